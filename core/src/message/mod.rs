@@ -12,7 +12,7 @@ use alloc::borrow::Cow;
 use alloc::string::String;
 use core::ops::Range;
 
-pub(crate) use encode::{Body, Reply};
+pub(crate) use encode::{Data, Reply, write_body, write_head};
 pub use encode::{Request, encode_request};
 pub use lines::{Messages, Unreadable};
 pub(crate) use scan::Fault;
