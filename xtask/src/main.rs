@@ -3,6 +3,8 @@
 //! This file owns the command line only; each command lives in its own module and knows nothing
 //! of the others.
 
+#[cfg(target_os = "linux")]
+mod bench;
 mod check;
 mod serve;
 mod steps;
@@ -35,6 +37,18 @@ enum Task {
 
     /// Check the format, the lints and the documentation only
     Lint,
+
+    /// Measure the server, next to others, and check every message while doing so
+    ///
+    /// The main figure is the processor time that the server uses for one delivered message. It
+    /// depends on the machine; compare figures of one run with each other only.
+    #[cfg(target_os = "linux")]
+    Bench(bench::Bench),
+
+    /// The least a server can do; the benchmark compares with it
+    #[cfg(target_os = "linux")]
+    #[command(hide = true)]
+    Relay(bench::RelayArgs),
 }
 
 fn main() -> ExitCode {
@@ -42,6 +56,10 @@ fn main() -> ExitCode {
         Task::Run(run) => serve::run(&run),
         Task::Test => check::test(),
         Task::Lint => check::lint(),
+        #[cfg(target_os = "linux")]
+        Task::Bench(args) => bench::run(&args),
+        #[cfg(target_os = "linux")]
+        Task::Relay(args) => bench::relay(&args),
     };
     match outcome {
         Ok(code) => code,

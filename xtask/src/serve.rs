@@ -31,27 +31,5 @@ pub(crate) fn run(args: &Run) -> Result<ExitCode> {
     let program = tools::build_mist(!args.debug)?;
     let mut server = Command::new(program);
     server.arg("--server").args(&args.flags);
-    become_it(&mut server)
-}
-
-/// The process turns into the server: signals reach it directly, its exit code is ours, and
-/// nothing can be left behind.
-#[cfg(unix)]
-fn become_it(server: &mut Command) -> Result<ExitCode> {
-    use std::os::unix::process::CommandExt as _;
-
-    let error = server.exec();
-    Err(anyhow::Error::new(error).context(format!("cannot start `{}`", tools::spelled(server))))
-}
-
-/// Where a process cannot turn into another, Ctrl-C reaches the whole console group anyway.
-#[cfg(not(unix))]
-fn become_it(server: &mut Command) -> Result<ExitCode> {
-    use anyhow::Context as _;
-
-    let status = server
-        .status()
-        .with_context(|| format!("cannot start `{}`", tools::spelled(server)))?;
-    let code = status.code().and_then(|code| u8::try_from(code).ok());
-    Ok(code.map_or(ExitCode::FAILURE, ExitCode::from))
+    tools::become_it(&mut server)
 }

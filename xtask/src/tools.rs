@@ -5,7 +5,7 @@
 use std::env;
 use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::process::{Command, ExitCode, Stdio};
 
 use anyhow::{Context, Result, bail};
 
@@ -116,4 +116,33 @@ pub(crate) fn build_bin(package: &str, bin: &str, release: bool) -> Result<PathB
         bail!("the build left no program at {}", program.display());
     }
     Ok(program)
+}
+
+/// Turns this process into `command`: signals reach it directly, its exit code is ours, and nothing
+/// can be left behind.
+///
+/// # Errors
+///
+/// When it cannot be started.
+#[cfg(unix)]
+pub(crate) fn become_it(command: &mut Command) -> Result<ExitCode> {
+    use std::os::unix::process::CommandExt as _;
+
+    let error = command.exec();
+    Err(anyhow::Error::new(error).context(format!("cannot start `{}`", spelled(command))))
+}
+
+/// Runs `command` and hands on its exit code. Where a process cannot turn into another, Ctrl-C reaches
+/// the whole console group anyway.
+///
+/// # Errors
+///
+/// When it cannot be started.
+#[cfg(not(unix))]
+pub(crate) fn become_it(command: &mut Command) -> Result<ExitCode> {
+    let status = command
+        .status()
+        .with_context(|| format!("cannot start `{}`", spelled(command)))?;
+    let code = status.code().and_then(|code| u8::try_from(code).ok());
+    Ok(code.map_or(ExitCode::FAILURE, ExitCode::from))
 }
