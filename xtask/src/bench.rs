@@ -4,6 +4,7 @@
 //! the same run, in turn, so that whatever disturbs the machine disturbs them alike.
 
 mod crowd;
+mod link;
 mod load;
 mod machine;
 mod relay;
@@ -11,8 +12,10 @@ mod report;
 mod scenario;
 mod server;
 mod stream;
+mod trial;
 mod wire;
 
+use std::ffi::OsString;
 use std::fs;
 use std::io::Write as _;
 use std::net::SocketAddr;
@@ -26,8 +29,9 @@ use clap::Args;
 use crate::tools;
 use machine::Processors;
 use report::Report;
-use scenario::{Plan, SCENARIOS, Scenario, Trial};
+use scenario::{SCENARIOS, Scenario};
 use server::{Contender, Kind};
+use trial::{Plan, Trial};
 
 /// The arguments of `cargo xtask bench`.
 #[derive(Args)]
@@ -102,6 +106,32 @@ pub(crate) struct RelayArgs {
 pub(crate) fn relay(args: &RelayArgs) -> Result<ExitCode> {
     relay::run(args.address)?;
     Ok(ExitCode::SUCCESS)
+}
+
+/// The arguments of a confined program.
+#[derive(Args)]
+pub(crate) struct Confined {
+    /// The processor it may use
+    #[arg(long)]
+    processor: Option<usize>,
+
+    /// The program and its arguments
+    #[arg(last = true, required = true)]
+    command: Vec<OsString>,
+}
+
+/// Becomes another program, on one processor and for as long as the benchmark lives.
+///
+/// # Errors
+///
+/// When the program cannot be started.
+pub(crate) fn confined(args: &Confined) -> Result<ExitCode> {
+    machine::end_with_parent()?;
+    if let Some(processor) = args.processor {
+        machine::pin(processor)?;
+    }
+    let (program, rest) = args.command.split_first().context("no program")?;
+    tools::become_it(Command::new(program).args(rest))
 }
 
 /// Runs the benchmark.

@@ -49,6 +49,11 @@ enum Task {
     #[cfg(target_os = "linux")]
     #[command(hide = true)]
     Relay(bench::RelayArgs),
+
+    /// Starts a server for the benchmark
+    #[cfg(target_os = "linux")]
+    #[command(hide = true)]
+    Confined(bench::Confined),
 }
 
 fn main() -> ExitCode {
@@ -60,6 +65,8 @@ fn main() -> ExitCode {
         Task::Bench(args) => bench::run(&args),
         #[cfg(target_os = "linux")]
         Task::Relay(args) => bench::relay(&args),
+        #[cfg(target_os = "linux")]
+        Task::Confined(args) => bench::confined(&args),
     };
     match outcome {
         Ok(code) => code,

@@ -6,8 +6,8 @@ use std::time::Instant;
 use anyhow::Result;
 
 use super::load::{Delivery, Message};
-use super::scenario::{Figure, Trial, as_f64, micros, topic_of};
 use super::server::Server;
+use super::trial::{Figure, Trial, as_f64, micros, topic_of};
 use super::wire::Subscription;
 
 /// Files that a process needs beside its connections.

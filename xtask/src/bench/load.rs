@@ -5,35 +5,19 @@
 //! the window behind, so that a healthy server never has a reason to drop anything. It knows no
 //! protocol (see `wire`) and no scenario.
 
-use std::io::{ErrorKind, Read, Write};
+use std::io::{ErrorKind, Read};
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
-use mio::net::TcpStream;
 use mio::{Events, Interest, Poll, Token};
 
+use super::link::{self, Conn, PATIENCE};
 use super::stream::Stream;
 use super::wire::{Interlude, Role, Stamp, Subscription, Template, Wire};
 
 /// How much a publisher writes at once, and how much is read at once.
 const BATCH: usize = 64 * 1024;
-
-/// How long nothing at all may happen while something is owed.
-const PATIENCE: Duration = Duration::from_secs(20);
-
-/// A connection of the generator.
-struct Conn {
-    socket: TcpStream,
-    stream: usize,
-    out: Vec<u8>,
-    written: usize,
-    /// Its socket takes no more for now.
-    is_blocked: bool,
-    /// The start of an interlude whose rest has not come.
-    carry: Vec<u8>,
-    is_ready: bool,
-}
 
 /// One copy of a message that must arrive.
 pub(crate) struct Delivery {
@@ -97,6 +81,8 @@ pub(crate) struct Load<'w> {
     chunk: Vec<u8>,
     last_progress: Instant,
     owed: u64,
+    /// Whether answers to publishes may vary, as they do when a server gives up a subscriber.
+    pub(crate) is_lenient_with_replies: bool,
     /// Set for measuring latency; supposes one publisher.
     pub(crate) delays: Option<Delays>,
 }
@@ -119,6 +105,7 @@ impl<'w> Load<'w> {
             chunk: vec![0; BATCH],
             last_progress: Instant::now(),
             owed: 0,
+            is_lenient_with_replies: false,
             delays: None,
         })
     }
@@ -136,7 +123,7 @@ impl<'w> Load<'w> {
 
     /// Opens a connection that subscribes and must receive `stream`.
     pub(crate) fn add_subscriber(&mut self, to: &[Subscription], stream: usize) -> Result<()> {
-        let (socket, rest) = connect(self.wire, self.address, Role::Subscriber, to)
+        let (socket, rest) = link::connect(self.wire, self.address, Role::Subscriber, to)
             .with_context(|| format!("subscriber {}", self.conns.len()))?;
         self.register(socket, rest, stream)?;
         Ok(())
@@ -150,11 +137,11 @@ impl<'w> Load<'w> {
     ) -> Result<()> {
         let role = Role::Publisher(tags);
         let (socket, rest) =
-            connect(self.wire, self.address, role, &[]).context("the publisher")?;
+            link::connect(self.wire, self.address, role, &[]).context("the publisher")?;
         let own = self.push_stream(false);
         let conn = self.register(socket, rest, own)?;
         for message in &mut messages {
-            if message.reply.is_none() {
+            if !self.is_lenient_with_replies {
                 let readers = |delivery: &Delivery| self.streams[delivery.stream].readers().len();
                 let receivers = message.deliveries.iter().map(readers).sum();
                 message.reply = self.wire.reply(receivers);
@@ -173,7 +160,8 @@ impl<'w> Load<'w> {
     /// Opens a connection that only pings; answers its stream for `ping` and `is_read`.
     pub(crate) fn add_pinger(&mut self) -> Result<usize> {
         let role = Role::Publisher(&[]);
-        let (socket, rest) = connect(self.wire, self.address, role, &[]).context("the pinger")?;
+        let (socket, rest) =
+            link::connect(self.wire, self.address, role, &[]).context("the pinger")?;
         let own = self.push_stream(false);
         self.register(socket, rest, own)?;
         Ok(own)
@@ -185,23 +173,14 @@ impl<'w> Load<'w> {
         rest: Vec<u8>,
         stream: usize,
     ) -> Result<usize> {
-        socket.set_nonblocking(true)?;
-        let mut socket = TcpStream::from_std(socket);
+        let mut one = Conn::new(socket, stream)?;
         let conn = self.conns.len();
         let both = Interest::READABLE | Interest::WRITABLE;
         self.poll
             .registry()
-            .register(&mut socket, Token(conn), both)?;
+            .register(&mut one.socket, Token(conn), both)?;
         self.positions.push(self.streams[stream].add_reader(conn));
-        self.conns.push(Conn {
-            socket,
-            stream,
-            out: Vec::new(),
-            written: 0,
-            is_blocked: false,
-            carry: Vec::new(),
-            is_ready: true,
-        });
+        self.conns.push(one);
         self.ready.push(conn);
         if !rest.is_empty() {
             self.take(conn, &rest)?;
@@ -386,21 +365,8 @@ impl<'w> Load<'w> {
     }
 
     fn flush(&mut self, conn: usize) -> Result<()> {
-        let one = &mut self.conns[conn];
-        while !one.is_blocked && one.written < one.out.len() {
-            match one.socket.write(&one.out[one.written..]) {
-                Ok(n) => {
-                    one.written += n;
-                    self.last_progress = Instant::now();
-                }
-                Err(error) if error.kind() == ErrorKind::WouldBlock => one.is_blocked = true,
-                Err(error) if error.kind() == ErrorKind::Interrupted => {}
-                Err(error) => return Err(error).context("the server does not take more"),
-            }
-        }
-        if one.written == one.out.len() {
-            one.out.clear();
-            one.written = 0;
+        if self.conns[conn].flush()? {
+            self.last_progress = Instant::now();
         }
         Ok(())
     }
@@ -545,42 +511,5 @@ fn difference(stream: &Stream, position: u64, got: &[u8]) -> String {
     )
 }
 
-/// Connects, greets, subscribes, and waits until the subscriptions hold. What came after that is
-/// returned as well.
-pub(crate) fn connect(
-    wire: &dyn Wire,
-    address: SocketAddr,
-    role: Role<'_>,
-    subscriptions: &[Subscription],
-) -> Result<(std::net::TcpStream, Vec<u8>)> {
-    let mut socket = std::net::TcpStream::connect(address)?;
-    socket.set_nodelay(true)?;
-    socket.set_read_timeout(Some(PATIENCE))?;
-    wire.greet(&mut socket, role)?;
-    let mut out = Vec::new();
-    for subscription in subscriptions {
-        wire.subscribe(subscription, &mut out);
-    }
-    wire.ping(&mut out);
-    socket.write_all(&out)?;
-    let pong = wire.pong(role);
-    let mut heard = Vec::new();
-    let mut chunk = [0; 4096];
-    loop {
-        if let Some(at) = find(&heard, &pong) {
-            let rest = heard.split_off(at + pong.len());
-            return Ok((socket, rest));
-        }
-        match socket.read(&mut chunk)? {
-            0 => bail!("closed after {:?}", String::from_utf8_lossy(&heard)),
-            n => heard.extend_from_slice(&chunk[..n]),
-        }
-    }
-}
-
-fn find(text: &[u8], part: &[u8]) -> Option<usize> {
-    if part.is_empty() {
-        return Some(0);
-    }
-    text.windows(part.len()).position(|window| window == part)
-}
+#[cfg(test)]
+mod tests;

@@ -5,7 +5,9 @@ use std::time::Duration;
 
 use anyhow::{Context, Result};
 use nix::sched::{CpuSet, sched_getaffinity, sched_setaffinity};
+use nix::sys::prctl;
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
+use nix::sys::signal::Signal;
 use nix::time::ClockId;
 use nix::unistd::Pid;
 
@@ -30,11 +32,16 @@ impl Processors {
     }
 }
 
-/// Binds this thread, and what it starts from now on, to one processor.
+/// Binds this thread to one processor.
 pub(crate) fn pin(cpu: usize) -> Result<()> {
     let mut set = CpuSet::new();
     set.set(cpu)?;
     sched_setaffinity(Pid::from_raw(0), &set).context("cannot choose a processor")
+}
+
+/// Makes this process end when the one that started it ends, however that happens.
+pub(crate) fn end_with_parent() -> Result<()> {
+    prctl::set_pdeathsig(Signal::SIGKILL).context("cannot tie our end to our parent's")
 }
 
 /// Raises the limit of open files as far as it goes and answers what it is now.

@@ -3,8 +3,8 @@
 use anyhow::Result;
 use serde_json::{Value, json};
 
-use super::scenario::Figure;
 use super::server::Kind;
+use super::trial::Figure;
 
 /// All values of one figure.
 struct Series {

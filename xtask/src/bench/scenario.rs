@@ -1,65 +1,8 @@
-//! Owns the list of scenarios and what each does to a server.
+//! Owns the list of scenarios: what is measured, over what, with which servers.
 //!
-//! A scenario answers figures; how often it is repeated and how figures are printed is not its
-//! business.
+//! How a scenario is done is the business of `trial`.
 
-use std::path::Path;
-use std::time::{Duration, Instant};
-
-use anyhow::{Context, Result};
-
-use super::crowd;
-use super::load::{Delays, Delivery, Idle, Load, Message, connect};
-use super::machine::{self, Processors};
-use super::server::{Contender, Kind, Server, Transport};
-use super::wire::{Role, Subscription};
-
-/// One measured figure.
-#[derive(Clone, Debug)]
-pub(crate) struct Figure {
-    /// What it is, with its unit.
-    pub(crate) name: &'static str,
-    /// How much.
-    pub(crate) value: f64,
-    /// Whether it belongs into the table. All are in the JSON file.
-    pub(crate) is_main: bool,
-}
-
-impl Figure {
-    /// A figure for the table.
-    pub(crate) fn main(name: &'static str, value: f64) -> Self {
-        let is_main = true;
-        Self {
-            name,
-            value,
-            is_main,
-        }
-    }
-
-    /// A figure for those who wonder about the others.
-    pub(crate) fn side(name: &'static str, value: f64) -> Self {
-        let is_main = false;
-        Self {
-            name,
-            value,
-            is_main,
-        }
-    }
-}
-
-/// How long and how wide to measure.
-pub(crate) struct Plan {
-    /// Time under full load.
-    pub(crate) time: Duration,
-    /// How many bytes a reader may be behind.
-    pub(crate) window: usize,
-    /// How many files a process may open.
-    pub(crate) open_files: u64,
-    /// Who runs where.
-    pub(crate) processors: Option<Processors>,
-    /// Whether counts are cut down as well.
-    pub(crate) is_quick: bool,
-}
+use super::server::{Kind, Transport};
 
 /// What is measured.
 #[derive(Clone, Copy)]
@@ -127,413 +70,68 @@ const ALL: &[Kind] = &[Kind::Mist, Kind::Nats, Kind::Redis, Kind::Relay];
 const BROKERS: &[Kind] = &[Kind::Mist, Kind::Nats, Kind::Redis];
 const MIST: &[Kind] = &[Kind::Mist];
 
-/// All scenarios.
-pub(crate) const SCENARIOS: &[Scenario] = {
-    const fn tcp(
-        name: &'static str,
-        about: &'static str,
-        work: Work,
-        kinds: &'static [Kind],
-    ) -> Scenario {
-        Scenario {
+impl Scenario {
+    const fn new(name: &'static str, work: Work, about: &'static str) -> Self {
+        let is_sized = matches!(work, Work::Fan(Shape { rotation: None, .. }));
+        let transport = Transport::Tcp;
+        let kinds = BROKERS;
+        Self {
             name,
             about,
             work,
-            transport: Transport::Tcp,
-            is_sized: matches!(work, Work::Fan(Shape { rotation: None, .. })),
+            transport,
+            is_sized,
             kinds,
         }
     }
-    const fn web(name: &'static str, about: &'static str, work: Work) -> Scenario {
-        Scenario {
-            transport: Transport::WebSocket,
-            ..tcp(name, about, work, MIST)
-        }
-    }
-    &[
-        tcp("pipe", "one publisher, one subscriber", fan(1, 1), ALL),
-        tcp("fan-10", "one publisher, 10 subscribers", fan(1, 10), ALL),
-        tcp(
-            "fan-100",
-            "one publisher, 100 subscribers",
-            fan(1, 100),
-            ALL,
-        ),
-        tcp(
-            "fan-1000",
-            "one publisher, 1,000 subscribers",
-            fan(1, 1000),
-            ALL,
-        ),
-        tcp(
-            "pairs-50",
-            "50 publishers with one subscriber each",
-            fan(50, 1),
-            ALL,
-        ),
-        web("ws-pipe", "WebSocket, one subscriber", fan(1, 1)),
-        web("ws-fan-100", "WebSocket, 100 subscribers", fan(1, 100)),
-        tcp(
-            "tags-repeat-1",
-            "two tags, always the same, one subscriber",
-            rotating(1, 1),
-            BROKERS,
-        ),
-        tcp(
-            "tags-vary-1",
-            "two tags, 64 sets in turn, one subscriber",
-            rotating(1, 64),
-            BROKERS,
-        ),
-        tcp(
-            "tags-repeat-100",
-            "two tags, always the same, 100 subscribers",
-            rotating(100, 1),
-            BROKERS,
-        ),
-        tcp(
-            "tags-vary-100",
-            "two tags, 64 sets in turn, 100 subscribers",
-            rotating(100, 64),
-            BROKERS,
-        ),
-        tcp(
-            "match-100k",
-            "100,000 two-tag subscriptions, few match",
-            Work::Match,
-            MIST,
-        ),
-        tcp(
-            "memory",
-            "10,000 connections, one subscription each",
-            Work::Memory,
-            BROKERS,
-        ),
-        web("ws-memory", "WebSocket, 10,000 connections", Work::Memory),
-        tcp(
-            "connect",
-            "connect, subscribe, close",
-            Work::Connect,
-            BROKERS,
-        ),
-        tcp(
-            "latency",
-            "1,000 messages/s to 100 subscribers",
-            Work::Latency,
-            ALL,
-        ),
-        tcp(
-            "ping-in-flood",
-            "ping of a third connection beside a full pipe",
-            Work::PingInFlood,
-            BROKERS,
-        ),
-        tcp(
-            "stalled",
-            "one of 10 subscribers reads nothing",
-            Work::Stalled,
-            BROKERS,
-        ),
-    ]
-};
 
-/// One scenario with one server and one payload size.
-pub(crate) struct Trial<'a> {
-    /// The scenario.
-    pub(crate) scenario: &'a Scenario,
-    /// The server.
-    pub(crate) contender: &'a Contender,
-    /// Bytes of payload.
-    pub(crate) size: usize,
-    /// How long and how wide.
-    pub(crate) plan: &'a Plan,
-    /// Where servers may write.
-    pub(crate) folder: &'a Path,
-}
-
-impl Trial<'_> {
-    /// Measures once, with a fresh server.
-    ///
-    /// # Errors
-    ///
-    /// When a message is lost, doubled, out of order or changed, among others.
-    pub(crate) fn run(&self) -> Result<Vec<Figure>> {
-        let server = self.start()?;
-        let figures = match self.scenario.work {
-            Work::Fan(shape) => self.fan(&server, shape),
-            Work::Match => crowd::matching(self, &server),
-            Work::Memory => crowd::memory(self, &server),
-            Work::Connect => self.connect(&server),
-            Work::Latency => self.latency(&server),
-            Work::PingInFlood => self.ping_in_flood(&server),
-            Work::Stalled => self.stalled(&server),
-        };
-        figures.with_context(|| format!("the server's last words: {:?}", server.last_words()))
+    const fn with(self, kinds: &'static [Kind]) -> Self {
+        Self { kinds, ..self }
     }
 
-    fn start(&self) -> Result<Server> {
-        self.contender.start(self.folder, self.plan.processors)
-    }
-
-    /// A generator for `server` without any connection.
-    pub(crate) fn load(&self, server: &Server, window: usize) -> Result<Load<'static>> {
-        let transport = self.scenario.transport;
-        Load::new(
-            self.contender.wire(transport),
-            server.address(transport),
-            window,
-        )
-    }
-
-    /// A message with `tags` for the readers of `stream`.
-    pub(crate) fn message(&self, tags: &[String], to: &Subscription, stream: usize) -> Message {
-        let wire = self.contender.wire(self.scenario.transport);
-        Message {
-            publish: wire.publish(tags, self.size),
-            deliveries: vec![Delivery {
-                stream,
-                template: wire.delivery(tags, to, self.size),
-            }],
-            reply: None,
-        }
-    }
-
-    fn fan_load(&self, server: &Server, shape: Shape) -> Result<Load<'static>> {
-        let mut load = self.load(server, self.plan.window)?;
-        for publisher in 0..shape.publishers {
-            let topic = format!("t{publisher:03}");
-            let stream = load.add_stream();
-            let to = topic_of(&topic, shape.rotation.is_some());
-            for _ in 0..shape.subscribers {
-                load.add_subscriber(std::slice::from_ref(&to), stream)?;
-            }
-            let tag_sets: Vec<_> = match shape.rotation {
-                None => vec![to.tags.clone()],
-                Some(count) => (0..count)
-                    .map(|turn| vec![topic.clone(), format!("v{turn:02}")])
-                    .collect(),
-            };
-            let messages = tag_sets.iter().map(|tags| self.message(tags, &to, stream));
-            load.add_publisher(&to.tags, messages.collect())?;
-        }
-        Ok(load)
-    }
-
-    fn fan(&self, server: &Server, shape: Shape) -> Result<Vec<Figure>> {
-        let mut load = self.fan_load(server, shape)?;
-        self.warm_up(&mut load)?;
-        let before = Before::now(server, &load)?;
-        load.run_for(self.plan.time)?;
-        load.drain()?;
-        let figures = before.figures(server, &load)?;
-        load.prove_the_end()?;
-        Ok(figures)
-    }
-
-    fn warm_up(&self, load: &mut Load<'_>) -> Result<()> {
-        load.run_for(self.plan.time / 6)?;
-        load.drain()
-    }
-
-    fn connect(&self, server: &Server) -> Result<Vec<Figure>> {
-        let transport = self.scenario.transport;
-        let wire = self.contender.wire(transport);
-        let to = [topic_of("t000", false)];
-        let once = || connect(wire, server.address(transport), Role::Subscriber, &to);
-        for _ in 0..100 {
-            once()?;
-        }
-        let count = if self.plan.is_quick { 1000 } else { 5000 };
-        let before = server.cpu()?;
-        for _ in 0..count {
-            once()?;
-        }
-        let each = micros(server.cpu()? - before) / f64::from(count);
-        Ok(vec![Figure::main("CPU µs each", each)])
-    }
-
-    fn latency(&self, server: &Server) -> Result<Vec<Figure>> {
-        let shape = Shape {
-            publishers: 1,
-            subscribers: 100,
-            rotation: None,
-        };
-        let mut load = self.fan_load(server, shape)?;
-        let warm_up = 200;
-        let count = if self.plan.is_quick { 500 } else { 2000 };
-        let (due, taken) = (Vec::new(), Vec::new());
-        load.delays = Some(Delays { due, taken });
-        let start = Instant::now();
-        for number in 0..warm_up + count {
-            let due = start + Duration::from_millis(number);
-            while Instant::now() < due {
-                load.turn(Idle::Spin)?;
-            }
-            if let Some(delays) = &mut load.delays {
-                delays.due.push(due);
-                if number == warm_up {
-                    delays.taken.clear();
-                }
-            }
-            load.allow_one_more();
-        }
-        while load.delivered() < load.owed() || load.published() < warm_up + count {
-            load.turn(Idle::Spin)?;
-        }
-        let taken = load
-            .delays
-            .take()
-            .map_or_else(Vec::new, |delays| delays.taken);
-        load.prove_the_end()?;
-        Ok(percentiles(taken))
-    }
-
-    fn ping_in_flood(&self, server: &Server) -> Result<Vec<Figure>> {
-        let shape = Shape {
-            publishers: 1,
-            subscribers: 1,
-            rotation: None,
-        };
-        let mut load = self.fan_load(server, shape)?;
-        let pinger = load.add_pinger()?;
-        self.warm_up(&mut load)?;
-        let mut taken = Vec::new();
-        let mut asked = None;
-        let mut next = Instant::now();
-        let end = next + self.plan.time;
-        load.allow(u64::MAX);
-        while Instant::now() < end {
-            load.turn(Idle::Spin)?;
-            if !load.is_read(pinger) {
-                continue;
-            }
-            let now = Instant::now();
-            if let Some(since) = asked.take() {
-                taken.push(u64::try_from(now.duration_since(since).as_nanos())?);
-                next = now + Duration::from_millis(1);
-            }
-            if now >= next {
-                load.ping(pinger, Role::Publisher(&[]));
-                asked = Some(now);
-            }
-        }
-        load.allow(0);
-        load.prove_the_end()?;
-        Ok(percentiles(taken))
-    }
-
-    fn stalled(&self, server: &Server) -> Result<Vec<Figure>> {
-        let shape = |subscribers| Shape {
-            publishers: 1,
-            subscribers,
-            rotation: None,
-        };
-        let mut load = self.fan_load(server, shape(10))?;
-        self.warm_up(&mut load)?;
-        let all_read = self.rate(&mut load)? / 10.0;
-        load.prove_the_end()?;
-
-        let server = self.start()?;
-        let transport = self.scenario.transport;
-        let wire = self.contender.wire(transport);
-        let to = [topic_of("t000", false)];
-        let role = Role::Subscriber;
-        let stalled = connect(wire, server.address(transport), role, &to)?;
-        let mut load = self.fan_load(&server, shape(9))?;
-        let before = server.resident()?;
-        // No warm-up: its drain would be part of what the stalled reader holds up.
-        let one_stalls = self.rate(&mut load)? / 9.0;
-        let grown = server.resident()?.saturating_sub(before);
-        load.prove_the_end().context("beside a stalled reader")?;
-        drop(stalled);
-        Ok(vec![
-            Figure::main("rate of the others, kept", one_stalls / all_read),
-            Figure::main("memory grown, MiB", as_f64(grown) / 1024.0 / 1024.0),
-        ])
-    }
-
-    /// Deliveries per second under full load.
-    fn rate(&self, load: &mut Load<'_>) -> Result<f64> {
-        let before = load.delivered();
-        let start = Instant::now();
-        load.run_for(self.plan.time)?;
-        Ok(as_f64(load.delivered() - before) / start.elapsed().as_secs_f64())
+    const fn over_websocket(self) -> Self {
+        let transport = Transport::WebSocket;
+        Self { transport, ..self }
     }
 }
 
-/// The subscription to one topic.
-pub(crate) fn topic_of(topic: &str, open: bool) -> Subscription {
-    let tags = vec![topic.to_owned()];
-    Subscription { tags, open }
-}
-
-/// Where everything stood before a measurement.
-pub(crate) struct Before {
-    at: Instant,
-    server: Duration,
-    generator: Duration,
-    deliveries: u64,
-}
-
-impl Before {
-    /// Notes where everything stands.
-    pub(crate) fn now(server: &Server, load: &Load<'_>) -> Result<Self> {
-        Ok(Self {
-            generator: machine::own_cpu()?,
-            server: server.cpu()?,
-            deliveries: load.owed(),
-            at: Instant::now(),
-        })
-    }
-
-    /// What has happened since, when all deliveries owed have arrived.
-    fn figures(&self, server: &Server, load: &Load<'_>) -> Result<Vec<Figure>> {
-        let wall = self.at.elapsed();
-        let cpu = server.cpu()? - self.server;
-        let generator = machine::own_cpu()? - self.generator;
-        let deliveries = as_f64(load.owed() - self.deliveries);
-        Ok(vec![
-            Figure::main("CPU µs per delivery", micros(cpu) / deliveries),
-            Figure::side(
-                "thousand deliveries/s",
-                deliveries / wall.as_secs_f64() / 1000.0,
-            ),
-            Figure::side("server busy", cpu.as_secs_f64() / wall.as_secs_f64()),
-            Figure::side(
-                "generator busy",
-                generator.as_secs_f64() / wall.as_secs_f64(),
-            ),
-        ])
-    }
-}
-
-fn percentiles(mut nanos: Vec<u64>) -> Vec<Figure> {
-    nanos.sort_unstable();
-    let at = |part: f64| {
-        #[expect(
-            clippy::cast_possible_truncation,
-            clippy::cast_sign_loss,
-            reason = "an index"
-        )]
-        let index = (as_f64(nanos.len() as u64) * part) as usize;
-        nanos
-            .get(index)
-            .map_or(f64::NAN, |&nanos| as_f64(nanos) / 1000.0)
-    };
-    vec![
-        Figure::main("p50 µs", at(0.5)),
-        Figure::main("p99 µs", at(0.99)),
-        Figure::side("samples", as_f64(nanos.len() as u64)),
-    ]
-}
-
-/// Microseconds as a number.
-pub(crate) fn micros(time: Duration) -> f64 {
-    time.as_secs_f64() * 1e6
-}
-
-/// Counts here are far below 2⁵³.
-#[expect(clippy::cast_precision_loss, reason = "see above")]
-pub(crate) fn as_f64(count: u64) -> f64 {
-    count as f64
-}
+/// All scenarios.
+pub(crate) const SCENARIOS: &[Scenario] = &[
+    Scenario::new("pipe", fan(1, 1), "one publisher, one subscriber").with(ALL),
+    Scenario::new("fan-10", fan(1, 10), "10 subscribers").with(ALL),
+    Scenario::new("fan-100", fan(1, 100), "100 subscribers").with(ALL),
+    Scenario::new("fan-1000", fan(1, 1000), "1,000 subscribers").with(ALL),
+    Scenario::new("pairs-50", fan(50, 1), "50 times one to one").with(ALL),
+    Scenario::new("ws-pipe", fan(1, 1), "WebSocket, one to one")
+        .with(MIST)
+        .over_websocket(),
+    Scenario::new("ws-fan-100", fan(1, 100), "WebSocket, 100 subscribers")
+        .with(MIST)
+        .over_websocket(),
+    Scenario::new("same-tags-1", rotating(1, 1), "two tags, always the same"),
+    Scenario::new("many-tags-1", rotating(1, 64), "two tags, 64 sets in turn"),
+    Scenario::new("same-tags-100", rotating(100, 1), "to 100 subscribers"),
+    Scenario::new("many-tags-100", rotating(100, 64), "to 100 subscribers"),
+    Scenario::new("match-100k", Work::Match, "100,000 sets, few match").with(MIST),
+    Scenario::new("memory", Work::Memory, "10,000 connections, one set each"),
+    Scenario::new("ws-memory", Work::Memory, "WebSocket, 10,000 connections")
+        .with(MIST)
+        .over_websocket(),
+    Scenario::new("connect", Work::Connect, "connect, subscribe, close"),
+    Scenario::new(
+        "latency",
+        Work::Latency,
+        "1,000 messages/s, 100 subscribers",
+    )
+    .with(ALL),
+    Scenario::new(
+        "ping-in-flood",
+        Work::PingInFlood,
+        "ping beside a full pipe",
+    ),
+    Scenario::new(
+        "stalled",
+        Work::Stalled,
+        "one of 10 subscribers reads nothing",
+    ),
+];

@@ -112,7 +112,12 @@ impl Contender {
     pub(crate) fn start(&self, folder: &Path, processors: Option<Processors>) -> Result<Server> {
         let tcp = free_address()?;
         let web = free_address()?;
-        let mut command = Command::new(&self.program);
+        let mut command = Command::new(std::env::current_exe()?);
+        command.arg("confined");
+        if let Some(processors) = processors {
+            command.args(["--processor", &processors.server.to_string()]);
+        }
+        command.arg("--").arg(&self.program);
         match self.kind {
             Kind::Mist => {
                 let listeners = format!("tcp://{tcp},ws://{web}");
@@ -140,14 +145,12 @@ impl Contender {
             .stdin(Stdio::null())
             .stdout(output.try_clone()?)
             .stderr(output);
-        // A child inherits the processors of the thread that starts it.
-        if let Some(processors) = processors {
-            machine::pin(processors.server)?;
+        for (name, _) in std::env::vars_os() {
+            if name.to_string_lossy().starts_with("MIST_") {
+                command.env_remove(name);
+            }
         }
         let child = command.spawn();
-        if let Some(processors) = processors {
-            machine::pin(processors.generator)?;
-        }
         let child = child.with_context(|| format!("cannot start {}", self.program.display()))?;
         let mut server = Server {
             child,

@@ -4,7 +4,7 @@ use std::net::TcpStream;
 
 use anyhow::Result;
 
-use super::{Role, Subscription, Template, Wire};
+use super::{Interlude, Role, Subscription, Template, Wire};
 
 /// Redis over TCP.
 pub(crate) struct Redis;
@@ -71,6 +71,22 @@ impl Wire for Redis {
         match role {
             Role::Publisher(_) => b"+PONG\r\n".to_vec(),
             Role::Subscriber => b"*2\r\n$4\r\npong\r\n$0\r\n\r\n".to_vec(),
+        }
+    }
+
+    /// How many received a message, where that cannot be known beforehand.
+    fn interlude(&self, bytes: &[u8]) -> Interlude {
+        let [b':', rest @ ..] = bytes else {
+            return Interlude::Foreign;
+        };
+        let digits = rest.iter().take_while(|byte| byte.is_ascii_digit()).count();
+        match &rest[digits..] {
+            [b'\r', b'\n', ..] => Interlude::Skip {
+                len: 1 + digits + 2,
+                reply: Vec::new(),
+            },
+            [] | [b'\r'] => Interlude::Incomplete,
+            _ => Interlude::Foreign,
         }
     }
 }
