@@ -78,6 +78,10 @@ pub(crate) struct Bench {
     #[arg(long, value_name = "PROGRAM")]
     mist: Option<PathBuf>,
 
+    /// Another build of mist to compare with in the same run
+    #[arg(long, value_name = "PROGRAM")]
+    against: Option<PathBuf>,
+
     /// Measure the peers only
     #[arg(long)]
     no_mist: bool,
@@ -219,15 +223,20 @@ fn run_optimised() -> Result<ExitCode> {
 }
 
 fn contenders(args: &Bench) -> Result<Vec<Contender>> {
+    let given = |program: &PathBuf| {
+        let found = program.canonicalize();
+        found.with_context(|| format!("there is no {}", program.display()))
+    };
     let mut contenders = Vec::new();
     if !args.no_mist {
         let program = match &args.mist {
-            Some(program) => program
-                .canonicalize()
-                .with_context(|| program.display().to_string())?,
+            Some(program) => given(program)?,
             None => tools::build_mist(true)?,
         };
-        contenders.push(Contender::mist(program));
+        contenders.push(Contender::mist(Kind::Mist, program));
+    }
+    if let Some(program) = &args.against {
+        contenders.push(Contender::mist(Kind::Other, given(program)?));
     }
     if !args.alone {
         for kind in &args.peers {
@@ -251,6 +260,10 @@ fn plan(args: &Bench) -> Result<Plan> {
             machine::pin(two.generator)?;
         }
         None => eprintln!("!!! one processor only: server and generator disturb each other"),
+    }
+    let others = machine::load_average()?;
+    if others > 0.5 {
+        eprintln!("!!! load average {others}: somebody else is at work; times will suffer most");
     }
     let seconds = if args.quick { 0.3 } else { args.seconds };
     Ok(Plan {

@@ -70,3 +70,10 @@ pub(crate) fn resident(pid: u32) -> Result<u64> {
     let kilobytes: u64 = kilobytes.context("no VmRSS in status")?.trim().parse()?;
     Ok(kilobytes * 1024)
 }
+
+/// How many processes wanted to run in the last minute.
+pub(crate) fn load_average() -> Result<f64> {
+    let averages = fs::read_to_string("/proc/loadavg")?;
+    let first = averages.split(' ').next().unwrap_or_default();
+    first.parse().context("cannot read the load average")
+}

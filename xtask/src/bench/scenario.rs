@@ -66,9 +66,15 @@ const fn rotating(subscribers: usize, rotation: usize) -> Work {
     })
 }
 
-const ALL: &[Kind] = &[Kind::Mist, Kind::Nats, Kind::Redis, Kind::Relay];
-const BROKERS: &[Kind] = &[Kind::Mist, Kind::Nats, Kind::Redis];
-const MIST: &[Kind] = &[Kind::Mist];
+const ALL: &[Kind] = &[
+    Kind::Mist,
+    Kind::Other,
+    Kind::Nats,
+    Kind::Redis,
+    Kind::Relay,
+];
+const BROKERS: &[Kind] = &[Kind::Mist, Kind::Other, Kind::Nats, Kind::Redis];
+const MIST: &[Kind] = &[Kind::Mist, Kind::Other];
 
 impl Scenario {
     const fn new(name: &'static str, work: Work, about: &'static str) -> Self {

@@ -22,6 +22,9 @@ pub(crate) enum Kind {
     /// The server of this workspace.
     #[value(skip)]
     Mist,
+    /// Another build of it.
+    #[value(skip)]
+    Other,
     /// nats-server
     Nats,
     /// redis-server
@@ -35,6 +38,7 @@ impl Kind {
     pub(crate) fn name(self) -> &'static str {
         match self {
             Self::Mist => "mist",
+            Self::Other => "other mist",
             Self::Nats => "nats",
             Self::Redis => "redis",
             Self::Relay => "relay",
@@ -60,9 +64,12 @@ pub(crate) struct Contender {
 
 impl Contender {
     /// mist, or any server that takes its flags.
-    pub(crate) fn mist(program: PathBuf) -> Self {
-        let kind = Kind::Mist;
+    pub(crate) fn mist(kind: Kind, program: PathBuf) -> Self {
         Self { kind, program }
+    }
+
+    fn is_mist(&self) -> bool {
+        matches!(self.kind, Kind::Mist | Kind::Other)
     }
 
     /// A peer, when its program is on this machine.
@@ -74,7 +81,7 @@ impl Contender {
         let (name, package) = match kind {
             Kind::Nats => ("nats-server", "nats-server"),
             Kind::Redis => ("redis-server", "redis-server"),
-            Kind::Relay | Kind::Mist => {
+            Kind::Relay | Kind::Mist | Kind::Other => {
                 let program = std::env::current_exe()?;
                 return Ok(Self { kind, program });
             }
@@ -90,14 +97,14 @@ impl Contender {
 
     /// Whether it speaks over `transport` here.
     pub(crate) fn speaks(&self, transport: Transport) -> bool {
-        transport == Transport::Tcp || self.kind == Kind::Mist
+        transport == Transport::Tcp || self.is_mist()
     }
 
     /// How one speaks to it.
     pub(crate) fn wire(&self, transport: Transport) -> &'static dyn Wire {
         match (self.kind, transport) {
-            (Kind::Mist, Transport::WebSocket) => &MistWebSocket,
-            (Kind::Mist, Transport::Tcp) => &MistTcp,
+            (Kind::Mist | Kind::Other, Transport::WebSocket) => &MistWebSocket,
+            (Kind::Mist | Kind::Other, Transport::Tcp) => &MistTcp,
             (Kind::Nats, _) => &Nats,
             (Kind::Redis, _) => &Redis,
             (Kind::Relay, _) => &RelayWire,
@@ -119,7 +126,7 @@ impl Contender {
         }
         command.arg("--").arg(&self.program);
         match self.kind {
-            Kind::Mist => {
+            Kind::Mist | Kind::Other => {
                 let listeners = format!("tcp://{tcp},ws://{web}");
                 command.args(["--server", "--listeners", &listeners]);
                 command.args(["--log-level", "WARN"]);
@@ -159,7 +166,7 @@ impl Contender {
             log,
         };
         server.wait_for(tcp)?;
-        if self.kind == Kind::Mist {
+        if self.is_mist() {
             server.wait_for(web)?;
         }
         Ok(server)
