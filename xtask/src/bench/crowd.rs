@@ -8,7 +8,7 @@ use anyhow::Result;
 use super::load::{Delivery, Message};
 use super::server::Server;
 use super::trial::{Figure, Trial, as_f64, micros, topic_of};
-use super::wire::Subscription;
+use super::wire::{Subscription, Template};
 
 /// Files that a process needs beside its connections.
 const SPARE_FILES: u64 = 200;
@@ -79,47 +79,87 @@ fn names(tags: &[u64]) -> Vec<String> {
     tags.iter().map(|tag| format!("t{tag:04}")).collect()
 }
 
+/// Who listens to which pair of tags, by stream.
+type Listeners = HashMap<Vec<u64>, BTreeSet<usize>>;
+
+/// A message with the tags `chosen`, for brokers that know sets: said once, delivered once.
+fn said_once(trial: &Trial<'_>, chosen: &[u64], listeners: &Listeners) -> Message {
+    let wire = trial.contender.wire(trial.scenario.transport);
+    let tags = names(chosen);
+    let streams: BTreeSet<_> = pairs(chosen)
+        .filter_map(|pair| listeners.get(&pair))
+        .flatten()
+        .collect();
+    let delivery = |&stream| Delivery {
+        stream,
+        template: wire.delivery(&tags, &topic_of("", false), trial.size),
+    };
+    Message {
+        publish: wire.publish(&tags, trial.size),
+        deliveries: streams.into_iter().map(delivery).collect(),
+        reply: None,
+    }
+}
+
+/// The same for brokers that know subjects only: said once for each pair of its tags.
+fn said_for_each_pair(trial: &Trial<'_>, chosen: &[u64], listeners: &Listeners) -> Message {
+    let wire = trial.contender.wire(trial.scenario.transport);
+    let (mut publishes, mut deliveries, mut replies) = (Vec::new(), Vec::new(), Vec::new());
+    for pair in pairs(chosen) {
+        let tags = names(&pair);
+        publishes.push(wire.publish(&tags, trial.size));
+        let streams = listeners.get(&pair).into_iter().flatten();
+        replies.extend(wire.reply(streams.clone().count()));
+        let to = Subscription {
+            tags: tags.clone(),
+            open: false,
+        };
+        deliveries.extend(streams.map(|&stream| Delivery {
+            stream,
+            template: wire.delivery(&tags, &to, trial.size),
+        }));
+    }
+    Message {
+        publish: Template::joined(&publishes),
+        deliveries,
+        reply: Some(replies.concat()).filter(|replies| !replies.is_empty()),
+    }
+}
+
+fn pairs(tags: &[u64]) -> impl Iterator<Item = Vec<u64>> {
+    let firsts = tags.iter().enumerate();
+    firsts.flat_map(|(at, first)| tags[at + 1..].iter().map(|second| vec![*first, *second]))
+}
+
 /// Publishes per second through 100,000 two-tag subscriptions, few of which match.
 pub(super) fn matching(trial: &Trial<'_>, server: &Server) -> Result<Vec<Figure>> {
     let mut random = SplitMix(1);
     let mut load = trial.load(server, trial.plan.window)?;
-    let mut listeners = HashMap::<Vec<u64>, BTreeSet<usize>>::new();
+    let mut listeners = Listeners::new();
     let before = server.resident()?;
     for _ in 0..CONNECTIONS {
         let stream = load.add_stream();
         let mut sets = Vec::new();
-        for _ in 0..SETS_PER_CONNECTION {
+        while sets.len() < SETS_PER_CONNECTION {
             let pair = random.tags(2);
             let tags = names(&pair);
-            sets.push(Subscription { tags, open: false });
-            listeners.entry(pair).or_default().insert(stream);
+            if listeners.entry(pair).or_default().insert(stream) {
+                sets.push(Subscription { tags, open: false });
+            }
         }
         load.add_subscriber(&sets, stream)?;
     }
     let subscribed = server.resident()?.saturating_sub(before);
 
     let wire = trial.contender.wire(trial.scenario.transport);
-    let any = topic_of("", false);
-    let mut messages = Vec::new();
-    for _ in 0..MESSAGES {
-        let chosen = random.tags(TAGS_PER_MESSAGE);
-        let tags = names(&chosen);
-        let mut streams = BTreeSet::new();
-        for (at, first) in chosen.iter().enumerate() {
-            for second in &chosen[at + 1..] {
-                streams.extend(listeners.get(&vec![*first, *second]).into_iter().flatten());
-            }
-        }
-        let delivery = |stream| Delivery {
-            stream,
-            template: wire.delivery(&tags, &any, trial.size),
-        };
-        messages.push(Message {
-            publish: wire.publish(&tags, trial.size),
-            deliveries: streams.into_iter().map(delivery).collect(),
-            reply: None,
-        });
-    }
+    let message = if wire.has_tag_sets() {
+        said_once
+    } else {
+        said_for_each_pair
+    };
+    let messages = (0..MESSAGES)
+        .map(|_| message(trial, &random.tags(TAGS_PER_MESSAGE), &listeners))
+        .collect();
     load.add_publisher(&[], messages)?;
     load.run_for(trial.plan.time / 6)?;
     load.prove_the_end()?;

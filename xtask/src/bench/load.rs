@@ -141,7 +141,7 @@ impl<'w> Load<'w> {
         let own = self.push_stream(false);
         let conn = self.register(socket, rest, own)?;
         for message in &mut messages {
-            if !self.is_lenient_with_replies {
+            if message.reply.is_none() && !self.is_lenient_with_replies {
                 let readers = |delivery: &Delivery| self.streams[delivery.stream].readers().len();
                 let receivers = message.deliveries.iter().map(readers).sum();
                 message.reply = self.wire.reply(receivers);

@@ -118,7 +118,7 @@ pub(crate) const SCENARIOS: &[Scenario] = &[
     Scenario::new("many-tags-1", rotating(1, 64), "two tags, 64 sets in turn"),
     Scenario::new("same-tags-100", rotating(100, 1), "to 100 subscribers"),
     Scenario::new("many-tags-100", rotating(100, 64), "to 100 subscribers"),
-    Scenario::new("match-100k", Work::Match, "100,000 sets, few match").with(MIST),
+    Scenario::new("match-100k", Work::Match, "100,000 sets of two, few match"),
     Scenario::new("memory", Work::Memory, "10,000 connections, one set each"),
     Scenario::new("ws-memory", Work::Memory, "WebSocket, 10,000 connections")
         .with(MIST)

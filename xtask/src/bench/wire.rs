@@ -29,7 +29,8 @@ pub(crate) const STAMP: usize = 16;
 #[derive(Clone, Debug)]
 pub(crate) struct Template {
     bytes: Vec<u8>,
-    stamp_at: usize,
+    /// Where the number stands; in more than one place if a message has to be said repeatedly.
+    stamps: Vec<usize>,
     /// What the stamp is XORed with: WebSocket clients must mask.
     pad: u128,
 }
@@ -50,16 +51,33 @@ impl Template {
         bytes.extend_from_slice(tail);
         Self {
             bytes,
-            stamp_at,
+            stamps: vec![stamp_at],
             pad: 0,
         }
+    }
+
+    /// Says all of these, which are not masked, under the same number.
+    pub(crate) fn joined(parts: &[Self]) -> Self {
+        let mut whole = Self {
+            bytes: Vec::new(),
+            stamps: Vec::new(),
+            pad: 0,
+        };
+        for part in parts {
+            let start = whole.bytes.len();
+            whole.stamps.extend(part.stamps.iter().map(|at| start + at));
+            whole.bytes.extend_from_slice(&part.bytes);
+        }
+        whole
     }
 
     /// Puts the number of a message into the payload.
     #[inline]
     pub(crate) fn stamp(&mut self, number: Stamp) -> &[u8] {
         let stamped = (u128::from_ne_bytes(number.0) ^ self.pad).to_ne_bytes();
-        self.bytes[self.stamp_at..self.stamp_at + STAMP].copy_from_slice(&stamped);
+        for &at in &self.stamps {
+            self.bytes[at..at + STAMP].copy_from_slice(&stamped);
+        }
         &self.bytes
     }
 
@@ -138,6 +156,12 @@ pub(crate) trait Wire {
 
     /// The same message on its way out to somebody who asked for `subscription`.
     fn delivery(&self, tags: &[String], subscription: &Subscription, size: usize) -> Template;
+
+    /// Whether a message has a set of tags. Otherwise it must be published once for every set that
+    /// somebody might have subscribed to.
+    fn has_tag_sets(&self) -> bool {
+        false
+    }
 
     /// What a publisher hears for each message that reaches `receivers`, if anything.
     fn reply(&self, _receivers: usize) -> Option<Vec<u8>> {

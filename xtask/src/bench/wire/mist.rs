@@ -37,6 +37,10 @@ pub(super) fn sorted_head(tags: &[String]) -> String {
 }
 
 impl Wire for MistTcp {
+    fn has_tag_sets(&self) -> bool {
+        true
+    }
+
     fn greet(&self, _socket: &mut TcpStream, _role: Role<'_>) -> Result<()> {
         Ok(())
     }

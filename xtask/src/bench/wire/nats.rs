@@ -21,6 +21,14 @@ fn subject(subscription: &Subscription) -> String {
     subject
 }
 
+/// The name of a subscription within its connection; short for the only one.
+fn sid(subscription: &Subscription) -> String {
+    match subscription.tags.as_slice() {
+        [_] => "1".to_owned(),
+        tags => tags.concat(),
+    }
+}
+
 impl Wire for Nats {
     fn greet(&self, socket: &mut TcpStream, _role: Role<'_>) -> Result<()> {
         let info = ask(socket, b"", b"\r\n")?;
@@ -31,7 +39,8 @@ impl Wire for Nats {
     }
 
     fn subscribe(&self, subscription: &Subscription, out: &mut Vec<u8>) {
-        out.extend(format!("SUB {} 1\r\n", subject(subscription)).into_bytes());
+        let (subject, sid) = (subject(subscription), sid(subscription));
+        out.extend(format!("SUB {subject} {sid}\r\n").into_bytes());
     }
 
     fn publish(&self, tags: &[String], size: usize) -> Template {
@@ -39,8 +48,8 @@ impl Wire for Nats {
         Template::around(head.as_bytes(), size, b"\r\n")
     }
 
-    fn delivery(&self, tags: &[String], _: &Subscription, size: usize) -> Template {
-        let head = format!("MSG {} 1 {size}\r\n", tags.join("."));
+    fn delivery(&self, tags: &[String], to: &Subscription, size: usize) -> Template {
+        let head = format!("MSG {} {} {size}\r\n", tags.join("."), sid(to));
         Template::around(head.as_bytes(), size, b"\r\n")
     }
 

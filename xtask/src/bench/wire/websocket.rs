@@ -61,12 +61,13 @@ impl Template {
     fn into_client_frame(self) -> Self {
         let before = frame_head(TEXT, self.bytes.len(), 0x80).len() + MASK.len();
         let mut pad = [0; STAMP];
+        let first = self.stamps.first().copied().unwrap_or(0);
         for (at, byte) in pad.iter_mut().enumerate() {
-            *byte = MASK[(self.stamp_at + at) % MASK.len()];
+            *byte = MASK[(first + at) % MASK.len()];
         }
         Self {
             bytes: masked(TEXT, &self.bytes),
-            stamp_at: before + self.stamp_at,
+            stamps: vec![before + first],
             pad: u128::from_ne_bytes(pad),
         }
     }
@@ -74,17 +75,22 @@ impl Template {
     /// This message as the frame of a server.
     fn into_server_frame(self) -> Self {
         let mut bytes = frame_head(TEXT, self.bytes.len(), 0);
-        let stamp_at = bytes.len() + self.stamp_at;
+        let before = bytes.len();
+        let stamps = self.stamps.iter().map(|at| before + at).collect();
         bytes.extend_from_slice(&self.bytes);
         Self {
             bytes,
-            stamp_at,
+            stamps,
             pad: 0,
         }
     }
 }
 
 impl Wire for MistWebSocket {
+    fn has_tag_sets(&self) -> bool {
+        true
+    }
+
     fn greet(&self, socket: &mut TcpStream, _role: Role<'_>) -> Result<()> {
         let host = socket.peer_addr()?;
         let request = format!(
