@@ -181,6 +181,7 @@ impl<'w> Load<'w> {
             .register(&mut one.socket, Token(conn), both)?;
         self.positions.push(self.streams[stream].add_reader(conn));
         self.conns.push(one);
+        self.last_progress = Instant::now();
         self.ready.push(conn);
         if !rest.is_empty() {
             self.take(conn, &rest)?;

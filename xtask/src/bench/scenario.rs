@@ -104,7 +104,7 @@ impl Scenario {
 /// All scenarios.
 pub(crate) const SCENARIOS: &[Scenario] = &[
     Scenario::new("pipe", fan(1, 1), "one publisher, one subscriber").with(ALL),
-    Scenario::new("fan-10", fan(1, 10), "10 subscribers").with(ALL),
+    Scenario::new("fan-10", fan(1, 10), "one publisher, 10 subscribers").with(ALL),
     Scenario::new("fan-100", fan(1, 100), "100 subscribers").with(ALL),
     Scenario::new("fan-1000", fan(1, 1000), "1,000 subscribers").with(ALL),
     Scenario::new("pairs-50", fan(50, 1), "50 times one to one").with(ALL),
@@ -116,8 +116,16 @@ pub(crate) const SCENARIOS: &[Scenario] = &[
         .over_websocket(),
     Scenario::new("same-tags-1", rotating(1, 1), "two tags, always the same"),
     Scenario::new("many-tags-1", rotating(1, 64), "two tags, 64 sets in turn"),
-    Scenario::new("same-tags-100", rotating(100, 1), "to 100 subscribers"),
-    Scenario::new("many-tags-100", rotating(100, 64), "to 100 subscribers"),
+    Scenario::new(
+        "same-tags-100",
+        rotating(100, 1),
+        "the same, 100 subscribers",
+    ),
+    Scenario::new(
+        "many-tags-100",
+        rotating(100, 64),
+        "the same, 100 subscribers",
+    ),
     Scenario::new("match-100k", Work::Match, "100,000 sets of two, few match"),
     Scenario::new("memory", Work::Memory, "10,000 connections, one set each"),
     Scenario::new("ws-memory", Work::Memory, "WebSocket, 10,000 connections")

@@ -16,7 +16,7 @@ pub(crate) struct Stream {
     floor: u64,
     /// The connections that must receive this.
     readers: Vec<usize>,
-    /// How many readers and readings count as deliveries.
+    /// Whether messages in it count as deliveries; answers to a publisher do not.
     is_counted: bool,
 }
 
