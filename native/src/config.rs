@@ -130,9 +130,9 @@ impl FromStr for LogLevel {
         let found = Self::NAMES
             .iter()
             .find(|(name, _)| name.eq_ignore_ascii_case(text));
-        found.map(|(_, level)| *level).ok_or_else(|| {
-            format!("'{text}' is not one of TRACE, DEBUG, INFO, WARN, ERROR, FATAL")
-        })
+        found
+            .map(|(_, level)| *level)
+            .ok_or_else(|| format!("'{text}' is not one of TRACE, DEBUG, INFO, WARN, ERROR, FATAL"))
     }
 }
 

@@ -10,8 +10,7 @@ use super::help;
 use crate::config::{self, LogLevel};
 
 /// Version and commit, as `-v` prints them after the name.
-pub(crate) const VERSION: &str =
-    concat!(env!("CARGO_PKG_VERSION"), " (", env!("MIST_COMMIT"), ")");
+pub(crate) const VERSION: &str = concat!(env!("CARGO_PKG_VERSION"), " (", env!("MIST_COMMIT"), ")");
 
 /// Tagged publish/subscribe: a server, and commands that talk to one.
 ///
@@ -90,7 +89,12 @@ impl ServerArgs {
 #[derive(Debug, Args)]
 pub(crate) struct SharedArgs {
     /// The server's token; with a command, the token to show to the server
-    #[arg(long, global = true, value_name = "TOKEN", conflicts_with = "token_file")]
+    #[arg(
+        long,
+        global = true,
+        value_name = "TOKEN",
+        conflicts_with = "token_file"
+    )]
     pub(crate) token: Option<String>,
     /// Reads the token from a file, which keeps it out of the list of processes
     #[arg(long, global = true, value_name = "FILE")]
@@ -221,7 +225,12 @@ pub(crate) struct PublishArgs {
     #[command(flatten)]
     pub(crate) tags: TagsArgs,
     /// The message's data; - reads all of stdin
-    #[arg(long, value_name = "DATA", allow_hyphen_values = true, conflicts_with = "text")]
+    #[arg(
+        long,
+        value_name = "DATA",
+        allow_hyphen_values = true,
+        conflicts_with = "text"
+    )]
     pub(crate) data: Option<String>,
     /// The message's data, as with --data
     #[arg(value_name = "DATA")]

@@ -28,7 +28,12 @@ fn describe(settings: &Settings) -> String {
     let listeners = serde_json::Value::from(settings.listeners.value.as_slice());
     line(&mut text, "listeners", &settings.listeners, listeners);
     if let Some(uri) = &settings.authenticator {
-        line(&mut text, "authenticator", uri, quoted(&redacted(&uri.value)));
+        line(
+            &mut text,
+            "authenticator",
+            uri,
+            quoted(&redacted(&uri.value)),
+        );
     }
     if let Some(token) = &settings.token {
         line(&mut text, "token", token, quoted("(not shown)"));

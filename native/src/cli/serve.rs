@@ -47,7 +47,9 @@ async fn run(settings: &Settings) -> Result<(), Stop> {
     let server = builder.bind().await.map_err(|error| cannot_start(&error))?;
     for (scheme, address) in server.addresses() {
         let name = scheme.to_ascii_uppercase();
-        out::note(&format!("{name} server listening at '{scheme}://{address}'"));
+        out::note(&format!(
+            "{name} server listening at '{scheme}://{address}'"
+        ));
     }
     server
         .run(async {

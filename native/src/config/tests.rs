@@ -31,7 +31,12 @@ fn the_three_formats_say_the_same() {
     let yaml = "server: true\nlisteners:\n  - tcp://a:1\n  - ws://b:2\nlog-level: warn\ntoken: t\nlimits:\n  tag-bytes: 9\n";
     let json = r#"{"server":true,"listeners":["tcp://a:1","ws://b:2"],"log-level":"warn","token":"t","limits":{"tag-bytes":9}}"#;
     let toml = "server = true\nlisteners = [\"tcp://a:1\", \"ws://b:2\"]\nlog-level = \"warn\"\ntoken = \"t\"\n[limits]\ntag-bytes = 9\n";
-    for (extension, text) in [("yml", yaml), ("yaml", yaml), ("json", json), ("toml", toml)] {
+    for (extension, text) in [
+        ("yml", yaml),
+        ("yaml", yaml),
+        ("json", json),
+        ("toml", toml),
+    ] {
         let layer = read(extension, text).expect(extension);
         assert_eq!(layer.server, Some(true), "{extension}");
         assert_eq!(
@@ -56,7 +61,12 @@ fn listeners_may_be_one_text_with_commas() {
 
 #[test]
 fn an_empty_file_sets_nothing() {
-    for (extension, text) in [("yml", ""), ("yml", "# only this\n"), ("toml", ""), ("json", "{}")] {
+    for (extension, text) in [
+        ("yml", ""),
+        ("yml", "# only this\n"),
+        ("toml", ""),
+        ("json", "{}"),
+    ] {
         let layer = read(extension, text).expect(extension);
         assert!(layer.listeners.is_none() && layer.token.is_none());
     }
@@ -140,7 +150,10 @@ fn a_nearer_source_wins_setting_by_setting() {
     assert!(settings.server.value);
     assert_eq!(settings.access.value, Access::Scoped);
     assert_eq!(
-        settings.authenticator.as_ref().map(|uri| uri.value.as_str()),
+        settings
+            .authenticator
+            .as_ref()
+            .map(|uri| uri.value.as_str()),
         Some("memory://")
     );
     let limits = settings.limits().expect("limits");
@@ -148,7 +161,10 @@ fn a_nearer_source_wins_setting_by_setting() {
         (limits.nesting, limits.tag_bytes, limits.connections),
         (3, 40, 60)
     );
-    assert!(settings.check().is_err(), "an authenticator without a token");
+    assert!(
+        settings.check().is_err(),
+        "an authenticator without a token"
+    );
 }
 
 #[test]
@@ -166,7 +182,9 @@ fn a_token_file_loses_its_line_end_only() {
 fn a_token_nearer_by_hides_a_token_file_that_cannot_be_read() {
     let env = environment(&[("MIST_TOKEN_FILE", "/no/such/file")]).expect("environment");
     let alone = [(Origin::Environment, env.clone())];
-    let error = Settings::decide(&alone).expect_err("unreadable").to_string();
+    let error = Settings::decide(&alone)
+        .expect_err("unreadable")
+        .to_string();
     assert!(error.contains("/no/such/file"), "{error}");
     let flags = Layer {
         token: Some("t".into()),
