@@ -1,7 +1,7 @@
 //! Owns how commands reach a server, and what exit code each way of failing has.
 
 use std::ffi::OsString;
-use std::time::Duration;
+use std::fmt::Display;
 
 use mist::client::{Client, ClientError};
 
@@ -11,14 +11,13 @@ use super::{serve, shared_layer};
 use crate::config::{self, Layer, Origin, Secret, Settings};
 
 const DEFAULT_HOST: &str = "127.0.0.1:1445";
-const DEFAULT_PORT: u16 = 1445;
 
 /// A server to talk to, and what to show it.
 #[derive(Debug)]
 pub(super) struct Target {
     /// As given, for texts.
     pub(super) host: String,
-    pub(super) uri: String,
+    uri: String,
     token: Option<Secret>,
 }
 
@@ -42,65 +41,77 @@ impl Target {
         });
         let host = host.unwrap_or_else(|| DEFAULT_HOST.to_owned());
         Ok(Self {
-            uri: uri(&host).map_err(Stop::usage)?,
+            uri: match host.strip_prefix(':') {
+                Some(port) => format!("127.0.0.1:{port}"),
+                None => host.clone(),
+            },
             host,
             token: settings.token.map(|token| token.value),
         })
     }
+
+    /// Connects for a command that is over when the connection is.
+    pub(super) async fn connect(&self) -> Result<Client, Stop> {
+        self.open(false).await
+    }
+
+    /// Connects for a command that outlives its connections.
+    pub(super) async fn connect_for_long(&self) -> Result<Client, Stop> {
+        self.open(true).await
+    }
+
+    async fn open(&self, is_for_long: bool) -> Result<Client, Stop> {
+        let mut builder = Client::builder(&self.uri);
+        if !is_for_long {
+            builder = builder.reconnect(None);
+        }
+        if let Some(token) = &self.token {
+            builder = builder.token(token.reveal());
+        }
+        builder.connect().await.map_err(|error| match error {
+            ClientError::AuthRefused { .. } | ClientError::InvalidUri { .. } => failed(error),
+            ClientError::Connect { reason, .. } => self.unreachable(&reason),
+            error => self.unreachable(&error),
+        })
+    }
+
+    fn unreachable(&self, reason: &dyn Display) -> Stop {
+        let text = format!("Failed to connect to '{}' - {reason}", self.host);
+        Stop::new(Code::CannotConnect, text)
+    }
 }
 
-/// Makes a URI of what `--host` takes.
-fn uri(host: &str) -> Result<String, String> {
-    let (scheme, rest) = host.split_once("://").unwrap_or(("tcp", host));
-    match scheme.to_ascii_lowercase().as_str() {
-        "ws" => return Ok(host.to_owned()),
-        "tcp" => {}
-        _ => {
-            return Err(format!(
-                "cannot use the host '{host}': the scheme '{scheme}' is not supported, use tcp or ws"
-            ));
-        }
-    }
-    // `:1445` is this machine, as elsewhere; `[::1]` and `name` lack a port.
-    let rest = rest.trim_end_matches('/');
-    let (name, port) = match rest.rsplit_once(':') {
-        Some((name, port)) if !port.contains(']') => (name, port.parse().ok()),
-        _ => (rest, Some(DEFAULT_PORT)),
+/// Says why the server did not do something.
+pub(super) fn failed(error: ClientError) -> Stop {
+    let code = match &error {
+        ClientError::AuthRefused { .. } => Code::AuthRefused,
+        ClientError::Refused { command, reason } => return refused(command, reason),
+        ClientError::Connect { .. }
+        | ClientError::ConnectionLost { .. }
+        | ClientError::Offline { .. }
+        | ClientError::Closed { .. } => Code::CannotConnect,
+        ClientError::Timeout { .. } | ClientError::UnexpectedAnswer { .. } => Code::ServerError,
+        ClientError::InvalidUri { .. } | ClientError::MissingTags { .. } => Code::Usage,
+        _ => Code::Failed,
     };
-    let name = if name.is_empty() { "127.0.0.1" } else { name };
-    let is_bare_v6 = name.contains(':') && !name.starts_with('[');
-    match port {
-        Some(port) if !is_bare_v6 => Ok(format!("tcp://{name}:{port}")),
-        _ => Err(format!(
-            "cannot use the host '{host}': write HOST:PORT, as in {DEFAULT_HOST} or [::1]:1445"
-        )),
-    }
+    Stop::new(code, error.to_string())
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_host_may_lack_scheme_port_and_name() {
-        for (host, expected) in [
-            ("127.0.0.1:1445", "tcp://127.0.0.1:1445"),
-            ("example.org", "tcp://example.org:1445"),
-            (":99", "tcp://127.0.0.1:99"),
-            ("[::1]", "tcp://[::1]:1445"),
-            ("[::1]:7", "tcp://[::1]:7"),
-            ("tcp://h:7/", "tcp://h:7"),
-            ("ws://h:7/x", "ws://h:7/x"),
-        ] {
-            assert_eq!(uri(host).as_deref(), Ok(expected), "{host}");
-        }
+/// Says that the server answered with an error.
+pub(super) fn refused(command: &str, reason: &str) -> Stop {
+    if reason == "Unknown Command" {
+        return Stop::new(
+            Code::ServerError,
+            format!(
+                "the server has no command '{command}': admin commands need a server with --authenticator"
+            ),
+        );
     }
-
-    #[test]
-    fn what_cannot_be_reached_is_named() {
-        for host in ["tls://h:1", "unix:///x", "h:notaport", "::1", "h:99999"] {
-            let error = uri(host).expect_err(host);
-            assert!(error.contains(&format!("'{host}'")), "{error}");
-        }
-    }
+    // The one word that the server's refusals for want of rights have in common.
+    let code = if reason.contains("not authorized") {
+        Code::AuthRefused
+    } else {
+        Code::ServerError
+    };
+    Stop::new(code, format!("the server refused {command}: {reason}"))
 }

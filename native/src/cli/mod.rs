@@ -1,11 +1,17 @@
 //! Owns the command line: from arguments to an exit code.
 
 mod args;
+mod ask;
+mod connect;
 mod exit;
 mod help;
+mod input;
 mod out;
 mod paper;
+mod publish;
 mod serve;
+mod subscribe;
+mod token;
 
 use std::future::Future;
 use std::process::ExitCode;
@@ -13,6 +19,7 @@ use std::process::ExitCode;
 use clap::{CommandFactory, Parser};
 
 use self::args::{Cli, Command};
+use self::connect::Target;
 use self::exit::{Code, Stop};
 use crate::config::{self, ConfigError, Layer, Origin, Settings};
 
@@ -54,11 +61,23 @@ fn dispatch(cli: Cli) -> Result<(), Stop> {
             "{flag} is for a server and does not go with a command"
         )));
     }
+    let target = |host| Target::new(host, &cli.shared);
     match command {
+        Command::Ping(host) => block_on(ask::ping(&target(host)?)),
+        Command::Listall(host) => block_on(ask::list_all(&target(host)?)),
+        Command::Who(host) => block_on(ask::who(&target(host)?)),
+        Command::Subscribe(args) => {
+            let sets = subscribe::tag_sets(args)?;
+            block_on(subscribe::run(&target(&args.host)?, args, &sets))
+        }
+        Command::Publish(args) => {
+            let job = publish::job(args)?;
+            block_on(publish::run(&target(&args.host)?, args, &job))
+        }
+        Command::Token { command } => token::run(command, &cli.shared),
         Command::CheckConfig { file } => paper::check_config(file, &cli.shared),
         Command::Completions { shell } => paper::completions(*shell),
         Command::Man { command } => paper::man(command.as_deref()),
-        _ => todo!(),
     }
 }
 
@@ -68,13 +87,16 @@ fn block_on(work: impl Future<Output = Result<(), Stop>>) -> Result<(), Stop> {
         .enable_all()
         .build()
         .map_err(|error| Stop::failed(format!("cannot start: {error}")))?;
-    runtime.block_on(async {
+    let result = runtime.block_on(async {
         tokio::select! {
             biased;
             _ = tokio::signal::ctrl_c() => Err(Stop::quiet(Code::Interrupted)),
             result = work => result,
         }
-    })
+    });
+    // Nothing that still waits, for a name server say, may hold up the end.
+    runtime.shutdown_background();
+    result
 }
 
 impl From<ConfigError> for Stop {

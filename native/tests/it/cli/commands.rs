@@ -52,7 +52,7 @@ fn no_server_is_exit_code_3() {
 fn an_unsupported_scheme_is_named() {
     for host in ["tls://127.0.0.1:1", "unix:///tmp/x", "wss://127.0.0.1:1"] {
         let assert = mist(&["ping", "--host", host]).code(2);
-        assert!(stderr(&assert).contains("use tcp or ws"));
+        assert!(stderr(&assert).contains("not one of tcp://, ws://"));
     }
 }
 
