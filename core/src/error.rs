@@ -22,7 +22,6 @@ pub(crate) enum Refusal {
     Exceeded(Exceeded),
     Revoked,
     Token(TokenError),
-    Custom(String),
 }
 
 /// Which half of the grant rule was broken.
@@ -92,7 +91,6 @@ impl fmt::Display for Refusal {
                 f.write_str("subscription removed - the token no longer grants any of its tags")
             }
             Self::Token(error) => error.fmt(f),
-            Self::Custom(text) => f.write_str(text),
         }
     }
 }

@@ -431,6 +431,15 @@ impl Client {
         }
     }
 
+    /// Takes out the next thing for the host to do, except sending: for a host that is still writing, so that what is
+    /// to be sent gathers.
+    pub fn poll_control(&mut self) -> Option<Output> {
+        match self.outputs.front() {
+            Some(Output::Disconnect) if !self.wire.is_empty() => None,
+            _ => self.outputs.pop_front(),
+        }
+    }
+
     /// Returns when [`Client::handle_timeout`] is due; ask again after every verb.
     #[must_use]
     pub fn poll_timeout(&self) -> Option<Duration> {
@@ -725,7 +734,10 @@ impl Client {
     /// Takes an error without a number: a refused publish, or a subscription that is gone.
     fn handle_error(&mut self, message: &Message<'_>, error: &str) {
         if matches!(message.command(), Command::Subscribe | Command::Unsubscribe) {
-            if let Some(slot) = self.subscriptions.find(&tag_set(message.tags())) {
+            let slot = self.subscriptions.find(&tag_set(message.tags()));
+            // A set that was asked for since has its own answer coming.
+            let is_live = |&slot: &Slot| self.subscriptions.on_wire(slot) == Some(OnWire::Live);
+            if let Some(slot) = slot.filter(is_live) {
                 return self.drop_set(slot, error);
             }
         }

@@ -102,31 +102,29 @@ fn write_number(out: &mut Vec<u8>, number: usize) {
     out.extend_from_slice(&digits[at..]);
 }
 
-/// The parts of a delivered message: the head is the same for all messages with the same tags.
-pub(crate) struct Body;
-
-impl Body {
-    /// Writes everything before the data; `tags` are sorted bytewise and without duplicates.
-    pub(crate) fn write_head<'a>(head: &mut Vec<u8>, tags: impl Iterator<Item = &'a str>) {
-        head.extend_from_slice(b"{\"command\":\"publish\",\"tags\":[");
-        for (index, tag) in tags.enumerate() {
-            if index > 0 {
-                head.push(b',');
-            }
-            write_string(head, tag);
+/// Writes everything of a delivered message before its data, the same for all messages with the same tags.
+///
+/// `tags` are sorted bytewise and without duplicates.
+pub(crate) fn write_head<'a>(head: &mut Vec<u8>, tags: impl Iterator<Item = &'a str>) {
+    head.extend_from_slice(b"{\"command\":\"publish\",\"tags\":[");
+    for (index, tag) in tags.enumerate() {
+        if index > 0 {
+            head.push(b',');
         }
-        head.push(b']');
+        write_string(head, tag);
     }
+    head.push(b']');
+}
 
-    /// Writes a whole message: head, the data's literal as it came in, end.
-    pub(crate) fn write(out: &mut Vec<u8>, head: &[u8], data_literal: Option<&str>) {
-        out.extend_from_slice(head);
-        if let Some(literal) = data_literal {
-            out.extend_from_slice(b",\"data\":");
-            out.extend_from_slice(literal.as_bytes());
-        }
-        out.push(b'}');
+/// Writes a whole delivered message: the head, the data's literal as it came in, the end.
+#[inline]
+pub(crate) fn write_body(out: &mut Vec<u8>, head: &[u8], data_literal: Option<&str>) {
+    out.extend_from_slice(head);
+    if let Some(literal) = data_literal {
+        out.extend_from_slice(b",\"data\":");
+        out.extend_from_slice(literal.as_bytes());
     }
+    out.push(b'}');
 }
 
 /// A message as a client writes it.

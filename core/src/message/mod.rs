@@ -13,7 +13,7 @@ use alloc::string::String;
 use alloc::vec::Vec;
 use core::ops::Range;
 
-pub(crate) use encode::{Body, Reply};
+pub(crate) use encode::{Data, Reply, write_body, write_head};
 pub use encode::{Request, encode_publish, encode_request};
 pub use lines::{Messages, Unreadable};
 pub(crate) use scan::Fault;

@@ -321,7 +321,7 @@ impl Reader<'_> {
         if !span.is_escaped() {
             return then(content);
         }
-        let mut decoded = alloc::string::String::new();
+        let mut decoded = String::new();
         // The text came in as `str`, and a literal's content starts and ends on character boundaries.
         if let Ok(content) = core::str::from_utf8(content) {
             super::string::decode_into(content, &mut decoded);
