@@ -179,15 +179,18 @@ pub(crate) fn run(args: &Bench) -> Result<ExitCode> {
                 let kind = contender.kind;
                 let what = format!("{} {size} B {}", scenario.name, kind.name());
                 match trial.run() {
-                    Ok(figures) => {
-                        let said: Vec<_> = figures
+                    Ok((figures, held_up)) => {
+                        let mut said: Vec<_> = figures
                             .iter()
                             .map(|figure| {
                                 format!("{} {}", report::short(figure.value), figure.name)
                             })
                             .collect();
+                        if held_up > report::CALM {
+                            said.push(format!("DISTURBED for {:.0} %", held_up * 100.0));
+                        }
                         eprintln!("{round}/{rounds} {what}: {}", said.join(", "));
-                        report.add(scenario.name, size, kind, &figures);
+                        report.add(scenario.name, size, kind, &figures, held_up);
                     }
                     Err(error) => {
                         eprintln!("{round}/{rounds} {what}: FAILED: {error:#}");
@@ -203,6 +206,9 @@ pub(crate) fn run(args: &Bench) -> Result<ExitCode> {
             .with_context(|| format!("cannot write {}", file.display()))?;
     }
     print(&report.table(&kinds))?;
+    if let Some(note) = report.disturbance() {
+        eprintln!("!!! {note}");
+    }
     for failure in report.failures() {
         eprintln!("FAILED: {failure}");
     }
@@ -260,10 +266,6 @@ fn plan(args: &Bench) -> Result<Plan> {
             machine::pin(two.generator)?;
         }
         None => eprintln!("!!! one processor only: server and generator disturb each other"),
-    }
-    let others = machine::load_average()?;
-    if others > 0.5 {
-        eprintln!("!!! load average {others}: somebody else is at work; times will suffer most");
     }
     let seconds = if args.quick { 0.3 } else { args.seconds };
     Ok(Plan {
