@@ -3,5 +3,6 @@
 pub mod client;
 mod server;
 
+pub use client::{Client, ClientError};
 pub use mist_core::limits::Limits;
 pub use server::{Access, BindError, Server, ServerBuilder};
