@@ -140,7 +140,11 @@ impl Scan {
         self.tags.clear();
         let mut at = at + PUBLISH_HEAD.len();
         let tags_start = at - 1;
-        while bytes.get(at) == Some(&b'"') {
+        loop {
+            // Also behind a comma: there is no trailing one in JSON.
+            if bytes.get(at) != Some(&b'"') {
+                return None;
+            }
             let (end, escaped) = content_end(bytes, at + 1).ok()?;
             if self.tags.len() == limits.tags_per_message {
                 return None;
@@ -152,7 +156,7 @@ impl Scan {
             }
             at += 1;
         }
-        if self.tags.is_empty() || !bytes.get(at..)?.starts_with(DATA_KEY) {
+        if !bytes.get(at..)?.starts_with(DATA_KEY) {
             return None;
         }
         self.tags_text = tags_start..at + 1;
@@ -177,7 +181,7 @@ impl Scan {
     }
 
     /// Forgets what was scanned and returns the message that says nothing.
-    pub(super) fn cleared(&mut self) -> Message<'_> {
+    pub(crate) fn cleared(&mut self) -> Message<'_> {
         self.clear();
         self.message("")
     }
@@ -536,7 +540,7 @@ impl Reader<'_> {
     }
 
     fn open(&mut self, object: bool) -> Step<()> {
-        if self.depth >= self.limits.nesting.min(64) {
+        if self.depth >= self.limits.nesting.clamp(2, 64) {
             return Err((self.at, Fault::TooDeep));
         }
         self.depth += 1;
