@@ -21,7 +21,7 @@ use clap::{CommandFactory, Parser};
 use self::args::{Cli, Command};
 use self::connect::Target;
 use self::exit::{Code, Stop};
-use crate::config::{self, ConfigError, Layer, Origin, Settings};
+use crate::config::{self, ConfigError, Layer, Origin, Secret, Settings};
 
 /// Does what the command line asks for.
 pub(crate) fn run() -> ExitCode {
@@ -107,7 +107,7 @@ impl From<ConfigError> for Stop {
 
 fn shared_layer(shared: &args::SharedArgs) -> Layer {
     Layer {
-        token: shared.token.as_deref().map(Into::into),
+        token: shared.token.as_deref().and_then(Secret::new),
         token_file: shared.token_file.clone(),
         log_level: shared.log_level,
         ..Layer::default()
