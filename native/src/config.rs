@@ -182,7 +182,6 @@ impl Secret {
     }
 }
 
-
 impl fmt::Debug for Secret {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("Secret")
@@ -279,9 +278,7 @@ impl Layer {
                     source,
                 })?;
                 let token = Secret::new(text.trim_end_matches(['\r', '\n']));
-                token
-                    .map(Some)
-                    .ok_or_else(|| value("names an empty file"))
+                token.map(Some).ok_or_else(|| value("names an empty file"))
             }
         }
     }

@@ -82,7 +82,10 @@ fn data_may_look_like_a_flag() {
 #[test]
 fn stdin_is_one_message_or_one_per_line() {
     let server = Server::start(&[]);
-    let subscriber = server.subscriber(&["--tags", "a", "-o", "json"]);
+    let mut json = command();
+    json.args(["sub", "--host", &server.host]);
+    let subscriber = Running::start(&mut json, &["--tags", "a", "-o", "json"]);
+    subscriber.says("Listening");
     for dash in [&["--tags", "a", "--data", "-"][..], &["--tags", "a", "-"]] {
         with_input(&server, dash, "one\ntwo\n")
             .success()
