@@ -14,6 +14,7 @@ mod subscribe;
 mod token;
 
 use std::future::Future;
+use std::path::Path;
 use std::process::ExitCode;
 
 use clap::{CommandFactory, Parser};
@@ -136,7 +137,7 @@ fn server_settings(cli: &Cli) -> Result<Settings, Stop> {
 }
 
 /// Puts the flags over the environment over a file.
-fn layered(flags: Layer, file: Option<&std::path::Path>) -> Result<Settings, Stop> {
+fn layered(flags: Layer, file: Option<&Path>) -> Result<Settings, Stop> {
     let environment = Layer::from_environment(config::KEYS, |name| std::env::var_os(name))?;
     let mut layers = vec![
         (Origin::CommandLine, flags),

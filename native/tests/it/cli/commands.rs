@@ -40,7 +40,9 @@ fn no_server_is_exit_code_3() {
         let assert = run(command().env("MIST_HOST", &host), arguments).code(3);
         let error = stderr(&assert);
         assert!(
-            error.starts_with(&format!("Failed to connect to '{host}' - ")),
+            error.starts_with(&format!(
+                "Failed to connect to '{host}' - connection refused"
+            )),
             "{error}"
         );
         assert_eq!(error.lines().count(), 1, "said once: {error}");
