@@ -5,6 +5,9 @@
 //! posting lists of those tags, and tests two bits per posting; the posting itself says whom the match is for.
 //! Sets of four and more tags stand in a second list per tag, behind a column of 64-bit signatures.
 
+#[cfg(test)]
+mod tests;
+
 use alloc::boxed::Box;
 use alloc::vec::Vec;
 

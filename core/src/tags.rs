@@ -169,6 +169,38 @@ fn hash_bytes(hasher: &FixedState, name: &[u8]) -> u64 {
 mod tests {
     use super::*;
 
+    impl Interner {
+        /// Checks that exactly the tags with uses can be found, that each has as many as `uses` says, and that all
+        /// other numbers are free once.
+        pub(crate) fn assert_consistent(&self, uses: &[u32]) {
+            let mut free: Vec<_> = self.free.iter().map(|tag| tag.0 as usize).collect();
+            free.sort_unstable();
+            let unused: Vec<_> = (0..self.entries.len())
+                .filter(|&number| self.entries[number].uses == 0)
+                .collect();
+            assert_eq!(free, unused, "free are the unused numbers, each once");
+            for (number, entry) in self.entries.iter().enumerate() {
+                assert_eq!(
+                    entry.uses,
+                    uses.get(number).copied().unwrap_or(0),
+                    "uses of tag {number}"
+                );
+                if entry.uses > 0 {
+                    assert_eq!(self.find(entry.name.as_bytes()), Some(TagId(number as u32)));
+                } else {
+                    assert!(entry.name.is_empty(), "an unused tag keeps no name");
+                }
+            }
+            assert_eq!(self.numbers.len() + free.len(), self.entries.len());
+        }
+    }
+
+    impl Numbers {
+        pub(crate) fn len(&self) -> usize {
+            self.shards.iter().map(HashTable::len).sum()
+        }
+    }
+
     #[test]
     fn a_number_is_reused_once_no_set_holds_its_tag() {
         let mut tags = Interner::new(1);
