@@ -309,8 +309,12 @@ impl Client {
     ///
     /// # Errors
     /// [`ClientError::Refused`] when it exists or this client is not admin; else as [`request`](Self::request).
-    pub async fn register(&self, token: &str, tags: &[&str]) -> Result<(), ClientError> {
-        self.request("register", tags, token).await.map(drop)
+    pub async fn register<T: AsRef<str>>(
+        &self,
+        token: &str,
+        tags: impl IntoIterator<Item = T>,
+    ) -> Result<(), ClientError> {
+        self.change_token("register", token, tags).await
     }
 
     /// Admin: removes a token, also an unknown one.
@@ -325,16 +329,24 @@ impl Client {
     ///
     /// # Errors
     /// [`ClientError::Refused`] when the token is unknown; else as [`request`](Self::request).
-    pub async fn set(&self, token: &str, tags: &[&str]) -> Result<(), ClientError> {
-        self.request("set", tags, token).await.map(drop)
+    pub async fn set<T: AsRef<str>>(
+        &self,
+        token: &str,
+        tags: impl IntoIterator<Item = T>,
+    ) -> Result<(), ClientError> {
+        self.change_token("set", token, tags).await
     }
 
     /// Admin: removes tags from a token.
     ///
     /// # Errors
     /// [`ClientError::Refused`] when the token is unknown; else as [`request`](Self::request).
-    pub async fn unset(&self, token: &str, tags: &[&str]) -> Result<(), ClientError> {
-        self.request("unset", tags, token).await.map(drop)
+    pub async fn unset<T: AsRef<str>>(
+        &self,
+        token: &str,
+        tags: impl IntoIterator<Item = T>,
+    ) -> Result<(), ClientError> {
+        self.change_token("unset", token, tags).await
     }
 
     /// Admin: lists a token's tags, sorted.
@@ -343,6 +355,17 @@ impl Client {
     /// [`ClientError::Refused`] when the token is unknown; else as [`request`](Self::request).
     pub async fn tags(&self, token: &str) -> Result<Vec<String>, ClientError> {
         Ok(self.request("tags", &[], token).await?.tags)
+    }
+
+    async fn change_token<T: AsRef<str>>(
+        &self,
+        command: &str,
+        token: &str,
+        tags: impl IntoIterator<Item = T>,
+    ) -> Result<(), ClientError> {
+        let tags: Vec<T> = tags.into_iter().collect();
+        let tags: Vec<&str> = tags.iter().map(AsRef::as_ref).collect();
+        self.request(command, &tags, token).await.map(drop)
     }
 
     /// Sends any command and waits for its answer: for a server's custom commands.
