@@ -1,0 +1,204 @@
+//! Owns what tokens mean: the requests to a token store, the store in memory, and the grant rule.
+//!
+//! Knows nothing of sessions; a store that does I/O lives in the host and answers the same requests.
+
+use alloc::boxed::Box;
+use alloc::collections::{BTreeMap, BTreeSet};
+use alloc::string::String;
+use alloc::vec::Vec;
+use core::fmt;
+
+use subtle::ConstantTimeEq;
+
+use crate::error::TokenError;
+
+/// Who may use the basic commands.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Access {
+    /// Everybody; tokens only unlock admin commands.
+    #[default]
+    Open,
+    /// Sessions with the server's token or a registered one, within the grants of that token.
+    Scoped,
+}
+
+/// Where registered tokens are kept.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Authenticator {
+    /// Nowhere: there are no admin commands.
+    #[default]
+    None,
+    /// In this broker's memory.
+    Memory,
+    /// In a store of the host, which is asked by [`Output::Ask`](crate::Output::Ask).
+    Host,
+}
+
+/// What a session asks of the token store.
+#[derive(Clone, PartialEq, Eq)]
+pub enum AuthRequest {
+    /// Create the token with these tags.
+    Register {
+        /// The new token.
+        token: String,
+        /// Its tags, sorted.
+        tags: Vec<String>,
+    },
+    /// Remove the token and its tags; removing an unknown one succeeds.
+    Unregister {
+        /// The token to remove.
+        token: String,
+    },
+    /// Add tags to a token.
+    Set {
+        /// The token.
+        token: String,
+        /// Tags to add, sorted.
+        tags: Vec<String>,
+    },
+    /// Remove tags from a token.
+    Unset {
+        /// The token.
+        token: String,
+        /// Tags to remove, sorted.
+        tags: Vec<String>,
+    },
+    /// Return a token's tags.
+    Tags {
+        /// The token.
+        token: String,
+    },
+}
+
+impl AuthRequest {
+    /// The token the request is about.
+    #[must_use]
+    pub fn token(&self) -> &str {
+        match self {
+            Self::Register { token, .. }
+            | Self::Unregister { token }
+            | Self::Set { token, .. }
+            | Self::Unset { token, .. }
+            | Self::Tags { token } => token,
+        }
+    }
+}
+
+/// Shows what is asked, never the token.
+impl fmt::Debug for AuthRequest {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Register { .. } => "Register(…)",
+            Self::Unregister { .. } => "Unregister(…)",
+            Self::Set { .. } => "Set(…)",
+            Self::Unset { .. } => "Unset(…)",
+            Self::Tags { .. } => "Tags(…)",
+        })
+    }
+}
+
+/// What a token store answers: the token's tags for [`AuthRequest::Tags`], nothing for the others.
+pub type AuthReply = Result<Vec<String>, TokenError>;
+
+/// The token store in memory.
+#[derive(Default)]
+pub(crate) struct TokenTable {
+    tokens: BTreeMap<String, BTreeSet<String>>,
+}
+
+impl TokenTable {
+    pub(crate) fn apply(&mut self, request: &AuthRequest) -> AuthReply {
+        let none = Vec::new();
+        match request {
+            AuthRequest::Register { token, tags } => {
+                if self.tokens.contains_key(token) {
+                    return Err(TokenError::Exists);
+                }
+                let tags = tags.iter().cloned().collect();
+                self.tokens.insert(token.clone(), tags);
+            }
+            AuthRequest::Unregister { token } => {
+                self.tokens.remove(token);
+            }
+            AuthRequest::Set { token, tags } => {
+                self.tags_of(token)?.extend(tags.iter().cloned());
+            }
+            AuthRequest::Unset { token, tags } => {
+                let held = self.tags_of(token)?;
+                tags.iter().for_each(|tag| {
+                    held.remove(tag);
+                });
+            }
+            AuthRequest::Tags { token } => {
+                return Ok(self.tags_of(token)?.iter().cloned().collect());
+            }
+        }
+        Ok(none)
+    }
+
+    fn tags_of(&mut self, token: &str) -> Result<&mut BTreeSet<String>, TokenError> {
+        self.tokens.get_mut(token).ok_or(TokenError::NotFound)
+    }
+}
+
+/// Shows how many tokens there are, never which.
+impl fmt::Debug for TokenTable {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "TokenTable({} tokens)", self.tokens.len())
+    }
+}
+
+/// A token that never shows itself.
+#[derive(Clone)]
+pub(crate) struct Secret(pub(crate) Box<str>);
+
+impl Secret {
+    /// Compares without telling by the time taken where the first difference is.
+    pub(crate) fn is(&self, token: &str) -> bool {
+        self.0.as_bytes().ct_eq(token.as_bytes()).into()
+    }
+}
+
+impl fmt::Debug for Secret {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Secret(…)")
+    }
+}
+
+/// The tags a registered token grants, while sessions that presented it are connected.
+#[derive(Debug, Default)]
+pub(crate) struct Grants {
+    tags: BTreeSet<String>,
+}
+
+impl Grants {
+    pub(crate) fn new(tags: Vec<String>) -> Self {
+        Self {
+            tags: tags.into_iter().collect(),
+        }
+    }
+
+    /// Subscribing narrows: one granted tag is enough, since every match then carries it.
+    pub(crate) fn allow_subscribe(&self, tags: &[&str]) -> bool {
+        tags.iter().any(|tag| self.tags.contains(*tag))
+    }
+
+    /// Publishing widens: every tag must be granted, since each can make a subscription match.
+    pub(crate) fn allows(&self, tag: &str) -> bool {
+        self.tags.contains(tag)
+    }
+
+    pub(crate) fn add(&mut self, tags: &[String]) {
+        self.tags.extend(tags.iter().cloned());
+    }
+
+    pub(crate) fn remove(&mut self, tags: &[String]) {
+        tags.iter().for_each(|tag| {
+            self.tags.remove(tag);
+        });
+    }
+
+    pub(crate) fn clear(&mut self) {
+        self.tags.clear();
+    }
+}

@@ -1,0 +1,306 @@
+//! Tokens: presenting one, administering them, and what a change means for sessions that are connected.
+
+use alloc::borrow::Cow;
+use alloc::boxed::Box;
+use alloc::string::String;
+use alloc::vec::Vec;
+
+use super::{Broker, Holders, Output};
+use crate::auth::{Access, AuthReply, AuthRequest, Authenticator, Grants};
+use crate::error::{Refusal, TokenError};
+use crate::message::{Command, Message, Reply};
+use crate::session::{About, Role, Session, SessionId};
+
+impl Broker {
+    /// Answers [`Output::Ask`]; `request` is the one that was asked.
+    ///
+    /// Grants of connected sessions change at once, also when the session that asked has gone meanwhile.
+    pub fn handle_auth_reply(
+        &mut self,
+        session: SessionId,
+        request: &AuthRequest,
+        reply: AuthReply,
+    ) {
+        let question = self.answer(session);
+        if reply.is_ok() {
+            self.apply_to_holders(request);
+        }
+        let Some(question) = question else { return };
+        match &question.about {
+            About::Admin(request) => {
+                self.finish_admin(
+                    session,
+                    &question.command,
+                    question.id.as_deref(),
+                    request,
+                    reply,
+                );
+            }
+            About::Login => {
+                self.finish_log_in(session, request.token(), question.id.as_deref(), reply)
+            }
+            About::Custom => {}
+        }
+        self.handle_backlog(session, question);
+    }
+
+    /// Takes a token that a client presents.
+    pub(super) fn log_in(&mut self, session: SessionId, token: &str, id: Option<&str>) {
+        if self.token.as_ref().is_some_and(|secret| secret.is(token)) {
+            self.set_role(session, Role::Admin);
+            return self.acknowledge(session, "auth", &[], id);
+        }
+        let request = AuthRequest::Tags {
+            token: token.into(),
+        };
+        match (self.authenticator, self.access) {
+            // Nothing to check against: like the original, take it without a word.
+            (Authenticator::None, Access::Open) => self.acknowledge(session, "auth", &[], id),
+            (Authenticator::None, Access::Scoped) => {
+                self.finish_log_in(session, token, id, Err(TokenError::NotFound));
+            }
+            (Authenticator::Memory, _) => {
+                let reply = self.table.apply(&request);
+                self.finish_log_in(session, token, id, reply);
+            }
+            (Authenticator::Host, _) => {
+                self.ask(session, "auth", id, About::Login);
+                self.outputs.push_back(Output::Ask { session, request });
+            }
+        }
+    }
+
+    fn finish_log_in(
+        &mut self,
+        session: SessionId,
+        token: &str,
+        id: Option<&str>,
+        reply: AuthReply,
+    ) {
+        let refusal = match reply {
+            Ok(tags) => {
+                if self.access == Access::Scoped {
+                    let holders = self.holders.entry(token.into()).or_default();
+                    holders.grants = Grants::new(tags);
+                    holders.sessions.push(session);
+                    self.set_role(session, Role::Token(token.into()));
+                }
+                return self.acknowledge(session, "auth", &[], id);
+            }
+            Err(TokenError::NotFound | TokenError::Invalid(_)) => Refusal::WrongToken,
+            Err(error) => Refusal::Token(error),
+        };
+        let reply = Reply {
+            command: "auth",
+            error: &alloc::format!("{refusal}"),
+            id,
+            ..Reply::default()
+        };
+        self.send(session, reply.encode());
+    }
+
+    fn set_role(&mut self, session: SessionId, role: Role) {
+        let Some(state) = self.session_mut(session) else {
+            return;
+        };
+        if let Role::Token(former) = core::mem::replace(&mut state.role, role) {
+            self.let_go(&former, session);
+            // The same token presented twice stays held.
+            if let Some(Role::Token(token)) = self.session(session).map(|state| &state.role) {
+                let token = token.clone();
+                let holders = self.holders.entry(token).or_default();
+                if !holders.sessions.contains(&session) {
+                    holders.sessions.push(session);
+                }
+            }
+        }
+    }
+
+    /// Whether the session may use commands at all.
+    pub(super) fn check_access(&self, session: SessionId) -> Result<(), Refusal> {
+        self.session(session)
+            .map_or(Ok(()), |state| self.check_state(state))
+    }
+
+    pub(super) fn check_state(&self, state: &Session) -> Result<(), Refusal> {
+        match (self.access, &state.role) {
+            (Access::Scoped, Role::Anonymous) => Err(Refusal::Unauthenticated),
+            _ => Ok(()),
+        }
+    }
+
+    /// The grants a session is held to; none when it may do everything.
+    pub(super) fn grants(&self, state: &Session) -> Option<&Grants> {
+        match &state.role {
+            Role::Token(token) => self.holders.get(token).map(|holders| &holders.grants),
+            _ => None,
+        }
+    }
+
+    pub(super) fn administer(
+        &mut self,
+        session: SessionId,
+        message: &Message<'_>,
+    ) -> Result<(), Refusal> {
+        if self.authenticator == Authenticator::None {
+            return Err(Refusal::Unknown);
+        }
+        match self.session(session).map(|state| &state.role) {
+            Some(Role::Admin) => {}
+            _ => return Err(Refusal::NotAuthorized),
+        }
+        let request = self.auth_request(message)?;
+        let command = message.command_name();
+        if self.authenticator == Authenticator::Host {
+            self.ask(
+                session,
+                &command,
+                message.id_literal(),
+                About::Admin(request.clone()),
+            );
+            self.outputs.push_back(Output::Ask { session, request });
+            return Ok(());
+        }
+        let reply = self.table.apply(&request);
+        if reply.is_ok() {
+            self.apply_to_holders(&request);
+        }
+        self.finish_admin(session, &command, message.id_literal(), &request, reply);
+        Ok(())
+    }
+
+    fn auth_request(&self, message: &Message<'_>) -> Result<AuthRequest, Refusal> {
+        let command = message.command();
+        let Some(token) = message.data().map(Cow::into_owned) else {
+            return Err(Refusal::MissingToken(command.name().unwrap_or_default()));
+        };
+        let mut tags: Vec<_> = self
+            .checked_tags(message)?
+            .into_iter()
+            .map(Cow::into_owned)
+            .collect();
+        tags.sort_unstable();
+        tags.dedup();
+        Ok(match command {
+            Command::Register => AuthRequest::Register { token, tags },
+            Command::Unregister => AuthRequest::Unregister { token },
+            Command::Set => AuthRequest::Set { token, tags },
+            Command::Unset => AuthRequest::Unset { token, tags },
+            _ => AuthRequest::Tags { token },
+        })
+    }
+
+    fn finish_admin(
+        &mut self,
+        session: SessionId,
+        command: &str,
+        id: Option<&str>,
+        request: &AuthRequest,
+        reply: AuthReply,
+    ) {
+        let reply = match (request, &reply) {
+            (AuthRequest::Tags { .. }, Ok(tags)) => {
+                let mut tags: Vec<_> = tags.iter().map(String::as_str).collect();
+                tags.sort_unstable();
+                Reply {
+                    command,
+                    tags: &tags,
+                    id,
+                    ..Reply::default()
+                }
+                .encode()
+            }
+            (
+                AuthRequest::Register { tags, .. }
+                | AuthRequest::Set { tags, .. }
+                | AuthRequest::Unset { tags, .. },
+                Ok(_),
+            ) => {
+                let tags: Vec<_> = tags.iter().map(String::as_str).collect();
+                return self.acknowledge(session, command, &tags, id);
+            }
+            (AuthRequest::Unregister { .. }, Ok(_)) => {
+                return self.acknowledge(session, command, &[], id);
+            }
+            (_, Err(error)) => Reply {
+                command,
+                error: &alloc::format!("{error}"),
+                id,
+                ..Reply::default()
+            }
+            .encode(),
+        };
+        self.send(session, reply);
+    }
+
+    /// Carries a change of a token over to the sessions that presented it.
+    fn apply_to_holders(&mut self, request: &AuthRequest) {
+        let Some(holders) = self.holders.get_mut(request.token()) else {
+            return;
+        };
+        let revoked = match request {
+            AuthRequest::Set { tags, .. } => {
+                holders.grants.add(tags);
+                return;
+            }
+            AuthRequest::Unset { tags, .. } => {
+                holders.grants.remove(tags);
+                false
+            }
+            AuthRequest::Unregister { .. } => {
+                holders.grants.clear();
+                true
+            }
+            AuthRequest::Register { .. } | AuthRequest::Tags { .. } => return,
+        };
+        let sessions = holders.sessions.clone();
+        for &session in &sessions {
+            self.remove_ungranted(session);
+        }
+        if revoked {
+            self.holders.remove(request.token());
+            for session in sessions {
+                if let Some(state) = self.session_mut(session) {
+                    state.role = Role::Anonymous;
+                }
+            }
+        }
+    }
+
+    /// Removes the subscriptions a session is no longer granted, and tells it which.
+    fn remove_ungranted(&mut self, session: SessionId) {
+        let Some(grants) = self.session(session).and_then(|state| self.grants(state)) else {
+            return;
+        };
+        let mut lost: Vec<Vec<String>> = self
+            .index
+            .held(session.slot)
+            .filter(|tags| !grants.allow_subscribe(tags))
+            .map(|tags| tags.into_iter().map(String::from).collect())
+            .collect();
+        lost.sort_unstable();
+        for tags in lost {
+            let tags: Vec<_> = tags.iter().map(String::as_str).collect();
+            self.index.unsubscribe(session.slot, &tags);
+            let reply = Reply {
+                command: "unsubscribe",
+                tags: &tags,
+                error: &alloc::format!("{}", Refusal::Revoked),
+                ..Reply::default()
+            };
+            self.send(session, reply.encode());
+        }
+    }
+
+    /// Notes that a session no longer goes by a token.
+    pub(super) fn let_go(&mut self, token: &Box<str>, session: SessionId) {
+        let Holders { sessions, .. } = match self.holders.get_mut(token) {
+            Some(holders) => holders,
+            None => return,
+        };
+        sessions.retain(|&other| other != session);
+        if sessions.is_empty() {
+            self.holders.remove(token);
+        }
+    }
+}

@@ -1,0 +1,263 @@
+//! The commands for everybody: publishing, subscribing, and asking what there is.
+
+use alloc::borrow::Cow;
+use alloc::string::String;
+use alloc::vec::Vec;
+
+use super::{Broker, Receipt, Scratch, Verdict, write_refusal};
+use crate::error::{Grant, Refusal};
+use crate::limits::Exceeded;
+use crate::message::{Data, Message, Reply, TagPlace, write_head};
+use crate::session::{Session, SessionId};
+
+impl Broker {
+    pub(super) fn publish(
+        &self,
+        session: SessionId,
+        state: &Session,
+        message: &Message<'_>,
+        scratch: &mut Scratch,
+    ) -> Verdict {
+        if let Err(refusal) = self.match_publish(session, state, message, scratch) {
+            scratch.reply.clear();
+            write_refusal(message, &refusal, &mut scratch.reply);
+            return Verdict::Reply;
+        }
+        Verdict::Deliver(message.id_literal().map(|id| Receipt {
+            session,
+            tags: message.tags().map(Cow::into_owned).collect(),
+            id: id.into(),
+        }))
+    }
+
+    fn match_publish(
+        &self,
+        session: SessionId,
+        state: &Session,
+        message: &Message<'_>,
+        scratch: &mut Scratch,
+    ) -> Result<(), Refusal> {
+        self.check_state(state)?;
+        if message.tag_count() == 0 {
+            return Err(Refusal::MissingTags("publish"));
+        }
+        self.check_tag_count(
+            message.tag_count(),
+            self.limits.tags_per_message,
+            "tags-per-message",
+        )?;
+        let Scratch {
+            matching,
+            places,
+            decoded,
+            head,
+            ..
+        } = scratch;
+        decoded.clear();
+        places.clear();
+        for index in 0..message.tag_count() {
+            places.push(message.tag_into(index, decoded));
+        }
+        let text = message.text();
+        let name = |place: &TagPlace| match place {
+            TagPlace::Text(range) => &text[range.clone()],
+            TagPlace::Decoded(range) => &decoded[range.clone()],
+        };
+        if let Some(long) = places
+            .iter()
+            .map(name)
+            .find(|tag| tag.len() > self.limits.tag_bytes)
+        {
+            return Err(self.tag_too_long(long));
+        }
+        if let Some(grants) = self.grants(state) {
+            if let Some(tag) = places.iter().map(name).find(|tag| !grants.allows(tag)) {
+                return Err(Refusal::NotGranted(Grant::Publish(tag.into())));
+            }
+        }
+        if !places.is_sorted_by(|a, b| name(a) < name(b)) {
+            places.sort_unstable_by(|a, b| name(a).cmp(name(b)));
+            places.dedup_by(|a, b| name(a) == name(b));
+        }
+        let names = places.iter().map(|place| name(place).as_bytes());
+        self.index.matches(names, Some(session.slot), matching);
+        head.clear();
+        if !matching.targets.is_empty() {
+            write_head(head, places.iter().map(name));
+        }
+        Ok(())
+    }
+
+    pub(super) fn pong(message: &Message<'_>, scratch: &mut Scratch) {
+        scratch.reply.clear();
+        Reply {
+            command: "ping",
+            data: Data::Text("pong"),
+            id: message.id_literal(),
+            ..Reply::default()
+        }
+        .write(&mut scratch.reply);
+    }
+
+    pub(super) fn subscribe(
+        &mut self,
+        session: SessionId,
+        message: &Message<'_>,
+    ) -> Result<(), Refusal> {
+        let tags = self.subscription_tags("subscribe", message)?;
+        let set = sorted_set(&tags);
+        if let Some(grants) = self.session(session).and_then(|state| self.grants(state)) {
+            if !grants.allow_subscribe(&set) {
+                return Err(Refusal::NotGranted(Grant::Subscribe));
+            }
+        }
+        let held = self.index.count(session.slot);
+        if held >= self.limits.subscriptions && !self.index.holds(session.slot, &set) {
+            return Err(Refusal::Exceeded(Exceeded {
+                what: "subscriptions",
+                value: held + 1,
+                limit: self.limits.subscriptions,
+                setting: "subscriptions",
+            }));
+        }
+        self.index.subscribe(session.slot, &set);
+        self.acknowledge_message(session, message);
+        Ok(())
+    }
+
+    pub(super) fn unsubscribe(
+        &mut self,
+        session: SessionId,
+        message: &Message<'_>,
+    ) -> Result<(), Refusal> {
+        let tags = self.subscription_tags("unsubscribe", message)?;
+        self.index.unsubscribe(session.slot, &sorted_set(&tags));
+        self.acknowledge_message(session, message);
+        Ok(())
+    }
+
+    pub(super) fn list(&mut self, session: SessionId, message: &Message<'_>) {
+        // By the form that people read, so that both forms have one order.
+        let mut sets: Vec<(String, Vec<&str>)> = self
+            .index
+            .held(session.slot)
+            .map(|tags| (tags.join(","), tags))
+            .collect();
+        sets.sort_unstable();
+        let (texts, subscriptions): (Vec<_>, Vec<_>) = sets.into_iter().unzip();
+        let reply = self.answer_to(message, &texts.join(" "), &subscriptions);
+        self.send(session, reply);
+    }
+
+    pub(super) fn list_all(&mut self, session: SessionId, message: &Message<'_>) {
+        let mut tags: Vec<_> = self.index.tag_names().collect();
+        tags.sort_unstable();
+        let reply = self.answer_to(message, &tags.join(" "), &[]);
+        self.send(session, reply);
+    }
+
+    pub(super) fn who(&mut self, session: SessionId, message: &Message<'_>) {
+        // Two blanks, as the original writes it.
+        let data = alloc::format!(
+            "Lifetime  connections: {}\nSubscribers connected: {}",
+            self.connected_total,
+            self.index.subscribers()
+        );
+        let reply = self.answer_to(message, &data, &[]);
+        self.send(session, reply);
+    }
+
+    fn answer_to(&self, message: &Message<'_>, data: &str, subscriptions: &[Vec<&str>]) -> Vec<u8> {
+        let tags: Vec<_> = message.tags().collect();
+        let tags: Vec<_> = tags.iter().map(|tag| &**tag).collect();
+        Reply {
+            command: &message.command_name(),
+            tags: &tags,
+            data: Data::Text(data),
+            subscriptions,
+            id: message.id_literal(),
+            ..Reply::default()
+        }
+        .encode()
+    }
+
+    pub(super) fn acknowledge_message(&mut self, session: SessionId, message: &Message<'_>) {
+        if message.id_literal().is_some() {
+            let tags: Vec<_> = message.tags().collect();
+            let tags: Vec<_> = tags.iter().map(|tag| &**tag).collect();
+            self.acknowledge(
+                session,
+                &message.command_name(),
+                &tags,
+                message.id_literal(),
+            );
+        }
+    }
+
+    fn subscription_tags<'a>(
+        &self,
+        command: &'static str,
+        message: &Message<'a>,
+    ) -> Result<Vec<Cow<'a, str>>, Refusal> {
+        if message.tag_count() == 0 {
+            return Err(Refusal::MissingTags(command));
+        }
+        self.check_tag_count(
+            message.tag_count(),
+            self.limits.tags_per_subscription,
+            "tags-per-subscription",
+        )?;
+        self.checked_tags(message)
+    }
+
+    /// Returns the tags of a message if all are of a size that is allowed.
+    pub(super) fn checked_tags<'a>(
+        &self,
+        message: &Message<'a>,
+    ) -> Result<Vec<Cow<'a, str>>, Refusal> {
+        self.check_tag_count(
+            message.tag_count(),
+            self.limits.tags_per_message,
+            "tags-per-message",
+        )?;
+        let tags: Vec<_> = message.tags().collect();
+        match tags.iter().find(|tag| tag.len() > self.limits.tag_bytes) {
+            Some(tag) => Err(self.tag_too_long(tag)),
+            None => Ok(tags),
+        }
+    }
+
+    fn check_tag_count(
+        &self,
+        value: usize,
+        limit: usize,
+        setting: &'static str,
+    ) -> Result<(), Refusal> {
+        if value <= limit {
+            return Ok(());
+        }
+        Err(Refusal::Exceeded(Exceeded {
+            what: "tags",
+            value,
+            limit,
+            setting,
+        }))
+    }
+
+    fn tag_too_long(&self, tag: &str) -> Refusal {
+        Refusal::Exceeded(Exceeded {
+            what: "bytes in a tag",
+            value: tag.len(),
+            limit: self.limits.tag_bytes,
+            setting: "tag-bytes",
+        })
+    }
+}
+
+/// Returns the tags sorted bytewise and without duplicates.
+fn sorted_set<'a>(tags: &'a [Cow<'_, str>]) -> Vec<&'a str> {
+    let mut set: Vec<_> = tags.iter().map(|tag| &**tag).collect();
+    set.sort_unstable();
+    set.dedup();
+    set
+}

@@ -1,0 +1,711 @@
+//! Owns all sessions and subscriptions and decides what every message does; performs nothing itself.
+//!
+//! Inputs are method calls, outputs are taken out with [`Broker::poll_output`]. The commands are in two files:
+//! `basic` for everybody's, `admin` for tokens.
+
+mod admin;
+mod basic;
+
+use alloc::borrow::Cow;
+use alloc::boxed::Box;
+use alloc::collections::{BTreeMap, VecDeque};
+use alloc::string::String;
+use alloc::vec::Vec;
+
+use crate::auth::{Access, AuthRequest, Authenticator, Grants, Secret, TokenTable};
+use crate::error::{Refusal, too_many_bad_messages};
+use crate::index::{Index, MatchScratch};
+use crate::limits::Limits;
+use crate::message::{Command, Data, Message, Messages, Reply, Scan, TagPlace, Unreadable};
+use crate::session::{About, Question, Role, Session, SessionId};
+
+/// What a broker is to be.
+#[derive(Clone, Debug, Default)]
+pub struct Config {
+    /// The bounds.
+    pub limits: Limits,
+    /// Who may use the basic commands.
+    pub access: Access,
+    /// The token that makes a session admin.
+    pub token: Option<String>,
+    /// Where registered tokens are kept.
+    pub authenticator: Authenticator,
+    /// The names of commands that the host answers.
+    pub commands: Vec<String>,
+}
+
+/// What a client presents when it connects, before its first message.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Credentials<'a> {
+    /// A token from an HTTP header or query.
+    pub token: Option<&'a str>,
+}
+
+/// What the host is to do, in this order.
+#[derive(Debug)]
+#[non_exhaustive]
+pub enum Output {
+    /// Send one message to one session.
+    Send {
+        /// Whom to.
+        session: SessionId,
+        /// One JSON object, without a line end.
+        message: Vec<u8>,
+    },
+    /// Send one message to several sessions.
+    Deliver {
+        /// Whom to.
+        targets: Vec<SessionId>,
+        /// One JSON object, without a line end.
+        message: Vec<u8>,
+        /// What the publisher is answered, if it asked to be.
+        receipt: Option<Receipt>,
+    },
+    /// Ask the token store, then call [`Broker::handle_auth_reply`] with the same request.
+    ///
+    /// Until then the host reads no further from the session, and carries the request out even if the session goes.
+    Ask {
+        /// Who asked.
+        session: SessionId,
+        /// What.
+        request: AuthRequest,
+    },
+    /// Run a custom command, then call [`Broker::handle_custom_reply`]. Until then the host reads no further.
+    Custom {
+        /// Who asked.
+        session: SessionId,
+        /// What.
+        request: CustomRequest,
+    },
+    /// Flush what was sent to the session, then close it.
+    Close {
+        /// Whom.
+        session: SessionId,
+        /// Why.
+        reason: CloseReason,
+    },
+}
+
+/// Why a broker closes a session.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum CloseReason {
+    /// Nothing it sent could be read.
+    BadMessages,
+    /// A message was over the size limit.
+    MessageTooLarge,
+}
+
+/// A message with a custom command.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct CustomRequest {
+    /// The command's name.
+    pub command: String,
+    /// The tags in the order they were sent.
+    pub tags: Vec<String>,
+    /// The data, decoded; empty when absent.
+    pub data: String,
+}
+
+/// What a custom command answers with.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct CustomReply {
+    /// The answer's tags.
+    pub tags: Vec<String>,
+    /// The answer's data.
+    pub data: String,
+}
+
+/// The answer to a publish that carried an `id`, complete but for the number of deliveries.
+#[derive(Debug)]
+pub struct Receipt {
+    session: SessionId,
+    tags: Vec<String>,
+    id: String,
+}
+
+impl Receipt {
+    /// Whom the answer goes to.
+    #[must_use]
+    pub fn session(&self) -> SessionId {
+        self.session
+    }
+
+    /// Returns the answer, for a message that `delivered` outboxes took.
+    #[must_use]
+    pub fn reply(&self, delivered: usize) -> Vec<u8> {
+        let tags: Vec<_> = self.tags.iter().map(String::as_str).collect();
+        Reply {
+            command: "publish",
+            tags: &tags,
+            data: Data::Text("success"),
+            delivered: Some(delivered),
+            id: Some(&self.id),
+            ..Reply::default()
+        }
+        .encode()
+    }
+}
+
+/// What [`Broker::decide`] found.
+#[derive(Debug)]
+pub enum Verdict {
+    /// Deliver the message to [`Scratch::targets`]; [`Scratch::write_body`] writes what they get.
+    Deliver(Option<Receipt>),
+    /// Answer with [`Scratch::reply`].
+    Reply,
+    /// The message changes the broker: [`Broker::handle`] takes it.
+    Exclusive,
+}
+
+/// The memory that deciding works in: one per thread, reused, so that publishing allocates nothing.
+#[derive(Debug, Default)]
+pub struct Scratch {
+    matching: MatchScratch,
+    /// The tags of the message, sorted and without duplicates.
+    places: Vec<TagPlace>,
+    decoded: String,
+    head: Vec<u8>,
+    reply: Vec<u8>,
+}
+
+impl Scratch {
+    /// Creates an empty scratch.
+    #[must_use]
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// The slots of the sessions to deliver to, in no order.
+    #[must_use]
+    pub fn targets(&self) -> &[u32] {
+        &self.matching.targets
+    }
+
+    /// The answer to the session itself: one JSON object, without a line end.
+    #[must_use]
+    pub fn reply(&self) -> &[u8] {
+        &self.reply
+    }
+
+    /// Appends what is delivered: the message decided last, or one with the same [`Message::tags_text`].
+    #[inline]
+    pub fn write_body(&self, message: &Message<'_>, out: &mut Vec<u8>) {
+        crate::message::write_body(out, &self.head, message.data_literal());
+    }
+}
+
+/// Figures of a broker.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Stats {
+    /// Sessions connected now.
+    pub sessions: usize,
+    /// Sessions since the start.
+    pub sessions_total: u64,
+    /// Sessions that hold a subscription now.
+    pub subscribers: usize,
+    /// Subscriptions held now.
+    pub subscriptions: usize,
+}
+
+#[derive(Debug, Default)]
+struct Slot {
+    generation: u32,
+    session: Option<Session>,
+}
+
+/// Sessions that presented one registered token.
+#[derive(Debug, Default)]
+struct Holders {
+    grants: Grants,
+    sessions: Vec<SessionId>,
+}
+
+/// The pure state machine. See the crate's documentation for how a host drives it.
+#[derive(Debug)]
+pub struct Broker {
+    limits: Limits,
+    access: Access,
+    authenticator: Authenticator,
+    token: Option<Secret>,
+    commands: Vec<String>,
+    index: Index,
+    slots: Vec<Slot>,
+    free: Vec<u32>,
+    connected: usize,
+    connected_total: u64,
+    table: TokenTable,
+    holders: BTreeMap<Box<str>, Holders>,
+    outputs: VecDeque<Output>,
+    scratch: Scratch,
+    scan: Scan,
+}
+
+/// How many subscriptions are removed at a time when a session goes, so that others get the broker in between.
+const REMOVE_AT_ONCE: usize = 64;
+
+impl Broker {
+    /// Creates a broker. `seed` should be random where clients are not trusted: they choose the tags that are hashed.
+    #[must_use]
+    pub fn new(config: Config, seed: u64) -> Self {
+        Self {
+            limits: config.limits,
+            access: config.access,
+            authenticator: config.authenticator,
+            token: config.token.map(|token| Secret(token.into())),
+            commands: config.commands,
+            index: Index::new(seed),
+            slots: Vec::new(),
+            free: Vec::new(),
+            connected: 0,
+            connected_total: 0,
+            table: TokenTable::default(),
+            holders: BTreeMap::new(),
+            outputs: VecDeque::new(),
+            scratch: Scratch::new(),
+            scan: Scan::new(),
+        }
+    }
+
+    /// The bounds the broker works within.
+    #[must_use]
+    pub fn limits(&self) -> &Limits {
+        &self.limits
+    }
+
+    /// Returns figures of the broker.
+    #[must_use]
+    pub fn stats(&self) -> Stats {
+        Stats {
+            sessions: self.connected,
+            sessions_total: self.connected_total,
+            subscribers: self.index.subscribers(),
+            subscriptions: self.index.subscriptions(),
+        }
+    }
+
+    /// Opens a session. A token presented here counts like an `auth` message before the first.
+    pub fn connect(&mut self, credentials: Credentials<'_>) -> SessionId {
+        let slot = self.free.pop().unwrap_or_else(|| {
+            self.slots.push(Slot::default());
+            self.slots.len() as u32 - 1
+        });
+        let place = &mut self.slots[slot as usize];
+        place.session = Some(Session::default());
+        let session = SessionId {
+            slot,
+            generation: place.generation,
+        };
+        self.connected += 1;
+        self.connected_total += 1;
+        if let Some(token) = credentials.token {
+            self.log_in(session, token, None);
+        }
+        session
+    }
+
+    /// Closes a session and removes its subscriptions. Nothing is delivered to it afterwards.
+    pub fn disconnect(&mut self, session: SessionId) {
+        while !self.disconnect_some(session) {}
+    }
+
+    /// Does a bounded part of [`Broker::disconnect`]; returns whether it is done.
+    ///
+    /// A host that shares the broker lets others have it between the calls.
+    pub fn disconnect_some(&mut self, session: SessionId) -> bool {
+        let Some(state) = self.session_mut(session) else {
+            return true;
+        };
+        state.is_closing = true;
+        if !self.index.remove_some(session.slot, REMOVE_AT_ONCE) {
+            return false;
+        }
+        let place = &mut self.slots[session.slot()];
+        if let Some(Session {
+            role: Role::Token(token),
+            ..
+        }) = place.session.take()
+        {
+            self.let_go(&token, session);
+        }
+        let place = &mut self.slots[session.slot()];
+        place.generation = place.generation.wrapping_add(1);
+        self.free.push(session.slot);
+        self.connected -= 1;
+        true
+    }
+
+    /// Takes the next thing to do, oldest first. What is meant for a session that has gone is passed over.
+    pub fn poll_output(&mut self) -> Option<Output> {
+        while let Some(output) = self.outputs.pop_front() {
+            match output {
+                Output::Send { session, .. }
+                | Output::Close { session, .. }
+                | Output::Custom { session, .. } => {
+                    if self.session(session).is_some() {
+                        return Some(output);
+                    }
+                }
+                Output::Deliver {
+                    mut targets,
+                    message,
+                    receipt,
+                } => {
+                    targets.retain(|&target| self.session(target).is_some());
+                    return Some(Output::Deliver {
+                        targets,
+                        message,
+                        receipt,
+                    });
+                }
+                // A change to the token store is carried out even for a session that has gone.
+                Output::Ask { .. } => return Some(output),
+            }
+        }
+        None
+    }
+
+    /// Takes one line, one frame, or several lines at once.
+    pub fn handle_message(&mut self, session: SessionId, bytes: &[u8]) {
+        let mut scan = core::mem::take(&mut self.scan);
+        let limits = self.limits.clone();
+        let mut messages = Messages::lines(bytes);
+        loop {
+            if let Some(question) = self.question_mut(session) {
+                question.backlog.extend_from_slice(messages.rest());
+                question.backlog.push(b'\n');
+                break;
+            }
+            match messages.next(&mut scan, &limits) {
+                Some(Ok(message)) => self.handle(session, &message),
+                Some(Err(unreadable)) => self.handle_unreadable(session, &unreadable),
+                None => break,
+            }
+        }
+        self.scan = scan;
+    }
+
+    /// Decides a message that changes nothing, so that many threads may ask at once.
+    ///
+    /// Publishes and pings of a session whose first message has come are of this kind; any other message yields
+    /// [`Verdict::Exclusive`].
+    #[inline]
+    pub fn decide(
+        &self,
+        session: SessionId,
+        message: &Message<'_>,
+        scratch: &mut Scratch,
+    ) -> Verdict {
+        let has_id = message.id_literal().is_some();
+        match self.session(session) {
+            Some(state) if state.is_settled(has_id) => match message.command() {
+                Command::Publish => self.publish(session, state, message, scratch),
+                Command::Ping => {
+                    Self::pong(message, scratch);
+                    Verdict::Reply
+                }
+                _ => Verdict::Exclusive,
+            },
+            _ => Verdict::Exclusive,
+        }
+    }
+
+    /// Takes one message, whatever it asks for.
+    pub fn handle(&mut self, session: SessionId, message: &Message<'_>) {
+        let Some(state) = self.session_mut(session) else {
+            return;
+        };
+        if state.is_closing {
+            return;
+        }
+        let is_first = !state.has_spoken;
+        state.has_spoken = true;
+        state.bad_in_row = 0;
+        state.uses_ids |= message.id_literal().is_some();
+        let mut scratch = core::mem::take(&mut self.scratch);
+        match self.decide(session, message, &mut scratch) {
+            Verdict::Deliver(receipt) => {
+                let mut body = Vec::new();
+                scratch.write_body(message, &mut body);
+                self.outputs.push_back(Output::Deliver {
+                    targets: self.ids_of(scratch.targets()),
+                    message: body,
+                    receipt,
+                });
+            }
+            Verdict::Reply => self.send(session, scratch.reply.clone()),
+            Verdict::Exclusive => {
+                if let Err(refusal) = self.execute(session, is_first, message) {
+                    self.refuse(session, message, &refusal);
+                }
+            }
+        }
+        self.scratch = scratch;
+    }
+
+    /// Takes a message that could not be read: answers it, and closes the session after too many in a row.
+    pub fn handle_unreadable(&mut self, session: SessionId, unreadable: &Unreadable<'_>) {
+        let limit = self.limits.bad_messages;
+        let Some(state) = self.session_mut(session) else {
+            return;
+        };
+        if state.is_closing {
+            return;
+        }
+        state.has_spoken = true;
+        state.bad_in_row = state.bad_in_row.saturating_add(1);
+        let reason = if unreadable.error.is_too_long() {
+            Some(CloseReason::MessageTooLarge)
+        } else if state.bad_in_row >= limit {
+            Some(CloseReason::BadMessages)
+        } else {
+            None
+        };
+        state.is_closing = reason.is_some();
+        let command = unreadable.message.command_name();
+        self.send_error(session, &command, &unreadable.error.text(&self.limits));
+        if reason == Some(CloseReason::BadMessages) {
+            self.send_error(session, "", &too_many_bad_messages(limit));
+        }
+        if let Some(reason) = reason {
+            self.outputs.push_back(Output::Close { session, reason });
+        }
+    }
+
+    /// Finds who gets a message that the host itself publishes. Then as with [`Verdict::Deliver`].
+    pub fn route(&self, tags: &[&str], data: &str, scratch: &mut Scratch, body: &mut Vec<u8>) {
+        let mut sorted = tags.to_vec();
+        sorted.sort_unstable();
+        sorted.dedup();
+        let names = sorted.iter().map(|tag| tag.as_bytes());
+        self.index.matches(names, None, &mut scratch.matching);
+        scratch.head.clear();
+        crate::message::write_head(&mut scratch.head, sorted.iter().copied());
+        let mut literal = Vec::new();
+        crate::message::write_string(&mut literal, data);
+        let literal = core::str::from_utf8(&literal)
+            .ok()
+            .filter(|_| !data.is_empty());
+        crate::message::write_body(body, &scratch.head, literal);
+    }
+
+    /// Answers [`Output::Custom`]: with nothing, a message, or an error's text.
+    pub fn handle_custom_reply(
+        &mut self,
+        session: SessionId,
+        reply: Result<Option<CustomReply>, String>,
+    ) {
+        let Some(question) = self.answer(session) else {
+            return;
+        };
+        let id = question.id.as_deref();
+        match reply {
+            Ok(None) => self.acknowledge(session, &question.command, &[], id),
+            Ok(Some(reply)) => {
+                let tags: Vec<_> = reply.tags.iter().map(String::as_str).collect();
+                let message = Reply {
+                    command: &question.command,
+                    tags: &tags,
+                    data: Data::Text(&reply.data),
+                    id,
+                    ..Reply::default()
+                };
+                self.send(session, message.encode());
+            }
+            Err(text) => {
+                let message = Reply {
+                    command: &question.command,
+                    error: &text,
+                    id,
+                    ..Reply::default()
+                };
+                self.send(session, message.encode());
+            }
+        }
+        self.handle_backlog(session, question);
+    }
+
+    /// Whether the session waits for an answer from the host, so that nothing more should be read from it.
+    #[must_use]
+    pub fn is_waiting(&self, session: SessionId) -> bool {
+        self.session(session)
+            .is_some_and(|state| state.question.is_some())
+    }
+
+    /// Returns what a session is told once it has caught up after `count` messages for it were dropped, if anything.
+    ///
+    /// Only clients that use `id` are told: older ones would not know what it means.
+    #[must_use]
+    pub fn dropped_notice(&self, session: SessionId, count: u64) -> Option<Vec<u8>> {
+        self.session(session).filter(|state| state.uses_ids)?;
+        let reply = Reply {
+            command: "dropped",
+            data: Data::Text(&alloc::format!("{count}")),
+            ..Reply::default()
+        };
+        Some(reply.encode())
+    }
+
+    fn execute(
+        &mut self,
+        session: SessionId,
+        is_first: bool,
+        message: &Message<'_>,
+    ) -> Result<(), Refusal> {
+        let command = message.command();
+        match command {
+            Command::Auth if !is_first => return Err(Refusal::AuthNotFirst),
+            Command::Auth => {
+                let token = message.data().unwrap_or_default();
+                self.log_in(session, &token, message.id_literal());
+                return Ok(());
+            }
+            _ => {}
+        }
+        self.check_access(session)?;
+        match command {
+            Command::Subscribe => self.subscribe(session, message),
+            Command::Unsubscribe => self.unsubscribe(session, message),
+            Command::List => {
+                self.list(session, message);
+                Ok(())
+            }
+            Command::ListAll => {
+                self.list_all(session, message);
+                Ok(())
+            }
+            Command::Who => {
+                self.who(session, message);
+                Ok(())
+            }
+            _ if command.is_admin() => self.administer(session, message),
+            _ => self.custom(session, message),
+        }
+    }
+
+    fn custom(&mut self, session: SessionId, message: &Message<'_>) -> Result<(), Refusal> {
+        let name = message.command_name();
+        if !self.commands.iter().any(|command| *command == name) {
+            return Err(Refusal::Unknown);
+        }
+        let request = CustomRequest {
+            command: name.into_owned(),
+            tags: message.tags().map(Cow::into_owned).collect(),
+            data: message.data().unwrap_or_default().into_owned(),
+        };
+        self.ask(
+            session,
+            &request.command,
+            message.id_literal(),
+            About::Custom,
+        );
+        self.outputs.push_back(Output::Custom { session, request });
+        Ok(())
+    }
+
+    fn session(&self, session: SessionId) -> Option<&Session> {
+        let slot = self.slots.get(session.slot())?;
+        slot.session
+            .as_ref()
+            .filter(|_| slot.generation == session.generation)
+    }
+
+    fn session_mut(&mut self, session: SessionId) -> Option<&mut Session> {
+        let slot = self.slots.get_mut(session.slot())?;
+        slot.session
+            .as_mut()
+            .filter(|_| slot.generation == session.generation)
+    }
+
+    fn ids_of(&self, slots: &[u32]) -> Vec<SessionId> {
+        let id = |&slot: &u32| SessionId {
+            slot,
+            generation: self.slots[slot as usize].generation,
+        };
+        slots.iter().map(id).collect()
+    }
+
+    fn question_mut(&mut self, session: SessionId) -> Option<&mut Question> {
+        self.session_mut(session)?.question.as_deref_mut()
+    }
+
+    /// Notes that the session waits.
+    fn ask(&mut self, session: SessionId, command: &str, id: Option<&str>, about: About) {
+        if let Some(state) = self.session_mut(session) {
+            state.question = Some(Box::new(Question {
+                command: command.into(),
+                id: id.map(String::from),
+                about,
+                backlog: Vec::new(),
+            }));
+        }
+    }
+
+    /// Ends the session's waiting.
+    fn answer(&mut self, session: SessionId) -> Option<Box<Question>> {
+        self.session_mut(session)?.question.take()
+    }
+
+    fn handle_backlog(&mut self, session: SessionId, question: Box<Question>) {
+        if !question.backlog.is_empty() {
+            self.handle_message(session, &question.backlog);
+        }
+    }
+
+    fn send(&mut self, session: SessionId, message: Vec<u8>) {
+        self.outputs.push_back(Output::Send { session, message });
+    }
+
+    fn send_error(&mut self, session: SessionId, command: &str, error: &str) {
+        let reply = Reply {
+            command,
+            error,
+            ..Reply::default()
+        };
+        self.send(session, reply.encode());
+    }
+
+    /// Answers a command that succeeded silently, if its sender asked to know.
+    fn acknowledge(&mut self, session: SessionId, command: &str, tags: &[&str], id: Option<&str>) {
+        if id.is_some() {
+            let reply = Reply {
+                command,
+                tags,
+                data: Data::Text("success"),
+                id,
+                ..Reply::default()
+            };
+            self.send(session, reply.encode());
+        }
+    }
+
+    fn refuse(&mut self, session: SessionId, message: &Message<'_>, refusal: &Refusal) {
+        let mut reply = Vec::new();
+        write_refusal(message, refusal, &mut reply);
+        self.send(session, reply);
+    }
+}
+
+/// Writes the answer to a command that was refused. It repeats the tags, and the data of an unknown command, as the
+/// original does; never the data of a command whose data is a token, nor more tags than are allowed.
+fn write_refusal(message: &Message<'_>, refusal: &Refusal, out: &mut Vec<u8>) {
+    let tags: Vec<_> = match refusal {
+        Refusal::Exceeded(_) => Vec::new(),
+        _ => message.tags().collect(),
+    };
+    let tags: Vec<_> = tags.iter().map(|tag| &**tag).collect();
+    let data = match refusal {
+        Refusal::Unknown if !message.command().is_admin() => message.data_literal(),
+        _ => None,
+    };
+    Reply {
+        command: &message.command_name(),
+        tags: &tags,
+        data: data.map_or(Data::None, Data::Literal),
+        error: &alloc::format!("{refusal}"),
+        id: message.id_literal(),
+        ..Reply::default()
+    }
+    .write(out);
+}

@@ -1,0 +1,600 @@
+//! Owns the answer to "which clients have a tag set that is a subset of these tags?"; knows nothing of messages.
+//!
+//! Identical sets are stored once, with the list of their clients. A set stands in the posting list of one of its
+//! tags only, its *home*: the one that the fewest sets hold. Matching marks the message's tags in a bitmap, walks the
+//! posting lists of those tags, and tests two bits per posting; the posting itself says whom the match is for.
+//! Sets of four and more tags stand in a second list per tag, behind a column of 64-bit signatures.
+
+use alloc::boxed::Box;
+use alloc::vec::Vec;
+
+use hashbrown::HashTable;
+
+use crate::tags::{Interner, Numbers, TagId};
+
+/// The number of a client: small and dense, since bitmaps are indexed by it.
+pub(crate) type ClientId = u32;
+type SetId = u32;
+
+/// Set in a posting's answer when it is the number of a set with several clients.
+const MANY: u32 = 1 << 31;
+
+/// A posting list is looked over for better homes whenever its length reaches a power of two from here on.
+const REHOME_FROM: usize = 4096;
+
+/// A set of up to three tags, seen from its home tag.
+#[derive(Clone, Copy, Debug)]
+struct Posting {
+    /// The other tags; the home tag itself fills up, since its bit is always set.
+    others: [TagId; 2],
+    /// The only client, or [`MANY`] and the set's number.
+    answer: u32,
+}
+
+/// The sets whose home is one tag. `short_sets[i]` is the set of `short[i]`, touched only by updates.
+#[derive(Debug, Default)]
+struct Home {
+    short: Vec<Posting>,
+    short_sets: Vec<SetId>,
+    long: Option<Box<LongSets>>,
+}
+
+/// The sets of four and more tags at one home: a column to sift by, and their numbers.
+#[derive(Debug, Default)]
+struct LongSets {
+    signatures: Vec<u64>,
+    sets: Vec<SetId>,
+}
+
+#[derive(Debug)]
+enum Members {
+    Short { count: u8, tags: [TagId; 3] },
+    Long(Box<[TagId]>),
+}
+
+impl Members {
+    fn new(tags: &[TagId]) -> Self {
+        if tags.len() > 3 {
+            return Self::Long(tags.into());
+        }
+        let mut short = [tags[0]; 3];
+        short[..tags.len()].copy_from_slice(tags);
+        Self::Short {
+            count: tags.len() as u8,
+            tags: short,
+        }
+    }
+
+    fn tags(&self) -> &[TagId] {
+        match self {
+            Self::Short { count, tags } => &tags[..usize::from(*count)],
+            Self::Long(tags) => tags,
+        }
+    }
+}
+
+#[derive(Debug)]
+enum Clients {
+    One(ClientId),
+    /// Never empty; a set whose last client leaves is removed.
+    Many(Box<Vec<ClientId>>),
+}
+
+#[derive(Debug)]
+struct Set {
+    members: Members,
+    clients: Clients,
+    home: TagId,
+    /// Position in the home's list.
+    at: u32,
+}
+
+/// The subscriptions of one client: set number → position in the set's list of clients.
+type Held = HashTable<(SetId, u32)>;
+
+fn hash_set(set: SetId) -> u64 {
+    u64::from(set).wrapping_mul(0x9E37_79B9_7F4A_7C15)
+}
+
+fn signature(tags: &[TagId]) -> u64 {
+    tags.iter().fold(0, |bits, tag| {
+        bits | 1 << (tag.0.wrapping_mul(0x9E37_79B9) >> 26)
+    })
+}
+
+/// All subscriptions, ready to be matched.
+#[derive(Debug)]
+pub(crate) struct Index {
+    tags: Interner,
+    homes: Vec<Home>,
+    sets: Vec<Option<Set>>,
+    free_sets: Vec<SetId>,
+    by_members: Numbers,
+    held: Vec<Held>,
+    subscriptions: usize,
+    subscribers: usize,
+    /// Reused by updates.
+    ids: Vec<TagId>,
+}
+
+/// The memory that matching works in: one per thread, reused.
+#[derive(Debug, Default)]
+pub(crate) struct MatchScratch {
+    tag_bits: Vec<u64>,
+    client_bits: Vec<u64>,
+    ids: Vec<TagId>,
+    answers: Vec<u32>,
+    pub(crate) targets: Vec<ClientId>,
+}
+
+fn is_set(bits: &[u64], number: u32) -> bool {
+    bits[number as usize / 64] >> (number % 64) & 1 == 1
+}
+
+fn set(bits: &mut [u64], number: u32) {
+    bits[number as usize / 64] |= 1 << (number % 64);
+}
+
+fn clear(bits: &mut [u64], number: u32) {
+    bits[number as usize / 64] &= !(1 << (number % 64));
+}
+
+fn fit(bits: &mut Vec<u64>, bound: usize) {
+    let words = bound.div_ceil(64);
+    if bits.len() < words {
+        bits.resize(words.next_power_of_two(), 0);
+    }
+}
+
+impl Index {
+    pub(crate) fn new(seed: u64) -> Self {
+        Self {
+            tags: Interner::new(seed),
+            homes: Vec::new(),
+            sets: Vec::new(),
+            free_sets: Vec::new(),
+            by_members: Numbers::new(),
+            held: Vec::new(),
+            subscriptions: 0,
+            subscribers: 0,
+            ids: Vec::new(),
+        }
+    }
+
+    /// All subscriptions of all clients.
+    pub(crate) fn subscriptions(&self) -> usize {
+        self.subscriptions
+    }
+
+    /// The clients that hold a subscription.
+    pub(crate) fn subscribers(&self) -> usize {
+        self.subscribers
+    }
+
+    /// How many subscriptions a client holds.
+    pub(crate) fn count(&self, client: ClientId) -> usize {
+        self.held.get(client as usize).map_or(0, HashTable::len)
+    }
+
+    /// Whether a client holds exactly this set; `names` are sorted and without duplicates.
+    pub(crate) fn holds(&self, client: ClientId, names: &[&str]) -> bool {
+        let ids: Option<Vec<_>> = names
+            .iter()
+            .map(|name| self.tags.find(name.as_bytes()))
+            .collect();
+        let Some(mut ids) = ids else { return false };
+        ids.sort_unstable();
+        self.find_set(&ids).is_some_and(|set| {
+            let held = self.held.get(client as usize);
+            held.is_some_and(|held| {
+                held.find(hash_set(set), |&(other, _)| other == set)
+                    .is_some()
+            })
+        })
+    }
+
+    /// The tags of every set a client holds, in no order.
+    pub(crate) fn held(&self, client: ClientId) -> impl Iterator<Item = Vec<&str>> {
+        self.held
+            .get(client as usize)
+            .into_iter()
+            .flatten()
+            .map(|&(set, _)| {
+                let tags = self.set(set).members.tags();
+                let mut names: Vec<_> = tags.iter().map(|&tag| self.tags.name(tag)).collect();
+                names.sort_unstable();
+                names
+            })
+    }
+
+    /// The distinct tags of all subscriptions, in no order.
+    pub(crate) fn tag_names(&self) -> impl Iterator<Item = &str> {
+        self.tags.names()
+    }
+
+    /// Adds a subscription; `names` are without duplicates and not empty. Adding it again changes nothing.
+    pub(crate) fn subscribe(&mut self, client: ClientId, names: &[&str]) {
+        let mut ids = core::mem::take(&mut self.ids);
+        ids.clear();
+        ids.extend(names.iter().map(|name| self.tags.acquire(name)));
+        ids.sort_unstable();
+        let set = match self.find_set(&ids) {
+            Some(set) => {
+                // The set holds its tags already.
+                ids.iter().for_each(|&tag| self.tags.release(tag));
+                set
+            }
+            None => self.add_set(&ids, client),
+        };
+        self.ids = ids;
+        self.add_client(set, client);
+    }
+
+    /// Removes exactly this set from what a client holds; returns whether it was there.
+    pub(crate) fn unsubscribe(&mut self, client: ClientId, names: &[&str]) -> bool {
+        let mut ids = core::mem::take(&mut self.ids);
+        ids.clear();
+        ids.extend(
+            names
+                .iter()
+                .filter_map(|name| self.tags.find(name.as_bytes())),
+        );
+        ids.sort_unstable();
+        let set = (ids.len() == names.len())
+            .then(|| self.find_set(&ids))
+            .flatten();
+        self.ids = ids;
+        set.is_some_and(|set| self.remove_client(set, client))
+    }
+
+    /// Removes up to `most` of what a client holds; returns whether that was all.
+    pub(crate) fn remove_some(&mut self, client: ClientId, most: usize) -> bool {
+        for _ in 0..most {
+            let held = self.held.get(client as usize);
+            let Some(&(set, _)) = held.and_then(|held| held.iter().next()) else {
+                return true;
+            };
+            self.remove_client(set, client);
+        }
+        self.count(client) == 0
+    }
+
+    /// Finds the clients with a set whose tags are all among `names`, each once, without `except`.
+    ///
+    /// The result is `scratch.targets`, in no order. Allocates only until `scratch` has its size.
+    pub(crate) fn matches<'a>(
+        &self,
+        names: impl Iterator<Item = &'a [u8]>,
+        except: Option<ClientId>,
+        scratch: &mut MatchScratch,
+    ) {
+        fit(&mut scratch.tag_bits, self.tags.bound());
+        fit(&mut scratch.client_bits, self.held.len().max(1));
+        let MatchScratch {
+            tag_bits,
+            client_bits,
+            ids,
+            answers,
+            targets,
+        } = scratch;
+        ids.clear();
+        answers.clear();
+        targets.clear();
+        for name in names {
+            if let Some(tag) = self.tags.find(name) {
+                // A duplicate tag would walk its list twice.
+                if !is_set(tag_bits, tag.0) {
+                    set(tag_bits, tag.0);
+                    ids.push(tag);
+                }
+            }
+        }
+        let sifted = signature(ids);
+        for &tag in ids.iter() {
+            let home = &self.homes[tag.0 as usize];
+            for posting in &home.short {
+                let [first, second] = posting.others;
+                if is_set(tag_bits, first.0) && is_set(tag_bits, second.0) {
+                    answers.push(posting.answer);
+                }
+            }
+            if let Some(long) = &home.long {
+                for (&wanted, &number) in long.signatures.iter().zip(&long.sets) {
+                    if wanted & !sifted == 0 {
+                        let found = self.set(number);
+                        if found
+                            .members
+                            .tags()
+                            .iter()
+                            .all(|tag| is_set(tag_bits, tag.0))
+                        {
+                            answers.push(match found.clients {
+                                Clients::One(client) => client,
+                                Clients::Many(_) => MANY | number,
+                            });
+                        }
+                    }
+                }
+            }
+        }
+        for &tag in ids.iter() {
+            clear(tag_bits, tag.0);
+        }
+        match answers[..] {
+            [] => {}
+            [answer] if answer & MANY == 0 => {
+                targets.extend(Some(answer).filter(|&client| Some(client) != except));
+            }
+            [answer] => self.copy_clients(answer & !MANY, except, targets),
+            _ => {
+                if let Some(client) = except.filter(|&client| (client as usize) < self.held.len()) {
+                    set(client_bits, client);
+                }
+                for &answer in answers.iter() {
+                    let mut add = |client| {
+                        if !is_set(client_bits, client) {
+                            set(client_bits, client);
+                            targets.push(client);
+                        }
+                    };
+                    if answer & MANY == 0 {
+                        add(answer);
+                    } else if let Clients::Many(clients) = &self.set(answer & !MANY).clients {
+                        clients.iter().copied().for_each(add);
+                    }
+                }
+                if let Some(client) = except.filter(|&client| (client as usize) < self.held.len()) {
+                    clear(client_bits, client);
+                }
+                for &client in targets.iter() {
+                    clear(client_bits, client);
+                }
+            }
+        }
+    }
+
+    /// Copies all clients of the only set that matched; `except` is found by its stored position, not by looking.
+    fn copy_clients(&self, number: SetId, except: Option<ClientId>, targets: &mut Vec<ClientId>) {
+        let Clients::Many(clients) = &self.set(number).clients else {
+            return;
+        };
+        targets.extend_from_slice(clients);
+        let held = except.and_then(|client| self.held.get(client as usize));
+        if let Some(&(_, at)) =
+            held.and_then(|held| held.find(hash_set(number), |&(set, _)| set == number))
+        {
+            targets.swap_remove(at as usize);
+        }
+    }
+
+    fn set(&self, set: SetId) -> &Set {
+        self.sets[set as usize]
+            .as_ref()
+            .expect("a set that is referred to exists")
+    }
+
+    fn set_mut(&mut self, set: SetId) -> &mut Set {
+        self.sets[set as usize]
+            .as_mut()
+            .expect("a set that is referred to exists")
+    }
+
+    fn find_set(&self, ids: &[TagId]) -> Option<SetId> {
+        self.by_members.find(self.tags.hash_ids(ids), |set| {
+            self.set(set).members.tags() == ids
+        })
+    }
+
+    /// Stores a set whose tags were acquired for it, with its first client.
+    fn add_set(&mut self, ids: &[TagId], client: ClientId) -> SetId {
+        let bound = self.tags.bound();
+        if self.homes.len() < bound {
+            self.homes.resize_with(bound, Home::default);
+        }
+        let number = self.free_sets.pop().unwrap_or_else(|| {
+            self.sets.push(None);
+            self.sets.len() as u32 - 1
+        });
+        self.sets[number as usize] = Some(Set {
+            members: Members::new(ids),
+            clients: Clients::One(client),
+            home: ids[0],
+            at: 0,
+        });
+        let (tags, sets) = (&self.tags, &self.sets);
+        self.by_members.insert(tags.hash_ids(ids), number, |other| {
+            let other = sets[other as usize].as_ref();
+            tags.hash_ids(other.map_or(&[], |set| set.members.tags()))
+        });
+        let home = self.rarest(number);
+        self.settle(number, home);
+        self.rehome(home);
+        number
+    }
+
+    /// The tag of a set that the fewest sets hold.
+    fn rarest(&self, number: SetId) -> TagId {
+        let tags = self.set(number).members.tags();
+        tags.iter()
+            .copied()
+            .min_by_key(|&tag| self.tags.uses(tag))
+            .expect("a set has a tag")
+    }
+
+    /// Puts a set into the list of `home`.
+    fn settle(&mut self, number: SetId, home: TagId) {
+        let stored = self.sets[number as usize]
+            .as_mut()
+            .expect("a set that is referred to exists");
+        let list = &mut self.homes[home.0 as usize];
+        stored.home = home;
+        match &stored.members {
+            Members::Short { tags, .. } => {
+                let mut others = [home; 2];
+                let mut next = others.iter_mut();
+                for &tag in tags.iter().filter(|&&tag| tag != home) {
+                    // Fill-ups of a set of two repeat its first tag; a third distinct other cannot be.
+                    if let Some(place) = next.next() {
+                        *place = tag;
+                    }
+                }
+                stored.at = list.short.len() as u32;
+                list.short.push(Posting {
+                    others,
+                    answer: match stored.clients {
+                        Clients::One(client) => client,
+                        Clients::Many(_) => MANY | number,
+                    },
+                });
+                list.short_sets.push(number);
+            }
+            Members::Long(tags) => {
+                let long = list.long.get_or_insert_default();
+                stored.at = long.sets.len() as u32;
+                long.signatures.push(signature(tags));
+                long.sets.push(number);
+            }
+        }
+    }
+
+    /// Takes a set out of its home's list; the list's last set moves into the gap.
+    fn unsettle(&mut self, number: SetId) {
+        let stored = self.set(number);
+        let (home, at) = (stored.home, stored.at as usize);
+        let is_short = matches!(stored.members, Members::Short { .. });
+        let list = &mut self.homes[home.0 as usize];
+        let moved = if is_short {
+            list.short.swap_remove(at);
+            list.short_sets.swap_remove(at);
+            give_back(&mut list.short);
+            give_back(&mut list.short_sets);
+            list.short_sets.get(at).copied()
+        } else {
+            let long = list
+                .long
+                .as_mut()
+                .expect("a long set stands in a long list");
+            long.signatures.swap_remove(at);
+            long.sets.swap_remove(at);
+            let moved = long.sets.get(at).copied();
+            if long.sets.is_empty() {
+                list.long = None;
+            }
+            moved
+        };
+        if let Some(moved) = moved {
+            self.set_mut(moved).at = at as u32;
+        }
+    }
+
+    /// Sends sets away from a home that has grown long, to tags that have become rarer than it by half.
+    fn rehome(&mut self, home: TagId) {
+        let length = self.homes[home.0 as usize].short.len();
+        if length < REHOME_FROM || !length.is_power_of_two() {
+            return;
+        }
+        let here = self.tags.uses(home);
+        for number in self.homes[home.0 as usize].short_sets.clone() {
+            let better = self.rarest(number);
+            if self.tags.uses(better) < here / 2 {
+                self.unsettle(number);
+                self.settle(number, better);
+            }
+        }
+    }
+
+    fn add_client(&mut self, number: SetId, client: ClientId) {
+        if self.held.len() <= client as usize {
+            self.held.resize_with(client as usize + 1, HashTable::new);
+        }
+        let held = &mut self.held[client as usize];
+        if held
+            .find(hash_set(number), |&(set, _)| set == number)
+            .is_some()
+        {
+            return;
+        }
+        if held.is_empty() {
+            self.subscribers += 1;
+        }
+        self.subscriptions += 1;
+        let stored = self.sets[number as usize]
+            .as_mut()
+            .expect("a set that is referred to exists");
+        let position = match &mut stored.clients {
+            // Just stored with this client in it.
+            Clients::One(only) if *only == client => 0,
+            Clients::One(only) => {
+                stored.clients = Clients::Many(Box::new(alloc::vec![*only, client]));
+                let (home, at) = (stored.home, stored.at as usize);
+                if let Members::Short { .. } = stored.members {
+                    self.homes[home.0 as usize].short[at].answer = MANY | number;
+                }
+                1
+            }
+            Clients::Many(clients) => {
+                clients.push(client);
+                clients.len() as u32 - 1
+            }
+        };
+        held.insert_unique(hash_set(number), (number, position), |&(set, _)| {
+            hash_set(set)
+        });
+    }
+
+    fn remove_client(&mut self, number: SetId, client: ClientId) -> bool {
+        let Some(held) = self.held.get_mut(client as usize) else {
+            return false;
+        };
+        let Ok(entry) = held.find_entry(hash_set(number), |&(set, _)| set == number) else {
+            return false;
+        };
+        let ((_, position), _) = entry.remove();
+        self.subscriptions -= 1;
+        if held.is_empty() {
+            *held = HashTable::new();
+            self.subscribers -= 1;
+        }
+        let stored = self.sets[number as usize]
+            .as_mut()
+            .expect("a set that is referred to exists");
+        let Clients::Many(clients) = &mut stored.clients else {
+            self.remove_set(number);
+            return true;
+        };
+        clients.swap_remove(position as usize);
+        if let Some(&moved) = clients.get(position as usize) {
+            let entry =
+                self.held[moved as usize].find_mut(hash_set(number), |&(set, _)| set == number);
+            entry.expect("a set's client holds the set").1 = position;
+        }
+        if let [only] = clients[..] {
+            stored.clients = Clients::One(only);
+            let (home, at) = (stored.home, stored.at as usize);
+            if let Members::Short { .. } = stored.members {
+                self.homes[home.0 as usize].short[at].answer = only;
+            }
+        } else {
+            give_back(clients);
+        }
+        true
+    }
+
+    fn remove_set(&mut self, number: SetId) {
+        self.unsettle(number);
+        let hash = self.tags.hash_ids(self.set(number).members.tags());
+        self.by_members.remove(hash, number);
+        let stored = self.sets[number as usize].take();
+        for &tag in stored.iter().flat_map(|set| set.members.tags()) {
+            self.tags.release(tag);
+        }
+        self.free_sets.push(number);
+    }
+}
+
+/// Returns memory of a list that has become far smaller than it was.
+fn give_back<T>(list: &mut Vec<T>) {
+    if list.capacity() > 64 && list.len() < list.capacity() / 4 {
+        list.shrink_to(list.capacity() / 2);
+    }
+}

@@ -1,0 +1,176 @@
+//! Owns the bounds that keep one client from hurting another; knows nothing of how they are enforced.
+
+use alloc::string::String;
+use core::fmt;
+
+/// Every bound of a broker and its host, in one place.
+///
+/// A trip of any of them is answered with a message that names the value, the limit and the setting.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Limits {
+    /// Bytes in one message: a TCP line, a WebSocket message or an HTTP body.
+    pub message_bytes: usize,
+    /// Open arrays and objects at any point of a message, at most 64.
+    pub nesting: u8,
+    /// Tags on a published message.
+    pub tags_per_message: usize,
+    /// Tags in one subscription.
+    pub tags_per_subscription: usize,
+    /// Bytes in one tag, decoded.
+    pub tag_bytes: usize,
+    /// Subscriptions one session may hold.
+    pub subscriptions: usize,
+    /// Invalid messages in a row before the session is closed.
+    pub bad_messages: u8,
+    /// Messages waiting in one connection's outbox.
+    pub outbox_messages: usize,
+    /// Bytes waiting in one connection's outbox.
+    pub outbox_bytes: usize,
+    /// Connections open at once.
+    pub connections: usize,
+    /// Seconds a socket may take nothing before it is closed.
+    pub stall_seconds: u32,
+    /// Seconds between WebSocket pings; the answer is due within a third of it.
+    pub heartbeat_seconds: u32,
+    /// Seconds for the HTTP request head, and for a WebSocket upgrade.
+    pub handshake_seconds: u32,
+    /// Seconds a shutdown may take to flush what is queued.
+    pub drain_seconds: u32,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            message_bytes: 4 << 20,
+            nesting: 16,
+            tags_per_message: 64,
+            tags_per_subscription: 32,
+            tag_bytes: 1024,
+            subscriptions: 65_536,
+            bad_messages: 16,
+            outbox_messages: 131_072,
+            outbox_bytes: 8 << 20,
+            connections: 65_536,
+            stall_seconds: 10,
+            heartbeat_seconds: 25,
+            handshake_seconds: 10,
+            drain_seconds: 5,
+        }
+    }
+}
+
+/// A limit that a message went over: what was counted, how much, how much is allowed, and the setting's name.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Exceeded {
+    /// What was counted, as a noun in the plural: `tags`, `bytes`.
+    pub what: &'static str,
+    /// The value that was seen.
+    pub value: usize,
+    /// The value that is allowed.
+    pub limit: usize,
+    /// The field of [`Limits`], spelled as the setting is.
+    pub setting: &'static str,
+}
+
+impl fmt::Display for Exceeded {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self {
+            what,
+            value,
+            limit,
+            setting,
+        } = self;
+        write!(f, "{value} {what} exceed the limit of {limit} ({setting})")
+    }
+}
+
+impl Limits {
+    /// Sets the limit named as in a configuration file (`message-bytes`, `outbox-messages`, …).
+    ///
+    /// # Errors
+    /// A sentence naming the setting when it is unknown, or the value when it does not fit.
+    pub fn set(&mut self, setting: &str, value: u64) -> Result<(), String> {
+        let size = || {
+            usize::try_from(value).map_err(|_| alloc::format!("{setting}: {value} is too large"))
+        };
+        let short =
+            || u32::try_from(value).map_err(|_| alloc::format!("{setting}: {value} is too large"));
+        let byte = |most: u8| match u8::try_from(value) {
+            Ok(value) if (1..=most).contains(&value) => Ok(value),
+            _ => Err(alloc::format!(
+                "{setting}: {value} is not between 1 and {most}"
+            )),
+        };
+        match setting {
+            // Positions inside a message are 31 bits wide.
+            "message-bytes" if value > 1 << 30 => {
+                return Err(alloc::format!(
+                    "{setting}: {value} is over 1073741824 (1 GiB)"
+                ));
+            }
+            "message-bytes" => self.message_bytes = size()?,
+            "nesting" => self.nesting = byte(64)?,
+            "tags-per-message" => self.tags_per_message = size()?,
+            "tags-per-subscription" => self.tags_per_subscription = size()?,
+            "tag-bytes" => self.tag_bytes = size()?,
+            "subscriptions" => self.subscriptions = size()?,
+            "bad-messages" => self.bad_messages = byte(255)?,
+            "outbox-messages" => self.outbox_messages = size()?,
+            "outbox-bytes" => self.outbox_bytes = size()?,
+            "connections" => self.connections = size()?,
+            "stall-seconds" => self.stall_seconds = short()?,
+            "heartbeat-seconds" => self.heartbeat_seconds = short()?,
+            "handshake-seconds" => self.handshake_seconds = short()?,
+            "drain-seconds" => self.drain_seconds = short()?,
+            _ => {
+                return Err(alloc::format!(
+                    "unknown limit '{setting}' (known: {})",
+                    Self::SETTINGS.join(", ")
+                ));
+            }
+        }
+        Ok(())
+    }
+
+    /// The names that [`Limits::set`] takes.
+    pub const SETTINGS: &'static [&'static str] = &[
+        "message-bytes",
+        "nesting",
+        "tags-per-message",
+        "tags-per-subscription",
+        "tag-bytes",
+        "subscriptions",
+        "bad-messages",
+        "outbox-messages",
+        "outbox-bytes",
+        "connections",
+        "stall-seconds",
+        "heartbeat-seconds",
+        "handshake-seconds",
+        "drain-seconds",
+    ];
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_listed_setting_can_be_set() {
+        for setting in Limits::SETTINGS {
+            let mut limits = Limits::default();
+            limits.set(setting, 7).expect(setting);
+            assert_ne!(limits, Limits::default(), "{setting} changed nothing");
+        }
+    }
+
+    #[test]
+    fn an_unknown_setting_is_named_with_the_known_ones() {
+        let error = Limits::default().set("tag-byte", 7).expect_err("unknown");
+        assert!(
+            error.contains("'tag-byte'") && error.contains("tag-bytes"),
+            "{error}"
+        );
+    }
+}

@@ -1,0 +1,190 @@
+//! Owns how messages are written: compact, keys in one order, fields only when not empty.
+
+use alloc::vec::Vec;
+
+use super::{Command, write_string};
+
+/// Writes one reply: `command, tags, data, error`, then what this broker adds to the original's four fields.
+#[derive(Default)]
+pub(crate) struct Reply<'a> {
+    pub(crate) command: &'a str,
+    pub(crate) tags: &'a [&'a str],
+    pub(crate) data: Data<'a>,
+    pub(crate) error: &'a str,
+    pub(crate) subscriptions: &'a [Vec<&'a str>],
+    pub(crate) delivered: Option<usize>,
+    pub(crate) id: Option<&'a str>,
+}
+
+/// The data of a reply: text to encode, or a literal passed through.
+#[derive(Clone, Copy, Default)]
+pub(crate) enum Data<'a> {
+    #[default]
+    None,
+    Text(&'a str),
+    Literal(&'a str),
+}
+
+impl Reply<'_> {
+    pub(crate) fn write(&self, out: &mut Vec<u8>) {
+        out.extend_from_slice(b"{\"command\":");
+        write_string(out, self.command);
+        if !self.tags.is_empty() {
+            out.extend_from_slice(b",\"tags\":");
+            write_tags(out, self.tags);
+        }
+        match self.data {
+            Data::None | Data::Text("") => {}
+            Data::Text(text) => {
+                out.extend_from_slice(b",\"data\":");
+                write_string(out, text);
+            }
+            Data::Literal(literal) => {
+                out.extend_from_slice(b",\"data\":");
+                out.extend_from_slice(literal.as_bytes());
+            }
+        }
+        if !self.error.is_empty() {
+            out.extend_from_slice(b",\"error\":");
+            write_string(out, self.error);
+        }
+        if !self.subscriptions.is_empty() {
+            out.extend_from_slice(b",\"subscriptions\":[");
+            for (index, tags) in self.subscriptions.iter().enumerate() {
+                if index > 0 {
+                    out.push(b',');
+                }
+                write_tags(out, tags);
+            }
+            out.push(b']');
+        }
+        if let Some(delivered) = self.delivered {
+            out.extend_from_slice(b",\"delivered\":");
+            write_number(out, delivered);
+        }
+        if let Some(id) = self.id {
+            out.extend_from_slice(b",\"id\":");
+            out.extend_from_slice(id.as_bytes());
+        }
+        out.push(b'}');
+    }
+
+    pub(crate) fn encode(&self) -> Vec<u8> {
+        let mut out = Vec::with_capacity(64);
+        self.write(&mut out);
+        out
+    }
+}
+
+fn write_tags<T: AsRef<str>>(out: &mut Vec<u8>, tags: &[T]) {
+    out.push(b'[');
+    for (index, tag) in tags.iter().enumerate() {
+        if index > 0 {
+            out.push(b',');
+        }
+        write_string(out, tag.as_ref());
+    }
+    out.push(b']');
+}
+
+fn write_number(out: &mut Vec<u8>, number: usize) {
+    let mut digits = [0; 20];
+    let mut at = digits.len();
+    let mut rest = number;
+    loop {
+        at -= 1;
+        digits[at] = b'0' + (rest % 10) as u8;
+        rest /= 10;
+        if rest == 0 {
+            break;
+        }
+    }
+    out.extend_from_slice(&digits[at..]);
+}
+
+/// Writes everything of a delivered message before its data, the same for all messages with the same tags.
+///
+/// `tags` are sorted bytewise and without duplicates.
+pub(crate) fn write_head<'a>(head: &mut Vec<u8>, tags: impl Iterator<Item = &'a str>) {
+    head.extend_from_slice(b"{\"command\":\"publish\",\"tags\":[");
+    for (index, tag) in tags.enumerate() {
+        if index > 0 {
+            head.push(b',');
+        }
+        write_string(head, tag);
+    }
+    head.push(b']');
+}
+
+/// Writes a whole delivered message: the head, the data's literal as it came in, the end.
+#[inline]
+pub(crate) fn write_body(out: &mut Vec<u8>, head: &[u8], data_literal: Option<&str>) {
+    out.extend_from_slice(head);
+    if let Some(literal) = data_literal {
+        out.extend_from_slice(b",\"data\":");
+        out.extend_from_slice(literal.as_bytes());
+    }
+    out.push(b'}');
+}
+
+/// A message as a client writes it.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Request<'a> {
+    /// What is asked for, by its name on the wire.
+    pub command: &'a str,
+    /// The tags, in any order.
+    pub tags: &'a [&'a str],
+    /// The data; an empty one is left out.
+    pub data: &'a str,
+    /// A number to recognise the answer by; without it most commands are answered only when they fail.
+    pub id: Option<u64>,
+}
+
+impl<'a> Request<'a> {
+    /// Creates a request without tags, data and id.
+    #[must_use]
+    pub fn new(command: Command) -> Self {
+        Self {
+            command: command.name().unwrap_or(""),
+            ..Self::default()
+        }
+    }
+
+    /// Sets the tags.
+    #[must_use]
+    pub fn tags(mut self, tags: &'a [&'a str]) -> Self {
+        self.tags = tags;
+        self
+    }
+
+    /// Sets the data.
+    #[must_use]
+    pub fn data(mut self, data: &'a str) -> Self {
+        self.data = data;
+        self
+    }
+
+    /// Sets the id.
+    #[must_use]
+    pub fn id(mut self, id: u64) -> Self {
+        self.id = Some(id);
+        self
+    }
+}
+
+/// Appends `request` to `out` as one JSON object, without a line end.
+pub fn encode_request(request: &Request<'_>, out: &mut Vec<u8>) {
+    let mut id = Vec::new();
+    if let Some(number) = request.id {
+        // An id stays below 2^53 so that JavaScript can hold it; usize holds that on every 64-bit host.
+        write_number(&mut id, number as usize);
+    }
+    Reply {
+        command: request.command,
+        tags: request.tags,
+        data: Data::Text(request.data),
+        id: request.id.and_then(|_| core::str::from_utf8(&id).ok()),
+        ..Reply::default()
+    }
+    .write(out);
+}

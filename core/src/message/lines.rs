@@ -1,0 +1,198 @@
+//! Owns the way from received bytes to messages: lines, frames, several messages in one; knows nothing of sockets.
+
+use super::{Fault, Message, Scan, ScanError, skip_blanks};
+use crate::limits::Limits;
+
+/// Walks the messages of a buffer of whole lines, or of one frame.
+///
+/// A line that cannot be read costs that line only: the error is returned, and the walk goes on behind it.
+#[derive(Debug)]
+pub struct Messages<'a> {
+    bytes: &'a [u8],
+    /// The part of `bytes` that is known to be UTF-8; it ends at the end of a line.
+    text: &'a str,
+    /// Where `text` starts in `bytes`.
+    base: usize,
+    /// The next position in `text`.
+    at: usize,
+    /// Where the line around `at` ends in `text`, once it was looked for.
+    line_end: usize,
+    /// Whether the whole of `bytes` is one line.
+    is_frame: bool,
+}
+
+impl<'a> Messages<'a> {
+    /// Walks lines; the last one needs no newline.
+    #[must_use]
+    pub fn lines(bytes: &'a [u8]) -> Self {
+        let mut messages = Self {
+            bytes,
+            text: "",
+            base: 0,
+            at: 0,
+            line_end: 0,
+            is_frame: false,
+        };
+        messages.validate(0);
+        messages
+    }
+
+    /// Walks the messages of one frame, in which line ends are blanks like any other.
+    #[must_use]
+    pub fn frame(bytes: &'a [u8]) -> Self {
+        let mut messages = Self {
+            is_frame: true,
+            ..Self::lines(bytes)
+        };
+        if messages.text.len() < bytes.len() {
+            messages.text = "";
+        }
+        messages.line_end = messages.text.len();
+        messages
+    }
+
+    /// Scans the next message into `scan`; `None` at the end.
+    ///
+    /// The fast road reads a publish without looking for its line's end first; any other line is cut out, then scanned.
+    #[inline]
+    pub fn next<'s>(
+        &mut self,
+        scan: &'s mut Scan,
+        limits: &Limits,
+    ) -> Option<Result<Message<'s>, Unreadable<'s>>>
+    where
+        'a: 's,
+    {
+        if self.at >= self.line_end && !self.is_frame {
+            if let Some(end) = scan.scan_publish_line(self.text, self.at, limits) {
+                if end - self.at - 1 <= limits.message_bytes {
+                    self.at = end;
+                    return Some(Ok(scan.message(self.text)));
+                }
+            }
+        }
+        self.next_of_any_form(scan, limits)
+    }
+
+    fn next_of_any_form<'s>(
+        &mut self,
+        scan: &'s mut Scan,
+        limits: &Limits,
+    ) -> Option<Result<Message<'s>, Unreadable<'s>>>
+    where
+        'a: 's,
+    {
+        loop {
+            let text: &'a str = self.text;
+            if self.at >= text.len() {
+                return self.invalid_line(scan, limits);
+            }
+            if self.at >= self.line_end {
+                let line = &text.as_bytes()[self.at..];
+                self.line_end = self.at + memchr::memchr(b'\n', line).unwrap_or(line.len());
+                if self.line_end - self.at > limits.message_bytes {
+                    return Some(Err(self.too_long(scan, self.line_end - self.at)));
+                }
+            }
+            let line = &text[..self.line_end];
+            let start = skip_blanks(line.as_bytes(), self.at);
+            if start == self.line_end {
+                self.at = self.line_end + 1;
+                continue;
+            }
+            return Some(match scan.scan(line, start, limits) {
+                Ok(end) => {
+                    self.at = end;
+                    Ok(scan.message(line))
+                }
+                Err(error) => {
+                    self.at = self.line_end + 1;
+                    Err(Unreadable {
+                        message: scan.message(line),
+                        error,
+                    })
+                }
+            });
+        }
+    }
+
+    /// Returns the bytes not walked yet, whole lines all of them.
+    #[must_use]
+    pub fn rest(&self) -> &'a [u8] {
+        self.bytes.get(self.base + self.at..).unwrap_or_default()
+    }
+
+    /// Reports the line behind `text`, which is not UTF-8, and goes on behind it.
+    fn invalid_line<'s>(
+        &mut self,
+        scan: &'s mut Scan,
+        limits: &Limits,
+    ) -> Option<Result<Message<'s>, Unreadable<'s>>>
+    where
+        'a: 's,
+    {
+        let start = self.base + self.text.len();
+        let rest = self.bytes.get(start..).filter(|rest| !rest.is_empty())?;
+        let newline = if self.is_frame {
+            None
+        } else {
+            memchr::memchr(b'\n', rest)
+        };
+        let length = newline.unwrap_or(rest.len());
+        let error = match core::str::from_utf8(&rest[..length]) {
+            Err(error) => ScanError {
+                fault: Fault::NotUtf8,
+                at: error.valid_up_to(),
+            },
+            // Only a line with a fault ends the valid text early.
+            Ok(_) => ScanError {
+                fault: Fault::NotUtf8,
+                at: 0,
+            },
+        };
+        self.validate(start + (length + 1).min(rest.len()));
+        if length > limits.message_bytes {
+            return Some(Err(self.too_long(scan, length)));
+        }
+        Some(Err(Unreadable {
+            message: scan.cleared(),
+            error,
+        }))
+    }
+
+    fn too_long<'s>(&mut self, scan: &'s mut Scan, length: usize) -> Unreadable<'s> {
+        self.at = self.line_end + 1;
+        Unreadable {
+            message: scan.cleared(),
+            error: ScanError {
+                fault: Fault::TooLong,
+                at: length,
+            },
+        }
+    }
+
+    /// Checks the bytes from `base` on, and keeps what is UTF-8 up to the end of the last line that is.
+    fn validate(&mut self, base: usize) {
+        let rest = &self.bytes[base..];
+        self.base = base;
+        self.at = 0;
+        self.line_end = 0;
+        self.text = match core::str::from_utf8(rest) {
+            Ok(text) => text,
+            Err(error) => {
+                let valid = &rest[..error.valid_up_to()];
+                let lines = memchr::memrchr(b'\n', valid).map_or(0, |newline| newline + 1);
+                core::str::from_utf8(&valid[..lines]).unwrap_or_default()
+            }
+        };
+    }
+}
+
+/// A message that could not be read, with as much of it as was.
+#[derive(Clone, Copy, Debug)]
+pub struct Unreadable<'a> {
+    /// The fields read before the fault.
+    pub message: Message<'a>,
+    /// What is wrong, and where.
+    pub error: ScanError,
+}

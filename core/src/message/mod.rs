@@ -1,0 +1,205 @@
+//! Owns what a message is: its fields, how they are read and how they are written; knows nothing of sessions.
+//!
+//! A message is one JSON object with the fields `command`, `tags`, `data` and `error`, and optionally `id`.
+//! Its `data` is opaque: the literal that came in is the literal that goes out, byte for byte.
+
+mod encode;
+mod lines;
+mod scan;
+mod string;
+
+use alloc::borrow::Cow;
+use alloc::string::String;
+use core::ops::Range;
+
+pub(crate) use encode::{Data, Reply, write_body, write_head};
+pub use encode::{Request, encode_request};
+pub use lines::{Messages, Unreadable};
+pub(crate) use scan::Fault;
+use scan::skip_blanks;
+pub use scan::{Scan, ScanError};
+pub(crate) use string::write_string;
+
+/// What a message asks for.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Command {
+    /// Proves that the connection is alive.
+    Ping,
+    /// Adds a subscription.
+    Subscribe,
+    /// Removes a subscription.
+    Unsubscribe,
+    /// Sends a message to every session with a matching subscription.
+    Publish,
+    /// Lists the session's own subscriptions.
+    List,
+    /// Lists the tags of all subscriptions.
+    ListAll,
+    /// Counts connections and subscribers.
+    Who,
+    /// Presents a token.
+    Auth,
+    /// Admin: creates a token.
+    Register,
+    /// Admin: removes a token.
+    Unregister,
+    /// Admin: adds tags to a token.
+    Set,
+    /// Admin: removes tags from a token.
+    Unset,
+    /// Admin: lists a token's tags.
+    Tags,
+    /// None of the above: a custom command, or nothing this broker knows.
+    #[default]
+    Unknown,
+}
+
+impl Command {
+    fn from_name(name: &[u8]) -> Self {
+        match name {
+            b"ping" => Self::Ping,
+            b"subscribe" => Self::Subscribe,
+            b"unsubscribe" => Self::Unsubscribe,
+            b"publish" => Self::Publish,
+            b"list" => Self::List,
+            b"listall" => Self::ListAll,
+            b"who" => Self::Who,
+            b"auth" => Self::Auth,
+            b"register" => Self::Register,
+            b"unregister" => Self::Unregister,
+            b"set" => Self::Set,
+            b"unset" => Self::Unset,
+            b"tags" => Self::Tags,
+            _ => Self::Unknown,
+        }
+    }
+
+    /// Returns the name on the wire, or `None` for [`Command::Unknown`].
+    #[must_use]
+    pub fn name(self) -> Option<&'static str> {
+        Some(match self {
+            Self::Ping => "ping",
+            Self::Subscribe => "subscribe",
+            Self::Unsubscribe => "unsubscribe",
+            Self::Publish => "publish",
+            Self::List => "list",
+            Self::ListAll => "listall",
+            Self::Who => "who",
+            Self::Auth => "auth",
+            Self::Register => "register",
+            Self::Unregister => "unregister",
+            Self::Set => "set",
+            Self::Unset => "unset",
+            Self::Tags => "tags",
+            Self::Unknown => return None,
+        })
+    }
+
+    /// Whether the command is one of those that need the server's token.
+    #[must_use]
+    pub fn is_admin(self) -> bool {
+        matches!(
+            self,
+            Self::Register | Self::Unregister | Self::Set | Self::Unset | Self::Tags
+        )
+    }
+}
+
+/// A scanned message, as a view into the text it came from.
+#[derive(Clone, Copy, Debug)]
+pub struct Message<'a> {
+    text: &'a str,
+    scan: &'a Scan,
+}
+
+impl<'a> Message<'a> {
+    /// What the message asks for.
+    #[must_use]
+    pub fn command(&self) -> Command {
+        self.scan.kind
+    }
+
+    /// The command's name as it was sent, decoded; empty when there was none.
+    #[must_use]
+    pub fn command_name(&self) -> Cow<'a, str> {
+        match (self.scan.kind.name(), self.scan.command) {
+            (Some(name), _) => Cow::Borrowed(name),
+            (None, Some(span)) => self.decoded(span.range(), span.is_escaped()),
+            (None, None) => Cow::Borrowed(""),
+        }
+    }
+
+    /// How many tags the message carries, duplicates included.
+    #[must_use]
+    pub fn tag_count(&self) -> usize {
+        self.scan.tag_count
+    }
+
+    /// The tags in the order they were sent, decoded, at most [`Limits::tags_per_message`](crate::Limits) of them.
+    pub fn tags(&self) -> impl ExactSizeIterator<Item = Cow<'a, str>> + use<'a> {
+        let this = *self;
+        self.scan
+            .tags
+            .iter()
+            .map(move |span| this.decoded(span.range(), span.is_escaped()))
+    }
+
+    /// The array of tags as it stands in the text; equal texts mean equal tags.
+    #[must_use]
+    pub fn tags_text(&self) -> &'a str {
+        &self.text[self.scan.tags_text.clone()]
+    }
+
+    /// The data, decoded; `None` when absent or empty.
+    #[must_use]
+    pub fn data(&self) -> Option<Cow<'a, str>> {
+        let span = self.scan.data?;
+        (!span.range().is_empty()).then(|| self.decoded(span.range(), span.is_escaped()))
+    }
+
+    /// The data as the literal that was sent, quotes included; `None` when absent or empty.
+    #[must_use]
+    pub fn data_literal(&self) -> Option<&'a str> {
+        let content = self.scan.data?.range();
+        (!content.is_empty()).then(|| &self.text[content.start - 1..content.end + 1])
+    }
+
+    /// The `id` as the literal that was sent: a string with its quotes, or an integer.
+    #[must_use]
+    pub fn id_literal(&self) -> Option<&'a str> {
+        self.scan.id.clone().map(|range| &self.text[range])
+    }
+
+    /// The tag at `index`: borrowed where it stands, or appended to `decoded` when it has escapes.
+    pub(crate) fn tag_into(&self, index: usize, decoded: &mut String) -> TagPlace {
+        let span = self.scan.tags[index];
+        if span.is_escaped() {
+            let start = decoded.len();
+            string::decode_into(&self.text[span.range()], decoded);
+            TagPlace::Decoded(start..decoded.len())
+        } else {
+            TagPlace::Text(span.range())
+        }
+    }
+
+    pub(crate) fn text(&self) -> &'a str {
+        self.text
+    }
+
+    fn decoded(&self, content: Range<usize>, escaped: bool) -> Cow<'a, str> {
+        let content = &self.text[content];
+        if !escaped {
+            return Cow::Borrowed(content);
+        }
+        let mut decoded = String::with_capacity(content.len());
+        string::decode_into(content, &mut decoded);
+        Cow::Owned(decoded)
+    }
+}
+
+/// Where a tag's decoded bytes are found.
+#[derive(Clone, Debug)]
+pub(crate) enum TagPlace {
+    Text(Range<usize>),
+    Decoded(Range<usize>),
+}
