@@ -6,10 +6,16 @@ const MIB: usize = 1 << 20;
 
 /// The inside of a JSON string literal of exactly `size` bytes.
 fn literal(dice: &mut Dice, size: usize) -> String {
-    const PIECES: [&str; 12] = ["a", "Z", " ", "<", "&", "\\n", "\\\"", "\\\\", "\\u00e9", "é", "日", "😀"];
+    const PIECES: [&str; 12] = [
+        "a", "Z", " ", "<", "&", "\\n", "\\\"", "\\\\", "\\u00e9", "é", "日", "😀",
+    ];
     let mut text = String::with_capacity(size);
     while text.len() < size {
-        let piece = if size > 4096 && dice.below(8) > 0 { "plain text, " } else { *dice.pick(&PIECES) };
+        let piece = if size > 4096 && dice.below(8) > 0 {
+            "plain text, "
+        } else {
+            *dice.pick(&PIECES)
+        };
         if text.len() + piece.len() <= size {
             text.push_str(piece);
         } else {
@@ -29,7 +35,17 @@ async fn data_of_every_size_passes_byte_for_byte() {
         sizes.extend([(1 << power) - 1, 1 << power, (1 << power) + 1]);
     }
     // With the 44 bytes around it, a message that just fills, or just misses, a buffer.
-    sizes.extend([4096 - 44, 8192 - 44, 65_536 - 44, 65_536 - 45, 125, 126, 127, MIB - 1, MIB]);
+    sizes.extend([
+        4096 - 44,
+        8192 - 44,
+        65_536 - 44,
+        65_536 - 45,
+        125,
+        126,
+        127,
+        MIB - 1,
+        MIB,
+    ]);
     let mut subscribers = Vec::new();
     for kind in KINDS {
         let mut subscriber = place.connect(kind).await;
@@ -62,9 +78,17 @@ async fn a_large_message_does_not_hold_up_small_ones_behind_it() {
         publisher.publish(&["x"], "before").await;
         publisher.publish(&["x"], &large).await;
         publisher.publish(&["x"], "after").await;
-        subscriber.expect(r#"{"command":"publish","tags":["x"],"data":"before"}"#).await;
-        subscriber.expect(&format!(r#"{{"command":"publish","tags":["x"],"data":"{large}"}}"#)).await;
-        subscriber.expect(r#"{"command":"publish","tags":["x"],"data":"after"}"#).await;
+        subscriber
+            .expect(r#"{"command":"publish","tags":["x"],"data":"before"}"#)
+            .await;
+        subscriber
+            .expect(&format!(
+                r#"{{"command":"publish","tags":["x"],"data":"{large}"}}"#
+            ))
+            .await;
+        subscriber
+            .expect(r#"{"command":"publish","tags":["x"],"data":"after"}"#)
+            .await;
         publisher.barrier().await;
     }
 }

@@ -22,7 +22,9 @@ async fn a_message_may_be_cut_at_every_byte() {
         witness.barrier().await;
         publisher.write(&line.as_bytes()[cut..]).await;
         publisher.expect(PONG).await;
-        subscriber.expect(r#"{"command":"publish","tags":["é","😀"],"data":"日\n"}"#).await;
+        subscriber
+            .expect(r#"{"command":"publish","tags":["é","😀"],"data":"日\n"}"#)
+            .await;
     }
 }
 
@@ -38,12 +40,21 @@ async fn two_cuts_anywhere_in_a_burst_change_nothing() {
     for _ in 0..100 {
         let count = 1 + dice.below(8);
         let messages: Vec<String> = (0..count)
-            .map(|n| format!(r#"{{"command":"publish","tags":["x"],"data":"{n}{}"}}"#, "é".repeat(dice.below(300))))
+            .map(|n| {
+                format!(
+                    r#"{{"command":"publish","tags":["x"],"data":"{n}{}"}}"#,
+                    "é".repeat(dice.below(300))
+                )
+            })
             .collect();
         let bytes = (messages.join("\n") + "\n").into_bytes();
         let mut cuts = [dice.below(bytes.len()), dice.below(bytes.len())];
         cuts.sort_unstable();
-        for piece in [&bytes[..cuts[0]], &bytes[cuts[0]..cuts[1]], &bytes[cuts[1]..]] {
+        for piece in [
+            &bytes[..cuts[0]],
+            &bytes[cuts[0]..cuts[1]],
+            &bytes[cuts[1]..],
+        ] {
             publisher.write(piece).await;
             witness.barrier().await;
         }
@@ -54,7 +65,16 @@ async fn two_cuts_anywhere_in_a_burst_change_nothing() {
 }
 
 fn garbage(dice: &mut Dice) -> Vec<u8> {
-    const STARTS: [&[u8]; 8] = [b"x", b"{\"command\":", b"[", b"\"", b"{\"tags\":[", b"\xff", b"{\"data\":\"\\u", b"nul"];
+    const STARTS: [&[u8]; 8] = [
+        b"x",
+        b"{\"command\":",
+        b"[",
+        b"\"",
+        b"{\"tags\":[",
+        b"\xff",
+        b"{\"data\":\"\\u",
+        b"nul",
+    ];
     let mut line = dice.pick(&STARTS).to_vec();
     for _ in 0..dice.below(60) {
         let byte = dice.roll() as u8;
@@ -89,7 +109,11 @@ async fn ten_thousand_garbage_lines_hurt_nobody_but_their_sender() {
         offender.expect(PONG).await;
         if round % 50 == 0 {
             publisher.publish(&["x"], &round.to_string()).await;
-            subscriber.expect(&format!(r#"{{"command":"publish","tags":["x"],"data":"{round}"}}"#)).await;
+            subscriber
+                .expect(&format!(
+                    r#"{{"command":"publish","tags":["x"],"data":"{round}"}}"#
+                ))
+                .await;
         }
     }
     subscriber.barrier().await;
@@ -117,7 +141,11 @@ async fn garbage_without_a_pause_ends_in_an_error_and_a_close() {
         loop {
             match offender.wire.recv().await {
                 Incoming::Message(message) => {
-                    assert!(message.starts_with(b"{\"command\":\""), "{}", String::from_utf8_lossy(&message));
+                    assert!(
+                        message.starts_with(b"{\"command\":\""),
+                        "{}",
+                        String::from_utf8_lossy(&message)
+                    );
                     errors += 1;
                 }
                 Incoming::Closed(_) => break,
@@ -140,7 +168,9 @@ async fn a_line_over_the_limit_gets_its_error_although_the_client_goes_on_writin
             break;
         }
     }
-    client.expect_like(r#"{"command":"","error":"*4194304*"}"#).await;
+    client
+        .expect_like(r#"{"command":"","error":"*4194304*"}"#)
+        .await;
     client.expect_closed().await;
     is_well(place).await;
 }
@@ -152,14 +182,24 @@ async fn a_frame_that_is_not_utf8_is_not_met_with_silence() {
     let mut client = place.ws().await;
     let bytes = b"{\"command\":\"ping\",\"x\":\"\xff\"}".to_vec();
     let frame = Frame::message(bytes, OpCode::Data(Data::Text), true);
-    client.wire.frame(Message::Frame(frame)).await.expect("the frame is sent");
+    client
+        .wire
+        .frame(Message::Frame(frame))
+        .await
+        .expect("the frame is sent");
     // The WebSocket standard asks for close code 1007; an error message that leaves the connection open is as good.
     match client.wire.recv().await {
         Incoming::Closed(code) => assert_eq!(code, Some(1007)),
         Incoming::Message(message) => {
-            assert!(String::from_utf8_lossy(&message).contains("UTF-8"), "{message:?}");
+            assert!(
+                String::from_utf8_lossy(&message).contains("UTF-8"),
+                "{message:?}"
+            );
             match client.wire.frame(Message::text(PING)).await {
-                Ok(()) => assert!(matches!(client.wire.recv().await, Incoming::Message(_) | Incoming::Closed(Some(1007)))),
+                Ok(()) => assert!(matches!(
+                    client.wire.recv().await,
+                    Incoming::Message(_) | Incoming::Closed(Some(1007))
+                )),
                 Err(error) => panic!("the connection is gone without a code: {error}"),
             }
         }
@@ -173,7 +213,11 @@ async fn a_binary_frame_is_read_like_text_or_refused_with_a_word() {
     let server = server(&[]);
     let place = Place::of(&server);
     let mut client = place.ws().await;
-    client.wire.frame(Message::binary(PING.as_bytes().to_vec())).await.expect("the frame is sent");
+    client
+        .wire
+        .frame(Message::binary(PING.as_bytes().to_vec()))
+        .await
+        .expect("the frame is sent");
     match client.wire.recv().await {
         Incoming::Message(message) => {
             let text = String::from_utf8_lossy(&message).into_owned();
@@ -189,11 +233,31 @@ async fn websocket_pings_are_answered_between_the_fragments_of_a_message() {
     let server = server(&[]);
     let place = Place::of(&server);
     let mut client = place.ws().await;
-    let first = Frame::message(PING.as_bytes()[..7].to_vec(), OpCode::Data(Data::Text), false);
-    let rest = Frame::message(PING.as_bytes()[7..].to_vec(), OpCode::Data(Data::Continue), true);
-    client.wire.frame(Message::Frame(first)).await.expect("the frame is sent");
-    client.wire.frame(Message::Ping(b"between".to_vec().into())).await.expect("the frame is sent");
-    client.wire.frame(Message::Frame(rest)).await.expect("the frame is sent");
+    let first = Frame::message(
+        PING.as_bytes()[..7].to_vec(),
+        OpCode::Data(Data::Text),
+        false,
+    );
+    let rest = Frame::message(
+        PING.as_bytes()[7..].to_vec(),
+        OpCode::Data(Data::Continue),
+        true,
+    );
+    client
+        .wire
+        .frame(Message::Frame(first))
+        .await
+        .expect("the frame is sent");
+    client
+        .wire
+        .frame(Message::Ping(b"between".to_vec().into()))
+        .await
+        .expect("the frame is sent");
+    client
+        .wire
+        .frame(Message::Frame(rest))
+        .await
+        .expect("the frame is sent");
     client.expect(PONG).await;
     client.barrier().await;
 }

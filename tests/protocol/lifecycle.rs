@@ -25,7 +25,11 @@ async fn leaves_cleanly_on(signal: &str) {
     // What was queued still comes, then the end.
     for mut client in clients {
         for serial in 0..100 {
-            client.expect(&format!(r#"{{"command":"publish","tags":["x"],"data":"{serial}"}}"#)).await;
+            client
+                .expect(&format!(
+                    r#"{{"command":"publish","tags":["x"],"data":"{serial}"}}"#
+                ))
+                .await;
         }
         let code = client.expect_closed().await;
         if client.kind == Kind::Ws {
@@ -71,7 +75,11 @@ async fn an_idle_server_ends_at_once() {
         server.signal("TERM").expect("the signal is sent");
         let status = server.wait().expect("the server ends");
         assert_eq!(status.code(), Some(0), "it wrote:\n{}", server.log());
-        assert!(start.elapsed().as_secs() < 3, "it took {:?}", start.elapsed());
+        assert!(
+            start.elapsed().as_secs() < 3,
+            "it took {:?}",
+            start.elapsed()
+        );
     }
 }
 
@@ -83,39 +91,72 @@ fn a_port_in_use_is_an_error_at_once() {
         let listeners = format!("tcp://127.0.0.1:0,{scheme}://127.0.0.1:{port}");
         let start = std::time::Instant::now();
         let (status, log) = run_to_end(&["--server", "--listeners", &listeners]).expect("it ends");
-        assert!(!status.success(), "it started although {port} is taken:\n{log}");
+        assert!(
+            !status.success(),
+            "it started although {port} is taken:\n{log}"
+        );
         assert!(log.contains(&port), "the port is not named:\n{log}");
-        assert!(start.elapsed().as_secs() < 3, "it took {:?}", start.elapsed());
+        assert!(
+            start.elapsed().as_secs() < 3,
+            "it took {:?}",
+            start.elapsed()
+        );
     }
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_unsupported_scheme_is_skipped_with_an_error() {
-    let all = ["--server", "--listeners", "carrier+pigeon://127.0.0.1:0, tcp://127.0.0.1:0 ,ws://127.0.0.1:0"];
-    let mut server = Process::spawn(command(&all).expect("the binary is there")).expect("it starts");
+    let all = [
+        "--server",
+        "--listeners",
+        "carrier+pigeon://127.0.0.1:0, tcp://127.0.0.1:0 ,ws://127.0.0.1:0",
+    ];
+    let mut server =
+        Process::spawn(command(&all).expect("the binary is there")).expect("it starts");
     server.await_addresses(2).expect("the others listen");
-    assert!(server.log().contains("carrier+pigeon"), "the skipped scheme is not named:\n{}", server.log());
+    assert!(
+        server.log().contains("carrier+pigeon"),
+        "the skipped scheme is not named:\n{}",
+        server.log()
+    );
     is_well(Place::of(&server)).await;
 }
 
 #[test]
 fn without_any_usable_listener_the_server_refuses_to_start() {
-    let (status, log) = run_to_end(&["--server", "--listeners", "carrier+pigeon://127.0.0.1:0"]).expect("it ends");
+    let (status, log) =
+        run_to_end(&["--server", "--listeners", "carrier+pigeon://127.0.0.1:0"]).expect("it ends");
     assert!(!status.success(), "it started:\n{log}");
-    assert!(log.contains("carrier+pigeon"), "the scheme is not named:\n{log}");
+    assert!(
+        log.contains("carrier+pigeon"),
+        "the scheme is not named:\n{log}"
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn listeners_may_be_repeated() {
-    let all = ["--server", "--listeners", "tcp://127.0.0.1:0", "--listeners", "ws://127.0.0.1:0,tcp://127.0.0.1:0"];
-    let mut server = Process::spawn(command(&all).expect("the binary is there")).expect("it starts");
+    let all = [
+        "--server",
+        "--listeners",
+        "tcp://127.0.0.1:0",
+        "--listeners",
+        "ws://127.0.0.1:0,tcp://127.0.0.1:0",
+    ];
+    let mut server =
+        Process::spawn(command(&all).expect("the binary is there")).expect("it starts");
     server.await_addresses(3).expect("all listen");
     is_well(Place::of(&server)).await;
 }
 
 #[test]
 fn an_authenticator_without_a_token_refuses_to_start() {
-    let all = ["--server", "--listeners", LISTENERS, "--authenticator", "memory://"];
+    let all = [
+        "--server",
+        "--listeners",
+        LISTENERS,
+        "--authenticator",
+        "memory://",
+    ];
     let (status, log) = run_to_end(&all).expect("it ends");
     assert!(!status.success(), "it started:\n{log}");
     assert!(log.contains("token"), "the reason is not named:\n{log}");
@@ -127,66 +168,135 @@ async fn a_token_without_an_authenticator_starts_with_a_warning() {
     let place = Place::of(&server);
     for kind in KINDS {
         let mut client = place.connect(kind).await;
-        client.send(r#"{"command":"auth","data":"s3cret-TK"}"#).await;
+        client
+            .send(r#"{"command":"auth","data":"s3cret-TK"}"#)
+            .await;
         // Without a store there are no admin commands, whoever asks.
         client.send(r#"{"command":"tags","id":1}"#).await;
         let mut answer = client.recv().await;
         if answer.starts_with(r#"{"command":"auth""#) {
             answer = client.recv().await;
         }
-        assert_eq!(answer, r#"{"command":"tags","error":"Unknown Command","id":1}"#);
+        assert_eq!(
+            answer,
+            r#"{"command":"tags","error":"Unknown Command","id":1}"#
+        );
     }
     is_well(place).await;
     let log = server.log();
     assert!(log.contains("authenticator"), "there is no warning:\n{log}");
-    assert!(!log.contains("s3cret-TK"), "the token is in the log:\n{log}");
+    assert!(
+        !log.contains("s3cret-TK"),
+        "the token is in the log:\n{log}"
+    );
 }
 
 #[test]
 fn an_unknown_authenticator_refuses_to_start() {
-    let all = ["--server", "--listeners", LISTENERS, "--authenticator", "stone-tablet://x", "--token", "TK"];
+    let all = [
+        "--server",
+        "--listeners",
+        LISTENERS,
+        "--authenticator",
+        "stone-tablet://x",
+        "--token",
+        "TK",
+    ];
     let (status, log) = run_to_end(&all).expect("it ends");
     assert!(!status.success(), "it started:\n{log}");
-    assert!(log.contains("stone-tablet"), "the scheme is not named:\n{log}");
+    assert!(
+        log.contains("stone-tablet"),
+        "the scheme is not named:\n{log}"
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn tokens_stay_out_of_the_log() {
-    let server = server(&["--authenticator", "memory://", "--token", "s3cret-TK", "--log-level", "TRACE"]);
+    let server = server(&[
+        "--authenticator",
+        "memory://",
+        "--token",
+        "s3cret-TK",
+        "--log-level",
+        "TRACE",
+    ]);
     let place = Place::of(&server);
     let target = "/subscribe/websocket?x-auth-token=s3cret-TK".to_owned();
-    let query = Upgrade { target, headers: Vec::new() };
-    let mut by_query = Wire::upgrade(server.address("ws"), &query).await.expect("it upgrades").0;
+    let query = Upgrade {
+        target,
+        headers: Vec::new(),
+    };
+    let mut by_query = Wire::upgrade(server.address("ws"), &query)
+        .await
+        .expect("it upgrades")
+        .0;
     let header = ("X-AUTH-TOKEN".to_owned(), "s3cret-TK-wrong".to_owned());
-    let wrong = Upgrade { target: String::new(), headers: vec![header] };
-    let mut by_header = Wire::upgrade(server.address("ws"), &wrong).await.expect("it upgrades").0;
+    let wrong = Upgrade {
+        target: String::new(),
+        headers: vec![header],
+    };
+    let mut by_header = Wire::upgrade(server.address("ws"), &wrong)
+        .await
+        .expect("it upgrades")
+        .0;
     let mut admin = place.admin(Kind::Tcp, "s3cret-TK").await;
-    admin.send(r#"{"command":"register","tags":["x"],"data":"s3cret-client","id":1}"#).await;
-    admin.expect(r#"{"command":"register","tags":["x"],"data":"success","id":1}"#).await;
+    admin
+        .send(r#"{"command":"register","tags":["x"],"data":"s3cret-client","id":1}"#)
+        .await;
+    admin
+        .expect(r#"{"command":"register","tags":["x"],"data":"success","id":1}"#)
+        .await;
     admin.close().await;
     by_query.close().await.expect("it closes");
     by_header.close().await.expect("it closes");
-    assert!(!server.log().contains("s3cret"), "a token is in the log:\n{}", server.log());
+    assert!(
+        !server.log().contains("s3cret"),
+        "a token is in the log:\n{}",
+        server.log()
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_upgrade_answers_with_the_protocol_but_never_with_the_token() {
     let server = server(&["--authenticator", "memory://", "--token", "TK"]);
-    let header = ("Sec-WebSocket-Protocol".to_owned(), "mist.v1, mist.bearer.VEs".to_owned());
-    let upgrade = Upgrade { target: String::new(), headers: vec![header] };
-    let (mut wire, response) = Wire::upgrade(server.address("ws"), &upgrade).await.expect("it upgrades");
-    let chosen = response.headers().get("sec-websocket-protocol").expect("a protocol is chosen");
+    let header = (
+        "Sec-WebSocket-Protocol".to_owned(),
+        "mist.v1, mist.bearer.VEs".to_owned(),
+    );
+    let upgrade = Upgrade {
+        target: String::new(),
+        headers: vec![header],
+    };
+    let (mut wire, response) = Wire::upgrade(server.address("ws"), &upgrade)
+        .await
+        .expect("it upgrades");
+    let chosen = response
+        .headers()
+        .get("sec-websocket-protocol")
+        .expect("a protocol is chosen");
     assert_eq!(chosen, "mist.v1");
-    wire.send(r#"{"command":"tags","data":"none"}"#).await.expect("it is sent");
-    let Incoming::Message(answer) = wire.recv().await else { panic!("no answer") };
-    assert!(String::from_utf8_lossy(&answer).contains("Token not found"), "not admin");
+    wire.send(r#"{"command":"tags","data":"none"}"#)
+        .await
+        .expect("it is sent");
+    let Incoming::Message(answer) = wire.recv().await else {
+        panic!("no answer")
+    };
+    assert!(
+        String::from_utf8_lossy(&answer).contains("Token not found"),
+        "not admin"
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn other_paths_do_not_upgrade() {
     let server = server(&[]);
-    let upgrade = Upgrade { target: "/elsewhere".to_owned(), headers: Vec::new() };
-    let refused = Wire::upgrade(server.address("ws"), &upgrade).await.expect_err("there is nothing");
+    let upgrade = Upgrade {
+        target: "/elsewhere".to_owned(),
+        headers: Vec::new(),
+    };
+    let refused = Wire::upgrade(server.address("ws"), &upgrade)
+        .await
+        .expect_err("there is nothing");
     assert!(refused.contains("404"), "{refused}");
     is_well(Place::of(&server)).await;
 }

@@ -4,7 +4,18 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use crate::support::{Client, Dice, Kind, Place, server, tags_json};
 
-const TAGS: [&str; 10] = ["a", "b", "c", "", "A", "é", "日本 🎈", "[\"a\",\"b\"]", "x,y z", "{\"command\":\"ping\"}"];
+const TAGS: [&str; 10] = [
+    "a",
+    "b",
+    "c",
+    "",
+    "A",
+    "é",
+    "日本 🎈",
+    "[\"a\",\"b\"]",
+    "x,y z",
+    "{\"command\":\"ping\"}",
+];
 
 type Set = BTreeSet<&'static str>;
 
@@ -22,14 +33,21 @@ fn some_tags(dice: &mut Dice, most: usize) -> Vec<&'static str> {
 fn delivered(tags: &[&str], data: &str) -> String {
     let sorted: BTreeSet<&str> = tags.iter().copied().collect();
     let sorted: Vec<&str> = sorted.into_iter().collect();
-    format!(r#"{{"command":"publish","tags":{},"data":"{data}"}}"#, tags_json(&sorted))
+    format!(
+        r#"{{"command":"publish","tags":{},"data":"{data}"}}"#,
+        tags_json(&sorted)
+    )
 }
 
 async fn settle(session: &mut Session) {
     let came = session.client.until_pong().await;
     let expected = std::mem::take(&mut session.expected);
     let kind = session.client.kind;
-    assert_eq!(came, expected, "{kind:?} with subscriptions {:?}", session.subscriptions);
+    assert_eq!(
+        came, expected,
+        "{kind:?} with subscriptions {:?}",
+        session.subscriptions
+    );
 }
 
 async fn random_sessions(seed: u64) {
@@ -39,15 +57,27 @@ async fn random_sessions(seed: u64) {
     let mut sessions = Vec::new();
     for index in 0..10 {
         let client = place.connect(Kind::of(index)).await;
-        sessions.push(Session { client, subscriptions: BTreeSet::new(), expected: Vec::new() });
+        sessions.push(Session {
+            client,
+            subscriptions: BTreeSet::new(),
+            expected: Vec::new(),
+        });
     }
     for step in 0..3000 {
         let who = dice.below(sessions.len());
         match dice.below(100) {
             0..15 => {
                 let tags = some_tags(&mut dice, 4);
-                sessions[who].client.send(&format!(r#"{{"command":"subscribe","tags":{}}}"#, tags_json(&tags))).await;
-                sessions[who].subscriptions.insert(tags.iter().copied().collect());
+                sessions[who]
+                    .client
+                    .send(&format!(
+                        r#"{{"command":"subscribe","tags":{}}}"#,
+                        tags_json(&tags)
+                    ))
+                    .await;
+                sessions[who]
+                    .subscriptions
+                    .insert(tags.iter().copied().collect());
                 settle(&mut sessions[who]).await;
             }
             15..30 => {
@@ -57,22 +87,42 @@ async fn random_sessions(seed: u64) {
                 } else {
                     dice.pick(&held).iter().copied().rev().collect()
                 };
-                sessions[who].client.send(&format!(r#"{{"command":"unsubscribe","tags":{}}}"#, tags_json(&tags))).await;
-                sessions[who].subscriptions.remove(&tags.iter().copied().collect::<Set>());
+                sessions[who]
+                    .client
+                    .send(&format!(
+                        r#"{{"command":"unsubscribe","tags":{}}}"#,
+                        tags_json(&tags)
+                    ))
+                    .await;
+                sessions[who]
+                    .subscriptions
+                    .remove(&tags.iter().copied().collect::<Set>());
                 settle(&mut sessions[who]).await;
             }
             30 => {
                 settle(&mut sessions[who]).await;
                 let client = place.connect(sessions[who].client.kind).await;
-                let left = Session { client, subscriptions: BTreeSet::new(), expected: Vec::new() };
-                std::mem::replace(&mut sessions[who], left).client.close().await;
+                let left = Session {
+                    client,
+                    subscriptions: BTreeSet::new(),
+                    expected: Vec::new(),
+                };
+                std::mem::replace(&mut sessions[who], left)
+                    .client
+                    .close()
+                    .await;
             }
             _ => {
                 let tags = some_tags(&mut dice, 6);
                 let message = delivered(&tags, &step.to_string());
                 let set: Set = tags.iter().copied().collect();
                 for (index, session) in sessions.iter_mut().enumerate() {
-                    if index != who && session.subscriptions.iter().any(|wanted| wanted.is_subset(&set)) {
+                    if index != who
+                        && session
+                            .subscriptions
+                            .iter()
+                            .any(|wanted| wanted.is_subset(&set))
+                    {
                         session.expected.push(message.clone());
                     }
                 }
@@ -114,8 +164,9 @@ async fn concurrent_publishers_reach_exactly_who_matches_in_their_own_order() {
         clients.push(client);
         subscriptions.push(own);
     }
-    let plans: Vec<Vec<Vec<&str>>> =
-        (0..CLIENTS).map(|_| (0..EACH).map(|_| some_tags(&mut dice, 5)).collect()).collect();
+    let plans: Vec<Vec<Vec<&str>>> = (0..CLIENTS)
+        .map(|_| (0..EACH).map(|_| some_tags(&mut dice, 5)).collect())
+        .collect();
 
     let mut tasks = Vec::new();
     for (index, mut client) in clients.into_iter().enumerate() {
@@ -141,9 +192,14 @@ async fn concurrent_publishers_reach_exactly_who_matches_in_their_own_order() {
         came.extend(client.until_pong().await);
         let mut by_publisher: BTreeMap<usize, Vec<String>> = BTreeMap::new();
         for message in came {
-            let parsed: serde_json::Value = serde_json::from_str(&message).expect("a message is JSON");
+            let parsed: serde_json::Value =
+                serde_json::from_str(&message).expect("a message is JSON");
             let data = parsed["data"].as_str().expect("data is there");
-            let publisher = data.split(':').next().and_then(|text| text.parse().ok()).expect("data names the publisher");
+            let publisher = data
+                .split(':')
+                .next()
+                .and_then(|text| text.parse().ok())
+                .expect("data names the publisher");
             by_publisher.entry(publisher).or_default().push(message);
         }
         for (publisher, plan) in plans.iter().enumerate() {
@@ -152,12 +208,20 @@ async fn concurrent_publishers_reach_exactly_who_matches_in_their_own_order() {
                 .enumerate()
                 .filter(|(_, tags)| {
                     let set: Set = tags.iter().copied().collect();
-                    publisher != index && subscriptions[index].iter().any(|wanted| wanted.is_subset(&set))
+                    publisher != index
+                        && subscriptions[index]
+                            .iter()
+                            .any(|wanted| wanted.is_subset(&set))
                 })
                 .map(|(serial, tags)| delivered(tags, &format!("{publisher}:{serial}")))
                 .collect();
             let came = by_publisher.remove(&publisher).unwrap_or_default();
-            assert!(came == wanted, "client {index}, publisher {publisher}: {} came, {} expected", came.len(), wanted.len());
+            assert!(
+                came == wanted,
+                "client {index}, publisher {publisher}: {} came, {} expected",
+                came.len(),
+                wanted.len()
+            );
         }
     }
 }

@@ -17,16 +17,25 @@ async fn stream_of_messages(publisher: Kind) {
         subscriber.subscribe(&["x", "y"]).await;
         readers.push(tokio::spawn(async move {
             for serial in 0..COUNT {
-                subscriber.expect(&format!(r#"{{"command":"publish","tags":["x","y"],"data":"{serial}"}}"#)).await;
+                subscriber
+                    .expect(&format!(
+                        r#"{{"command":"publish","tags":["x","y"],"data":"{serial}"}}"#
+                    ))
+                    .await;
             }
             subscriber.barrier().await;
         }));
     }
     let mut client = place.connect(publisher).await;
     for start in (0..COUNT).step_by(BATCH) {
-        let messages = (start..start + BATCH).map(|n| format!(r#"{{"command":"publish","tags":["y","x"],"data":"{n}"}}"#));
+        let messages = (start..start + BATCH)
+            .map(|n| format!(r#"{{"command":"publish","tags":["y","x"],"data":"{n}"}}"#));
         match publisher {
-            Kind::Tcp => client.write((messages.collect::<Vec<_>>().join("\n") + "\n").as_bytes()).await,
+            Kind::Tcp => {
+                client
+                    .write((messages.collect::<Vec<_>>().join("\n") + "\n").as_bytes())
+                    .await
+            }
             Kind::Ws => {
                 for message in messages {
                     client.send(&message).await;
@@ -67,7 +76,8 @@ async fn replies_keep_their_order_between_deliveries() {
         });
         let (mut replies, mut deliveries) = (0, 0);
         for serial in 0..ROUNDS {
-            both.send(&format!(r#"{{"command":"ping","id":{serial}}}"#)).await;
+            both.send(&format!(r#"{{"command":"ping","id":{serial}}}"#))
+                .await;
             // One reply is outstanding at most, so the next messages are deliveries up to that reply.
             loop {
                 let message = both.recv().await;
@@ -75,12 +85,18 @@ async fn replies_keep_their_order_between_deliveries() {
                     replies += 1;
                     break;
                 }
-                assert_eq!(message, format!(r#"{{"command":"publish","tags":["x"],"data":"{deliveries}"}}"#));
+                assert_eq!(
+                    message,
+                    format!(r#"{{"command":"publish","tags":["x"],"data":"{deliveries}"}}"#)
+                );
                 deliveries += 1;
             }
         }
         while deliveries < ROUNDS {
-            both.expect(&format!(r#"{{"command":"publish","tags":["x"],"data":"{deliveries}"}}"#)).await;
+            both.expect(&format!(
+                r#"{{"command":"publish","tags":["x"],"data":"{deliveries}"}}"#
+            ))
+            .await;
             deliveries += 1;
         }
         publishing.await.expect("the publisher ends");

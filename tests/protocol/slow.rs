@@ -19,12 +19,18 @@ async fn flood(publisher: &mut Client, healthy: &mut Client, tag: &str, rounds: 
     let filler = "f".repeat(1000);
     for round in 0..rounds {
         for serial in 0..1024 {
-            publisher.publish(&[tag], &format!("{round}:{serial}:{filler}")).await;
+            publisher
+                .publish(&[tag], &format!("{round}:{serial}:{filler}"))
+                .await;
         }
         for serial in 0..1024 {
             let data = format!("{round}:{serial}:{filler}");
             let tags = tags_json(&[tag]);
-            healthy.expect(&format!(r#"{{"command":"publish","tags":{tags},"data":"{data}"}}"#)).await;
+            healthy
+                .expect(&format!(
+                    r#"{{"command":"publish","tags":{tags},"data":"{data}"}}"#
+                ))
+                .await;
         }
     }
 }
@@ -65,7 +71,10 @@ async fn catch_up(client: &mut Client) -> Option<(usize, usize)> {
         if message.starts_with(r#"{"command":"publish""#) {
             delivered += 1;
         } else if let Some(count) = message.strip_prefix(r#"{"command":"dropped","data":""#) {
-            dropped += count.strip_suffix("\"}").and_then(|text| text.parse::<usize>().ok()).expect("a count");
+            dropped += count
+                .strip_suffix("\"}")
+                .and_then(|text| text.parse::<usize>().ok())
+                .expect("a count");
         } else if message.contains(r#""id":"end""#) {
             return Some((delivered, dropped));
         } else {
@@ -81,8 +90,10 @@ async fn a_subscriber_that_catches_up_is_told_how_many_messages_it_missed() {
     let place = Place::of(&server);
     for kind in KINDS {
         let mut slow = place.connect(kind).await;
-        slow.send(r#"{"command":"subscribe","tags":["x"],"id":1}"#).await;
-        slow.expect(r#"{"command":"subscribe","tags":["x"],"data":"success","id":1}"#).await;
+        slow.send(r#"{"command":"subscribe","tags":["x"],"id":1}"#)
+            .await;
+        slow.expect(r#"{"command":"subscribe","tags":["x"],"data":"success","id":1}"#)
+            .await;
         let mut healthy = place.tcp().await;
         healthy.subscribe(&["x"]).await;
         let mut publisher = place.tcp().await;
@@ -95,7 +106,11 @@ async fn a_subscriber_that_catches_up_is_told_how_many_messages_it_missed() {
             let (more, missed) = catch_up(&mut slow).await.expect("it reads now");
             let (delivered, dropped) = (delivered + more, dropped + missed);
             assert!(dropped > 0, "40 MiB did not fill an outbox of 8 MiB");
-            assert_eq!(delivered + dropped, ROUNDS * 1024, "{delivered} delivered, {dropped} dropped");
+            assert_eq!(
+                delivered + dropped,
+                ROUNDS * 1024,
+                "{delivered} delivered, {dropped} dropped"
+            );
         }
         healthy.close().await;
         publisher.close().await;
@@ -112,14 +127,24 @@ async fn a_publisher_learns_how_many_outboxes_took_its_message() {
     let data = "f".repeat(100_000);
     let mut refused = 0;
     for serial in 0..1000 {
-        publisher.send(&format!(r#"{{"command":"publish","tags":["x"],"data":"{data}","id":{serial}}}"#)).await;
+        publisher
+            .send(&format!(
+                r#"{{"command":"publish","tags":["x"],"data":"{data}","id":{serial}}}"#
+            ))
+            .await;
         let answer = publisher.recv().await;
-        if answer == format!(r#"{{"command":"publish","tags":["x"],"data":"success","delivered":0,"id":{serial}}}"#) {
+        if answer
+            == format!(
+                r#"{{"command":"publish","tags":["x"],"data":"success","delivered":0,"id":{serial}}}"#
+            )
+        {
             refused += 1;
         } else {
             assert_eq!(
                 answer,
-                format!(r#"{{"command":"publish","tags":["x"],"data":"success","delivered":1,"id":{serial}}}"#)
+                format!(
+                    r#"{{"command":"publish","tags":["x"],"data":"success","delivered":1,"id":{serial}}}"#
+                )
             );
         }
     }
@@ -144,7 +169,12 @@ async fn a_client_that_pings_without_reading_is_bounded_and_its_socket_comes_bac
         }
     }
     let grown = memory(&server).saturating_sub(before);
-    assert!(grown < 48 * MIB, "memory grew by {} MiB after {} MiB of pings", grown / MIB, written >> 20);
+    assert!(
+        grown < 48 * MIB,
+        "memory grew by {} MiB after {} MiB of pings",
+        grown / MIB,
+        written >> 20
+    );
     is_well(place).await;
     drop(deaf);
     // The witness itself holds one descriptor.
@@ -174,9 +204,16 @@ async fn a_socket_that_takes_nothing_for_ten_seconds_is_closed() {
         if answer.contains("Subscribers connected: 0") {
             break;
         }
-        assert!(start.elapsed() < Duration::from_secs(25), "it is still there: {answer}");
+        assert!(
+            start.elapsed() < Duration::from_secs(25),
+            "it is still there: {answer}"
+        );
         // Waiting for the server's clock, not for a message.
         tokio::time::sleep(Duration::from_millis(100)).await;
     }
-    assert!(start.elapsed() > Duration::from_secs(5), "a pause of {:?} was too long already", start.elapsed());
+    assert!(
+        start.elapsed() > Duration::from_secs(5),
+        "a pause of {:?} was too long already",
+        start.elapsed()
+    );
 }

@@ -40,7 +40,10 @@ pub(crate) struct Place {
 
 impl Place {
     pub(crate) fn of(server: &Process) -> Self {
-        Self { tcp: server.address("tcp"), ws: server.address("ws") }
+        Self {
+            tcp: server.address("tcp"),
+            ws: server.address("ws"),
+        }
     }
 
     pub(crate) async fn connect(self, kind: Kind) -> Client {
@@ -48,7 +51,10 @@ impl Place {
             Kind::Tcp => Wire::tcp(self.tcp).await,
             Kind::Ws => Wire::ws(self.ws).await,
         };
-        Client { wire: wire.unwrap_or_else(|error| panic!("connecting over {kind:?}: {error}")), kind }
+        Client {
+            wire: wire.unwrap_or_else(|error| panic!("connecting over {kind:?}: {error}")),
+            kind,
+        }
     }
 
     pub(crate) async fn tcp(self) -> Client {
@@ -61,8 +67,12 @@ impl Place {
 
     pub(crate) async fn admin(self, kind: Kind, token: &str) -> Client {
         let mut client = self.connect(kind).await;
-        client.send(&format!(r#"{{"command":"auth","data":"{token}","id":0}}"#)).await;
-        client.expect(r#"{"command":"auth","data":"success","id":0}"#).await;
+        client
+            .send(&format!(r#"{{"command":"auth","data":"{token}","id":0}}"#))
+            .await;
+        client
+            .expect(r#"{"command":"auth","data":"success","id":0}"#)
+            .await;
         client
     }
 }
@@ -77,11 +87,17 @@ pub(crate) struct Client {
 impl Client {
     pub(crate) async fn send(&mut self, message: &str) {
         let kind = self.kind;
-        self.wire.send(message).await.unwrap_or_else(|error| panic!("sending over {kind:?}: {error}"));
+        self.wire
+            .send(message)
+            .await
+            .unwrap_or_else(|error| panic!("sending over {kind:?}: {error}"));
     }
 
     pub(crate) async fn write(&mut self, bytes: &[u8]) {
-        self.wire.write(bytes).await.expect("the server takes bytes");
+        self.wire
+            .write(bytes)
+            .await
+            .expect("the server takes bytes");
     }
 
     /// The next message as text.
@@ -97,15 +113,29 @@ impl Client {
             Incoming::Message(bytes) if bytes == message.as_bytes() => {}
             Incoming::Message(bytes) => {
                 let came = String::from_utf8_lossy(&bytes).into_owned();
-                panic!("{:?}: expected {}, came {}", self.kind, start(message), start(&came));
+                panic!(
+                    "{:?}: expected {}, came {}",
+                    self.kind,
+                    start(message),
+                    start(&came)
+                );
             }
-            other => panic!("{:?}: expected {}, came {other:?}", self.kind, start(message)),
+            other => panic!(
+                "{:?}: expected {}, came {other:?}",
+                self.kind,
+                start(message)
+            ),
         }
     }
 
     pub(crate) async fn expect_like(&mut self, pattern: &str) {
         let came = self.recv().await;
-        assert!(is_like(pattern, &came), "{:?}: expected {pattern}, came {}", self.kind, start(&came));
+        assert!(
+            is_like(pattern, &came),
+            "{:?}: expected {pattern}, came {}",
+            self.kind,
+            start(&came)
+        );
     }
 
     /// Expects the end, on WebSocket perhaps with a code, and nothing before it.
@@ -123,12 +153,20 @@ impl Client {
     }
 
     pub(crate) async fn subscribe<T: AsRef<str>>(&mut self, tags: &[T]) {
-        self.send(&format!(r#"{{"command":"subscribe","tags":{}}}"#, tags_json(tags))).await;
+        self.send(&format!(
+            r#"{{"command":"subscribe","tags":{}}}"#,
+            tags_json(tags)
+        ))
+        .await;
         self.barrier().await;
     }
 
     pub(crate) async fn publish<T: AsRef<str>>(&mut self, tags: &[T], data: &str) {
-        self.send(&format!(r#"{{"command":"publish","tags":{},"data":"{data}"}}"#, tags_json(tags))).await;
+        self.send(&format!(
+            r#"{{"command":"publish","tags":{},"data":"{data}"}}"#,
+            tags_json(tags)
+        ))
+        .await;
     }
 
     /// Everything that comes before the answer to a ping.
@@ -156,7 +194,9 @@ pub(crate) async fn is_well(place: Place) {
         subscriber.subscribe(&["is it well?"]).await;
         let mut publisher = place.connect(kind).await;
         publisher.publish(&["is it well?"], "yes").await;
-        subscriber.expect(r#"{"command":"publish","tags":["is it well?"],"data":"yes"}"#).await;
+        subscriber
+            .expect(r#"{"command":"publish","tags":["is it well?"],"data":"yes"}"#)
+            .await;
         subscriber.close().await;
         publisher.close().await;
     }
@@ -167,7 +207,10 @@ pub(crate) async fn eventually(place: Place, what: &str, mut holds: impl AsyncFn
     let start = std::time::Instant::now();
     let mut witness = place.tcp().await;
     while !holds().await {
-        assert!(start.elapsed() < mist_tests::wire::PATIENCE, "it does not come true: {what}");
+        assert!(
+            start.elapsed() < mist_tests::wire::PATIENCE,
+            "it does not come true: {what}"
+        );
         witness.barrier().await;
     }
 }
@@ -178,7 +221,15 @@ pub(crate) fn tags_json<T: AsRef<str>>(tags: &[T]) -> String {
 }
 
 fn start(text: &str) -> String {
-    if text.len() <= 300 { text.to_owned() } else { format!("{}… ({} bytes)", text.chars().take(300).collect::<String>(), text.len()) }
+    if text.len() <= 300 {
+        text.to_owned()
+    } else {
+        format!(
+            "{}… ({} bytes)",
+            text.chars().take(300).collect::<String>(),
+            text.len()
+        )
+    }
 }
 
 /// A reproducible sequence of numbers (SplitMix64).

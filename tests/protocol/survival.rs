@@ -22,7 +22,9 @@ async fn subscribers_may_leave_while_messages_to_them_are_pending() {
     });
     for index in 0..400 {
         let mut subscriber = place.connect(Kind::of(index)).await;
-        subscriber.send(r#"{"command":"subscribe","tags":["x"]}"#).await;
+        subscriber
+            .send(r#"{"command":"subscribe","tags":["x"]}"#)
+            .await;
         subscriber.send(r#"{"command":"ping"}"#).await;
         // Anything at all proves that it is subscribed; what is pending then is thrown away with the socket.
         subscriber.recv().await;
@@ -47,7 +49,11 @@ async fn who_and_listall_answer_during_churn() {
         tasks.push(tokio::spawn(async move {
             for round in 0..80 {
                 let mut client = place.connect(Kind::of(index)).await;
-                let tags = ["churn".to_owned(), (round % 7).to_string(), index.to_string()];
+                let tags = [
+                    "churn".to_owned(),
+                    (round % 7).to_string(),
+                    index.to_string(),
+                ];
                 client.subscribe(&tags).await;
                 client.subscribe(&tags[..1]).await;
                 if round % 2 == 0 {
@@ -91,14 +97,23 @@ async fn unknown_commands_over_websocket_mix_with_deliveries() {
     });
     let (mut unknown, mut delivered) = (0, 0);
     for serial in 0..COUNT {
-        client.send(&format!(r#"{{"command":"nope","data":"{serial}"}}"#)).await;
+        client
+            .send(&format!(r#"{{"command":"nope","data":"{serial}"}}"#))
+            .await;
         if serial % 50 == 49 {
             while unknown <= serial {
                 let message = client.recv().await;
-                if message == format!(r#"{{"command":"nope","data":"{unknown}","error":"Unknown Command"}}"#) {
+                if message
+                    == format!(
+                        r#"{{"command":"nope","data":"{unknown}","error":"Unknown Command"}}"#
+                    )
+                {
                     unknown += 1;
                 } else {
-                    assert_eq!(message, format!(r#"{{"command":"publish","tags":["x"],"data":"{delivered}"}}"#));
+                    assert_eq!(
+                        message,
+                        format!(r#"{{"command":"publish","tags":["x"],"data":"{delivered}"}}"#)
+                    );
                     delivered += 1;
                 }
             }
@@ -106,7 +121,10 @@ async fn unknown_commands_over_websocket_mix_with_deliveries() {
     }
     publishing.await.expect("the publisher ends");
     for message in client.until_pong().await {
-        assert_eq!(message, format!(r#"{{"command":"publish","tags":["x"],"data":"{delivered}"}}"#));
+        assert_eq!(
+            message,
+            format!(r#"{{"command":"publish","tags":["x"],"data":"{delivered}"}}"#)
+        );
         delivered += 1;
     }
     assert_eq!((unknown, delivered), (COUNT, COUNT));
@@ -145,8 +163,14 @@ async fn tokens_may_be_registered_by_many_at_once() {
     let mut admin = place.admin(Kind::Tcp, "TK").await;
     for index in 0..ADMINS {
         for round in 0..EACH {
-            admin.send(&format!(r#"{{"command":"tags","data":"own {index} {round}"}}"#)).await;
-            admin.expect(&format!(r#"{{"command":"tags","tags":["{index}"]}}"#)).await;
+            admin
+                .send(&format!(
+                    r#"{{"command":"tags","data":"own {index} {round}"}}"#
+                ))
+                .await;
+            admin
+                .expect(&format!(r#"{{"command":"tags","tags":["{index}"]}}"#))
+                .await;
         }
     }
 }
@@ -171,12 +195,18 @@ async fn client_errors_in_the_first_moments_do_not_end_the_server() {
                 3 => {
                     // Not HTTP at all, at the WebSocket's door.
                     let mut client = Wire::tcp(ws).await.expect("it listens");
-                    client.write(b"\x00\x01\x02garbage\r\n\r\n").await.expect("bytes are taken");
+                    client
+                        .write(b"\x00\x01\x02garbage\r\n\r\n")
+                        .await
+                        .expect("bytes are taken");
                 }
                 _ => {
                     // HTTP at the door of the lines.
                     let mut client = Wire::tcp(tcp).await.expect("it listens");
-                    client.write(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n").await.expect("bytes are taken");
+                    client
+                        .write(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n")
+                        .await
+                        .expect("bytes are taken");
                     assert!(matches!(client.recv().await, Incoming::Message(_)));
                 }
             }
@@ -197,7 +227,11 @@ async fn a_listener_recovers_when_descriptors_run_out() {
     witness.barrier().await;
     let limit = server.descriptors().expect("the server runs") + ROOM;
     let lowered = Command::new("prlimit")
-        .args(["--pid", &server.id().to_string(), &format!("--nofile={limit}:")])
+        .args([
+            "--pid",
+            &server.id().to_string(),
+            &format!("--nofile={limit}:"),
+        ])
         .status()
         .expect("prlimit is installed");
     assert!(lowered.success(), "prlimit: {lowered}");
@@ -226,16 +260,27 @@ async fn whoever_unsubscribes_everything_before_leaving_leaves_nothing_behind() 
     let mut dice = Dice(1);
     for index in 0..300 {
         let mut client = place.connect(Kind::of(index)).await;
-        let tags: Vec<String> = (0..=dice.below(3)).map(|_| dice.below(50).to_string()).collect();
+        let tags: Vec<String> = (0..=dice.below(3))
+            .map(|_| dice.below(50).to_string())
+            .collect();
         client.subscribe(&tags).await;
-        client.send(&format!(r#"{{"command":"unsubscribe","tags":{}}}"#, crate::support::tags_json(&tags))).await;
+        client
+            .send(&format!(
+                r#"{{"command":"unsubscribe","tags":{}}}"#,
+                crate::support::tags_json(&tags)
+            ))
+            .await;
         client.barrier().await;
         client.close().await;
     }
     witness.send(r#"{"command":"listall"}"#).await;
     witness.expect(r#"{"command":"listall"}"#).await;
     witness.send(r#"{"command":"who"}"#).await;
-    witness.expect(r#"{"command":"who","data":"Lifetime  connections: 301\nSubscribers connected: 0"}"#).await;
+    witness
+        .expect(
+            r#"{"command":"who","data":"Lifetime  connections: 301\nSubscribers connected: 0"}"#,
+        )
+        .await;
 }
 
 /// Whatever half-open, silent or vanished clients leave behind is given back.

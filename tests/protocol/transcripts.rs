@@ -18,11 +18,23 @@ async fn every_transcript(door: Door) {
     let chosen = transcripts
         .iter()
         .filter(|one| one.applies_to(door) && one.path.to_string_lossy().contains(&only));
-    let outcomes: Vec<_> = stream::iter(chosen).map(|one| run(one, door)).buffered(AT_ONCE).collect().await;
-    let failures: Vec<String> = outcomes.iter().filter_map(|one| one.as_ref().err()).map(ToString::to_string).collect();
+    let outcomes: Vec<_> = stream::iter(chosen)
+        .map(|one| run(one, door))
+        .buffered(AT_ONCE)
+        .collect()
+        .await;
+    let failures: Vec<String> = outcomes
+        .iter()
+        .filter_map(|one| one.as_ref().err())
+        .map(ToString::to_string)
+        .collect();
     assert!(!outcomes.is_empty(), "no transcript was run");
     let (failed, all) = (failures.len(), outcomes.len());
-    assert!(failures.is_empty(), "{failed} of {all} transcripts fail:\n\n{}", failures.join("\n"));
+    assert!(
+        failures.is_empty(),
+        "{failed} of {all} transcripts fail:\n\n{}",
+        failures.join("\n")
+    );
 }
 
 #[tokio::test]

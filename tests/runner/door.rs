@@ -22,7 +22,11 @@ pub struct House {
 #[derive(Debug)]
 enum Kind {
     Core(Arc<Mutex<Bare>>),
-    Server { address: SocketAddr, stop: oneshot::Sender<()>, task: JoinHandle<()> },
+    Server {
+        address: SocketAddr,
+        stop: oneshot::Sender<()>,
+        task: JoinHandle<()>,
+    },
 }
 
 /// One client of a transcript.
@@ -50,13 +54,26 @@ impl House {
             Door::Core => Kind::Core(Arc::new(Mutex::new(Bare::new(&setup)))),
             Door::Tcp | Door::Ws => {
                 let uri = format!("{}://127.0.0.1:0", door.word());
-                let server = setup.server().listen(&uri).bind().await.map_err(|error| error.to_string())?;
-                let (_, address) = server.addresses().first().cloned().ok_or("the server has no address")?;
+                let server = setup
+                    .server()
+                    .listen(&uri)
+                    .bind()
+                    .await
+                    .map_err(|error| error.to_string())?;
+                let (_, address) = server
+                    .addresses()
+                    .first()
+                    .cloned()
+                    .ok_or("the server has no address")?;
                 let (stop, stopped) = oneshot::channel::<()>();
                 let run = server.run(async {
                     let _ = stopped.await;
                 });
-                Kind::Server { address, stop, task: spawn(run) }
+                Kind::Server {
+                    address,
+                    stop,
+                    task: spawn(run),
+                }
             }
         };
         Ok(Self { door, kind })
@@ -73,20 +90,29 @@ impl House {
     /// The reason as text.
     pub async fn connect(&self, options: &Pairs) -> Result<Connection, String> {
         let piece = match options.get("piece") {
-            Some(text) => Some(text.parse().map_err(|error| format!("piece={text}: {error}"))?),
+            Some(text) => Some(
+                text.parse()
+                    .map_err(|error| format!("piece={text}: {error}"))?,
+            ),
             None => None,
         };
         let token = options.get("token");
         let mut wire = match (&self.kind, self.door) {
             (Kind::Core(broker), _) => {
                 let session = lock(broker).connect(token.map(String::as_str));
-                return Ok(Connection::Core { broker: Arc::clone(broker), session });
+                return Ok(Connection::Core {
+                    broker: Arc::clone(broker),
+                    session,
+                });
             }
-            (Kind::Server { address, .. }, Door::Ws) => Wire::upgrade(*address, &upgrade(options)?).await?.0,
+            (Kind::Server { address, .. }, Door::Ws) => {
+                Wire::upgrade(*address, &upgrade(options)?).await?.0
+            }
             (Kind::Server { address, .. }, _) => {
                 let mut wire = Wire::tcp(*address).await?;
                 if let Some(token) = token {
-                    wire.send(&format!(r#"{{"command":"auth","data":"{token}"}}"#)).await?;
+                    wire.send(&format!(r#"{{"command":"auth","data":"{token}"}}"#))
+                        .await?;
                 }
                 wire
             }
@@ -122,11 +148,20 @@ fn upgrade(options: &Pairs) -> Result<Upgrade, String> {
         match key.as_str() {
             "piece" => {}
             "path" => upgrade.target.clone_from(value),
-            "token" => upgrade.headers.push(("X-AUTH-TOKEN".to_owned(), value.clone())),
-            "bearer" => upgrade.headers.push(("Authorization".to_owned(), format!("Bearer {value}"))),
-            "protocol" => upgrade.headers.push(("Sec-WebSocket-Protocol".to_owned(), value.replace(',', ", "))),
+            "token" => upgrade
+                .headers
+                .push(("X-AUTH-TOKEN".to_owned(), value.clone())),
+            "bearer" => upgrade
+                .headers
+                .push(("Authorization".to_owned(), format!("Bearer {value}"))),
+            "protocol" => upgrade.headers.push((
+                "Sec-WebSocket-Protocol".to_owned(),
+                value.replace(',', ", "),
+            )),
             "header" => {
-                let (name, value) = value.split_once(':').ok_or_else(|| format!("header={value}: no colon"))?;
+                let (name, value) = value
+                    .split_once(':')
+                    .ok_or_else(|| format!("header={value}: no colon"))?;
                 upgrade.headers.push((name.to_owned(), value.to_owned()));
             }
             _ => return Err(format!("unknown option {key}")),

@@ -29,11 +29,18 @@ pub struct Process {
 /// Says how to build it when it is not there.
 pub fn binary() -> Result<PathBuf, String> {
     let test = std::env::current_exe().map_err(|error| error.to_string())?;
-    let path = test.ancestors().nth(2).ok_or("the test has no target folder")?.join("mist");
+    let path = test
+        .ancestors()
+        .nth(2)
+        .ok_or("the test has no target folder")?
+        .join("mist");
     if path.is_file() {
         Ok(path)
     } else {
-        Err(format!("{} is missing: run `cargo build -p mist-pubsub --bin mist` (cargo xtask test does)", path.display()))
+        Err(format!(
+            "{} is missing: run `cargo build -p mist-pubsub --bin mist` (cargo xtask test does)",
+            path.display()
+        ))
     }
 }
 
@@ -48,7 +55,11 @@ pub fn command(arguments: &[&str]) -> Result<Command, String> {
             command.env_remove(name);
         }
     }
-    command.args(arguments).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    command
+        .args(arguments)
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped());
     Ok(command)
 }
 
@@ -88,7 +99,9 @@ impl Process {
     /// # Errors
     /// When it cannot be started.
     pub fn spawn(mut command: Command) -> Result<Self, String> {
-        let mut child = command.spawn().map_err(|error| format!("{command:?}: {error}"))?;
+        let mut child = command
+            .spawn()
+            .map_err(|error| format!("{command:?}: {error}"))?;
         let stderr = child.stderr.take().ok_or("stderr is not piped")?;
         let log = Arc::new(Mutex::new(String::new()));
         let (sender, lines) = channel();
@@ -103,7 +116,12 @@ impl Process {
                 let _ = sender.send(line);
             }
         });
-        Ok(Self { child, log, lines, addresses: Vec::new() })
+        Ok(Self {
+            child,
+            log,
+            lines,
+            addresses: Vec::new(),
+        })
     }
 
     /// Waits until `count` listeners have named their addresses.
@@ -126,7 +144,9 @@ impl Process {
     /// What was written instead.
     pub fn await_line(&mut self, text: &str) -> Result<String, String> {
         loop {
-            let line = self.next_line().map_err(|error| format!("waiting for {text:?}: {error}"))?;
+            let line = self
+                .next_line()
+                .map_err(|error| format!("waiting for {text:?}: {error}"))?;
             if line.contains(text) {
                 return Ok(line);
             }
@@ -149,12 +169,17 @@ impl Process {
     /// When there is no such listener; a test asks for those it has started.
     pub fn address(&self, scheme: &str) -> SocketAddr {
         let found = self.addresses.iter().find(|(name, _)| name == scheme);
-        found.unwrap_or_else(|| panic!("no {scheme} listener among {:?}", self.addresses)).1
+        found
+            .unwrap_or_else(|| panic!("no {scheme} listener among {:?}", self.addresses))
+            .1
     }
 
     /// Everything written to stderr so far.
     pub fn log(&self) -> String {
-        self.log.lock().unwrap_or_else(PoisonError::into_inner).clone()
+        self.log
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone()
     }
 
     /// Everything written to stdout, once the process has ended.
@@ -181,7 +206,10 @@ impl Process {
     /// # Errors
     /// When it cannot be sent.
     pub fn signal(&self, name: &str) -> Result<(), String> {
-        let status = Command::new("kill").arg(format!("-{name}")).arg(self.id().to_string()).status();
+        let status = Command::new("kill")
+            .arg(format!("-{name}"))
+            .arg(self.id().to_string())
+            .status();
         match status {
             Ok(status) if status.success() => Ok(()),
             other => Err(format!("kill -{name}: {other:?}")),
@@ -203,7 +231,10 @@ impl Process {
             std::thread::sleep(Duration::from_millis(2));
         }
         let _ = self.child.kill();
-        Err(format!("the program does not end; it wrote:\n{}", self.log()))
+        Err(format!(
+            "the program does not end; it wrote:\n{}",
+            self.log()
+        ))
     }
 
     /// Resident memory in bytes.
@@ -213,8 +244,16 @@ impl Process {
     pub fn memory(&self) -> Result<u64, String> {
         let path = format!("/proc/{}/status", self.id());
         let status = std::fs::read_to_string(&path).map_err(|error| format!("{path}: {error}"))?;
-        let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).ok_or("no VmRSS")?;
-        let kib: u64 = line.trim().trim_end_matches(" kB").trim().parse().map_err(|error| format!("{line}: {error}"))?;
+        let line = status
+            .lines()
+            .find_map(|line| line.strip_prefix("VmRSS:"))
+            .ok_or("no VmRSS")?;
+        let kib: u64 = line
+            .trim()
+            .trim_end_matches(" kB")
+            .trim()
+            .parse()
+            .map_err(|error| format!("{line}: {error}"))?;
         Ok(kib * 1024)
     }
 
@@ -224,7 +263,9 @@ impl Process {
     /// When the kernel does not tell.
     pub fn descriptors(&self) -> Result<usize, String> {
         let path = format!("/proc/{}/fd", self.id());
-        Ok(std::fs::read_dir(&path).map_err(|error| format!("{path}: {error}"))?.count())
+        Ok(std::fs::read_dir(&path)
+            .map_err(|error| format!("{path}: {error}"))?
+            .count())
     }
 }
 
@@ -240,5 +281,8 @@ fn announced(line: &str) -> Option<(String, SocketAddr)> {
     let (_, rest) = line.split_once("listening at '")?;
     let (uri, _) = rest.split_once('\'')?;
     let (scheme, authority) = uri.split_once("://")?;
-    Some((scheme.to_owned(), authority.split('/').next()?.parse().ok()?))
+    Some((
+        scheme.to_owned(),
+        authority.split('/').next()?.parse().ok()?,
+    ))
 }

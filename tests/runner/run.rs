@@ -27,7 +27,13 @@ pub struct Failure {
 
 impl fmt::Display for Failure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        writeln!(f, "{}:{} (door: {})", self.path.display(), self.line, self.door.word())?;
+        writeln!(
+            f,
+            "{}:{} (door: {})",
+            self.path.display(),
+            self.line,
+            self.door.word()
+        )?;
         writeln!(f, "    step:     {}", shorten(&self.step))?;
         writeln!(f, "    {}", self.what)?;
         for line in &self.history {
@@ -42,7 +48,10 @@ impl fmt::Display for Failure {
 /// # Errors
 /// The first step that does not hold.
 pub async fn run(transcript: &Transcript, door: Door) -> Result<(), Failure> {
-    let mut stage = Stage { clients: BTreeMap::new(), history: VecDeque::new() };
+    let mut stage = Stage {
+        clients: BTreeMap::new(),
+        history: VecDeque::new(),
+    };
     let mut at = (0, "(starting the server)".to_owned());
     let outcome = play(transcript, door, &mut stage, &mut at).await;
     outcome.map_err(|what| Failure {
@@ -103,7 +112,10 @@ impl Stage {
                 self.note(&step.text);
                 self.client(name)?.write(bytes).await
             }
-            Action::Expect(message) => self.expect(name, message, |message, came| message == came).await,
+            Action::Expect(message) => {
+                self.expect(name, message, |message, came| message == came)
+                    .await
+            }
             Action::Like(pattern) => self.expect(name, pattern, is_like).await,
             Action::Barrier => self.barrier(name).await,
             Action::Eof => {
@@ -118,7 +130,8 @@ impl Stage {
             Action::Closed(code) => {
                 let came = self.client(name)?.recv().await;
                 self.clients.remove(name);
-                let same_code = |came: Option<u16>| code.is_none() || house.door() != Door::Ws || came == *code;
+                let same_code =
+                    |came: Option<u16>| code.is_none() || house.door() != Door::Ws || came == *code;
                 match came {
                     Incoming::Closed(came) if same_code(came) => {
                         self.note(&step.text);
@@ -134,10 +147,16 @@ impl Stage {
     async fn barrier(&mut self, name: &str) -> Result<(), String> {
         self.note(&format!("{name}> {PING}"));
         self.client(name)?.send(PING).await?;
-        self.expect(name, PONG, |message, came| message == came).await
+        self.expect(name, PONG, |message, came| message == came)
+            .await
     }
 
-    async fn expect(&mut self, name: &str, wanted: &str, holds: fn(&str, &str) -> bool) -> Result<(), String> {
+    async fn expect(
+        &mut self,
+        name: &str,
+        wanted: &str,
+        holds: fn(&str, &str) -> bool,
+    ) -> Result<(), String> {
         let came = self.client(name)?.recv().await;
         if let Incoming::Message(message) = &came
             && let Ok(text) = std::str::from_utf8(message)
@@ -150,7 +169,9 @@ impl Stage {
     }
 
     fn client(&mut self, name: &str) -> Result<&mut Connection, String> {
-        self.clients.get_mut(name).ok_or_else(|| format!("{name} is not connected any more"))
+        self.clients
+            .get_mut(name)
+            .ok_or_else(|| format!("{name} is not connected any more"))
     }
 
     fn note(&mut self, line: &str) {
@@ -173,6 +194,18 @@ fn picture(wanted: &str, came: &Incoming) -> String {
 
 fn shorten(text: &str) -> String {
     let start = text.chars().take(SHOWN);
-    let start: String = start.flat_map(|c| if c.is_control() { c.escape_default().collect() } else { vec![c] }).collect();
-    if text.chars().count() <= SHOWN { start } else { format!("{start}… ({} bytes)", text.len()) }
+    let start: String = start
+        .flat_map(|c| {
+            if c.is_control() {
+                c.escape_default().collect()
+            } else {
+                vec![c]
+            }
+        })
+        .collect();
+    if text.chars().count() <= SHOWN {
+        start
+    } else {
+        format!("{start}… ({} bytes)", text.len())
+    }
 }

@@ -103,20 +103,32 @@ impl Transcript {
     /// # Errors
     /// Names the file and the line that is not understood.
     pub fn parse(path: &Path, text: &str) -> Result<Self, String> {
-        let mut transcript = Self { path: path.to_owned(), server: Pairs::new(), doors: Vec::new(), steps: Vec::new() };
+        let mut transcript = Self {
+            path: path.to_owned(),
+            server: Pairs::new(),
+            doors: Vec::new(),
+            steps: Vec::new(),
+        };
         for (index, line) in text.lines().enumerate() {
             if line.trim().is_empty() || line.starts_with('#') {
                 continue;
             }
             let fault = |what: &str| format!("{}:{}: {what}: {line}", path.display(), index + 1);
-            let end = line.find(|c: char| !c.is_ascii_alphanumeric()).ok_or_else(|| fault("no operator"))?;
+            let end = line
+                .find(|c: char| !c.is_ascii_alphanumeric())
+                .ok_or_else(|| fault("no operator"))?;
             let (client, rest) = line.split_at(end);
             let mut chars = rest.chars();
             let operator = chars.next().ok_or_else(|| fault("no operator"))?;
-            let argument = chars.as_str().strip_prefix(' ').ok_or_else(|| fault("no blank after the operator"))?;
+            let argument = chars
+                .as_str()
+                .strip_prefix(' ')
+                .ok_or_else(|| fault("no blank after the operator"))?;
             let action = match (client, operator) {
                 ("server", ':') => {
-                    transcript.server.extend(pairs(argument).ok_or_else(|| fault("not key=value"))?);
+                    transcript
+                        .server
+                        .extend(pairs(argument).ok_or_else(|| fault("not key=value"))?);
                     continue;
                 }
                 ("doors", ':') => {
@@ -131,7 +143,12 @@ impl Transcript {
                 _ => return Err(fault("unknown operator")),
             };
             let text = line.to_owned();
-            transcript.steps.push(Step { line: index + 1, client: client.to_owned(), action, text });
+            transcript.steps.push(Step {
+                line: index + 1,
+                client: client.to_owned(),
+                action,
+                text,
+            });
         }
         Ok(transcript)
     }
@@ -152,7 +169,10 @@ fn word(argument: &str) -> Option<Action> {
 
 fn pairs(text: &str) -> Option<Pairs> {
     text.split_whitespace()
-        .map(|pair| pair.split_once('=').map(|(key, value)| (key.to_owned(), value.to_owned())))
+        .map(|pair| {
+            pair.split_once('=')
+                .map(|(key, value)| (key.to_owned(), value.to_owned()))
+        })
         .collect()
 }
 
@@ -182,11 +202,17 @@ pub fn unescape(text: &str) -> Option<Vec<u8>> {
 /// Whether `text` matches `pattern`, in which `*` stands for any text.
 pub fn is_like(pattern: &str, text: &str) -> bool {
     let mut parts = pattern.split('*');
-    let Some(mut rest) = parts.next().and_then(|first| text.strip_prefix(first)) else { return false };
+    let Some(mut rest) = parts.next().and_then(|first| text.strip_prefix(first)) else {
+        return false;
+    };
     let mut parts: Vec<&str> = parts.collect();
-    let Some(last) = parts.pop() else { return rest.is_empty() };
+    let Some(last) = parts.pop() else {
+        return rest.is_empty();
+    };
     for part in parts {
-        let Some(at) = rest.find(part) else { return false };
+        let Some(at) = rest.find(part) else {
+            return false;
+        };
         rest = &rest[at + part.len()..];
     }
     rest.ends_with(last)
@@ -200,13 +226,17 @@ pub fn load(folder: &Path) -> Result<Vec<Transcript>, String> {
     let mut transcripts = Vec::new();
     let mut folders = vec![folder.to_owned()];
     while let Some(folder) = folders.pop() {
-        let entries = std::fs::read_dir(&folder).map_err(|error| format!("{}: {error}", folder.display()))?;
+        let entries =
+            std::fs::read_dir(&folder).map_err(|error| format!("{}: {error}", folder.display()))?;
         for entry in entries {
-            let path = entry.map_err(|error| format!("{}: {error}", folder.display()))?.path();
+            let path = entry
+                .map_err(|error| format!("{}: {error}", folder.display()))?
+                .path();
             if path.is_dir() {
                 folders.push(path);
             } else if path.extension().is_some_and(|extension| extension == "txt") {
-                let text = std::fs::read_to_string(&path).map_err(|error| format!("{}: {error}", path.display()))?;
+                let text = std::fs::read_to_string(&path)
+                    .map_err(|error| format!("{}: {error}", path.display()))?;
                 transcripts.push(Transcript::parse(&path, &text)?);
             }
         }
@@ -221,13 +251,21 @@ mod tests {
 
     #[test]
     fn a_star_stands_for_any_text() {
-        assert!(is_like("a*c", "abc") && is_like("a*c", "ac") && is_like("*", "") && is_like("*b*", "abc"));
+        assert!(
+            is_like("a*c", "abc")
+                && is_like("a*c", "ac")
+                && is_like("*", "")
+                && is_like("*b*", "abc")
+        );
         assert!(!is_like("a*c", "ab") && !is_like("abc", "abcd") && !is_like("ab*ba", "aba"));
     }
 
     #[test]
     fn escapes_become_bytes() {
-        assert_eq!(unescape(r"a\r\n\xff\\").as_deref(), Some(b"a\r\n\xff\\".as_slice()));
+        assert_eq!(
+            unescape(r"a\r\n\xff\\").as_deref(),
+            Some(b"a\r\n\xff\\".as_slice())
+        );
         assert_eq!(unescape(r"\q"), None);
     }
 }

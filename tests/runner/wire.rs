@@ -50,7 +50,10 @@ pub struct Wire {
 
 #[derive(Debug)]
 enum Socket {
-    Tcp { reader: BufReader<OwnedReadHalf>, writer: OwnedWriteHalf },
+    Tcp {
+        reader: BufReader<OwnedReadHalf>,
+        writer: OwnedWriteHalf,
+    },
     Ws(Box<WebSocketStream<TcpStream>>),
 }
 
@@ -63,7 +66,10 @@ impl Wire {
         let stream = dial(address).await?;
         let (reader, writer) = stream.into_split();
         let reader = BufReader::with_capacity(64 * 1024, reader);
-        Ok(Self { socket: Socket::Tcp { reader, writer }, piece: None })
+        Ok(Self {
+            socket: Socket::Tcp { reader, writer },
+            piece: None,
+        })
     }
 
     /// Opens a WebSocket at the usual path, without a token.
@@ -83,18 +89,34 @@ impl Wire {
         upgrade: &Upgrade,
     ) -> Result<(Self, http::Response<Option<Vec<u8>>>), String> {
         let stream = dial(address).await?;
-        let target = if upgrade.target.is_empty() { WS_PATH } else { &upgrade.target };
-        let mut request = format!("ws://{address}{target}").into_client_request().map_err(|e| e.to_string())?;
+        let target = if upgrade.target.is_empty() {
+            WS_PATH
+        } else {
+            &upgrade.target
+        };
+        let mut request = format!("ws://{address}{target}")
+            .into_client_request()
+            .map_err(|e| e.to_string())?;
         for (name, value) in &upgrade.headers {
-            let name: http::HeaderName = name.parse().map_err(|e| format!("header {name:?}: {e}"))?;
-            request.headers_mut().insert(name, value.parse().map_err(|e| format!("header value: {e}"))?);
+            let name: http::HeaderName =
+                name.parse().map_err(|e| format!("header {name:?}: {e}"))?;
+            request.headers_mut().insert(
+                name,
+                value.parse().map_err(|e| format!("header value: {e}"))?,
+            );
         }
         let opening = tokio_tungstenite::client_async(request, stream);
         let (socket, response) = tokio::time::timeout(PATIENCE, opening)
             .await
             .map_err(|_| "no answer to the upgrade".to_owned())?
             .map_err(|error| error.to_string())?;
-        Ok((Self { socket: Socket::Ws(Box::new(socket)), piece: None }, response))
+        Ok((
+            Self {
+                socket: Socket::Ws(Box::new(socket)),
+                piece: None,
+            },
+            response,
+        ))
     }
 
     /// Sends one message: a line, or a text frame.
@@ -123,7 +145,10 @@ impl Wire {
             return Err("raw bytes need a TCP connection".to_owned());
         };
         for piece in bytes.chunks(self.piece.unwrap_or(bytes.len().max(1))) {
-            writer.write_all(piece).await.map_err(|error| error.to_string())?;
+            writer
+                .write_all(piece)
+                .await
+                .map_err(|error| error.to_string())?;
         }
         Ok(())
     }
@@ -133,8 +158,13 @@ impl Wire {
     /// # Errors
     /// The reason as text; always on TCP.
     pub async fn frame(&mut self, message: Message) -> Result<(), String> {
-        let Socket::Ws(socket) = &mut self.socket else { return Err("frames need a WebSocket".to_owned()) };
-        socket.send(message).await.map_err(|error| error.to_string())
+        let Socket::Ws(socket) = &mut self.socket else {
+            return Err("frames need a WebSocket".to_owned());
+        };
+        socket
+            .send(message)
+            .await
+            .map_err(|error| error.to_string())
     }
 
     /// Ends sending: a half-closed TCP connection, or a WebSocket close frame.
@@ -143,17 +173,27 @@ impl Wire {
     /// The reason as text.
     pub async fn finish(&mut self) -> Result<(), String> {
         match &mut self.socket {
-            Socket::Tcp { writer, .. } => writer.shutdown().await.map_err(|error| error.to_string()),
+            Socket::Tcp { writer, .. } => {
+                writer.shutdown().await.map_err(|error| error.to_string())
+            }
             Socket::Ws(socket) => {
-                let frame = CloseFrame { code: CloseCode::Normal, reason: "".into() };
-                socket.send(Message::Close(Some(frame))).await.map_err(|error| error.to_string())
+                let frame = CloseFrame {
+                    code: CloseCode::Normal,
+                    reason: "".into(),
+                };
+                socket
+                    .send(Message::Close(Some(frame)))
+                    .await
+                    .map_err(|error| error.to_string())
             }
         }
     }
 
     /// Waits for the next message with the usual patience.
     pub async fn recv(&mut self) -> Incoming {
-        tokio::time::timeout(PATIENCE, self.next()).await.unwrap_or(Incoming::Nothing)
+        tokio::time::timeout(PATIENCE, self.next())
+            .await
+            .unwrap_or(Incoming::Nothing)
     }
 
     /// Waits for the next message for as long as it takes.
@@ -197,7 +237,9 @@ impl Wire {
     /// # Errors
     /// When a single read takes longer than the usual patience.
     pub async fn drain(&mut self) -> Result<usize, String> {
-        let Socket::Tcp { reader, .. } = &mut self.socket else { return Err("only for TCP".to_owned()) };
+        let Socket::Tcp { reader, .. } = &mut self.socket else {
+            return Err("only for TCP".to_owned());
+        };
         let mut buffer = vec![0; 64 * 1024];
         let mut total = 0;
         loop {
@@ -215,14 +257,24 @@ async fn dial(address: SocketAddr) -> Result<TcpStream, String> {
         .await
         .map_err(|_| format!("no connection to {address}"))?
         .map_err(|error| format!("connecting to {address}: {error}"))?;
-    stream.set_nodelay(true).map_err(|error| error.to_string())?;
+    stream
+        .set_nodelay(true)
+        .map_err(|error| error.to_string())?;
     Ok(stream)
 }
 
-async fn send_fragments(socket: &mut WebSocketStream<TcpStream>, bytes: &[u8], size: usize) -> Result<(), Error> {
+async fn send_fragments(
+    socket: &mut WebSocketStream<TcpStream>,
+    bytes: &[u8],
+    size: usize,
+) -> Result<(), Error> {
     let last = bytes.chunks(size).count().saturating_sub(1);
     for (index, piece) in bytes.chunks(size).enumerate() {
-        let kind = if index == 0 { Data::Text } else { Data::Continue };
+        let kind = if index == 0 {
+            Data::Text
+        } else {
+            Data::Continue
+        };
         let frame = Frame::message(piece.to_vec(), OpCode::Data(kind), index == last);
         socket.send(Message::Frame(frame)).await?;
     }
