@@ -218,11 +218,13 @@ pub fn is_like(pattern: &str, text: &str) -> bool {
     rest.ends_with(last)
 }
 
-/// Reads every transcript below a folder, sorted by path.
+/// Reads every transcript below `folder`, sorted by path; paths are kept as seen from the repository.
 ///
 /// # Errors
 /// Names the file that cannot be read or understood.
 pub fn load(folder: &Path) -> Result<Vec<Transcript>, String> {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
+    let root = root.canonicalize().unwrap_or(root);
     let mut transcripts = Vec::new();
     let mut folders = vec![folder.to_owned()];
     while let Some(folder) = folders.pop() {
@@ -237,7 +239,8 @@ pub fn load(folder: &Path) -> Result<Vec<Transcript>, String> {
             } else if path.extension().is_some_and(|extension| extension == "txt") {
                 let text = std::fs::read_to_string(&path)
                     .map_err(|error| format!("{}: {error}", path.display()))?;
-                transcripts.push(Transcript::parse(&path, &text)?);
+                let inside = path.strip_prefix(&root).unwrap_or(&path);
+                transcripts.push(Transcript::parse(inside, &text)?);
             }
         }
     }
