@@ -1,6 +1,7 @@
 //! The protocol, held against the broker and the real server: transcripts, vectors, and what they cannot say.
 
 mod data;
+mod document;
 mod framing;
 mod lifecycle;
 mod matching;
