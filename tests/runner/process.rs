@@ -142,7 +142,7 @@ impl Process {
     ///
     /// # Errors
     /// What was written instead.
-    pub fn await_line(&mut self, text: &str) -> Result<String, String> {
+    pub fn await_line(&self, text: &str) -> Result<String, String> {
         loop {
             let line = self
                 .next_line()
@@ -153,7 +153,7 @@ impl Process {
         }
     }
 
-    fn next_line(&mut self) -> Result<String, String> {
+    fn next_line(&self) -> Result<String, String> {
         self.lines.recv_timeout(PATIENCE).map_err(|error| {
             let what = match error {
                 RecvTimeoutError::Timeout => "nothing more came on stderr",
