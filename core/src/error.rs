@@ -102,9 +102,7 @@ impl ScanError {
         self.fault == Fault::TooLong
     }
 
-    /// Creates the error for a message of at least `bytes` bytes, of which the host saw too many to keep.
-    #[must_use]
-    pub fn too_long(bytes: usize) -> Self {
+    pub(crate) fn too_long(bytes: usize) -> Self {
         Self {
             fault: Fault::TooLong,
             at: bytes,

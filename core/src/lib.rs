@@ -46,7 +46,7 @@ mod tags;
 pub use auth::{Access, AuthReply, AuthRequest, Authenticator};
 pub use broker::{
     Broker, CloseReason, Config, Credentials, CustomReply, CustomRequest, Output, Receipt, Scratch,
-    Stats, Verdict,
+    Stats, Verdict, dropped_notice,
 };
 pub use error::TokenError;
 pub use limits::Limits;

@@ -16,7 +16,9 @@ use crate::auth::{Access, AuthRequest, Authenticator, Grants, Secret, TokenTable
 use crate::error::{Refusal, too_many_bad_messages};
 use crate::index::{Index, MatchScratch};
 use crate::limits::Limits;
-use crate::message::{Command, Data, Message, Messages, Reply, Scan, TagPlace, Unreadable};
+use crate::message::{
+    Command, Data, Message, Messages, Reply, Scan, ScanError, TagPlace, Unreadable,
+};
 use crate::session::{About, Question, Role, Session, SessionId};
 
 /// What a broker is to be.
@@ -444,6 +446,17 @@ impl Broker {
         self.scratch = scratch;
     }
 
+    /// Takes the news that a message grew past the size limit before its end was seen: answers it and closes the session.
+    pub fn handle_too_long(&mut self, session: SessionId, bytes: usize) {
+        let mut scan = core::mem::take(&mut self.scan);
+        let unreadable = Unreadable {
+            message: scan.cleared(),
+            error: ScanError::too_long(bytes),
+        };
+        self.handle_unreadable(session, &unreadable);
+        self.scan = scan;
+    }
+
     /// Takes a message that could not be read: answers it, and closes the session after too many in a row.
     pub fn handle_unreadable(&mut self, session: SessionId, unreadable: &Unreadable<'_>) {
         let limit = self.limits.bad_messages;
@@ -533,18 +546,11 @@ impl Broker {
             .is_some_and(|state| state.question.is_some())
     }
 
-    /// Returns what a session is told once it has caught up after `count` messages for it were dropped, if anything.
-    ///
-    /// Only clients that use `id` are told: older ones would not know what it means.
+    /// Whether the session ever sent an `id`: only such clients are told of dropped messages, since older ones would
+    /// not know what that means.
     #[must_use]
-    pub fn dropped_notice(&self, session: SessionId, count: u64) -> Option<Vec<u8>> {
-        self.session(session).filter(|state| state.uses_ids)?;
-        let reply = Reply {
-            command: "dropped",
-            data: Data::Text(&alloc::format!("{count}")),
-            ..Reply::default()
-        };
-        Some(reply.encode())
+    pub fn uses_ids(&self, session: SessionId) -> bool {
+        self.session(session).is_some_and(|state| state.uses_ids)
     }
 
     fn execute(
@@ -685,6 +691,17 @@ impl Broker {
         write_refusal(message, refusal, &mut reply);
         self.send(session, reply);
     }
+}
+
+/// Returns what a client is told at the place where `count` messages for it were dropped.
+#[must_use]
+pub fn dropped_notice(count: u64) -> Vec<u8> {
+    let reply = Reply {
+        command: "dropped",
+        data: Data::Text(&alloc::format!("{count}")),
+        ..Reply::default()
+    };
+    reply.encode()
 }
 
 /// Writes the answer to a command that was refused. It repeats the tags, and the data of an unknown command, as the

@@ -165,7 +165,7 @@ impl Scan {
     }
 
     /// Forgets what was scanned and returns the message that says nothing.
-    pub(super) fn cleared(&mut self) -> Message<'_> {
+    pub(crate) fn cleared(&mut self) -> Message<'_> {
         self.clear();
         self.message("")
     }

@@ -1,0 +1,3 @@
+//! The integration tests of the native package, in one binary.
+
+mod cli;
