@@ -36,6 +36,7 @@ extern crate std;
 
 mod auth;
 mod broker;
+pub mod client;
 mod error;
 mod index;
 pub mod limits;

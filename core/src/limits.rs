@@ -11,7 +11,7 @@ use core::fmt;
 pub struct Limits {
     /// Bytes in one message: a TCP line, a WebSocket message or an HTTP body.
     pub message_bytes: usize,
-    /// Open arrays and objects at any point of a message, at most 64.
+    /// Open arrays and objects at any point of a message, from 2, which every message with tags needs, to 64.
     pub nesting: u8,
     /// Tags on a published message.
     pub tags_per_message: usize,
@@ -96,10 +96,10 @@ impl Limits {
         };
         let short =
             || u32::try_from(value).map_err(|_| alloc::format!("{setting}: {value} is too large"));
-        let byte = |most: u8| match u8::try_from(value) {
-            Ok(value) if (1..=most).contains(&value) => Ok(value),
+        let byte = |least: u8, most: u8| match u8::try_from(value) {
+            Ok(value) if (least..=most).contains(&value) => Ok(value),
             _ => Err(alloc::format!(
-                "{setting}: {value} is not between 1 and {most}"
+                "{setting}: {value} is not between {least} and {most}"
             )),
         };
         match setting {
@@ -110,12 +110,12 @@ impl Limits {
                 ));
             }
             "message-bytes" => self.message_bytes = size()?,
-            "nesting" => self.nesting = byte(64)?,
+            "nesting" => self.nesting = byte(2, 64)?,
             "tags-per-message" => self.tags_per_message = size()?,
             "tags-per-subscription" => self.tags_per_subscription = size()?,
             "tag-bytes" => self.tag_bytes = size()?,
             "subscriptions" => self.subscriptions = size()?,
-            "bad-messages" => self.bad_messages = byte(255)?,
+            "bad-messages" => self.bad_messages = byte(1, 255)?,
             "outbox-messages" => self.outbox_messages = size()?,
             "outbox-bytes" => self.outbox_bytes = size()?,
             "connections" => self.connections = size()?,

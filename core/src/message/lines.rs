@@ -47,7 +47,6 @@ impl<'a> Messages<'a> {
         if messages.text.len() < bytes.len() {
             messages.text = "";
         }
-        messages.line_end = messages.text.len();
         messages
     }
 
@@ -88,10 +87,17 @@ impl<'a> Messages<'a> {
                 return self.invalid_line(scan, limits);
             }
             if self.at >= self.line_end {
-                let line = &text.as_bytes()[self.at..];
-                self.line_end = self.at + memchr::memchr(b'\n', line).unwrap_or(line.len());
+                let rest = &text.as_bytes()[self.at..];
+                let newline = if self.is_frame {
+                    None
+                } else {
+                    memchr::memchr(b'\n', rest)
+                };
+                self.line_end = self.at + newline.unwrap_or(rest.len());
                 if self.line_end - self.at > limits.message_bytes {
-                    return Some(Err(self.too_long(scan, self.line_end - self.at)));
+                    let length = self.line_end - self.at;
+                    self.at = self.line_end + 1;
+                    return Some(Err(too_long(scan, length)));
                 }
             }
             let line = &text[..self.line_end];
@@ -152,23 +158,12 @@ impl<'a> Messages<'a> {
         };
         self.validate(start + (length + 1).min(rest.len()));
         if length > limits.message_bytes {
-            return Some(Err(self.too_long(scan, length)));
+            return Some(Err(too_long(scan, length)));
         }
         Some(Err(Unreadable {
             message: scan.cleared(),
             error,
         }))
-    }
-
-    fn too_long<'s>(&mut self, scan: &'s mut Scan, length: usize) -> Unreadable<'s> {
-        self.at = self.line_end + 1;
-        Unreadable {
-            message: scan.cleared(),
-            error: ScanError {
-                fault: Fault::TooLong,
-                at: length,
-            },
-        }
     }
 
     /// Checks the bytes from `base` on, and keeps what is UTF-8 up to the end of the last line that is.
@@ -185,6 +180,13 @@ impl<'a> Messages<'a> {
                 core::str::from_utf8(&valid[..lines]).unwrap_or_default()
             }
         };
+    }
+}
+
+fn too_long(scan: &mut Scan, length: usize) -> Unreadable<'_> {
+    Unreadable {
+        message: scan.cleared(),
+        error: ScanError::too_long(length),
     }
 }
 
