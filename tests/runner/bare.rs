@@ -15,7 +15,7 @@ use crate::wire::Incoming;
 pub struct Setup {
     token: Option<String>,
     has_authenticator: bool,
-    is_scoped: bool,
+    access: Access,
     limits: Limits,
 }
 
@@ -30,8 +30,8 @@ impl Setup {
             match (key.as_str(), value.as_str()) {
                 ("token", token) => setup.token = Some(token.to_owned()),
                 ("authenticator", "memory://") => setup.has_authenticator = true,
-                ("access", "open") => setup.is_scoped = false,
-                ("access", "scoped") => setup.is_scoped = true,
+                ("access", "open") => setup.access = Access::Open,
+                ("access", "scoped") => setup.access = Access::Scoped,
                 (limit, value) => {
                     let value = value
                         .parse()
@@ -45,13 +45,8 @@ impl Setup {
 
     /// A server that is set up so, without listeners yet.
     pub fn server(&self) -> mist::ServerBuilder {
-        let access = if self.is_scoped {
-            mist::Access::Scoped
-        } else {
-            mist::Access::Open
-        };
         let mut builder = mist::Server::builder()
-            .access(access)
+            .access(self.access)
             .limits(self.limits.clone());
         if let Some(token) = &self.token {
             builder = builder.token(token);
@@ -66,11 +61,7 @@ impl Setup {
     fn config(&self) -> Config {
         Config {
             limits: self.limits.clone(),
-            access: if self.is_scoped {
-                Access::Scoped
-            } else {
-                Access::Open
-            },
+            access: self.access,
             token: self.token.clone(),
             authenticator: if self.has_authenticator {
                 Authenticator::Memory

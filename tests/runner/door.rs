@@ -5,6 +5,7 @@ use std::future::Future;
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, PoisonError};
 
+use mist::Address;
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 
@@ -60,11 +61,8 @@ impl House {
                     .bind()
                     .await
                     .map_err(|error| error.to_string())?;
-                let (_, address) = server
-                    .addresses()
-                    .first()
-                    .cloned()
-                    .ok_or("the server has no address")?;
+                let address = server.addresses().first().and_then(Address::socket);
+                let address = address.ok_or("the server has no address")?;
                 let (stop, stopped) = oneshot::channel::<()>();
                 let run = server.run(async {
                     let _ = stopped.await;
