@@ -36,20 +36,12 @@ async fn run(settings: &Settings) -> Result<(), Stop> {
     }
     if let Some(token) = &settings.token {
         builder = builder.token(token.value.reveal());
-        if settings.authenticator.is_none() {
-            tracing::warn!(
-                "a token without an authenticator: admin commands are unavailable and tokens are not checked; \
-                 add --authenticator memory:// to change that"
-            );
-        }
     }
     out::note(&format!("mist {VERSION}"));
     let server = builder.bind().await.map_err(|error| cannot_start(&error))?;
-    for (scheme, address) in server.addresses() {
-        let name = scheme.to_ascii_uppercase();
-        out::note(&format!(
-            "{name} server listening at '{scheme}://{address}'"
-        ));
+    for address in server.addresses() {
+        let name = address.scheme().to_ascii_uppercase();
+        out::note(&format!("{name} server listening at '{address}'"));
     }
     server
         .run(async {
