@@ -1,6 +1,6 @@
 //! Owns framing beyond transcripts: cuts at every byte, garbage in bulk, frames of every kind.
 
-use mist_tests::wire::Incoming;
+use mist_tests::wire::{Incoming, Wire};
 use tokio_tungstenite::tungstenite::Message;
 use tokio_tungstenite::tungstenite::protocol::frame::Frame;
 use tokio_tungstenite::tungstenite::protocol::frame::coding::{Data, OpCode};
@@ -260,4 +260,71 @@ async fn websocket_pings_are_answered_between_the_fragments_of_a_message() {
         .expect("the frame is sent");
     client.expect(PONG).await;
     client.barrier().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_frame_may_end_in_a_newline_or_hold_some_between_its_fields() {
+    let server = server(&[]);
+    let place = Place::of(&server);
+    let mut client = place.ws().await;
+    for frame in [
+        "{\"command\":\"ping\"}\n",
+        "{\"command\":\"ping\"}\r\n",
+        "\n{\n\t\"command\":\n\t\"ping\"\n}\n",
+    ] {
+        client.send(frame).await;
+        client.expect(PONG).await;
+    }
+    client
+        .send("{\"command\":\"publish\",\"tags\":[\"x\"],\"data\":\"one\ntwo\"}")
+        .await;
+    client
+        .expect_like(r#"{"command":"publish","error":"*control*"}"#)
+        .await;
+    client.barrier().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_frame_against_the_rules_of_websocket_ends_with_code_1002() {
+    let server = server(&[]);
+    let place = Place::of(&server);
+    let mut client = place.ws().await;
+    let frame = Frame::message(
+        PING.as_bytes().to_vec(),
+        OpCode::Data(Data::Reserved(3)),
+        true,
+    );
+    client
+        .wire
+        .frame(Message::Frame(frame))
+        .await
+        .expect("the frame is sent");
+    assert_eq!(client.expect_closed().await, Some(1002));
+    is_well(place).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_frame_may_arrive_together_with_the_upgrade_request() {
+    let server = server(&[]);
+    let place = Place::of(&server);
+    let mut bytes = format!(
+        "GET /subscribe/websocket HTTP/1.1\r\nHost: {}\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\
+         Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n",
+        place.ws
+    )
+    .into_bytes();
+    // A text frame whose mask is zero, so that its payload can be read here as it is.
+    bytes.extend_from_slice(&[0x81, 0x80 | PING.len() as u8, 0, 0, 0, 0]);
+    bytes.extend_from_slice(PING.as_bytes());
+    let mut wire = Wire::tcp(place.ws).await.expect("it listens");
+    wire.write(&bytes).await.expect("bytes are taken");
+    let mut answer = Vec::new();
+    while !String::from_utf8_lossy(&answer).contains(PONG) {
+        answer.extend(wire.chunk().await.expect("the pong comes"));
+    }
+    assert!(
+        answer.starts_with(b"HTTP/1.1 101"),
+        "{}",
+        String::from_utf8_lossy(&answer)
+    );
 }

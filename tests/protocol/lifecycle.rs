@@ -5,7 +5,7 @@ use std::net::TcpListener;
 use mist_tests::process::{LISTENERS, Process, command, run_to_end};
 use mist_tests::wire::{Incoming, Upgrade, Wire};
 
-use crate::support::{KINDS, Kind, Place, is_well, server};
+use crate::support::{KINDS, Kind, PING, PONG, Place, is_well, server};
 
 async fn leaves_cleanly_on(signal: &str) {
     let mut server = server(&[]);
@@ -49,6 +49,34 @@ async fn sigterm_flushes_closes_and_exits_with_zero() {
 #[tokio::test(flavor = "multi_thread")]
 async fn sigint_flushes_closes_and_exits_with_zero() {
     leaves_cleanly_on("INT").await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn sigterm_waits_for_a_client_that_still_reads() {
+    for kind in KINDS {
+        let mut server = server(&[]);
+        let place = Place::of(&server);
+        let mut late = place.connect(kind).await;
+        late.subscribe(&["x"]).await;
+        let mut publisher = place.tcp().await;
+        // More than the sockets between them can hold, less than an outbox.
+        let data = "y".repeat(1 << 20);
+        for _ in 0..7 {
+            publisher.publish(&["x"], &data).await;
+        }
+        publisher.barrier().await;
+        server.signal("TERM").expect("the signal is sent");
+        // The others are told at once; then it has begun.
+        publisher.expect_closed().await;
+        let message = format!(r#"{{"command":"publish","tags":["x"],"data":"{data}"}}"#);
+        for _ in 0..7 {
+            late.expect(&message).await;
+        }
+        let code = late.expect_closed().await;
+        assert!(kind == Kind::Tcp || code == Some(1001), "{code:?}");
+        let status = server.wait().expect("the server ends");
+        assert_eq!(status.code(), Some(0), "it wrote:\n{}", server.log());
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -299,4 +327,34 @@ async fn other_paths_do_not_upgrade() {
         .expect_err("there is nothing");
     assert!(refused.contains("404"), "{refused}");
     is_well(Place::of(&server)).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn http_answers_ping_and_upgrades_like_ws() {
+    let server =
+        Process::start_on("http://127.0.0.1:0,ws://127.0.0.1:0", &[]).expect("the server starts");
+    for scheme in ["http", "ws"] {
+        let address = server.address(scheme);
+        let mut web = Wire::ws(address).await.expect("it upgrades");
+        web.send(PING).await.expect("it is sent");
+        assert_eq!(web.recv().await, Incoming::Message(PONG.into()));
+        let mut plain = Wire::tcp(address).await.expect("it listens");
+        let request = format!("GET /ping HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\n\r\n");
+        plain
+            .write(request.as_bytes())
+            .await
+            .expect("bytes are taken");
+        let mut answer = String::new();
+        loop {
+            let bytes = plain.chunk().await.expect("the answer comes");
+            if bytes.is_empty() {
+                break;
+            }
+            answer.push_str(&String::from_utf8_lossy(&bytes));
+        }
+        assert!(
+            answer.starts_with("HTTP/1.1 200") && answer.ends_with("\r\n\r\npong\n"),
+            "{answer}"
+        );
+    }
 }

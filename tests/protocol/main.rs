@@ -4,6 +4,7 @@ mod data;
 mod document;
 mod framing;
 mod lifecycle;
+mod liveness;
 mod matching;
 mod order;
 mod slow;

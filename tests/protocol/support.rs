@@ -3,7 +3,7 @@
 
 use std::net::SocketAddr;
 
-use mist_tests::process::Process;
+use mist_tests::process::{LISTENERS, Process};
 use mist_tests::transcript::is_like;
 use mist_tests::wire::{Incoming, Wire};
 
@@ -31,11 +31,36 @@ pub(crate) fn server(arguments: &[&str]) -> Process {
     Process::start(arguments).expect("the server starts")
 }
 
+/// Serves within this process, for limits that a test wants short; ends with the test.
+pub(crate) async fn embedded(limits: &[(&str, u64)]) -> Place {
+    let mut all = mist::Limits::default();
+    for (name, value) in limits {
+        all.set(name, *value).expect("the limit is known");
+    }
+    let server = mist::Server::builder()
+        .listen(LISTENERS)
+        .limits(all)
+        .bind()
+        .await
+        .expect("free ports");
+    let socket = |index: usize| {
+        server.addresses()[index]
+            .socket()
+            .expect("an internet socket")
+    };
+    let place = Place {
+        tcp: socket(0),
+        ws: socket(1),
+    };
+    tokio::spawn(server.run(std::future::pending()));
+    place
+}
+
 /// Where a server can be reached, free to be copied into tasks.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Place {
-    tcp: SocketAddr,
-    ws: SocketAddr,
+    pub(crate) tcp: SocketAddr,
+    pub(crate) ws: SocketAddr,
 }
 
 impl Place {

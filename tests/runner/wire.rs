@@ -232,22 +232,21 @@ impl Wire {
         Ok(())
     }
 
-    /// Reads and drops raw bytes until the other side closes, and returns how many came (TCP only).
+    /// The next bytes of a TCP connection, however they are cut; none at its end.
     ///
     /// # Errors
-    /// When a single read takes longer than the usual patience.
-    pub async fn drain(&mut self) -> Result<usize, String> {
+    /// When nothing comes within the usual patience.
+    pub async fn chunk(&mut self) -> Result<Vec<u8>, String> {
         let Socket::Tcp { reader, .. } = &mut self.socket else {
             return Err("only for TCP".to_owned());
         };
         let mut buffer = vec![0; 64 * 1024];
-        let mut total = 0;
-        loop {
-            match tokio::time::timeout(PATIENCE, reader.read(&mut buffer)).await {
-                Ok(Ok(0) | Err(_)) => return Ok(total),
-                Ok(Ok(count)) => total += count,
-                Err(_) => return Err(format!("neither data nor end after {total} bytes")),
+        match tokio::time::timeout(PATIENCE, reader.read(&mut buffer)).await {
+            Ok(read) => {
+                buffer.truncate(read.unwrap_or(0));
+                Ok(buffer)
             }
+            Err(_) => Err("neither data nor end".to_owned()),
         }
     }
 }
