@@ -8,6 +8,7 @@ mod hub;
 mod listener;
 mod server;
 
+pub use client::{Client, ClientError};
 pub use listener::{Acceptor, Address, ListenError, Listener, ListenerFactory};
 pub use mist_core::{Access, Limits, Stats};
 pub use server::{AuthenticatorFactory, BindError, Handle, Server, ServerBuilder};

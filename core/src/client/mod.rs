@@ -166,6 +166,19 @@ impl Client {
         }
     }
 
+    /// Whether the client is closed, as the error that its verbs then return.
+    ///
+    /// # Errors
+    /// [`RequestError::Closed`].
+    pub fn check_not_closed(&self) -> Result<(), RequestError> {
+        match &self.phase {
+            Phase::Closed(reason) => Err(RequestError::Closed {
+                reason: reason.clone(),
+            }),
+            _ => Ok(()),
+        }
+    }
+
     /// Returns the wanted tag sets, sorted; each set's tags are sorted too.
     pub fn subscriptions(&self) -> impl ExactSizeIterator<Item = &[String]> {
         self.subscriptions.sets().map(|tags| &**tags)
@@ -438,6 +451,12 @@ impl Client {
             Some(Output::Disconnect) if !self.wire.is_empty() => None,
             _ => self.outputs.pop_front(),
         }
+    }
+
+    /// Whether [`Client::poll_control`] has something to take out.
+    #[must_use]
+    pub fn has_control(&self) -> bool {
+        !self.outputs.is_empty()
     }
 
     /// Returns when [`Client::handle_timeout`] is due; ask again after every verb.
@@ -876,14 +895,5 @@ impl Client {
 
     fn event(&mut self, event: Event) {
         self.outputs.push_back(Output::Event(event));
-    }
-
-    fn check_not_closed(&self) -> Result<(), RequestError> {
-        match &self.phase {
-            Phase::Closed(reason) => Err(RequestError::Closed {
-                reason: reason.clone(),
-            }),
-            _ => Ok(()),
-        }
     }
 }

@@ -77,7 +77,9 @@ impl Running {
     }
 
     fn line(&self) -> String {
-        self.stdout.recv_timeout(PATIENCE).expect("a line on stdout")
+        self.stdout
+            .recv_timeout(PATIENCE)
+            .expect("a line on stdout")
     }
 
     /// Passes over lines on stderr up to one that contains `text`.

@@ -31,7 +31,9 @@ fn all_tags_of_the_subscription_must_be_there() {
     let server = Server::start(&[]);
     let subscriber = server.subscriber(&["--tags", "a,b"]);
     server.mist(&["publish", "--tags", "a", "half"]).success();
-    server.mist(&["publish", "--tags", "a,b", "whole"]).success();
+    server
+        .mist(&["publish", "--tags", "a,b", "whole"])
+        .success();
     assert_eq!(subscriber.line(), "whole");
 }
 
@@ -51,7 +53,10 @@ fn missing_tags_and_data_are_said_without_a_server() {
         (&["x"], "Unable to publish - Missing tags\n"),
         (&["--tags", "", "x"], "Unable to publish - Missing tags\n"),
         (&["--tags", "a"], "Unable to publish - Missing data\n"),
-        (&["--tags", "a", "--data", ""], "Unable to publish - Missing data\n"),
+        (
+            &["--tags", "a", "--data", ""],
+            "Unable to publish - Missing data\n",
+        ),
     ] {
         for name in ["publish", "message"] {
             let arguments = [&[name], arguments].concat();
@@ -64,26 +69,42 @@ fn missing_tags_and_data_are_said_without_a_server() {
 fn data_may_look_like_a_flag() {
     let server = Server::start(&[]);
     let subscriber = server.subscriber(&["--tags", "a"]);
-    server.mist(&["publish", "--tags", "a", "--data", "-5"]).success();
+    server
+        .mist(&["publish", "--tags", "a", "--data", "-5"])
+        .success();
     assert_eq!(subscriber.line(), "-5");
-    server.mist(&["publish", "--tags", "a", "--", "--x"]).success();
+    server
+        .mist(&["publish", "--tags", "a", "--", "--x"])
+        .success();
     assert_eq!(subscriber.line(), "--x");
 }
 
 #[test]
 fn stdin_is_one_message_or_one_per_line() {
     let server = Server::start(&[]);
-    let subscriber = server.subscriber(&["--tags", "a", "-o", "json"]);
+    let mut json = command();
+    json.args(["sub", "--host", &server.host]);
+    let subscriber = Running::start(&mut json, &["--tags", "a", "-o", "json"]);
+    subscriber.says("Listening");
     for dash in [&["--tags", "a", "--data", "-"][..], &["--tags", "a", "-"]] {
-        with_input(&server, dash, "one\ntwo\n").success().stdout("success\n");
+        with_input(&server, dash, "one\ntwo\n")
+            .success()
+            .stdout("success\n");
         assert_eq!(subscriber.line(), r#"{"tags":["a"],"data":"one\ntwo\n"}"#);
     }
-    with_input(&server, &["--tags", "a", "--stdin-line", "--ack"], "one\r\n\ntwo")
-        .success()
-        .stdout("success\n")
-        .stderr("delivered: 3 (3 messages)\n");
+    with_input(
+        &server,
+        &["--tags", "a", "--stdin-line", "--ack"],
+        "one\r\n\ntwo",
+    )
+    .success()
+    .stdout("success\n")
+    .stderr("delivered: 3 (3 messages)\n");
     for data in ["one", "", "two"] {
-        assert_eq!(subscriber.line(), format!(r#"{{"tags":["a"],"data":"{data}"}}"#));
+        assert_eq!(
+            subscriber.line(),
+            format!(r#"{{"tags":["a"],"data":"{data}"}}"#)
+        );
     }
     with_input(&server, &["--tags", "a", "-"], "")
         .code(2)
@@ -109,7 +130,9 @@ fn count_rate_and_ack_go_together() {
     let server = Server::start(&[]);
     let subscriber = server.subscriber(&["--tags", "a", "--count", "3"]);
     server
-        .mist(&["publish", "--tags", "a", "--count", "3", "--rate", "500/s", "--ack", "x"])
+        .mist(&[
+            "publish", "--tags", "a", "--count", "3", "--rate", "500/s", "--ack", "x",
+        ])
         .success()
         .stdout("success\n")
         .stderr("delivered: 3 (3 messages)\n");
@@ -140,4 +163,50 @@ fn a_refused_publish_is_not_a_success() {
     }
     let assert = server.mist(&["subscribe", "--tags", "a"]).code(4);
     assert_eq!(stdout(&assert), "");
+}
+
+#[test]
+fn lines_go_out_as_they_come_and_an_interrupt_ends_it() {
+    use std::io::Write;
+    let server = Server::start(&[]);
+    let subscriber = server.subscriber(&["--tags", "a"]);
+    let mut command = command();
+    command.args(["publish", "--stdin-line", "--tags", "a"]);
+    let mut publisher = Running::start(&mut command, &["--host", &server.host]);
+    let mut input = publisher.child.stdin.take().expect("piped");
+    for line in ["one", "two"] {
+        writeln!(input, "{line}").expect("it reads");
+        assert_eq!(subscriber.line(), line);
+    }
+    publisher.signal("-INT");
+    assert_eq!(publisher.end().code(), Some(130));
+}
+
+#[test]
+fn a_rate_holds_messages_back() {
+    let server = Server::start(&[]);
+    let start = Instant::now();
+    server
+        .mist(&["publish", "--tags", "a", "-n", "3", "--rate", "20", "x"])
+        .success();
+    assert!(start.elapsed() >= Duration::from_millis(100));
+}
+
+#[test]
+fn a_connection_that_ends_meanwhile_is_exit_code_3() {
+    use std::io::Write;
+    let mut server = Server::start(&[]);
+    let subscriber = server.subscriber(&["--tags", "a"]);
+    let mut command = command();
+    command.args(["publish", "--stdin-line", "--tags", "a"]);
+    let mut publisher = Running::start(&mut command, &["--host", &server.host]);
+    let mut input = publisher.child.stdin.take().expect("piped");
+    writeln!(input, "one").expect("it reads");
+    assert_eq!(subscriber.line(), "one");
+    server.running.signal("-TERM");
+    server.running.end();
+    drop(input);
+    assert_eq!(publisher.end().code(), Some(3));
+    let said = Running::rest(&publisher.stderr);
+    assert_eq!(said.len(), 1, "{said:?}");
 }

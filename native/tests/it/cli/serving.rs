@@ -22,7 +22,9 @@ fn every_listener_is_named_with_its_real_port() {
         let name = scheme.to_uppercase();
         let line = server.says(&name);
         let port = line
-            .strip_prefix(&format!("{name} server listening at '{scheme}://127.0.0.1:"))
+            .strip_prefix(&format!(
+                "{name} server listening at '{scheme}://127.0.0.1:"
+            ))
             .and_then(|rest| rest.strip_suffix('\''))
             .expect(&line);
         assert!(port.parse::<u16>().expect("a port") > 0);
@@ -32,9 +34,15 @@ fn every_listener_is_named_with_its_real_port() {
 #[test]
 fn listeners_may_be_given_in_several_ways() {
     for (arguments, count) in [
-        (&["--listeners", "tcp://127.0.0.1:0 , tcp://127.0.0.1:0"][..], 2),
+        (
+            &["--listeners", "tcp://127.0.0.1:0 , tcp://127.0.0.1:0"][..],
+            2,
+        ),
         (&["--listeners", TCP, "--listeners", TCP], 2),
-        (&["--listeners", TCP, TCP, "--listeners=tcp://127.0.0.1:0,"], 3),
+        (
+            &["--listeners", TCP, TCP, "--listeners=tcp://127.0.0.1:0,"],
+            3,
+        ),
     ] {
         let mut command = command();
         command.arg("--server");
@@ -61,7 +69,10 @@ fn a_port_in_use_ends_the_start() {
     let uri = format!("tcp://{}", server.host);
     let assert = mist(&["--server", "--listeners", &uri]).code(1);
     let said = stderr(&assert);
-    let errors: Vec<_> = said.lines().filter(|line| line.contains("in use")).collect();
+    let errors: Vec<_> = said
+        .lines()
+        .filter(|line| line.contains("in use"))
+        .collect();
     assert_eq!(errors.len(), 1, "{said}");
     assert!(errors[0].contains(&server.host), "{said}");
     assert!(!said.contains("server listening"), "{said}");
@@ -69,7 +80,14 @@ fn a_port_in_use_ends_the_start() {
 
 #[test]
 fn an_authenticator_needs_a_token() {
-    let assert = mist(&["--server", "--listeners", TCP, "--authenticator", "memory://"]).code(1);
+    let assert = mist(&[
+        "--server",
+        "--listeners",
+        TCP,
+        "--authenticator",
+        "memory://",
+    ])
+    .code(1);
     let said = stderr(&assert);
     assert!(said.contains("MIST_TOKEN_FILE"), "{said}");
     assert_eq!(said.lines().count(), 1, "{said}");
@@ -97,8 +115,14 @@ fn a_token_alone_is_a_warning() {
         &["--server", "--listeners", TCP, "--token", "s3cret"],
     );
     let line = server.says("without an authenticator");
-    assert!(line.contains("WARN") && line.contains("admin commands"), "{line}");
-    assert!(!line.contains("s3cret") && !line.contains('\u{1b}'), "{line}");
+    assert!(
+        line.contains("WARN") && line.contains("admin commands"),
+        "{line}"
+    );
+    assert!(
+        !line.contains("s3cret") && !line.contains('\u{1b}'),
+        "{line}"
+    );
     server.says("TCP server listening at");
 }
 
@@ -118,7 +142,12 @@ fn an_unsupported_scheme_is_skipped_unless_nothing_is_left() {
 
 #[test]
 fn a_limit_holds() {
-    let server = Server::start(&["--limit", "message-bytes=200", "--limit", "tags-per-message=2,nesting=4"]);
+    let server = Server::start(&[
+        "--limit",
+        "message-bytes=200",
+        "--limit",
+        "tags-per-message=2,nesting=4",
+    ]);
     let assert = server.mist(&["publish", "--tags", "a,b,c", "x"]).code(5);
     assert!(stderr(&assert).contains("tags-per-message"));
 }

@@ -39,12 +39,18 @@ fn check_config_prints_what_would_be_used_and_hides_the_token() {
     ] {
         assert!(text.contains(&line), "{line} is missing in {text}");
     }
-    assert!(!text.contains("s3cret") && !text.contains("pass@"), "{text}");
+    assert!(
+        !text.contains("s3cret") && !text.contains("pass@"),
+        "{text}"
+    );
 }
 
 #[test]
 fn what_check_config_prints_is_a_config_file() {
-    let config = file("toml", "listeners = \"tcp://127.0.0.1:1445\"\n[limits]\nnesting = 7\n");
+    let config = file(
+        "toml",
+        "listeners = \"tcp://127.0.0.1:1445\"\n[limits]\nnesting = 7\n",
+    );
     let printed = stdout(&mist(&["check-config", path(&config)]).success());
     let again = file("yml", &printed);
     let assert = mist(&["check-config", path(&again)]).success();
@@ -56,8 +62,16 @@ fn bad_config_files_fail_in_one_line() {
     for (extension, text, expected) in [
         ("yml", "listner: x", "did you mean 'listeners'?"),
         ("json", r#"{"token": 7}"#, "key 'token': expected a text"),
-        ("toml", "server = \"yes\"", "key 'server': expected true or false"),
-        ("yml", "authenticator: memory://", "needs the server's token"),
+        (
+            "toml",
+            "server = \"yes\"",
+            "key 'server': expected true or false",
+        ),
+        (
+            "yml",
+            "authenticator: memory://",
+            "needs the server's token",
+        ),
         ("yml", "listeners: []", "no listeners"),
         ("json", "{", "is not valid JSON"),
         ("conf", "", ".yml, .yaml, .json or .toml"),
@@ -88,8 +102,14 @@ fn a_missing_file_is_named() {
 fn a_server_can_be_described_by_each_format() {
     for (extension, text) in [
         ("yaml", "server: true\nlisteners: [\"tcp://127.0.0.1:0\"]\n"),
-        ("json", r#"{"server": true, "listeners": ["tcp://127.0.0.1:0"]}"#),
-        ("toml", "server = true\nlisteners = [\"tcp://127.0.0.1:0\"]\n"),
+        (
+            "json",
+            r#"{"server": true, "listeners": ["tcp://127.0.0.1:0"]}"#,
+        ),
+        (
+            "toml",
+            "server = true\nlisteners = [\"tcp://127.0.0.1:0\"]\n",
+        ),
     ] {
         let config = file(extension, text);
         let server = Running::start(&mut command(), &["--config", path(&config)]);

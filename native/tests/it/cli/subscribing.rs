@@ -15,7 +15,9 @@ fn the_first_line_names_the_tags_in_the_order_given() {
     let server = Server::start(&[]);
     let (subscriber, line) = listening(
         &server,
-        &["--tags", "b,a", "--tags", "c", "--also", "z,y", "--also", "w"],
+        &[
+            "--tags", "b,a", "--tags", "c", "--also", "z,y", "--also", "w",
+        ],
     );
     assert_eq!(line, "Listening on tags '[b a c]'");
     assert_eq!(subscriber.line(), "Listening on tags '[z y]'");
@@ -28,7 +30,9 @@ fn further_sets_match_on_their_own_and_a_message_is_printed_once() {
     let (subscriber, _) = listening(&server, &["--tags", "a,b", "--also", "c"]);
     subscriber.line();
     server.mist(&["publish", "--tags", "a", "no"]).success();
-    server.mist(&["publish", "--tags", "a,b,c", "both"]).success();
+    server
+        .mist(&["publish", "--tags", "a,b,c", "both"])
+        .success();
     server.mist(&["publish", "--tags", "c", "second"]).success();
     assert_eq!(subscriber.line(), "both");
     assert_eq!(subscriber.line(), "second");
@@ -52,13 +56,19 @@ fn a_message_that_says_success_is_printed() {
         server.mist(&["publish", "--tags", "a", data]).success();
         assert_eq!(subscriber.line(), data);
     }
-    assert_eq!(subscriber.end().code(), Some(0), "two messages were asked for");
+    assert_eq!(
+        subscriber.end().code(),
+        Some(0),
+        "two messages were asked for"
+    );
 }
 
 #[test]
 fn the_wait_runs_out() {
     let server = Server::start(&[]);
-    let assert = server.mist(&["sub", "--tags", "a", "-n", "1", "-W", "0.05"]).code(124);
+    let assert = server
+        .mist(&["sub", "--tags", "a", "-n", "1", "-W", "0.05"])
+        .code(124);
     assert_eq!(stdout(&assert), "Listening on tags '[a]'\n");
     server.mist(&["sub", "--tags", "a", "-W", "0.05"]).code(124);
 }
@@ -70,10 +80,21 @@ fn json_has_one_object_per_line_and_nothing_else() {
     command.env("MIST_HOST", &server.host);
     let subscriber = Running::start(
         &mut command,
-        &["sub", "--tags", "a", "-o", "json", "--timestamps", "-n", "1"],
+        &[
+            "sub",
+            "--tags",
+            "a",
+            "-o",
+            "json",
+            "--timestamps",
+            "-n",
+            "1",
+        ],
     );
     subscriber.says("Listening on tags '[a]'");
-    server.mist(&["publish", "--tags", "b,a", "two\nlines"]).success();
+    server
+        .mist(&["publish", "--tags", "b,a", "two\nlines"])
+        .success();
     let lines = Running::rest(&subscriber.stdout);
     assert_eq!(lines.len(), 1);
     let object: serde_json::Value = serde_json::from_str(&lines[0]).expect("JSON");
@@ -87,7 +108,10 @@ fn raw_is_the_data_alone() {
     let server = Server::start(&[]);
     let mut command = command();
     command.env("MIST_HOST", &server.host);
-    let subscriber = Running::start(&mut command, &["sub", "--tags", "a", "-o", "raw", "-n", "2"]);
+    let subscriber = Running::start(
+        &mut command,
+        &["sub", "--tags", "a", "-o", "raw", "-n", "2"],
+    );
     subscriber.says("Listening on tags '[a]'");
     server.mist(&["publish", "--tags", "a", "one\n-"]).success();
     server.mist(&["publish", "--tags", "a", "two"]).success();
@@ -159,9 +183,13 @@ fn a_revoked_subscription_ends_with_the_reason() {
         "--access",
         "scoped",
     ]);
-    server.mist(&["token", "add", "t", "--tags", "a", "--token", "top"]).success();
+    server
+        .mist(&["token", "add", "t", "--tags", "a", "--token", "top"])
+        .success();
     let mut subscriber = server.subscriber(&["--tags", "a", "--token", "t"]);
-    server.mist(&["token", "rm", "t", "--token", "top"]).success();
+    server
+        .mist(&["token", "rm", "t", "--token", "top"])
+        .success();
     assert_eq!(subscriber.end().code(), Some(4));
     let said = Running::rest(&subscriber.stderr).join("\n");
     assert!(said.contains("[a]"), "{said}");

@@ -76,8 +76,14 @@ fn help_fits_a_terminal() {
 fn hidden_names_stay_hidden() {
     let assert = mist(&[]).success();
     let text = stdout(&assert);
-    assert!(text.contains("subscribe") && text.contains("[aliases: sub]"), "{text}");
-    assert!(!text.contains("message  ") && !text.contains("  send"), "{text}");
+    assert!(
+        text.contains("subscribe") && text.contains("[alias: sub]"),
+        "{text}"
+    );
+    assert!(
+        !text.contains("message  ") && !text.contains("  send"),
+        "{text}"
+    );
 }
 
 #[test]

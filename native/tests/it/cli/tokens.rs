@@ -9,10 +9,16 @@ fn tokens_live_from_add_to_rm() {
         let arguments = [&["token", "--token", "top"], arguments].concat();
         server.mist(&arguments)
     };
-    token(&["add", "t", "--tags", "b,a"]).success().stdout("success\n");
+    token(&["add", "t", "--tags", "b,a"])
+        .success()
+        .stdout("success\n");
     token(&["tags", "t"]).success().stdout("a\nb\n");
-    token(&["set", "t", "--tags", "c"]).success().stdout("success\n");
-    token(&["unset", "t", "--tags", "a"]).success().stdout("success\n");
+    token(&["set", "t", "--tags", "c"])
+        .success()
+        .stdout("success\n");
+    token(&["unset", "t", "--tags", "a"])
+        .success()
+        .stdout("success\n");
     token(&["tags", "t"]).success().stdout("b\nc\n");
     let assert = token(&["add", "t", "--tags", "x"]).code(5);
     assert!(stderr(&assert).contains("Token already exists"));
@@ -57,7 +63,9 @@ fn generated_tokens_are_long_and_never_the_same() {
     let token = one.strip_suffix('\n').expect("one line");
     assert!(token.len() >= 43, "{token}");
     assert!(
-        token.chars().all(|c| c.is_ascii_alphanumeric() || "-_".contains(c)),
+        token
+            .chars()
+            .all(|c| c.is_ascii_alphanumeric() || "-_".contains(c)),
         "{token} works as a file name and in a shell"
     );
     assert!(!token.starts_with('-'));
