@@ -1,8 +1,10 @@
 //! Owns peers that fall silent: half a request, a connection nobody answers on. They are closed, others are not.
 
-use mist_tests::wire::{Incoming, Wire};
+use std::time::Instant;
 
-use crate::support::{PONG, embedded, eventually, is_well};
+use mist_tests::wire::{Incoming, PATIENCE, Wire};
+
+use crate::support::{KINDS, Kind, PING, PONG, Place, embedded, eventually, is_well};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_request_that_never_ends_is_closed() {
@@ -70,4 +72,52 @@ async fn an_idle_tcp_client_is_left_alone() {
     .await;
     idle.send(r#"{"command":"ping"}"#).await;
     idle.expect(PONG).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn as_many_connections_as_the_limit_says_may_be_open_and_the_next_is_told_why_not() {
+    for kind in KINDS {
+        let place = embedded(&[("connections", 3)]).await;
+        let mut open = Vec::new();
+        for _ in 0..3 {
+            let mut client = place.connect(kind).await;
+            client.barrier().await;
+            open.push(client);
+        }
+        match kind {
+            Kind::Tcp => {
+                let mut refused = place.tcp().await;
+                refused
+                    .expect_like(r#"{"command":"","error":"*connections*"}"#)
+                    .await;
+                refused.expect_closed().await;
+            }
+            Kind::Ws => {
+                let refused = Wire::ws(place.ws)
+                    .await
+                    .expect_err("there are three already");
+                assert!(refused.contains("503"), "{refused}");
+            }
+        }
+        // One that leaves makes room for another; the server may see it a moment later than the client.
+        open.swap_remove(0).close().await;
+        let start = Instant::now();
+        while !is_served(place, kind).await {
+            assert!(
+                start.elapsed() < PATIENCE,
+                "there is no room although one has left"
+            );
+        }
+    }
+}
+
+async fn is_served(place: Place, kind: Kind) -> bool {
+    let connected = match kind {
+        Kind::Tcp => Wire::tcp(place.tcp).await,
+        Kind::Ws => Wire::ws(place.ws).await,
+    };
+    let Ok(mut wire) = connected else {
+        return false;
+    };
+    wire.send(PING).await.is_ok() && wire.recv().await == Incoming::Message(PONG.into())
 }
