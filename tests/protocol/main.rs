@@ -3,6 +3,7 @@
 mod data;
 mod document;
 mod framing;
+mod hosted;
 mod lifecycle;
 mod liveness;
 mod matching;
