@@ -1,11 +1,10 @@
 //! Tokens: presenting one, administering them, and what a change means for sessions that are connected.
 
 use alloc::borrow::Cow;
-use alloc::boxed::Box;
 use alloc::string::String;
 use alloc::vec::Vec;
 
-use super::{Broker, Holders, Output};
+use super::{Broker, Output};
 use crate::auth::{Access, AuthReply, AuthRequest, Authenticator, Grants};
 use crate::error::{Refusal, TokenError};
 use crate::message::{Command, Message, Reply};
@@ -39,7 +38,7 @@ impl Broker {
             About::Login { token, .. } => self.finish_log_in(session, token, id, reply),
             About::Custom => {}
         }
-        self.handle_backlog(session, question);
+        self.handle_backlog(session, &question);
     }
 
     /// Takes a token that a client presents.
@@ -303,13 +302,12 @@ impl Broker {
     }
 
     /// Notes that a session no longer goes by a token.
-    pub(super) fn let_go(&mut self, token: &Box<str>, session: SessionId) {
-        let Holders { sessions, .. } = match self.holders.get_mut(token) {
-            Some(holders) => holders,
-            None => return,
+    pub(super) fn let_go(&mut self, token: &str, session: SessionId) {
+        let Some(holders) = self.holders.get_mut(token) else {
+            return;
         };
-        sessions.retain(|&other| other != session);
-        if sessions.is_empty() {
+        holders.sessions.retain(|&other| other != session);
+        if holders.sessions.is_empty() {
             self.holders.remove(token);
         }
     }

@@ -548,7 +548,7 @@ impl Broker {
                 self.send(session, message.encode());
             }
         }
-        self.handle_backlog(session, question);
+        self.handle_backlog(session, &question);
     }
 
     /// Whether the session waits for an answer from the host, so that nothing more should be read from it.
@@ -665,7 +665,7 @@ impl Broker {
         self.session_mut(session)?.question.take()
     }
 
-    fn handle_backlog(&mut self, session: SessionId, question: Box<Question>) {
+    fn handle_backlog(&mut self, session: SessionId, question: &Question) {
         if !question.backlog.is_empty() {
             self.handle_message(session, &question.backlog);
         }

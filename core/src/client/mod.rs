@@ -868,11 +868,11 @@ impl Client {
     fn time_out(&mut self, request: RequestId, waiting: &Waiting) {
         if let Awaits::Subscription(subscription) = waiting.awaits {
             self.subscriptions.set_waiting(subscription, None);
-            if let Some(left) = self.subscriptions.remove(subscription) {
-                if matches!(left.last, Some(OnWire::Asked(_) | OnWire::Live)) {
-                    let number = self.requests.add_errand(Errand::Unsubscribe);
-                    self.send_set(Command::Unsubscribe, &left.tags, number);
-                }
+            if let Some(left) = self.subscriptions.remove(subscription)
+                && matches!(left.last, Some(OnWire::Asked(_) | OnWire::Live))
+            {
+                let number = self.requests.add_errand(Errand::Unsubscribe);
+                self.send_set(Command::Unsubscribe, &left.tags, number);
             }
         }
         let result = Err(RequestError::Timeout {

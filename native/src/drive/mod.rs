@@ -314,7 +314,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
         self.end_unless_paused();
     }
 
-    fn end_unless_paused(&mut self) {
+    fn end_unless_paused(&self) {
         if let (Some(ending), false) = (self.at_end, self.is_paused) {
             self.outbox.end(ending);
         }
