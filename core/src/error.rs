@@ -159,3 +159,8 @@ impl Exceeded {
 pub(crate) fn too_many_bad_messages(limit: u8) -> String {
     alloc::format!("{limit} invalid messages in a row (bad-messages); closing")
 }
+
+/// The text before a connection is closed because there are enough.
+pub(crate) fn too_many_connections(limit: usize) -> String {
+    alloc::format!("too many connections: the limit is {limit} (connections); closing")
+}

@@ -5,6 +5,9 @@
 //! posting lists of those tags, and tests two bits per posting; the posting itself says whom the match is for.
 //! Sets of four and more tags stand in a second list per tag, behind a column of 64-bit signatures.
 
+#[cfg(test)]
+mod tests;
+
 use alloc::boxed::Box;
 use alloc::vec::Vec;
 
@@ -19,7 +22,7 @@ type SetId = u32;
 /// Set in a posting's answer when it is the number of a set with several clients.
 const MANY: u32 = 1 << 31;
 
-/// A posting list is looked over for better homes whenever its length reaches a power of two from here on.
+/// A posting list is looked over for better homes whenever it has to grow, from this length on.
 const REHOME_FROM: usize = 4096;
 
 /// A set of up to three tags, seen from its home tag.
@@ -249,11 +252,11 @@ impl Index {
 
     /// Removes up to `most` of what a client holds; returns whether that was all.
     pub(crate) fn remove_some(&mut self, client: ClientId, most: usize) -> bool {
-        for _ in 0..most {
-            let held = self.held.get(client as usize);
-            let Some(&(set, _)) = held.and_then(|held| held.iter().next()) else {
-                return true;
-            };
+        // All of them are looked up at once: to find the first entry of a table that is nearly empty takes as long as
+        // to walk all of it.
+        let held = self.held.get(client as usize).into_iter().flatten();
+        let sets: Vec<_> = held.take(most).map(|&(set, _)| set).collect();
+        for set in sets {
             self.remove_client(set, client);
         }
         self.count(client) == 0
@@ -407,8 +410,13 @@ impl Index {
             tags.hash_ids(other.map_or(&[], |set| set.members.tags()))
         });
         let home = self.rarest(number);
+        // Growing is rare whatever clients do; a length is reached again and again by one who comes and goes.
+        let list = &self.homes[home.0 as usize].short;
+        let grows = ids.len() <= 3 && list.len() == list.capacity();
         self.settle(number, home);
-        self.rehome(home);
+        if grows {
+            self.rehome(home);
+        }
         number
     }
 
@@ -489,8 +497,7 @@ impl Index {
 
     /// Sends sets away from a home that has grown long, to tags that have become rarer than it by half.
     fn rehome(&mut self, home: TagId) {
-        let length = self.homes[home.0 as usize].short.len();
-        if length < REHOME_FROM || !length.is_power_of_two() {
+        if self.homes[home.0 as usize].short.len() < REHOME_FROM {
             return;
         }
         let here = self.tags.uses(home);

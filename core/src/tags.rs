@@ -2,9 +2,10 @@
 
 use alloc::boxed::Box;
 use alloc::vec::Vec;
-use core::hash::BuildHasher;
+use core::hash::{Hash, Hasher};
 
-use foldhash::fast::FixedState;
+use foldhash::SharedSeed;
+use foldhash::fast::FoldHasher;
 use hashbrown::HashTable;
 
 /// The number of a tag that at least one subscription holds. Reused once no subscription does.
@@ -55,6 +56,33 @@ impl Numbers {
     }
 }
 
+/// What makes hashes unknown to those who choose what is hashed.
+///
+/// The seed goes into all factors: where only the sum is seeded and the factors are well known, a tag can be made to
+/// bring one of them to nought, and the rest of the tag then leaves no trace in the hash.
+#[derive(Debug)]
+struct Seeds {
+    sum: u64,
+    factors: SharedSeed,
+}
+
+impl Seeds {
+    fn new(seed: u64) -> Self {
+        Self {
+            sum: seed,
+            // Mixing leaves nought and all ones as they are: neither is to come of a seed that tests use.
+            factors: SharedSeed::from_u64(seed ^ 0x5DEE_CE66_D1CE_4E5B),
+        }
+    }
+
+    #[inline]
+    fn hash<T: Hash + ?Sized>(&self, value: &T) -> u64 {
+        let mut hasher = FoldHasher::with_seed(self.sum, &self.factors);
+        value.hash(&mut hasher);
+        hasher.finish()
+    }
+}
+
 #[derive(Debug)]
 struct Entry {
     name: Box<str>,
@@ -65,7 +93,7 @@ struct Entry {
 /// Maps tags to numbers and back. The hash is seeded, since clients choose the tags.
 #[derive(Debug)]
 pub(crate) struct Interner {
-    hasher: FixedState,
+    seeds: Seeds,
     numbers: Numbers,
     entries: Vec<Entry>,
     free: Vec<TagId>,
@@ -74,7 +102,7 @@ pub(crate) struct Interner {
 impl Interner {
     pub(crate) fn new(seed: u64) -> Self {
         Self {
-            hasher: FixedState::with_seed(seed),
+            seeds: Seeds::new(seed),
             numbers: Numbers::new(),
             entries: Vec::new(),
             free: Vec::new(),
@@ -132,9 +160,9 @@ impl Interner {
             }
         };
         let hash = self.hash(name.as_bytes());
-        let (hasher, entries) = (&self.hasher, &self.entries);
+        let (seeds, entries) = (&self.seeds, &self.entries);
         self.numbers.insert(hash, tag.0, |number| {
-            hash_bytes(hasher, entries[number as usize].name.as_bytes())
+            seeds.hash(entries[number as usize].name.as_bytes())
         });
         tag
     }
@@ -151,23 +179,50 @@ impl Interner {
     }
 
     pub(crate) fn hash_ids(&self, tags: &[TagId]) -> u64 {
-        self.hasher.hash_one(tags)
+        self.seeds.hash(tags)
     }
 
     #[inline]
     fn hash(&self, name: &[u8]) -> u64 {
-        hash_bytes(&self.hasher, name)
+        self.seeds.hash(name)
     }
-}
-
-#[inline]
-fn hash_bytes(hasher: &FixedState, name: &[u8]) -> u64 {
-    hasher.hash_one(name)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    impl Interner {
+        /// Checks that exactly the tags with uses can be found, that each has as many as `uses` says, and that all
+        /// other numbers are free once.
+        pub(crate) fn assert_consistent(&self, uses: &[u32]) {
+            let mut free: Vec<_> = self.free.iter().map(|tag| tag.0 as usize).collect();
+            free.sort_unstable();
+            let unused: Vec<_> = (0..self.entries.len())
+                .filter(|&number| self.entries[number].uses == 0)
+                .collect();
+            assert_eq!(free, unused, "free are the unused numbers, each once");
+            for (number, entry) in self.entries.iter().enumerate() {
+                assert_eq!(
+                    entry.uses,
+                    uses.get(number).copied().unwrap_or(0),
+                    "uses of tag {number}"
+                );
+                if entry.uses > 0 {
+                    assert_eq!(self.find(entry.name.as_bytes()), Some(TagId(number as u32)));
+                } else {
+                    assert!(entry.name.is_empty(), "an unused tag keeps no name");
+                }
+            }
+            assert_eq!(self.numbers.len() + free.len(), self.entries.len());
+        }
+    }
+
+    impl Numbers {
+        pub(crate) fn len(&self) -> usize {
+            self.shards.iter().map(HashTable::len).sum()
+        }
+    }
 
     #[test]
     fn a_number_is_reused_once_no_set_holds_its_tag() {
@@ -182,5 +237,22 @@ mod tests {
         assert_eq!(tags.acquire("c"), a);
         assert_eq!((tags.name(a), tags.name(b)), ("c", "b"));
         assert_eq!(tags.bound(), 2);
+    }
+
+    /// Bytes that bring a factor to nought, or to all ones, when it is the one that the hash function is published
+    /// with. They are not UTF-8, so they cannot be tags; but that is luck, not defence.
+    #[test]
+    fn no_ending_of_a_tag_makes_its_hash_known() {
+        let published: [u64; 2] = [0xc0ac_29b7_c97c_50dd, 0x3f84_d5b5_b547_0917];
+        for seed in 0..8 {
+            let tags = Interner::new(seed);
+            for end in published.iter().flat_map(|&factor| [factor, !factor]) {
+                let mut hashes = alloc::collections::BTreeSet::new();
+                for start in 0_u64..1000 {
+                    hashes.insert(tags.hash(&[start.to_le_bytes(), end.to_le_bytes()].concat()));
+                }
+                assert!(hashes.len() > 990, "{} hashes of 1000 tags", hashes.len());
+            }
+        }
     }
 }

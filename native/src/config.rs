@@ -172,14 +172,13 @@ pub(crate) fn comma_list(text: &str) -> Vec<String> {
 pub(crate) struct Secret(String);
 
 impl Secret {
+    /// Takes a text; an empty one is no secret, it says that there is none.
+    pub(crate) fn new(text: &str) -> Option<Self> {
+        (!text.is_empty()).then(|| Self(text.to_owned()))
+    }
+
     pub(crate) fn reveal(&self) -> &str {
         &self.0
-    }
-}
-
-impl From<&str> for Secret {
-    fn from(text: &str) -> Self {
-        Self(text.to_owned())
     }
 }
 
@@ -240,7 +239,7 @@ impl Layer {
             "authenticator" => {
                 value::text(value).map(|uri| self.authenticator = Some(uri.to_owned()))
             }
-            "token" => value::text(value).map(|token| self.token = Some(token.into())),
+            "token" => value::text(value).map(|token| self.token = Secret::new(token)),
             "token-file" => value::text(value).map(|path| self.token_file = Some(path.into())),
             "access" => value::text(value)
                 .and_then(access)
@@ -278,10 +277,8 @@ impl Layer {
                     path: path.clone(),
                     source,
                 })?;
-                match text.trim_end_matches(['\r', '\n']) {
-                    "" => Err(value("names an empty file")),
-                    token => Ok(Some(token.into())),
-                }
+                let token = Secret::new(text.trim_end_matches(['\r', '\n']));
+                token.map(Some).ok_or_else(|| value("names an empty file"))
             }
         }
     }

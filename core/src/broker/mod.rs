@@ -704,6 +704,16 @@ pub fn dropped_notice(count: u64) -> Vec<u8> {
     reply.encode()
 }
 
+/// Returns what a client is told that is not let in, since `limit` connections are open.
+#[must_use]
+pub fn too_many_connections(limit: usize) -> Vec<u8> {
+    let reply = Reply {
+        error: &crate::error::too_many_connections(limit),
+        ..Reply::default()
+    };
+    reply.encode()
+}
+
 /// Writes the answer to a command that was refused. It repeats the tags, and the data of an unknown command, as the
 /// original does; never the data of a command whose data is a token, nor more tags than are allowed.
 fn write_refusal(message: &Message<'_>, refusal: &Refusal, out: &mut Vec<u8>) {

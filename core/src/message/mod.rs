@@ -7,6 +7,8 @@ mod encode;
 mod lines;
 mod scan;
 mod string;
+#[cfg(test)]
+mod tests;
 
 use alloc::borrow::Cow;
 use alloc::string::String;

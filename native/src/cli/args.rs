@@ -25,13 +25,13 @@ pub(crate) const VERSION: &str = concat!(env!("CARGO_PKG_VERSION"), " (", env!("
     max_term_width = 100
 )]
 pub(crate) struct Cli {
-    #[command(flatten)]
-    pub(crate) server: ServerArgs,
-    #[command(flatten)]
-    pub(crate) shared: SharedArgs,
-    /// Prints version and commit
+    /// Print version and commit
     #[arg(short = 'v', short_alias = 'V', long, action = ArgAction::Version)]
     version: Option<bool>,
+    #[command(flatten)]
+    pub(crate) shared: SharedArgs,
+    #[command(flatten)]
+    pub(crate) server: ServerArgs,
     #[command(subcommand)]
     pub(crate) command: Option<Command>,
 }
@@ -40,7 +40,7 @@ pub(crate) struct Cli {
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Server")]
 pub(crate) struct ServerArgs {
-    /// Runs a server
+    /// Run a server
     #[arg(long)]
     pub(crate) server: bool,
     /// Where to listen: tcp://, http://, ws://; a comma list and/or repeated
@@ -57,7 +57,7 @@ pub(crate) struct ServerArgs {
     /// Settings from a .yml, .yaml, .json or .toml file
     #[arg(long, value_name = "FILE")]
     pub(crate) config: Option<PathBuf>,
-    /// Changes a limit, repeatable
+    /// Change a limit, repeatable
     #[arg(
         long = "limit",
         alias = "limits",
@@ -87,6 +87,7 @@ impl ServerArgs {
 
 /// What servers and commands share.
 #[derive(Debug, Args)]
+#[command(next_help_heading = "Common options")]
 pub(crate) struct SharedArgs {
     /// The server's token; with a command, the token to show to the server
     #[arg(
@@ -96,7 +97,7 @@ pub(crate) struct SharedArgs {
         conflicts_with = "token_file"
     )]
     pub(crate) token: Option<String>,
-    /// Reads the token from a file, which keeps it out of the list of processes
+    /// Read the token from a file, which keeps it out of the list of processes
     #[arg(long, global = true, value_name = "FILE")]
     pub(crate) token_file: Option<PathBuf>,
     /// How much is logged: TRACE, DEBUG, INFO, WARN, ERROR or FATAL [default: INFO]
@@ -106,40 +107,40 @@ pub(crate) struct SharedArgs {
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
-    /// Asks a server for a sign of life
+    /// Ask a server for a sign of life
     #[command(after_help = help::PING)]
     Ping(HostArgs),
-    /// Prints the messages that carry all of some tags
+    /// Print the messages that carry all of some tags
     #[command(visible_alias = "sub", after_help = help::SUBSCRIBE)]
     Subscribe(SubscribeArgs),
-    /// Sends a message
+    /// Send a message
     #[command(visible_alias = "pub", aliases = ["message", "send"], after_help = help::PUBLISH)]
     Publish(PublishArgs),
-    /// Lists the tags that somebody subscribes to (needs the server's token)
+    /// List the tags that somebody subscribes to
     #[command(alias = "list", after_help = help::LISTALL)]
     Listall(HostArgs),
-    /// Counts connections and subscribers (needs the server's token)
+    /// Count connections and subscribers
     #[command(after_help = help::WHO)]
     Who(HostArgs),
-    /// Manages tokens and the tags they grant (needs the server's token)
+    /// Manage tokens and the tags they grant (needs the server's token)
     #[command(after_help = help::TOKEN)]
     Token {
         #[command(subcommand)]
         command: TokenCommand,
     },
-    /// Checks a config file and prints what would be used
+    /// Check a config file and print what would be used
     #[command(after_help = help::CHECK_CONFIG)]
     CheckConfig {
         /// A .yml, .yaml, .json or .toml file
         file: PathBuf,
     },
-    /// Prints the completion script of a shell
+    /// Print the completion script of a shell
     #[command(after_help = help::COMPLETIONS)]
     Completions {
         /// The shell
         shell: clap_complete::Shell,
     },
-    /// Prints a manual page
+    /// Print a manual page
     #[command(after_help = help::MAN)]
     Man {
         /// The command to print the page of, else the program's own page
@@ -189,19 +190,19 @@ pub(crate) struct SubscribeArgs {
     /// One more subscription, with these tags, a comma list; repeatable
     #[arg(long, value_name = "TAGS")]
     pub(crate) also: Vec<String>,
-    /// Ends after N messages
+    /// End after N messages
     #[arg(short = 'n', long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
     pub(crate) count: Option<u64>,
-    /// Ends after so many seconds, with exit code 124
+    /// End after so many seconds, with exit code 124
     #[arg(short = 'W', long, value_name = "SECONDS", value_parser = seconds)]
     pub(crate) wait: Option<Duration>,
     /// How messages are printed
     #[arg(short = 'o', long, value_enum, default_value_t)]
     pub(crate) output: Output,
-    /// Adds the time of arrival, UTC
+    /// Add the time of arrival, UTC
     #[arg(long)]
     pub(crate) timestamps: bool,
-    /// Adds the message's tags
+    /// Add the message's tags
     #[arg(long)]
     pub(crate) show_tags: bool,
 }
@@ -235,33 +236,33 @@ pub(crate) struct PublishArgs {
     /// The message's data, as with --data
     #[arg(value_name = "DATA")]
     pub(crate) text: Option<String>,
-    /// Sends each line of stdin as one message
+    /// Send each line of stdin as one message
     #[arg(long, conflicts_with_all = ["data", "text", "count"])]
     pub(crate) stdin_line: bool,
-    /// Sends the message N times
+    /// Send the message N times
     #[arg(short = 'n', long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
     pub(crate) count: Option<u64>,
-    /// Sends at most so many messages per second, as in 50 or 50/s
+    /// Send at most so many messages per second, as in 50 or 50/s
     #[arg(long, value_name = "N/s", value_parser = rate)]
     pub(crate) rate: Option<f64>,
-    /// Waits for the server to say to how many connections it delivered, and prints that on stderr
+    /// Wait for the server to say to how many connections it delivered, and print that on stderr
     #[arg(long)]
     pub(crate) ack: bool,
 }
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum TokenCommand {
-    /// Registers a token with the tags it grants
+    /// Register a token with the tags it grants
     Add(TokenTagsArgs),
-    /// Removes a token; what it allowed ends at once
+    /// Remove a token; what it allowed ends at once
     Rm(TokenArgs),
-    /// Adds tags to a token
+    /// Add tags to a token
     Set(TokenTagsArgs),
-    /// Takes tags from a token; what they allowed ends at once
+    /// Take tags from a token; what they allowed ends at once
     Unset(TokenTagsArgs),
-    /// Prints the tags of a token, one per line
+    /// Print the tags of a token, one per line
     Tags(TokenArgs),
-    /// Prints a new random token; no server is asked
+    /// Print a new random token; no server is asked
     Gen,
 }
 

@@ -70,7 +70,10 @@ impl Target {
         }
         builder.connect().await.map_err(|error| match error {
             ClientError::AuthRefused { .. } | ClientError::InvalidUri { .. } => failed(error),
-            ClientError::Connect { reason, .. } => self.unreachable(&reason),
+            // Closed is how it ends when no second attempt is wanted.
+            ClientError::Connect { reason, .. } | ClientError::Closed { reason } => {
+                self.unreachable(&reason)
+            }
             error => self.unreachable(&error),
         })
     }

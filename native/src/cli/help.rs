@@ -36,7 +36,7 @@ Examples:
 
 pub(super) const SUBSCRIBE: &str = "\
 The first line says `Listening on tags '[…]'`, then comes one message per line. With -o json or raw
-that first line goes to stderr. Lost connections are made again, and stderr says so.
+that first line goes to stderr. A lost connection is made again, and stderr says so.
 
 Examples:
   mist subscribe --tags bus,line:7             messages that carry both tags
@@ -56,11 +56,12 @@ Examples:
 
 pub(super) const LISTALL: &str = "\
 Examples:
-  mist listall --token-file /run/secrets/mist";
+  mist listall
+  mist listall --host ws://127.0.0.1:8888";
 
 pub(super) const WHO: &str = "\
 Examples:
-  mist who --token-file /run/secrets/mist";
+  mist who --host 10.0.0.7:1445";
 
 pub(super) const TOKEN: &str = "\
 The token to manage follows the command; --token, --token-file, MIST_TOKEN and MIST_TOKEN_FILE give
@@ -94,7 +95,7 @@ Examples:
 /// The help of `--limit`, which names what there is.
 pub(super) fn limit() -> String {
     format!(
-        "Changes a limit, repeatable: {}",
+        "Change a limit, repeatable: {}",
         Limits::SETTINGS.join(", ")
     )
 }

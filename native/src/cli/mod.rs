@@ -14,6 +14,7 @@ mod subscribe;
 mod token;
 
 use std::future::Future;
+use std::path::Path;
 use std::process::ExitCode;
 
 use clap::{CommandFactory, Parser};
@@ -21,7 +22,7 @@ use clap::{CommandFactory, Parser};
 use self::args::{Cli, Command};
 use self::connect::Target;
 use self::exit::{Code, Stop};
-use crate::config::{self, ConfigError, Layer, Origin, Settings};
+use crate::config::{self, ConfigError, Layer, Origin, Secret, Settings};
 
 /// Does what the command line asks for.
 pub(crate) fn run() -> ExitCode {
@@ -107,7 +108,7 @@ impl From<ConfigError> for Stop {
 
 fn shared_layer(shared: &args::SharedArgs) -> Layer {
     Layer {
-        token: shared.token.as_deref().map(Into::into),
+        token: shared.token.as_deref().and_then(Secret::new),
         token_file: shared.token_file.clone(),
         log_level: shared.log_level,
         ..Layer::default()
@@ -136,7 +137,7 @@ fn server_settings(cli: &Cli) -> Result<Settings, Stop> {
 }
 
 /// Puts the flags over the environment over a file.
-fn layered(flags: Layer, file: Option<&std::path::Path>) -> Result<Settings, Stop> {
+fn layered(flags: Layer, file: Option<&Path>) -> Result<Settings, Stop> {
     let environment = Layer::from_environment(config::KEYS, |name| std::env::var_os(name))?;
     let mut layers = vec![
         (Origin::CommandLine, flags),

@@ -12,6 +12,9 @@ use super::connect::{Target, failed, refused};
 use super::exit::{Code, Stop};
 use super::out;
 
+/// Bytes after which a write is not made larger.
+const ONE_WRITE: usize = 64 << 10;
+
 /// Prints messages until there were enough, time is up, or no subscription is left.
 pub(super) async fn run(
     target: &Target,
@@ -69,8 +72,16 @@ async fn listen(target: &Target, args: &SubscribeArgs, sets: &[Vec<String>]) -> 
         tokio::select! {
             biased;
             Some(message) = messages.next() => {
-                out::raw(printer.text(&message.tags, &message.data, now).as_bytes())?;
+                let mut text = printer.text(&message.tags, &message.data, now);
                 left -= 1;
+                // What is there already goes out with it in one write.
+                while left > 0 && text.len() < ONE_WRITE
+                    && let Some(message) = messages.try_next()
+                {
+                    text += &printer.text(&message.tags, &message.data, now);
+                    left -= 1;
+                }
+                out::raw(text.as_bytes())?;
             }
             Some(event) = events.next() => watch.event(&event)?,
             else => return Err(Stop::new(Code::CannotConnect, "the connection has ended")),

@@ -37,6 +37,7 @@ pub(super) fn run(command: &TokenCommand, shared: &SharedArgs) -> Result<(), Sto
 /// Does those that take tags too; `name` is the wire's.
 fn change(args: &TokenTagsArgs, shared: &SharedArgs, name: &'static str) -> Result<(), Stop> {
     let tags = args.tags.all();
+    let tags: Vec<&str> = tags.iter().map(String::as_str).collect();
     if tags.is_empty() {
         return Err(Stop::usage(format!("Unable to {name} - Missing tags")));
     }

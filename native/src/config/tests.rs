@@ -45,7 +45,7 @@ fn the_three_formats_say_the_same() {
             "{extension}"
         );
         assert_eq!(layer.log_level, Some(LogLevel::Warn), "{extension}");
-        assert_eq!(layer.token, Some("t".into()), "{extension}");
+        assert_eq!(layer.token, Secret::new("t"), "{extension}");
         assert_eq!(layer.limits.get("tag-bytes"), Some(&9), "{extension}");
     }
 }
@@ -187,7 +187,7 @@ fn a_token_nearer_by_hides_a_token_file_that_cannot_be_read() {
         .to_string();
     assert!(error.contains("/no/such/file"), "{error}");
     let flags = Layer {
-        token: Some("t".into()),
+        token: Secret::new("t"),
         ..Layer::default()
     };
     assert!(Settings::decide(&[(Origin::CommandLine, flags), (Origin::Environment, env)]).is_ok());

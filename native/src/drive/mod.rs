@@ -64,8 +64,8 @@ enum Step {
 
 impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
     /// A connection that speaks JSON lines.
-    pub(crate) fn lines(hub: Arc<Hub>, stream: S) -> Self {
-        Self::new(hub, stream, Inbound::Lines, Credentials::default())
+    pub(crate) fn lines(hub: Arc<Hub>, stream: S, token: Option<&str>) -> Self {
+        Self::new(hub, stream, Inbound::Lines, Credentials { token })
     }
 
     /// A connection that has been upgraded to WebSocket; `ahead` was read behind the request.

@@ -13,7 +13,7 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use futures_util::future::BoxFuture;
-use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio_util::sync::CancellationToken;
 
@@ -94,8 +94,11 @@ impl Acceptor {
         S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
     {
         match self.admit() {
-            Some(permit) => self.spawn(permit, Connection::lines(Arc::clone(&self.hub), stream)),
-            None => drop(stream),
+            Some(permit) => self.spawn(
+                permit,
+                Connection::lines(Arc::clone(&self.hub), stream, None),
+            ),
+            None => self.refuse(stream),
         }
     }
 
@@ -116,6 +119,23 @@ impl Acceptor {
             .refused_connections
             .fetch_add(1, Ordering::Relaxed);
         None
+    }
+
+    /// Says why before it closes.
+    fn refuse<S>(&self, mut stream: S)
+    where
+        S: AsyncWrite + Unpin + Send + 'static,
+    {
+        let mut text = mist_core::too_many_connections(self.hub.limits.connections);
+        text.push(b'\n');
+        self.hub.tasks.spawn(async move {
+            // As long as the system takes to buffer a line; a client that does not read gets no more attention.
+            let farewell = async {
+                stream.write_all(&text).await?;
+                stream.shutdown().await
+            };
+            let _ = tokio::time::timeout(Duration::from_secs(1), farewell).await;
+        });
     }
 
     pub(crate) fn spawn(

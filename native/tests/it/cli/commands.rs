@@ -40,7 +40,9 @@ fn no_server_is_exit_code_3() {
         let assert = run(command().env("MIST_HOST", &host), arguments).code(3);
         let error = stderr(&assert);
         assert!(
-            error.starts_with(&format!("Failed to connect to '{host}' - ")),
+            error.starts_with(&format!(
+                "Failed to connect to '{host}' - connection refused"
+            )),
             "{error}"
         );
         assert_eq!(error.lines().count(), 1, "said once: {error}");
@@ -58,9 +60,9 @@ fn an_unsupported_scheme_is_named() {
 
 #[test]
 fn listall_lists_the_tags_of_all_subscriptions() {
-    let server = Server::start(TOKEN);
+    let server = Server::start(&[]);
     for name in ["listall", "list"] {
-        let assert = server.mist(&[name, "--token", "top"]).success();
+        let assert = server.mist(&[name]).success();
         assert_eq!(
             stdout(&assert),
             format!("No subscribers connected to mist at '{}'\n", server.host)
@@ -70,7 +72,7 @@ fn listall_lists_the_tags_of_all_subscriptions() {
     let _other = server.subscriber(&["--tags", "c,a"]);
     for name in ["listall", "list"] {
         server
-            .mist(&[name, "--token", "top"])
+            .mist(&[name])
             .success()
             .stdout("Subscribers are subscribing on the following tags: a b c\n");
     }
@@ -78,10 +80,10 @@ fn listall_lists_the_tags_of_all_subscriptions() {
 
 #[test]
 fn who_prints_its_two_lines() {
-    let server = Server::start(TOKEN);
+    let server = Server::start(&[]);
     let _subscriber = server.subscriber(&["--tags", "a"]);
     server
-        .mist(&["who", "--token", "top"])
+        .mist(&["who"])
         .success()
         .stdout("Lifetime  connections: 2\nSubscribers connected: 1\n");
 }
@@ -90,28 +92,42 @@ fn who_prints_its_two_lines() {
 fn admin_commands_need_the_token() {
     let server = Server::start(TOKEN);
     for arguments in [
-        &["who"][..],
-        &["who", "--token", "wrong"],
-        &["listall"],
-        &["listall", "--token", "wrong"],
-        &["token", "add", "t", "--tags", "a"],
+        &["token", "add", "t", "--tags", "a"][..],
         &["token", "add", "t", "--tags", "a", "--token", "wrong"],
+        &["token", "tags", "t"],
+        &["token", "rm", "t"],
     ] {
         let assert = server.mist(arguments).code(4);
         let error = stderr(&assert);
         assert_eq!(error.lines().count(), 1, "{error}");
         assert!(error.contains("not authorized"), "{error}");
         assert!(!error.contains("wrong"), "{error}");
+        assert_eq!(stdout(&assert), "");
+    }
+}
+
+#[test]
+fn a_wrong_token_is_refused_whatever_is_asked() {
+    let server = Server::start(TOKEN);
+    for arguments in [
+        &["ping"][..],
+        &["who"],
+        &["listall"],
+        &["subscribe", "--tags", "a"],
+        &["publish", "--tags", "a", "x"],
+    ] {
+        let arguments = [arguments, &["--token", "wrong"]].concat();
+        let assert = server.mist(&arguments).code(4);
+        assert_eq!(stdout(&assert), "");
+        assert_eq!(stderr(&assert).lines().count(), 1);
     }
 }
 
 #[test]
 fn a_server_without_authenticator_has_no_admin_commands() {
     let server = Server::start(&[]);
-    for name in ["who", "listall"] {
-        let assert = server.mist(&[name]).code(5);
-        assert!(stderr(&assert).contains("--authenticator"));
-    }
+    let assert = server.mist(&["token", "tags", "t"]).code(5);
+    assert!(stderr(&assert).contains("--authenticator"));
 }
 
 #[test]
@@ -120,10 +136,12 @@ fn the_token_may_come_from_a_file_or_the_environment() {
     let file = tempfile::NamedTempFile::new().expect("temporary file");
     std::fs::write(file.path(), "top\n").expect("write");
     let path = file.path().to_str().expect("UTF-8");
-    server.mist(&["who", "--token-file", path]).success();
+    server
+        .mist(&["token", "rm", "t", "--token-file", path])
+        .success();
     for (variable, value) in [("MIST_TOKEN", "top"), ("MIST_TOKEN_FILE", path)] {
         let mut command = command();
         command.env("MIST_HOST", &server.host).env(variable, value);
-        run(&mut command, &["who"]).success();
+        run(&mut command, &["token", "rm", "t"]).success();
     }
 }

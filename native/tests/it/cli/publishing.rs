@@ -82,7 +82,10 @@ fn data_may_look_like_a_flag() {
 #[test]
 fn stdin_is_one_message_or_one_per_line() {
     let server = Server::start(&[]);
-    let subscriber = server.subscriber(&["--tags", "a", "-o", "json"]);
+    let mut json = command();
+    json.args(["sub", "--host", &server.host]);
+    let subscriber = Running::start(&mut json, &["--tags", "a", "-o", "json"]);
+    subscriber.says("Listening");
     for dash in [&["--tags", "a", "--data", "-"][..], &["--tags", "a", "-"]] {
         with_input(&server, dash, "one\ntwo\n")
             .success()
@@ -160,4 +163,50 @@ fn a_refused_publish_is_not_a_success() {
     }
     let assert = server.mist(&["subscribe", "--tags", "a"]).code(4);
     assert_eq!(stdout(&assert), "");
+}
+
+#[test]
+fn lines_go_out_as_they_come_and_an_interrupt_ends_it() {
+    use std::io::Write;
+    let server = Server::start(&[]);
+    let subscriber = server.subscriber(&["--tags", "a"]);
+    let mut command = command();
+    command.args(["publish", "--stdin-line", "--tags", "a"]);
+    let mut publisher = Running::start(&mut command, &["--host", &server.host]);
+    let mut input = publisher.child.stdin.take().expect("piped");
+    for line in ["one", "two"] {
+        writeln!(input, "{line}").expect("it reads");
+        assert_eq!(subscriber.line(), line);
+    }
+    publisher.signal("-INT");
+    assert_eq!(publisher.end().code(), Some(130));
+}
+
+#[test]
+fn a_rate_holds_messages_back() {
+    let server = Server::start(&[]);
+    let start = Instant::now();
+    server
+        .mist(&["publish", "--tags", "a", "-n", "3", "--rate", "20", "x"])
+        .success();
+    assert!(start.elapsed() >= Duration::from_millis(100));
+}
+
+#[test]
+fn a_connection_that_ends_meanwhile_is_exit_code_3() {
+    use std::io::Write;
+    let mut server = Server::start(&[]);
+    let subscriber = server.subscriber(&["--tags", "a"]);
+    let mut command = command();
+    command.args(["publish", "--stdin-line", "--tags", "a"]);
+    let mut publisher = Running::start(&mut command, &["--host", &server.host]);
+    let mut input = publisher.child.stdin.take().expect("piped");
+    writeln!(input, "one").expect("it reads");
+    assert_eq!(subscriber.line(), "one");
+    server.running.signal("-TERM");
+    server.running.end();
+    drop(input);
+    assert_eq!(publisher.end().code(), Some(3));
+    let said = Running::rest(&publisher.stderr);
+    assert_eq!(said.len(), 1, "{said:?}");
 }

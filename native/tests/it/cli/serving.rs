@@ -163,7 +163,7 @@ fn a_second_signal_ends_a_drain_at_once() {
     let mut pong = [0];
     deaf.read_exact(&mut pong).expect("subscribed");
     let data = "x".repeat(100_000);
-    let publisher = server.mist(&["publish", "--tags", "a", "--count", "80", &data]);
+    let publisher = server.mist(&["publish", "--tags", "a", "--count", "300", &data]);
     publisher.success();
     server.running.signal("-TERM");
     server.running.says("stopping");

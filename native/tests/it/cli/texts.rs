@@ -77,7 +77,7 @@ fn hidden_names_stay_hidden() {
     let assert = mist(&[]).success();
     let text = stdout(&assert);
     assert!(
-        text.contains("subscribe") && text.contains("[aliases: sub]"),
+        text.contains("subscribe") && text.contains("[alias: sub]"),
         "{text}"
     );
     assert!(

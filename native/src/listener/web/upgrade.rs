@@ -1,118 +1,32 @@
-//! The listener for HTTP and WebSocket. The only place that knows warp.
+//! WebSocket upgrades: which requests become connections, and which token they bring.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use base64::Engine;
 use base64::prelude::BASE64_URL_SAFE_NO_PAD;
-use futures_util::future::BoxFuture;
 use hyper::upgrade::OnUpgrade;
-use hyper_util::rt::{TokioIo, TokioTimer};
-use hyper_util::service::TowerToHyperService;
-use tokio::net::{TcpListener, TcpStream};
+use hyper_util::rt::TokioIo;
+use tokio::net::TcpStream;
 use tokio_tungstenite::tungstenite::handshake::derive_accept_key;
 use warp::Filter;
 use warp::filters::BoxedFilter;
 use warp::http::{HeaderMap, StatusCode, header};
 use warp::reply::{Reply, Response};
 
-use super::{Acceptor, Address, ListenError, Listener, Permit, accept_all, bind_socket};
+use super::{query, refuse};
 use crate::drive::Connection;
+use crate::listener::{Acceptor, Permit};
 
-struct Web {
-    listener: TcpListener,
-    address: Address,
-}
-
-pub(crate) async fn bind(uri: String) -> Result<Box<dyn Listener>, ListenError> {
-    let scheme = if uri.starts_with("http") {
-        "http"
-    } else {
-        "ws"
-    };
-    let port = if scheme == "http" { 8080 } else { 8888 };
-    let listener = bind_socket(&uri, port).await?;
-    let socket = listener
-        .local_addr()
-        .map_err(|source| ListenError::io(&uri, source))?;
-    Ok(Box::new(Web {
-        listener,
-        address: Address::from_socket(scheme, socket),
-    }))
-}
-
-impl Listener for Web {
-    fn address(&self) -> Address {
-        self.address.clone()
-    }
-
-    fn serve(self: Box<Self>, acceptor: Acceptor) -> BoxFuture<'static, ()> {
-        Box::pin(async move {
-            let routes = routes(acceptor.clone());
-            accept_all(self.listener, &acceptor, |stream, _| {
-                serve_http(stream, &acceptor, &routes)
-            })
-            .await;
-        })
-    }
-}
-
-/// Speaks HTTP on a connection until it ends, or until it becomes a WebSocket, which has a task of its own.
-fn serve_http(stream: TcpStream, acceptor: &Acceptor, routes: &BoxedFilter<(Response,)>) {
-    let Some(permit) = acceptor.admit() else {
-        return;
-    };
-    let service = TowerToHyperService::new(warp::service(routes.clone()));
-    let handshake = Duration::from_secs(acceptor.hub.limits.handshake_seconds.into());
-    let mut http = hyper::server::conn::http1::Builder::new();
-    http.timer(TokioTimer::new())
-        .header_read_timeout(handshake)
-        .max_headers(100)
-        .max_buf_size(64 << 10);
-    let stop = acceptor.stop.clone();
-    acceptor.spawn(permit, async move {
-        let connection = http
-            .serve_connection(TokioIo::new(stream), service)
-            .with_upgrades();
-        tokio::pin!(connection);
-        let ended = tokio::select! {
-            ended = connection.as_mut() => ended,
-            () = stop.cancelled() => {
-                connection.as_mut().graceful_shutdown();
-                connection.await
-            }
-        };
-        if let Err(error) = ended {
-            tracing::debug!(%error, "an HTTP connection ended early");
-        }
-    });
-}
-
-fn routes(acceptor: Acceptor) -> BoxedFilter<(Response,)> {
-    let ping = warp::path!("ping")
-        .and(warp::get())
-        .map(|| "pong\n".into_response());
-    let upgrade = websocket_path()
+/// The requests that ask for a WebSocket at one of its paths.
+pub(super) fn route(acceptor: Acceptor) -> BoxedFilter<(Response,)> {
+    websocket_path()
         .and(warp::get())
         .and(warp::ext::get::<OnUpgrade>())
         .and(warp::header::headers_cloned())
-        .and(warp::query::raw().or(warp::any().map(String::new)).unify())
+        .and(query())
         .map(move |on_upgrade, headers: HeaderMap, query: String| {
             upgrade(&acceptor, on_upgrade, &headers, &query).unwrap_or_else(|refusal| refusal)
-        });
-    let page = warp::path::end()
-        .and(warp::get())
-        .map(|| warp::reply::html(include_str!("../../../web/plain.html")).into_response());
-    let anything = warp::any().map(|| {
-        let text = "not found - try GET /ping, or a WebSocket at /subscribe/websocket\n";
-        warp::reply::with_status(text, StatusCode::NOT_FOUND).into_response()
-    });
-    ping.or(upgrade)
-        .unify()
-        .or(page)
-        .unify()
-        .or(anything)
-        .unify()
+        })
         .boxed()
 }
 
@@ -141,8 +55,6 @@ fn upgrade(
     headers: &HeaderMap,
     query: &str,
 ) -> Result<Response, Response> {
-    let refuse =
-        |status, text: &'static str| warp::reply::with_status(text, status).into_response();
     let text = |name| {
         headers
             .get(name)
@@ -218,7 +130,7 @@ fn start_websocket(
 }
 
 /// The token a client presents with its upgrade request: the headers go before the query.
-fn token(headers: &HeaderMap, query: &str) -> Option<String> {
+pub(super) fn token(headers: &HeaderMap, query: &str) -> Option<String> {
     let text = |name: &str| headers.get(name)?.to_str().ok().map(str::to_owned);
     let bearer = |value: String| {
         let (scheme, token) = value.split_once(' ')?;

@@ -1,0 +1,506 @@
+//! The index beside a list of sets that is searched from end to end.
+
+use alloc::collections::{BTreeMap, BTreeSet};
+use alloc::string::String;
+use alloc::vec::Vec;
+use alloc::{format, vec};
+
+use super::*;
+
+impl Index {
+    /// Checks everything that must hold between any two calls.
+    pub(crate) fn assert_consistent(&self) {
+        let mut uses = vec![0; self.tags.bound()];
+        let mut stored = 0;
+        for (number, set) in self.sets.iter().enumerate() {
+            let number = number as SetId;
+            let Some(set) = set else { continue };
+            stored += 1;
+            let tags = set.members.tags();
+            assert!(
+                !tags.is_empty() && tags.is_sorted_by(|a, b| a < b),
+                "{tags:?}"
+            );
+            tags.iter().for_each(|tag| uses[tag.0 as usize] += 1);
+            assert_eq!(
+                self.find_set(tags),
+                Some(number),
+                "identical sets are stored once"
+            );
+            assert!(tags.contains(&set.home), "a set's home is one of its tags");
+            self.assert_settled(number, set);
+            self.assert_held(number, set);
+        }
+        self.tags.assert_consistent(&uses);
+        assert_eq!(self.by_members.len(), stored);
+        let mut free = self.free_sets.clone();
+        free.sort_unstable();
+        let vacant: Vec<_> = (0..self.sets.len())
+            .filter(|&number| self.sets[number].is_none())
+            .map(|number| number as SetId)
+            .collect();
+        assert_eq!(free, vacant, "free are the vacant sets, each once");
+
+        let mut postings = 0;
+        for home in &self.homes {
+            assert_eq!(home.short.len(), home.short_sets.len());
+            postings += home.short.len();
+            if let Some(long) = &home.long {
+                assert!(!long.sets.is_empty(), "an empty list is given back");
+                assert_eq!(long.signatures.len(), long.sets.len());
+                postings += long.sets.len();
+            }
+        }
+        assert_eq!(postings, stored, "every set stands in exactly one list");
+
+        let mut subscriptions = 0;
+        for (client, held) in self.held.iter().enumerate() {
+            subscriptions += held.len();
+            for &(set, at) in held {
+                let holders = match &self.set(set).clients {
+                    Clients::One(only) => core::slice::from_ref(only),
+                    Clients::Many(clients) => &clients[..],
+                };
+                assert_eq!(holders.get(at as usize), Some(&(client as ClientId)));
+            }
+        }
+        assert_eq!(subscriptions, self.subscriptions);
+        let subscribers = self.held.iter().filter(|held| !held.is_empty()).count();
+        assert_eq!(subscribers, self.subscribers);
+    }
+
+    /// The set stands at its place in its home's list, and what stands there says the right thing.
+    fn assert_settled(&self, number: SetId, set: &Set) {
+        let home = &self.homes[set.home.0 as usize];
+        let at = set.at as usize;
+        let tags = set.members.tags();
+        if tags.len() > 3 {
+            let long = home
+                .long
+                .as_ref()
+                .expect("a long set stands in a long list");
+            assert_eq!(long.sets[at], number);
+            assert_eq!(long.signatures[at], signature(tags));
+            return;
+        }
+        assert_eq!(home.short_sets[at], number);
+        let posting = home.short[at];
+        let mut listed: BTreeSet<_> = posting.others.into_iter().collect();
+        listed.insert(set.home);
+        assert_eq!(listed.into_iter().collect::<Vec<_>>(), tags);
+        let answer = match set.clients {
+            Clients::One(client) => client,
+            Clients::Many(_) => MANY | number,
+        };
+        assert_eq!(posting.answer, answer);
+    }
+
+    /// The set's clients hold it, and know where they stand in its list.
+    fn assert_held(&self, number: SetId, set: &Set) {
+        let clients = match &set.clients {
+            Clients::One(only) => core::slice::from_ref(only),
+            Clients::Many(clients) => {
+                assert!(clients.len() > 1, "a single client needs no list");
+                &clients[..]
+            }
+        };
+        for (at, &client) in clients.iter().enumerate() {
+            let held = &self.held[client as usize];
+            let entry = held.find(hash_set(number), |&(set, _)| set == number);
+            assert_eq!(entry, Some(&(number, at as u32)));
+        }
+    }
+
+    fn assert_empty(&self) {
+        self.assert_consistent();
+        assert_eq!((self.subscriptions(), self.subscribers()), (0, 0));
+        assert!(self.sets.iter().all(Option::is_none), "no set is left");
+        assert_eq!(self.tag_names().count(), 0, "no tag is left");
+        assert!(
+            self.homes
+                .iter()
+                .all(|home| home.short.is_empty() && home.long.is_none())
+        );
+        assert!(
+            self.held.iter().all(|held| held.capacity() == 0),
+            "no table is left"
+        );
+    }
+}
+
+/// The same, as plainly as can be: each client's sets.
+#[derive(Default)]
+struct Plain {
+    held: BTreeMap<ClientId, BTreeSet<BTreeSet<String>>>,
+}
+
+impl Plain {
+    fn matches(&self, tags: &[String], except: Option<ClientId>) -> Vec<ClientId> {
+        let carried: BTreeSet<_> = tags.iter().cloned().collect();
+        let matched =
+            |sets: &BTreeSet<BTreeSet<String>>| sets.iter().any(|set| set.is_subset(&carried));
+        self.held
+            .iter()
+            .filter(|&(&client, sets)| Some(client) != except && matched(sets))
+            .map(|(&client, _)| client)
+            .collect()
+    }
+}
+
+/// A small generator of random numbers, the same everywhere.
+struct Dice(u64);
+
+impl Dice {
+    fn below(&mut self, bound: usize) -> usize {
+        self.0 = self.0.wrapping_add(0x9E37_79B9_7F4A_7C15);
+        let mut mixed = self.0;
+        mixed = (mixed ^ mixed >> 30).wrapping_mul(0xBF58_476D_1CE4_E5B9);
+        mixed = (mixed ^ mixed >> 27).wrapping_mul(0x94D0_49BB_1331_11EB);
+        ((mixed ^ mixed >> 31) % bound as u64) as usize
+    }
+
+    /// Tags of which some are far more common than others, duplicates included.
+    fn tags(&mut self, all: usize, most: usize) -> Vec<String> {
+        let count = 1 + self.below(most);
+        (0..count)
+            .map(|_| {
+                let bound = 1 + self.below(all);
+                format!("t{}", self.below(bound))
+            })
+            .collect()
+    }
+}
+
+fn set_of(tags: &[String]) -> BTreeSet<String> {
+    tags.iter().cloned().collect()
+}
+
+fn names(set: &BTreeSet<String>) -> Vec<&str> {
+    set.iter().map(String::as_str).collect()
+}
+
+fn found(
+    index: &Index,
+    tags: &[String],
+    except: Option<ClientId>,
+    scratch: &mut MatchScratch,
+) -> Vec<ClientId> {
+    index.matches(tags.iter().map(|tag| tag.as_bytes()), except, scratch);
+    let mut targets = scratch.targets.clone();
+    targets.sort_unstable();
+    targets
+}
+
+struct Churn {
+    tags: usize,
+    most: usize,
+    clients: usize,
+    steps: usize,
+    /// How often of a hundred steps something is added rather than removed.
+    adding: usize,
+}
+
+fn churn(seed: u64, churn: &Churn) {
+    let mut dice = Dice(seed);
+    let mut index = Index::new(seed);
+    let mut plain = Plain::default();
+    let mut scratch = MatchScratch::default();
+    for step in 0..churn.steps {
+        let client = dice.below(churn.clients) as ClientId;
+        let held = plain.held.entry(client).or_default();
+        if dice.below(100) < churn.adding {
+            let set = set_of(&dice.tags(churn.tags, churn.most));
+            index.subscribe(client, &names(&set));
+            held.insert(set);
+        } else {
+            match dice.below(20) {
+                0 => {
+                    let most = dice.below(10);
+                    let before = index.count(client);
+                    let is_empty = index.remove_some(client, most);
+                    assert_eq!(index.count(client), before.saturating_sub(most));
+                    assert_eq!(is_empty, before <= most);
+                    *held = index
+                        .held(client)
+                        .map(|set| set.into_iter().map(String::from).collect())
+                        .collect();
+                    assert_eq!(held.len(), index.count(client));
+                }
+                1..=5 => {
+                    let set = set_of(&dice.tags(churn.tags, churn.most));
+                    assert_eq!(index.unsubscribe(client, &names(&set)), held.remove(&set));
+                }
+                _ => {
+                    let at = dice.below(held.len().max(1));
+                    if let Some(set) = held.iter().nth(at).cloned() {
+                        assert!(index.unsubscribe(client, &names(&set)));
+                        assert!(!index.unsubscribe(client, &names(&set)));
+                        held.remove(&set);
+                    }
+                }
+            }
+        }
+        let held = plain.held.entry(client).or_default();
+        assert_eq!(index.count(client), held.len());
+        let set = set_of(&dice.tags(churn.tags, churn.most));
+        assert_eq!(index.holds(client, &names(&set)), held.contains(&set));
+        if step % 3 == 0 {
+            let tags = dice.tags(churn.tags, 2 * churn.most);
+            let except = [None, Some(client), Some(churn.clients as ClientId + 70)][dice.below(3)];
+            let expected = plain.matches(&tags, except);
+            assert_eq!(
+                found(&index, &tags, except, &mut scratch),
+                expected,
+                "{tags:?}"
+            );
+        }
+        if step % 64 == 0 {
+            index.assert_consistent();
+        }
+    }
+    index.assert_consistent();
+    let mut tags: Vec<_> = index.tag_names().collect();
+    tags.sort_unstable();
+    let expected: BTreeSet<_> = plain
+        .held
+        .values()
+        .flatten()
+        .flatten()
+        .map(String::as_str)
+        .collect();
+    assert!(
+        tags.iter().copied().eq(expected),
+        "the distinct tags of all sets"
+    );
+    for (&client, sets) in &plain.held {
+        let held: BTreeSet<BTreeSet<String>> = index
+            .held(client)
+            .map(|set| set.into_iter().map(String::from).collect())
+            .collect();
+        assert_eq!(held, *sets);
+        while !index.remove_some(client, 7) {}
+    }
+    index.assert_empty();
+    assert!(
+        scratch
+            .tag_bits
+            .iter()
+            .chain(&scratch.client_bits)
+            .all(|&bits| bits == 0)
+    );
+}
+
+#[test]
+fn few_tags_and_many_shared_sets_match_as_a_search_does() {
+    for seed in 0..6 {
+        churn(
+            seed,
+            &Churn {
+                tags: 6,
+                most: 6,
+                clients: 30,
+                steps: 1_500,
+                adding: 60,
+            },
+        );
+    }
+}
+
+#[test]
+fn many_tags_and_few_shared_sets_match_as_a_search_does() {
+    for seed in 0..3 {
+        churn(
+            seed,
+            &Churn {
+                tags: 400,
+                most: 6,
+                clients: 90,
+                steps: 1_500,
+                adding: 70,
+            },
+        );
+    }
+}
+
+#[test]
+fn short_sets_alone_match_as_a_search_does() {
+    for seed in 0..4 {
+        churn(
+            seed,
+            &Churn {
+                tags: 12,
+                most: 3,
+                clients: 5,
+                steps: 1_500,
+                adding: 50,
+            },
+        );
+    }
+}
+
+#[test]
+fn an_index_that_is_nearly_empty_all_the_time_stays_consistent() {
+    for seed in 0..4 {
+        churn(
+            seed,
+            &Churn {
+                tags: 5,
+                most: 5,
+                clients: 3,
+                steps: 1_500,
+                adding: 25,
+            },
+        );
+    }
+}
+
+#[test]
+fn subscribing_again_changes_nothing() {
+    let mut index = Index::new(1);
+    for _ in 0..3 {
+        index.subscribe(4, &["a", "b"]);
+        index.assert_consistent();
+    }
+    assert_eq!(
+        (index.count(4), index.subscriptions(), index.subscribers()),
+        (1, 1, 1)
+    );
+    assert!(index.unsubscribe(4, &["a", "b"]));
+    index.assert_empty();
+}
+
+#[test]
+fn the_order_of_names_makes_no_difference() {
+    let mut index = Index::new(1);
+    index.subscribe(0, &["b", "a", "c", "d"]);
+    index.subscribe(1, &["d", "c", "b", "a"]);
+    assert_eq!(index.sets.len(), 1);
+    assert!(index.unsubscribe(0, &["a", "b", "c", "d"]));
+    assert!(index.unsubscribe(1, &["c", "a", "d", "b"]));
+    index.assert_empty();
+}
+
+#[test]
+fn unknown_clients_and_sets_are_nothing_special() {
+    let mut index = Index::new(1);
+    assert!(!index.unsubscribe(9, &["a"]));
+    assert!(index.remove_some(9, 1));
+    assert_eq!(index.held(9).count(), 0);
+    index.subscribe(0, &["a"]);
+    assert!(!index.unsubscribe(9, &["a"]));
+    assert!(!index.unsubscribe(0, &["b"]));
+    assert!(!index.holds(9, &["a"]));
+    let mut scratch = MatchScratch::default();
+    let tags = [String::from("a"), String::from("a"), String::from("zz")];
+    assert_eq!(found(&index, &tags, Some(u32::MAX >> 1), &mut scratch), [0]);
+    assert_eq!(found(&index, &tags, Some(0), &mut scratch), [0; 0]);
+    assert_eq!(found(&index, &[], None, &mut scratch), [0; 0]);
+}
+
+#[test]
+fn the_publisher_is_left_out_of_every_kind_of_answer() {
+    let mut scratch = MatchScratch::default();
+    let tags: Vec<String> = ["a", "b", "c", "d", "e"].map(String::from).into();
+    // One client; one set of several; several sets; a set of many tags.
+    let kinds: [&[&[&str]]; 4] = [
+        &[&["a"]],
+        &[&["a", "b"]],
+        &[&["a"], &["b"], &["a", "b"]],
+        &[&["a", "b", "c", "d"]],
+    ];
+    for kind in kinds {
+        for clients in 1..5 {
+            let mut index = Index::new(1);
+            for client in 0..clients {
+                kind.iter().for_each(|set| index.subscribe(client, set));
+            }
+            for except in 0..clients + 1 {
+                let expected: Vec<_> = (0..clients).filter(|&client| client != except).collect();
+                assert_eq!(found(&index, &tags, Some(except), &mut scratch), expected);
+            }
+        }
+    }
+}
+
+#[test]
+fn numbers_of_tags_and_sets_are_used_again() {
+    let mut index = Index::new(1);
+    for round in 0..50 {
+        for number in 0..40 {
+            let names = [format!("r{round}"), format!("n{number}-{round}")];
+            index.subscribe(number % 7, &[&names[0], &names[1]]);
+        }
+        assert!(index.tags.bound() <= 41, "tags are numbered from below");
+        assert!(index.sets.len() <= 40, "sets are numbered from below");
+        index.assert_consistent();
+        (0..7).for_each(|client| while !index.remove_some(client, 3) {});
+        index.assert_empty();
+    }
+}
+
+/// Makes `count` tags common, as far as `client` goes on holding what it is given here.
+fn make_common(index: &mut Index, client: ClientId, count: usize, uses: usize) -> Vec<String> {
+    let common: Vec<_> = (0..count)
+        .map(|number| format!("common{number} of {client}"))
+        .collect();
+    for filler in 0..uses {
+        let name = format!("filler{filler} of {client}");
+        let mut crowd: Vec<_> = common.iter().map(String::as_str).collect();
+        crowd.push(&name);
+        index.subscribe(client, &crowd);
+    }
+    common
+}
+
+/// All pairs of `tags`, each with `hot`, as subscriptions of `client`.
+fn add_pairs(index: &mut Index, client: ClientId, tags: &[String], count: usize) {
+    let pairs = (0..tags.len()).flat_map(|a| (0..a).map(move |b| (a, b)));
+    for (a, b) in pairs.take(count) {
+        index.subscribe(client, &["hot", &tags[a], &tags[b]]);
+    }
+}
+
+#[test]
+fn a_crowded_home_sends_its_sets_to_tags_that_have_become_rarer() {
+    let mut index = Index::new(1);
+    let fading = make_common(&mut index, 1, 100, 4_500);
+    let lasting = make_common(&mut index, 2, 25, 4_500);
+    add_pairs(&mut index, 0, &fading, 4_000);
+    // Some of them have two clients, so that both kinds of answers move.
+    add_pairs(&mut index, 3, &fading, 500);
+    let hot = index.tags.find(b"hot").expect("the tag is in use");
+    let crowd = |index: &Index| index.homes[hot.0 as usize].short.len();
+    assert_eq!(crowd(&index), 4_000, "all of them chose the rarest tag");
+    // Now the other tags of these sets are rarer, but nothing has made the index look again.
+    while !index.remove_some(1, 1_000) {}
+    assert_eq!(crowd(&index), 4_000);
+    index.assert_consistent();
+    add_pairs(&mut index, 0, &lasting, 300);
+    assert!(crowd(&index) <= 300, "{} are still there", crowd(&index));
+    index.assert_consistent();
+
+    let mut scratch = MatchScratch::default();
+    let tags = |names: [&str; 3]| names.map(String::from);
+    let both = tags(["hot", &fading[0], &fading[1]]);
+    assert_eq!(found(&index, &both, None, &mut scratch), [0, 3]);
+    let one = tags(["hot", &fading[80], &fading[7]]);
+    assert_eq!(found(&index, &one, None, &mut scratch), [0]);
+    let none = tags(["hot", &fading[80], &lasting[7]]);
+    assert_eq!(found(&index, &none, None, &mut scratch), [0; 0]);
+    (0..4).for_each(|client| while !index.remove_some(client, 1_000) {});
+    index.assert_empty();
+}
+
+#[test]
+fn removing_all_of_a_big_subscriber_takes_linear_time() {
+    let mut index = Index::new(1);
+    for number in 0..20_000 {
+        index.subscribe(3, &[&format!("{number}")]);
+    }
+    let mut calls = 0;
+    while !index.remove_some(3, 64) {
+        calls += 1;
+    }
+    assert_eq!(calls, 20_000 / 64);
+    index.assert_empty();
+}
