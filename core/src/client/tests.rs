@@ -122,11 +122,11 @@ impl World {
             return false;
         };
         self.broker.handle_message(session, &line);
-        self.from_broker();
+        self.take_from_broker();
         true
     }
 
-    fn from_broker(&mut self) {
+    fn take_from_broker(&mut self) {
         while let Some(output) = self.broker.poll_output() {
             match output {
                 crate::Output::Send { session, message } if Some(session) == self.session => {
@@ -360,7 +360,7 @@ fn a_delivery_names_the_subscriptions_it_matches() {
     let other = world.broker.connect(Credentials::default());
     let publish = |world: &mut World, text: &str| {
         world.broker.handle_message(other, text.as_bytes());
-        world.from_broker();
+        world.take_from_broker();
         world.exchange();
         match world.events.pop() {
             Some(Event::Message(delivery)) => delivery,
@@ -458,7 +458,7 @@ fn a_refused_subscription_is_not_wanted() {
     world
         .broker
         .handle_message(admin, br#"{"command":"unset","tags":["mine"],"data":"t"}"#);
-    world.from_broker();
+    world.take_from_broker();
     world.exchange();
     assert!(world.wanted().is_empty());
     assert!(

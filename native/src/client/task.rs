@@ -221,11 +221,11 @@ impl Task {
             ))),
             _ => None,
         };
-        if let Some(outcome) = outcome {
-            if let Some(first) = self.first.take() {
-                // Whoever connects may have given up.
-                let _ = first.send(outcome);
-            }
+        if let Some(outcome) = outcome
+            && let Some(first) = self.first.take()
+        {
+            // Whoever connects may have given up.
+            let _ = first.send(outcome);
         }
         self.shared.tell(event);
     }
