@@ -94,7 +94,9 @@ impl Client {
                     self.lose(now, alloc::format!("{reason}"));
                 }
             }
-            (Some(Errand::Auth { .. }), None) => self.settle(now),
+            (Some(Errand::Auth { .. }), None) | (Some(Errand::Ping { is_restore: true }), _) => {
+                self.settle(now);
+            }
             (Some(Errand::Subscribe { slot, is_restore }), error) => {
                 // The slot may be another set's by now; its number on the wire tells.
                 if self.subscriptions.on_wire(slot) == Some(OnWire::Asked(number)) {
@@ -105,7 +107,7 @@ impl Client {
                 }
             }
             // An answer that came after its deadline, or to a proof of life.
-            (Some(Errand::Unsubscribe | Errand::Ping) | None, _) => {}
+            (Some(Errand::Unsubscribe | Errand::Ping { .. }) | None, _) => {}
         }
     }
 

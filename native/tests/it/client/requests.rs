@@ -6,6 +6,7 @@ use mist::client::{Client, ClientError, Event, Who};
 use mist::{Access, Limits};
 use tokio::net::TcpListener;
 
+use super::proxy::Proxy;
 use super::{TestServer, connect, event, run, texts};
 
 async fn everyday(uri: &str) {
@@ -216,27 +217,38 @@ fn a_wrong_address_is_said_before_anything_is_tried() {
 }
 
 #[test]
-fn a_server_that_says_nothing_is_not_waited_for_for_ever() {
+fn a_server_that_stops_answering_is_not_waited_for_for_ever() {
+    let server = TestServer::start();
     run(async {
-        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
-        let address = listener.local_addr().expect("an address").to_string();
-        let client = Client::builder(&address)
+        let proxy = Proxy::start(&server.tcp).await;
+        let client = Client::builder(&proxy.uri)
             .request_timeout(Duration::from_millis(50))
             .connect()
             .await
-            .expect("the system takes the connection");
+            .expect("open");
+        proxy.silence();
         let error = client.ping().await.expect_err("no answer").to_string();
         assert!(error.contains("ping") && error.contains("50ms"), "{error}");
+    });
+}
 
-        let error = Client::builder(&format!("ws://{address}"))
-            .connect_timeout(Duration::from_millis(50))
-            .connect()
-            .await
-            .expect_err("no handshake");
-        assert!(
-            error.to_string().contains("no connection within 50ms"),
-            "{error}"
-        );
+#[test]
+fn a_server_that_says_nothing_is_none() {
+    run(async {
+        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+        let address = listener.local_addr().expect("an address").to_string();
+        for (scheme, text) in [
+            ("tcp", "connected, but the server sent nothing for 50ms"),
+            ("ws", "no connection within 50ms"),
+        ] {
+            let error = Client::builder(&format!("{scheme}://{address}"))
+                .connect_timeout(Duration::from_millis(50))
+                .connect()
+                .await
+                .expect_err("the system takes the connection, nobody else")
+                .to_string();
+            assert!(error.contains(text) && error.contains(&address), "{error}");
+        }
     });
 }
 

@@ -59,15 +59,14 @@ fn what_is_asked_when_the_connection_is_cut_fails_with_the_reason() {
     let server = TestServer::start();
     run(async {
         let proxy = Proxy::start(&server.tcp).await;
-        proxy.set_deaf(true);
         let client = eager(&proxy.uri).connect().await.expect("open");
         let mut events = client.events();
+        proxy.silence();
         let mut asked = pin!(client.publish_acked(["a"], "x"));
         let mut subscribed = pin!(client.subscribe(["a"]));
         // Polled once, both are handed over.
         assert!((&mut asked).now_or_never().is_none());
         assert!((&mut subscribed).now_or_never().is_none());
-        proxy.set_deaf(false);
         proxy.cut();
         event(&mut events, |event| matches!(event, Event::Waiting { .. })).await;
         let error = asked.await.expect_err("no answer");
@@ -187,14 +186,13 @@ fn a_connection_that_died_silently_is_found_dead_and_made_anew() {
     let server = TestServer::start();
     run(async {
         let proxy = Proxy::start(&server.tcp).await;
-        proxy.set_deaf(true);
         let client = eager(&proxy.uri)
             .heartbeat(Duration::from_millis(50))
             .connect()
             .await
-            .expect("the proxy takes the connection");
+            .expect("open");
         let mut events = client.events();
-        proxy.set_deaf(false);
+        proxy.silence();
         let waiting = event(&mut events, |event| matches!(event, Event::Waiting { .. })).await;
         assert!(
             matches!(&waiting, Event::Waiting { reason, .. } if reason.contains("sign of life")),
