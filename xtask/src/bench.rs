@@ -36,13 +36,17 @@ use trial::{Plan, Trial};
 /// The arguments of `cargo xtask bench`.
 #[derive(Args)]
 pub(crate) struct Bench {
-    /// Only scenarios whose name contains NAME; may be repeated
+    /// Only the scenario NAME, or those whose name contains it; may be repeated
     #[arg(long, value_name = "NAME")]
     only: Vec<String>,
 
     /// How often each trial is repeated; the table has the medians
     #[arg(long, default_value_t = 3)]
     rounds: usize,
+
+    /// How often a trial that others disturbed is repeated at once
+    #[arg(long, default_value_t = 0, value_name = "TIMES")]
+    insist: usize,
 
     /// One short round with 128 bytes only: shows that all works, measures little
     #[arg(long)]
@@ -176,22 +180,10 @@ pub(crate) fn run(args: &Bench) -> Result<ExitCode> {
                     plan: &plan,
                     folder: &folder,
                 };
-                let kind = contender.kind;
-                let what = format!("{} {size} B {}", scenario.name, kind.name());
-                match trial.run() {
-                    Ok(figures) => {
-                        let said: Vec<_> = figures
-                            .iter()
-                            .map(|figure| {
-                                format!("{} {}", report::short(figure.value), figure.name)
-                            })
-                            .collect();
-                        eprintln!("{round}/{rounds} {what}: {}", said.join(", "));
-                        report.add(scenario.name, size, kind, &figures);
-                    }
-                    Err(error) => {
-                        eprintln!("{round}/{rounds} {what}: FAILED: {error:#}");
-                        report.add_failure(format!("{what}: {error:#}"));
+                for _ in 0..=args.insist {
+                    eprint!("{round}/{rounds} ");
+                    if measure(&trial, &mut report) {
+                        break;
                     }
                 }
             }
@@ -203,6 +195,9 @@ pub(crate) fn run(args: &Bench) -> Result<ExitCode> {
             .with_context(|| format!("cannot write {}", file.display()))?;
     }
     print(&report.table(&kinds))?;
+    if let Some(note) = report.disturbance() {
+        eprintln!("!!! {note}");
+    }
     for failure in report.failures() {
         eprintln!("FAILED: {failure}");
     }
@@ -212,6 +207,32 @@ pub(crate) fn run(args: &Bench) -> Result<ExitCode> {
     } else {
         ExitCode::FAILURE
     })
+}
+
+/// Runs one trial, says what came out, and answers whether it need not be repeated.
+fn measure(trial: &Trial<'_>, report: &mut Report) -> bool {
+    let (scenario, size, kind) = (trial.scenario.name, trial.size, trial.contender.kind);
+    let what = format!("{scenario} {size} B {}", kind.name());
+    match trial.run() {
+        Ok((figures, held_up)) => {
+            let is_calm = held_up <= report::CALM;
+            let mut said: Vec<_> = figures
+                .iter()
+                .map(|figure| format!("{} {}", report::short(figure.value), figure.name))
+                .collect();
+            if !is_calm {
+                said.push(format!("DISTURBED for {:.0} %", held_up * 100.0));
+            }
+            eprintln!("{what}: {}", said.join(", "));
+            report.add(scenario, size, kind, &figures, held_up);
+            is_calm
+        }
+        Err(error) => {
+            eprintln!("{what}: FAILED: {error:#}");
+            report.add_failure(format!("{what}: {error:#}"));
+            true
+        }
+    }
 }
 
 /// Builds ourselves with optimisation and starts over: a slow generator measures itself.
@@ -261,10 +282,6 @@ fn plan(args: &Bench) -> Result<Plan> {
         }
         None => eprintln!("!!! one processor only: server and generator disturb each other"),
     }
-    let others = machine::load_average()?;
-    if others > 0.5 {
-        eprintln!("!!! load average {others}: somebody else is at work; times will suffer most");
-    }
     let seconds = if args.quick { 0.3 } else { args.seconds };
     Ok(Plan {
         time: Duration::try_from_secs_f64(seconds)?,
@@ -277,12 +294,13 @@ fn plan(args: &Bench) -> Result<Plan> {
 
 /// The scenarios and payload sizes asked for.
 fn trials(args: &Bench) -> Vec<(&'static Scenario, usize)> {
+    let is_named = |name: &String| SCENARIOS.iter().any(|one| one.name == name.as_str());
     let wanted = |scenario: &&Scenario| {
-        args.only.is_empty()
-            || args
-                .only
-                .iter()
-                .any(|name| scenario.name.contains(name.as_str()))
+        let fits = |name: &String| {
+            scenario.name == name.as_str()
+                || !is_named(name) && scenario.name.contains(name.as_str())
+        };
+        args.only.is_empty() || args.only.iter().any(fits)
     };
     let sizes: Vec<usize> = args
         .sizes

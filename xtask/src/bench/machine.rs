@@ -62,6 +62,18 @@ pub(crate) fn own_cpu() -> Result<Duration> {
     Ok(ClockId::CLOCK_THREAD_CPUTIME_ID.now()?.into())
 }
 
+/// How long the threads of a process have wanted to run while others ran on their processor.
+pub(crate) fn held_up(pid: u32) -> Result<Duration> {
+    let mut nanos = 0;
+    for thread in fs::read_dir(format!("/proc/{pid}/task"))? {
+        // A thread may end between the listing and the look.
+        let status = fs::read_to_string(thread?.path().join("schedstat")).unwrap_or_default();
+        let second = status.split(' ').nth(1);
+        nanos += second.map_or(Ok(0), str::parse::<u64>)?;
+    }
+    Ok(Duration::from_nanos(nanos))
+}
+
 /// The memory of a process that is in use now, in bytes.
 pub(crate) fn resident(pid: u32) -> Result<u64> {
     let status = fs::read_to_string(format!("/proc/{pid}/status"))?;
@@ -69,11 +81,4 @@ pub(crate) fn resident(pid: u32) -> Result<u64> {
     let kilobytes = line.and_then(|line| line.trim().strip_suffix("kB"));
     let kilobytes: u64 = kilobytes.context("no VmRSS in status")?.trim().parse()?;
     Ok(kilobytes * 1024)
-}
-
-/// How many processes wanted to run in the last minute.
-pub(crate) fn load_average() -> Result<f64> {
-    let averages = fs::read_to_string("/proc/loadavg")?;
-    let first = averages.split(' ').next().unwrap_or_default();
-    first.parse().context("cannot read the load average")
 }

@@ -6,6 +6,16 @@ use serde_json::{Value, json};
 use super::server::Kind;
 use super::trial::Figure;
 
+/// For which part of a trial somebody else may use our processors before it counts as disturbed.
+pub(crate) const CALM: f64 = 0.05;
+
+/// One value of a figure.
+struct Sample {
+    value: f64,
+    /// For which part of the trial it was held up by others.
+    held_up: f64,
+}
+
 /// All values of one figure.
 struct Series {
     scenario: &'static str,
@@ -13,7 +23,28 @@ struct Series {
     kind: Kind,
     figure: &'static str,
     is_main: bool,
-    values: Vec<f64>,
+    samples: Vec<Sample>,
+}
+
+impl Series {
+    /// The median of the calm rounds; of all when none was calm.
+    fn median(&self) -> f64 {
+        let calm = |sample: &&Sample| sample.held_up <= CALM;
+        let mut values: Vec<_> = self
+            .samples
+            .iter()
+            .filter(calm)
+            .map(|one| one.value)
+            .collect();
+        if values.is_empty() {
+            values.extend(self.samples.iter().map(|sample| sample.value));
+        }
+        median(&values)
+    }
+
+    fn is_disturbed(&self) -> bool {
+        self.samples.iter().all(|sample| sample.held_up > CALM)
+    }
 }
 
 /// The figures of a run, in the order in which they first came.
@@ -31,24 +62,40 @@ impl Report {
         size: usize,
         kind: Kind,
         figures: &[Figure],
+        held_up: f64,
     ) {
         for figure in figures {
             let same = |series: &&mut Series| {
                 (series.scenario, series.size, series.kind, series.figure)
                     == (scenario, size, kind, figure.name)
             };
+            let value = figure.value;
+            let sample = Sample { value, held_up };
             match self.series.iter_mut().find(same) {
-                Some(series) => series.values.push(figure.value),
+                Some(series) => series.samples.push(sample),
                 None => self.series.push(Series {
                     scenario,
                     size,
                     kind,
                     figure: figure.name,
                     is_main: figure.is_main,
-                    values: vec![figure.value],
+                    samples: vec![sample],
                 }),
             }
         }
+    }
+
+    /// What to think of the figures if others were at work as well.
+    pub(crate) fn disturbance(&self) -> Option<String> {
+        let count = self
+            .series
+            .iter()
+            .filter(|series| series.is_disturbed())
+            .count();
+        (count > 0).then(|| {
+            let all = self.series.len();
+            format!("{count} of {all} figures (with a ~) had no calm round: others were at work")
+        })
     }
 
     /// Adds a trial that failed.
@@ -78,7 +125,13 @@ impl Report {
                 let cell = self.series.iter().find(|other| {
                     (other.scenario, other.size, other.figure) == row && other.kind == *kind
                 });
-                let cell = cell.map_or_else(|| "–".to_owned(), |cell| short(median(&cell.values)));
+                let cell = cell.map_or_else(
+                    || "–".to_owned(),
+                    |cell| {
+                        let sign = if cell.is_disturbed() { "~" } else { "" };
+                        format!("{sign}{}", short(cell.median()))
+                    },
+                );
                 table.push_str(&format!(" {cell} |"));
             }
             table.push('\n');
@@ -97,8 +150,9 @@ impl Report {
                     "bytes": one.size,
                     "server": one.kind.name(),
                     "figure": one.figure,
-                    "median": median(&one.values),
-                    "rounds": one.values,
+                    "median": one.median(),
+                    "rounds": one.samples.iter().map(|sample| sample.value).collect::<Vec<_>>(),
+                    "held_up": one.samples.iter().map(|sample| sample.held_up).collect::<Vec<_>>(),
                 })
             })
             .collect();
@@ -140,8 +194,17 @@ mod tests {
     #[test]
     fn a_server_without_a_figure_gets_a_dash() {
         let mut report = Report::default();
-        report.add("pipe", 16, Kind::Mist, &[Figure::main("x", 0.5)]);
+        report.add("pipe", 16, Kind::Mist, &[Figure::main("x", 0.5)], 0.0);
         let table = report.table(&[Kind::Mist, Kind::Redis]);
         assert!(table.ends_with("| pipe | 16 | x | 0.50 | – |\n"), "{table}");
+    }
+
+    #[test]
+    fn disturbed_rounds_count_only_where_there_is_no_calm_one() {
+        let mut report = Report::default();
+        report.add("pipe", 16, Kind::Mist, &[Figure::main("x", 9.0)], 0.5);
+        assert!(report.table(&[Kind::Mist]).ends_with("| ~9.00 |\n"));
+        report.add("pipe", 16, Kind::Mist, &[Figure::main("x", 0.5)], 0.0);
+        assert!(report.table(&[Kind::Mist]).ends_with("| 0.50 |\n"));
     }
 }

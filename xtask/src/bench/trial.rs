@@ -78,13 +78,17 @@ pub(crate) struct Trial<'a> {
 }
 
 impl Trial<'_> {
-    /// Measures once, with a fresh server.
+    /// Measures once, with a fresh server. Also answers for which part of the time the server or the
+    /// generator had to wait for a processor that others used.
     ///
     /// # Errors
     ///
     /// When a message is lost, doubled, out of order or changed, among others.
-    pub(crate) fn run(&self) -> Result<Vec<Figure>> {
+    pub(crate) fn run(&self) -> Result<(Vec<Figure>, f64)> {
         let server = self.start()?;
+        let held_up =
+            || -> Result<_> { Ok(server.held_up()? + machine::held_up(std::process::id())?) };
+        let (before, start) = (held_up()?, Instant::now());
         let figures = match self.scenario.work {
             Work::Fan(shape) => self.fan(&server, shape),
             Work::Match => crowd::matching(self, &server),
@@ -94,7 +98,10 @@ impl Trial<'_> {
             Work::PingInFlood => self.ping_in_flood(&server),
             Work::Stalled => self.stalled(&server),
         };
-        figures.with_context(|| format!("the server's last words: {:?}", server.last_words()))
+        let figures = figures
+            .with_context(|| format!("the server's last words: {:?}", server.last_words()))?;
+        let held_up = held_up()?.saturating_sub(before).as_secs_f64();
+        Ok((figures, held_up / start.elapsed().as_secs_f64()))
     }
 
     fn start(&self) -> Result<Server> {
