@@ -1,5 +1,7 @@
 //! What is asked, and what comes in.
 
+use alloc::vec;
+
 use super::*;
 
 #[test]
@@ -182,4 +184,64 @@ fn an_unreadable_message_costs_only_itself() {
         "{:?}",
         world.events
     );
+}
+
+#[test]
+fn an_answer_to_a_set_that_was_given_up_counts_for_no_later_one() {
+    let mut world = World::open(Config::default());
+    let (first, given_up) = world.subscribe(&["a"]);
+    world.client.unsubscribe(world.now, first).expect("open");
+    // The later sets take the former's place, in the table and on the wire.
+    let (second, replaced) = world.subscribe(&["b"]);
+    world.client.unsubscribe(world.now, second).expect("open");
+    let (_, wanted) = world.subscribe(&["a"]);
+    for request in [given_up, replaced] {
+        assert_eq!(
+            world.answer(request),
+            Some(&Err(RequestError::Unsubscribed))
+        );
+    }
+    assert_eq!(world.sent.len(), 5);
+    for answers in 1..=5 {
+        assert_eq!(world.answer(wanted), None, "after {answers} of 5 answers");
+        assert!(world.up_one() && world.down_one());
+    }
+    assert!(matches!(world.answer(wanted), Some(Ok(_))));
+    assert_eq!(world.held_by_broker(), [["a"]]);
+}
+
+#[test]
+fn an_answer_of_another_form_is_taken_for_what_can_be_read_of_it() {
+    let mut world = World::open(Config::default());
+    for (fields, sets, delivered) in [
+        (
+            r#""subscriptions":[["b\u0061",""],[],["c"]],"delivered":7"#,
+            vec![vec!["ba", ""], vec![], vec!["c"]],
+            Some(7),
+        ),
+        (r#""subscriptions":[],"delivered":0"#, vec![], Some(0)),
+        (
+            r#""subscriptions":[["a"],5],"delivered":-1"#,
+            vec![vec!["a"]],
+            None,
+        ),
+        (
+            r#""subscriptions":{"a":[["b"]]},"delivered":"7""#,
+            vec![],
+            None,
+        ),
+        (r#""subscriptions":null,"delivered":1e3"#, vec![], None),
+    ] {
+        let request = world
+            .client
+            .request(world.now, "list", &[], "")
+            .expect("open");
+        let number = request.0;
+        world.say(&format!(r#"{{"command":"list",{fields},"id":{number}}}"#));
+        let Some(Ok(reply)) = world.answer(request) else {
+            panic!("{fields}");
+        };
+        assert_eq!(reply.subscriptions, sets, "{fields}");
+        assert_eq!(reply.delivered, delivered, "{fields}");
+    }
 }
