@@ -21,24 +21,22 @@ impl Broker {
         request: &AuthRequest,
         reply: AuthReply,
     ) {
+        self.logging_in.retain(|&other| other != session);
         let question = self.answer(session);
         if reply.is_ok() {
-            self.apply_to_holders(request);
+            self.apply_change(request);
         }
         let Some(question) = question else { return };
+        let id = question.id.as_deref();
         match &question.about {
             About::Admin(request) => {
-                self.finish_admin(
-                    session,
-                    &question.command,
-                    question.id.as_deref(),
-                    request,
-                    reply,
-                );
+                self.finish_admin(session, &question.command, id, request, reply)
             }
-            About::Login => {
-                self.finish_log_in(session, request.token(), question.id.as_deref(), reply)
-            }
+            About::Login {
+                token,
+                is_stale: true,
+            } => self.look_up(session, token.clone(), id),
+            About::Login { token, .. } => self.finish_log_in(session, token, id, reply),
             About::Custom => {}
         }
         self.handle_backlog(session, question);
@@ -50,9 +48,6 @@ impl Broker {
             self.set_role(session, Role::Admin);
             return self.acknowledge(session, "auth", &[], id);
         }
-        let request = AuthRequest::Tags {
-            token: token.into(),
-        };
         match (self.authenticator, self.access) {
             // Nothing to check against: like the original, take it without a word.
             (Authenticator::None, Access::Open) => self.acknowledge(session, "auth", &[], id),
@@ -60,14 +55,25 @@ impl Broker {
                 self.finish_log_in(session, token, id, Err(TokenError::NotFound));
             }
             (Authenticator::Memory, _) => {
-                let reply = self.table.apply(&request);
-                self.finish_log_in(session, token, id, reply);
+                let token = String::from(token);
+                let reply = self.table.apply(&AuthRequest::Tags {
+                    token: token.clone(),
+                });
+                self.finish_log_in(session, &token, id, reply);
             }
-            (Authenticator::Host, _) => {
-                self.ask(session, "auth", id, About::Login);
-                self.outputs.push_back(Output::Ask { session, request });
-            }
+            (Authenticator::Host, _) => self.look_up(session, token.into(), id),
         }
+    }
+
+    /// Asks the host for a presented token's tags.
+    fn look_up(&mut self, session: SessionId, token: String, id: Option<&str>) {
+        let request = AuthRequest::Tags {
+            token: token.clone(),
+        };
+        let is_stale = false;
+        self.ask(session, "auth", id, About::Login { token, is_stale });
+        self.logging_in.push(session);
+        self.outputs.push_back(Output::Ask { session, request });
     }
 
     fn finish_log_in(
@@ -80,10 +86,11 @@ impl Broker {
         let refusal = match reply {
             Ok(tags) => {
                 if self.access == Access::Scoped {
+                    // Lets go of the former token first, which may be the same one.
+                    self.set_role(session, Role::Token(token.into()));
                     let holders = self.holders.entry(token.into()).or_default();
                     holders.grants = Grants::new(tags);
                     holders.sessions.push(session);
-                    self.set_role(session, Role::Token(token.into()));
                 }
                 return self.acknowledge(session, "auth", &[], id);
             }
@@ -105,14 +112,6 @@ impl Broker {
         };
         if let Role::Token(former) = core::mem::replace(&mut state.role, role) {
             self.let_go(&former, session);
-            // The same token presented twice stays held.
-            if let Some(Role::Token(token)) = self.session(session).map(|state| &state.role) {
-                let token = token.clone();
-                let holders = self.holders.entry(token).or_default();
-                if !holders.sessions.contains(&session) {
-                    holders.sessions.push(session);
-                }
-            }
         }
     }
 
@@ -163,7 +162,7 @@ impl Broker {
         }
         let reply = self.table.apply(&request);
         if reply.is_ok() {
-            self.apply_to_holders(&request);
+            self.apply_change(&request);
         }
         self.finish_admin(session, &command, message.id_literal(), &request, reply);
         Ok(())
@@ -233,8 +232,19 @@ impl Broker {
         self.send(session, reply);
     }
 
-    /// Carries a change of a token over to the sessions that presented it.
-    fn apply_to_holders(&mut self, request: &AuthRequest) {
+    /// Carries a change of a token over to the sessions that presented it, or are about to.
+    fn apply_change(&mut self, request: &AuthRequest) {
+        if matches!(request, AuthRequest::Tags { .. }) {
+            return;
+        }
+        for session in self.logging_in.clone() {
+            if let Some(About::Login { token, is_stale }) = self
+                .question_mut(session)
+                .map(|question| &mut question.about)
+            {
+                *is_stale |= token == request.token();
+            }
+        }
         let Some(holders) = self.holders.get_mut(request.token()) else {
             return;
         };

@@ -239,6 +239,8 @@ pub struct Broker {
     connected_total: u64,
     table: TokenTable,
     holders: BTreeMap<Box<str>, Holders>,
+    /// Sessions whose token the host is looking up.
+    logging_in: Vec<SessionId>,
     outputs: VecDeque<Output>,
     scratch: Scratch,
     scan: Scan,
@@ -264,6 +266,7 @@ impl Broker {
             connected_total: 0,
             table: TokenTable::default(),
             holders: BTreeMap::new(),
+            logging_in: Vec::new(),
             outputs: VecDeque::new(),
             scratch: Scratch::new(),
             scan: Scan::new(),
@@ -476,10 +479,19 @@ impl Broker {
             None
         };
         state.is_closing = reason.is_some();
-        let command = unreadable.message.command_name();
-        self.send_error(session, &command, &unreadable.error.text(&self.limits));
+        let reply = Reply {
+            command: &unreadable.message.command_name(),
+            error: &unreadable.error.text(&self.limits),
+            id: unreadable.message.id_literal(),
+            ..Reply::default()
+        };
+        self.send(session, reply.encode());
         if reason == Some(CloseReason::BadMessages) {
-            self.send_error(session, "", &too_many_bad_messages(limit));
+            let reply = Reply {
+                error: &too_many_bad_messages(limit),
+                ..Reply::default()
+            };
+            self.send(session, reply.encode());
         }
         if let Some(reason) = reason {
             self.outputs.push_back(Output::Close { session, reason });
@@ -661,15 +673,6 @@ impl Broker {
 
     fn send(&mut self, session: SessionId, message: Vec<u8>) {
         self.outputs.push_back(Output::Send { session, message });
-    }
-
-    fn send_error(&mut self, session: SessionId, command: &str, error: &str) {
-        let reply = Reply {
-            command,
-            error,
-            ..Reply::default()
-        };
-        self.send(session, reply.encode());
     }
 
     /// Answers a command that succeeded silently, if its sender asked to know.

@@ -15,8 +15,8 @@ pub(crate) struct Frames(WebSocketContext);
 /// How a stream of frames ends.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum FramesEnd {
-    /// The client said goodbye, and the goodbye to it is in the output.
-    Closed,
+    /// The client said goodbye with this close code, or none; the answer is the caller's.
+    Closed(Option<u16>),
     /// A message of this size is over the limit.
     TooLong(usize),
     /// The client broke the rules; the close code says which.
@@ -49,14 +49,16 @@ impl Frames {
         output: &mut Vec<u8>,
     ) -> Result<(), FramesEnd> {
         let mut stream = Wire { bytes, output };
+        let mut code = None;
         loop {
             match self.0.read(&mut stream) {
                 Ok(Message::Text(text)) => push_line(text.as_str().as_bytes(), lines),
                 Ok(Message::Binary(bytes)) => push_line(&bytes, lines),
+                Ok(Message::Close(frame)) => code = frame.map(|frame| frame.code.into()),
                 Ok(_) => {}
                 Err(Error::Io(error)) if error.kind() == io::ErrorKind::WouldBlock => return Ok(()),
                 Err(Error::ConnectionClosed | Error::AlreadyClosed) => {
-                    return Err(FramesEnd::Closed);
+                    return Err(FramesEnd::Closed(code));
                 }
                 Err(Error::Capacity(error)) => {
                     return Err(FramesEnd::TooLong(size_of_refused(&error)));

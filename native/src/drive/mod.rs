@@ -29,6 +29,9 @@ enum Inbound {
     Frames(Box<Frames>),
 }
 
+/// Stands for a closing frame without a code, as RFC 6455 has it; such a code is never sent.
+const NO_CODE: u16 = 1005;
+
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Phase {
     Open,
@@ -47,8 +50,8 @@ pub(crate) struct Connection<S> {
     phase: Phase,
     /// Whether `carry` holds whole lines that wait for an answer of the host, or for the client to read its answers.
     is_paused: bool,
-    /// Whether the client has sent all it will.
-    is_at_end: bool,
+    /// How the connection ends once what is paused is done: the client has sent all it will.
+    at_end: Option<Ending>,
     /// An incomplete line, or what is paused.
     carry: Vec<u8>,
     writing: Vec<u8>,
@@ -90,7 +93,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
             inbound,
             phase: Phase::Open,
             is_paused,
-            is_at_end: false,
+            at_end: None,
             carry: Vec::new(),
             writing: Vec::new(),
             written: 0,
@@ -159,22 +162,28 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
     /// Puts the closing frame in the place of what was written, where there is such a frame.
     fn say_goodbye(&mut self, ending: Ending) {
         let code: u16 = match ending {
-            // The answer to the client's own closing frame is written already.
-            Ending::PeerLeft | Ending::Dead => return,
+            Ending::PeerLeft(None) | Ending::Dead => return,
+            Ending::PeerLeft(Some(code)) => code,
             Ending::Shutdown => 1001,
             Ending::Protocol(code) => code,
             Ending::Broker(CloseReason::MessageTooLarge) => 1009,
             Ending::Broker(_) => 1008,
         };
+        let code = code.to_be_bytes();
         if self.outbox.framing == Framing::Frames {
-            write_frame(CLOSE, &code.to_be_bytes(), &mut self.writing);
+            let payload = if ending == Ending::PeerLeft(Some(NO_CODE)) {
+                &[][..]
+            } else {
+                &code
+            };
+            write_frame(CLOSE, payload, &mut self.writing);
         }
     }
 
     /// Closes the writing side, everything being written.
     fn shut(&mut self, ending: Ending, cx: &mut Context<'_>) -> Step {
         match Pin::new(&mut self.stream).poll_shutdown(cx) {
-            Poll::Ready(Ok(())) if ending != Ending::PeerLeft => Step::Wait,
+            Poll::Ready(Ok(())) if !matches!(ending, Ending::PeerLeft(_)) => Step::Wait,
             Poll::Pending => Step::Wait,
             Poll::Ready(_) => Step::Gone,
         }
@@ -237,8 +246,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
                         .append_reply(&mut tools.spare, None, |out| out.extend_from_slice(&output));
                 }
                 match fed {
-                    Ok(()) => {}
-                    Err(FramesEnd::Closed) => self.outbox.end(Ending::PeerLeft),
+                    Ok(()) | Err(FramesEnd::Closed(_)) => {}
                     Err(FramesEnd::Protocol(code)) => self.outbox.end(Ending::Protocol(code)),
                     Err(FramesEnd::TooLong(bytes)) => {
                         self.hub.handle_too_long(self.outbox.session, bytes, tools);
@@ -287,9 +295,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
         self.is_paused = false;
         let carried = std::mem::take(&mut self.carry);
         self.consume(tools, &carried);
-        if self.is_at_end && !self.is_paused {
-            self.outbox.end(Ending::PeerLeft);
-        }
+        self.end_unless_paused();
         Step::Again
     }
 
@@ -300,9 +306,13 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
             last.push(b'\n');
             self.consume(tools, &last);
         }
-        self.is_at_end = true;
-        if !self.is_paused {
-            self.outbox.end(Ending::PeerLeft);
+        self.at_end = Some(Ending::PeerLeft(None));
+        self.end_unless_paused();
+    }
+
+    fn end_unless_paused(&mut self) {
+        if let (Some(ending), false) = (self.at_end, self.is_paused) {
+            self.outbox.end(ending);
         }
     }
 
@@ -321,7 +331,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
                         let Worker { input, lines, .. } = worker;
                         lines.clear();
                         match frames.feed(&input[..count], lines, &mut Vec::new()) {
-                            Err(FramesEnd::Closed) => Step::Gone,
+                            Err(FramesEnd::Closed(_)) => Step::Gone,
                             _ => Step::Again,
                         }
                     }

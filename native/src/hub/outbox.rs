@@ -21,8 +21,8 @@ pub(crate) enum Ending {
     Shutdown,
     /// The client broke the rules of WebSocket; the close code says which.
     Protocol(u16),
-    /// The client has closed its side.
-    PeerLeft,
+    /// The client has closed its side; with this close code, if it said goodbye as a WebSocket does.
+    PeerLeft(Option<u16>),
     /// Its socket stood still, its peer fell silent, or the time to close in good order is over: cut it.
     Dead,
 }
@@ -144,6 +144,7 @@ impl Outbox {
             && state.taken_bytes == 0
             && state.ending.is_none()
             && ends.len() <= limits.outbox_messages
+            && (bytes.len() <= limits.outbox_bytes || ends.len() == 1)
         {
             std::mem::swap(&mut state.queued, bytes);
             if bytes.capacity() == 0 {

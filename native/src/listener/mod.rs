@@ -95,7 +95,7 @@ impl Acceptor {
     {
         match self.admit() {
             Some(permit) => self.spawn(
-                permit,
+                Arc::new(permit),
                 Connection::lines(Arc::clone(&self.hub), stream, None),
             ),
             None => self.refuse(stream),
@@ -140,7 +140,7 @@ impl Acceptor {
 
     pub(crate) fn spawn(
         &self,
-        permit: Permit,
+        permit: Arc<Permit>,
         connection: impl Future<Output = ()> + Send + 'static,
     ) {
         self.hub.tasks.spawn(async move {

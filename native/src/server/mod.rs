@@ -174,7 +174,7 @@ impl ServerBuilder {
         let mut seed = [0; 8];
         getrandom::fill(&mut seed).map_err(|error| BindError::Randomness(error.to_string()))?;
         let config = Config {
-            limits: self.limits,
+            limits: within_open_files(self.limits),
             access: self.access,
             token: self.token,
             authenticator: kept,
@@ -247,6 +247,27 @@ impl ServerBuilder {
             }),
         }
     }
+}
+
+/// Files that are not connections: listeners, the runtime's own, the token store's.
+const OTHER_FILES: u64 = 64;
+
+/// Lowers the limit of connections to what the system lets this process open.
+fn within_open_files(mut limits: Limits) -> Limits {
+    let files = rustix::process::getrlimit(rustix::process::Resource::Nofile).current;
+    let most = files.map_or(usize::MAX, |files| {
+        usize::try_from(files.saturating_sub(OTHER_FILES)).unwrap_or(usize::MAX)
+    });
+    if most < limits.connections {
+        tracing::info!(
+            connections = most,
+            "fewer connections than the limit of {} (connections), since the system allows this process that many open \
+             files (ulimit -n)",
+            limits.connections
+        );
+        limits.connections = most;
+    }
+    limits
 }
 
 fn list<'a>(names: impl Iterator<Item = &'a String>) -> String {

@@ -95,7 +95,7 @@ async fn publish_one(
         .tags(&tags)
         .data(&message.data)
         .id(1);
-    let mut pipe = open(acceptor, headers, query)?;
+    let mut pipe = open(acceptor, headers, query);
     ask(&mut pipe, &request).await?;
     let (status, answer) = answer(&mut pipe, "publish").await?;
     let reply = warp::reply::with_header(answer, header::CONTENT_TYPE, "application/json");
@@ -129,7 +129,7 @@ async fn events(
         let text = "Unable to subscribe - missing tags; ask for /subscribe?tags=a,b\n";
         return Err(refuse(StatusCode::BAD_REQUEST, text));
     }
-    let mut pipe = open(acceptor, headers, query)?;
+    let mut pipe = open(acceptor, headers, query);
     for set in &sets {
         let tags: Vec<_> = set.iter().map(String::as_str).collect();
         ask(
@@ -159,24 +159,16 @@ fn tag_sets(query: &str) -> Vec<Vec<String>> {
 }
 
 /// Opens a connection to the broker on behalf of a request.
-fn open(
-    acceptor: &Acceptor,
-    headers: &HeaderMap,
-    query: &str,
-) -> Result<BufReader<DuplexStream>, Response> {
-    let Some(permit) = acceptor.admit() else {
-        return Err(refuse(
-            StatusCode::SERVICE_UNAVAILABLE,
-            "too many connections (connections)\n",
-        ));
-    };
+fn open(acceptor: &Acceptor, headers: &HeaderMap, query: &str) -> BufReader<DuplexStream> {
     let (near, far) = tokio::io::duplex(PIPE_BYTES);
     let token = token(headers, query);
-    acceptor.spawn(
-        permit,
-        Connection::lines(Arc::clone(&acceptor.hub), far, token.as_deref()),
-    );
-    Ok(BufReader::new(near))
+    // Within the count of the HTTP connection that the request came on.
+    acceptor.hub.tasks.spawn(Connection::lines(
+        Arc::clone(&acceptor.hub),
+        far,
+        token.as_deref(),
+    ));
+    BufReader::new(near)
 }
 
 async fn ask(pipe: &mut BufReader<DuplexStream>, request: &Request<'_>) -> Result<(), Response> {

@@ -4,9 +4,13 @@ mod api;
 mod metrics;
 mod upgrade;
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::future::BoxFuture;
+use hyper::Request;
+use hyper::body::Incoming;
+use hyper::service::{Service, service_fn};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
 use tokio::net::{TcpListener, TcpStream};
@@ -57,18 +61,31 @@ impl Listener for Web {
 
 /// Speaks HTTP on a connection until it ends, or until it becomes a WebSocket, which has a task of its own.
 fn serve_http(stream: TcpStream, acceptor: &Acceptor, routes: &BoxedFilter<(Response,)>) {
-    let Some(permit) = acceptor.admit() else {
-        return;
-    };
-    let service = TowerToHyperService::new(warp::service(routes.clone()));
     let handshake = Duration::from_secs(acceptor.hub.limits.handshake_seconds.into());
     let mut http = hyper::server::conn::http1::Builder::new();
     http.timer(TokioTimer::new())
         .header_read_timeout(handshake)
         .max_headers(100)
         .max_buf_size(64 << 10);
+    // A WebSocket takes the permit over from the connection it was.
+    let permit = acceptor.admit().map(Arc::new);
+    let routes = match &permit {
+        Some(_) => routes.clone(),
+        None => {
+            http.keep_alive(false);
+            too_many_connections(acceptor.hub.limits.connections)
+        }
+    };
+    let routes = TowerToHyperService::new(warp::service(routes));
+    let lent = permit.clone();
+    let service = service_fn(move |mut request: Request<Incoming>| {
+        if let Some(permit) = &lent {
+            request.extensions_mut().insert(Arc::clone(permit));
+        }
+        routes.call(request)
+    });
     let stop = acceptor.stop.clone();
-    acceptor.spawn(permit, async move {
+    acceptor.hub.tasks.spawn(async move {
         let connection = http
             .serve_connection(TokioIo::new(stream), service)
             .with_upgrades();
@@ -83,7 +100,17 @@ fn serve_http(stream: TcpStream, acceptor: &Acceptor, routes: &BoxedFilter<(Resp
         if let Err(error) = ended {
             tracing::debug!(%error, "an HTTP connection ended early");
         }
+        drop(permit);
     });
+}
+
+fn too_many_connections(limit: usize) -> BoxedFilter<(Response,)> {
+    warp::any()
+        .map(move || {
+            let message = mist_core::too_many_connections(limit);
+            warp::reply::with_status(message, StatusCode::SERVICE_UNAVAILABLE).into_response()
+        })
+        .boxed()
 }
 
 fn routes(acceptor: Acceptor) -> BoxedFilter<(Response,)> {

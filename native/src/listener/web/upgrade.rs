@@ -22,11 +22,15 @@ pub(super) fn route(acceptor: Acceptor) -> BoxedFilter<(Response,)> {
     websocket_path()
         .and(warp::get())
         .and(warp::ext::get::<OnUpgrade>())
+        .and(warp::ext::get::<Arc<Permit>>())
         .and(warp::header::headers_cloned())
         .and(query())
-        .map(move |on_upgrade, headers: HeaderMap, query: String| {
-            upgrade(&acceptor, on_upgrade, &headers, &query).unwrap_or_else(|refusal| refusal)
-        })
+        .map(
+            move |on_upgrade, permit, headers: HeaderMap, query: String| {
+                upgrade(&acceptor, permit, on_upgrade, &headers, &query)
+                    .unwrap_or_else(|refusal| refusal)
+            },
+        )
         .boxed()
 }
 
@@ -51,6 +55,7 @@ fn websocket_path() -> BoxedFilter<()> {
 /// Answers an upgrade request and starts the connection, or says what is wrong with the request.
 fn upgrade(
     acceptor: &Acceptor,
+    permit: Arc<Permit>,
     on_upgrade: OnUpgrade,
     headers: &HeaderMap,
     query: &str,
@@ -81,12 +86,6 @@ fn upgrade(
             "the header Sec-WebSocket-Key is missing\n",
         ));
     };
-    let Some(permit) = acceptor.admit() else {
-        return Err(refuse(
-            StatusCode::SERVICE_UNAVAILABLE,
-            "too many connections (connections)\n",
-        ));
-    };
     let mut response = warp::http::Response::builder()
         .status(StatusCode::SWITCHING_PROTOCOLS)
         .header(header::CONNECTION, "upgrade")
@@ -108,7 +107,7 @@ fn upgrade(
 
 fn start_websocket(
     acceptor: Acceptor,
-    permit: Permit,
+    permit: Arc<Permit>,
     on_upgrade: OnUpgrade,
     token: Option<String>,
 ) {
@@ -151,10 +150,13 @@ pub(super) fn token(headers: &HeaderMap, query: &str) -> Option<String> {
             .find(|(name, _)| name.eq_ignore_ascii_case("x-auth-token"))
             .map(|(_, token)| token.into_owned())
     };
+    let given = |token: &String| !token.is_empty();
     text("x-auth-token")
+        .filter(given)
         .or_else(|| text("authorization").and_then(bearer))
         .or_else(in_protocol)
         .or_else(in_query)
+        .filter(given)
 }
 
 fn offered_protocols(headers: &HeaderMap) -> impl Iterator<Item = &str> {
