@@ -40,8 +40,8 @@ pub(super) enum Errand {
     Subscribe { slot: Slot, is_restore: bool },
     /// A set that is not wanted any more, with nobody waiting for it.
     Unsubscribe,
-    /// A proof of life.
-    Ping,
+    /// A proof of life; whether `open` waits for it.
+    Ping { is_restore: bool },
 }
 
 /// The outstanding requests and errands.

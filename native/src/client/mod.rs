@@ -127,15 +127,43 @@ impl Client {
         Arc::clone(&self.handle.shared)
     }
 
-    /// Connects to `tcp://host:port`, `ws://host:port/path`, or `host:port`, which means tcp.
+    /// Connects to `tcp://host:port`, `ws://host:port/path`, or `host:port`, which means tcp; without a port to 1445
+    /// or 8888. Returns once the server has answered.
     ///
     /// # Errors
     /// [`ClientError::InvalidUri`] and [`ClientError::Connect`].
+    ///
+    /// # Panics
+    /// Outside of a tokio runtime with time and I/O.
     pub async fn connect(uri: &str) -> Result<Self, ClientError> {
         Self::builder(uri).connect().await
     }
 
     /// Begins to describe a client.
+    ///
+    /// ```
+    /// # async fn server() -> Result<String, Box<dyn std::error::Error>> {
+    /// #     let server = mist::Server::builder().listen("tcp://127.0.0.1:0").bind().await?;
+    /// #     let uri = server.addresses()[0].to_string();
+    /// #     tokio::spawn(server.run(std::future::pending()));
+    /// #     Ok(uri)
+    /// # }
+    /// # #[tokio::main] async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let uri = server().await?;
+    /// use std::time::Duration;
+    ///
+    /// use mist::client::{Backoff, Client, Offline};
+    ///
+    /// let client = Client::builder(&uri)
+    ///     .token("secret")
+    ///     .request_timeout(Duration::from_secs(2))
+    ///     .reconnect(Backoff { min: Duration::from_millis(100), max: Duration::from_secs(5) })
+    ///     .offline(Offline::Buffer { messages: 1000, bytes: 1 << 20, max_age: Duration::from_secs(30) })
+    ///     .connect()
+    ///     .await?;
+    /// # client.close().await?;
+    /// # Ok(()) }
+    /// ```
     pub fn builder(uri: &str) -> ClientBuilder {
         ClientBuilder::new(uri)
     }
@@ -144,6 +172,8 @@ impl Client {
     ///
     /// Subscribing again to the same tags, in any order, counts: each call is undone by one
     /// [`unsubscribe`](Self::unsubscribe). While the connection is being made anew, this waits for it.
+    ///
+    /// Dropping the future before its end leaves the subscription wanted.
     ///
     /// # Errors
     /// [`ClientError`]; the subscription does not exist then.

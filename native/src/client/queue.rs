@@ -1,7 +1,7 @@
 //! Owns the queue from a client's task to the application's streams; knows nothing of what is queued.
 
 use std::collections::VecDeque;
-use std::task::{Context, Poll, Waker};
+use std::task::{Poll, Waker};
 
 use parking_lot::Mutex;
 
@@ -68,22 +68,14 @@ impl<T> Queue<T> {
     }
 
     /// Moves a batch into `taken`; returns whether the filling side waits for the room that is there now.
-    pub(super) fn poll_take(
-        &self,
-        taken: &mut VecDeque<T>,
-        cx: &mut Context<'_>,
-    ) -> Poll<Option<bool>> {
+    pub(super) fn poll_take(&self, taken: &mut VecDeque<T>, waker: &Waker) -> Poll<Option<bool>> {
         let mut inner = self.inner.lock();
         if inner.items.is_empty() {
             if inner.is_closed {
                 return Poll::Ready(None);
             }
-            if !inner
-                .waiting
-                .iter()
-                .any(|waker| waker.will_wake(cx.waker()))
-            {
-                inner.waiting.push(cx.waker().clone());
+            if !inner.waiting.iter().any(|known| known.will_wake(waker)) {
+                inner.waiting.push(waker.clone());
             }
             return Poll::Pending;
         }

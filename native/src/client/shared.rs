@@ -173,15 +173,14 @@ impl Shared {
 
     /// Ends the client: requests fail, what was handed over is still sent.
     pub(super) fn close(&self) {
-        let discarded = self.with(|inner, _| {
+        self.with(|inner, _| {
             inner.machine.close();
-            std::mem::take(&mut inner.delayed).len()
+            let publishes = std::mem::take(&mut inner.delayed).len();
+            // Within the lock, so that it comes before the end, which the task tells.
+            if publishes > 0 {
+                self.tell(Event::Discarded { publishes });
+            }
         });
-        if discarded > 0 {
-            self.tell(Event::Discarded {
-                publishes: discarded,
-            });
-        }
         self.wake.notify_one();
     }
 

@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 use std::future::poll_fn;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, Waker};
 
 use futures_util::Stream;
 use mist_core::client::Event;
@@ -39,24 +39,23 @@ impl Messages {
     ///
     /// Dropping the future loses no message.
     pub async fn next(&mut self) -> Option<Message> {
-        poll_fn(|cx| self.poll(cx)).await
+        poll_fn(|cx| self.poll(cx.waker())).await
     }
 
     /// Returns the next message if one is there already.
     pub fn try_next(&mut self) -> Option<Message> {
-        let mut cx = Context::from_waker(std::task::Waker::noop());
-        match self.poll(&mut cx) {
+        match self.poll(Waker::noop()) {
             Poll::Ready(message) => message,
             Poll::Pending => None,
         }
     }
 
-    fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Option<Message>> {
+    fn poll(&mut self, waker: &Waker) -> Poll<Option<Message>> {
         loop {
             if let Some(message) = self.taken.pop_front() {
                 return Poll::Ready(Some(message));
             }
-            match self.shared.messages.poll_take(&mut self.taken, cx) {
+            match self.shared.messages.poll_take(&mut self.taken, waker) {
                 Poll::Ready(Some(has_room)) => {
                     if has_room {
                         self.shared.wake.notify_one();
@@ -73,7 +72,7 @@ impl Stream for Messages {
     type Item = Message;
 
     fn poll_next(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Message>> {
-        self.get_mut().poll(cx)
+        self.get_mut().poll(cx.waker())
     }
 }
 
@@ -108,15 +107,15 @@ impl Events {
     ///
     /// Dropping the future loses no event. A stream that is not read keeps the newest 1,024.
     pub async fn next(&mut self) -> Option<Event> {
-        poll_fn(|cx| self.poll(cx)).await
+        poll_fn(|cx| self.poll(cx.waker())).await
     }
 
-    fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Option<Event>> {
+    fn poll(&mut self, waker: &Waker) -> Poll<Option<Event>> {
         loop {
             if let Some(event) = self.taken.pop_front() {
                 return Poll::Ready(Some(event));
             }
-            match self.queue.poll_take(&mut self.taken, cx) {
+            match self.queue.poll_take(&mut self.taken, waker) {
                 Poll::Ready(Some(_)) => {}
                 Poll::Ready(None) => return Poll::Ready(None),
                 Poll::Pending => return Poll::Pending,
@@ -129,6 +128,6 @@ impl Stream for Events {
     type Item = Event;
 
     fn poll_next(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Event>> {
-        self.get_mut().poll(cx)
+        self.get_mut().poll(cx.waker())
     }
 }

@@ -221,13 +221,13 @@ impl Task {
             ))),
             _ => None,
         };
+        self.shared.tell(event);
         if let Some(outcome) = outcome
             && let Some(first) = self.first.take()
         {
             // Whoever connects may have given up.
             let _ = first.send(outcome);
         }
-        self.shared.tell(event);
     }
 
     async fn flush(&self, held: Held) {
