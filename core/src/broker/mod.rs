@@ -26,7 +26,7 @@ pub struct Config {
     pub limits: Limits,
     /// Who may use the basic commands.
     pub access: Access,
-    /// The token that makes a session admin.
+    /// The token that makes a session admin. An empty one is none: it would match an `auth` without data.
     pub token: Option<String>,
     /// Where registered tokens are kept.
     pub authenticator: Authenticator,
@@ -253,7 +253,10 @@ impl Broker {
             limits: config.limits,
             access: config.access,
             authenticator: config.authenticator,
-            token: config.token.map(|token| Secret(token.into())),
+            token: config
+                .token
+                .filter(|token| !token.is_empty())
+                .map(|token| Secret(token.into())),
             commands: config.commands,
             index: Index::new(seed),
             slots: Vec::new(),
@@ -463,10 +466,13 @@ impl Broker {
             None
         };
         state.is_closing = reason.is_some();
-        let command = unreadable.message.command_name();
-        self.send_error(session, &command, &unreadable.error.text(&self.limits));
+        let (command, id) = (
+            unreadable.message.command_name(),
+            unreadable.message.id_literal(),
+        );
+        self.send_error(session, &command, &unreadable.error.text(&self.limits), id);
         if reason == Some(CloseReason::BadMessages) {
-            self.send_error(session, "", &too_many_bad_messages(limit));
+            self.send_error(session, "", &too_many_bad_messages(limit), None);
         }
         if let Some(reason) = reason {
             self.outputs.push_back(Output::Close { session, reason });
@@ -589,9 +595,10 @@ impl Broker {
         if !self.commands.iter().any(|command| *command == name) {
             return Err(Refusal::Unknown);
         }
+        let tags = self.checked_tags(message)?;
         let request = CustomRequest {
             command: name.into_owned(),
-            tags: message.tags().map(Cow::into_owned).collect(),
+            tags: tags.into_iter().map(Cow::into_owned).collect(),
             data: message.data().unwrap_or_default().into_owned(),
         };
         self.ask(
@@ -657,10 +664,11 @@ impl Broker {
         self.outputs.push_back(Output::Send { session, message });
     }
 
-    fn send_error(&mut self, session: SessionId, command: &str, error: &str) {
+    fn send_error(&mut self, session: SessionId, command: &str, error: &str, id: Option<&str>) {
         let reply = Reply {
             command,
             error,
+            id,
             ..Reply::default()
         };
         self.send(session, reply.encode());
