@@ -101,7 +101,7 @@ impl fmt::Debug for AuthRequest {
 pub type AuthReply = Result<Vec<String>, TokenError>;
 
 /// The token store in memory.
-#[derive(Default)]
+#[derive(Clone, Default)]
 pub(crate) struct TokenTable {
     tokens: BTreeMap<String, BTreeSet<String>>,
 }
