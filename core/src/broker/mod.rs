@@ -5,12 +5,15 @@
 
 mod admin;
 mod basic;
+#[cfg(test)]
+mod tests;
 
 use alloc::borrow::Cow;
 use alloc::boxed::Box;
 use alloc::collections::{BTreeMap, VecDeque};
 use alloc::string::String;
 use alloc::vec::Vec;
+use core::fmt;
 
 use crate::auth::{Access, AuthRequest, Authenticator, Grants, Secret, TokenTable};
 use crate::error::{Refusal, too_many_bad_messages};
@@ -20,7 +23,7 @@ use crate::message::{Command, Data, Message, Messages, Reply, Scan, TagPlace, Un
 use crate::session::{About, Question, Role, Session, SessionId};
 
 /// What a broker is to be.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Default)]
 pub struct Config {
     /// The bounds.
     pub limits: Limits,
@@ -34,11 +37,34 @@ pub struct Config {
     pub commands: Vec<String>,
 }
 
+/// Shows whether there is a token, never which.
+impl fmt::Debug for Config {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Config")
+            .field("limits", &self.limits)
+            .field("access", &self.access)
+            .field("token", &self.token.as_ref().map(|_| "…"))
+            .field("authenticator", &self.authenticator)
+            .field("commands", &self.commands)
+            .finish()
+    }
+}
+
 /// What a client presents when it connects, before its first message.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Copy, Default)]
 pub struct Credentials<'a> {
     /// A token from an HTTP header or query.
     pub token: Option<&'a str>,
+}
+
+/// Shows whether there is a token, never which.
+impl fmt::Debug for Credentials<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let token = self.token.map(|_| "…");
+        f.debug_struct("Credentials")
+            .field("token", &token)
+            .finish()
+    }
 }
 
 /// What the host is to do, in this order.
@@ -223,7 +249,6 @@ struct Holders {
 }
 
 /// The pure state machine. See the crate's documentation for how a host drives it.
-#[derive(Debug)]
 pub struct Broker {
     limits: Limits,
     access: Access,
@@ -240,6 +265,13 @@ pub struct Broker {
     outputs: VecDeque<Output>,
     scratch: Scratch,
     scan: Scan,
+}
+
+/// Shows the figures: what else there is are secrets, or the words of clients.
+impl fmt::Debug for Broker {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Broker").field(&self.stats()).finish()
+    }
 }
 
 /// How many subscriptions are removed at a time when a session goes, so that others get the broker in between.

@@ -7,5 +7,6 @@ mod limits;
 mod lines;
 mod model;
 mod scanner;
+mod sessions;
 mod simulation;
 mod text;
