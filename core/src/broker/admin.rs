@@ -5,7 +5,7 @@ use alloc::string::String;
 use alloc::vec::Vec;
 
 use super::{Broker, Output};
-use crate::auth::{Access, AuthReply, AuthRequest, Authenticator, Grants};
+use crate::auth::{Access, AuthReply, AuthRequest, Authenticator, Grants, NO_GRANTS};
 use crate::error::{Refusal, TokenError};
 use crate::message::{Command, Message, Reply};
 use crate::session::{About, Role, Session, SessionId};
@@ -13,7 +13,9 @@ use crate::session::{About, Role, Session, SessionId};
 impl Broker {
     /// Answers [`Output::Ask`]; `request` is the one that was asked.
     ///
-    /// Grants of connected sessions change at once, also when the session that asked has gone meanwhile.
+    /// Grants of connected sessions change at once, also when the session that asked has gone meanwhile. Answers about
+    /// one token must come in the order in which the store carried the requests out: a login that was read before an
+    /// `unset` and answered after it would bring back what was taken away.
     pub fn handle_auth_reply(
         &mut self,
         session: SessionId,
@@ -85,11 +87,7 @@ impl Broker {
         let refusal = match reply {
             Ok(tags) => {
                 if self.access == Access::Scoped {
-                    // Lets go of the former token first, which may be the same one.
-                    self.set_role(session, Role::Token(token.into()));
-                    let holders = self.holders.entry(token.into()).or_default();
-                    holders.grants = Grants::new(tags);
-                    holders.sessions.push(session);
+                    self.hold(session, token, Grants::new(tags));
                 }
                 return self.acknowledge(session, "auth", &[], id);
             }
@@ -114,6 +112,21 @@ impl Broker {
         }
     }
 
+    /// Notes that a session goes by a token, and what the store says the token grants, to all who go by it.
+    fn hold(&mut self, session: SessionId, token: &str, grants: Grants) {
+        // First, since the session may go by the same token already.
+        self.set_role(session, Role::Token(token.into()));
+        let holders = self.holders.entry(token.into()).or_default();
+        holders.sessions.push(session);
+        if holders.grants != grants {
+            holders.grants = grants;
+            // A store that others write to may have taken something away meanwhile.
+            for other in holders.sessions.clone() {
+                self.remove_ungranted(other);
+            }
+        }
+    }
+
     /// Whether the session may use commands at all.
     pub(super) fn check_access(&self, session: SessionId) -> Result<(), Refusal> {
         self.session(session)
@@ -130,7 +143,10 @@ impl Broker {
     /// The grants a session is held to; none when it may do everything.
     pub(super) fn grants(&self, state: &Session) -> Option<&Grants> {
         match &state.role {
-            Role::Token(token) => self.holders.get(token).map(|holders| &holders.grants),
+            Role::Token(token) => {
+                let holders = self.holders.get(token);
+                Some(holders.map_or(&NO_GRANTS, |holders| &holders.grants))
+            }
             _ => None,
         }
     }
