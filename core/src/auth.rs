@@ -101,7 +101,7 @@ impl fmt::Debug for AuthRequest {
 pub type AuthReply = Result<Vec<String>, TokenError>;
 
 /// The token store in memory.
-#[derive(Default)]
+#[derive(Clone, Default)]
 pub(crate) struct TokenTable {
     tokens: BTreeMap<String, BTreeSet<String>>,
 }
@@ -166,10 +166,15 @@ impl fmt::Debug for Secret {
 }
 
 /// The tags a registered token grants, while sessions that presented it are connected.
-#[derive(Debug, Default)]
+#[derive(Debug, Default, PartialEq, Eq)]
 pub(crate) struct Grants {
     tags: BTreeSet<String>,
 }
+
+/// What is granted to a session whose token nobody knows.
+pub(crate) static NO_GRANTS: Grants = Grants {
+    tags: BTreeSet::new(),
+};
 
 impl Grants {
     pub(crate) fn new(tags: Vec<String>) -> Self {

@@ -1,12 +1,11 @@
 //! Tokens: presenting one, administering them, and what a change means for sessions that are connected.
 
 use alloc::borrow::Cow;
-use alloc::boxed::Box;
 use alloc::string::String;
 use alloc::vec::Vec;
 
-use super::{Broker, Holders, Output};
-use crate::auth::{Access, AuthReply, AuthRequest, Authenticator, Grants};
+use super::{Broker, Output};
+use crate::auth::{Access, AuthReply, AuthRequest, Authenticator, Grants, NO_GRANTS};
 use crate::error::{Refusal, TokenError};
 use crate::message::{Command, Message, Reply};
 use crate::session::{About, Role, Session, SessionId};
@@ -14,7 +13,9 @@ use crate::session::{About, Role, Session, SessionId};
 impl Broker {
     /// Answers [`Output::Ask`]; `request` is the one that was asked.
     ///
-    /// Grants of connected sessions change at once, also when the session that asked has gone meanwhile.
+    /// Grants of connected sessions change at once, also when the session that asked has gone meanwhile. Answers about
+    /// one token must come in the order in which the store carried the requests out: a login that was read before an
+    /// `unset` and answered after it would bring back what was taken away.
     pub fn handle_auth_reply(
         &mut self,
         session: SessionId,
@@ -39,7 +40,7 @@ impl Broker {
             About::Login { token, .. } => self.finish_log_in(session, token, id, reply),
             About::Custom => {}
         }
-        self.handle_backlog(session, question);
+        self.handle_backlog(session, &question);
     }
 
     /// Takes a token that a client presents.
@@ -86,11 +87,7 @@ impl Broker {
         let refusal = match reply {
             Ok(tags) => {
                 if self.access == Access::Scoped {
-                    // Lets go of the former token first, which may be the same one.
-                    self.set_role(session, Role::Token(token.into()));
-                    let holders = self.holders.entry(token.into()).or_default();
-                    holders.grants = Grants::new(tags);
-                    holders.sessions.push(session);
+                    self.hold(session, token, Grants::new(tags));
                 }
                 return self.acknowledge(session, "auth", &[], id);
             }
@@ -115,6 +112,21 @@ impl Broker {
         }
     }
 
+    /// Notes that a session goes by a token, and what the store says the token grants, to all who go by it.
+    fn hold(&mut self, session: SessionId, token: &str, grants: Grants) {
+        // First, since the session may go by the same token already.
+        self.set_role(session, Role::Token(token.into()));
+        let holders = self.holders.entry(token.into()).or_default();
+        holders.sessions.push(session);
+        if holders.grants != grants {
+            holders.grants = grants;
+            // A store that others write to may have taken something away meanwhile.
+            for other in holders.sessions.clone() {
+                self.remove_ungranted(other);
+            }
+        }
+    }
+
     /// Whether the session may use commands at all.
     pub(super) fn check_access(&self, session: SessionId) -> Result<(), Refusal> {
         self.session(session)
@@ -131,7 +143,10 @@ impl Broker {
     /// The grants a session is held to; none when it may do everything.
     pub(super) fn grants(&self, state: &Session) -> Option<&Grants> {
         match &state.role {
-            Role::Token(token) => self.holders.get(token).map(|holders| &holders.grants),
+            Role::Token(token) => {
+                let holders = self.holders.get(token);
+                Some(holders.map_or(&NO_GRANTS, |holders| &holders.grants))
+            }
             _ => None,
         }
     }
@@ -303,13 +318,12 @@ impl Broker {
     }
 
     /// Notes that a session no longer goes by a token.
-    pub(super) fn let_go(&mut self, token: &Box<str>, session: SessionId) {
-        let Holders { sessions, .. } = match self.holders.get_mut(token) {
-            Some(holders) => holders,
-            None => return,
+    pub(super) fn let_go(&mut self, token: &str, session: SessionId) {
+        let Some(holders) = self.holders.get_mut(token) else {
+            return;
         };
-        sessions.retain(|&other| other != session);
-        if sessions.is_empty() {
+        holders.sessions.retain(|&other| other != session);
+        if holders.sessions.is_empty() {
             self.holders.remove(token);
         }
     }

@@ -5,12 +5,15 @@
 
 mod admin;
 mod basic;
+#[cfg(test)]
+mod tests;
 
 use alloc::borrow::Cow;
 use alloc::boxed::Box;
 use alloc::collections::{BTreeMap, VecDeque};
 use alloc::string::String;
 use alloc::vec::Vec;
+use core::fmt;
 
 use crate::auth::{Access, AuthRequest, Authenticator, Grants, Secret, TokenTable};
 use crate::error::{Refusal, too_many_bad_messages};
@@ -22,13 +25,13 @@ use crate::message::{
 use crate::session::{About, Question, Role, Session, SessionId};
 
 /// What a broker is to be.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Default)]
 pub struct Config {
     /// The bounds.
     pub limits: Limits,
     /// Who may use the basic commands.
     pub access: Access,
-    /// The token that makes a session admin.
+    /// The token that makes a session admin. An empty one is none: it would match an `auth` without data.
     pub token: Option<String>,
     /// Where registered tokens are kept.
     pub authenticator: Authenticator,
@@ -36,11 +39,34 @@ pub struct Config {
     pub commands: Vec<String>,
 }
 
+/// Shows whether there is a token, never which.
+impl fmt::Debug for Config {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Config")
+            .field("limits", &self.limits)
+            .field("access", &self.access)
+            .field("token", &self.token.as_ref().map(|_| "…"))
+            .field("authenticator", &self.authenticator)
+            .field("commands", &self.commands)
+            .finish()
+    }
+}
+
 /// What a client presents when it connects, before its first message.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Copy, Default)]
 pub struct Credentials<'a> {
     /// A token from an HTTP header or query.
     pub token: Option<&'a str>,
+}
+
+/// Shows whether there is a token, never which.
+impl fmt::Debug for Credentials<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let token = self.token.map(|_| "…");
+        f.debug_struct("Credentials")
+            .field("token", &token)
+            .finish()
+    }
 }
 
 /// What the host is to do, in this order.
@@ -225,7 +251,6 @@ struct Holders {
 }
 
 /// The pure state machine. See the crate's documentation for how a host drives it.
-#[derive(Debug)]
 pub struct Broker {
     limits: Limits,
     access: Access,
@@ -246,6 +271,13 @@ pub struct Broker {
     scan: Scan,
 }
 
+/// Shows the figures: what else there is are secrets, or the words of clients.
+impl fmt::Debug for Broker {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Broker").field(&self.stats()).finish()
+    }
+}
+
 /// How many subscriptions are removed at a time when a session goes, so that others get the broker in between.
 const REMOVE_AT_ONCE: usize = 64;
 
@@ -257,7 +289,10 @@ impl Broker {
             limits: config.limits,
             access: config.access,
             authenticator: config.authenticator,
-            token: config.token.map(|token| Secret(token.into())),
+            token: config
+                .token
+                .filter(|token| !token.is_empty())
+                .map(|token| Secret(token.into())),
             commands: config.commands,
             index: Index::new(seed),
             slots: Vec::new(),
@@ -479,19 +514,13 @@ impl Broker {
             None
         };
         state.is_closing = reason.is_some();
-        let reply = Reply {
-            command: &unreadable.message.command_name(),
-            error: &unreadable.error.text(&self.limits),
-            id: unreadable.message.id_literal(),
-            ..Reply::default()
-        };
-        self.send(session, reply.encode());
+        let (command, id) = (
+            unreadable.message.command_name(),
+            unreadable.message.id_literal(),
+        );
+        self.send_error(session, &command, &unreadable.error.text(&self.limits), id);
         if reason == Some(CloseReason::BadMessages) {
-            let reply = Reply {
-                error: &too_many_bad_messages(limit),
-                ..Reply::default()
-            };
-            self.send(session, reply.encode());
+            self.send_error(session, "", &too_many_bad_messages(limit), None);
         }
         if let Some(reason) = reason {
             self.outputs.push_back(Output::Close { session, reason });
@@ -548,7 +577,7 @@ impl Broker {
                 self.send(session, message.encode());
             }
         }
-        self.handle_backlog(session, question);
+        self.handle_backlog(session, &question);
     }
 
     /// Whether the session waits for an answer from the host, so that nothing more should be read from it.
@@ -607,9 +636,10 @@ impl Broker {
         if !self.commands.iter().any(|command| *command == name) {
             return Err(Refusal::Unknown);
         }
+        let tags = self.checked_tags(message)?;
         let request = CustomRequest {
             command: name.into_owned(),
-            tags: message.tags().map(Cow::into_owned).collect(),
+            tags: tags.into_iter().map(Cow::into_owned).collect(),
             data: message.data().unwrap_or_default().into_owned(),
         };
         self.ask(
@@ -665,7 +695,7 @@ impl Broker {
         self.session_mut(session)?.question.take()
     }
 
-    fn handle_backlog(&mut self, session: SessionId, question: Box<Question>) {
+    fn handle_backlog(&mut self, session: SessionId, question: &Question) {
         if !question.backlog.is_empty() {
             self.handle_message(session, &question.backlog);
         }
@@ -673,6 +703,16 @@ impl Broker {
 
     fn send(&mut self, session: SessionId, message: Vec<u8>) {
         self.outputs.push_back(Output::Send { session, message });
+    }
+
+    fn send_error(&mut self, session: SessionId, command: &str, error: &str, id: Option<&str>) {
+        let reply = Reply {
+            command,
+            error,
+            id,
+            ..Reply::default()
+        };
+        self.send(session, reply.encode());
     }
 
     /// Answers a command that succeeded silently, if its sender asked to know.

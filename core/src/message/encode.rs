@@ -60,7 +60,7 @@ impl Reply<'_> {
         }
         if let Some(delivered) = self.delivered {
             out.extend_from_slice(b",\"delivered\":");
-            write_number(out, delivered);
+            write_number(out, delivered as u64);
         }
         if let Some(id) = self.id {
             out.extend_from_slice(b",\"id\":");
@@ -87,7 +87,7 @@ fn write_tags<T: AsRef<str>>(out: &mut Vec<u8>, tags: &[T]) {
     out.push(b']');
 }
 
-fn write_number(out: &mut Vec<u8>, number: usize) {
+fn write_number(out: &mut Vec<u8>, number: u64) {
     let mut digits = [0; 20];
     let mut at = digits.len();
     let mut rest = number;
@@ -195,7 +195,7 @@ pub fn encode_publish<T: AsRef<str>>(
     }
     if let Some(id) = id {
         out.extend_from_slice(b",\"id\":");
-        write_number(out, id as usize);
+        write_number(out, id);
     }
     out.push(b'}');
     count
@@ -205,8 +205,7 @@ pub fn encode_publish<T: AsRef<str>>(
 pub fn encode_request(request: &Request<'_>, out: &mut Vec<u8>) {
     let mut id = Vec::new();
     if let Some(number) = request.id {
-        // An id stays below 2^53 so that JavaScript can hold it; usize holds that on every 64-bit host.
-        write_number(&mut id, number as usize);
+        write_number(&mut id, number);
     }
     Reply {
         command: request.command,

@@ -1,12 +1,13 @@
 //! Owns the way from received bytes to messages: lines, frames, several messages in one; knows nothing of sockets.
 
+use core::fmt;
+
 use super::{Fault, Message, Scan, ScanError, skip_blanks};
 use crate::limits::Limits;
 
 /// Walks the messages of a buffer of whole lines, or of one frame.
 ///
 /// A line that cannot be read costs that line only: the error is returned, and the walk goes on behind it.
-#[derive(Debug)]
 pub struct Messages<'a> {
     bytes: &'a [u8],
     /// The part of `bytes` that is known to be UTF-8; it ends at the end of a line.
@@ -19,6 +20,13 @@ pub struct Messages<'a> {
     line_end: usize,
     /// Whether the whole of `bytes` is one line.
     is_frame: bool,
+}
+
+/// Shows how far the walk has come, never the text, in which there may be a token.
+impl fmt::Debug for Messages<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Messages({} bytes left)", self.rest().len())
+    }
 }
 
 impl<'a> Messages<'a> {
@@ -62,13 +70,13 @@ impl<'a> Messages<'a> {
     where
         'a: 's,
     {
-        if self.at >= self.line_end && !self.is_frame {
-            if let Some(end) = scan.scan_publish_line(self.text, self.at, limits) {
-                if end - self.at - 1 <= limits.message_bytes {
-                    self.at = end;
-                    return Some(Ok(scan.message(self.text)));
-                }
-            }
+        if self.at >= self.line_end
+            && !self.is_frame
+            && let Some(end) = scan.scan_publish_line(self.text, self.at, limits)
+            && end - self.at - 1 <= limits.message_bytes
+        {
+            self.at = end;
+            return Some(Ok(scan.message(self.text)));
         }
         self.next_of_any_form(scan, limits)
     }

@@ -13,6 +13,7 @@ mod tests;
 use alloc::borrow::Cow;
 use alloc::string::String;
 use alloc::vec::Vec;
+use core::fmt;
 use core::ops::Range;
 
 pub(crate) use encode::{Data, Reply, write_body, write_head};
@@ -109,10 +110,17 @@ impl Command {
 }
 
 /// A scanned message, as a view into the text it came from.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy)]
 pub struct Message<'a> {
     text: &'a str,
     scan: &'a Scan,
+}
+
+/// Shows what the message asks for, never its text, in which there may be a token.
+impl fmt::Debug for Message<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Message").field(&self.command()).finish()
+    }
 }
 
 impl<'a> Message<'a> {

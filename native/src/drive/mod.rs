@@ -241,6 +241,10 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
                 let fed = frames.feed(&input[..count], lines, &mut output);
                 self.consume(tools, lines);
                 lines.shrink_to(2 * READ_BYTES);
+                if let Err(FramesEnd::Closed(code)) = fed {
+                    self.at_end = Some(Ending::PeerLeft(Some(code.unwrap_or(NO_CODE))));
+                    return self.end_unless_paused();
+                }
                 if !output.is_empty() {
                     self.outbox
                         .append_reply(&mut tools.spare, None, |out| out.extend_from_slice(&output));
@@ -310,7 +314,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
         self.end_unless_paused();
     }
 
-    fn end_unless_paused(&mut self) {
+    fn end_unless_paused(&self) {
         if let (Some(ending), false) = (self.at_end, self.is_paused) {
             self.outbox.end(ending);
         }

@@ -358,14 +358,14 @@ impl Hub {
     ) -> usize {
         let outbox = |&slot: &u32| shared.outboxes.get(slot as usize)?.as_deref();
         let mut delivered = 0;
-        if let [only] = targets {
-            if let Some(outbox) = outbox(only).filter(|outbox| outbox.framing == Framing::Lines) {
-                let Batch { bytes, ends } = batch;
-                delivered = outbox.append_or_swap(bytes, ends, &self.limits, spare, woken);
-                self.note_dropped(batch.ends.len() - delivered);
-                batch.clear();
-                return delivered;
-            }
+        if let [only] = targets
+            && let Some(outbox) = outbox(only).filter(|outbox| outbox.framing == Framing::Lines)
+        {
+            let Batch { bytes, ends } = batch;
+            delivered = outbox.append_or_swap(bytes, ends, &self.limits, spare, woken);
+            self.note_dropped(batch.ends.len() - delivered);
+            batch.clear();
+            return delivered;
         }
         let mut reached = 0;
         for outbox in targets.iter().filter_map(outbox) {

@@ -28,7 +28,6 @@ pub(super) fn route(acceptor: Acceptor) -> BoxedFilter<(Response,)> {
         .map(
             move |on_upgrade, permit, headers: HeaderMap, query: String| {
                 upgrade(&acceptor, permit, on_upgrade, &headers, &query)
-                    .unwrap_or_else(|refusal| refusal)
             },
         )
         .boxed()
@@ -59,32 +58,30 @@ fn upgrade(
     on_upgrade: OnUpgrade,
     headers: &HeaderMap,
     query: &str,
-) -> Result<Response, Response> {
+) -> Response {
     let text = |name| {
         headers
             .get(name)
             .and_then(|value: &warp::http::HeaderValue| value.to_str().ok())
     };
     if !text(header::UPGRADE).is_some_and(|value| value.eq_ignore_ascii_case("websocket")) {
-        return Err(refuse(
+        return refuse(
             StatusCode::BAD_REQUEST,
             "only an upgrade to websocket is offered here\n",
-        ));
+        );
     }
     if text(header::SEC_WEBSOCKET_VERSION) != Some("13") {
         let refusal = refuse(
             StatusCode::UPGRADE_REQUIRED,
             "only WebSocket version 13 is spoken here\n",
         );
-        return Err(
-            warp::reply::with_header(refusal, "sec-websocket-version", "13").into_response(),
-        );
+        return warp::reply::with_header(refusal, "sec-websocket-version", "13").into_response();
     }
     let Some(key) = text(header::SEC_WEBSOCKET_KEY) else {
-        return Err(refuse(
+        return refuse(
             StatusCode::BAD_REQUEST,
             "the header Sec-WebSocket-Key is missing\n",
-        ));
+        );
     };
     let mut response = warp::http::Response::builder()
         .status(StatusCode::SWITCHING_PROTOCOLS)
@@ -97,12 +94,13 @@ fn upgrade(
     if offered_protocols(headers).any(|protocol| protocol == "mist.v1") {
         response = response.header(header::SEC_WEBSOCKET_PROTOCOL, "mist.v1");
     }
-    let response = response
-        .body(Vec::new())
-        .map_err(|_| StatusCode::BAD_REQUEST.into_response())?;
+    // The key that was accepted holds only what a header may hold.
+    let Ok(response) = response.body(Vec::new()) else {
+        return StatusCode::BAD_REQUEST.into_response();
+    };
     let token = token(headers, query);
     start_websocket(acceptor.clone(), permit, on_upgrade, token);
-    Ok(response.into_response())
+    response.into_response()
 }
 
 fn start_websocket(

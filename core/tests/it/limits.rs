@@ -1,0 +1,352 @@
+//! Every limit, one below, at, and one above: and the text that names value, limit and setting.
+
+use mist_core::message::{Messages, Scan};
+use mist_core::{Broker, CloseReason, Config, Credentials, Limits, Output, SessionId};
+use serde_json::{Value, json};
+
+struct World {
+    broker: Broker,
+    session: SessionId,
+}
+
+impl World {
+    fn new(set: impl Fn(&mut Limits)) -> Self {
+        let mut config = Config::default();
+        set(&mut config.limits);
+        let mut broker = Broker::new(config, 1);
+        let session = broker.connect(Credentials::default());
+        Self { broker, session }
+    }
+
+    /// Says one thing; returns the error it is answered with, if any.
+    fn say(&mut self, message: &Value) -> Option<String> {
+        self.say_bytes(message.to_string().as_bytes())
+    }
+
+    fn say_bytes(&mut self, message: &[u8]) -> Option<String> {
+        self.broker.handle_message(self.session, message);
+        let (errors, _) = self.drain();
+        assert!(errors.len() < 2, "{errors:?}");
+        errors.into_iter().next()
+    }
+
+    fn drain(&mut self) -> (Vec<String>, Option<CloseReason>) {
+        let mut errors = Vec::new();
+        let mut close = None;
+        while let Some(output) = self.broker.poll_output() {
+            match output {
+                Output::Send { message, .. } => {
+                    assert_eq!(close, None, "nothing comes behind the end");
+                    let message: Value = serde_json::from_slice(&message).expect("it is JSON");
+                    if let Some(error) = message["error"].as_str() {
+                        errors.push(error.to_owned());
+                    }
+                }
+                Output::Close { reason, .. } => close = Some(reason),
+                Output::Deliver { .. } => {}
+                other => panic!("nothing else is expected: {other:?}"),
+            }
+        }
+        (errors, close)
+    }
+}
+
+fn tags(count: usize) -> Vec<String> {
+    (0..count).map(|tag| tag.to_string()).collect()
+}
+
+#[test]
+fn tags_per_message() {
+    for limit in [1, 3, 64] {
+        let mut world = World::new(|limits| limits.tags_per_message = limit);
+        for count in 1..=limit + 2 {
+            let error =
+                world.say(&json!({ "command": "publish", "tags": tags(count), "data": "x" }));
+            let expected = format!("{count} tags exceed the limit of {limit} (tags-per-message)");
+            assert_eq!(error, (count > limit).then_some(expected));
+        }
+        // Duplicates count: they are work, too.
+        let same = vec!["a"; limit + 1];
+        assert!(
+            world
+                .say(&json!({ "command": "publish", "tags": same }))
+                .is_some()
+        );
+    }
+}
+
+#[test]
+fn tags_per_subscription() {
+    for command in ["subscribe", "unsubscribe"] {
+        for limit in [1, 4, 32] {
+            let mut world = World::new(|limits| limits.tags_per_subscription = limit);
+            for count in [limit - 1, limit, limit + 1, 63, 64, 65, 1000] {
+                let error = world.say(&json!({ "command": command, "tags": tags(count) }));
+                let expected = match count {
+                    0 => Some(format!("Unable to {command} - missing tags")),
+                    _ if count > limit => Some(format!(
+                        "{count} tags exceed the limit of {limit} (tags-per-subscription)"
+                    )),
+                    _ => None,
+                };
+                assert_eq!(error, expected);
+            }
+        }
+    }
+    let mut world = World::new(|limits| limits.tags_per_subscription = 1000);
+    assert_eq!(
+        world.say(&json!({ "command": "subscribe", "tags": tags(64) })),
+        None
+    );
+    assert_eq!(
+        world.say(&json!({ "command": "subscribe", "tags": tags(65) })),
+        Some("65 tags exceed the limit of 64 (tags-per-message)".to_owned())
+    );
+}
+
+#[test]
+fn tag_bytes() {
+    for command in ["subscribe", "unsubscribe", "publish"] {
+        for limit in [1, 8, 1024] {
+            let mut world = World::new(|limits| limits.tag_bytes = limit);
+            for length in [limit - 1, limit, limit + 1] {
+                let text = "t".repeat(length);
+                let error = world.say(&json!({ "command": command, "tags": ["a", text] }));
+                let expected =
+                    format!("{length} bytes in a tag exceed the limit of {limit} (tag-bytes)");
+                assert_eq!(error, (length > limit).then_some(expected));
+                // Decoded bytes count, not the literal's.
+                let escaped = "\\u0074".repeat(length);
+                let line = format!(r#"{{"command":"{command}","tags":["{escaped}"]}}"#);
+                assert_eq!(world.say_bytes(line.as_bytes()).is_some(), length > limit);
+            }
+        }
+    }
+}
+
+#[test]
+fn subscriptions() {
+    for limit in [0, 1, 5] {
+        let mut world = World::new(|limits| limits.subscriptions = limit);
+        for count in 1..=limit + 2 {
+            let error = world.say(&json!({ "command": "subscribe", "tags": [count.to_string()] }));
+            let expected = format!(
+                "{} subscriptions exceed the limit of {limit} (subscriptions)",
+                limit + 1
+            );
+            assert_eq!(error, (count > limit).then_some(expected));
+            assert_eq!(world.broker.stats().subscriptions, count.min(limit));
+        }
+        if limit > 0 {
+            // One that is held already is no more; one that was given up makes room.
+            assert_eq!(
+                world.say(&json!({ "command": "subscribe", "tags": ["1", "1"] })),
+                None
+            );
+            assert_eq!(
+                world.say(&json!({ "command": "unsubscribe", "tags": ["1"] })),
+                None
+            );
+            assert_eq!(
+                world.say(&json!({ "command": "subscribe", "tags": ["new"] })),
+                None
+            );
+        }
+    }
+}
+
+#[test]
+fn message_bytes() {
+    for limit in [60, 1000] {
+        let overhead = r#"{"command":"publish","tags":["t"],"data":""}"#.len();
+        for length in [limit - 1, limit, limit + 1] {
+            for is_ended in [false, true] {
+                let mut world = World::new(|limits| limits.message_bytes = limit);
+                let data = "d".repeat(length - overhead);
+                let mut line = format!(r#"{{"command":"publish","tags":["t"],"data":"{data}"}}"#);
+                if is_ended {
+                    line.push('\n');
+                }
+                world.broker.handle_message(world.session, line.as_bytes());
+                let (errors, close) = world.drain();
+                if length > limit {
+                    let text = format!(
+                        "{length} bytes of one message exceed the limit of {limit} (message-bytes); closing"
+                    );
+                    assert_eq!(errors, [text]);
+                    assert_eq!(close, Some(CloseReason::MessageTooLarge));
+                } else {
+                    assert!(errors.is_empty() && close.is_none(), "{errors:?}");
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn a_message_the_host_did_not_keep_is_answered_like_one_it_did() {
+    let mut world = World::new(|limits| limits.message_bytes = 100);
+    world.broker.handle_too_long(world.session, 101);
+    let (errors, close) = world.drain();
+    assert_eq!(
+        errors,
+        ["101 bytes of one message exceed the limit of 100 (message-bytes); closing"]
+    );
+    assert_eq!(close, Some(CloseReason::MessageTooLarge));
+    // Nothing it says afterwards counts.
+    world
+        .broker
+        .handle_message(world.session, br#"{"command":"ping"}"#);
+    world.broker.handle_message(world.session, b"nonsense");
+    assert_eq!(world.drain(), (Vec::new(), None));
+}
+
+#[test]
+fn bad_messages_in_a_row() {
+    for limit in [1, 2, 16, 255] {
+        let mut world = World::new(|limits| limits.bad_messages = limit);
+        // One less than the limit, then a good one, starts the count again.
+        for _ in 0..2 {
+            for _ in 1..limit {
+                assert!(world.say_bytes(b"nonsense").is_some());
+            }
+            assert_eq!(world.say(&json!({ "command": "ping" })), None);
+        }
+        for _ in 1..limit {
+            assert!(world.say_bytes(b"nonsense").is_some());
+        }
+        // Blank lines are no messages, neither good nor bad.
+        assert_eq!(world.say_bytes(b"\n \r\n"), None);
+        world.broker.handle_message(
+            world.session,
+            b"nonsense\nnonsense\n{\"command\":\"ping\"}\n",
+        );
+        let (errors, close) = world.drain();
+        assert_eq!(errors.len(), 2);
+        assert_eq!(
+            errors[1],
+            format!("{limit} invalid messages in a row (bad-messages); closing")
+        );
+        assert_eq!(close, Some(CloseReason::BadMessages));
+    }
+}
+
+#[test]
+fn nesting() {
+    for limit in [2, 3, 16, 64] {
+        let mut world = World::new(|limits| limits.nesting = limit);
+        for depth in [limit - 1, limit, limit + 1] {
+            let inner = usize::from(depth) - 1;
+            let value = format!("{}0{}", "[".repeat(inner), "]".repeat(inner));
+            let error = world.say_bytes(format!(r#"{{"command":"ping","x":{value}}}"#).as_bytes());
+            let expected = format!(
+                "nested deeper than the limit of {limit} (nesting), at byte {}",
+                r#"{"command":"ping","x":"#.len() + inner - 1
+            );
+            assert_eq!(error, (depth > limit).then_some(expected));
+        }
+    }
+}
+
+#[test]
+fn nesting_out_of_range_is_the_nearest_that_works() {
+    for (nesting, works) in [(0, 2), (1, 2), (65, 64), (255, 64)] {
+        let mut limits = Limits::default();
+        limits.nesting = nesting;
+        let mut scan = Scan::new();
+        for (depth, is_read) in [(works, true), (works + 1, false)] {
+            let text = format!(
+                r#"{{"x":{}{}}}"#,
+                "[".repeat(depth - 1),
+                "]".repeat(depth - 1)
+            );
+            assert_eq!(scan.scan(&text, 0, &limits).is_ok(), is_read);
+        }
+        let line = "{\"command\":\"publish\",\"tags\":[\"a\"],\"data\":\"x\"}\n";
+        assert!(scan.scan(line, 0, &limits).is_ok());
+        assert!(scan.scan_publish_line(line, 0, &limits).is_some());
+    }
+}
+
+#[test]
+fn settings_are_checked_and_named() {
+    let mut limits = Limits::default();
+    for (setting, value, text) in [
+        ("nesting", 1, "nesting: 1 is not between 2 and 64"),
+        ("nesting", 65, "nesting: 65 is not between 2 and 64"),
+        (
+            "bad-messages",
+            0,
+            "bad-messages: 0 is not between 1 and 255",
+        ),
+        (
+            "bad-messages",
+            256,
+            "bad-messages: 256 is not between 1 and 255",
+        ),
+        (
+            "message-bytes",
+            (1 << 30) + 1,
+            "message-bytes: 1073741825 is over 1073741824 (1 GiB)",
+        ),
+        (
+            "stall-seconds",
+            1 << 32,
+            "stall-seconds: 4294967296 is too large",
+        ),
+    ] {
+        assert_eq!(limits.set(setting, value), Err(text.to_owned()));
+    }
+    assert_eq!(limits, Limits::default(), "what is refused changes nothing");
+    for (setting, value) in [
+        ("nesting", 2),
+        ("nesting", 64),
+        ("bad-messages", 255),
+        ("message-bytes", 1 << 30),
+    ] {
+        assert_eq!(limits.set(setting, value), Ok(()));
+    }
+    assert_eq!(
+        (limits.nesting, limits.bad_messages, limits.message_bytes),
+        (64, 255, 1 << 30)
+    );
+}
+
+#[test]
+fn an_answer_to_what_is_too_big_is_small() {
+    let mut world = World::new(|_| {});
+    let many = json!({ "command": "publish", "tags": tags(100_000) }).to_string();
+    let long = json!({ "command": "subscribe", "tags": ["t".repeat(1_000_000)] }).to_string();
+    let custom = json!({ "command": "tags", "tags": tags(100_000), "data": "token" }).to_string();
+    for message in [many, long] {
+        world
+            .broker
+            .handle_message(world.session, message.as_bytes());
+        let Some(Output::Send { message, .. }) = world.broker.poll_output() else {
+            panic!("it is answered");
+        };
+        assert!(message.len() < 200, "{} bytes", message.len());
+    }
+    // Of an unknown command no more tags come back than a message may have.
+    world
+        .broker
+        .handle_message(world.session, custom.as_bytes());
+    let Some(Output::Send { message, .. }) = world.broker.poll_output() else {
+        panic!("it is answered");
+    };
+    assert!(message.len() < 1_000, "{} bytes", message.len());
+}
+
+#[test]
+fn limits_hold_in_frames_as_in_lines() {
+    let mut limits = Limits::default();
+    limits.message_bytes = 30;
+    let mut scan = Scan::new();
+    let frame = br#"{"command":"ping","data":"12345"}"#;
+    let mut messages = Messages::frame(frame);
+    let Some(Err(unreadable)) = messages.next(&mut scan, &limits) else {
+        panic!("it is too long");
+    };
+    assert!(unreadable.error.is_too_long());
+    assert!(messages.next(&mut scan, &limits).is_none());
+}
