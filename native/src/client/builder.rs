@@ -137,7 +137,7 @@ impl ClientBuilder {
     }
 
     /// Sets how many delivered messages wait for the application before the socket is read no further; 4,096 without
-    /// this call.
+    /// this call. It is read no further with 32 MiB of them either.
     pub fn message_buffer(mut self, messages: usize) -> Self {
         self.message_buffer = messages;
         self

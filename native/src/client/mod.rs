@@ -35,7 +35,8 @@
 //!   connection. [`Client::publish_acked`] says how many sessions took it.
 //! - Messages that are not read are not thrown away here: the socket is read no further, the server's outbox for this
 //!   client fills, the server drops what does not fit, and tells how much ([`Event::Dropped`]). A server closes a
-//!   connection that takes nothing for long. While a request waits for its answer the socket is read all the same.
+//!   connection that takes nothing for long. While a request waits for its answer, which stands behind them, the socket
+//!   is read on, until 32 MiB of messages wait; past that, requests fail with [`ClientError::Timeout`].
 
 mod builder;
 mod error;

@@ -10,11 +10,14 @@ use parking_lot::Mutex;
 pub(super) struct Queue<T> {
     inner: Mutex<Inner<T>>,
     most: usize,
+    weigh: fn(&T) -> usize,
 }
 
 #[derive(Debug)]
 struct Inner<T> {
     items: VecDeque<T>,
+    /// What the items weigh together.
+    bytes: usize,
     waiting: Vec<Waker>,
     is_closed: bool,
     /// Whether the filling side has stopped until there is room.
@@ -24,23 +27,31 @@ struct Inner<T> {
 /// What a stream takes at a time, so that several share the work and one needs few locks.
 pub(super) const BATCH: usize = 128;
 
+/// What a queue may weigh: several times what a server keeps for one client.
+const MOST_BYTES: usize = 32 << 20;
+
 impl<T> Queue<T> {
-    pub(super) fn new(most: usize) -> Self {
+    pub(super) fn new(most: usize, weigh: fn(&T) -> usize) -> Self {
         Self {
             inner: Mutex::new(Inner {
                 items: VecDeque::new(),
+                bytes: 0,
                 waiting: Vec::new(),
                 is_closed: false,
                 is_held: false,
             }),
             most: most.max(1),
+            weigh,
         }
     }
 
     /// Adds items, however many there are: the filling side asks [`Queue::hold_if_full`] before it fetches more.
     pub(super) fn extend(&self, items: &mut Vec<T>) {
         if !items.is_empty() {
-            self.wake(|inner| inner.items.extend(items.drain(..)));
+            self.wake(|inner| {
+                inner.bytes += items.iter().map(self.weigh).sum::<usize>();
+                inner.items.extend(items.drain(..));
+            });
         }
     }
 
@@ -48,9 +59,12 @@ impl<T> Queue<T> {
     pub(super) fn push_over(&self, item: T) {
         let most = self.most;
         self.wake(|inner| {
-            if inner.items.len() >= most {
-                inner.items.pop_front();
+            if inner.items.len() >= most
+                && let Some(oldest) = inner.items.pop_front()
+            {
+                inner.bytes -= (self.weigh)(&oldest);
             }
+            inner.bytes += (self.weigh)(&item);
             inner.items.push_back(item);
         });
     }
@@ -61,9 +75,12 @@ impl<T> Queue<T> {
     }
 
     /// Whether the queue is full; if so, the next stream that makes room says so.
-    pub(super) fn hold_if_full(&self) -> bool {
+    ///
+    /// In need, only the weight of what is in it counts, not the number.
+    pub(super) fn hold_if_full(&self, is_needed: bool) -> bool {
         let mut inner = self.inner.lock();
-        inner.is_held = inner.items.len() >= self.most && !inner.is_closed;
+        let is_full = inner.bytes >= MOST_BYTES || (!is_needed && inner.items.len() >= self.most);
+        inner.is_held = is_full && !inner.is_closed;
         inner.is_held
     }
 
@@ -81,8 +98,11 @@ impl<T> Queue<T> {
         }
         if taken.is_empty() && inner.items.len() <= BATCH {
             std::mem::swap(taken, &mut inner.items);
+            inner.bytes = 0;
         } else {
             let count = inner.items.len().min(BATCH);
+            let weight: usize = inner.items.range(..count).map(self.weigh).sum();
+            inner.bytes -= weight;
             taken.extend(inner.items.drain(..count));
         }
         let has_room = inner.is_held && inner.items.len() <= self.most / 2;
@@ -95,6 +115,7 @@ impl<T> Queue<T> {
         if !taken.is_empty() {
             self.wake(|inner| {
                 while let Some(item) = taken.pop_back() {
+                    inner.bytes += (self.weigh)(&item);
                     inner.items.push_front(item);
                 }
             });

@@ -69,7 +69,9 @@ impl Shared {
             }),
             wake: Notify::new(),
             room: Notify::new(),
-            messages: Queue::new(most_messages),
+            messages: Queue::new(most_messages, |message| {
+                size_of::<Message>() + message.data.len()
+            }),
             events: Mutex::new(Vec::new()),
             done: CancellationToken::new(),
             start,
@@ -155,7 +157,7 @@ impl Shared {
     }
 
     pub(super) fn add_events(&self) -> Arc<Queue<Event>> {
-        let queue = Arc::new(Queue::new(EVENTS));
+        let queue = Arc::new(Queue::new(EVENTS, |_| 0));
         let mut events = self.events.lock();
         events.retain(|other| other.strong_count() > 0);
         events.push(Arc::downgrade(&queue));

@@ -130,7 +130,7 @@ impl Task {
         self.shared.messages.extend(&mut held.messages);
         self.shared.room.notify_waiters();
         // An answer stands behind the deliveries before it, so whoever waits for one must not be waited for.
-        let is_reading = expects_answer || !self.shared.messages.hold_if_full();
+        let is_reading = !self.shared.messages.hold_if_full(expects_answer);
         if is_reading != held.is_reading {
             held.is_reading = is_reading;
             self.shared

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use futures_util::StreamExt;
 use mist::Limits;
-use mist::client::{Client, Event};
+use mist::client::{Client, ClientError, Event};
 
 use super::{TestServer, connect, event, run, texts};
 
@@ -133,6 +133,37 @@ fn a_client_that_does_not_read_is_still_answered_and_loses_nothing_here() {
         for _ in 0..5000 {
             assert_eq!(messages.next().await.expect("a message").data.len(), 1000);
         }
+    });
+}
+
+#[test]
+fn a_client_that_never_reads_does_not_grow_for_ever() {
+    let server = TestServer::start();
+    run(async {
+        let reader = Client::builder(&server.tcp)
+            .message_buffer(4)
+            .request_timeout(Duration::from_millis(500))
+            .connect()
+            .await
+            .expect("open");
+        reader.subscribe(["a"]).await.expect("subscribed");
+        let writer = connect(&server.tcp).await;
+        let data = "x".repeat(1 << 20);
+        let mut published = 0;
+        let error = loop {
+            writer.publish_acked(["a"], &data).await.expect("acked");
+            published += 1;
+            if let Err(error) = reader.ping().await {
+                break error;
+            }
+        };
+        assert!(matches!(error, ClientError::Timeout { .. }), "{error}");
+        assert!((32..80).contains(&published), "{published} MiB");
+        let mut messages = reader.messages();
+        for _ in 0..32 {
+            messages.next().await.expect("a message");
+        }
+        reader.ping().await.expect("there is room again");
     });
 }
 
