@@ -102,9 +102,7 @@ impl ScanError {
         self.fault == Fault::TooLong
     }
 
-    /// Creates the error for a message of at least `bytes` bytes, of which the host saw too many to keep.
-    #[must_use]
-    pub fn too_long(bytes: usize) -> Self {
+    pub(crate) fn too_long(bytes: usize) -> Self {
         Self {
             fault: Fault::TooLong,
             at: bytes,
@@ -160,4 +158,9 @@ impl Exceeded {
 /// The text before a session is closed for sending nothing that can be read.
 pub(crate) fn too_many_bad_messages(limit: u8) -> String {
     alloc::format!("{limit} invalid messages in a row (bad-messages); closing")
+}
+
+/// The text before a connection is closed because there are enough.
+pub(crate) fn too_many_connections(limit: usize) -> String {
+    alloc::format!("too many connections: the limit is {limit} (connections); closing")
 }

@@ -36,6 +36,7 @@ extern crate std;
 
 mod auth;
 mod broker;
+pub mod client;
 mod error;
 mod index;
 pub mod limits;
@@ -46,7 +47,7 @@ mod tags;
 pub use auth::{Access, AuthReply, AuthRequest, Authenticator};
 pub use broker::{
     Broker, CloseReason, Config, Credentials, CustomReply, CustomRequest, Output, Receipt, Scratch,
-    Stats, Verdict,
+    Stats, Verdict, dropped_notice, too_many_connections,
 };
 pub use error::TokenError;
 pub use limits::Limits;

@@ -62,7 +62,11 @@ pub(crate) enum About {
     /// An admin command.
     Admin(AuthRequest),
     /// A token presented by a client.
-    Login,
+    Login {
+        token: String,
+        /// Whether the token was changed since the host was asked, so that its answer may be out of date.
+        is_stale: bool,
+    },
     /// A custom command.
     Custom,
 }

@@ -1,1 +1,10 @@
-fn main() {}
+//! The `mist` program: a server, and the commands that talk to one.
+
+mod cli;
+mod config;
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    cli::run()
+}

@@ -1,1 +1,15 @@
-fn main() {}
+//! The protocol, held against the broker and the real server: transcripts, vectors, and what they cannot say.
+
+mod data;
+mod document;
+mod framing;
+mod hosted;
+mod lifecycle;
+mod liveness;
+mod matching;
+mod order;
+mod slow;
+mod support;
+mod survival;
+mod transcripts;
+mod vectors;

@@ -1,1 +1,78 @@
-fn main() {}
+//! `cargo xtask`: what one types to run, check and measure mist.
+//!
+//! This file owns the command line only; each command lives in its own module and knows nothing
+//! of the others.
+
+#[cfg(target_os = "linux")]
+mod bench;
+mod check;
+mod serve;
+mod steps;
+mod tools;
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+/// Runs, checks and measures mist.
+#[derive(Parser)]
+#[command(name = "cargo xtask", bin_name = "cargo xtask", max_term_width = 100)]
+struct Cli {
+    #[command(subcommand)]
+    task: Task,
+}
+
+#[derive(Subcommand)]
+enum Task {
+    /// Build the server and start it on its default listeners
+    ///
+    /// They are tcp://127.0.0.1:1445, http://127.0.0.1:8080 and ws://127.0.0.1:8888. Ctrl-C ends it.
+    Run(serve::Run),
+
+    /// Check everything: format, lints, all targets, all tests, the documentation
+    ///
+    /// Needs rustup and nothing else: the components and targets that are missing are installed.
+    /// Stops at the first failure with a non-zero exit code.
+    Test,
+
+    /// Check the format, the lints and the documentation only
+    Lint,
+
+    /// Measure the server, next to others, and check every message while doing so
+    ///
+    /// The main figure is the processor time that the server uses for one delivered message. It
+    /// depends on the machine; compare figures of one run with each other only.
+    #[cfg(target_os = "linux")]
+    Bench(bench::Bench),
+
+    /// The least a server can do; the benchmark compares with it
+    #[cfg(target_os = "linux")]
+    #[command(hide = true)]
+    Relay(bench::RelayArgs),
+
+    /// Starts a server for the benchmark
+    #[cfg(target_os = "linux")]
+    #[command(hide = true)]
+    Confined(bench::Confined),
+}
+
+fn main() -> ExitCode {
+    let outcome = match Cli::parse().task {
+        Task::Run(run) => serve::run(&run),
+        Task::Test => check::test(),
+        Task::Lint => check::lint(),
+        #[cfg(target_os = "linux")]
+        Task::Bench(args) => bench::run(&args),
+        #[cfg(target_os = "linux")]
+        Task::Relay(args) => bench::relay(&args),
+        #[cfg(target_os = "linux")]
+        Task::Confined(args) => bench::confined(&args),
+    };
+    match outcome {
+        Ok(code) => code,
+        Err(error) => {
+            eprintln!("xtask: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}

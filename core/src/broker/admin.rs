@@ -1,11 +1,10 @@
 //! Tokens: presenting one, administering them, and what a change means for sessions that are connected.
 
 use alloc::borrow::Cow;
-use alloc::boxed::Box;
 use alloc::string::String;
 use alloc::vec::Vec;
 
-use super::{Broker, Holders, Output};
+use super::{Broker, Output};
 use crate::auth::{Access, AuthReply, AuthRequest, Authenticator, Grants, NO_GRANTS};
 use crate::error::{Refusal, TokenError};
 use crate::message::{Command, Message, Reply};
@@ -14,36 +13,34 @@ use crate::session::{About, Role, Session, SessionId};
 impl Broker {
     /// Answers [`Output::Ask`]; `request` is the one that was asked.
     ///
-    /// Grants of connected sessions change at once, also when the session that asked has gone meanwhile. Answers about
-    /// one token must come in the order in which the store carried the requests out: a login that was read before an
-    /// `unset` and answered after it would bring back what was taken away.
+    /// Grants of connected sessions change at once, also when the session that asked has gone meanwhile. Of two
+    /// requests that change one token, the one that the store carried out last must be answered last: grants follow the
+    /// answers. A login that was looked up meanwhile is looked up again.
     pub fn handle_auth_reply(
         &mut self,
         session: SessionId,
         request: &AuthRequest,
         reply: AuthReply,
     ) {
+        self.logging_in.retain(|&other| other != session);
         let question = self.answer(session);
         if reply.is_ok() {
-            self.apply_to_holders(request);
+            self.apply_change(request);
         }
         let Some(question) = question else { return };
+        let id = question.id.as_deref();
         match &question.about {
             About::Admin(request) => {
-                self.finish_admin(
-                    session,
-                    &question.command,
-                    question.id.as_deref(),
-                    request,
-                    reply,
-                );
+                self.finish_admin(session, &question.command, id, request, reply)
             }
-            About::Login => {
-                self.finish_log_in(session, request.token(), question.id.as_deref(), reply)
-            }
+            About::Login {
+                token,
+                is_stale: true,
+            } => self.look_up(session, token.clone(), id),
+            About::Login { token, .. } => self.finish_log_in(session, token, id, reply),
             About::Custom => {}
         }
-        self.handle_backlog(session, question);
+        self.handle_backlog(session, &question);
     }
 
     /// Takes a token that a client presents.
@@ -52,9 +49,6 @@ impl Broker {
             self.set_role(session, Role::Admin);
             return self.acknowledge(session, "auth", &[], id);
         }
-        let request = AuthRequest::Tags {
-            token: token.into(),
-        };
         match (self.authenticator, self.access) {
             // Nothing to check against: like the original, take it without a word.
             (Authenticator::None, Access::Open) => self.acknowledge(session, "auth", &[], id),
@@ -62,14 +56,25 @@ impl Broker {
                 self.finish_log_in(session, token, id, Err(TokenError::NotFound));
             }
             (Authenticator::Memory, _) => {
-                let reply = self.table.apply(&request);
-                self.finish_log_in(session, token, id, reply);
+                let token = String::from(token);
+                let reply = self.table.apply(&AuthRequest::Tags {
+                    token: token.clone(),
+                });
+                self.finish_log_in(session, &token, id, reply);
             }
-            (Authenticator::Host, _) => {
-                self.ask(session, "auth", id, About::Login);
-                self.outputs.push_back(Output::Ask { session, request });
-            }
+            (Authenticator::Host, _) => self.look_up(session, token.into(), id),
         }
+    }
+
+    /// Asks the host for a presented token's tags.
+    fn look_up(&mut self, session: SessionId, token: String, id: Option<&str>) {
+        let request = AuthRequest::Tags {
+            token: token.clone(),
+        };
+        let is_stale = false;
+        self.ask(session, "auth", id, About::Login { token, is_stale });
+        self.logging_in.push(session);
+        self.outputs.push_back(Output::Ask { session, request });
     }
 
     fn finish_log_in(
@@ -172,7 +177,7 @@ impl Broker {
         }
         let reply = self.table.apply(&request);
         if reply.is_ok() {
-            self.apply_to_holders(&request);
+            self.apply_change(&request);
         }
         self.finish_admin(session, &command, message.id_literal(), &request, reply);
         Ok(())
@@ -242,8 +247,19 @@ impl Broker {
         self.send(session, reply);
     }
 
-    /// Carries a change of a token over to the sessions that presented it.
-    fn apply_to_holders(&mut self, request: &AuthRequest) {
+    /// Carries a change of a token over to the sessions that presented it, or are about to.
+    fn apply_change(&mut self, request: &AuthRequest) {
+        if matches!(request, AuthRequest::Tags { .. }) {
+            return;
+        }
+        for session in self.logging_in.clone() {
+            if let Some(About::Login { token, is_stale }) = self
+                .question_mut(session)
+                .map(|question| &mut question.about)
+            {
+                *is_stale |= token == request.token();
+            }
+        }
         let Some(holders) = self.holders.get_mut(request.token()) else {
             return;
         };
@@ -302,13 +318,12 @@ impl Broker {
     }
 
     /// Notes that a session no longer goes by a token.
-    pub(super) fn let_go(&mut self, token: &Box<str>, session: SessionId) {
-        let Holders { sessions, .. } = match self.holders.get_mut(token) {
-            Some(holders) => holders,
-            None => return,
+    pub(super) fn let_go(&mut self, token: &str, session: SessionId) {
+        let Some(holders) = self.holders.get_mut(token) else {
+            return;
         };
-        sessions.retain(|&other| other != session);
-        if sessions.is_empty() {
+        holders.sessions.retain(|&other| other != session);
+        if holders.sessions.is_empty() {
             self.holders.remove(token);
         }
     }

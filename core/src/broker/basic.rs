@@ -70,10 +70,10 @@ impl Broker {
         {
             return Err(self.tag_too_long(long));
         }
-        if let Some(grants) = self.grants(state) {
-            if let Some(tag) = places.iter().map(name).find(|tag| !grants.allows(tag)) {
-                return Err(Refusal::NotGranted(Grant::Publish(tag.into())));
-            }
+        if let Some(grants) = self.grants(state)
+            && let Some(tag) = places.iter().map(name).find(|tag| !grants.allows(tag))
+        {
+            return Err(Refusal::NotGranted(Grant::Publish(tag.into())));
         }
         if !places.is_sorted_by(|a, b| name(a) < name(b)) {
             places.sort_unstable_by(|a, b| name(a).cmp(name(b)));
@@ -106,10 +106,10 @@ impl Broker {
     ) -> Result<(), Refusal> {
         let tags = self.subscription_tags("subscribe", message)?;
         let set = sorted_set(&tags);
-        if let Some(grants) = self.session(session).and_then(|state| self.grants(state)) {
-            if !grants.allow_subscribe(&set) {
-                return Err(Refusal::NotGranted(Grant::Subscribe));
-            }
+        if let Some(grants) = self.session(session).and_then(|state| self.grants(state))
+            && !grants.allow_subscribe(&set)
+        {
+            return Err(Refusal::NotGranted(Grant::Subscribe));
         }
         let held = self.index.count(session.slot);
         if held >= self.limits.subscriptions && !self.index.holds(session.slot, &set) {

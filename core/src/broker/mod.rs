@@ -19,7 +19,9 @@ use crate::auth::{Access, AuthRequest, Authenticator, Grants, Secret, TokenTable
 use crate::error::{Refusal, too_many_bad_messages};
 use crate::index::{Index, MatchScratch};
 use crate::limits::Limits;
-use crate::message::{Command, Data, Message, Messages, Reply, Scan, TagPlace, Unreadable};
+use crate::message::{
+    Command, Data, Message, Messages, Reply, Scan, ScanError, TagPlace, Unreadable,
+};
 use crate::session::{About, Question, Role, Session, SessionId};
 
 /// What a broker is to be.
@@ -262,6 +264,8 @@ pub struct Broker {
     connected_total: u64,
     table: TokenTable,
     holders: BTreeMap<Box<str>, Holders>,
+    /// Sessions whose token the host is looking up.
+    logging_in: Vec<SessionId>,
     outputs: VecDeque<Output>,
     scratch: Scratch,
     scan: Scan,
@@ -297,6 +301,7 @@ impl Broker {
             connected_total: 0,
             table: TokenTable::default(),
             holders: BTreeMap::new(),
+            logging_in: Vec::new(),
             outputs: VecDeque::new(),
             scratch: Scratch::new(),
             scan: Scan::new(),
@@ -479,6 +484,17 @@ impl Broker {
         self.scratch = scratch;
     }
 
+    /// Takes the news that a message grew past the size limit before its end was seen: answers it and closes the session.
+    pub fn handle_too_long(&mut self, session: SessionId, bytes: usize) {
+        let mut scan = core::mem::take(&mut self.scan);
+        let unreadable = Unreadable {
+            message: scan.cleared(),
+            error: ScanError::too_long(bytes),
+        };
+        self.handle_unreadable(session, &unreadable);
+        self.scan = scan;
+    }
+
     /// Takes a message that could not be read: answers it, and closes the session after too many in a row.
     pub fn handle_unreadable(&mut self, session: SessionId, unreadable: &Unreadable<'_>) {
         let limit = self.limits.bad_messages;
@@ -498,13 +514,19 @@ impl Broker {
             None
         };
         state.is_closing = reason.is_some();
-        let (command, id) = (
-            unreadable.message.command_name(),
-            unreadable.message.id_literal(),
-        );
-        self.send_error(session, &command, &unreadable.error.text(&self.limits), id);
+        let reply = Reply {
+            command: &unreadable.message.command_name(),
+            error: &unreadable.error.text(&self.limits),
+            id: unreadable.message.id_literal(),
+            ..Reply::default()
+        };
+        self.send(session, reply.encode());
         if reason == Some(CloseReason::BadMessages) {
-            self.send_error(session, "", &too_many_bad_messages(limit), None);
+            let reply = Reply {
+                error: &too_many_bad_messages(limit),
+                ..Reply::default()
+            };
+            self.send(session, reply.encode());
         }
         if let Some(reason) = reason {
             self.outputs.push_back(Output::Close { session, reason });
@@ -561,7 +583,7 @@ impl Broker {
                 self.send(session, message.encode());
             }
         }
-        self.handle_backlog(session, question);
+        self.handle_backlog(session, &question);
     }
 
     /// Whether the session waits for an answer from the host, so that nothing more should be read from it.
@@ -571,18 +593,11 @@ impl Broker {
             .is_some_and(|state| state.question.is_some())
     }
 
-    /// Returns what a session is told once it has caught up after `count` messages for it were dropped, if anything.
-    ///
-    /// Only clients that use `id` are told: older ones would not know what it means.
+    /// Whether the session ever sent an `id`: only such clients are told of dropped messages, since older ones would
+    /// not know what that means.
     #[must_use]
-    pub fn dropped_notice(&self, session: SessionId, count: u64) -> Option<Vec<u8>> {
-        self.session(session).filter(|state| state.uses_ids)?;
-        let reply = Reply {
-            command: "dropped",
-            data: Data::Text(&alloc::format!("{count}")),
-            ..Reply::default()
-        };
-        Some(reply.encode())
+    pub fn uses_ids(&self, session: SessionId) -> bool {
+        self.session(session).is_some_and(|state| state.uses_ids)
     }
 
     fn execute(
@@ -686,7 +701,7 @@ impl Broker {
         self.session_mut(session)?.question.take()
     }
 
-    fn handle_backlog(&mut self, session: SessionId, question: Box<Question>) {
+    fn handle_backlog(&mut self, session: SessionId, question: &Question) {
         if !question.backlog.is_empty() {
             self.handle_message(session, &question.backlog);
         }
@@ -694,16 +709,6 @@ impl Broker {
 
     fn send(&mut self, session: SessionId, message: Vec<u8>) {
         self.outputs.push_back(Output::Send { session, message });
-    }
-
-    fn send_error(&mut self, session: SessionId, command: &str, error: &str, id: Option<&str>) {
-        let reply = Reply {
-            command,
-            error,
-            id,
-            ..Reply::default()
-        };
-        self.send(session, reply.encode());
     }
 
     /// Answers a command that succeeded silently, if its sender asked to know.
@@ -725,6 +730,27 @@ impl Broker {
         write_refusal(message, refusal, &mut reply);
         self.send(session, reply);
     }
+}
+
+/// Returns what a client is told at the place where `count` messages for it were dropped.
+#[must_use]
+pub fn dropped_notice(count: u64) -> Vec<u8> {
+    let reply = Reply {
+        command: "dropped",
+        data: Data::Text(&alloc::format!("{count}")),
+        ..Reply::default()
+    };
+    reply.encode()
+}
+
+/// Returns what a client is told that is not let in, since `limit` connections are open.
+#[must_use]
+pub fn too_many_connections(limit: usize) -> Vec<u8> {
+    let reply = Reply {
+        error: &crate::error::too_many_connections(limit),
+        ..Reply::default()
+    };
+    reply.encode()
 }
 
 /// Writes the answer to a command that was refused. It repeats the tags, and the data of an unknown command, as the

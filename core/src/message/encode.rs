@@ -172,6 +172,35 @@ impl<'a> Request<'a> {
     }
 }
 
+/// Appends a publish to `out` as one JSON object, without a line end, and returns how many tags it has.
+pub fn encode_publish<T: AsRef<str>>(
+    tags: impl IntoIterator<Item = T>,
+    data: &str,
+    id: Option<u64>,
+    out: &mut Vec<u8>,
+) -> usize {
+    let mut count = 0;
+    out.extend_from_slice(b"{\"command\":\"publish\",\"tags\":[");
+    for tag in tags {
+        if count > 0 {
+            out.push(b',');
+        }
+        write_string(out, tag.as_ref());
+        count += 1;
+    }
+    out.push(b']');
+    if !data.is_empty() {
+        out.extend_from_slice(b",\"data\":");
+        write_string(out, data);
+    }
+    if let Some(id) = id {
+        out.extend_from_slice(b",\"id\":");
+        write_number(out, id);
+    }
+    out.push(b'}');
+    count
+}
+
 /// Appends `request` to `out` as one JSON object, without a line end.
 pub fn encode_request(request: &Request<'_>, out: &mut Vec<u8>) {
     let mut id = Vec::new();

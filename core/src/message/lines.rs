@@ -70,13 +70,13 @@ impl<'a> Messages<'a> {
     where
         'a: 's,
     {
-        if self.at >= self.line_end && !self.is_frame {
-            if let Some(end) = scan.scan_publish_line(self.text, self.at, limits) {
-                if end - self.at - 1 <= limits.message_bytes {
-                    self.at = end;
-                    return Some(Ok(scan.message(self.text)));
-                }
-            }
+        if self.at >= self.line_end
+            && !self.is_frame
+            && let Some(end) = scan.scan_publish_line(self.text, self.at, limits)
+            && end - self.at - 1 <= limits.message_bytes
+        {
+            self.at = end;
+            return Some(Ok(scan.message(self.text)));
         }
         self.next_of_any_form(scan, limits)
     }

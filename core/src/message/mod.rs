@@ -12,11 +12,12 @@ mod tests;
 
 use alloc::borrow::Cow;
 use alloc::string::String;
+use alloc::vec::Vec;
 use core::fmt;
 use core::ops::Range;
 
 pub(crate) use encode::{Data, Reply, write_body, write_head};
-pub use encode::{Request, encode_request};
+pub use encode::{Request, encode_publish, encode_request};
 pub use lines::{Messages, Unreadable};
 pub(crate) use scan::Fault;
 use scan::skip_blanks;
@@ -178,6 +179,35 @@ impl<'a> Message<'a> {
     #[must_use]
     pub fn id_literal(&self) -> Option<&'a str> {
         self.scan.id.clone().map(|range| &self.text[range])
+    }
+
+    /// The `id` as a number; `None` when it is absent or not one that this crate's clients write.
+    #[must_use]
+    pub fn id_number(&self) -> Option<u64> {
+        self.id_literal()?.parse().ok()
+    }
+
+    /// The error's text, decoded; `None` when absent or empty.
+    #[must_use]
+    pub fn error(&self) -> Option<Cow<'a, str>> {
+        let span = self.scan.answer.error?;
+        (!span.range().is_empty()).then(|| self.decoded(span.range(), span.is_escaped()))
+    }
+
+    /// How many sessions took a published message, as its acknowledgement says.
+    #[must_use]
+    pub fn delivered(&self) -> Option<u64> {
+        let range = self.scan.answer.delivered.clone()?;
+        self.text[range].parse().ok()
+    }
+
+    /// The tag sets of a `list` answer, decoded; empty when there are none.
+    #[must_use]
+    pub fn subscriptions(&self) -> Vec<Vec<String>> {
+        match self.scan.answer.subscriptions.clone() {
+            Some(range) => scan::tag_lists(&self.text[range]),
+            None => Vec::new(),
+        }
     }
 
     /// The tag at `index`: borrowed where it stands, or appended to `decoded` when it has escapes.

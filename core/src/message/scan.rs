@@ -1,5 +1,7 @@
 //! Owns the grammar of one message: from text to the places of its fields; knows nothing of what a command means.
 
+use alloc::borrow::Cow;
+use alloc::string::String;
 use alloc::vec::Vec;
 use core::ops::Range;
 
@@ -77,6 +79,15 @@ pub struct Scan {
     pub(super) tags_text: Range<usize>,
     pub(super) data: Option<Span>,
     pub(super) id: Option<Range<usize>>,
+    pub(super) answer: Answer,
+}
+
+/// The places of the fields that only a server writes; those that are not strings are kept unread, of any type.
+#[derive(Debug, Default)]
+pub(super) struct Answer {
+    pub(super) error: Option<Span>,
+    pub(super) delivered: Option<Range<usize>>,
+    pub(super) subscriptions: Option<Range<usize>>,
 }
 
 /// How every message of every client that writes compact JSON in the documented order begins.
@@ -159,6 +170,7 @@ impl Scan {
         self.tag_count = self.tags.len();
         self.data = Some(Span::new(start, end, escaped));
         self.id = None;
+        self.answer = Answer::default();
         Some(end + 3)
     }
 
@@ -169,7 +181,7 @@ impl Scan {
     }
 
     /// Forgets what was scanned and returns the message that says nothing.
-    pub(super) fn cleared(&mut self) -> Message<'_> {
+    pub(crate) fn cleared(&mut self) -> Message<'_> {
         self.clear();
         self.message("")
     }
@@ -182,6 +194,38 @@ impl Scan {
         self.tags_text = 0..0;
         self.data = None;
         self.id = None;
+        self.answer = Answer::default();
+    }
+}
+
+/// Reads an array of arrays of strings, decoded; any other text is an empty list.
+pub(super) fn tag_lists(text: &str) -> Vec<Vec<String>> {
+    let limits = Limits {
+        tags_per_message: usize::MAX,
+        ..Limits::default()
+    };
+    let mut reader = Reader {
+        text: text.as_bytes(),
+        at: 0,
+        depth: 0,
+        objects: 0,
+        limits: &limits,
+    };
+    let mut scan = Scan::new();
+    let mut lists = Vec::new();
+    if reader.open(false).is_err() {
+        return lists;
+    }
+    loop {
+        reader.blanks();
+        if reader.peek() != Some(b'[') || reader.tags(&mut scan).is_err() {
+            return lists;
+        }
+        let list = scan.message(text).tags().map(Cow::into_owned).collect();
+        lists.push(list);
+        reader.blanks();
+        // Behind the last list stands the bracket that ends the loop.
+        reader.at += usize::from(reader.peek() == Some(b','));
     }
 }
 
@@ -227,10 +271,10 @@ impl Reader<'_> {
                 }
                 Some(Field::Tags) => self.tags(scan)?,
                 Some(Field::Data) => scan.data = self.string_or_null("data")?,
-                Some(Field::Error) => {
-                    self.string_or_null("error")?;
-                }
+                Some(Field::Error) => scan.answer.error = self.string_or_null("error")?,
                 Some(Field::Id) => scan.id = self.id()?,
+                Some(Field::Delivered) => scan.answer.delivered = Some(self.raw()?),
+                Some(Field::Subscriptions) => scan.answer.subscriptions = Some(self.raw()?),
                 None => self.any_value()?,
             }
         }
@@ -265,6 +309,8 @@ impl Reader<'_> {
             b"data" => Some(Field::Data),
             b"error" => Some(Field::Error),
             b"id" => Some(Field::Id),
+            b"delivered" => Some(Field::Delivered),
+            b"subscriptions" => Some(Field::Subscriptions),
             _ => None,
         };
         self.with_decoded(key, name)
@@ -279,7 +325,7 @@ impl Reader<'_> {
         if !span.is_escaped() {
             return then(content);
         }
-        let mut decoded = alloc::string::String::new();
+        let mut decoded = String::new();
         // The text came in as `str`, and a literal's content starts and ends on character boundaries.
         if let Ok(content) = core::str::from_utf8(content) {
             super::string::decode_into(content, &mut decoded);
@@ -359,6 +405,12 @@ impl Reader<'_> {
                 wanted: "a string",
             })),
         }
+    }
+
+    fn raw(&mut self) -> Step<Range<usize>> {
+        let start = self.at;
+        self.any_value()?;
+        Ok(start..self.at)
     }
 
     /// Passes over a value of any type, without recursion.
@@ -547,4 +599,6 @@ enum Field {
     Data,
     Error,
     Id,
+    Delivered,
+    Subscriptions,
 }

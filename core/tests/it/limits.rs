@@ -1,6 +1,6 @@
 //! Every limit, one below, at, and one above: and the text that names value, limit and setting.
 
-use mist_core::message::{Messages, Scan, ScanError, Unreadable};
+use mist_core::message::{Messages, Scan};
 use mist_core::{Broker, CloseReason, Config, Credentials, Limits, Output, SessionId};
 use serde_json::{Value, json};
 
@@ -186,13 +186,7 @@ fn message_bytes() {
 #[test]
 fn a_message_the_host_did_not_keep_is_answered_like_one_it_did() {
     let mut world = World::new(|limits| limits.message_bytes = 100);
-    let scan = Scan::new();
-    let unreadable = Unreadable {
-        message: scan.message(""),
-        error: ScanError::too_long(101),
-    };
-    assert!(unreadable.error.is_too_long());
-    world.broker.handle_unreadable(world.session, &unreadable);
+    world.broker.handle_too_long(world.session, 101);
     let (errors, close) = world.drain();
     assert_eq!(
         errors,

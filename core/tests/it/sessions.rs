@@ -3,7 +3,7 @@
 use mist_core::message::{Messages, Scan};
 use mist_core::{
     Access, AuthRequest, Authenticator, Broker, Config, Credentials, CustomReply, Output, Scratch,
-    SessionId, TokenError, Verdict,
+    SessionId, TokenError, Verdict, dropped_notice, too_many_connections,
 };
 
 fn broker(access: Access, authenticator: Authenticator) -> Broker {
@@ -63,7 +63,7 @@ fn a_session_that_has_gone_is_nothing_even_when_its_slot_is_taken() {
     say(&mut broker, old, "nonsense");
     broker.disconnect(old);
     assert!(!broker.is_waiting(old));
-    assert_eq!(broker.dropped_notice(old, 1), None);
+    assert!(!broker.uses_ids(old));
     broker.handle_custom_reply(old, Ok(Some(CustomReply::default())));
     let mut scan = Scan::new();
     let limits = broker.limits().clone();
@@ -388,14 +388,18 @@ fn only_a_session_that_uses_ids_is_told_of_drops() {
     let mut broker = broker(Access::Open, Authenticator::None);
     let session = broker.connect(Credentials::default());
     say(&mut broker, session, PING);
-    assert_eq!(broker.dropped_notice(session, 7), None);
+    assert!(!broker.uses_ids(session));
     say(&mut broker, session, r#"{"command":"ping","id":1}"#);
-    let notice = broker
-        .dropped_notice(session, u64::MAX)
-        .expect("it uses ids");
+    assert!(broker.uses_ids(session));
+    broker.disconnect(session);
+    assert!(!broker.uses_ids(session));
     assert_eq!(
-        notice,
+        dropped_notice(u64::MAX),
         br#"{"command":"dropped","data":"18446744073709551615"}"#
+    );
+    assert_eq!(
+        too_many_connections(7),
+        br#"{"command":"","error":"too many connections: the limit is 7 (connections); closing"}"#
     );
 }
 

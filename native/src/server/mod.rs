@@ -1,36 +1,295 @@
 //! Owns what a server is made of and its life: build, bind, run, drain.
 
+use std::collections::HashMap;
 use std::future::Future;
-use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
 
-use mist_core::limits::Limits;
+use futures_util::future::BoxFuture;
+use mist_core::{Access, Authenticator as Kept, Broker, Config, Limits, Stats};
+use tokio_util::sync::CancellationToken;
 
-/// Who may use the basic commands.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Access {
-    /// Everybody.
-    #[default]
-    Open,
-    /// Sessions with the server's token or a registered one, within the token's grants.
-    Scoped,
-}
+use crate::auth::Authenticator;
+use crate::command::CommandHandler;
+use crate::hub::Hub;
+use crate::hub::outbox::Ending;
+use crate::listener::{self, Acceptor, Address, ListenError, Listener, ListenerFactory};
 
 /// Why a server could not start.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum BindError {
-    /// Placeholder.
-    #[error("placeholder")]
-    Placeholder,
+    /// No listener is left to start.
+    #[error("no listener to start - give at least one of: {known}")]
+    NoListener {
+        /// The schemes that are known, separated by commas.
+        known: String,
+    },
+    /// An address could not be taken.
+    #[error(transparent)]
+    Listen(#[from] ListenError),
+    /// An authenticator without the server's token: nobody could ever use it.
+    #[error(
+        "an authenticator has been specified but no token provided - add --token TOKEN (or MIST_TOKEN)"
+    )]
+    MissingToken,
+    /// Scoped access with nothing that could be presented.
+    #[error(
+        "access is scoped but no token provided - nobody could connect; add --token TOKEN (or MIST_TOKEN)"
+    )]
+    ScopedWithoutToken,
+    /// The authenticator's scheme is unknown.
+    #[error("unsupported authenticator '{uri}' - known schemes: {known}")]
+    UnknownAuthenticator {
+        /// The URI without what may be secret in it.
+        uri: String,
+        /// The schemes that are known, separated by commas.
+        known: String,
+    },
+    /// The authenticator could not be opened.
+    #[error("cannot open the authenticator '{uri}' - {why}")]
+    Authenticator {
+        /// The URI without what may be secret in it.
+        uri: String,
+        /// What its store said.
+        why: String,
+    },
+    /// The system has no randomness to seed the broker's hash with.
+    #[error("the system provides no randomness - {0}")]
+    Randomness(String),
 }
 
-/// Says what a server is made of.
-#[derive(Debug, Default)]
-pub struct ServerBuilder {}
+/// Opens a token store given as a URI; the error is a text without secrets.
+pub type AuthenticatorFactory =
+    Arc<dyn Fn(String) -> BoxFuture<'static, Result<Arc<dyn Authenticator>, String>> + Send + Sync>;
 
-/// A bound server: its addresses are taken, nobody is served yet.
-#[derive(Debug)]
-pub struct Server {}
+/// Says what a server is made of.
+///
+/// ```
+/// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// let server = mist::Server::builder().listen("tcp://127.0.0.1:0").bind().await?;
+/// println!("listening on {}", server.addresses()[0]);
+/// server.run(async { /* completes when the server is to stop */ }).await;
+/// # Ok(()) }
+/// ```
+#[derive(Default)]
+pub struct ServerBuilder {
+    listeners: Vec<String>,
+    authenticator: Option<String>,
+    token: Option<String>,
+    access: Access,
+    limits: Limits,
+    commands: HashMap<String, Arc<dyn CommandHandler>>,
+    listener_schemes: HashMap<String, ListenerFactory>,
+    authenticator_schemes: HashMap<String, AuthenticatorFactory>,
+}
+
+impl std::fmt::Debug for ServerBuilder {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("ServerBuilder")
+            .field("listeners", &self.listeners)
+            .field("access", &self.access)
+            .field("limits", &self.limits)
+            .finish_non_exhaustive()
+    }
+}
+
+impl ServerBuilder {
+    /// Adds listeners: one URI, or several separated by commas. Blanks around each are passed over.
+    #[must_use]
+    pub fn listen(mut self, uris: &str) -> Self {
+        let uris = uris.split(',').map(str::trim).filter(|uri| !uri.is_empty());
+        self.listeners.extend(uris.map(str::to_owned));
+        self
+    }
+
+    /// Sets where registered tokens are kept: `memory://`, or a registered scheme. Needs a token.
+    #[must_use]
+    pub fn authenticator(mut self, uri: &str) -> Self {
+        self.authenticator = Some(uri.to_owned());
+        self
+    }
+
+    /// Sets the server's own token, which makes a session admin.
+    #[must_use]
+    pub fn token(mut self, token: &str) -> Self {
+        self.token = Some(token.to_owned());
+        self
+    }
+
+    /// Sets who may use the basic commands.
+    #[must_use]
+    pub fn access(mut self, access: Access) -> Self {
+        self.access = access;
+        self
+    }
+
+    /// Sets the limits.
+    #[must_use]
+    pub fn limits(mut self, limits: Limits) -> Self {
+        self.limits = limits;
+        self
+    }
+
+    /// Adds a custom command. The names of built-in commands cannot be taken over.
+    #[must_use]
+    pub fn command(mut self, name: &str, handler: impl CommandHandler) -> Self {
+        self.commands.insert(name.to_owned(), Arc::new(handler));
+        self
+    }
+
+    /// Registers a scheme for listeners.
+    #[must_use]
+    pub fn listener_scheme(mut self, scheme: &str, factory: ListenerFactory) -> Self {
+        self.listener_schemes.insert(scheme.to_owned(), factory);
+        self
+    }
+
+    /// Registers a scheme for authenticators.
+    #[must_use]
+    pub fn authenticator_scheme(mut self, scheme: &str, factory: AuthenticatorFactory) -> Self {
+        self.authenticator_schemes
+            .insert(scheme.to_owned(), factory);
+        self
+    }
+
+    /// Takes the listeners' addresses and opens the authenticator.
+    ///
+    /// A listener with an unknown scheme is skipped with a logged error, as the original does.
+    ///
+    /// # Errors
+    /// [`BindError`], at once, when an address is taken, nothing is left to listen on, or the settings do not fit.
+    pub async fn bind(self) -> Result<Server, BindError> {
+        let (kept, authenticator) = self.open_authenticator().await?;
+        if self.access == Access::Scoped && self.token.is_none() {
+            return Err(BindError::ScopedWithoutToken);
+        }
+        if self.token.is_some() && kept == Kept::None && self.access == Access::Open {
+            tracing::warn!(
+                "a token without an authenticator: admin commands are unavailable, and tokens that clients present are \
+                 not checked; add --authenticator memory:// to use it"
+            );
+        }
+        let listeners = self.bind_listeners().await?;
+        let mut seed = [0; 8];
+        getrandom::fill(&mut seed).map_err(|error| BindError::Randomness(error.to_string()))?;
+        let config = Config {
+            limits: within_open_files(self.limits),
+            access: self.access,
+            token: self.token,
+            authenticator: kept,
+            commands: self.commands.keys().cloned().collect(),
+        };
+        let broker = Broker::new(config, u64::from_ne_bytes(seed));
+        Ok(Server {
+            addresses: listeners
+                .iter()
+                .map(|listener| listener.address())
+                .collect(),
+            hub: Arc::new(Hub::new(broker, authenticator, self.commands)),
+            listeners,
+        })
+    }
+
+    async fn bind_listeners(&self) -> Result<Vec<Box<dyn Listener>>, BindError> {
+        let mut schemes = listener::built_in();
+        schemes.extend(self.listener_schemes.clone());
+        let known = list(schemes.keys());
+        let mut listeners = Vec::new();
+        for uri in &self.listeners {
+            let scheme = uri.split("://").next().unwrap_or_default();
+            match schemes.get(scheme) {
+                Some(factory) => listeners.push(factory(uri.clone()).await?),
+                None => tracing::error!(
+                    "unsupported scheme in listener '{uri}', skipped - known schemes: {known}"
+                ),
+            }
+        }
+        if listeners.is_empty() {
+            return Err(BindError::NoListener { known });
+        }
+        Ok(listeners)
+    }
+
+    async fn open_authenticator(
+        &self,
+    ) -> Result<(Kept, Option<Arc<dyn Authenticator>>), BindError> {
+        let Some(uri) = &self.authenticator else {
+            return Ok((Kept::None, None));
+        };
+        if self.token.as_ref().is_none_or(String::is_empty) {
+            return Err(BindError::MissingToken);
+        }
+        let scheme = uri.split("://").next().unwrap_or_default();
+        if scheme == "memory" {
+            return Ok((Kept::Memory, None));
+        }
+        let known = || {
+            list(
+                self.authenticator_schemes
+                    .keys()
+                    .chain([&"memory".to_owned()]),
+            )
+        };
+        // Behind the scheme there may be a password.
+        let uri_shown = format!("{scheme}://…");
+        let Some(factory) = self.authenticator_schemes.get(scheme) else {
+            return Err(BindError::UnknownAuthenticator {
+                uri: uri_shown,
+                known: known(),
+            });
+        };
+        match factory(uri.clone()).await {
+            Ok(store) => Ok((Kept::Host, Some(store))),
+            Err(why) => Err(BindError::Authenticator {
+                uri: uri_shown,
+                why,
+            }),
+        }
+    }
+}
+
+/// Files that are not connections: listeners, the runtime's own, the token store's.
+const OTHER_FILES: u64 = 64;
+
+/// Lowers the limit of connections to what the system lets this process open.
+fn within_open_files(mut limits: Limits) -> Limits {
+    let files = rustix::process::getrlimit(rustix::process::Resource::Nofile).current;
+    let most = files.map_or(usize::MAX, |files| {
+        usize::try_from(files.saturating_sub(OTHER_FILES)).unwrap_or(usize::MAX)
+    });
+    if most < limits.connections {
+        tracing::info!(
+            connections = most,
+            "fewer connections than the limit of {} (connections), since the system allows this process that many open \
+             files (ulimit -n)",
+            limits.connections
+        );
+        limits.connections = most;
+    }
+    limits
+}
+
+fn list<'a>(names: impl Iterator<Item = &'a String>) -> String {
+    let mut names: Vec<_> = names.map(|name| format!("{name}://")).collect();
+    names.sort_unstable();
+    names.join(", ")
+}
+
+/// A bound server: its addresses are taken, and clients can connect, but nobody is served until [`Server::run`].
+pub struct Server {
+    hub: Arc<Hub>,
+    listeners: Vec<Box<dyn Listener>>,
+    addresses: Vec<Address>,
+}
+
+impl std::fmt::Debug for Server {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Server")
+            .field("addresses", &self.addresses)
+            .finish_non_exhaustive()
+    }
+}
 
 impl Server {
     /// Starts describing a server.
@@ -39,54 +298,76 @@ impl Server {
         ServerBuilder::default()
     }
 
-    /// The addresses that were bound, as (scheme, address), in the order of the listeners.
+    /// The addresses that were bound, in the order of the listeners.
     #[must_use]
-    pub fn addresses(&self) -> Vec<(String, SocketAddr)> {
-        Vec::new()
+    pub fn addresses(&self) -> &[Address] {
+        &self.addresses
     }
 
-    /// Serves until `shutdown` completes, then drains and returns.
+    /// Returns a handle to publish through and to look at the server while it runs.
+    #[must_use]
+    pub fn handle(&self) -> Handle {
+        Handle(Arc::clone(&self.hub))
+    }
+
+    /// Serves until `shutdown` completes; then accepts nothing more, writes what is queued, says goodbye and returns.
+    ///
+    /// When it returns, no task of the server is left. Draining takes at most
+    /// [`Limits::drain_seconds`](mist_core::Limits).
     pub async fn run(self, shutdown: impl Future<Output = ()>) {
+        let Self { hub, listeners, .. } = self;
+        let stop = CancellationToken::new();
+        let watch = tokio::spawn(Arc::clone(&hub).watch());
+        for listener in listeners {
+            let acceptor = Acceptor {
+                hub: Arc::clone(&hub),
+                stop: stop.clone(),
+            };
+            hub.tasks.spawn(listener.serve(acceptor));
+        }
         shutdown.await;
+        stop.cancel();
+        hub.end_all(Ending::Shutdown);
+        hub.tasks.close();
+        let drain = Duration::from_secs(hub.limits.drain_seconds.into());
+        // What is left after a second has been flushed and waits for its peer, or does not move.
+        let patience = drain.min(Duration::from_secs(1));
+        if tokio::time::timeout(patience, hub.tasks.wait())
+            .await
+            .is_err()
+        {
+            let rest = drain.saturating_sub(patience);
+            hub.end_idle();
+            if tokio::time::timeout(rest, hub.tasks.wait()).await.is_err() {
+                hub.end_all(Ending::Dead);
+                // A custom command or a token store may still be at work; nobody waits for it any more.
+                let _ = tokio::time::timeout(Duration::from_millis(500), hub.tasks.wait()).await;
+            }
+        }
+        watch.abort();
+        let _ = watch.await;
     }
 }
 
-impl ServerBuilder {
-    /// Adds listeners: one URI, or several separated by commas.
-    #[must_use]
-    pub fn listen(self, _uris: &str) -> Self {
-        self
+/// A running server, seen from the program it runs in. Cheap to clone.
+#[derive(Clone)]
+pub struct Handle(Arc<Hub>);
+
+impl std::fmt::Debug for Handle {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Handle")
+    }
+}
+
+impl Handle {
+    /// Publishes a message; returns how many outboxes took it.
+    pub fn publish(&self, tags: &[&str], data: &str) -> usize {
+        self.0.publish(tags, data)
     }
 
-    /// Sets the token store.
+    /// Returns figures of the broker.
     #[must_use]
-    pub fn authenticator(self, _uri: &str) -> Self {
-        self
-    }
-
-    /// Sets the server's token, which makes a session admin.
-    #[must_use]
-    pub fn token(self, _token: &str) -> Self {
-        self
-    }
-
-    /// Sets who may use the basic commands.
-    #[must_use]
-    pub fn access(self, _access: Access) -> Self {
-        self
-    }
-
-    /// Sets the limits.
-    #[must_use]
-    pub fn limits(self, _limits: Limits) -> Self {
-        self
-    }
-
-    /// Takes the listeners' addresses.
-    ///
-    /// # Errors
-    /// [`BindError`], at once, when an address is taken or a setting does not fit.
-    pub async fn bind(self) -> Result<Server, BindError> {
-        Ok(Server {})
+    pub fn stats(&self) -> Stats {
+        self.0.stats()
     }
 }

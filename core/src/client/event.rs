@@ -1,0 +1,264 @@
+//! Owns what a client tells its host and its application; knows nothing of how it comes about.
+
+use alloc::borrow::Cow;
+use alloc::string::String;
+use alloc::sync::Arc;
+use alloc::vec::Vec;
+use core::fmt;
+use core::time::Duration;
+
+use crate::message::Message;
+
+/// The name of one request until it is answered.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct RequestId(pub(super) u64);
+
+/// The name of one local subscription; several may share one on the wire.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct SubscriptionId(pub(super) u64);
+
+/// How a client stands with its server.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum State {
+    /// A connection is being made, or its subscriptions are being restored.
+    Connecting,
+    /// The connection works, and the server holds every wanted subscription.
+    Open,
+    /// The connection was lost, and the next attempt is due later.
+    Waiting,
+    /// The end: no further attempt will be made.
+    Closed,
+}
+
+/// What the host is to do, or to pass on to the application.
+#[derive(Debug)]
+pub enum Output {
+    /// Open a connection, then call `handle_open`, or `handle_close` if it fails.
+    Connect,
+    /// Write these bytes: whole messages in UTF-8, each ended by a newline, so that a stream takes them as they are
+    /// and a framed transport cuts them at the newlines.
+    Send(Vec<u8>),
+    /// Close the connection once everything sent is written. The host says nothing more about this connection.
+    Disconnect,
+    /// A request has its answer. Each request has exactly one.
+    Answer {
+        /// The request.
+        request: RequestId,
+        /// The server's answer, or why there is none.
+        result: Result<Reply, RequestError>,
+    },
+    /// Something the application should know.
+    Event(Event),
+}
+
+/// What an application is told without having asked.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Event {
+    /// An attempt to connect begins.
+    Connecting,
+    /// The connection works, and the server holds every wanted subscription.
+    Open {
+        /// Whether there was an open connection before this one; messages in between were missed.
+        resumed: bool,
+    },
+    /// The connection was lost, or an attempt failed.
+    Waiting {
+        /// What happened.
+        reason: String,
+        /// How long until the next attempt.
+        retry_in: Duration,
+    },
+    /// No further attempt will be made.
+    Closed {
+        /// Why.
+        reason: CloseReason,
+    },
+    /// A message was delivered.
+    Message(Delivery),
+    /// The server dropped messages for this client, because it did not read fast enough.
+    Dropped {
+        /// How many messages.
+        count: u64,
+    },
+    /// The server does not hold a subscription any more, and the client has stopped wanting it.
+    SubscriptionLost {
+        /// The subscription's tags.
+        tags: Arc<[String]>,
+        /// The server's words.
+        error: String,
+    },
+    /// The server refused a message that nobody waits for an answer to: mostly a publish without acknowledgement.
+    Refused {
+        /// What was refused; empty when the server could not read it.
+        command: String,
+        /// Its tags.
+        tags: Vec<String>,
+        /// The server's words.
+        error: String,
+    },
+    /// Publishes that were kept for the next connection will never be sent: they are too old, or the client closed.
+    Discarded {
+        /// How many publishes.
+        publishes: usize,
+    },
+    /// The server sent something that cannot be read.
+    Unreadable {
+        /// What is wrong, and where.
+        error: String,
+    },
+    /// The server sent a message this client has no meaning for: a custom command's.
+    Other(Reply),
+}
+
+/// A delivered message.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Delivery {
+    /// The message's tags, sorted; messages with equal tags share them.
+    pub tags: Arc<[String]>,
+    /// The data; empty when there was none.
+    pub data: String,
+    /// The local subscriptions that match, in the order they were made.
+    pub subscriptions: Arc<[SubscriptionId]>,
+}
+
+/// A server's answer.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Reply {
+    /// The command that is answered.
+    pub command: String,
+    /// The tags of the answer: the request's, or for `tags` those of the token.
+    pub tags: Vec<String>,
+    /// The data; empty when there is none.
+    pub data: String,
+    /// For `list`: the tag sets of the session.
+    pub subscriptions: Vec<Vec<String>>,
+    /// For an acknowledged publish: how many sessions took it.
+    pub delivered: Option<u64>,
+}
+
+impl Reply {
+    pub(super) fn new(message: &Message<'_>) -> Self {
+        Self {
+            command: message.command_name().into_owned(),
+            tags: message.tags().map(Cow::into_owned).collect(),
+            data: message.data().map(Cow::into_owned).unwrap_or_default(),
+            subscriptions: message.subscriptions(),
+            delivered: message.delivered(),
+        }
+    }
+
+    pub(super) fn success(command: &str) -> Self {
+        Self {
+            command: command.into(),
+            data: "success".into(),
+            ..Self::default()
+        }
+    }
+}
+
+/// Why a client is closed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum CloseReason {
+    /// The application closed it.
+    Requested,
+    /// The server refused the token, which would be the same at the next attempt; with the server's words.
+    AuthRefused(String),
+    /// The connection was lost, and reconnecting is off; with what happened.
+    Lost(String),
+}
+
+impl fmt::Display for CloseReason {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Requested => f.write_str("closed by the application"),
+            Self::AuthRefused(text) => write!(f, "the server refused the token: {text}"),
+            Self::Lost(text) => f.write_str(text),
+        }
+    }
+}
+
+/// Why a request has no answer from the server, or not the one that was hoped for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum RequestError {
+    /// `subscribe` or `publish` without tags.
+    MissingTags {
+        /// The command.
+        command: &'static str,
+    },
+    /// The server said no.
+    Refused {
+        /// The command.
+        command: String,
+        /// The server's words.
+        error: String,
+    },
+    /// No answer came in time.
+    Timeout {
+        /// The command.
+        command: String,
+        /// How long it was waited for.
+        after: Duration,
+    },
+    /// The connection was lost before the answer came; the server may or may not have done it.
+    ConnectionLost {
+        /// The command.
+        command: String,
+        /// What happened to the connection.
+        reason: String,
+    },
+    /// There is no connection now, and nothing is kept for the next one.
+    Offline {
+        /// The command.
+        command: String,
+    },
+    /// There is no connection now, and the room for publishes kept for the next one is used up.
+    BufferFull {
+        /// How many publishes are kept.
+        publishes: usize,
+        /// How many bytes they are.
+        bytes: usize,
+    },
+    /// The subscription was given up before the server acknowledged it.
+    Unsubscribed,
+    /// The client is closed.
+    Closed {
+        /// Why.
+        reason: CloseReason,
+    },
+}
+
+impl fmt::Display for RequestError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::MissingTags { command } => {
+                write!(f, "cannot {command} without tags: name at least one")
+            }
+            Self::Refused { command, error } => write!(f, "the server refused {command}: {error}"),
+            Self::Timeout { command, after } => write!(
+                f,
+                "no answer to {command} within {after:?}; the server may still have done it"
+            ),
+            Self::ConnectionLost { command, reason } => write!(
+                f,
+                "connection lost before {command} was answered ({reason}); the server may or may not have done it"
+            ),
+            Self::Offline { command } => write!(
+                f,
+                "cannot {command} while offline: wait until the client is open, or let it buffer publishes"
+            ),
+            Self::BufferFull { publishes, bytes } => write!(
+                f,
+                "offline, and the buffer is full with {publishes} publishes of {bytes} bytes: publish less, or allow more"
+            ),
+            Self::Unsubscribed => {
+                f.write_str("unsubscribed before the server acknowledged the subscription")
+            }
+            Self::Closed { reason } => write!(f, "the client is closed ({reason}): connect anew"),
+        }
+    }
+}
+
+impl core::error::Error for RequestError {}

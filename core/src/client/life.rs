@@ -1,0 +1,239 @@
+//! Owns the life of the connection: attempts, restoring, signs of life, the end; knows nothing of what is asked over it.
+
+use alloc::string::String;
+use core::time::Duration;
+
+use super::event::{CloseReason, Event, Output, Reply, RequestError};
+use super::requests::{Awaits, Errand, Offline};
+use super::{Client, Phase, Token};
+
+impl Client {
+    /// Takes the connection that [`Output::Connect`] asked for: presents the token, restores the subscriptions,
+    /// and waits for the answers; without either it asks for a sign of life.
+    pub fn handle_open(&mut self, now: Duration, token: Option<Token<'_>>) {
+        if !matches!(self.phase, Phase::Connecting { .. }) {
+            return;
+        }
+        self.heard = now;
+        self.asked = None;
+        self.is_held = false;
+        let mut unsettled = 0;
+        if let Some(token) = token {
+            let (token, is_static) = match token {
+                Token::Static(token) => (token, true),
+                Token::Fresh(token) => (token, false),
+            };
+            let number = self.requests.add_errand(Errand::Auth { is_static });
+            self.send("auth", &[], token, number);
+            unsettled += 1;
+        }
+        for slot in self.subscriptions.slots() {
+            self.send_subscribe(slot, true);
+            unsettled += 1;
+        }
+        if unsettled == 0 {
+            // A system or a proxy takes connections for servers that are not there.
+            self.send_ping(true);
+            unsettled += 1;
+        }
+        self.phase = Phase::Restoring { unsettled };
+    }
+
+    /// Notes that the connection ended, or that the attempt failed; `reason` says why, for people.
+    pub fn handle_close(&mut self, now: Duration, reason: &str) {
+        if self.has_connection() {
+            self.lose(now, reason.into());
+        }
+    }
+
+    /// Notes that the host has stopped reading, or reads again: what is not read cannot count as a missed sign of life.
+    pub fn hold(&mut self, now: Duration, is_held: bool) {
+        if self.is_held && !is_held {
+            self.heard = now;
+            self.asked = None;
+        }
+        self.is_held = is_held;
+    }
+
+    /// Asks for a sign of life now: after sleep, or when the network changed. While waiting, tries at once.
+    pub fn probe(&mut self, now: Duration) {
+        match self.phase {
+            Phase::Waiting { .. } => self.connect(now),
+            Phase::Open { .. } if self.asked.is_none() => self.ask(now),
+            _ => {}
+        }
+    }
+
+    /// Ends the client. What was handed over before can still be taken and sent; requests without an answer fail.
+    pub fn close(&mut self) {
+        if matches!(self.phase, Phase::Closed(_)) {
+            return;
+        }
+        let has_connection = self.has_connection();
+        self.end(CloseReason::Requested);
+        if has_connection {
+            self.outputs.push_back(Output::Disconnect);
+        }
+    }
+
+    /// Returns when [`Client::handle_timeout`] is due; ask again after every verb.
+    #[must_use]
+    pub fn poll_timeout(&self) -> Option<Duration> {
+        let phase = match self.phase {
+            Phase::Connecting { deadline } => Some(deadline),
+            Phase::Waiting { until } => Some(until),
+            Phase::Restoring { .. } => Some(self.heard + self.config.connect_timeout),
+            Phase::Open { .. } => self.heartbeat_due(),
+            Phase::Closed(_) => None,
+        };
+        let kept = match self.config.offline {
+            Offline::Buffer { max_age, .. } => {
+                let oldest = self.buffer.publishes.front();
+                oldest.map(|publish| publish.kept_at + max_age)
+            }
+            Offline::Reject => None,
+        };
+        let request = self.requests.next_deadline();
+        [phase, kept, request].into_iter().flatten().min()
+    }
+
+    /// Does what is due.
+    pub fn handle_timeout(&mut self, now: Duration) {
+        while let Some((request, waiting)) = self.requests.expired(now) {
+            self.time_out(request, &waiting);
+        }
+        self.discard_old(now);
+        match self.phase {
+            Phase::Connecting { deadline } if now >= deadline => {
+                let after = self.config.connect_timeout;
+                self.outputs.push_back(Output::Disconnect);
+                self.lose(now, alloc::format!("no connection within {after:?}"));
+            }
+            Phase::Restoring { .. } if now >= self.heard + self.config.connect_timeout => {
+                let after = self.config.connect_timeout;
+                self.outputs.push_back(Output::Disconnect);
+                self.lose(
+                    now,
+                    alloc::format!("connected, but the server sent nothing for {after:?}"),
+                );
+            }
+            Phase::Waiting { until } if now >= until => self.connect(now),
+            Phase::Open { .. } if self.heartbeat_due().is_some_and(|due| now >= due) => {
+                if self.asked.is_none() {
+                    self.ask(now);
+                } else {
+                    let after = self.config.heartbeat_timeout;
+                    self.outputs.push_back(Output::Disconnect);
+                    self.lose(now, alloc::format!("no sign of life within {after:?}"));
+                }
+            }
+            _ => {}
+        }
+    }
+
+    pub(super) fn is_connected(&self) -> bool {
+        matches!(self.phase, Phase::Restoring { .. } | Phase::Open { .. })
+    }
+
+    pub(super) fn has_connection(&self) -> bool {
+        self.is_connected() || matches!(self.phase, Phase::Connecting { .. })
+    }
+
+    pub(super) fn connect(&mut self, now: Duration) {
+        self.phase = Phase::Connecting {
+            deadline: now + self.config.connect_timeout,
+        };
+        self.event(Event::Connecting);
+        self.outputs.push_back(Output::Connect);
+    }
+
+    pub(super) fn open_if_settled(&mut self, now: Duration) {
+        if !matches!(self.phase, Phase::Restoring { unsettled: 0 }) {
+            return;
+        }
+        self.phase = Phase::Open { since: now };
+        self.discard_old(now);
+        while let Some(publish) = self.buffer.pop() {
+            let is_wanted = publish
+                .request
+                .is_none_or(|request| self.requests.leaves_buffer(request));
+            if is_wanted {
+                self.wire.extend_from_slice(&publish.text);
+                self.wire.push(b'\n');
+            }
+        }
+        let resumed = self.was_open;
+        self.was_open = true;
+        self.event(Event::Open { resumed });
+    }
+
+    pub(super) fn lose(&mut self, now: Duration, reason: String) {
+        if let Phase::Open { since } = self.phase {
+            let lasting = self.config.reconnect.unwrap_or_default().max;
+            // A server that takes connections and drops them at once must not be hammered.
+            if now.saturating_sub(since) >= lasting {
+                self.failures = 0;
+            }
+        }
+        self.wire.clear();
+        self.subscriptions.connection_lost();
+        for (request, waiting) in self.requests.connection_lost() {
+            let command = waiting.command.into_owned();
+            let result = match waiting.awaits {
+                Awaits::WireOrLoss => Ok(Reply::success(&command)),
+                _ => Err(RequestError::ConnectionLost {
+                    command,
+                    reason: reason.clone(),
+                }),
+            };
+            self.outputs.push_back(Output::Answer { request, result });
+        }
+        let Some(backoff) = self.config.reconnect else {
+            return self.end(CloseReason::Lost(reason));
+        };
+        let retry_in = backoff.delay(self.failures, self.random.next());
+        self.failures = self.failures.saturating_add(1);
+        self.phase = Phase::Waiting {
+            until: now + retry_in,
+        };
+        self.event(Event::Waiting { reason, retry_in });
+    }
+
+    pub(super) fn end(&mut self, reason: CloseReason) {
+        for (request, _) in self.requests.take_all() {
+            let result = Err(RequestError::Closed {
+                reason: reason.clone(),
+            });
+            self.outputs.push_back(Output::Answer { request, result });
+        }
+        let mut discarded = 0;
+        while let Some(publish) = self.buffer.pop() {
+            discarded += usize::from(publish.request.is_none());
+        }
+        self.tell_discarded(discarded);
+        self.event(Event::Closed {
+            reason: reason.clone(),
+        });
+        self.phase = Phase::Closed(reason);
+    }
+
+    pub(super) fn heartbeat_due(&self) -> Option<Duration> {
+        if self.is_held {
+            return None;
+        }
+        match self.asked {
+            Some(asked) => Some(asked + self.config.heartbeat_timeout),
+            None => Some(self.heard + self.config.heartbeat?),
+        }
+    }
+
+    pub(super) fn ask(&mut self, now: Duration) {
+        self.send_ping(false);
+        self.asked = Some(now);
+    }
+
+    fn send_ping(&mut self, is_restore: bool) {
+        let number = self.requests.add_errand(Errand::Ping { is_restore });
+        self.send("ping", &[], "", number);
+    }
+}

@@ -1,0 +1,391 @@
+//! Owns one client's side of the protocol: its connection's life, its requests and its wanted subscriptions; cannot
+//! open a socket, read a clock or draw a random number.
+//!
+//! Verbs go in, each with the time since an arbitrary start; outputs are taken out with [`Client::poll_output`], and
+//! [`Client::poll_timeout`] says when to call [`Client::handle_timeout`]. A host in five lines:
+//!
+//! ```text
+//! loop: drain poll_output: Connect → dial, then handle_open or handle_close · Send → write · Disconnect → close
+//!                          Answer → whoever asked · Event → the application
+//!       wait for: bytes → handle_lines or handle_frame · the end of the socket → handle_close
+//!                 poll_timeout → handle_timeout · the application → subscribe, publish, request, close
+//! ```
+//!
+//! What the application can rely on: every request is answered exactly once, with the server's answer or with an
+//! error. Wanted subscriptions survive lost connections: the next one presents its token, restores them all, and only
+//! then is [`Event::Open`]. A request that waits for an answer when the connection is lost fails, except that a
+//! subscription goes on waiting for the next connection, until its deadline.
+
+mod event;
+mod inbound;
+mod life;
+mod outbound;
+mod requests;
+mod retry;
+mod subscriptions;
+#[cfg(test)]
+mod tests;
+
+use alloc::collections::VecDeque;
+use alloc::string::String;
+use alloc::vec::Vec;
+use core::time::Duration;
+
+pub use event::{
+    CloseReason, Delivery, Event, Output, Reply, RequestError, RequestId, State, SubscriptionId,
+};
+pub use requests::Offline;
+use requests::{Awaits, Buffer, Name, Requests, name};
+pub use retry::Backoff;
+use retry::Random;
+use subscriptions::{OnWire, Subscriptions, tag_set};
+
+use crate::limits::Limits;
+use crate::message::{Command, Scan, encode_publish};
+
+/// What a client can be told about its work.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Config {
+    /// How long to wait for the answer to a request.
+    pub request_timeout: Duration,
+    /// How long to wait for a connection, and for each step of restoring its subscriptions.
+    pub connect_timeout: Duration,
+    /// After how long without a message to ask for a sign of life; `None` never asks.
+    pub heartbeat: Option<Duration>,
+    /// How long to wait for that sign before the connection counts as lost.
+    pub heartbeat_timeout: Duration,
+    /// When to try again after a connection is lost; `None` never tries.
+    pub reconnect: Option<Backoff>,
+    /// What happens to a publish while there is no connection.
+    pub offline: Offline,
+    /// Bytes in the largest message that is accepted from the server.
+    pub message_bytes: usize,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Self {
+            request_timeout: Duration::from_secs(10),
+            connect_timeout: Duration::from_secs(10),
+            heartbeat: Some(Duration::from_secs(25)),
+            heartbeat_timeout: Duration::from_secs(10),
+            reconnect: Some(Backoff::default()),
+            offline: Offline::Reject,
+            message_bytes: 64 << 20,
+        }
+    }
+}
+
+/// The token for one connection.
+#[derive(Clone, Copy)]
+pub enum Token<'a> {
+    /// The same at every attempt: once the server refuses it, there is no sense in trying again.
+    Static(&'a str),
+    /// Obtained for this attempt: once the server refuses it, another may do.
+    Fresh(&'a str),
+}
+
+#[derive(Debug)]
+enum Phase {
+    Connecting {
+        deadline: Duration,
+    },
+    /// Connected; `open` comes once nothing is unsettled.
+    Restoring {
+        unsettled: usize,
+    },
+    Open {
+        since: Duration,
+    },
+    Waiting {
+        until: Duration,
+    },
+    Closed(CloseReason),
+}
+
+/// One client of a server.
+#[derive(Debug)]
+pub struct Client {
+    config: Config,
+    limits: Limits,
+    random: Random,
+    phase: Phase,
+    /// Attempts since the last connection that lasted.
+    failures: u32,
+    was_open: bool,
+    requests: Requests,
+    subscriptions: Subscriptions,
+    buffer: Buffer,
+    wire: Vec<u8>,
+    outputs: VecDeque<Output>,
+    /// When the last message came.
+    heard: Duration,
+    /// When the unanswered ping was sent.
+    asked: Option<Duration>,
+    is_held: bool,
+    scan: Scan,
+}
+
+impl Client {
+    /// Creates a client that begins to connect; `seed` is random, since it keeps clients from moving in step.
+    #[must_use]
+    pub fn new(config: Config, seed: u64, now: Duration) -> Self {
+        let limits = Limits {
+            message_bytes: config.message_bytes.min(1 << 30),
+            // What the server let pass is not for its client to refuse.
+            tags_per_message: usize::MAX,
+            ..Limits::default()
+        };
+        let mut client = Self {
+            limits,
+            random: Random(seed),
+            phase: Phase::Waiting { until: now },
+            failures: 0,
+            was_open: false,
+            requests: Requests::default(),
+            subscriptions: Subscriptions::new(seed),
+            buffer: Buffer::default(),
+            wire: Vec::new(),
+            outputs: VecDeque::new(),
+            heard: now,
+            asked: None,
+            is_held: false,
+            scan: Scan::new(),
+            config,
+        };
+        client.connect(now);
+        client
+    }
+
+    /// Returns how the client stands with its server.
+    #[must_use]
+    pub fn state(&self) -> State {
+        match self.phase {
+            Phase::Connecting { .. } | Phase::Restoring { .. } => State::Connecting,
+            Phase::Open { .. } => State::Open,
+            Phase::Waiting { .. } => State::Waiting,
+            Phase::Closed(_) => State::Closed,
+        }
+    }
+
+    /// Whether the client is closed, as the error that its verbs then return.
+    ///
+    /// # Errors
+    /// [`RequestError::Closed`].
+    pub fn check_not_closed(&self) -> Result<(), RequestError> {
+        match &self.phase {
+            Phase::Closed(reason) => Err(RequestError::Closed {
+                reason: reason.clone(),
+            }),
+            _ => Ok(()),
+        }
+    }
+
+    /// Returns the wanted tag sets, sorted; each set's tags are sorted too.
+    pub fn subscriptions(&self) -> impl ExactSizeIterator<Item = &[String]> {
+        self.subscriptions.sets().map(|tags| &**tags)
+    }
+
+    /// Returns how many bytes wait to be taken as [`Output::Send`]; a host that lets this grow without bound has none.
+    #[must_use]
+    pub fn unsent_bytes(&self) -> usize {
+        self.wire.len()
+    }
+
+    /// Whether the client waits for an answer, so that a host which holds back deliveries should read on.
+    #[must_use]
+    pub fn expects_answer(&self) -> bool {
+        matches!(self.phase, Phase::Restoring { .. }) || !self.requests.is_empty()
+    }
+
+    /// Wants messages that carry all of `tags`. The answer comes once the server holds the subscription.
+    ///
+    /// While there is no connection the subscription is kept for the next one. If the answer is an error, the
+    /// subscription is not wanted any more.
+    ///
+    /// # Errors
+    /// [`RequestError::MissingTags`] and [`RequestError::Closed`].
+    pub fn subscribe<T: AsRef<str>>(
+        &mut self,
+        now: Duration,
+        tags: impl IntoIterator<Item = T>,
+    ) -> Result<(SubscriptionId, RequestId), RequestError> {
+        self.check_not_closed()?;
+        let tags = tag_set(tags);
+        if tags.is_empty() {
+            return Err(RequestError::MissingTags {
+                command: "subscribe",
+            });
+        }
+        let (subscription, slot) = self.subscriptions.add(tags);
+        let request = self.add_request(
+            now,
+            Name::Borrowed("subscribe"),
+            Awaits::Subscription(subscription),
+        );
+        match self.subscriptions.on_wire(slot) {
+            Some(OnWire::Live) => {
+                self.answer(request, |waiting| Ok(Reply::success(&waiting.command)))
+            }
+            on_wire => {
+                self.subscriptions.set_waiting(subscription, Some(request));
+                if on_wire == Some(OnWire::No) && self.is_connected() {
+                    self.send_subscribe(slot, false);
+                }
+            }
+        }
+        Ok((subscription, request))
+    }
+
+    /// Gives up a local subscription; the last one for a tag set ends it on the server.
+    ///
+    /// Giving up one that is gone already succeeds.
+    ///
+    /// # Errors
+    /// [`RequestError::Closed`].
+    pub fn unsubscribe(
+        &mut self,
+        now: Duration,
+        subscription: SubscriptionId,
+    ) -> Result<RequestId, RequestError> {
+        self.check_not_closed()?;
+        let request = self.add_request(now, Name::Borrowed("unsubscribe"), Awaits::WireOrLoss);
+        let left = self.subscriptions.remove(subscription);
+        let is_held = left
+            .as_ref()
+            .is_some_and(|left| matches!(left.last, Some(OnWire::Asked(_) | OnWire::Live)));
+        if let Some(left) = left {
+            if let Some(waiting) = left.waiting {
+                self.answer(waiting, |_| Err(RequestError::Unsubscribed));
+            }
+            if is_held {
+                self.send_set(Command::Unsubscribe, &left.tags, request.0);
+            }
+        }
+        if !is_held {
+            self.answer(request, |waiting| Ok(Reply::success(&waiting.command)));
+        }
+        Ok(request)
+    }
+
+    /// Returns the newest local subscription for exactly these tags.
+    #[must_use]
+    pub fn find_subscription<T: AsRef<str>>(
+        &self,
+        tags: impl IntoIterator<Item = T>,
+    ) -> Option<SubscriptionId> {
+        let slot = self.subscriptions.find(&tag_set(tags))?;
+        self.subscriptions.newest(slot)
+    }
+
+    /// Publishes without asking for an acknowledgement: at most once, and lost with the connection.
+    ///
+    /// # Errors
+    /// [`RequestError::MissingTags`], [`RequestError::Closed`]; without a connection [`RequestError::Offline`] or
+    /// [`RequestError::BufferFull`], as [`Config::offline`] has it.
+    pub fn publish<T: AsRef<str>>(
+        &mut self,
+        now: Duration,
+        tags: impl IntoIterator<Item = T>,
+        data: &str,
+    ) -> Result<(), RequestError> {
+        if !matches!(self.phase, Phase::Open { .. }) {
+            return self.keep(now, tags, data, None);
+        }
+        let start = self.wire.len();
+        let count = encode_publish(tags, data, None, &mut self.wire);
+        if count == 0 {
+            self.wire.truncate(start);
+            return Err(RequestError::MissingTags { command: "publish" });
+        }
+        self.wire.push(b'\n');
+        Ok(())
+    }
+
+    /// Publishes and asks how many sessions took it ([`Reply::delivered`]).
+    ///
+    /// # Errors
+    /// As [`Client::publish`].
+    pub fn publish_acked<T: AsRef<str>>(
+        &mut self,
+        now: Duration,
+        tags: impl IntoIterator<Item = T>,
+        data: &str,
+    ) -> Result<RequestId, RequestError> {
+        let is_open = matches!(self.phase, Phase::Open { .. });
+        let awaits = if is_open {
+            Awaits::Wire
+        } else {
+            Awaits::Buffer
+        };
+        let request = self.add_request(now, Name::Borrowed("publish"), awaits);
+        let result = if is_open {
+            let start = self.wire.len();
+            match encode_publish(tags, data, Some(request.0), &mut self.wire) {
+                0 => {
+                    self.wire.truncate(start);
+                    Err(RequestError::MissingTags { command: "publish" })
+                }
+                _ => {
+                    self.wire.push(b'\n');
+                    Ok(())
+                }
+            }
+        } else {
+            self.keep(now, tags, data, Some(request))
+        };
+        if result.is_err() {
+            self.requests.take(request);
+        }
+        result.map(|()| request)
+    }
+
+    /// Sends any command, numbered, so that it is answered.
+    ///
+    /// # Errors
+    /// [`RequestError::Offline`] without a connection, [`RequestError::Closed`] after the end.
+    pub fn request(
+        &mut self,
+        now: Duration,
+        command: &str,
+        tags: &[&str],
+        data: &str,
+    ) -> Result<RequestId, RequestError> {
+        self.check_not_closed()?;
+        if !matches!(self.phase, Phase::Open { .. }) {
+            return Err(RequestError::Offline {
+                command: command.into(),
+            });
+        }
+        let request = self.add_request(now, name(command), Awaits::Wire);
+        self.send(command, tags, data, request.0);
+        Ok(request)
+    }
+
+    /// Takes out the next thing for the host to do.
+    pub fn poll_output(&mut self) -> Option<Output> {
+        match self.outputs.front() {
+            // What was handed over goes out before the connection does.
+            None | Some(Output::Disconnect) if !self.wire.is_empty() => {
+                Some(Output::Send(core::mem::take(&mut self.wire)))
+            }
+            _ => self.outputs.pop_front(),
+        }
+    }
+
+    /// Takes out the next thing for the host to do, except sending: for a host that is still writing, so that what is
+    /// to be sent gathers.
+    pub fn poll_control(&mut self) -> Option<Output> {
+        match self.outputs.front() {
+            Some(Output::Disconnect) if !self.wire.is_empty() => None,
+            _ => self.outputs.pop_front(),
+        }
+    }
+
+    /// Whether [`Client::poll_control`] has something to take out.
+    #[must_use]
+    pub fn has_control(&self) -> bool {
+        !self.outputs.is_empty()
+    }
+}

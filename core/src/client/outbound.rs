@@ -1,0 +1,145 @@
+//! Owns how a client's messages are written, kept and answered for; knows nothing of the connection they go over.
+
+use alloc::string::String;
+use alloc::vec::Vec;
+use core::time::Duration;
+
+use super::Client;
+use super::event::{Event, Output, Reply, RequestError, RequestId};
+use super::requests::{Awaits, Buffered, Errand, Name, Offline, Waiting};
+use super::subscriptions::{Left, OnWire, Slot};
+use crate::message::{Command, Request, encode_publish, encode_request};
+
+impl Client {
+    pub(super) fn add_request(
+        &mut self,
+        now: Duration,
+        command: Name,
+        awaits: Awaits,
+    ) -> RequestId {
+        let deadline = now + self.config.request_timeout;
+        self.requests.add(deadline, command, awaits)
+    }
+
+    pub(super) fn send(&mut self, command: &str, tags: &[&str], data: &str, number: u64) {
+        let request = Request {
+            command,
+            tags,
+            data,
+            id: Some(number),
+        };
+        encode_request(&request, &mut self.wire);
+        self.wire.push(b'\n');
+    }
+
+    pub(super) fn send_set(&mut self, command: Command, tags: &[String], number: u64) {
+        let tags: Vec<&str> = tags.iter().map(String::as_str).collect();
+        self.send(command.name().unwrap_or_default(), &tags, "", number);
+    }
+
+    pub(super) fn send_subscribe(&mut self, slot: Slot, is_restore: bool) {
+        if let Some(tags) = self.subscriptions.tags(slot) {
+            let number = self
+                .requests
+                .add_errand(Errand::Subscribe { slot, is_restore });
+            self.subscriptions.set_on_wire(slot, OnWire::Asked(number));
+            self.send_set(Command::Subscribe, &tags, number);
+        }
+    }
+
+    pub(super) fn keep<T: AsRef<str>>(
+        &mut self,
+        now: Duration,
+        tags: impl IntoIterator<Item = T>,
+        data: &str,
+        request: Option<RequestId>,
+    ) -> Result<(), RequestError> {
+        self.check_not_closed()?;
+        let mut text = Vec::new();
+        let number = request.map(|request| request.0);
+        if encode_publish(tags, data, number, &mut text) == 0 {
+            return Err(RequestError::MissingTags { command: "publish" });
+        }
+        let Offline::Buffer {
+            messages, bytes, ..
+        } = self.config.offline
+        else {
+            return Err(RequestError::Offline {
+                command: "publish".into(),
+            });
+        };
+        let kept = self.buffer.publishes.len();
+        if kept >= messages || self.buffer.bytes + text.len() > bytes {
+            return Err(RequestError::BufferFull {
+                publishes: kept,
+                bytes: self.buffer.bytes,
+            });
+        }
+        self.buffer.push(Buffered {
+            kept_at: now,
+            text,
+            request,
+        });
+        Ok(())
+    }
+
+    pub(super) fn discard_old(&mut self, now: Duration) {
+        let Offline::Buffer { max_age, .. } = self.config.offline else {
+            return;
+        };
+        let Some(until) = now.checked_sub(max_age) else {
+            return;
+        };
+        let mut discarded = 0;
+        while let Some(publish) = self.buffer.pop_kept_until(until) {
+            match publish.request {
+                Some(request) => self.answer(request, |waiting| {
+                    Err(RequestError::Timeout {
+                        command: waiting.command.into_owned(),
+                        after: max_age,
+                    })
+                }),
+                None => discarded += 1,
+            }
+        }
+        self.tell_discarded(discarded);
+    }
+
+    pub(super) fn tell_discarded(&mut self, publishes: usize) {
+        if publishes > 0 {
+            self.event(Event::Discarded { publishes });
+        }
+    }
+
+    pub(super) fn time_out(&mut self, request: RequestId, waiting: &Waiting) {
+        if let Awaits::Subscription(subscription) = waiting.awaits {
+            self.subscriptions.set_waiting(subscription, None);
+            let left = self.subscriptions.remove(subscription);
+            let is_held = |left: &Left| matches!(left.last, Some(OnWire::Asked(_) | OnWire::Live));
+            if let Some(left) = left.filter(is_held) {
+                let number = self.requests.add_errand(Errand::Unsubscribe);
+                self.send_set(Command::Unsubscribe, &left.tags, number);
+            }
+        }
+        let result = Err(RequestError::Timeout {
+            command: waiting.command.clone().into_owned(),
+            after: self.config.request_timeout,
+        });
+        self.outputs.push_back(Output::Answer { request, result });
+    }
+
+    pub(super) fn answer(
+        &mut self,
+        request: RequestId,
+        result: impl FnOnce(Waiting) -> Result<Reply, RequestError>,
+    ) {
+        if let Some(waiting) = self.requests.take(request) {
+            let result = result(waiting);
+            self.outputs.push_back(Output::Answer { request, result });
+        }
+    }
+
+    pub(super) fn event(&mut self, event: Event) {
+        self.outputs.push_back(Output::Event(event));
+    }
+}

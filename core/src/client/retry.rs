@@ -1,0 +1,76 @@
+//! Owns when the next attempt to connect is due; knows nothing of connections.
+
+use core::time::Duration;
+
+/// How long to wait before an attempt to reconnect: a random time up to a ceiling that doubles with each failure.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Backoff {
+    /// The first ceiling.
+    pub min: Duration,
+    /// The highest ceiling.
+    pub max: Duration,
+}
+
+impl Default for Backoff {
+    fn default() -> Self {
+        Self {
+            min: Duration::from_millis(500),
+            max: Duration::from_secs(20),
+        }
+    }
+}
+
+impl Backoff {
+    /// Returns the delay before the attempt after `failures` failed ones; `random` picks within the ceiling.
+    ///
+    /// The whole range down to nothing is used, so that the clients of a server that restarts come back spread out.
+    pub(super) fn delay(&self, failures: u32, random: u64) -> Duration {
+        let doubled = self.min.saturating_mul(1 << failures.min(20));
+        let ceiling = doubled.min(self.max).as_nanos().min(u128::from(u64::MAX)) as u64;
+        // The high half of the product is a fraction of the ceiling without a division's bias.
+        let picked = (u128::from(ceiling) * u128::from(random)) >> 64;
+        Duration::from_nanos(picked as u64)
+    }
+}
+
+/// A stream of numbers from a seed (SplitMix64): enough for jitter, never for secrets.
+#[derive(Debug)]
+pub(super) struct Random(pub(super) u64);
+
+impl Random {
+    pub(super) fn next(&mut self) -> u64 {
+        self.0 = self.0.wrapping_add(0x9E37_79B9_7F4A_7C15);
+        let mut mixed = self.0;
+        mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
+        mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
+        mixed ^ (mixed >> 31)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_ceiling_doubles_up_to_the_maximum() {
+        let backoff = Backoff::default();
+        let ceilings: [u64; 8] = core::array::from_fn(|failures| {
+            backoff.delay(failures as u32, u64::MAX).as_millis() as u64 + 1
+        });
+        assert_eq!(ceilings, [500, 1000, 2000, 4000, 8000, 16000, 20000, 20000]);
+        assert!(backoff.delay(u32::MAX, u64::MAX) <= backoff.max);
+    }
+
+    #[test]
+    fn the_jitter_reaches_down_to_nothing() {
+        let mut random = Random(7);
+        let backoff = Backoff::default();
+        let delays = [(); 1000].map(|()| backoff.delay(4, random.next()));
+        let short = delays.iter().filter(|delay| delay.as_secs() < 4).count();
+        assert!(
+            (400..600).contains(&short),
+            "{short} of 1000 in the lower half"
+        );
+        assert!(delays.iter().any(|delay| delay.as_millis() < 100));
+    }
+}

@@ -1,0 +1,325 @@
+//! The life of the connection.
+
+use super::*;
+
+#[test]
+fn after_a_cut_come_the_token_then_the_subscriptions_then_open() {
+    let mut world = World::with_broker(Config::default(), secured(Access::Open));
+    world.token = Some(Token::Static("admin"));
+    world.accept();
+    world.exchange();
+    world.subscribe(&["b", "a"]);
+    world.subscribe(&["c"]);
+    world.exchange();
+    world.cut();
+    assert_eq!(world.client.state(), State::Waiting);
+    world.sent.clear();
+    world.events.clear();
+    world.advance_to_attempt();
+    world.accept();
+    let commands: Vec<&str> = world.sent.iter().map(|line| &line[..30]).collect();
+    assert_eq!(
+        commands,
+        [
+            r#"{"command":"auth","data":"admi"#,
+            r#"{"command":"subscribe","tags":"#,
+            r#"{"command":"subscribe","tags":"#,
+        ]
+    );
+    while world.up_one() {}
+    assert!(world.down_one() && world.down_one());
+    assert_eq!(world.client.state(), State::Connecting, "one is missing");
+    assert!(world.down_one());
+    assert_eq!(
+        world.events,
+        [Event::Connecting, Event::Open { resumed: true }]
+    );
+    assert_eq!(world.held_by_broker(), world.wanted());
+}
+
+#[test]
+fn a_refused_static_token_ends_the_client() {
+    let mut world = World::with_broker(Config::default(), secured(Access::Open));
+    world.token = Some(Token::Static("guess"));
+    let (_, request) = world.subscribe(&["a"]);
+    world.accept();
+    world.exchange();
+    assert_eq!(world.client.state(), State::Closed);
+    assert!(world.session.is_none());
+    assert!(world.client.poll_timeout().is_none(), "no further attempt");
+    let Some(Err(RequestError::Closed {
+        reason: CloseReason::AuthRefused(text),
+    })) = world.answer(request)
+    else {
+        panic!("{:?}", world.answers);
+    };
+    assert!(text.contains("token"), "{text}");
+}
+
+#[test]
+fn a_refused_fresh_token_is_tried_anew() {
+    let mut world = World::with_broker(Config::default(), secured(Access::Open));
+    world.token = Some(Token::Fresh("expired"));
+    world.accept();
+    world.exchange();
+    assert_eq!(world.client.state(), State::Waiting);
+    world.token = Some(Token::Fresh("admin"));
+    world.advance_to_attempt();
+    world.accept();
+    world.exchange();
+    assert_eq!(world.client.state(), State::Open);
+    assert_eq!(world.events.last(), Some(&Event::Open { resumed: false }));
+}
+
+#[test]
+fn a_cut_fails_requests_and_keeps_subscriptions_waiting() {
+    let mut world = World::open(Config::default());
+    let (_, kept) = world.subscribe(&["kept"]);
+    let acked = world
+        .client
+        .publish_acked(world.now, ["a"], "x")
+        .expect("open");
+    let asked = world
+        .client
+        .request(world.now, "who", &[], "")
+        .expect("open");
+    world.drain();
+    world.cut();
+    for (request, name) in [(acked, "publish"), (asked, "who")] {
+        let Some(Err(error)) = world.answer(request) else {
+            panic!("{name}: no error");
+        };
+        let text = error.to_string();
+        assert!(text.contains(name) && text.contains("cut"), "{text}");
+    }
+    assert_eq!(world.answer(kept), None);
+    let error = world
+        .client
+        .request(world.now, "who", &[], "")
+        .expect_err("offline");
+    assert!(error.to_string().contains("offline"), "{error}");
+    world.advance(SECOND);
+    world.accept();
+    world.exchange();
+    assert!(matches!(world.answer(kept), Some(Ok(_))));
+}
+
+#[test]
+fn silence_is_asked_about_and_then_given_up() {
+    let mut world = World::open(Config::default());
+    world.advance(25 * SECOND);
+    assert!(
+        world.sent[0].starts_with(r#"{"command":"ping""#),
+        "{:?}",
+        world.sent
+    );
+    world.exchange();
+    // Any message is a sign of life.
+    world.advance(20 * SECOND);
+    world.say(r#"{"command":"publish","tags":["a"]}"#);
+    world.advance(24 * SECOND);
+    assert_eq!(world.sent.len(), 1);
+    world.advance(SECOND);
+    assert_eq!(world.sent.len(), 2);
+    world.advance(9 * SECOND);
+    assert_eq!(world.client.state(), State::Open);
+    world.advance(SECOND);
+    assert!(world.session.is_none());
+    assert_eq!(
+        waiting_or_closed(&world.events),
+        ["waiting: no sign of life within 10s"]
+    );
+}
+
+#[test]
+fn a_client_that_does_not_read_misses_no_sign_of_life() {
+    let mut world = World::open(Config::default());
+    world.advance(25 * SECOND);
+    world.client.hold(world.now, true);
+    world.advance(300 * SECOND);
+    world.client.hold(world.now, false);
+    world.advance(24 * SECOND);
+    assert_eq!(world.client.state(), State::Open);
+    assert_eq!(world.sent.len(), 1);
+}
+
+#[test]
+fn a_probe_asks_at_once_or_connects_at_once() {
+    let mut world = World::open(Config::default());
+    world.client.probe(world.now);
+    world.client.probe(world.now);
+    world.drain();
+    assert_eq!(world.sent.len(), 1);
+    world.cut();
+    world.client.probe(world.now);
+    world.drain();
+    assert!(world.is_dialling);
+}
+
+#[test]
+fn a_server_that_never_answers_is_left() {
+    let mut world = World::new(Config::default());
+    world.advance(10 * SECOND);
+    assert_eq!(
+        waiting_or_closed(&world.events),
+        ["waiting: no connection within 10s"]
+    );
+    world.advance(SECOND);
+    world.subscribe(&["a"]);
+    world.accept();
+    assert_eq!(world.client.state(), State::Connecting);
+    world.advance(10 * SECOND);
+    assert_eq!(waiting_or_closed(&world.events).len(), 2);
+}
+
+#[test]
+fn attempts_thin_out_until_a_connection_lasts() {
+    let mut world = World::new(Config::default());
+    let mut longest = Duration::ZERO;
+    let mut fail = |world: &mut World| {
+        world.cut();
+        match world.events.last() {
+            Some(Event::Waiting { retry_in, .. }) => longest = longest.max(*retry_in),
+            event => panic!("{event:?}"),
+        }
+        world.advance_to_attempt();
+        longest
+    };
+    for _ in 0..30 {
+        fail(&mut world);
+    }
+    assert!(fail(&mut world) > 10 * SECOND);
+    world.accept();
+    world.exchange();
+    for _ in 0..3 {
+        world.advance(10 * SECOND);
+        world.exchange();
+    }
+    world.cut();
+    assert!(
+        matches!(world.events.last(), Some(Event::Waiting { retry_in, .. }) if *retry_in <= SECOND / 2)
+    );
+}
+
+#[test]
+fn without_reconnecting_a_cut_is_the_end() {
+    let config = Config {
+        reconnect: None,
+        ..Config::default()
+    };
+    let mut world = World::open(config);
+    let (_, request) = world.subscribe(&["a"]);
+    world.cut();
+    assert_eq!(world.client.state(), State::Closed);
+    assert_eq!(waiting_or_closed(&world.events), ["closed: cut"]);
+    assert!(matches!(
+        world.answer(request),
+        Some(Err(RequestError::Closed { .. }))
+    ));
+}
+
+#[test]
+fn publishes_are_refused_while_offline() {
+    let mut world = World::new(Config::default());
+    let error = world
+        .client
+        .publish(world.now, ["a"], "x")
+        .expect_err("offline");
+    assert!(matches!(error, RequestError::Offline { .. }));
+    let error = world
+        .client
+        .publish_acked(world.now, ["a"], "x")
+        .expect_err("offline");
+    assert!(matches!(error, RequestError::Offline { .. }));
+}
+
+#[test]
+fn publishes_are_kept_within_bounds_and_sent_before_open() {
+    let config = Config {
+        offline: Offline::Buffer {
+            messages: 3,
+            bytes: 1000,
+            max_age: 5 * SECOND,
+        },
+        ..Config::default()
+    };
+    let mut world = World::new(config);
+    world.client.publish(world.now, ["old"], "1").expect("kept");
+    let expired = world
+        .client
+        .publish_acked(world.now, ["old"], "2")
+        .expect("kept");
+    world.advance(3 * SECOND);
+    let acked = world
+        .client
+        .publish_acked(world.now, ["a"], "3")
+        .expect("kept");
+    let error = world
+        .client
+        .publish(world.now, ["a"], "4")
+        .expect_err("full");
+    assert!(matches!(
+        error,
+        RequestError::BufferFull { publishes: 3, .. }
+    ));
+    world.advance(2 * SECOND);
+    assert!(matches!(
+        world.answer(expired),
+        Some(Err(RequestError::Timeout { .. }))
+    ));
+    assert_eq!(
+        world.events.last(),
+        Some(&Event::Discarded { publishes: 1 })
+    );
+    world.client.publish(world.now, ["b"], "5").expect("kept");
+    let error = world
+        .client
+        .publish(world.now, ["b"], &"x".repeat(1000))
+        .expect_err("full");
+    assert!(matches!(error, RequestError::BufferFull { .. }));
+    world.accept();
+    world.exchange();
+    assert!(matches!(world.answer(acked), Some(Ok(reply)) if reply.delivered == Some(0)));
+    let sent: Vec<bool> = ["ping", r#""data":"3""#, r#""data":"5""#]
+        .iter()
+        .zip(&world.sent)
+        .map(|(text, sent)| sent.contains(text))
+        .collect();
+    assert_eq!(sent, [true; 3], "{:?}", world.sent);
+    assert_eq!(world.sent.len(), 3);
+}
+
+#[test]
+fn closing_sends_what_was_handed_over_and_fails_what_was_asked() {
+    let mut world = World::open(Config::default());
+    world
+        .client
+        .publish(world.now, ["a"], "last")
+        .expect("open");
+    let asked = world
+        .client
+        .request(world.now, "who", &[], "")
+        .expect("open");
+    world.client.close();
+    world.client.close();
+    world.drain();
+    assert_eq!(world.sent.len(), 2);
+    assert!(world.session.is_none());
+    assert_eq!(
+        waiting_or_closed(&world.events),
+        ["closed: closed by the application"]
+    );
+    assert!(matches!(
+        world.answer(asked),
+        Some(Err(RequestError::Closed { .. }))
+    ));
+    assert!(matches!(
+        world.client.subscribe(world.now, ["a"]),
+        Err(RequestError::Closed { .. })
+    ));
+    assert!(matches!(
+        world.client.publish(world.now, ["a"], ""),
+        Err(RequestError::Closed { .. })
+    ));
+    assert!(world.client.poll_timeout().is_none());
+}

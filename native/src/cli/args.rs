@@ -1,0 +1,327 @@
+//! Owns what can be typed after `mist`; knows nothing of what the commands do.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use clap::{ArgAction, Args, Parser, Subcommand, ValueEnum};
+use mist::Access;
+
+use super::help;
+use crate::config::{self, LogLevel};
+
+/// Version and commit, as `-v` prints them after the name.
+pub(crate) const VERSION: &str = concat!(env!("CARGO_PKG_VERSION"), " (", env!("MIST_COMMIT"), ")");
+
+/// Tagged publish/subscribe: a server, and commands that talk to one.
+///
+/// A message carries tags; a subscription is a set of tags; a message is delivered
+/// when all of the subscription's tags are on it.
+#[derive(Debug, Parser)]
+#[command(
+    name = "mist",
+    version = VERSION,
+    disable_version_flag = true,
+    after_help = help::ROOT,
+    max_term_width = 100
+)]
+pub(crate) struct Cli {
+    /// Print version and commit
+    #[arg(short = 'v', short_alias = 'V', long, action = ArgAction::Version)]
+    version: Option<bool>,
+    #[command(flatten)]
+    pub(crate) shared: SharedArgs,
+    #[command(flatten)]
+    pub(crate) server: ServerArgs,
+    #[command(subcommand)]
+    pub(crate) command: Option<Command>,
+}
+
+/// What only a server needs.
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Server")]
+pub(crate) struct ServerArgs {
+    /// Run a server
+    #[arg(long)]
+    pub(crate) server: bool,
+    /// Where to listen: tcp://, http://, ws://; a comma list and/or repeated
+    /// [default: tcp://127.0.0.1:1445, http://127.0.0.1:8080, ws://127.0.0.1:8888]
+    #[arg(long, value_name = "URI", num_args = 1..)]
+    pub(crate) listeners: Vec<String>,
+    /// Where tokens are stored, as in memory://; needs a token
+    #[arg(long, value_name = "URI")]
+    pub(crate) authenticator: Option<String>,
+    /// Who may use the basic commands: open (everybody) or scoped (tokens, within their tags)
+    /// [default: open]
+    #[arg(long, value_name = "MODE", value_parser = config::access)]
+    pub(crate) access: Option<Access>,
+    /// Settings from a .yml, .yaml, .json or .toml file
+    #[arg(long, value_name = "FILE")]
+    pub(crate) config: Option<PathBuf>,
+    /// Change a limit, repeatable
+    #[arg(
+        long = "limit",
+        alias = "limits",
+        value_name = "NAME=VALUE",
+        value_delimiter = ',',
+        value_parser = config::limit,
+        help = help::limit()
+    )]
+    pub(crate) limits: Vec<(String, u64)>,
+}
+
+impl ServerArgs {
+    /// The first of these flags that was given, to say that it does not go with a command.
+    pub(crate) fn given(&self) -> Option<&'static str> {
+        [
+            ("--server", self.server),
+            ("--listeners", !self.listeners.is_empty()),
+            ("--authenticator", self.authenticator.is_some()),
+            ("--access", self.access.is_some()),
+            ("--config", self.config.is_some()),
+            ("--limit", !self.limits.is_empty()),
+        ]
+        .iter()
+        .find_map(|&(name, given)| given.then_some(name))
+    }
+}
+
+/// What servers and commands share.
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Common options")]
+pub(crate) struct SharedArgs {
+    /// The server's token; with a command, the token to show to the server
+    #[arg(
+        long,
+        global = true,
+        value_name = "TOKEN",
+        conflicts_with = "token_file"
+    )]
+    pub(crate) token: Option<String>,
+    /// Read the token from a file, which keeps it out of the list of processes
+    #[arg(long, global = true, value_name = "FILE")]
+    pub(crate) token_file: Option<PathBuf>,
+    /// How much is logged: TRACE, DEBUG, INFO, WARN, ERROR or FATAL [default: INFO]
+    #[arg(long, global = true, value_name = "LEVEL")]
+    pub(crate) log_level: Option<LogLevel>,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Ask a server for a sign of life
+    #[command(after_help = help::PING)]
+    Ping(HostArgs),
+    /// Print the messages that carry all of some tags
+    #[command(visible_alias = "sub", after_help = help::SUBSCRIBE)]
+    Subscribe(SubscribeArgs),
+    /// Send a message
+    #[command(visible_alias = "pub", aliases = ["message", "send"], after_help = help::PUBLISH)]
+    Publish(PublishArgs),
+    /// List the tags that somebody subscribes to
+    #[command(alias = "list", after_help = help::LISTALL)]
+    Listall(HostArgs),
+    /// Count connections and subscribers
+    #[command(after_help = help::WHO)]
+    Who(HostArgs),
+    /// Manage tokens and the tags they grant (needs the server's token)
+    #[command(after_help = help::TOKEN)]
+    Token {
+        #[command(subcommand)]
+        command: TokenCommand,
+    },
+    /// Check a config file and print what would be used
+    #[command(after_help = help::CHECK_CONFIG)]
+    CheckConfig {
+        /// A .yml, .yaml, .json or .toml file
+        file: PathBuf,
+    },
+    /// Print the completion script of a shell
+    #[command(after_help = help::COMPLETIONS)]
+    Completions {
+        /// The shell
+        shell: clap_complete::Shell,
+    },
+    /// Print a manual page
+    #[command(after_help = help::MAN)]
+    Man {
+        /// The command to print the page of, else the program's own page
+        #[arg(value_name = "COMMAND")]
+        command: Option<String>,
+    },
+}
+
+/// Which server to talk to.
+#[derive(Clone, Debug, Args)]
+pub(crate) struct HostArgs {
+    /// The server: HOST:PORT, tcp://HOST:PORT or ws://HOST:PORT [default: 127.0.0.1:1445]
+    #[arg(long, value_name = "HOST")]
+    pub(crate) host: Option<String>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct TagsArgs {
+    /// Tags, a comma list and/or repeated; blanks belong to the tag
+    #[arg(long, value_name = "TAGS")]
+    pub(crate) tags: Vec<String>,
+    /// One tag taken as it is, commas included; repeatable
+    #[arg(long, value_name = "TAG")]
+    pub(crate) tag: Vec<String>,
+}
+
+impl TagsArgs {
+    /// All tags, in the order given.
+    pub(crate) fn all(&self) -> Vec<String> {
+        let lists = self.tags.iter().flat_map(|list| split_tags(list));
+        lists.chain(self.tag.iter().cloned()).collect()
+    }
+}
+
+/// Splits a comma list of tags. Empty items are slips, not the empty tag.
+pub(crate) fn split_tags(list: &str) -> Vec<String> {
+    let items = list.split(',').filter(|tag| !tag.is_empty());
+    items.map(str::to_owned).collect()
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct SubscribeArgs {
+    #[command(flatten)]
+    pub(crate) host: HostArgs,
+    #[command(flatten)]
+    pub(crate) tags: TagsArgs,
+    /// One more subscription, with these tags, a comma list; repeatable
+    #[arg(long, value_name = "TAGS")]
+    pub(crate) also: Vec<String>,
+    /// End after N messages
+    #[arg(short = 'n', long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
+    pub(crate) count: Option<u64>,
+    /// End after so many seconds, with exit code 124
+    #[arg(short = 'W', long, value_name = "SECONDS", value_parser = seconds)]
+    pub(crate) wait: Option<Duration>,
+    /// How messages are printed
+    #[arg(short = 'o', long, value_enum, default_value_t)]
+    pub(crate) output: Output,
+    /// Add the time of arrival, UTC
+    #[arg(long)]
+    pub(crate) timestamps: bool,
+    /// Add the message's tags
+    #[arg(long)]
+    pub(crate) show_tags: bool,
+}
+
+/// How messages are printed.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Output {
+    /// The data, one message per line
+    #[default]
+    Plain,
+    /// One JSON object per line: tags, data and, with --timestamps, time
+    Json,
+    /// The data as it came, nothing between messages
+    Raw,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct PublishArgs {
+    #[command(flatten)]
+    pub(crate) host: HostArgs,
+    #[command(flatten)]
+    pub(crate) tags: TagsArgs,
+    /// The message's data; - reads all of stdin
+    #[arg(
+        long,
+        value_name = "DATA",
+        allow_hyphen_values = true,
+        conflicts_with = "text"
+    )]
+    pub(crate) data: Option<String>,
+    /// The message's data, as with --data
+    #[arg(value_name = "DATA")]
+    pub(crate) text: Option<String>,
+    /// Send each line of stdin as one message
+    #[arg(long, conflicts_with_all = ["data", "text", "count"])]
+    pub(crate) stdin_line: bool,
+    /// Send the message N times
+    #[arg(short = 'n', long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
+    pub(crate) count: Option<u64>,
+    /// Send at most so many messages per second, as in 50 or 50/s
+    #[arg(long, value_name = "N/s", value_parser = rate)]
+    pub(crate) rate: Option<f64>,
+    /// Wait for the server to say to how many connections it delivered, and print that on stderr
+    #[arg(long)]
+    pub(crate) ack: bool,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum TokenCommand {
+    /// Register a token with the tags it grants
+    Add(TokenTagsArgs),
+    /// Remove a token; what it allowed ends at once
+    Rm(TokenArgs),
+    /// Add tags to a token
+    Set(TokenTagsArgs),
+    /// Take tags from a token; what they allowed ends at once
+    Unset(TokenTagsArgs),
+    /// Print the tags of a token, one per line
+    Tags(TokenArgs),
+    /// Print a new random token; no server is asked
+    Gen,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct TokenArgs {
+    #[command(flatten)]
+    pub(crate) host: HostArgs,
+    /// The token to manage; - reads it from stdin
+    #[arg(value_name = "TOKEN")]
+    pub(crate) subject: String,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct TokenTagsArgs {
+    #[command(flatten)]
+    pub(crate) token: TokenArgs,
+    #[command(flatten)]
+    pub(crate) tags: TagsArgs,
+}
+
+fn seconds(text: &str) -> Result<Duration, String> {
+    let wrong = || format!("'{text}' is not a number of seconds");
+    let seconds = text.parse::<f64>().map_err(|_| wrong())?;
+    Duration::try_from_secs_f64(seconds).map_err(|_| wrong())
+}
+
+fn rate(text: &str) -> Result<f64, String> {
+    let number = text.strip_suffix("/s").unwrap_or(text);
+    match number.trim().parse::<f64>() {
+        Ok(rate) if rate.is_finite() && rate > 0.0 => Ok(rate),
+        _ => Err(format!("'{text}' is not a rate; write 50 or 50/s")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    use super::*;
+
+    #[test]
+    fn the_definition_is_sound() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn tags_keep_their_order_and_blanks_and_lose_empty_items() {
+        let tags = TagsArgs {
+            tags: vec!["b,a,".to_owned(), " c".to_owned()],
+            tag: vec!["x,y".to_owned()],
+        };
+        assert_eq!(tags.all(), ["b", "a", " c", "x,y"]);
+    }
+
+    #[test]
+    fn seconds_and_rates_are_positive_numbers() {
+        assert_eq!(seconds("1.5"), Ok(Duration::from_millis(1500)));
+        assert!(seconds("-1").is_err() && seconds("inf").is_err() && seconds("x").is_err());
+        assert_eq!((rate("50"), rate("2.5/s")), (Ok(50.0), Ok(2.5)));
+        assert!(rate("0").is_err() && rate("5/m").is_err() && rate("NaN").is_err());
+    }
+}

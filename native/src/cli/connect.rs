@@ -1,0 +1,120 @@
+//! Owns how commands reach a server, and what exit code each way of failing has.
+
+use std::ffi::OsString;
+use std::fmt::Display;
+
+use mist::client::{Client, ClientError};
+
+use super::args::{HostArgs, SharedArgs};
+use super::exit::{Code, Stop};
+use super::{serve, shared_layer};
+use crate::config::{self, Layer, Origin, Secret, Settings};
+
+const DEFAULT_HOST: &str = "127.0.0.1:1445";
+
+/// A server to talk to, and what to show it.
+#[derive(Debug)]
+pub(super) struct Target {
+    /// As given, for texts.
+    pub(super) host: String,
+    uri: String,
+    token: Option<Secret>,
+}
+
+impl Target {
+    /// Finds out which server is meant, from the flags, then the environment.
+    pub(super) fn new(host: &HostArgs, shared: &SharedArgs) -> Result<Self, Stop> {
+        let lookup = |name: &str| std::env::var_os(name).filter(|value| !value.is_empty());
+        let environment = Layer::from_environment(config::CLIENT_KEYS, lookup)?;
+        let settings = Settings::decide(&[
+            (Origin::CommandLine, shared_layer(shared)),
+            (Origin::Environment, environment),
+        ])?;
+        // The commands speak for themselves; logs are for those who ask for them.
+        if settings.log_level.origin != Origin::Default {
+            serve::start_log(settings.log_level.value);
+        }
+        let host = host.host.clone().or_else(|| {
+            lookup(&config::variable("host"))
+                .map(OsString::into_string)
+                .and_then(Result::ok)
+        });
+        let host = host.unwrap_or_else(|| DEFAULT_HOST.to_owned());
+        Ok(Self {
+            uri: match host.strip_prefix(':') {
+                Some(port) => format!("127.0.0.1:{port}"),
+                None => host.clone(),
+            },
+            host,
+            token: settings.token.map(|token| token.value),
+        })
+    }
+
+    /// Connects for a command that is over when the connection is.
+    pub(super) async fn connect(&self) -> Result<Client, Stop> {
+        self.open(false).await
+    }
+
+    /// Connects for a command that outlives its connections.
+    pub(super) async fn connect_for_long(&self) -> Result<Client, Stop> {
+        self.open(true).await
+    }
+
+    async fn open(&self, is_for_long: bool) -> Result<Client, Stop> {
+        let mut builder = Client::builder(&self.uri);
+        if !is_for_long {
+            builder = builder.reconnect(None);
+        }
+        if let Some(token) = &self.token {
+            builder = builder.token(token.reveal());
+        }
+        builder.connect().await.map_err(|error| match error {
+            ClientError::AuthRefused { .. } | ClientError::InvalidUri { .. } => failed(error),
+            // Closed is how it ends when no second attempt is wanted.
+            ClientError::Connect { reason, .. } | ClientError::Closed { reason } => {
+                self.unreachable(&reason)
+            }
+            error => self.unreachable(&error),
+        })
+    }
+
+    fn unreachable(&self, reason: &dyn Display) -> Stop {
+        let text = format!("Failed to connect to '{}' - {reason}", self.host);
+        Stop::new(Code::CannotConnect, text)
+    }
+}
+
+/// Says why the server did not do something.
+pub(super) fn failed(error: ClientError) -> Stop {
+    let code = match &error {
+        ClientError::AuthRefused { .. } => Code::AuthRefused,
+        ClientError::Refused { command, reason } => return refused(command, reason),
+        ClientError::Connect { .. }
+        | ClientError::ConnectionLost { .. }
+        | ClientError::Offline { .. }
+        | ClientError::Closed { .. } => Code::CannotConnect,
+        ClientError::Timeout { .. } | ClientError::UnexpectedAnswer { .. } => Code::ServerError,
+        ClientError::InvalidUri { .. } | ClientError::MissingTags { .. } => Code::Usage,
+        _ => Code::Failed,
+    };
+    Stop::new(code, error.to_string())
+}
+
+/// Says that the server answered with an error.
+pub(super) fn refused(command: &str, reason: &str) -> Stop {
+    if reason == "Unknown Command" {
+        return Stop::new(
+            Code::ServerError,
+            format!(
+                "the server has no command '{command}': admin commands need a server with --authenticator"
+            ),
+        );
+    }
+    // The one word that the server's refusals for want of rights have in common.
+    let code = if reason.contains("not authorized") {
+        Code::AuthRefused
+    } else {
+        Code::ServerError
+    };
+    Stop::new(code, format!("the server refused {command}: {reason}"))
+}

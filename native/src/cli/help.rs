@@ -1,0 +1,101 @@
+//! Owns the long texts of `--help`; the short ones stand beside the arguments.
+
+use mist::Limits;
+
+pub(super) const ROOT: &str = "\
+Examples:
+  mist --server
+  mist --server --listeners tcp://0.0.0.0:1445,ws://0.0.0.0:8888
+  mist --server --authenticator memory:// --token-file /run/secrets/mist
+  mist subscribe --tags bus,line:7
+  mist publish --tags bus,line:7,late --data \"3 minutes late\"
+
+Environment (a flag wins over a variable, a variable over the config file):
+  MIST_HOST           the server that commands talk to
+  MIST_TOKEN          the token
+  MIST_TOKEN_FILE     a file with the token
+  MIST_LOG_LEVEL      as --log-level
+  MIST_SERVER         true: run a server
+  MIST_LISTENERS      as --listeners, a comma list
+  MIST_AUTHENTICATOR  as --authenticator
+  MIST_ACCESS         as --access
+  MIST_LIMITS         as --limit, a comma list
+  MIST_CONFIG         as --config
+  NO_COLOR            no colour in logs
+
+Exit codes:
+  0 ok   1 failure   2 usage   3 cannot connect   4 auth refused   5 server error
+  124 the wait ran out   130 interrupted
+
+`mist man` prints the manual, `mist completions bash` the shell completions.";
+
+pub(super) const PING: &str = "\
+Examples:
+  mist ping
+  mist ping --host ws://127.0.0.1:8888";
+
+pub(super) const SUBSCRIBE: &str = "\
+The first line says `Listening on tags '[…]'`, then comes one message per line. With -o json or raw
+that first line goes to stderr. A lost connection is made again, and stderr says so.
+
+Examples:
+  mist subscribe --tags bus,line:7             messages that carry both tags
+  mist subscribe --tags bus --also tram,late   messages that carry bus, or both tram and late
+  mist subscribe --tags bus -n 1 -W 10         one message, or none in 10 seconds
+  mist subscribe --tags bus -o json | jq .data";
+
+pub(super) const PUBLISH: &str = "\
+Prints `success` when the server has taken everything.
+
+Examples:
+  mist publish --tags bus,line:7 --data \"3 minutes late\"
+  mist publish --tags bus hello
+  mist publish --tags report --data - < report.txt
+  tail -f app.log | mist publish --tags log --stdin-line
+  mist publish --tags load --count 1000 --rate 50/s --ack x";
+
+pub(super) const LISTALL: &str = "\
+Examples:
+  mist listall
+  mist listall --host ws://127.0.0.1:8888";
+
+pub(super) const WHO: &str = "\
+Examples:
+  mist who --host 10.0.0.7:1445";
+
+pub(super) const TOKEN: &str = "\
+The token to manage follows the command; --token, --token-file, MIST_TOKEN and MIST_TOKEN_FILE give
+the server's token, which allows it.
+
+Examples:
+  export MIST_TOKEN_FILE=/run/secrets/mist
+  new=$(mist token gen)
+  mist token add \"$new\" --tags bus,tram
+  mist token unset \"$new\" --tags tram
+  mist token tags \"$new\"
+  echo \"$new\" | mist token rm -";
+
+pub(super) const CHECK_CONFIG: &str = "\
+The environment counts as it does for a server. Tokens are not shown.
+
+Examples:
+  mist check-config mist.yml";
+
+pub(super) const COMPLETIONS: &str = "\
+Examples:
+  mist completions bash > ~/.local/share/bash-completion/completions/mist
+  mist completions zsh > \"${fpath[1]}/_mist\"
+  mist completions fish > ~/.config/fish/completions/mist.fish";
+
+pub(super) const MAN: &str = "\
+Examples:
+  mist man > mist.1
+  mist man subscribe | man -l -";
+
+/// The help of `--limit`, which names what there is.
+pub(super) fn limit() -> String {
+    format!(
+        "Change a limit, repeatable: {}",
+        Limits::SETTINGS.join(", ")
+    )
+}

@@ -1,0 +1,150 @@
+//! Owns the command line: from arguments to an exit code.
+
+mod args;
+mod ask;
+mod connect;
+mod exit;
+mod help;
+mod input;
+mod out;
+mod paper;
+mod publish;
+mod serve;
+mod subscribe;
+mod token;
+
+use std::future::Future;
+use std::path::Path;
+use std::process::ExitCode;
+
+use clap::{CommandFactory, Parser};
+
+use self::args::{Cli, Command};
+use self::connect::Target;
+use self::exit::{Code, Stop};
+use crate::config::{self, ConfigError, Layer, Origin, Secret, Settings};
+
+/// Does what the command line asks for.
+pub(crate) fn run() -> ExitCode {
+    let code = match Cli::try_parse() {
+        Ok(cli) => match dispatch(cli) {
+            Ok(()) => Code::Ok,
+            Err(stop) => {
+                if let Some(text) = stop.text {
+                    out::note(&text);
+                }
+                stop.code
+            }
+        },
+        Err(error) => {
+            // Help and version come this way too, on stdout; a closed pipe is no failure.
+            let _ = error.print();
+            match error.exit_code() {
+                0 => Code::Ok,
+                _ => Code::Usage,
+            }
+        }
+    };
+    ExitCode::from(code as u8)
+}
+
+fn dispatch(cli: Cli) -> Result<(), Stop> {
+    let Some(command) = &cli.command else {
+        let settings = server_settings(&cli)?;
+        if settings.server.value {
+            settings.check()?;
+            return serve::serve(&settings);
+        }
+        return out::raw(Cli::command().render_help().to_string().as_bytes());
+    };
+    if let Some(flag) = cli.server.given() {
+        return Err(Stop::usage(format!(
+            "{flag} is for a server and does not go with a command"
+        )));
+    }
+    let target = |host| Target::new(host, &cli.shared);
+    match command {
+        Command::Ping(host) => block_on(ask::ping(&target(host)?)),
+        Command::Listall(host) => block_on(ask::list_all(&target(host)?)),
+        Command::Who(host) => block_on(ask::who(&target(host)?)),
+        Command::Subscribe(args) => {
+            let sets = subscribe::tag_sets(args)?;
+            block_on(subscribe::run(&target(&args.host)?, args, &sets))
+        }
+        Command::Publish(args) => {
+            let job = publish::job(args)?;
+            block_on(publish::run(&target(&args.host)?, args, &job))
+        }
+        Command::Token { command } => token::run(command, &cli.shared),
+        Command::CheckConfig { file } => paper::check_config(file, &cli.shared),
+        Command::Completions { shell } => paper::completions(*shell),
+        Command::Man { command } => paper::man(command.as_deref()),
+    }
+}
+
+/// Runs a command's future, which Ctrl-C ends.
+fn block_on(work: impl Future<Output = Result<(), Stop>>) -> Result<(), Stop> {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .map_err(|error| Stop::failed(format!("cannot start: {error}")))?;
+    let result = runtime.block_on(async {
+        tokio::select! {
+            biased;
+            _ = tokio::signal::ctrl_c() => Err(Stop::quiet(Code::Interrupted)),
+            result = work => result,
+        }
+    });
+    // Nothing that still waits, for a name server say, may hold up the end.
+    runtime.shutdown_background();
+    result
+}
+
+impl From<ConfigError> for Stop {
+    fn from(error: ConfigError) -> Self {
+        Self::failed(error.to_string())
+    }
+}
+
+fn shared_layer(shared: &args::SharedArgs) -> Layer {
+    Layer {
+        token: shared.token.as_deref().and_then(Secret::new),
+        token_file: shared.token_file.clone(),
+        log_level: shared.log_level,
+        ..Layer::default()
+    }
+}
+
+fn server_settings(cli: &Cli) -> Result<Settings, Stop> {
+    let server = &cli.server;
+    let flags = Layer {
+        server: server.server.then_some(true),
+        listeners: (!server.listeners.is_empty()).then(|| {
+            let lists = server.listeners.iter();
+            lists.flat_map(|list| config::comma_list(list)).collect()
+        }),
+        authenticator: server.authenticator.clone(),
+        access: server.access,
+        limits: server.limits.iter().cloned().collect(),
+        ..shared_layer(&cli.shared)
+    };
+    let file = server.config.clone().or_else(|| {
+        std::env::var_os(config::variable("config"))
+            .filter(|path| !path.is_empty())
+            .map(Into::into)
+    });
+    layered(flags, file.as_deref())
+}
+
+/// Puts the flags over the environment over a file.
+fn layered(flags: Layer, file: Option<&Path>) -> Result<Settings, Stop> {
+    let environment = Layer::from_environment(config::KEYS, |name| std::env::var_os(name))?;
+    let mut layers = vec![
+        (Origin::CommandLine, flags),
+        (Origin::Environment, environment),
+    ];
+    if let Some(path) = file {
+        layers.push((Origin::File(path.to_owned()), Layer::from_file(path)?));
+    }
+    Ok(Settings::decide(&layers)?)
+}

@@ -1,0 +1,106 @@
+//! Owns the commands that only print: what a config file amounts to, completions, manual pages.
+
+use std::fmt::Display;
+use std::path::Path;
+
+use clap::CommandFactory;
+use mist::Access;
+
+use super::args::{Cli, SharedArgs};
+use super::exit::Stop;
+use super::{layered, out, shared_layer};
+use crate::config::{Decided, Settings};
+
+/// Prints, as YAML that could be a config file, what a server would use with this one.
+pub(super) fn check_config(file: &Path, shared: &SharedArgs) -> Result<(), Stop> {
+    let settings = layered(shared_layer(shared), Some(file))?;
+    settings.check()?;
+    out::raw(describe(&settings).as_bytes())
+}
+
+fn describe(settings: &Settings) -> String {
+    fn line<T>(text: &mut String, key: &str, decided: &Decided<T>, value: impl Display) {
+        text.push_str(&format!("{key}: {value}  # {}\n", decided.origin));
+    }
+    let quoted = |text: &str| serde_json::Value::from(text).to_string();
+    let mut text = String::new();
+    line(&mut text, "server", &settings.server, settings.server.value);
+    let listeners = serde_json::Value::from(settings.listeners.value.as_slice());
+    line(&mut text, "listeners", &settings.listeners, listeners);
+    if let Some(uri) = &settings.authenticator {
+        line(
+            &mut text,
+            "authenticator",
+            uri,
+            quoted(&redacted(&uri.value)),
+        );
+    }
+    if let Some(token) = &settings.token {
+        line(&mut text, "token", token, quoted("(not shown)"));
+    }
+    let access = match settings.access.value {
+        Access::Open => "open",
+        Access::Scoped => "scoped",
+    };
+    line(&mut text, "access", &settings.access, access);
+    let level = settings.log_level.value;
+    line(&mut text, "log-level", &settings.log_level, level);
+    if !settings.limits.is_empty() {
+        text.push_str("limits:\n");
+        for (name, limit) in &settings.limits {
+            line(&mut text, &format!("  {name}"), limit, limit.value);
+        }
+    }
+    text
+}
+
+/// Hides the password that a store's URI may hold.
+fn redacted(uri: &str) -> String {
+    match url::Url::parse(uri) {
+        Ok(mut url) if url.password().is_some() => {
+            // Refused only for URIs that cannot hold a password, which this one does.
+            let _ = url.set_password(Some("***"));
+            url.into()
+        }
+        _ => uri.to_owned(),
+    }
+}
+
+/// Prints a shell's completion script.
+pub(super) fn completions(shell: clap_complete::Shell) -> Result<(), Stop> {
+    let mut script = Vec::new();
+    clap_complete::generate(shell, &mut Cli::command(), "mist", &mut script);
+    out::raw(&script)
+}
+
+/// Prints a manual page, in roff.
+pub(super) fn man(command: Option<&str>) -> Result<(), Stop> {
+    let mut root = Cli::command();
+    root.build();
+    let page = match command {
+        None => root,
+        Some(name) => {
+            let found = root.find_subcommand(name).cloned();
+            found.ok_or_else(|| Stop::usage(format!("no manual page: '{name}' is no command")))?
+        }
+    };
+    let mut text = Vec::new();
+    clap_mangen::Man::new(page)
+        .render(&mut text)
+        .map_err(|error| Stop::failed(format!("cannot make the page: {error}")))?;
+    out::raw(&text)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_password_in_a_uri_is_hidden() {
+        assert_eq!(
+            redacted("postgres://me:secret@host:5432?db=mist"),
+            "postgres://me:***@host:5432?db=mist"
+        );
+        assert_eq!(redacted("memory://"), "memory://");
+    }
+}

@@ -1,0 +1,125 @@
+//! Owns `mist publish`: where the data comes from, how fast it goes, and what is said about it.
+
+use std::time::Duration;
+
+use futures_util::FutureExt;
+use mist::client::{Client, Event, Events};
+use tokio::time::{Interval, MissedTickBehavior, interval};
+
+use super::args::PublishArgs;
+use super::connect::{Target, failed, refused};
+use super::exit::Stop;
+use super::{input, out};
+
+/// What to publish.
+pub(super) struct Job {
+    tags: Vec<String>,
+    /// Nothing when every line of stdin is a message.
+    data: Option<String>,
+}
+
+/// Finds out what to publish, as far as that takes no server.
+pub(super) fn job(args: &PublishArgs) -> Result<Job, Stop> {
+    let tags = args.tags.all();
+    if tags.is_empty() {
+        return Err(Stop::usage("Unable to publish - Missing tags"));
+    }
+    let data = match args.data.as_deref().or(args.text.as_deref()) {
+        _ if args.stdin_line => None,
+        // Before there is a runtime, so that Ctrl-C works as ever while this waits.
+        Some("-") => Some(input::all()?),
+        data => Some(data.unwrap_or_default().to_owned()),
+    };
+    if data.as_ref().is_some_and(String::is_empty) {
+        return Err(Stop::usage("Unable to publish - Missing data"));
+    }
+    Ok(Job { tags, data })
+}
+
+/// Publishes all there is, and says `success` once the server has taken it.
+pub(super) async fn run(target: &Target, args: &PublishArgs, job: &Job) -> Result<(), Stop> {
+    let mut publisher = Publisher::new(target, args, &job.tags).await?;
+    match &job.data {
+        Some(data) => {
+            for _ in 0..args.count.unwrap_or(1) {
+                publisher.send(data).await?;
+            }
+        }
+        None => {
+            let mut lines = input::lines();
+            while let Some(line) = lines.recv().await {
+                publisher.send(&line?).await?;
+            }
+        }
+    }
+    publisher.finish().await
+}
+
+struct Publisher<'a> {
+    client: Client,
+    events: Events,
+    tags: &'a [String],
+    pace: Option<Interval>,
+    is_acked: bool,
+    messages: u64,
+    delivered: u64,
+}
+
+impl<'a> Publisher<'a> {
+    async fn new(target: &Target, args: &PublishArgs, tags: &'a [String]) -> Result<Self, Stop> {
+        let pace = args.rate.map(|rate| {
+            let mut pace = interval(Duration::from_secs_f64(1.0 / rate));
+            // After a pause in the input the rate is still the most there may be.
+            pace.set_missed_tick_behavior(MissedTickBehavior::Delay);
+            pace
+        });
+        let client = target.connect().await?;
+        Ok(Self {
+            events: client.events(),
+            client,
+            tags,
+            pace,
+            is_acked: args.ack,
+            messages: 0,
+            delivered: 0,
+        })
+    }
+
+    async fn send(&mut self, data: &str) -> Result<(), Stop> {
+        if let Some(pace) = &mut self.pace {
+            pace.tick().await;
+        }
+        self.messages += 1;
+        if self.is_acked {
+            let delivered = self.client.publish_acked(self.tags, data).await;
+            self.delivered += delivered.map_err(failed)?;
+            return Ok(());
+        }
+        self.client.publish(self.tags, data).await.map_err(failed)?;
+        self.complaint()
+    }
+
+    /// Whether the server has refused a message that asked for no answer.
+    fn complaint(&mut self) -> Result<(), Stop> {
+        while let Some(Some(event)) = self.events.next().now_or_never() {
+            if let Event::Refused { command, error, .. } = event {
+                return Err(refused(&command, &error));
+            }
+        }
+        Ok(())
+    }
+
+    async fn finish(mut self) -> Result<(), Stop> {
+        // Answers come in order: with this one, every complaint about what was sent before is here.
+        self.client.ping().await.map_err(failed)?;
+        self.complaint()?;
+        if self.is_acked {
+            let messages = match self.messages {
+                1 => String::new(),
+                several => format!(" ({several} messages)"),
+            };
+            out::note(&format!("delivered: {}{messages}", self.delivered));
+        }
+        out::line("success")
+    }
+}

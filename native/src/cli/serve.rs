@@ -1,0 +1,142 @@
+//! Owns server mode: logs, the start-up lines, signals; the server itself is the library's.
+
+use std::io::IsTerminal;
+
+use mist::Server;
+use tracing::level_filters::LevelFilter;
+use tracing_subscriber::filter::Targets;
+use tracing_subscriber::layer::SubscriberExt;
+use tracing_subscriber::util::SubscriberInitExt;
+
+use super::args::VERSION;
+use super::exit::{Code, Stop};
+use super::out;
+use crate::config::{LogLevel, Settings};
+
+/// Runs a server until a signal ends it.
+pub(super) fn serve(settings: &Settings) -> Result<(), Stop> {
+    start_log(settings.log_level.value);
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        // Sockets are looked at this often between turns of busy connections. The default of 61 makes everybody else
+        // wait milliseconds beside a flood.
+        .event_interval(8)
+        .build()
+        .map_err(|error| cannot_start(&error))?;
+    raise_file_limit();
+    runtime.block_on(run(settings))
+}
+
+async fn run(settings: &Settings) -> Result<(), Stop> {
+    let mut signals = Signals::new().map_err(|error| cannot_start(&error))?;
+    let mut builder = Server::builder()
+        .access(settings.access.value)
+        .limits(settings.limits().map_err(|error| cannot_start(&error))?);
+    for uri in &settings.listeners.value {
+        builder = builder.listen(uri);
+    }
+    if let Some(uri) = &settings.authenticator {
+        builder = builder.authenticator(&uri.value);
+    }
+    if let Some(token) = &settings.token {
+        builder = builder.token(token.value.reveal());
+    }
+    out::note(&format!("mist {VERSION}"));
+    let server = builder.bind().await.map_err(|error| cannot_start(&error))?;
+    for address in server.addresses() {
+        let name = address.scheme().to_ascii_uppercase();
+        out::note(&format!("{name} server listening at '{address}'"));
+    }
+    server
+        .run(async {
+            signals.next().await;
+            out::note("stopping: no new connections, flushing what is queued; signal again to exit at once");
+            // The drain goes on while this waits for a second signal.
+            tokio::spawn(async move {
+                signals.next().await;
+                std::process::exit(Code::Interrupted as i32);
+            });
+        })
+        .await;
+    out::note("stopped");
+    Ok(())
+}
+
+/// Takes all the files the system allows this process, as servers do; each connection is one.
+fn raise_file_limit() {
+    use rustix::process::{Resource, getrlimit, setrlimit};
+    let mut limit = getrlimit(Resource::Nofile);
+    limit.current = limit.maximum;
+    if let Err(error) = setrlimit(Resource::Nofile, limit) {
+        tracing::debug!(%error, "cannot raise the limit of open files");
+    }
+}
+
+fn cannot_start(error: &dyn std::fmt::Display) -> Stop {
+    Stop::failed(format!("mist cannot start: {error}"))
+}
+
+/// Sends log lines to stderr, those of other libraries only when they matter.
+pub(super) fn start_log(level: LogLevel) {
+    let own = match level {
+        LogLevel::Trace => LevelFilter::TRACE,
+        LogLevel::Debug => LevelFilter::DEBUG,
+        LogLevel::Info => LevelFilter::INFO,
+        LogLevel::Warn => LevelFilter::WARN,
+        LogLevel::Error | LogLevel::Fatal => LevelFilter::ERROR,
+    };
+    let others = match level {
+        LogLevel::Trace => LevelFilter::TRACE,
+        _ => own.min(LevelFilter::WARN),
+    };
+    let plain = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
+    let lines = tracing_subscriber::fmt::layer()
+        .with_writer(std::io::stderr)
+        .with_ansi(!plain && std::io::stderr().is_terminal());
+    tracing_subscriber::registry()
+        .with(
+            Targets::new()
+                .with_target("mist", own)
+                .with_target("mist_core", own)
+                .with_default(others),
+        )
+        .with(lines)
+        .init();
+}
+
+/// The signals that end a server.
+struct Signals {
+    #[cfg(unix)]
+    terminate: tokio::signal::unix::Signal,
+    #[cfg(unix)]
+    interrupt: tokio::signal::unix::Signal,
+}
+
+impl Signals {
+    #[cfg(unix)]
+    fn new() -> std::io::Result<Self> {
+        use tokio::signal::unix::{SignalKind, signal};
+        Ok(Self {
+            terminate: signal(SignalKind::terminate())?,
+            interrupt: signal(SignalKind::interrupt())?,
+        })
+    }
+
+    #[cfg(unix)]
+    async fn next(&mut self) {
+        tokio::select! {
+            _ = self.terminate.recv() => {}
+            _ = self.interrupt.recv() => {}
+        }
+    }
+
+    #[cfg(not(unix))]
+    fn new() -> std::io::Result<Self> {
+        Ok(Self {})
+    }
+
+    #[cfg(not(unix))]
+    async fn next(&mut self) {
+        let _ = tokio::signal::ctrl_c().await;
+    }
+}

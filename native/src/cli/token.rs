@@ -1,0 +1,80 @@
+//! Owns `mist token`: the admin commands about tokens, and making new ones.
+
+use base64::Engine;
+use base64::prelude::BASE64_URL_SAFE_NO_PAD;
+
+use super::args::{SharedArgs, TokenArgs, TokenCommand, TokenTagsArgs};
+use super::connect::{Target, failed};
+use super::exit::Stop;
+use super::{block_on, input, out};
+
+/// Does one of the token commands.
+pub(super) fn run(command: &TokenCommand, shared: &SharedArgs) -> Result<(), Stop> {
+    match command {
+        TokenCommand::Gen => out::line(&generate()?),
+        TokenCommand::Add(args) => change(args, shared, "register"),
+        TokenCommand::Set(args) => change(args, shared, "set"),
+        TokenCommand::Unset(args) => change(args, shared, "unset"),
+        TokenCommand::Rm(args) => {
+            let (target, token) = subject(args, shared, "unregister")?;
+            block_on(async {
+                let client = target.connect().await?;
+                client.unregister(&token).await.map_err(failed)?;
+                out::line("success")
+            })
+        }
+        TokenCommand::Tags(args) => {
+            let (target, token) = subject(args, shared, "list tags")?;
+            block_on(async {
+                let client = target.connect().await?;
+                let tags = client.tags(&token).await.map_err(failed)?;
+                tags.iter().try_for_each(|tag| out::line(tag))
+            })
+        }
+    }
+}
+
+/// Does those that take tags too; `name` is the wire's.
+fn change(args: &TokenTagsArgs, shared: &SharedArgs, name: &'static str) -> Result<(), Stop> {
+    let tags = args.tags.all();
+    let tags: Vec<&str> = tags.iter().map(String::as_str).collect();
+    if tags.is_empty() {
+        return Err(Stop::usage(format!("Unable to {name} - Missing tags")));
+    }
+    let (target, token) = subject(&args.token, shared, name)?;
+    block_on(async {
+        let client = target.connect().await?;
+        match name {
+            "register" => client.register(&token, &tags).await,
+            "set" => client.set(&token, &tags).await,
+            _ => client.unset(&token, &tags).await,
+        }
+        .map_err(failed)?;
+        out::line("success")
+    })
+}
+
+/// The server, and the token to manage.
+fn subject(args: &TokenArgs, shared: &SharedArgs, name: &str) -> Result<(Target, String), Stop> {
+    let target = Target::new(&args.host, shared)?;
+    let token = match args.subject.as_str() {
+        "-" => {
+            let text = input::all()?;
+            text.trim_end_matches(['\r', '\n']).to_owned()
+        }
+        token => token.to_owned(),
+    };
+    if token.is_empty() {
+        return Err(Stop::usage(format!("Unable to {name} - Missing token")));
+    }
+    Ok((target, token))
+}
+
+/// Makes a token of 256 random bits that is safe in file names, URLs and shells.
+fn generate() -> Result<String, Stop> {
+    let mut bytes = [0; 32];
+    getrandom::fill(&mut bytes)
+        .map_err(|error| Stop::failed(format!("cannot get random numbers: {error}")))?;
+    // The prefix lets people and secret scanners see what it is, and keeps a leading `-` away.
+    Ok(format!("mist_{}", BASE64_URL_SAFE_NO_PAD.encode(bytes)))
+}

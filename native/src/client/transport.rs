@@ -1,0 +1,317 @@
+//! Owns one connection's bytes: dialling, framing, reading and writing; knows nothing of what messages mean.
+
+use std::future::poll_fn;
+use std::io;
+use std::pin::Pin;
+use std::task::{Context, Poll, ready};
+use std::time::Duration;
+
+use futures_util::stream::{SplitSink, SplitStream};
+use futures_util::{Sink, SinkExt, Stream, StreamExt};
+use mist_core::client::Client as Machine;
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, ReadHalf, WriteHalf};
+use tokio::net::TcpStream;
+use tokio_tungstenite::WebSocketStream;
+use tokio_tungstenite::tungstenite::protocol::{Message as Frame, WebSocketConfig};
+use tokio_tungstenite::tungstenite::{Bytes, Utf8Bytes};
+
+use super::uri::{Endpoint, Transport};
+
+/// How much is read at once, and how much room is kept free for it.
+const READ_BYTES: usize = 64 << 10;
+/// How many frames are taken before they are looked at.
+const READ_FRAMES: usize = 256;
+/// A buffer that one large message has grown past this is given back.
+const KEEP_BYTES: usize = 1 << 20;
+/// How long to wait for the server's side to end after ours has.
+const LINGER: Duration = Duration::from_secs(1);
+
+/// Any stream of bytes; every transport but the framing ends here.
+pub(super) trait Duplex: AsyncRead + AsyncWrite + Send + Unpin {}
+impl<T: AsyncRead + AsyncWrite + Send + Unpin> Duplex for T {}
+pub(super) type Io = Box<dyn Duplex>;
+
+/// A connection, as its two sides, which are driven at the same time.
+pub(super) struct Connection {
+    pub(super) reader: Reader,
+    pub(super) writer: Writer,
+}
+
+/// The receiving side.
+pub(super) enum Reader {
+    /// Lines, the last of them perhaps unfinished.
+    Lines {
+        half: ReadHalf<Io>,
+        buffer: Vec<u8>,
+        /// How far `buffer` holds whole lines.
+        whole: usize,
+        most: usize,
+    },
+    /// Frames, one or more messages each.
+    Frames {
+        half: SplitStream<WebSocketStream<Io>>,
+        frames: Vec<Utf8Bytes>,
+    },
+}
+
+/// The sending side.
+pub(super) enum Writer {
+    Lines {
+        half: WriteHalf<Io>,
+        pending: Bytes,
+    },
+    Frames {
+        half: SplitSink<WebSocketStream<Io>, Frame>,
+        pending: Bytes,
+        is_flushed: bool,
+    },
+}
+
+/// Opens a connection; messages over `most` bytes end it.
+///
+/// This is the one place to add a scheme: make its stream, then choose the framing.
+pub(super) async fn dial(endpoint: &Endpoint, most: usize) -> Result<Connection, String> {
+    let stream = TcpStream::connect((endpoint.host.as_str(), endpoint.port))
+        .await
+        .map_err(|error| plain(&error))?;
+    // Messages are written in batches already; waiting for more would only delay them.
+    stream.set_nodelay(true).map_err(|error| plain(&error))?;
+    let io: Io = Box::new(stream);
+    match endpoint.transport {
+        Transport::Tcp => Ok(Connection::lines(io, most)),
+        Transport::Ws => Connection::frames(io, endpoint, most).await,
+    }
+}
+
+/// Says an error in the words of its kind, without the operating system's number.
+fn plain(error: &io::Error) -> String {
+    match error.raw_os_error() {
+        Some(_) => error.kind().to_string(),
+        None => error.to_string(),
+    }
+}
+
+impl Connection {
+    fn lines(io: Io, most: usize) -> Self {
+        let (read, write) = tokio::io::split(io);
+        Self {
+            reader: Reader::Lines {
+                half: read,
+                buffer: Vec::new(),
+                whole: 0,
+                most,
+            },
+            writer: Writer::Lines {
+                half: write,
+                pending: Bytes::new(),
+            },
+        }
+    }
+
+    async fn frames(io: Io, endpoint: &Endpoint, most: usize) -> Result<Self, String> {
+        let uri = format!("ws://{}{}", endpoint.address(), endpoint.path);
+        let config = WebSocketConfig::default()
+            .max_message_size(Some(most))
+            .max_frame_size(Some(most));
+        let (stream, _) = tokio_tungstenite::client_async_with_config(uri, io, Some(config))
+            .await
+            .map_err(|error| format!("no WebSocket at {}: {error}", endpoint.path))?;
+        let (sink, stream) = stream.split();
+        Ok(Self {
+            reader: Reader::Frames {
+                half: stream,
+                frames: Vec::new(),
+            },
+            writer: Writer::Frames {
+                half: sink,
+                pending: Bytes::new(),
+                is_flushed: true,
+            },
+        })
+    }
+
+    /// Writes what is pending and the `rest`, ends the sending side, and waits a little for the server to end its own: closing with
+    /// unread bytes would make the system throw away what the server has not read yet.
+    pub(super) async fn finish(self, rest: Vec<u8>, limit: Duration) -> Result<(), String> {
+        let Self {
+            mut reader,
+            mut writer,
+        } = self;
+        let ended = async {
+            let result = tokio::time::timeout(limit, writer.end(rest)).await;
+            result.unwrap_or_else(|_| Err(format!("the server took nothing for {limit:?}")))
+        };
+        let drained = async { while reader.read().await.is_ok() {} };
+        let mut drained = std::pin::pin!(drained);
+        let result = tokio::select! {
+            biased;
+            result = ended => result,
+            // The server is gone already; what is still to be written cannot be.
+            () = &mut drained => Err("the server closed the connection".into()),
+        };
+        if result.is_ok() {
+            let _ = tokio::time::timeout(LINGER, drained).await;
+        }
+        result
+    }
+}
+
+impl Reader {
+    /// Waits for bytes; dropping the future loses none.
+    ///
+    /// # Errors
+    /// Why the connection is over, for people. What was read before can still be delivered.
+    pub(super) async fn read(&mut self) -> Result<(), String> {
+        match self {
+            Self::Lines {
+                half,
+                buffer,
+                whole,
+                most,
+            } => {
+                buffer.drain(..*whole);
+                *whole = 0;
+                if buffer.is_empty() && buffer.capacity() > KEEP_BYTES {
+                    *buffer = Vec::new();
+                }
+                let seen = buffer.len();
+                buffer.reserve(READ_BYTES);
+                let count = half.read_buf(buffer).await.map_err(|error| plain(&error))?;
+                if count == 0 {
+                    *whole = seen;
+                    return Err("the server closed the connection".into());
+                }
+                if let Some(newline) = memchr::memrchr(b'\n', &buffer[seen..]) {
+                    *whole = seen + newline + 1;
+                } else if buffer.len() > *most {
+                    return Err(format!(
+                        "the server sent a message of more than {most} bytes"
+                    ));
+                }
+                Ok(())
+            }
+            Self::Frames { half, frames } => {
+                frames.clear();
+                poll_fn(|cx| poll_frames(half, frames, cx)).await
+            }
+        }
+    }
+
+    /// Hands what was read to the state machine.
+    pub(super) fn deliver(&self, machine: &mut Machine, now: Duration) {
+        match self {
+            Self::Lines { buffer, whole, .. } if *whole > 0 => {
+                machine.handle_lines(now, &buffer[..*whole]);
+            }
+            Self::Lines { .. } => {}
+            Self::Frames { frames, .. } => {
+                for frame in frames {
+                    machine.handle_frame(now, frame.as_bytes());
+                }
+            }
+        }
+    }
+}
+
+fn poll_frames(
+    half: &mut SplitStream<WebSocketStream<Io>>,
+    frames: &mut Vec<Utf8Bytes>,
+    cx: &mut Context<'_>,
+) -> Poll<Result<(), String>> {
+    while frames.len() < READ_FRAMES {
+        match Pin::new(&mut *half).poll_next(cx) {
+            Poll::Ready(Some(Ok(Frame::Text(text)))) => frames.push(text),
+            // Pings are answered by the library; binary frames are not part of the protocol.
+            Poll::Ready(Some(Ok(Frame::Close(close)))) => {
+                let why = close
+                    .map(|close| close.reason.to_string())
+                    .unwrap_or_default();
+                return Poll::Ready(Err(if why.is_empty() {
+                    "the server closed the connection".into()
+                } else {
+                    format!("the server closed the connection: {why}")
+                }));
+            }
+            Poll::Ready(Some(Ok(_))) => {}
+            Poll::Ready(Some(Err(error))) => return Poll::Ready(Err(error.to_string())),
+            Poll::Ready(None) => {
+                return Poll::Ready(Err("the server closed the connection".into()));
+            }
+            Poll::Pending if frames.is_empty() => return Poll::Pending,
+            Poll::Pending => break,
+        }
+    }
+    Poll::Ready(Ok(()))
+}
+
+impl Writer {
+    /// Whether everything queued is with the system.
+    pub(super) fn is_idle(&self) -> bool {
+        match self {
+            Self::Lines { pending, .. } => pending.is_empty(),
+            Self::Frames {
+                pending,
+                is_flushed,
+                ..
+            } => pending.is_empty() && *is_flushed,
+        }
+    }
+
+    /// Takes whole messages, each ended by a newline; only when idle.
+    pub(super) fn queue(&mut self, messages: Vec<u8>) {
+        match self {
+            Self::Lines { pending, .. } => *pending = messages.into(),
+            Self::Frames {
+                pending,
+                is_flushed,
+                ..
+            } => {
+                *pending = messages.into();
+                *is_flushed = false;
+            }
+        }
+    }
+
+    /// Writes until idle; dropping the future loses nothing.
+    pub(super) async fn write(&mut self) -> Result<(), String> {
+        match self {
+            Self::Lines { half, pending } => {
+                while !pending.is_empty() {
+                    half.write_buf(pending)
+                        .await
+                        .map_err(|error| plain(&error))?;
+                }
+                Ok(())
+            }
+            Self::Frames {
+                half,
+                pending,
+                is_flushed,
+            } => poll_fn(|cx| {
+                while !pending.is_empty() {
+                    ready!(half.poll_ready_unpin(cx))?;
+                    let end = memchr::memchr(b'\n', pending).unwrap_or(pending.len());
+                    let message = pending.split_to(end);
+                    *pending = pending.slice(1.min(pending.len())..);
+                    let text = Utf8Bytes::try_from(message)?;
+                    half.start_send_unpin(Frame::Text(text))?;
+                }
+                ready!(Pin::new(&mut *half).poll_flush(cx))?;
+                *is_flushed = true;
+                Poll::Ready(Ok(()))
+            })
+            .await
+            .map_err(|error: tokio_tungstenite::tungstenite::Error| error.to_string()),
+        }
+    }
+
+    async fn end(&mut self, rest: Vec<u8>) -> Result<(), String> {
+        self.write().await?;
+        self.queue(rest);
+        self.write().await?;
+        match self {
+            Self::Lines { half, .. } => half.shutdown().await.map_err(|error| plain(&error)),
+            Self::Frames { half, .. } => half.close().await.map_err(|error| error.to_string()),
+        }
+    }
+}

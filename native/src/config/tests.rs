@@ -1,0 +1,204 @@
+use std::io::Write;
+
+use super::*;
+
+fn file(extension: &str, text: &str) -> tempfile::NamedTempFile {
+    let mut file = tempfile::Builder::new()
+        .suffix(&format!(".{extension}"))
+        .tempfile()
+        .expect("temporary file");
+    file.write_all(text.as_bytes()).expect("write");
+    file
+}
+
+fn read(extension: &str, text: &str) -> Result<Layer, ConfigError> {
+    Layer::from_file(file(extension, text).path())
+}
+
+fn refused(extension: &str, text: &str) -> String {
+    read(extension, text).expect_err(text).to_string()
+}
+
+fn environment(variables: &[(&str, &str)]) -> Result<Layer, ConfigError> {
+    Layer::from_environment(KEYS, |name| {
+        let found = variables.iter().find(|(variable, _)| *variable == name);
+        found.map(|(_, value)| value.into())
+    })
+}
+
+#[test]
+fn the_three_formats_say_the_same() {
+    let yaml = "server: true\nlisteners:\n  - tcp://a:1\n  - ws://b:2\nlog-level: warn\ntoken: t\nlimits:\n  tag-bytes: 9\n";
+    let json = r#"{"server":true,"listeners":["tcp://a:1","ws://b:2"],"log-level":"warn","token":"t","limits":{"tag-bytes":9}}"#;
+    let toml = "server = true\nlisteners = [\"tcp://a:1\", \"ws://b:2\"]\nlog-level = \"warn\"\ntoken = \"t\"\n[limits]\ntag-bytes = 9\n";
+    for (extension, text) in [
+        ("yml", yaml),
+        ("yaml", yaml),
+        ("json", json),
+        ("toml", toml),
+    ] {
+        let layer = read(extension, text).expect(extension);
+        assert_eq!(layer.server, Some(true), "{extension}");
+        assert_eq!(
+            layer.listeners.as_deref(),
+            Some(["tcp://a:1".to_owned(), "ws://b:2".to_owned()].as_slice()),
+            "{extension}"
+        );
+        assert_eq!(layer.log_level, Some(LogLevel::Warn), "{extension}");
+        assert_eq!(layer.token, Secret::new("t"), "{extension}");
+        assert_eq!(layer.limits.get("tag-bytes"), Some(&9), "{extension}");
+    }
+}
+
+#[test]
+fn listeners_may_be_one_text_with_commas() {
+    let layer = read("yml", "listeners: tcp://a:1 , ws://b:2,").expect("valid");
+    assert_eq!(
+        layer.listeners,
+        Some(vec!["tcp://a:1".to_owned(), "ws://b:2".to_owned()])
+    );
+}
+
+#[test]
+fn an_empty_file_sets_nothing() {
+    for (extension, text) in [
+        ("yml", ""),
+        ("yml", "# only this\n"),
+        ("toml", ""),
+        ("json", "{}"),
+    ] {
+        let layer = read(extension, text).expect(extension);
+        assert!(layer.listeners.is_none() && layer.token.is_none());
+    }
+}
+
+#[test]
+fn an_unknown_key_is_named_with_the_closest_and_all_known() {
+    let error = refused("yml", "listner: tcp://a:1");
+    assert!(error.contains(".yml'"), "{error}");
+    assert!(error.contains("unknown key 'listner'"), "{error}");
+    assert!(error.contains("did you mean 'listeners'?"), "{error}");
+    assert!(error.contains("authenticator, token"), "{error}");
+    assert!(refused("json", r#"{"log_level":"INFO"}"#).contains("did you mean 'log-level'?"));
+    assert!(!refused("json", r#"{"zzz":1}"#).contains("did you mean"));
+}
+
+#[test]
+fn a_wrong_type_is_named_with_its_key_and_never_shown() {
+    let error = refused("toml", "token = 123456");
+    assert!(
+        error.contains("key 'token': expected a text, found a number"),
+        "{error}"
+    );
+    assert!(!error.contains("123456"), "{error}");
+    assert!(refused("json", r#"{"listeners":7}"#).contains("key 'listeners': expected a list"));
+    assert!(refused("yml", "server: sure").contains("key 'server': expected true or false"));
+    assert!(refused("yml", "access: closed").contains("'closed' is not one of open, scoped"));
+    assert!(refused("yml", "limits: {tag-byte: 3}").contains("unknown limit 'tag-byte'"));
+    assert!(refused("yml", "limits: {nesting: 900}").contains("nesting: 900"));
+}
+
+#[test]
+fn a_syntax_error_names_file_and_line_in_one_line() {
+    for (extension, text) in [
+        ("yml", "server: true\nlisteners: [a\n"),
+        ("json", "{\n\"server\": tru\n}"),
+        ("toml", "server = true\ntoken =\n"),
+    ] {
+        let error = refused(extension, text);
+        assert!(error.contains("is not valid"), "{error}");
+        assert!(error.contains("line"), "{error}");
+        assert_eq!(error.lines().count(), 1, "{error}");
+    }
+}
+
+#[test]
+fn an_unknown_extension_names_the_supported_ones() {
+    let error = refused("ini", "server=true");
+    assert!(error.contains(".yml, .yaml, .json or .toml"), "{error}");
+}
+
+#[test]
+fn a_nearer_source_wins_setting_by_setting() {
+    let flags = Layer {
+        listeners: Some(vec!["tcp://flag:1".to_owned()]),
+        limits: BTreeMap::from([("nesting".to_owned(), 3)]),
+        ..Layer::default()
+    };
+    let env = environment(&[
+        ("MIST_LISTENERS", "tcp://env:1"),
+        ("MIST_LOG_LEVEL", "error"),
+        ("MIST_LIMITS", "nesting=4, tag-bytes=40"),
+        ("MIST_SERVER", "1"),
+        ("MIST_AUTHENTICATOR", ""),
+    ])
+    .expect("environment");
+    let file = read(
+        "yml",
+        "log-level: DEBUG\nauthenticator: memory://\naccess: scoped\nlimits: {nesting: 5, tag-bytes: 50, connections: 60}",
+    )
+    .expect("file");
+    let settings = Settings::decide(&[
+        (Origin::CommandLine, flags),
+        (Origin::Environment, env),
+        (Origin::File("f.yml".into()), file),
+    ])
+    .expect("decided");
+    assert_eq!(settings.listeners.value, ["tcp://flag:1"]);
+    assert_eq!(settings.listeners.origin, Origin::CommandLine);
+    assert_eq!(settings.log_level.value, LogLevel::Error);
+    assert!(settings.server.value);
+    assert_eq!(settings.access.value, Access::Scoped);
+    assert_eq!(
+        settings
+            .authenticator
+            .as_ref()
+            .map(|uri| uri.value.as_str()),
+        Some("memory://")
+    );
+    let limits = settings.limits().expect("limits");
+    assert_eq!(
+        (limits.nesting, limits.tag_bytes, limits.connections),
+        (3, 40, 60)
+    );
+    assert!(
+        settings.check().is_err(),
+        "an authenticator without a token"
+    );
+}
+
+#[test]
+fn a_token_file_loses_its_line_end_only() {
+    let secret = file("secret", " to ken \r\n");
+    let path = secret.path().to_str().expect("path");
+    let env = environment(&[("MIST_TOKEN_FILE", path)]).expect("environment");
+    let settings = Settings::decide(&[(Origin::Environment, env)]).expect("decided");
+    let token = settings.token.expect("token");
+    assert_eq!(token.value.reveal(), " to ken ");
+    assert!(!format!("{token:?}").contains("to ken"));
+}
+
+#[test]
+fn a_token_nearer_by_hides_a_token_file_that_cannot_be_read() {
+    let env = environment(&[("MIST_TOKEN_FILE", "/no/such/file")]).expect("environment");
+    let alone = [(Origin::Environment, env.clone())];
+    let error = Settings::decide(&alone)
+        .expect_err("unreadable")
+        .to_string();
+    assert!(error.contains("/no/such/file"), "{error}");
+    let flags = Layer {
+        token: Secret::new("t"),
+        ..Layer::default()
+    };
+    assert!(Settings::decide(&[(Origin::CommandLine, flags), (Origin::Environment, env)]).is_ok());
+}
+
+#[test]
+fn a_bad_variable_is_named() {
+    let error = environment(&[("MIST_LOG_LEVEL", "loud")]).expect_err("bad");
+    assert_eq!(
+        error.to_string(),
+        "MIST_LOG_LEVEL: 'loud' is not one of TRACE, DEBUG, INFO, WARN, ERROR, FATAL"
+    );
+    assert!(environment(&[("MIST_SERVER", "maybe")]).is_err());
+}

@@ -1,0 +1,71 @@
+//! Owns which forms of value each kind of setting takes; names a wrong value's kind, never the value, which may be secret.
+
+use std::collections::BTreeMap;
+
+use serde_json::Value;
+
+use super::{Origin, comma_list, limit};
+
+/// Reads a text.
+pub(super) fn text(value: &Value) -> Result<&str, String> {
+    value.as_str().ok_or_else(|| wrong("a text", value))
+}
+
+/// Reads a switch; only the environment has to spell it as a text.
+pub(super) fn flag(value: &Value, origin: &Origin) -> Result<bool, String> {
+    match value {
+        Value::Bool(on) => Ok(*on),
+        Value::String(text) if *origin == Origin::Environment => {
+            match text.to_ascii_lowercase().as_str() {
+                "1" | "true" | "yes" | "on" => Ok(true),
+                "0" | "false" | "no" | "off" => Ok(false),
+                _ => Err(format!("'{text}' is not one of true, false")),
+            }
+        }
+        _ => Err(wrong("true or false", value)),
+    }
+}
+
+/// Reads a list of texts, or one text with commas.
+pub(super) fn list(value: &Value) -> Result<Vec<String>, String> {
+    const WANTED: &str = "a list of texts, or one text with commas";
+    match value {
+        Value::String(text) => Ok(comma_list(text)),
+        Value::Array(items) => {
+            let mut all = Vec::new();
+            for item in items {
+                let item = item.as_str().ok_or_else(|| wrong(WANTED, item))?;
+                all.extend(comma_list(item));
+            }
+            Ok(all)
+        }
+        _ => Err(wrong(WANTED, value)),
+    }
+}
+
+/// Reads a table of limits, or one text `NAME=VALUE,NAME=VALUE`.
+pub(super) fn limits(value: &Value) -> Result<BTreeMap<String, u64>, String> {
+    match value {
+        Value::Object(table) => table
+            .iter()
+            .map(|(name, value)| match value {
+                Value::Number(number) => limit(&format!("{name}={number}")),
+                _ => Err(format!("{name}: {}", wrong("a whole number", value))),
+            })
+            .collect(),
+        Value::String(text) => comma_list(text).iter().map(|item| limit(item)).collect(),
+        _ => Err(wrong("a table of names and whole numbers", value)),
+    }
+}
+
+fn wrong(wanted: &str, found: &Value) -> String {
+    let found = match found {
+        Value::Null => "nothing",
+        Value::Bool(_) => "true or false",
+        Value::Number(_) => "a number (quote it to make it a text)",
+        Value::String(_) => "a text",
+        Value::Array(_) => "a list",
+        Value::Object(_) => "a table",
+    };
+    format!("expected {wanted}, found {found}")
+}

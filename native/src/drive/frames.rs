@@ -1,0 +1,153 @@
+//! Owns the reading side of a WebSocket: from bytes to lines, by tungstenite's state machine; knows nothing of sockets.
+
+use std::io::{self, Read, Write};
+
+use mist_core::Limits;
+use tokio_tungstenite::tungstenite::protocol::{Role, WebSocketConfig, WebSocketContext};
+use tokio_tungstenite::tungstenite::{Error, Message};
+
+/// Kept per connection while it lives, so it is small; the library's default is 128 KiB.
+const READ_BUFFER: usize = 4 << 10;
+
+/// A client's frames, on their way to become lines.
+pub(crate) struct Frames(WebSocketContext);
+
+/// How a stream of frames ends.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum FramesEnd {
+    /// The client said goodbye with this close code, or none; the answer is the caller's.
+    Closed(Option<u16>),
+    /// A message of this size is over the limit.
+    TooLong(usize),
+    /// The client broke the rules; the close code says which.
+    Protocol(u16),
+}
+
+impl Frames {
+    /// Starts reading; `ahead` was read together with the upgrade request.
+    pub(crate) fn new(ahead: Vec<u8>, limits: &Limits) -> Self {
+        let config = WebSocketConfig::default()
+            .read_buffer_size(READ_BUFFER)
+            .write_buffer_size(0)
+            .max_message_size(Some(limits.message_bytes))
+            .max_frame_size(Some(limits.message_bytes));
+        Self(WebSocketContext::from_partially_read(
+            ahead,
+            Role::Server,
+            Some(config),
+        ))
+    }
+
+    /// Takes bytes; appends the messages that end in them to `lines`, and frames that must be answered to `output`.
+    ///
+    /// # Errors
+    /// [`FramesEnd`] when no further bytes are to be read. Messages before that are in `lines` all the same.
+    pub(crate) fn feed(
+        &mut self,
+        bytes: &[u8],
+        lines: &mut Vec<u8>,
+        output: &mut Vec<u8>,
+    ) -> Result<(), FramesEnd> {
+        let mut stream = Wire { bytes, output };
+        let mut code = None;
+        loop {
+            match self.0.read(&mut stream) {
+                Ok(Message::Text(text)) => push_line(text.as_str().as_bytes(), lines),
+                Ok(Message::Binary(bytes)) => push_line(&bytes, lines),
+                Ok(Message::Close(frame)) => code = frame.map(|frame| frame.code.into()),
+                Ok(_) => {}
+                Err(Error::Io(error)) if error.kind() == io::ErrorKind::WouldBlock => return Ok(()),
+                Err(Error::ConnectionClosed | Error::AlreadyClosed) => {
+                    return Err(FramesEnd::Closed(code));
+                }
+                Err(Error::Capacity(error)) => {
+                    return Err(FramesEnd::TooLong(size_of_refused(&error)));
+                }
+                Err(Error::Utf8(_)) => return Err(FramesEnd::Protocol(1007)),
+                Err(_) => return Err(FramesEnd::Protocol(1002)),
+            }
+        }
+    }
+}
+
+fn size_of_refused(error: &tokio_tungstenite::tungstenite::error::CapacityError) -> usize {
+    use tokio_tungstenite::tungstenite::error::CapacityError;
+    match error {
+        CapacityError::MessageTooLong { size, .. } => *size,
+        _ => 0,
+    }
+}
+
+/// Appends a frame's payload as one line that says the same.
+///
+/// Line ends between the parts of the JSON become blanks. Inside a string they are not allowed; there they become
+/// another character that is not allowed either.
+fn push_line(payload: &[u8], lines: &mut Vec<u8>) {
+    let payload = payload.strip_suffix(b"\n").unwrap_or(payload);
+    let start = lines.len();
+    lines.extend_from_slice(payload);
+    if memchr::memchr(b'\n', payload).is_some() {
+        let (mut in_string, mut is_escaped) = (false, false);
+        for byte in &mut lines[start..] {
+            match *byte {
+                b'\n' => *byte = if in_string { 1 } else { b' ' },
+                b'"' if !is_escaped => in_string = !in_string,
+                _ => {}
+            }
+            is_escaped = in_string && *byte == b'\\' && !is_escaped;
+        }
+    }
+    lines.push(b'\n');
+}
+
+/// What tungstenite takes for a socket: a slice to read, a buffer to write.
+struct Wire<'a> {
+    bytes: &'a [u8],
+    output: &'a mut Vec<u8>,
+}
+
+impl Read for Wire<'_> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        if self.bytes.is_empty() {
+            return Err(io::ErrorKind::WouldBlock.into());
+        }
+        self.bytes.read(buffer)
+    }
+}
+
+impl Write for Wire<'_> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.output.extend_from_slice(bytes);
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn line(payload: &str) -> String {
+        let mut lines = Vec::new();
+        push_line(payload.as_bytes(), &mut lines);
+        String::from_utf8(lines).expect("UTF-8")
+    }
+
+    #[test]
+    fn a_frame_becomes_one_line_that_says_the_same() {
+        assert_eq!(line("{\"command\":\"ping\"}\n"), "{\"command\":\"ping\"}\n");
+        assert_eq!(
+            line("{\n\t\"command\":\n\"ping\"}"),
+            "{ \t\"command\": \"ping\"}\n"
+        );
+        assert_eq!(line("{\"data\":\"a\nb\"}"), "{\"data\":\"a\u{1}b\"}\n");
+        assert_eq!(
+            line("{\"data\":\"\\\"\nb\"\n}"),
+            "{\"data\":\"\\\"\u{1}b\" }\n"
+        );
+        assert_eq!(line("{\"data\":\"\\\\\"\n}"), "{\"data\":\"\\\\\" }\n");
+    }
+}

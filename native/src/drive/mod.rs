@@ -1,0 +1,367 @@
+//! Owns the life of one connection: read, hand to the hub, write the outbox, end in good order.
+//!
+//! The only such loop: TCP, WebSocket and whatever a custom listener accepts differ in how bytes become lines. It is a
+//! hand-written future, so that a connection at rest costs what its fields cost and owns no buffers.
+
+mod frames;
+
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll, ready};
+
+use mist_core::message::Messages;
+use mist_core::{CloseReason, Credentials};
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+
+use self::frames::{Frames, FramesEnd};
+use crate::hub::framing::{CLOSE, Framing, write_frame};
+use crate::hub::outbox::{Ending, Outbox, Taken};
+use crate::hub::worker::{READ_BYTES, Tools, Worker, with_worker};
+use crate::hub::{Flow, Hub};
+
+/// Up to here an incomplete line is put in front of what is read next; a longer one is collected apart.
+const SHORT_CARRY: usize = 8 << 10;
+
+/// How bytes become lines.
+enum Inbound {
+    Lines,
+    Frames(Box<Frames>),
+}
+
+/// Stands for a closing frame without a code, as RFC 6455 has it; such a code is never sent.
+const NO_CODE: u16 = 1005;
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Phase {
+    Open,
+    /// Everything is written and the client was told to close; what it still sends is thrown away.
+    ///
+    /// Closing the socket with input unread would make the kernel reset it, and the client would lose our last words.
+    Lingering,
+}
+
+/// One connection; completes when it has ended.
+pub(crate) struct Connection<S> {
+    hub: Arc<Hub>,
+    outbox: Arc<Outbox>,
+    stream: S,
+    inbound: Inbound,
+    phase: Phase,
+    /// Whether `carry` holds whole lines that wait for an answer of the host, or for the client to read its answers.
+    is_paused: bool,
+    /// How the connection ends once what is paused is done: the client has sent all it will.
+    at_end: Option<Ending>,
+    /// An incomplete line, or what is paused.
+    carry: Vec<u8>,
+    writing: Vec<u8>,
+    written: usize,
+}
+
+/// What a step found out.
+enum Step {
+    Again,
+    Wait,
+    Gone,
+}
+
+impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
+    /// A connection that speaks JSON lines.
+    pub(crate) fn lines(hub: Arc<Hub>, stream: S, token: Option<&str>) -> Self {
+        Self::new(hub, stream, Inbound::Lines, Credentials { token })
+    }
+
+    /// A connection that has been upgraded to WebSocket; `ahead` was read behind the request.
+    pub(crate) fn frames(hub: Arc<Hub>, stream: S, ahead: Vec<u8>, token: Option<&str>) -> Self {
+        let inbound = Inbound::Frames(Box::new(Frames::new(ahead, &hub.limits)));
+        let mut connection = Self::new(hub, stream, inbound, Credentials { token });
+        with_worker(|worker| connection.take_in(worker, 0));
+        connection
+    }
+
+    fn new(hub: Arc<Hub>, stream: S, inbound: Inbound, credentials: Credentials<'_>) -> Self {
+        let framing = match inbound {
+            Inbound::Lines => Framing::Lines,
+            Inbound::Frames(_) => Framing::Frames,
+        };
+        let outbox = hub.connect(credentials, framing);
+        let is_paused = credentials.token.is_some() && hub.is_waiting(outbox.session);
+        Self {
+            hub,
+            outbox,
+            stream,
+            inbound,
+            phase: Phase::Open,
+            is_paused,
+            at_end: None,
+            carry: Vec::new(),
+            writing: Vec::new(),
+            written: 0,
+        }
+    }
+
+    fn turn(&mut self, worker: &mut Worker, cx: &mut Context<'_>) -> Poll<()> {
+        // What is read is answered in the same turn; then others have theirs.
+        for _ in 0..2 {
+            if let Step::Gone = self.flush(&mut worker.tools, cx) {
+                return Poll::Ready(());
+            }
+            let step = match self.phase {
+                Phase::Open if self.is_paused => self.resume(&mut worker.tools),
+                Phase::Open => self.read(worker, cx),
+                Phase::Lingering => self.discard(worker, cx),
+            };
+            match step {
+                Step::Again => {}
+                Step::Wait => return Poll::Pending,
+                Step::Gone => return Poll::Ready(()),
+            }
+        }
+        if let Step::Gone = self.flush(&mut worker.tools, cx) {
+            return Poll::Ready(());
+        }
+        cx.waker().wake_by_ref();
+        Poll::Pending
+    }
+
+    /// Writes until nothing is left or the socket takes no more.
+    fn flush(&mut self, tools: &mut Tools, cx: &mut Context<'_>) -> Step {
+        loop {
+            while self.written < self.writing.len() {
+                match Pin::new(&mut self.stream).poll_write(cx, &self.writing[self.written..]) {
+                    Poll::Ready(Ok(count)) if count > 0 => {
+                        self.written += count;
+                        self.outbox.note_moved();
+                    }
+                    Poll::Ready(_) => return Step::Gone,
+                    Poll::Pending if self.outbox.block(cx) => return Step::Gone,
+                    Poll::Pending => return Step::Wait,
+                }
+            }
+            self.written = 0;
+            match self.outbox.take(&mut self.writing, &mut tools.spare, cx) {
+                Taken::Some => {}
+                Taken::Nothing => break,
+                Taken::Ended(Ending::Dead) => return Step::Gone,
+                Taken::Ended(ending) => match self.phase {
+                    Phase::Open => {
+                        self.phase = Phase::Lingering;
+                        self.say_goodbye(ending);
+                    }
+                    Phase::Lingering => return self.shut(ending, cx),
+                },
+            }
+        }
+        // A plain socket has nothing to flush; one that encrypts may.
+        match Pin::new(&mut self.stream).poll_flush(cx) {
+            Poll::Ready(Err(_)) => Step::Gone,
+            _ => Step::Wait,
+        }
+    }
+
+    /// Puts the closing frame in the place of what was written, where there is such a frame.
+    fn say_goodbye(&mut self, ending: Ending) {
+        let code: u16 = match ending {
+            Ending::PeerLeft(None) | Ending::Dead => return,
+            Ending::PeerLeft(Some(code)) => code,
+            Ending::Shutdown => 1001,
+            Ending::Protocol(code) => code,
+            Ending::Broker(CloseReason::MessageTooLarge) => 1009,
+            Ending::Broker(_) => 1008,
+        };
+        let code = code.to_be_bytes();
+        if self.outbox.framing == Framing::Frames {
+            let payload = if ending == Ending::PeerLeft(Some(NO_CODE)) {
+                &[][..]
+            } else {
+                &code
+            };
+            write_frame(CLOSE, payload, &mut self.writing);
+        }
+    }
+
+    /// Closes the writing side, everything being written.
+    fn shut(&mut self, ending: Ending, cx: &mut Context<'_>) -> Step {
+        match Pin::new(&mut self.stream).poll_shutdown(cx) {
+            Poll::Ready(Ok(())) if !matches!(ending, Ending::PeerLeft(_)) => Step::Wait,
+            Poll::Pending => Step::Wait,
+            Poll::Ready(_) => Step::Gone,
+        }
+    }
+
+    fn read(&mut self, worker: &mut Worker, cx: &mut Context<'_>) -> Step {
+        let kept = if self.carry.len() <= SHORT_CARRY {
+            self.carry.len()
+        } else {
+            0
+        };
+        worker.input[..kept].copy_from_slice(&self.carry[..kept]);
+        let mut buffer = ReadBuf::new(&mut worker.input[kept..]);
+        match Pin::new(&mut self.stream).poll_read(cx, &mut buffer) {
+            Poll::Pending => return Step::Wait,
+            Poll::Ready(Err(_)) => return Step::Gone,
+            Poll::Ready(Ok(())) => {}
+        }
+        let count = buffer.filled().len();
+        if count == 0 {
+            self.end_of_input(&mut worker.tools);
+            return Step::Again;
+        }
+        self.outbox.note_heard();
+        self.take_in(worker, count);
+        Step::Again
+    }
+
+    /// Takes what was read into the worker's input, behind what was carried over.
+    fn take_in(&mut self, worker: &mut Worker, count: usize) {
+        let Worker {
+            input,
+            lines,
+            tools,
+        } = worker;
+        match &mut self.inbound {
+            Inbound::Lines if self.carry.len() <= SHORT_CARRY => {
+                let kept = self.carry.len();
+                self.carry.clear();
+                self.consume(tools, &input[..kept + count]);
+            }
+            Inbound::Lines => {
+                let read = &input[..count];
+                self.carry.extend_from_slice(read);
+                if memchr::memchr(b'\n', read).is_some()
+                    || self.carry.len() > self.hub.limits.message_bytes
+                {
+                    let carried = std::mem::take(&mut self.carry);
+                    self.consume(tools, &carried);
+                }
+            }
+            Inbound::Frames(frames) => {
+                lines.clear();
+                let mut output = Vec::new();
+                let fed = frames.feed(&input[..count], lines, &mut output);
+                self.consume(tools, lines);
+                lines.shrink_to(2 * READ_BYTES);
+                if let Err(FramesEnd::Closed(code)) = fed {
+                    self.at_end = Some(Ending::PeerLeft(Some(code.unwrap_or(NO_CODE))));
+                    return self.end_unless_paused();
+                }
+                if !output.is_empty() {
+                    self.outbox
+                        .append_reply(&mut tools.spare, None, |out| out.extend_from_slice(&output));
+                }
+                match fed {
+                    Ok(()) | Err(FramesEnd::Closed(_)) => {}
+                    Err(FramesEnd::Protocol(code)) => self.outbox.end(Ending::Protocol(code)),
+                    Err(FramesEnd::TooLong(bytes)) => {
+                        self.hub.handle_too_long(self.outbox.session, bytes, tools);
+                    }
+                }
+            }
+        }
+    }
+
+    /// Handles the whole lines of `bytes` and carries over what is behind them, or what has to wait.
+    fn consume(&mut self, tools: &mut Tools, bytes: &[u8]) {
+        if self.is_paused {
+            self.carry.extend_from_slice(bytes);
+            return;
+        }
+        let whole = memchr::memrchr(b'\n', bytes).map_or(0, |newline| newline + 1);
+        let waiting = match self
+            .hub
+            .handle(&self.outbox, Messages::lines(&bytes[..whole]), tools)
+        {
+            Flow::Open => 0,
+            Flow::Paused(waiting) => {
+                self.is_paused = true;
+                waiting
+            }
+        };
+        let partial = bytes.len() - whole;
+        if partial > self.hub.limits.message_bytes {
+            self.hub
+                .handle_too_long(self.outbox.session, partial, tools);
+            return;
+        }
+        let keep = &bytes[whole - waiting..];
+        if keep.is_empty() {
+            self.carry = Vec::new();
+        } else {
+            self.carry.extend_from_slice(keep);
+        }
+    }
+
+    /// Goes on with what was put off, if the reason is gone.
+    fn resume(&mut self, tools: &mut Tools) -> Step {
+        if self.hub.is_waiting(self.outbox.session) || self.outbox.is_congested() {
+            return Step::Wait;
+        }
+        self.is_paused = false;
+        let carried = std::mem::take(&mut self.carry);
+        self.consume(tools, &carried);
+        self.end_unless_paused();
+        Step::Again
+    }
+
+    /// The client sends nothing more: its last line may lack a newline, and what it is owed is still written.
+    fn end_of_input(&mut self, tools: &mut Tools) {
+        if let (Inbound::Lines, false) = (&self.inbound, self.carry.is_empty()) {
+            let mut last = std::mem::take(&mut self.carry);
+            last.push(b'\n');
+            self.consume(tools, &last);
+        }
+        self.at_end = Some(Ending::PeerLeft(None));
+        self.end_unless_paused();
+    }
+
+    fn end_unless_paused(&self) {
+        if let (Some(ending), false) = (self.at_end, self.is_paused) {
+            self.outbox.end(ending);
+        }
+    }
+
+    /// Waits for the client's side to close; the watch sees to it that this ends.
+    fn discard(&mut self, worker: &mut Worker, cx: &mut Context<'_>) -> Step {
+        let mut buffer = ReadBuf::new(&mut worker.input);
+        match Pin::new(&mut self.stream).poll_read(cx, &mut buffer) {
+            Poll::Pending if self.is_in_a_hurry() => Step::Gone,
+            Poll::Pending => Step::Wait,
+            Poll::Ready(Err(_)) => Step::Gone,
+            Poll::Ready(Ok(())) if buffer.filled().is_empty() => Step::Gone,
+            Poll::Ready(Ok(())) => {
+                let count = buffer.filled().len();
+                match &mut self.inbound {
+                    Inbound::Frames(frames) => {
+                        let Worker { input, lines, .. } = worker;
+                        lines.clear();
+                        match frames.feed(&input[..count], lines, &mut Vec::new()) {
+                            Err(FramesEnd::Closed(_)) => Step::Gone,
+                            _ => Step::Again,
+                        }
+                    }
+                    Inbound::Lines => Step::Again,
+                }
+            }
+        }
+    }
+
+    /// A server that stops does not wait for clients that have no way to say goodbye.
+    fn is_in_a_hurry(&self) -> bool {
+        self.outbox.framing == Framing::Lines && self.outbox.is_shutting_down()
+    }
+}
+
+impl<S: AsyncRead + AsyncWrite + Unpin> Future for Connection<S> {
+    type Output = ();
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
+        ready!(with_worker(|worker| self.turn(worker, cx)));
+        Poll::Ready(())
+    }
+}
+
+impl<S> Drop for Connection<S> {
+    fn drop(&mut self) {
+        self.hub.disconnect(self.outbox.session);
+    }
+}

@@ -1,0 +1,30 @@
+//! Owns buffers that are not in use, so that busy connections pass them on and idle ones hold none.
+
+/// Larger buffers go back to the allocator.
+const LARGEST: usize = 512 << 10;
+/// What one thread keeps at most.
+const KEPT_BYTES: usize = 8 << 20;
+
+/// A small stock of empty buffers; one per thread.
+#[derive(Debug, Default)]
+pub(crate) struct Spare {
+    buffers: Vec<Vec<u8>>,
+    bytes: usize,
+}
+
+impl Spare {
+    pub(crate) fn take(&mut self) -> Vec<u8> {
+        let buffer = self.buffers.pop().unwrap_or_default();
+        self.bytes -= buffer.capacity();
+        buffer
+    }
+
+    pub(crate) fn put(&mut self, mut buffer: Vec<u8>) {
+        let capacity = buffer.capacity();
+        if capacity > 0 && capacity <= LARGEST && self.bytes + capacity <= KEPT_BYTES {
+            buffer.clear();
+            self.bytes += capacity;
+            self.buffers.push(buffer);
+        }
+    }
+}

@@ -1,0 +1,77 @@
+//! Owns what is noticed only with time: sockets that stand still, peers that fall silent, drops worth a line in the log.
+//!
+//! One look over all outboxes a second replaces a timer per connection.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::time::{MissedTickBehavior, interval};
+
+use super::Hub;
+use super::framing::{Framing, PING, write_frame};
+use super::outbox::{Concern, Ending, Outbox};
+use super::worker::with_worker;
+
+/// Seconds a client has to close its side after the server has closed the other; a server that stops is in a hurry.
+const LINGER_SECONDS: u32 = 5;
+
+impl Hub {
+    /// Looks after all connections until dropped.
+    pub(crate) async fn watch(self: Arc<Self>) {
+        let mut ticks = interval(Duration::from_secs(1));
+        ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        loop {
+            ticks.tick().await;
+            for outbox in self.outboxes() {
+                self.watch_one(&outbox);
+            }
+        }
+    }
+
+    fn watch_one(&self, outbox: &Outbox) {
+        let heartbeat = self.limits.heartbeat_seconds;
+        outbox.look(|concern| match concern {
+            Concern::Dropping => {
+                tracing::warn!(
+                    session = outbox.session.slot(),
+                    "slow consumer: its outbox is full, newer messages for it are dropped"
+                );
+            }
+            Concern::CaughtUp(count) => {
+                tracing::warn!(
+                    session = outbox.session.slot(),
+                    dropped = count,
+                    "slow consumer: caught up"
+                );
+            }
+            Concern::Stalled(seconds) if seconds >= self.limits.stall_seconds => {
+                tracing::warn!(
+                    session = outbox.session.slot(),
+                    seconds,
+                    "closing a connection whose socket took nothing (stall-seconds)"
+                );
+                outbox.end(Ending::Dead);
+            }
+            Concern::Silent(seconds) if outbox.framing == Framing::Frames && heartbeat > 0 => {
+                if seconds == heartbeat {
+                    with_worker(|worker| {
+                        let tools = &mut worker.tools;
+                        outbox.append_reply(&mut tools.spare, Some(&mut tools.woken), |out| {
+                            write_frame(PING, b"", out);
+                        });
+                        tools.woken.drain(..).for_each(std::task::Waker::wake);
+                    });
+                } else if seconds > heartbeat + heartbeat.div_ceil(3) {
+                    tracing::info!(
+                        session = outbox.session.slot(),
+                        seconds,
+                        "closing a connection that does not answer pings (heartbeat-seconds)"
+                    );
+                    outbox.end(Ending::Dead);
+                }
+            }
+            Concern::Ending(seconds) if seconds > LINGER_SECONDS => outbox.end(Ending::Dead),
+            _ => {}
+        });
+    }
+}

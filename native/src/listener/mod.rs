@@ -1,0 +1,322 @@
+//! Owns the ways in: what a listener is, what it does with a connection, and which schemes there are.
+
+pub(crate) mod tcp;
+pub(crate) mod web;
+
+use std::collections::HashMap;
+use std::fmt;
+use std::future::Future;
+use std::io;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use futures_util::future::BoxFuture;
+use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt};
+use tokio::net::{TcpListener, TcpStream};
+use tokio_util::sync::CancellationToken;
+
+use crate::drive::Connection;
+use crate::hub::Hub;
+
+/// A bound address: taken, and not served yet.
+pub trait Listener: Send + 'static {
+    /// Where it listens.
+    fn address(&self) -> Address;
+
+    /// Accepts connections and hands them to `acceptor`, until [`Acceptor::stopped`] completes.
+    ///
+    /// Errors of one connection are its own affair; a listener ends only when it is told to.
+    fn serve(self: Box<Self>, acceptor: Acceptor) -> BoxFuture<'static, ()>;
+}
+
+/// Where a listener listens.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Address {
+    scheme: String,
+    place: String,
+    socket: Option<SocketAddr>,
+}
+
+impl Address {
+    /// An address that is not an internet socket.
+    #[must_use]
+    pub fn new(scheme: &str, place: &str) -> Self {
+        Self {
+            scheme: scheme.into(),
+            place: place.into(),
+            socket: None,
+        }
+    }
+
+    /// The address of an internet socket, with the port that was really bound.
+    #[must_use]
+    pub fn from_socket(scheme: &str, socket: SocketAddr) -> Self {
+        Self {
+            scheme: scheme.into(),
+            place: socket.to_string(),
+            socket: Some(socket),
+        }
+    }
+
+    /// The URI's scheme.
+    #[must_use]
+    pub fn scheme(&self) -> &str {
+        &self.scheme
+    }
+
+    /// The internet socket, if it is one.
+    #[must_use]
+    pub fn socket(&self) -> Option<SocketAddr> {
+        self.socket
+    }
+}
+
+/// Writes the URI that clients connect to.
+impl fmt::Display for Address {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}://{}", self.scheme, self.place)
+    }
+}
+
+/// What a listener hands its connections to.
+#[derive(Clone)]
+pub struct Acceptor {
+    pub(crate) hub: Arc<Hub>,
+    pub(crate) stop: CancellationToken,
+}
+
+impl Acceptor {
+    /// Serves a connection that speaks the JSON lines of TCP, on a task of its own.
+    pub fn accept<S>(&self, stream: S)
+    where
+        S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+    {
+        match self.admit() {
+            Some(permit) => self.spawn(
+                Arc::new(permit),
+                Connection::lines(Arc::clone(&self.hub), stream, None),
+            ),
+            None => self.refuse(stream),
+        }
+    }
+
+    /// Completes when the server stops.
+    pub async fn stopped(&self) {
+        self.stop.cancelled().await;
+    }
+
+    /// Counts a connection, unless there are too many.
+    pub(crate) fn admit(&self) -> Option<Permit> {
+        let permit = Permit(Arc::clone(&self.hub));
+        let before = self.hub.open_connections.fetch_add(1, Ordering::Relaxed);
+        if before < self.hub.limits.connections {
+            return Some(permit);
+        }
+        self.hub
+            .counters
+            .refused_connections
+            .fetch_add(1, Ordering::Relaxed);
+        None
+    }
+
+    /// Says why before it closes.
+    fn refuse<S>(&self, mut stream: S)
+    where
+        S: AsyncWrite + Unpin + Send + 'static,
+    {
+        let mut text = mist_core::too_many_connections(self.hub.limits.connections);
+        text.push(b'\n');
+        self.hub.tasks.spawn(async move {
+            // As long as the system takes to buffer a line; a client that does not read gets no more attention.
+            let farewell = async {
+                stream.write_all(&text).await?;
+                stream.shutdown().await
+            };
+            let _ = tokio::time::timeout(Duration::from_secs(1), farewell).await;
+        });
+    }
+
+    pub(crate) fn spawn(
+        &self,
+        permit: Arc<Permit>,
+        connection: impl Future<Output = ()> + Send + 'static,
+    ) {
+        self.hub.tasks.spawn(async move {
+            connection.await;
+            drop(permit);
+        });
+    }
+}
+
+impl fmt::Debug for Acceptor {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Acceptor")
+    }
+}
+
+/// Counts one open connection for as long as it lives.
+pub(crate) struct Permit(Arc<Hub>);
+
+impl Drop for Permit {
+    fn drop(&mut self) {
+        self.0.open_connections.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+/// Why an address could not be taken.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum ListenError {
+    /// The URI has no host and port where there must be one.
+    #[error("invalid listener '{uri}' - {why} (for example tcp://127.0.0.1:1445)")]
+    Uri {
+        /// The URI as it was given.
+        uri: String,
+        /// What is wrong with it.
+        why: String,
+    },
+    /// Somebody else listens there.
+    #[error(
+        "cannot listen on '{uri}' - the address is in use; stop what listens there or choose another port"
+    )]
+    InUse {
+        /// The URI as it was given.
+        uri: String,
+    },
+    /// The system refused.
+    #[error("cannot listen on '{uri}' - {source}")]
+    Io {
+        /// The URI as it was given.
+        uri: String,
+        /// What the system said.
+        source: io::Error,
+    },
+}
+
+impl ListenError {
+    /// Wraps what the system said about an address.
+    #[must_use]
+    pub fn io(uri: &str, source: io::Error) -> Self {
+        let uri = uri.to_owned();
+        match source.kind() {
+            io::ErrorKind::AddrInUse => Self::InUse { uri },
+            _ => Self::Io { uri, source },
+        }
+    }
+}
+
+/// Binds an address given as a URI.
+pub type ListenerFactory =
+    Arc<dyn Fn(String) -> BoxFuture<'static, Result<Box<dyn Listener>, ListenError>> + Send + Sync>;
+
+/// The schemes a server knows, built-in and registered ones alike.
+pub(crate) fn built_in() -> HashMap<String, ListenerFactory> {
+    let mut schemes = HashMap::new();
+    let tcp: ListenerFactory = Arc::new(|uri| Box::pin(tcp::bind(uri)));
+    schemes.insert("tcp".to_owned(), tcp);
+    for scheme in ["http", "ws"] {
+        let web: ListenerFactory = Arc::new(|uri| Box::pin(web::bind(uri)));
+        schemes.insert(scheme.to_owned(), web);
+    }
+    schemes
+}
+
+/// Takes the address of a URI like `tcp://127.0.0.1:1445`; without a port it is `default_port`.
+pub(crate) async fn bind_socket(uri: &str, default_port: u16) -> Result<TcpListener, ListenError> {
+    let invalid = |why: &str| ListenError::Uri {
+        uri: uri.to_owned(),
+        why: why.to_owned(),
+    };
+    let (_, rest) = uri
+        .split_once("://")
+        .ok_or_else(|| invalid("no '://' behind the scheme"))?;
+    let place = rest.split(['/', '?', '#']).next().unwrap_or_default();
+    let place = place.rsplit('@').next().unwrap_or_default();
+    if place.is_empty() {
+        return Err(invalid("no host and port"));
+    }
+    let has_port = place
+        .rsplit_once(':')
+        .is_some_and(|(host, _)| !host.contains(':') || host.ends_with(']'));
+    let place = if has_port {
+        place.to_owned()
+    } else {
+        format!("{place}:{default_port}")
+    };
+    if let Some((_, port)) = place.rsplit_once(':') {
+        port.parse::<u16>()
+            .map_err(|_| invalid(&format!("'{port}' is not a port")))?;
+    }
+    let addresses = tokio::net::lookup_host(&place)
+        .await
+        .map_err(|source| ListenError::io(uri, source))?;
+    let mut refused = invalid("the host has no address");
+    for address in addresses {
+        let socket = match address {
+            SocketAddr::V4(_) => tokio::net::TcpSocket::new_v4(),
+            SocketAddr::V6(_) => tokio::net::TcpSocket::new_v6(),
+        };
+        let bound = socket.and_then(|socket| {
+            socket.set_reuseaddr(true)?;
+            socket.bind(address)?;
+            socket.listen(4096)
+        });
+        match bound {
+            Ok(listener) => return Ok(listener),
+            Err(source) => refused = ListenError::io(uri, source),
+        }
+    }
+    Err(refused)
+}
+
+/// Accepts for as long as the server runs. No error ends it: where the system is short of something, it waits a little.
+pub(crate) async fn accept_all(
+    listener: TcpListener,
+    acceptor: &Acceptor,
+    mut serve: impl FnMut(TcpStream, SocketAddr),
+) {
+    const SHORTEST: Duration = Duration::from_millis(10);
+    const LONGEST: Duration = Duration::from_secs(1);
+    let mut pause = SHORTEST;
+    loop {
+        let accepted = tokio::select! {
+            () = acceptor.stopped() => return,
+            accepted = listener.accept() => accepted,
+        };
+        match accepted {
+            Ok((stream, peer)) => {
+                pause = SHORTEST;
+                // Small messages are written in batches already; waiting for more would only delay them.
+                let _ = stream.set_nodelay(true);
+                let keepalive = socket2::TcpKeepalive::new()
+                    .with_time(Duration::from_secs(60))
+                    .with_interval(Duration::from_secs(15));
+                let _ = socket2::SockRef::from(&stream).set_tcp_keepalive(&keepalive);
+                serve(stream, peer);
+            }
+            Err(error) if is_of_the_peer(&error) => {}
+            Err(error) => {
+                if pause == SHORTEST {
+                    tracing::error!(%error, "cannot accept connections for now; trying again");
+                }
+                tokio::select! {
+                    () = acceptor.stopped() => return,
+                    () = tokio::time::sleep(pause) => {}
+                }
+                pause = (pause * 2).min(LONGEST);
+            }
+        }
+    }
+}
+
+/// Whether it was the connection that failed, not the listener.
+fn is_of_the_peer(error: &io::Error) -> bool {
+    matches!(
+        error.kind(),
+        io::ErrorKind::ConnectionAborted
+            | io::ErrorKind::ConnectionReset
+            | io::ErrorKind::ConnectionRefused
+    )
+}

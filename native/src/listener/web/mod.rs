@@ -1,0 +1,154 @@
+//! The listener for HTTP and WebSocket. The only place that knows warp.
+
+mod api;
+mod metrics;
+mod upgrade;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures_util::future::BoxFuture;
+use hyper::Request;
+use hyper::body::Incoming;
+use hyper::service::{Service, service_fn};
+use hyper_util::rt::{TokioIo, TokioTimer};
+use hyper_util::service::TowerToHyperService;
+use tokio::net::{TcpListener, TcpStream};
+use warp::Filter;
+use warp::filters::BoxedFilter;
+use warp::http::StatusCode;
+use warp::reply::{Reply, Response};
+
+use super::{Acceptor, Address, ListenError, Listener, accept_all, bind_socket};
+
+struct Web {
+    listener: TcpListener,
+    address: Address,
+}
+
+pub(crate) async fn bind(uri: String) -> Result<Box<dyn Listener>, ListenError> {
+    let scheme = if uri.starts_with("http") {
+        "http"
+    } else {
+        "ws"
+    };
+    let port = if scheme == "http" { 8080 } else { 8888 };
+    let listener = bind_socket(&uri, port).await?;
+    let socket = listener
+        .local_addr()
+        .map_err(|source| ListenError::io(&uri, source))?;
+    Ok(Box::new(Web {
+        listener,
+        address: Address::from_socket(scheme, socket),
+    }))
+}
+
+impl Listener for Web {
+    fn address(&self) -> Address {
+        self.address.clone()
+    }
+
+    fn serve(self: Box<Self>, acceptor: Acceptor) -> BoxFuture<'static, ()> {
+        Box::pin(async move {
+            let routes = routes(acceptor.clone());
+            accept_all(self.listener, &acceptor, |stream, _| {
+                serve_http(stream, &acceptor, &routes)
+            })
+            .await;
+        })
+    }
+}
+
+/// Speaks HTTP on a connection until it ends, or until it becomes a WebSocket, which has a task of its own.
+fn serve_http(stream: TcpStream, acceptor: &Acceptor, routes: &BoxedFilter<(Response,)>) {
+    let handshake = Duration::from_secs(acceptor.hub.limits.handshake_seconds.into());
+    let mut http = hyper::server::conn::http1::Builder::new();
+    http.timer(TokioTimer::new())
+        .header_read_timeout(handshake)
+        .max_headers(100)
+        .max_buf_size(64 << 10);
+    // A WebSocket takes the permit over from the connection it was.
+    let permit = acceptor.admit().map(Arc::new);
+    let routes = match &permit {
+        Some(_) => routes.clone(),
+        None => {
+            http.keep_alive(false);
+            too_many_connections(acceptor.hub.limits.connections)
+        }
+    };
+    let routes = TowerToHyperService::new(warp::service(routes));
+    let lent = permit.clone();
+    let service = service_fn(move |mut request: Request<Incoming>| {
+        if let Some(permit) = &lent {
+            request.extensions_mut().insert(Arc::clone(permit));
+        }
+        routes.call(request)
+    });
+    let stop = acceptor.stop.clone();
+    acceptor.hub.tasks.spawn(async move {
+        let connection = http
+            .serve_connection(TokioIo::new(stream), service)
+            .with_upgrades();
+        tokio::pin!(connection);
+        let ended = tokio::select! {
+            ended = connection.as_mut() => ended,
+            () = stop.cancelled() => {
+                connection.as_mut().graceful_shutdown();
+                connection.await
+            }
+        };
+        if let Err(error) = ended {
+            tracing::debug!(%error, "an HTTP connection ended early");
+        }
+        drop(permit);
+    });
+}
+
+fn too_many_connections(limit: usize) -> BoxedFilter<(Response,)> {
+    warp::any()
+        .map(move || {
+            let message = mist_core::too_many_connections(limit);
+            warp::reply::with_status(message, StatusCode::SERVICE_UNAVAILABLE).into_response()
+        })
+        .boxed()
+}
+
+fn routes(acceptor: Acceptor) -> BoxedFilter<(Response,)> {
+    let ping = warp::path!("ping")
+        .and(warp::get())
+        .map(|| "pong\n".into_response());
+    let page = warp::path::end()
+        .and(warp::get())
+        .map(|| warp::reply::html(include_str!("../../../../web/plain.html")).into_response());
+    let anything = warp::any().map(|| {
+        let text = "not found - there are GET /ping, POST /publish, GET /subscribe, /healthz, /readyz, /metrics, and a \
+                    WebSocket at /subscribe/websocket\n";
+        refuse(StatusCode::NOT_FOUND, text)
+    });
+    upgrade::route(acceptor.clone())
+        .or(ping)
+        .unify()
+        .or(api::publish(acceptor.clone()))
+        .unify()
+        .or(api::subscribe(acceptor.clone()))
+        .unify()
+        .or(metrics::routes(acceptor))
+        .unify()
+        .or(page)
+        .unify()
+        .or(anything)
+        .unify()
+        .boxed()
+}
+
+/// The query as it was sent, empty when there is none.
+fn query() -> BoxedFilter<(String,)> {
+    warp::query::raw()
+        .or(warp::any().map(String::new))
+        .unify()
+        .boxed()
+}
+
+fn refuse(status: StatusCode, text: impl Into<String>) -> Response {
+    warp::reply::with_status(text.into(), status).into_response()
+}

@@ -1,0 +1,166 @@
+//! WebSocket upgrades: which requests become connections, and which token they bring.
+
+use std::sync::Arc;
+
+use base64::Engine;
+use base64::prelude::BASE64_URL_SAFE_NO_PAD;
+use hyper::upgrade::OnUpgrade;
+use hyper_util::rt::TokioIo;
+use tokio::net::TcpStream;
+use tokio_tungstenite::tungstenite::handshake::derive_accept_key;
+use warp::Filter;
+use warp::filters::BoxedFilter;
+use warp::http::{HeaderMap, StatusCode, header};
+use warp::reply::{Reply, Response};
+
+use super::{query, refuse};
+use crate::drive::Connection;
+use crate::listener::{Acceptor, Permit};
+
+/// The requests that ask for a WebSocket at one of its paths.
+pub(super) fn route(acceptor: Acceptor) -> BoxedFilter<(Response,)> {
+    websocket_path()
+        .and(warp::get())
+        .and(warp::ext::get::<OnUpgrade>())
+        .and(warp::ext::get::<Arc<Permit>>())
+        .and(warp::header::headers_cloned())
+        .and(query())
+        .map(
+            move |on_upgrade, permit, headers: HeaderMap, query: String| {
+                upgrade(&acceptor, permit, on_upgrade, &headers, &query)
+            },
+        )
+        .boxed()
+}
+
+/// `/`, the original's `/subscribe/websocket` and below it, and the `/ws` of its README.
+fn websocket_path() -> BoxedFilter<()> {
+    warp::path::full()
+        .and_then(|path: warp::path::FullPath| async move {
+            let path = path.as_str();
+            let below = path.strip_prefix("/subscribe/websocket");
+            if matches!(path, "/" | "/ws")
+                || below.is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+            {
+                Ok(())
+            } else {
+                Err(warp::reject::not_found())
+            }
+        })
+        .untuple_one()
+        .boxed()
+}
+
+/// Answers an upgrade request and starts the connection, or says what is wrong with the request.
+fn upgrade(
+    acceptor: &Acceptor,
+    permit: Arc<Permit>,
+    on_upgrade: OnUpgrade,
+    headers: &HeaderMap,
+    query: &str,
+) -> Response {
+    let text = |name| {
+        headers
+            .get(name)
+            .and_then(|value: &warp::http::HeaderValue| value.to_str().ok())
+    };
+    if !text(header::UPGRADE).is_some_and(|value| value.eq_ignore_ascii_case("websocket")) {
+        return refuse(
+            StatusCode::BAD_REQUEST,
+            "only an upgrade to websocket is offered here\n",
+        );
+    }
+    if text(header::SEC_WEBSOCKET_VERSION) != Some("13") {
+        let refusal = refuse(
+            StatusCode::UPGRADE_REQUIRED,
+            "only WebSocket version 13 is spoken here\n",
+        );
+        return warp::reply::with_header(refusal, "sec-websocket-version", "13").into_response();
+    }
+    let Some(key) = text(header::SEC_WEBSOCKET_KEY) else {
+        return refuse(
+            StatusCode::BAD_REQUEST,
+            "the header Sec-WebSocket-Key is missing\n",
+        );
+    };
+    let mut response = warp::http::Response::builder()
+        .status(StatusCode::SWITCHING_PROTOCOLS)
+        .header(header::CONNECTION, "upgrade")
+        .header(header::UPGRADE, "websocket")
+        .header(
+            header::SEC_WEBSOCKET_ACCEPT,
+            derive_accept_key(key.as_bytes()),
+        );
+    if offered_protocols(headers).any(|protocol| protocol == "mist.v1") {
+        response = response.header(header::SEC_WEBSOCKET_PROTOCOL, "mist.v1");
+    }
+    // The key that was accepted holds only what a header may hold.
+    let Ok(response) = response.body(Vec::new()) else {
+        return StatusCode::BAD_REQUEST.into_response();
+    };
+    let token = token(headers, query);
+    start_websocket(acceptor.clone(), permit, on_upgrade, token);
+    response.into_response()
+}
+
+fn start_websocket(
+    acceptor: Acceptor,
+    permit: Arc<Permit>,
+    on_upgrade: OnUpgrade,
+    token: Option<String>,
+) {
+    let hub = Arc::clone(&acceptor.hub);
+    // The upgrade has its own task, so that the connection's future is not as large as the handshake's.
+    acceptor.hub.tasks.clone().spawn(async move {
+        let upgraded = tokio::select! {
+            upgraded = on_upgrade => upgraded,
+            () = acceptor.stopped() => return,
+        };
+        let parts = upgraded.map(|upgraded| upgraded.downcast::<TokioIo<TcpStream>>());
+        if let Ok(Ok(parts)) = parts {
+            let stream = parts.io.into_inner();
+            let connection =
+                Connection::frames(hub, stream, parts.read_buf.to_vec(), token.as_deref());
+            acceptor.spawn(permit, connection);
+        }
+    });
+}
+
+/// The token a client presents with its upgrade request: the headers go before the query.
+pub(super) fn token(headers: &HeaderMap, query: &str) -> Option<String> {
+    let text = |name: &str| headers.get(name)?.to_str().ok().map(str::to_owned);
+    let bearer = |value: String| {
+        let (scheme, token) = value.split_once(' ')?;
+        scheme
+            .eq_ignore_ascii_case("bearer")
+            .then(|| token.trim().to_owned())
+    };
+    let in_protocol = || {
+        offered_protocols(headers).find_map(|protocol| {
+            let token = BASE64_URL_SAFE_NO_PAD
+                .decode(protocol.strip_prefix("mist.bearer.")?)
+                .ok()?;
+            String::from_utf8(token).ok()
+        })
+    };
+    let in_query = || {
+        url::form_urlencoded::parse(query.as_bytes())
+            .find(|(name, _)| name.eq_ignore_ascii_case("x-auth-token"))
+            .map(|(_, token)| token.into_owned())
+    };
+    let given = |token: &String| !token.is_empty();
+    text("x-auth-token")
+        .filter(given)
+        .or_else(|| text("authorization").and_then(bearer))
+        .or_else(in_protocol)
+        .or_else(in_query)
+        .filter(given)
+}
+
+fn offered_protocols(headers: &HeaderMap) -> impl Iterator<Item = &str> {
+    headers
+        .get_all(header::SEC_WEBSOCKET_PROTOCOL)
+        .into_iter()
+        .filter_map(|value| value.to_str().ok())
+        .flat_map(|value| value.split(',').map(str::trim))
+}

@@ -1,0 +1,147 @@
+//! The commands that ask a server one question, and how each way of failing ends.
+
+use super::*;
+
+const TOKEN: &[&str] = &["--authenticator", "memory://", "--token", "top"];
+
+#[test]
+fn ping_prints_pong() {
+    let server = Server::start(&[]);
+    server.mist(&["ping"]).success().stdout("pong\n").stderr("");
+}
+
+#[test]
+fn ping_works_over_websocket() {
+    let server = Server::at("ws://127.0.0.1:0", &[]);
+    let uri = format!("ws://{}", server.host);
+    mist(&["ping", "--host", &uri]).success().stdout("pong\n");
+}
+
+#[test]
+fn the_flag_wins_over_the_variable() {
+    let server = Server::start(&[]);
+    let mut command = command();
+    command.env("MIST_HOST", "127.0.0.1:1");
+    run(&mut command, &["ping", "--host", &server.host]).success();
+}
+
+#[test]
+fn no_server_is_exit_code_3() {
+    let host = format!("127.0.0.1:{}", free_port());
+    for arguments in [
+        &["ping"][..],
+        &["listall"],
+        &["list"],
+        &["who"],
+        &["subscribe", "--tags", "a"],
+        &["publish", "--tags", "a", "--data", "x"],
+        &["token", "tags", "t"],
+    ] {
+        let assert = run(command().env("MIST_HOST", &host), arguments).code(3);
+        let error = stderr(&assert);
+        assert!(
+            error.starts_with(&format!(
+                "Failed to connect to '{host}' - connection refused"
+            )),
+            "{error}"
+        );
+        assert_eq!(error.lines().count(), 1, "said once: {error}");
+        assert_eq!(stdout(&assert), "");
+    }
+}
+
+#[test]
+fn an_unsupported_scheme_is_named() {
+    for host in ["tls://127.0.0.1:1", "unix:///tmp/x", "wss://127.0.0.1:1"] {
+        let assert = mist(&["ping", "--host", host]).code(2);
+        assert!(stderr(&assert).contains("not one of tcp://, ws://"));
+    }
+}
+
+#[test]
+fn listall_lists_the_tags_of_all_subscriptions() {
+    let server = Server::start(&[]);
+    for name in ["listall", "list"] {
+        let assert = server.mist(&[name]).success();
+        assert_eq!(
+            stdout(&assert),
+            format!("No subscribers connected to mist at '{}'\n", server.host)
+        );
+    }
+    let _one = server.subscriber(&["--tags", "b,a"]);
+    let _other = server.subscriber(&["--tags", "c,a"]);
+    for name in ["listall", "list"] {
+        server
+            .mist(&[name])
+            .success()
+            .stdout("Subscribers are subscribing on the following tags: a b c\n");
+    }
+}
+
+#[test]
+fn who_prints_its_two_lines() {
+    let server = Server::start(&[]);
+    let _subscriber = server.subscriber(&["--tags", "a"]);
+    server
+        .mist(&["who"])
+        .success()
+        .stdout("Lifetime  connections: 2\nSubscribers connected: 1\n");
+}
+
+#[test]
+fn admin_commands_need_the_token() {
+    let server = Server::start(TOKEN);
+    for arguments in [
+        &["token", "add", "t", "--tags", "a"][..],
+        &["token", "add", "t", "--tags", "a", "--token", "wrong"],
+        &["token", "tags", "t"],
+        &["token", "rm", "t"],
+    ] {
+        let assert = server.mist(arguments).code(4);
+        let error = stderr(&assert);
+        assert_eq!(error.lines().count(), 1, "{error}");
+        assert!(error.contains("not authorized"), "{error}");
+        assert!(!error.contains("wrong"), "{error}");
+        assert_eq!(stdout(&assert), "");
+    }
+}
+
+#[test]
+fn a_wrong_token_is_refused_whatever_is_asked() {
+    let server = Server::start(TOKEN);
+    for arguments in [
+        &["ping"][..],
+        &["who"],
+        &["listall"],
+        &["subscribe", "--tags", "a"],
+        &["publish", "--tags", "a", "x"],
+    ] {
+        let arguments = [arguments, &["--token", "wrong"]].concat();
+        let assert = server.mist(&arguments).code(4);
+        assert_eq!(stdout(&assert), "");
+        assert_eq!(stderr(&assert).lines().count(), 1);
+    }
+}
+
+#[test]
+fn a_server_without_authenticator_has_no_admin_commands() {
+    let server = Server::start(&[]);
+    let assert = server.mist(&["token", "tags", "t"]).code(5);
+    assert!(stderr(&assert).contains("--authenticator"));
+}
+
+#[test]
+fn the_token_may_come_from_a_file_or_the_environment() {
+    let server = Server::start(TOKEN);
+    let file = tempfile::NamedTempFile::new().expect("temporary file");
+    std::fs::write(file.path(), "top\n").expect("write");
+    let path = file.path().to_str().expect("UTF-8");
+    server
+        .mist(&["token", "rm", "t", "--token-file", path])
+        .success();
+    for (variable, value) in [("MIST_TOKEN", "top"), ("MIST_TOKEN_FILE", path)] {
+        let mut command = command();
+        command.env("MIST_HOST", &server.host).env(variable, value);
+        run(&mut command, &["token", "rm", "t"]).success();
+    }
+}

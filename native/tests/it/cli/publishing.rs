@@ -1,0 +1,212 @@
+//! `mist publish`: where data comes from, and what is said about it.
+
+use super::*;
+
+fn with_input(server: &Server, arguments: &[&str], input: &str) -> Assert {
+    assert_cmd::Command::from_std(command())
+        .env("MIST_HOST", &server.host)
+        .arg("publish")
+        .args(arguments)
+        .write_stdin(input)
+        .timeout(PATIENCE)
+        .assert()
+}
+
+#[test]
+fn a_published_message_arrives() {
+    let server = Server::start(&[]);
+    let subscriber = server.subscriber(&["--tags", "a,b"]);
+    for name in ["publish", "pub", "message", "send"] {
+        server
+            .mist(&[name, "--tags", "b", "--tags", "a,c", "--data", name])
+            .success()
+            .stdout("success\n")
+            .stderr("");
+        assert_eq!(subscriber.line(), name);
+    }
+}
+
+#[test]
+fn all_tags_of_the_subscription_must_be_there() {
+    let server = Server::start(&[]);
+    let subscriber = server.subscriber(&["--tags", "a,b"]);
+    server.mist(&["publish", "--tags", "a", "half"]).success();
+    server
+        .mist(&["publish", "--tags", "a,b", "whole"])
+        .success();
+    assert_eq!(subscriber.line(), "whole");
+}
+
+#[test]
+fn a_tag_may_hold_a_comma() {
+    let server = Server::start(&[]);
+    let subscriber = server.subscriber(&["--tag", "a,b"]);
+    server.mist(&["publish", "--tags", "a,b", "no"]).success();
+    server.mist(&["publish", "--tag", "a,b", "yes"]).success();
+    assert_eq!(subscriber.line(), "yes");
+}
+
+#[test]
+fn missing_tags_and_data_are_said_without_a_server() {
+    for (arguments, text) in [
+        (&["--data", "x"][..], "Unable to publish - Missing tags\n"),
+        (&["x"], "Unable to publish - Missing tags\n"),
+        (&["--tags", "", "x"], "Unable to publish - Missing tags\n"),
+        (&["--tags", "a"], "Unable to publish - Missing data\n"),
+        (
+            &["--tags", "a", "--data", ""],
+            "Unable to publish - Missing data\n",
+        ),
+    ] {
+        for name in ["publish", "message"] {
+            let arguments = [&[name], arguments].concat();
+            mist(&arguments).code(2).stdout("").stderr(text);
+        }
+    }
+}
+
+#[test]
+fn data_may_look_like_a_flag() {
+    let server = Server::start(&[]);
+    let subscriber = server.subscriber(&["--tags", "a"]);
+    server
+        .mist(&["publish", "--tags", "a", "--data", "-5"])
+        .success();
+    assert_eq!(subscriber.line(), "-5");
+    server
+        .mist(&["publish", "--tags", "a", "--", "--x"])
+        .success();
+    assert_eq!(subscriber.line(), "--x");
+}
+
+#[test]
+fn stdin_is_one_message_or_one_per_line() {
+    let server = Server::start(&[]);
+    let mut json = command();
+    json.args(["sub", "--host", &server.host]);
+    let subscriber = Running::start(&mut json, &["--tags", "a", "-o", "json"]);
+    subscriber.says("Listening");
+    for dash in [&["--tags", "a", "--data", "-"][..], &["--tags", "a", "-"]] {
+        with_input(&server, dash, "one\ntwo\n")
+            .success()
+            .stdout("success\n");
+        assert_eq!(subscriber.line(), r#"{"tags":["a"],"data":"one\ntwo\n"}"#);
+    }
+    with_input(
+        &server,
+        &["--tags", "a", "--stdin-line", "--ack"],
+        "one\r\n\ntwo",
+    )
+    .success()
+    .stdout("success\n")
+    .stderr("delivered: 3 (3 messages)\n");
+    for data in ["one", "", "two"] {
+        assert_eq!(
+            subscriber.line(),
+            format!(r#"{{"tags":["a"],"data":"{data}"}}"#)
+        );
+    }
+    with_input(&server, &["--tags", "a", "-"], "")
+        .code(2)
+        .stderr("Unable to publish - Missing data\n");
+}
+
+#[test]
+fn input_that_is_not_utf8_is_refused() {
+    let server = Server::start(&[]);
+    for argument in ["-", "--stdin-line"] {
+        let assert = assert_cmd::Command::from_std(command())
+            .args(["publish", "--host", &server.host, "--tags", "a", argument])
+            .write_stdin(b"\xff\n".as_slice())
+            .timeout(PATIENCE)
+            .assert()
+            .code(1);
+        assert!(stderr(&assert).contains("UTF-8"));
+    }
+}
+
+#[test]
+fn count_rate_and_ack_go_together() {
+    let server = Server::start(&[]);
+    let subscriber = server.subscriber(&["--tags", "a", "--count", "3"]);
+    server
+        .mist(&[
+            "publish", "--tags", "a", "--count", "3", "--rate", "500/s", "--ack", "x",
+        ])
+        .success()
+        .stdout("success\n")
+        .stderr("delivered: 3 (3 messages)\n");
+    assert_eq!(Running::rest(&subscriber.stdout), ["x", "x", "x"]);
+    server
+        .mist(&["publish", "--tags", "a", "--ack", "x"])
+        .success()
+        .stderr("delivered: 0\n");
+}
+
+#[test]
+fn a_refused_publish_is_not_a_success() {
+    let server = Server::start(&[
+        "--authenticator",
+        "memory://",
+        "--token",
+        "top",
+        "--access",
+        "scoped",
+    ]);
+    for ack in [&[][..], &["--ack"]] {
+        let arguments = [&["publish", "--tags", "a", "x"], ack].concat();
+        let assert = server.mist(&arguments).code(4);
+        assert_eq!(stdout(&assert), "");
+        let error = stderr(&assert);
+        assert!(error.contains("not authorized"), "{error}");
+        assert_eq!(error.lines().count(), 1, "{error}");
+    }
+    let assert = server.mist(&["subscribe", "--tags", "a"]).code(4);
+    assert_eq!(stdout(&assert), "");
+}
+
+#[test]
+fn lines_go_out_as_they_come_and_an_interrupt_ends_it() {
+    use std::io::Write;
+    let server = Server::start(&[]);
+    let subscriber = server.subscriber(&["--tags", "a"]);
+    let mut command = command();
+    command.args(["publish", "--stdin-line", "--tags", "a"]);
+    let mut publisher = Running::start(&mut command, &["--host", &server.host]);
+    let mut input = publisher.child.stdin.take().expect("piped");
+    for line in ["one", "two"] {
+        writeln!(input, "{line}").expect("it reads");
+        assert_eq!(subscriber.line(), line);
+    }
+    publisher.signal("-INT");
+    assert_eq!(publisher.end().code(), Some(130));
+}
+
+#[test]
+fn a_rate_holds_messages_back() {
+    let server = Server::start(&[]);
+    let start = Instant::now();
+    server
+        .mist(&["publish", "--tags", "a", "-n", "3", "--rate", "20", "x"])
+        .success();
+    assert!(start.elapsed() >= Duration::from_millis(100));
+}
+
+#[test]
+fn a_connection_that_ends_meanwhile_is_exit_code_3() {
+    use std::io::Write;
+    let mut server = Server::start(&[]);
+    let subscriber = server.subscriber(&["--tags", "a"]);
+    let mut command = command();
+    command.args(["publish", "--stdin-line", "--tags", "a"]);
+    let mut publisher = Running::start(&mut command, &["--host", &server.host]);
+    let mut input = publisher.child.stdin.take().expect("piped");
+    writeln!(input, "one").expect("it reads");
+    assert_eq!(subscriber.line(), "one");
+    server.running.signal("-TERM");
+    server.running.end();
+    drop(input);
+    assert_eq!(publisher.end().code(), Some(3));
+    let said = Running::rest(&publisher.stderr);
+    assert_eq!(said.len(), 1, "{said:?}");
+}

@@ -1,0 +1,172 @@
+//! Server mode: what it says when it starts, and how it ends.
+
+use super::*;
+
+#[test]
+fn every_listener_is_named_with_its_real_port() {
+    let server = Running::start(
+        &mut command(),
+        &[
+            "--server",
+            "--log-level",
+            "error",
+            "--listeners",
+            "tcp://127.0.0.1:0,",
+            "http://127.0.0.1:0,",
+            "ws://127.0.0.1:0",
+        ],
+    );
+    let version = server.says("mist ");
+    assert!(version.starts_with(concat!("mist ", env!("CARGO_PKG_VERSION"), " (")));
+    for scheme in ["tcp", "http", "ws"] {
+        let name = scheme.to_uppercase();
+        let line = server.says(&name);
+        let port = line
+            .strip_prefix(&format!(
+                "{name} server listening at '{scheme}://127.0.0.1:"
+            ))
+            .and_then(|rest| rest.strip_suffix('\''))
+            .expect(&line);
+        assert!(port.parse::<u16>().expect("a port") > 0);
+    }
+}
+
+#[test]
+fn listeners_may_be_given_in_several_ways() {
+    for (arguments, count) in [
+        (
+            &["--listeners", "tcp://127.0.0.1:0 , tcp://127.0.0.1:0"][..],
+            2,
+        ),
+        (&["--listeners", TCP, "--listeners", TCP], 2),
+        (
+            &["--listeners", TCP, TCP, "--listeners=tcp://127.0.0.1:0,"],
+            3,
+        ),
+    ] {
+        let mut command = command();
+        command.arg("--server");
+        let server = Running::start(&mut command, arguments);
+        for _ in 0..count {
+            server.says("TCP server listening at");
+        }
+    }
+}
+
+#[test]
+fn a_termination_or_interrupt_is_a_clean_end() {
+    for name in ["-TERM", "-INT"] {
+        let mut server = Server::start(&[]);
+        server.running.signal(name);
+        assert_eq!(server.running.end().code(), Some(0), "{name}");
+        server.running.says("stopping");
+    }
+}
+
+#[test]
+fn a_port_in_use_ends_the_start() {
+    let server = Server::start(&[]);
+    let uri = format!("tcp://{}", server.host);
+    let assert = mist(&["--server", "--listeners", &uri]).code(1);
+    let said = stderr(&assert);
+    let errors: Vec<_> = said
+        .lines()
+        .filter(|line| line.contains("in use"))
+        .collect();
+    assert_eq!(errors.len(), 1, "{said}");
+    assert!(errors[0].contains(&server.host), "{said}");
+    assert!(!said.contains("server listening"), "{said}");
+}
+
+#[test]
+fn an_authenticator_needs_a_token() {
+    let assert = mist(&[
+        "--server",
+        "--listeners",
+        TCP,
+        "--authenticator",
+        "memory://",
+    ])
+    .code(1);
+    let said = stderr(&assert);
+    assert!(said.contains("MIST_TOKEN_FILE"), "{said}");
+    assert_eq!(said.lines().count(), 1, "{said}");
+}
+
+#[test]
+fn an_unknown_authenticator_is_refused() {
+    let assert = mist(&[
+        "--server",
+        "--listeners",
+        TCP,
+        "--authenticator",
+        "nope://x",
+        "--token",
+        "top",
+    ])
+    .code(1);
+    assert!(stderr(&assert).contains("nope"));
+}
+
+#[test]
+fn a_token_alone_is_a_warning() {
+    let server = Running::start(
+        &mut command(),
+        &["--server", "--listeners", TCP, "--token", "s3cret"],
+    );
+    let line = server.says("without an authenticator");
+    assert!(
+        line.contains("WARN") && line.contains("admin commands"),
+        "{line}"
+    );
+    assert!(
+        !line.contains("s3cret") && !line.contains('\u{1b}'),
+        "{line}"
+    );
+    server.says("TCP server listening at");
+}
+
+#[test]
+fn an_unsupported_scheme_is_skipped_unless_nothing_is_left() {
+    let mut running = Running::start(
+        &mut command(),
+        &["--server", "--listeners", "nope://x", TCP],
+    );
+    let line = running.says("nope");
+    assert!(line.contains("ERROR") && line.contains("tcp"), "{line}");
+    running.says("TCP server listening at");
+    running.signal("-TERM");
+    assert_eq!(running.end().code(), Some(0));
+    mist(&["--server", "--listeners", "nope://x"]).code(1);
+}
+
+#[test]
+fn a_limit_holds() {
+    let server = Server::start(&[
+        "--limit",
+        "message-bytes=200",
+        "--limit",
+        "tags-per-message=2,nesting=4",
+    ]);
+    let assert = server.mist(&["publish", "--tags", "a,b,c", "x"]).code(5);
+    assert!(stderr(&assert).contains("tags-per-message"));
+}
+
+#[test]
+fn a_second_signal_ends_a_drain_at_once() {
+    use std::io::Write;
+    let mut server = Server::start(&[]);
+    // A subscriber that never reads keeps the drain busy.
+    let mut deaf = std::net::TcpStream::connect(&server.host).expect("connected");
+    deaf.write_all(b"{\"command\":\"subscribe\",\"tags\":[\"a\"]}\n{\"command\":\"ping\"}\n")
+        .expect("sent");
+    let mut pong = [0];
+    deaf.read_exact(&mut pong).expect("subscribed");
+    let data = "x".repeat(100_000);
+    let publisher = server.mist(&["publish", "--tags", "a", "--count", "300", &data]);
+    publisher.success();
+    server.running.signal("-TERM");
+    server.running.says("stopping");
+    server.running.signal("-TERM");
+    assert_eq!(server.running.end().code(), Some(130));
+}

@@ -1,0 +1,142 @@
+//! Where settings come from, seen from outside; the details are tested beside the code.
+
+use super::*;
+
+fn file(extension: &str, text: &str) -> tempfile::NamedTempFile {
+    let suffix = format!(".{extension}");
+    let file = tempfile::Builder::new().suffix(&suffix).tempfile();
+    let file = file.expect("temporary file");
+    std::fs::write(file.path(), text).expect("write");
+    file
+}
+
+fn path(file: &tempfile::NamedTempFile) -> &str {
+    file.path().to_str().expect("UTF-8")
+}
+
+#[test]
+fn check_config_prints_what_would_be_used_and_hides_the_token() {
+    let config = file(
+        "yml",
+        "authenticator: postgres://me:pass@db:5432?db=mist\nlisteners:\n  - tcp://127.0.0.1:1445\n  - ws://127.0.0.1:1446\nlog-level: debug\ntoken: s3cret\nlimits:\n  tag-bytes: 99\n",
+    );
+    let mut command = command();
+    let assert = run(
+        command.env("MIST_ACCESS", "scoped"),
+        &["check-config", path(&config)],
+    )
+    .success();
+    let text = stdout(&assert);
+    let here = format!("  # '{}'\n", path(&config));
+    for line in [
+        "server: false  # the default\n".to_owned(),
+        format!("listeners: [\"tcp://127.0.0.1:1445\",\"ws://127.0.0.1:1446\"]{here}"),
+        format!("authenticator: \"postgres://me:***@db:5432?db=mist\"{here}"),
+        format!("token: \"(not shown)\"{here}"),
+        "access: scoped  # the environment\n".to_owned(),
+        format!("log-level: DEBUG{here}"),
+        format!("  tag-bytes: 99{here}"),
+    ] {
+        assert!(text.contains(&line), "{line} is missing in {text}");
+    }
+    assert!(
+        !text.contains("s3cret") && !text.contains("pass@"),
+        "{text}"
+    );
+}
+
+#[test]
+fn what_check_config_prints_is_a_config_file() {
+    let config = file(
+        "toml",
+        "listeners = \"tcp://127.0.0.1:1445\"\n[limits]\nnesting = 7\n",
+    );
+    let printed = stdout(&mist(&["check-config", path(&config)]).success());
+    let again = file("yml", &printed);
+    let assert = mist(&["check-config", path(&again)]).success();
+    assert!(stdout(&assert).contains("  nesting: 7"));
+}
+
+#[test]
+fn bad_config_files_fail_in_one_line() {
+    for (extension, text, expected) in [
+        ("yml", "listner: x", "did you mean 'listeners'?"),
+        ("json", r#"{"token": 7}"#, "key 'token': expected a text"),
+        (
+            "toml",
+            "server = \"yes\"",
+            "key 'server': expected true or false",
+        ),
+        (
+            "yml",
+            "authenticator: memory://",
+            "needs the server's token",
+        ),
+        ("yml", "listeners: []", "no listeners"),
+        ("json", "{", "is not valid JSON"),
+        ("conf", "", ".yml, .yaml, .json or .toml"),
+    ] {
+        let config = file(extension, text);
+        for arguments in [
+            &["check-config", path(&config)][..],
+            &["--server", "--config", path(&config)],
+        ] {
+            let assert = mist(arguments).code(1);
+            let error = stderr(&assert);
+            assert!(error.contains(expected), "{error}");
+            assert_eq!(error.lines().count(), 1, "{error}");
+            assert_eq!(stdout(&assert), "");
+        }
+    }
+}
+
+#[test]
+fn a_missing_file_is_named() {
+    let assert = mist(&["--server", "--config", "/no/such.yml"]).code(1);
+    assert!(stderr(&assert).contains("'/no/such.yml'"));
+    let assert = mist(&["--server", "--token-file", "/no/such"]).code(1);
+    assert!(stderr(&assert).contains("'/no/such'"));
+}
+
+#[test]
+fn a_server_can_be_described_by_each_format() {
+    for (extension, text) in [
+        ("yaml", "server: true\nlisteners: [\"tcp://127.0.0.1:0\"]\n"),
+        (
+            "json",
+            r#"{"server": true, "listeners": ["tcp://127.0.0.1:0"]}"#,
+        ),
+        (
+            "toml",
+            "server = true\nlisteners = [\"tcp://127.0.0.1:0\"]\n",
+        ),
+    ] {
+        let config = file(extension, text);
+        let server = Running::start(&mut command(), &["--config", path(&config)]);
+        server.says("TCP server listening at 'tcp://127.0.0.1:");
+    }
+}
+
+#[test]
+fn the_environment_can_describe_a_server() {
+    let config = file("yml", "listeners: nope://x\n");
+    let server = Running::start(
+        command()
+            .env("MIST_SERVER", "true")
+            .env("MIST_LISTENERS", "tcp://127.0.0.1:0, ws://127.0.0.1:0")
+            .env("MIST_CONFIG", config.path()),
+        &[],
+    );
+    server.says("TCP server listening at");
+    server.says("WS server listening at");
+}
+
+#[test]
+fn a_bad_variable_is_named_and_harms_only_who_uses_it() {
+    let mut command = command();
+    let assert = run(command.env("MIST_ACCESS", "closed"), &["--server"]).code(1);
+    assert!(stderr(&assert).starts_with("MIST_ACCESS: 'closed'"));
+    let mut command = self::command();
+    command.env("MIST_ACCESS", "closed");
+    run(&mut command, &["token", "gen"]).success();
+}

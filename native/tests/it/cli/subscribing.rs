@@ -1,0 +1,196 @@
+//! `mist subscribe`: what is printed, and each way it ends.
+
+use super::*;
+
+fn listening(server: &Server, arguments: &[&str]) -> (Running, String) {
+    let mut command = command();
+    command.env("MIST_HOST", &server.host).arg("sub");
+    let subscriber = Running::start(&mut command, arguments);
+    let line = subscriber.line();
+    (subscriber, line)
+}
+
+#[test]
+fn the_first_line_names_the_tags_in_the_order_given() {
+    let server = Server::start(&[]);
+    let (subscriber, line) = listening(
+        &server,
+        &[
+            "--tags", "b,a", "--tags", "c", "--also", "z,y", "--also", "w",
+        ],
+    );
+    assert_eq!(line, "Listening on tags '[b a c]'");
+    assert_eq!(subscriber.line(), "Listening on tags '[z y]'");
+    assert_eq!(subscriber.line(), "Listening on tags '[w]'");
+}
+
+#[test]
+fn further_sets_match_on_their_own_and_a_message_is_printed_once() {
+    let server = Server::start(&[]);
+    let (subscriber, _) = listening(&server, &["--tags", "a,b", "--also", "c"]);
+    subscriber.line();
+    server.mist(&["publish", "--tags", "a", "no"]).success();
+    server
+        .mist(&["publish", "--tags", "a,b,c", "both"])
+        .success();
+    server.mist(&["publish", "--tags", "c", "second"]).success();
+    assert_eq!(subscriber.line(), "both");
+    assert_eq!(subscriber.line(), "second");
+}
+
+#[test]
+fn missing_tags_are_said_without_a_server() {
+    for arguments in [&["subscribe"][..], &["sub", "--tags", ","]] {
+        mist(arguments)
+            .code(2)
+            .stdout("")
+            .stderr("Unable to subscribe - Missing tags\n");
+    }
+}
+
+#[test]
+fn a_message_that_says_success_is_printed() {
+    let server = Server::start(&[]);
+    let mut subscriber = server.subscriber(&["--tags", "a", "-n", "2"]);
+    for data in ["success", "zwölf € \u{1f600}"] {
+        server.mist(&["publish", "--tags", "a", data]).success();
+        assert_eq!(subscriber.line(), data);
+    }
+    assert_eq!(
+        subscriber.end().code(),
+        Some(0),
+        "two messages were asked for"
+    );
+}
+
+#[test]
+fn the_wait_runs_out() {
+    let server = Server::start(&[]);
+    let assert = server
+        .mist(&["sub", "--tags", "a", "-n", "1", "-W", "0.05"])
+        .code(124);
+    assert_eq!(stdout(&assert), "Listening on tags '[a]'\n");
+    server.mist(&["sub", "--tags", "a", "-W", "0.05"]).code(124);
+}
+
+#[test]
+fn json_has_one_object_per_line_and_nothing_else() {
+    let server = Server::start(&[]);
+    let mut command = command();
+    command.env("MIST_HOST", &server.host);
+    let subscriber = Running::start(
+        &mut command,
+        &[
+            "sub",
+            "--tags",
+            "a",
+            "-o",
+            "json",
+            "--timestamps",
+            "-n",
+            "1",
+        ],
+    );
+    subscriber.says("Listening on tags '[a]'");
+    server
+        .mist(&["publish", "--tags", "b,a", "two\nlines"])
+        .success();
+    let lines = Running::rest(&subscriber.stdout);
+    assert_eq!(lines.len(), 1);
+    let object: serde_json::Value = serde_json::from_str(&lines[0]).expect("JSON");
+    assert_eq!(object["data"], "two\nlines");
+    assert_eq!(object["tags"], serde_json::json!(["a", "b"]));
+    assert!(object["time"].as_str().expect("a time").ends_with('Z'));
+}
+
+#[test]
+fn raw_is_the_data_alone() {
+    let server = Server::start(&[]);
+    let mut command = command();
+    command.env("MIST_HOST", &server.host);
+    let subscriber = Running::start(
+        &mut command,
+        &["sub", "--tags", "a", "-o", "raw", "-n", "2"],
+    );
+    subscriber.says("Listening on tags '[a]'");
+    server.mist(&["publish", "--tags", "a", "one\n-"]).success();
+    server.mist(&["publish", "--tags", "a", "two"]).success();
+    assert_eq!(Running::rest(&subscriber.stdout), ["one", "-two"]);
+    mist(&["sub", "--tags", "a", "-o", "raw", "--show-tags"]).code(2);
+}
+
+#[test]
+fn tags_and_times_stand_before_the_data() {
+    let server = Server::start(&[]);
+    let subscriber = server.subscriber(&["--tags", "a", "--show-tags", "--timestamps"]);
+    server.mist(&["publish", "--tags", "b,a", "x y"]).success();
+    let line = subscriber.line();
+    let (time, rest) = line.split_once(' ').expect("a time");
+    assert!(time.ends_with('Z') && time.contains('T'), "{line}");
+    assert_eq!(rest, "[a b] x y");
+}
+
+#[test]
+fn an_interrupt_is_exit_code_130() {
+    let server = Server::start(&[]);
+    let mut subscriber = server.subscriber(&["--tags", "a"]);
+    subscriber.signal("-INT");
+    assert_eq!(subscriber.end().code(), Some(130));
+    assert!(Running::rest(&subscriber.stderr).is_empty());
+}
+
+#[test]
+fn a_closed_pipe_ends_quietly() {
+    let server = Server::start(&[]);
+    let mut command = command();
+    let mut child = command
+        .args(["sub", "--tags", "a", "--host", &server.host])
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .expect("it starts");
+    let mut line = String::new();
+    let mut reader = BufReader::new(child.stdout.take().expect("piped"));
+    reader.read_line(&mut line).expect("a line");
+    drop(reader);
+    server.mist(&["publish", "--tags", "a", "x"]).success();
+    let output = child.wait_with_output().expect("it ends");
+    assert_eq!(output.status.code(), Some(0));
+    assert_eq!(String::from_utf8_lossy(&output.stderr), "");
+}
+
+#[test]
+fn it_comes_back_after_the_server_did() {
+    let mut server = Server::start(&[]);
+    let host = server.host.clone();
+    let subscriber = server.subscriber(&["--tags", "a"]);
+    server.running.signal("-TERM");
+    server.running.end();
+    subscriber.says("connection lost");
+    let server = Server::at(&format!("tcp://{host}"), &[]);
+    subscriber.says("connected again");
+    server.mist(&["publish", "--tags", "a", "back"]).success();
+    assert_eq!(subscriber.line(), "back");
+}
+
+#[test]
+fn a_revoked_subscription_ends_with_the_reason() {
+    let server = Server::start(&[
+        "--authenticator",
+        "memory://",
+        "--token",
+        "top",
+        "--access",
+        "scoped",
+    ]);
+    server
+        .mist(&["token", "add", "t", "--tags", "a", "--token", "top"])
+        .success();
+    let mut subscriber = server.subscriber(&["--tags", "a", "--token", "t"]);
+    server
+        .mist(&["token", "rm", "t", "--token", "top"])
+        .success();
+    assert_eq!(subscriber.end().code(), Some(4));
+    let said = Running::rest(&subscriber.stderr).join("\n");
+    assert!(said.contains("[a]"), "{said}");
+}

@@ -1,0 +1,135 @@
+//! The Rust client against an in-process server, over real sockets; where a connection has to fail, through a proxy
+//! that the test cuts.
+
+mod closing;
+mod messages;
+mod proxy;
+mod requests;
+mod resuming;
+
+use std::future::Future;
+use std::time::Duration;
+
+use mist::client::{Backoff, Client, ClientBuilder, Event, Events, Messages};
+use mist::{Server, ServerBuilder};
+use tokio::runtime::Runtime;
+use tokio::sync::oneshot;
+
+/// How long anything may take before the test fails; nothing waits for it to pass.
+const PATIENCE: Duration = Duration::from_secs(20);
+
+/// A server on a runtime of its own, so that a test can count the tasks that its clients leave behind.
+struct TestServer {
+    tcp: String,
+    ws: String,
+    stop: Option<oneshot::Sender<()>>,
+    runtime: Option<Runtime>,
+}
+
+impl TestServer {
+    fn start() -> Self {
+        Self::with(|builder| builder)
+    }
+
+    fn secured() -> Self {
+        Self::with(|builder| builder.authenticator("memory://").token("admin"))
+    }
+
+    fn with(build: impl FnOnce(ServerBuilder) -> ServerBuilder) -> Self {
+        let runtime = tokio::runtime::Builder::new_multi_thread()
+            .worker_threads(1)
+            .enable_all()
+            .build()
+            .expect("a runtime");
+        let builder = build(Server::builder().listen("tcp://127.0.0.1:0, ws://127.0.0.1:0"));
+        // Binding needs the runtime, and a runtime inside a test's own cannot be entered by blocking.
+        let (addresses, bound) = std::sync::mpsc::channel();
+        let (stop, stopped) = oneshot::channel::<()>();
+        runtime.spawn(async move {
+            let server = builder.bind().await.expect("free ports");
+            let uris: Vec<String> = server.addresses().iter().map(ToString::to_string).collect();
+            addresses.send(uris).expect("the test is waiting");
+            server
+                .run(async { stopped.await.unwrap_or_default() })
+                .await;
+        });
+        let uris = bound.recv().expect("bound");
+        Self {
+            tcp: uris[0].clone(),
+            ws: uris[1].clone(),
+            stop: Some(stop),
+            runtime: Some(runtime),
+        }
+    }
+}
+
+impl Drop for TestServer {
+    fn drop(&mut self) {
+        drop(self.stop.take());
+        if let Some(runtime) = self.runtime.take() {
+            runtime.shutdown_background();
+        }
+    }
+}
+
+/// Runs a test with a limit, on a runtime that holds nothing but what the test starts.
+fn run(test: impl Future<Output = ()>) {
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(1)
+        .enable_all()
+        .build()
+        .expect("a runtime");
+    runtime.block_on(async {
+        within(test).await;
+    });
+}
+
+async fn within<T>(future: impl Future<Output = T>) -> T {
+    tokio::time::timeout(PATIENCE, future)
+        .await
+        .expect("it took too long")
+}
+
+async fn connect(uri: &str) -> Client {
+    Client::connect(uri).await.expect(uri)
+}
+
+/// A client that comes back at once.
+fn eager(uri: &str) -> ClientBuilder {
+    Client::builder(uri).reconnect(Backoff {
+        min: Duration::from_millis(1),
+        max: Duration::from_millis(10),
+    })
+}
+
+async fn texts(messages: &mut Messages, count: usize) -> Vec<String> {
+    let mut texts = Vec::with_capacity(count);
+    while texts.len() < count {
+        texts.push(messages.next().await.expect("a message").data);
+    }
+    texts
+}
+
+async fn event(events: &mut Events, is_it: impl Fn(&Event) -> bool) -> Event {
+    loop {
+        let event = events.next().await.expect("the client is open");
+        if is_it(&event) {
+            return event;
+        }
+    }
+}
+
+async fn opened_again(events: &mut Events) {
+    event(events, |event| {
+        matches!(event, Event::Open { resumed: true })
+    })
+    .await;
+}
+
+/// Waits until nothing but the test itself is left on its runtime.
+async fn no_task_is_left() {
+    let metrics = tokio::runtime::Handle::current().metrics();
+    while metrics.num_alive_tasks() > 0 {
+        tokio::task::yield_now().await;
+    }
+}

@@ -1,0 +1,112 @@
+//! How a client ends: everything sent, nothing left.
+
+use std::time::Duration;
+
+use mist::client::{ClientError, Event, State};
+
+use super::{TestServer, connect, no_task_is_left, run, texts};
+
+async fn sends_everything(uri: &str) {
+    let reader = connect(uri).await;
+    reader.subscribe(["a"]).await.expect("subscribed");
+    let mut messages = reader.messages();
+    for round in 0..20 {
+        let writer = connect(uri).await;
+        for number in 0..1000 {
+            writer
+                .publish(["a"], &number.to_string())
+                .await
+                .expect("open");
+        }
+        writer.close().await.expect("all is sent");
+        let received = texts(&mut messages, 1000).await;
+        assert_eq!(received[999], "999", "round {round}");
+    }
+}
+
+#[test]
+fn closing_sends_what_was_handed_over_on_tcp() {
+    let server = TestServer::start();
+    run(sends_everything(&server.tcp));
+}
+
+#[test]
+fn closing_sends_what_was_handed_over_on_websocket() {
+    let server = TestServer::start();
+    run(sends_everything(&server.ws));
+}
+
+#[test]
+fn after_closing_no_task_is_left_and_everything_says_so() {
+    let server = TestServer::start();
+    run(async {
+        for uri in [&server.tcp, &server.ws] {
+            let client = connect(uri).await;
+            let (mut messages, mut events) = (client.messages(), client.events());
+            let delayed = client.publish_after(["a"], "never", Duration::from_secs(3600));
+            client.close().await.expect("closed");
+            client.clone().close().await.expect("closed again");
+            no_task_is_left().await;
+            assert_eq!(client.state(), State::Closed);
+            assert_eq!(messages.next().await, None);
+            assert_eq!(events.next().await, Some(Event::Discarded { publishes: 1 }));
+            assert!(matches!(events.next().await, Some(Event::Closed { .. })));
+            assert_eq!(events.next().await, None);
+            assert_eq!(client.events().next().await, None);
+            assert!(!delayed.expect("open").cancel());
+            for error in [
+                client.publish(["a"], "x").await.expect_err("closed"),
+                client.subscribe(["a"]).await.expect_err("closed"),
+                client.ping().await.expect_err("closed"),
+                client
+                    .publish_after(["a"], "x", Duration::ZERO)
+                    .expect_err("closed"),
+            ] {
+                assert!(matches!(error, ClientError::Closed { .. }), "{error}");
+            }
+        }
+    });
+}
+
+#[test]
+fn dropping_the_last_clone_sends_what_was_handed_over_and_leaves_no_task() {
+    let server = TestServer::start();
+    run(async {
+        for uri in [&server.tcp, &server.ws] {
+            let mut left = {
+                let client = connect(uri).await;
+                client.subscribe(["b"]).await.expect("subscribed");
+                let writer = connect(uri).await;
+                writer.clone().publish(["b"], "last").await.expect("open");
+                drop(writer);
+                assert_eq!(texts(&mut client.messages(), 1).await, ["last"]);
+                client.messages()
+            };
+            assert_eq!(left.next().await, None);
+            no_task_is_left().await;
+        }
+    });
+}
+
+#[test]
+fn closing_while_messages_pour_in_is_clean() {
+    let server = TestServer::start();
+    run(async {
+        let writer = connect(&server.tcp).await;
+        for uri in [&server.tcp, &server.ws] {
+            let reader = connect(uri).await;
+            reader.subscribe(["a"]).await.expect("subscribed");
+            let other = connect(uri).await;
+            other.subscribe(["b"]).await.expect("subscribed");
+            for number in 0..5000 {
+                writer
+                    .publish(["a"], &number.to_string())
+                    .await
+                    .expect("open");
+            }
+            reader.publish(["b"], "goodbye").await.expect("open");
+            reader.close().await.expect("all is sent");
+            assert_eq!(texts(&mut other.messages(), 1).await, ["goodbye"]);
+        }
+    });
+}

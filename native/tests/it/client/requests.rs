@@ -1,0 +1,274 @@
+//! What a client asks, and what it is answered.
+
+use std::time::Duration;
+
+use mist::client::{Client, ClientError, Event, Who};
+use mist::{Access, Limits};
+use tokio::net::TcpListener;
+
+use super::proxy::Proxy;
+use super::{TestServer, connect, event, run, texts};
+
+async fn everyday(uri: &str) {
+    let reader = connect(uri).await;
+    reader.subscribe(["b", "a"]).await.expect("subscribed");
+    reader.subscribe(["c d"]).await.expect("subscribed");
+    assert_eq!(
+        reader.list().await.expect("a list"),
+        [vec!["a", "b"], vec!["c d"]]
+    );
+
+    let writer = connect(uri).await;
+    let delivered = |tags: &'static [&str]| writer.publish_acked(tags, "x");
+    assert_eq!(delivered(&["a", "b", "z"]).await.expect("acked"), 1);
+    assert_eq!(delivered(&["a", "z"]).await.expect("acked"), 0);
+    writer
+        .publish(["c d"], "with \"quotes\"\nand é")
+        .await
+        .expect("open");
+    assert_eq!(
+        writer.list_all().await.expect("tags"),
+        ["a", "b", "c", "d"],
+        "the wire cannot tell a blank in a tag from one between tags"
+    );
+    let Who {
+        connections,
+        subscribers,
+    } = writer.who().await.expect("numbers");
+    assert!(
+        connections >= 2 && subscribers == 1,
+        "{connections} {subscribers}"
+    );
+    assert!(writer.ping().await.expect("pong") < super::PATIENCE);
+
+    let mut messages = reader.messages();
+    let first = messages.next().await.expect("a message");
+    assert_eq!(
+        (&*first.tags, &*first.data),
+        (&["a".into(), "b".into(), "z".into()][..], "x")
+    );
+    assert_eq!(texts(&mut messages, 1).await, ["with \"quotes\"\nand é"]);
+
+    reader.unsubscribe(["a", "b"]).await.expect("unsubscribed");
+    assert_eq!(delivered(&["a", "b"]).await.expect("acked"), 0);
+    reader.unsubscribe(["never"]).await.expect("nothing to do");
+    reader.close().await.expect("closed");
+    writer.close().await.expect("closed");
+}
+
+#[test]
+fn everyday_use_over_tcp() {
+    let server = TestServer::start();
+    run(everyday(&server.tcp));
+}
+
+#[test]
+fn everyday_use_over_websocket() {
+    let server = TestServer::start();
+    run(everyday(&server.ws));
+}
+
+#[test]
+fn an_address_without_a_scheme_means_tcp() {
+    let server = TestServer::start();
+    run(async {
+        let address = server.tcp.trim_start_matches("tcp://");
+        connect(address).await.ping().await.expect("pong");
+    });
+}
+
+#[test]
+fn subscriptions_to_equal_tags_are_counted() {
+    let server = TestServer::start();
+    run(async {
+        let client = connect(&server.tcp).await;
+        client.subscribe(["a", "b"]).await.expect("subscribed");
+        client
+            .clone()
+            .subscribe(["b", "a"])
+            .await
+            .expect("subscribed");
+        client.unsubscribe(["a", "b"]).await.expect("one is left");
+        assert_eq!(client.list().await.expect("a list").len(), 1);
+        client.unsubscribe(["a", "b"]).await.expect("none is left");
+        assert_eq!(client.list().await.expect("a list").len(), 0);
+    });
+}
+
+#[test]
+fn an_admin_manages_tokens() {
+    let server = TestServer::secured();
+    run(async {
+        let admin = Client::builder(&server.ws).token("admin").connect();
+        let admin = admin.await.expect("admin");
+        admin.register("t", ["a", "b"]).await.expect("registered");
+        let error = admin.register("t", ["a"]).await.expect_err("exists");
+        assert_eq!(
+            error.to_string(),
+            "the server refused register: Token already exists"
+        );
+        admin.set("t", ["c"]).await.expect("set");
+        admin.unset("t", ["a"]).await.expect("unset");
+        assert_eq!(admin.tags("t").await.expect("tags"), ["b", "c"]);
+        admin.unregister("t").await.expect("unregistered");
+        let error = admin.tags("t").await.expect_err("gone");
+        assert!(matches!(error, ClientError::Refused { .. }), "{error}");
+
+        let other = connect(&server.tcp).await;
+        let error = other.register("t", ["a"]).await.expect_err("not admin");
+        assert!(error.to_string().contains("not authorized"), "{error}");
+    });
+}
+
+#[test]
+fn a_custom_command_is_answered_and_an_unknown_one_refused() {
+    let server = TestServer::start();
+    run(async {
+        let client = connect(&server.tcp).await;
+        let error = client
+            .request("nope", &["a"], "x")
+            .await
+            .expect_err("unknown");
+        assert_eq!(
+            error.to_string(),
+            "the server refused nope: Unknown Command"
+        );
+    });
+}
+
+#[test]
+fn what_is_refused_without_an_acknowledgement_is_an_event() {
+    let server = TestServer::with(|builder| {
+        builder
+            .authenticator("memory://")
+            .token("admin")
+            .access(Access::Scoped)
+    });
+    run(async {
+        let admin = Client::builder(&server.tcp).token("admin").connect();
+        let admin = admin.await.expect("admin");
+        admin.register("t", ["mine"]).await.expect("registered");
+        let client = Client::builder(&server.tcp).token("t").connect();
+        let client = client.await.expect("a token's client");
+        let mut events = client.events();
+        client.publish(["theirs"], "x").await.expect("handed over");
+        let refused = event(&mut events, |event| matches!(event, Event::Refused { .. })).await;
+        assert!(format!("{refused:?}").contains("theirs"), "{refused:?}");
+        let error = client.subscribe(["theirs"]).await.expect_err("not granted");
+        assert!(matches!(error, ClientError::Refused { .. }), "{error}");
+
+        client.subscribe(["mine"]).await.expect("granted");
+        admin.unset("t", ["mine"]).await.expect("unset");
+        let lost = |event: &Event| matches!(event, Event::SubscriptionLost { tags, .. } if **tags == ["mine"]);
+        event(&mut events, lost).await;
+    });
+}
+
+#[test]
+fn tags_are_needed() {
+    let server = TestServer::start();
+    run(async {
+        let client = connect(&server.tcp).await;
+        let none: [&str; 0] = [];
+        for error in [
+            client.subscribe(none).await.expect_err("no tags"),
+            client.unsubscribe(none).await.expect_err("no tags"),
+            client.publish(none, "x").await.expect_err("no tags"),
+            client.publish_acked(none, "x").await.expect_err("no tags"),
+            client
+                .publish_after(none, "x", Duration::ZERO)
+                .expect_err("no tags"),
+        ] {
+            assert!(
+                error
+                    .to_string()
+                    .ends_with("without tags: name at least one"),
+                "{error}"
+            );
+        }
+    });
+}
+
+#[test]
+fn a_refused_connection_names_host_and_port() {
+    run(async {
+        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+        let address = listener.local_addr().expect("an address").to_string();
+        drop(listener);
+        for scheme in ["tcp", "ws"] {
+            let error = Client::connect(&format!("{scheme}://{address}")).await;
+            let error = error.expect_err("nobody listens").to_string();
+            assert!(
+                error.contains(&address) && error.contains("connection refused"),
+                "{error}"
+            );
+        }
+    });
+}
+
+#[test]
+fn a_wrong_address_is_said_before_anything_is_tried() {
+    run(async {
+        let error = Client::connect("udp://127.0.0.1:1")
+            .await
+            .expect_err("no such scheme");
+        assert!(matches!(error, ClientError::InvalidUri { .. }), "{error}");
+    });
+}
+
+#[test]
+fn a_server_that_stops_answering_is_not_waited_for_for_ever() {
+    let server = TestServer::start();
+    run(async {
+        let proxy = Proxy::start(&server.tcp).await;
+        let client = Client::builder(&proxy.uri)
+            .request_timeout(Duration::from_millis(50))
+            .connect()
+            .await
+            .expect("open");
+        proxy.silence();
+        let error = client.ping().await.expect_err("no answer").to_string();
+        assert!(error.contains("ping") && error.contains("50ms"), "{error}");
+    });
+}
+
+#[test]
+fn a_server_that_says_nothing_is_none() {
+    run(async {
+        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+        let address = listener.local_addr().expect("an address").to_string();
+        for (scheme, text) in [
+            ("tcp", "connected, but the server sent nothing for 50ms"),
+            ("ws", "no connection within 50ms"),
+        ] {
+            let error = Client::builder(&format!("{scheme}://{address}"))
+                .connect_timeout(Duration::from_millis(50))
+                .connect()
+                .await
+                .expect_err("the system takes the connection, nobody else")
+                .to_string();
+            assert!(error.contains(text) && error.contains(&address), "{error}");
+        }
+    });
+}
+
+#[test]
+fn a_message_over_the_servers_limit_has_a_clear_error() {
+    let mut limits = Limits::default();
+    limits.set("message-bytes", 1000).expect("a limit");
+    let server = TestServer::with(|builder| builder.limits(limits));
+    run(async {
+        let client = Client::builder(&server.tcp).reconnect(None).connect();
+        let client = client.await.expect("open");
+        let mut events = client.events();
+        client
+            .publish(["a"], &"x".repeat(2000))
+            .await
+            .expect("handed over");
+        let refused = event(&mut events, |event| matches!(event, Event::Refused { .. })).await;
+        assert!(
+            format!("{refused:?}").contains("message-bytes"),
+            "{refused:?}"
+        );
+    });
+}

@@ -1,0 +1,223 @@
+//! What happens when a connection is cut, and when it comes back.
+
+use std::pin::pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
+
+use futures_util::FutureExt;
+use mist::client::{ClientError, CloseReason, Event, Offline, State};
+
+use super::proxy::Proxy;
+use super::{TestServer, connect, eager, event, opened_again, run, texts};
+
+async fn resubscribes(uri: &str) {
+    let proxy = Proxy::start(uri).await;
+    let reader = eager(&proxy.uri).connect().await.expect("open");
+    let mut events = reader.events();
+    let mut messages = reader.messages();
+    for tags in [&["a"][..], &["b", "c"], &["gone"]] {
+        reader.subscribe(tags).await.expect("subscribed");
+    }
+    reader.unsubscribe(["gone"]).await.expect("unsubscribed");
+    let writer = connect(uri).await;
+    for round in 0..5 {
+        proxy.cut();
+        opened_again(&mut events).await;
+        for tags in [&["a"][..], &["c", "b"]] {
+            let delivered = writer.publish_acked(tags, &round.to_string()).await;
+            assert_eq!(
+                delivered.expect("acked"),
+                1,
+                "the server holds it once open is said"
+            );
+        }
+        assert_eq!(
+            texts(&mut messages, 2).await,
+            [round.to_string(), round.to_string()]
+        );
+        let sets = reader.list().await.expect("a list");
+        assert_eq!(sets, [vec!["a"], vec!["b", "c"]]);
+    }
+    assert_eq!(proxy.connections(), 6);
+}
+
+#[test]
+fn a_cut_connection_comes_back_with_its_subscriptions_over_tcp() {
+    let server = TestServer::start();
+    run(resubscribes(&server.tcp));
+}
+
+#[test]
+fn a_cut_connection_comes_back_with_its_subscriptions_over_websocket() {
+    let server = TestServer::start();
+    run(resubscribes(&server.ws));
+}
+
+#[test]
+fn what_is_asked_when_the_connection_is_cut_fails_with_the_reason() {
+    let server = TestServer::start();
+    run(async {
+        let proxy = Proxy::start(&server.tcp).await;
+        let client = eager(&proxy.uri).connect().await.expect("open");
+        let mut events = client.events();
+        proxy.silence();
+        let mut asked = pin!(client.publish_acked(["a"], "x"));
+        let mut subscribed = pin!(client.subscribe(["a"]));
+        // Polled once, both are handed over.
+        assert!((&mut asked).now_or_never().is_none());
+        assert!((&mut subscribed).now_or_never().is_none());
+        proxy.cut();
+        event(&mut events, |event| matches!(event, Event::Waiting { .. })).await;
+        let error = asked.await.expect_err("no answer");
+        assert!(
+            matches!(error, ClientError::ConnectionLost { .. }),
+            "{error}"
+        );
+        // The subscription is wanted still, and the next connection has it.
+        subscribed.await.expect("subscribed");
+        assert_eq!(client.list().await.expect("a list"), [["a"]]);
+    });
+}
+
+#[test]
+fn a_publish_while_offline_is_refused_unless_buffering_is_chosen() {
+    let server = TestServer::start();
+    run(async {
+        let proxy = Proxy::start(&server.tcp).await;
+        let strict = eager(&proxy.uri).connect().await.expect("open");
+        let buffering = eager(&proxy.uri)
+            .offline(Offline::Buffer {
+                messages: 10,
+                bytes: 1000,
+                max_age: Duration::from_secs(60),
+            })
+            .connect()
+            .await
+            .expect("open");
+        let reader = connect(&server.tcp).await;
+        reader.subscribe(["a"]).await.expect("subscribed");
+        let (mut strict_events, mut events) = (strict.events(), buffering.events());
+        proxy.set_open(false);
+        proxy.cut();
+        for events in [&mut strict_events, &mut events] {
+            event(events, |event| matches!(event, Event::Waiting { .. })).await;
+        }
+        let error = strict.publish(["a"], "refused").await.expect_err("offline");
+        assert!(matches!(error, ClientError::Offline { .. }), "{error}");
+        buffering.publish(["a"], "kept").await.expect("buffered");
+        proxy.set_open(true);
+        opened_again(&mut events).await;
+        assert_eq!(texts(&mut reader.messages(), 1).await, ["kept"]);
+    });
+}
+
+#[test]
+fn a_token_that_is_refused_is_not_tried_again() {
+    let server = TestServer::secured();
+    run(async {
+        let proxy = Proxy::start(&server.tcp).await;
+        let error = eager(&proxy.uri).token("guess").connect().await;
+        let error = error.expect_err("refused");
+        assert!(matches!(error, ClientError::AuthRefused { .. }), "{error}");
+        assert_eq!(proxy.connections(), 1);
+
+        let admin = eager(&server.tcp)
+            .token("admin")
+            .connect()
+            .await
+            .expect("admin");
+        admin.register("t", ["a"]).await.expect("registered");
+        let client = eager(&proxy.uri).token("t").connect().await.expect("open");
+        let mut events = client.events();
+        admin.unregister("t").await.expect("unregistered");
+        proxy.cut();
+        let closed = event(&mut events, |event| matches!(event, Event::Closed { .. })).await;
+        assert!(
+            matches!(
+                &closed,
+                Event::Closed {
+                    reason: CloseReason::AuthRefused(_)
+                }
+            ),
+            "{closed:?}"
+        );
+        assert_eq!(events.next().await, None, "its task has ended");
+        assert_eq!(client.state(), State::Closed);
+        assert_eq!(proxy.connections(), 3);
+        let error = client.ping().await.expect_err("closed");
+        assert!(matches!(error, ClientError::AuthRefused { .. }), "{error}");
+    });
+}
+
+#[test]
+fn a_fetched_token_is_fetched_for_every_attempt() {
+    let server = TestServer::secured();
+    run(async {
+        let proxy = Proxy::start(&server.tcp).await;
+        let fetched = Arc::new(AtomicUsize::new(0));
+        let count = Arc::clone(&fetched);
+        let client = eager(&proxy.uri)
+            .token_from(move || {
+                let token = match count.fetch_add(1, Ordering::SeqCst) {
+                    0 => Ok("admin".to_owned()),
+                    1 => Ok("expired".to_owned()),
+                    2 => Err("the token service is away".to_owned()),
+                    _ => Ok("admin".to_owned()),
+                };
+                async { token }
+            })
+            .connect()
+            .await
+            .expect("open");
+        let mut events = client.events();
+        proxy.cut();
+        opened_again(&mut events).await;
+        assert_eq!(fetched.load(Ordering::SeqCst), 4);
+        client
+            .tags("unknown")
+            .await
+            .expect_err("admin, but unknown");
+    });
+}
+
+#[test]
+fn a_connection_that_died_silently_is_found_dead_and_made_anew() {
+    let server = TestServer::start();
+    run(async {
+        let proxy = Proxy::start(&server.tcp).await;
+        let client = eager(&proxy.uri)
+            .heartbeat(Duration::from_millis(50))
+            .connect()
+            .await
+            .expect("open");
+        let mut events = client.events();
+        proxy.silence();
+        let waiting = event(&mut events, |event| matches!(event, Event::Waiting { .. })).await;
+        assert!(
+            matches!(&waiting, Event::Waiting { reason, .. } if reason.contains("sign of life")),
+            "{waiting:?}"
+        );
+        opened_again(&mut events).await;
+        client.ping().await.expect("pong");
+    });
+}
+
+#[test]
+fn without_reconnecting_a_cut_closes_the_client() {
+    let server = TestServer::start();
+    run(async {
+        let proxy = Proxy::start(&server.tcp).await;
+        let client = eager(&proxy.uri)
+            .reconnect(None)
+            .connect()
+            .await
+            .expect("open");
+        let mut messages = client.messages();
+        proxy.cut();
+        assert_eq!(messages.next().await, None);
+        let error = client.ping().await.expect_err("closed");
+        assert!(matches!(error, ClientError::Closed { .. }), "{error}");
+        assert_eq!(proxy.connections(), 1);
+    });
+}

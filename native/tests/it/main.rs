@@ -1,0 +1,4 @@
+//! The integration tests of the native package, in one binary.
+
+mod cli;
+mod client;

@@ -1,0 +1,58 @@
+//! Owns the tie between PROTOCOL.md and the files it names; must not know what they say.
+
+use std::collections::BTreeSet;
+use std::path::Path;
+
+use mist_tests::transcript::load;
+
+#[test]
+fn the_document_names_every_transcript_and_vector_and_nothing_else() {
+    let here = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let text = std::fs::read_to_string(here.join("../PROTOCOL.md")).expect("PROTOCOL.md is there");
+    let is_name = |name: &&str| {
+        let is_plain = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || "/-_.".contains(c);
+        name.chars().all(is_plain) && name.contains(['/', '.'])
+    };
+    let named: BTreeSet<String> = text
+        .split('[')
+        .skip(1)
+        .filter_map(|rest| rest.split_once(']').map(|(name, _)| name))
+        .filter(is_name)
+        .map(str::to_owned)
+        .collect();
+
+    let mut there: BTreeSet<String> = load(&here.join("transcripts"))
+        .expect("the transcripts can be read")
+        .iter()
+        .map(|one| one.path.with_extension("").to_string_lossy().into_owned())
+        .map(|path| path.trim_start_matches("tests/transcripts/").to_owned())
+        .collect();
+    for folder in ["vectors", "protocol"] {
+        for entry in std::fs::read_dir(here.join(folder)).expect("the folder is there") {
+            let name = entry
+                .expect("it can be listed")
+                .file_name()
+                .to_string_lossy()
+                .into_owned();
+            // Only the tests that say something about the wire have to be named.
+            if ![
+                "main.rs",
+                "support.rs",
+                "transcripts.rs",
+                "vectors.rs",
+                "document.rs",
+            ]
+            .contains(&&*name)
+            {
+                there.insert(name);
+            }
+        }
+    }
+    let unnamed: Vec<_> = there.difference(&named).collect();
+    let missing: Vec<_> = named.difference(&there).collect();
+    assert!(unnamed.is_empty(), "PROTOCOL.md does not name {unnamed:?}");
+    assert!(
+        missing.is_empty(),
+        "PROTOCOL.md names what is not there: {missing:?}"
+    );
+}

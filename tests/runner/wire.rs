@@ -1,0 +1,295 @@
+//! Owns the two sockets a test talks through, TCP and WebSocket, and their framing seen from a client.
+//! It must not know what the messages mean.
+
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use futures_util::{SinkExt, StreamExt};
+use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
+use tokio::net::TcpStream;
+use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
+use tokio_tungstenite::WebSocketStream;
+use tokio_tungstenite::tungstenite::client::IntoClientRequest;
+use tokio_tungstenite::tungstenite::protocol::frame::coding::{Data, OpCode};
+use tokio_tungstenite::tungstenite::protocol::frame::{CloseFrame, Frame, coding::CloseCode};
+use tokio_tungstenite::tungstenite::{Error, Message, http};
+
+/// How long any read may take before the test fails.
+pub const PATIENCE: Duration = Duration::from_secs(10);
+
+/// The path the original server upgrades at.
+pub const WS_PATH: &str = "/subscribe/websocket";
+
+/// What came, or did not.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Incoming {
+    /// One message, without its line end.
+    Message(Vec<u8>),
+    /// The other side closed, on WebSocket perhaps with a code.
+    Closed(Option<u16>),
+    /// Nothing within the patience of the test.
+    Nothing,
+}
+
+/// How a WebSocket is opened.
+#[derive(Debug, Clone, Default)]
+pub struct Upgrade {
+    /// Path and query; empty means [`WS_PATH`].
+    pub target: String,
+    /// Additional request headers.
+    pub headers: Vec<(String, String)>,
+}
+
+/// One client's socket.
+#[derive(Debug)]
+pub struct Wire {
+    socket: Socket,
+    /// When set, everything goes out in pieces of this many bytes: TCP writes or WebSocket fragments.
+    pub piece: Option<usize>,
+}
+
+#[derive(Debug)]
+enum Socket {
+    Tcp {
+        reader: BufReader<OwnedReadHalf>,
+        writer: OwnedWriteHalf,
+    },
+    Ws(Box<WebSocketStream<TcpStream>>),
+}
+
+impl Wire {
+    /// Opens a TCP connection.
+    ///
+    /// # Errors
+    /// The reason as text.
+    pub async fn tcp(address: SocketAddr) -> Result<Self, String> {
+        let stream = dial(address).await?;
+        let (reader, writer) = stream.into_split();
+        let reader = BufReader::with_capacity(64 * 1024, reader);
+        Ok(Self {
+            socket: Socket::Tcp { reader, writer },
+            piece: None,
+        })
+    }
+
+    /// Opens a WebSocket at the usual path, without a token.
+    ///
+    /// # Errors
+    /// The reason as text.
+    pub async fn ws(address: SocketAddr) -> Result<Self, String> {
+        Ok(Self::upgrade(address, &Upgrade::default()).await?.0)
+    }
+
+    /// Opens a WebSocket and returns the server's response too.
+    ///
+    /// # Errors
+    /// The reason as text, with the HTTP status when the server refused.
+    pub async fn upgrade(
+        address: SocketAddr,
+        upgrade: &Upgrade,
+    ) -> Result<(Self, http::Response<Option<Vec<u8>>>), String> {
+        let stream = dial(address).await?;
+        let target = if upgrade.target.is_empty() {
+            WS_PATH
+        } else {
+            &upgrade.target
+        };
+        let mut request = format!("ws://{address}{target}")
+            .into_client_request()
+            .map_err(|e| e.to_string())?;
+        for (name, value) in &upgrade.headers {
+            let name: http::HeaderName =
+                name.parse().map_err(|e| format!("header {name:?}: {e}"))?;
+            request.headers_mut().insert(
+                name,
+                value.parse().map_err(|e| format!("header value: {e}"))?,
+            );
+        }
+        let opening = tokio_tungstenite::client_async(request, stream);
+        let (socket, response) = tokio::time::timeout(PATIENCE, opening)
+            .await
+            .map_err(|_| "no answer to the upgrade".to_owned())?
+            .map_err(|error| error.to_string())?;
+        Ok((
+            Self {
+                socket: Socket::Ws(Box::new(socket)),
+                piece: None,
+            },
+            response,
+        ))
+    }
+
+    /// Sends one message: a line, or a text frame.
+    ///
+    /// # Errors
+    /// The reason as text.
+    pub async fn send(&mut self, message: &str) -> Result<(), String> {
+        match &mut self.socket {
+            Socket::Tcp { .. } => self.write(format!("{message}\n").as_bytes()).await,
+            Socket::Ws(socket) => {
+                let sent = match self.piece {
+                    Some(size) => send_fragments(socket, message.as_bytes(), size).await,
+                    None => socket.send(Message::text(message)).await,
+                };
+                sent.map_err(|error| error.to_string())
+            }
+        }
+    }
+
+    /// Writes bytes to a TCP connection as they are.
+    ///
+    /// # Errors
+    /// The reason as text; always on a WebSocket.
+    pub async fn write(&mut self, bytes: &[u8]) -> Result<(), String> {
+        let Socket::Tcp { writer, .. } = &mut self.socket else {
+            return Err("raw bytes need a TCP connection".to_owned());
+        };
+        for piece in bytes.chunks(self.piece.unwrap_or(bytes.len().max(1))) {
+            writer
+                .write_all(piece)
+                .await
+                .map_err(|error| error.to_string())?;
+        }
+        Ok(())
+    }
+
+    /// Sends one WebSocket frame of any kind.
+    ///
+    /// # Errors
+    /// The reason as text; always on TCP.
+    pub async fn frame(&mut self, message: Message) -> Result<(), String> {
+        let Socket::Ws(socket) = &mut self.socket else {
+            return Err("frames need a WebSocket".to_owned());
+        };
+        socket
+            .send(message)
+            .await
+            .map_err(|error| error.to_string())
+    }
+
+    /// Ends sending: a half-closed TCP connection, or a WebSocket close frame.
+    ///
+    /// # Errors
+    /// The reason as text.
+    pub async fn finish(&mut self) -> Result<(), String> {
+        match &mut self.socket {
+            Socket::Tcp { writer, .. } => {
+                writer.shutdown().await.map_err(|error| error.to_string())
+            }
+            Socket::Ws(socket) => {
+                let frame = CloseFrame {
+                    code: CloseCode::Normal,
+                    reason: "".into(),
+                };
+                socket
+                    .send(Message::Close(Some(frame)))
+                    .await
+                    .map_err(|error| error.to_string())
+            }
+        }
+    }
+
+    /// Waits for the next message with the usual patience.
+    pub async fn recv(&mut self) -> Incoming {
+        tokio::time::timeout(PATIENCE, self.next())
+            .await
+            .unwrap_or(Incoming::Nothing)
+    }
+
+    /// Waits for the next message for as long as it takes.
+    pub async fn next(&mut self) -> Incoming {
+        match &mut self.socket {
+            Socket::Tcp { reader, .. } => {
+                let mut line = Vec::new();
+                match reader.read_until(b'\n', &mut line).await {
+                    Ok(0) | Err(_) => Incoming::Closed(None),
+                    Ok(_) => {
+                        if line.last() == Some(&b'\n') {
+                            line.pop();
+                        }
+                        Incoming::Message(line)
+                    }
+                }
+            }
+            Socket::Ws(socket) => next_frame(socket).await,
+        }
+    }
+
+    /// Leaves politely and waits until the server has closed; what still comes is dropped.
+    ///
+    /// # Errors
+    /// When the server does not close.
+    pub async fn close(&mut self) -> Result<(), String> {
+        // The server may have closed already; then there is nothing to end.
+        let _ = self.finish().await;
+        loop {
+            match self.recv().await {
+                Incoming::Message(_) => {}
+                Incoming::Closed(_) => break,
+                Incoming::Nothing => return Err("the server does not close".to_owned()),
+            }
+        }
+        Ok(())
+    }
+
+    /// The next bytes of a TCP connection, however they are cut; none at its end.
+    ///
+    /// # Errors
+    /// When nothing comes within the usual patience.
+    pub async fn chunk(&mut self) -> Result<Vec<u8>, String> {
+        let Socket::Tcp { reader, .. } = &mut self.socket else {
+            return Err("only for TCP".to_owned());
+        };
+        let mut buffer = vec![0; 64 * 1024];
+        match tokio::time::timeout(PATIENCE, reader.read(&mut buffer)).await {
+            Ok(read) => {
+                buffer.truncate(read.unwrap_or(0));
+                Ok(buffer)
+            }
+            Err(_) => Err("neither data nor end".to_owned()),
+        }
+    }
+}
+
+async fn dial(address: SocketAddr) -> Result<TcpStream, String> {
+    let stream = tokio::time::timeout(PATIENCE, TcpStream::connect(address))
+        .await
+        .map_err(|_| format!("no connection to {address}"))?
+        .map_err(|error| format!("connecting to {address}: {error}"))?;
+    stream
+        .set_nodelay(true)
+        .map_err(|error| error.to_string())?;
+    Ok(stream)
+}
+
+async fn send_fragments(
+    socket: &mut WebSocketStream<TcpStream>,
+    bytes: &[u8],
+    size: usize,
+) -> Result<(), Error> {
+    let last = bytes.chunks(size).count().saturating_sub(1);
+    for (index, piece) in bytes.chunks(size).enumerate() {
+        let kind = if index == 0 {
+            Data::Text
+        } else {
+            Data::Continue
+        };
+        let frame = Frame::message(piece.to_vec(), OpCode::Data(kind), index == last);
+        socket.send(Message::Frame(frame)).await?;
+    }
+    Ok(())
+}
+
+async fn next_frame(socket: &mut WebSocketStream<TcpStream>) -> Incoming {
+    let mut code = None;
+    loop {
+        match socket.next().await {
+            Some(Ok(Message::Text(text))) => return Incoming::Message(text.as_bytes().to_vec()),
+            Some(Ok(Message::Binary(bytes))) => return Incoming::Message(bytes.to_vec()),
+            // The stream ends by itself once the closing handshake is through.
+            Some(Ok(Message::Close(frame))) => code = frame.map(|frame| frame.code.into()),
+            Some(Ok(_)) => {}
+            Some(Err(_)) | None => return Incoming::Closed(code),
+        }
+    }
+}

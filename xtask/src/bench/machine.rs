@@ -1,0 +1,84 @@
+//! Owns what the benchmark asks of the machine: processors, file descriptors, clocks, memory.
+
+use std::fs;
+use std::time::Duration;
+
+use anyhow::{Context, Result};
+use nix::sched::{CpuSet, sched_getaffinity, sched_setaffinity};
+use nix::sys::prctl;
+use nix::sys::resource::{Resource, getrlimit, setrlimit};
+use nix::sys::signal::Signal;
+use nix::time::ClockId;
+use nix::unistd::Pid;
+
+/// Which processor the server and the generator run on.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Processors {
+    /// The server's.
+    pub(crate) server: usize,
+    /// The generator's.
+    pub(crate) generator: usize,
+}
+
+impl Processors {
+    /// The first two processors we may use, or none when there is only one.
+    pub(crate) fn find() -> Result<Option<Self>> {
+        let set = sched_getaffinity(Pid::from_raw(0)).context("cannot ask for our processors")?;
+        let mut usable = (0..CpuSet::count()).filter(|&cpu| set.is_set(cpu).unwrap_or(false));
+        Ok(usable
+            .next()
+            .zip(usable.next())
+            .map(|(server, generator)| Self { server, generator }))
+    }
+}
+
+/// Binds this thread to one processor.
+pub(crate) fn pin(cpu: usize) -> Result<()> {
+    let mut set = CpuSet::new();
+    set.set(cpu)?;
+    sched_setaffinity(Pid::from_raw(0), &set).context("cannot choose a processor")
+}
+
+/// Makes this process end when the one that started it ends, however that happens.
+pub(crate) fn end_with_parent() -> Result<()> {
+    prctl::set_pdeathsig(Signal::SIGKILL).context("cannot tie our end to our parent's")
+}
+
+/// Raises the limit of open files as far as it goes and answers what it is now.
+pub(crate) fn raise_open_files() -> Result<u64> {
+    let (_, hard) = getrlimit(Resource::RLIMIT_NOFILE)?;
+    setrlimit(Resource::RLIMIT_NOFILE, hard, hard)?;
+    Ok(hard)
+}
+
+/// The processor time that a process has used so far, all its threads together.
+pub(crate) fn cpu_of(pid: u32) -> Result<Duration> {
+    let clock = ClockId::pid_cpu_clock_id(Pid::from_raw(i32::try_from(pid)?))?;
+    Ok(clock.now()?.into())
+}
+
+/// The processor time that this thread has used so far.
+pub(crate) fn own_cpu() -> Result<Duration> {
+    Ok(ClockId::CLOCK_THREAD_CPUTIME_ID.now()?.into())
+}
+
+/// How long the threads of a process have wanted to run while others ran on their processor.
+pub(crate) fn held_up(pid: u32) -> Result<Duration> {
+    let mut nanos = 0;
+    for thread in fs::read_dir(format!("/proc/{pid}/task"))? {
+        // A thread may end between the listing and the look.
+        let status = fs::read_to_string(thread?.path().join("schedstat")).unwrap_or_default();
+        let second = status.split(' ').nth(1);
+        nanos += second.map_or(Ok(0), str::parse::<u64>)?;
+    }
+    Ok(Duration::from_nanos(nanos))
+}
+
+/// The memory of a process that is in use now, in bytes.
+pub(crate) fn resident(pid: u32) -> Result<u64> {
+    let status = fs::read_to_string(format!("/proc/{pid}/status"))?;
+    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
+    let kilobytes = line.and_then(|line| line.trim().strip_suffix("kB"));
+    let kilobytes: u64 = kilobytes.context("no VmRSS in status")?.trim().parse()?;
+    Ok(kilobytes * 1024)
+}

@@ -1,0 +1,245 @@
+//! Owns the servers under test: which there are, how each is started, and that it ends.
+
+use std::fs::{self, File};
+use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result, bail};
+use clap::ValueEnum;
+
+use super::machine::{self, Processors};
+use super::wire::{MistTcp, MistWebSocket, Nats, Redis, RelayWire, Wire};
+
+/// How long a server may take to accept its first connection.
+const START: Duration = Duration::from_secs(10);
+
+/// What mist is compared with.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, ValueEnum)]
+pub(crate) enum Kind {
+    /// The server of this workspace.
+    #[value(skip)]
+    Mist,
+    /// Another build of it.
+    #[value(skip)]
+    Other,
+    /// nats-server
+    Nats,
+    /// redis-server
+    Redis,
+    /// A program that copies bytes and parses nothing: the floor
+    Relay,
+}
+
+impl Kind {
+    /// Its name in the table.
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::Mist => "mist",
+            Self::Other => "other mist",
+            Self::Nats => "nats",
+            Self::Redis => "redis",
+            Self::Relay => "relay",
+        }
+    }
+}
+
+/// What a server speaks in a scenario.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Transport {
+    /// Its own protocol over TCP.
+    Tcp,
+    /// The same over WebSocket.
+    WebSocket,
+}
+
+/// A server that may be started as often as one likes.
+pub(crate) struct Contender {
+    /// Which one it is.
+    pub(crate) kind: Kind,
+    program: PathBuf,
+}
+
+impl Contender {
+    /// mist, or any server that takes its flags.
+    pub(crate) fn mist(kind: Kind, program: PathBuf) -> Self {
+        Self { kind, program }
+    }
+
+    fn is_mist(&self) -> bool {
+        matches!(self.kind, Kind::Mist | Kind::Other)
+    }
+
+    /// A peer, when its program is on this machine.
+    ///
+    /// # Errors
+    ///
+    /// When it is not; the message says how to get it.
+    pub(crate) fn peer(kind: Kind) -> Result<Self> {
+        let (name, package) = match kind {
+            Kind::Nats => ("nats-server", "nats-server"),
+            Kind::Redis => ("redis-server", "redis-server"),
+            Kind::Relay | Kind::Mist | Kind::Other => {
+                let program = std::env::current_exe()?;
+                return Ok(Self { kind, program });
+            }
+        };
+        let path = std::env::var_os("PATH").unwrap_or_default();
+        let folders = std::env::split_paths(&path).chain(["/usr/sbin".into()]);
+        let mut programs = folders.map(|folder| folder.join(name));
+        match programs.find(|program| program.is_file()) {
+            Some(program) => Ok(Self { kind, program }),
+            None => bail!("{name} is not installed (Debian: apt-get install -y {package})"),
+        }
+    }
+
+    /// Whether it speaks over `transport` here.
+    pub(crate) fn speaks(&self, transport: Transport) -> bool {
+        transport == Transport::Tcp || self.is_mist()
+    }
+
+    /// How one speaks to it.
+    pub(crate) fn wire(&self, transport: Transport) -> &'static dyn Wire {
+        match (self.kind, transport) {
+            (Kind::Mist | Kind::Other, Transport::WebSocket) => &MistWebSocket,
+            (Kind::Mist | Kind::Other, Transport::Tcp) => &MistTcp,
+            (Kind::Nats, _) => &Nats,
+            (Kind::Redis, _) => &Redis,
+            (Kind::Relay, _) => &RelayWire,
+        }
+    }
+
+    /// Starts it on free ports, on its own processor, and waits until it accepts connections.
+    ///
+    /// # Errors
+    ///
+    /// When it ends or stays deaf; the message has what it printed.
+    pub(crate) fn start(&self, folder: &Path, processors: Option<Processors>) -> Result<Server> {
+        let tcp = free_address()?;
+        let web = free_address()?;
+        let mut command = Command::new(std::env::current_exe()?);
+        command.arg("confined");
+        if let Some(processors) = processors {
+            command.args(["--processor", &processors.server.to_string()]);
+        }
+        command.arg("--").arg(&self.program);
+        match self.kind {
+            Kind::Mist | Kind::Other => {
+                let listeners = format!("tcp://{tcp},ws://{web}");
+                command.args(["--server", "--listeners", &listeners]);
+                command.args(["--log-level", "WARN"]);
+            }
+            Kind::Nats => {
+                let port = tcp.port().to_string();
+                command.args(["--addr", "127.0.0.1", "--port", &port]);
+            }
+            Kind::Redis => {
+                let port = tcp.port().to_string();
+                command.args(["--bind", "127.0.0.1", "--port", &port]);
+                command.args(["--save", "", "--appendonly", "no", "--maxclients", "15000"]);
+                command.args(["--loglevel", "warning"]);
+            }
+            Kind::Relay => {
+                command.args(["relay", &tcp.to_string()]);
+            }
+        }
+        let log = folder.join(format!("{}.log", self.kind.name()));
+        let output = File::create(&log)?;
+        command
+            .current_dir(folder)
+            .stdin(Stdio::null())
+            .stdout(output.try_clone()?)
+            .stderr(output);
+        for (name, _) in std::env::vars_os() {
+            if name.to_string_lossy().starts_with("MIST_") {
+                command.env_remove(name);
+            }
+        }
+        let child = command.spawn();
+        let child = child.with_context(|| format!("cannot start {}", self.program.display()))?;
+        let mut server = Server {
+            child,
+            tcp,
+            web,
+            log,
+        };
+        server.wait_for(tcp)?;
+        if self.is_mist() {
+            server.wait_for(web)?;
+        }
+        Ok(server)
+    }
+}
+
+/// A port that nobody uses. Somebody may take it before the server does; then the start fails.
+fn free_address() -> Result<SocketAddr> {
+    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?;
+    Ok(listener.local_addr()?)
+}
+
+/// A running server. It ends with this value.
+pub(crate) struct Server {
+    child: Child,
+    tcp: SocketAddr,
+    web: SocketAddr,
+    log: PathBuf,
+}
+
+impl Server {
+    /// Where it listens.
+    pub(crate) fn address(&self, transport: Transport) -> SocketAddr {
+        match transport {
+            Transport::Tcp => self.tcp,
+            Transport::WebSocket => self.web,
+        }
+    }
+
+    /// The processor time it has used so far.
+    pub(crate) fn cpu(&self) -> Result<Duration> {
+        machine::cpu_of(self.child.id())
+    }
+
+    /// How long it has wanted to run while others ran on its processor.
+    pub(crate) fn held_up(&self) -> Result<Duration> {
+        machine::held_up(self.child.id())
+    }
+
+    /// The memory it uses now, in bytes.
+    pub(crate) fn resident(&self) -> Result<u64> {
+        machine::resident(self.child.id())
+    }
+
+    /// The end of what it printed, for an error.
+    pub(crate) fn last_words(&self) -> String {
+        let said = fs::read_to_string(&self.log).unwrap_or_default();
+        let lines: Vec<_> = said.lines().rev().take(10).collect();
+        lines.into_iter().rev().collect::<Vec<_>>().join("\n")
+    }
+
+    fn wait_for(&mut self, address: SocketAddr) -> Result<()> {
+        let deadline = Instant::now() + START;
+        loop {
+            if TcpStream::connect(address).is_ok() {
+                return Ok(());
+            }
+            if let Some(status) = self.child.try_wait()? {
+                bail!("the server ended at once: {status}\n{}", self.last_words());
+            }
+            if Instant::now() > deadline {
+                bail!("nobody listens at {address}\n{}", self.last_words());
+            }
+            // The attempt is refused at once as long as nobody listens.
+            thread::sleep(Duration::from_millis(2));
+        }
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        // It may be gone already; there is nothing else to do about it.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}

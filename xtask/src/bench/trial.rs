@@ -1,0 +1,373 @@
+//! Owns how a scenario is done with a server.
+//!
+//! A trial answers figures; how often it is repeated and how figures are printed is not its
+//! business.
+
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result};
+
+use super::crowd;
+use super::link::connect;
+use super::load::{Delays, Delivery, Idle, Load, Message};
+use super::machine::{self, Processors};
+use super::scenario::{Scenario, Shape, Work};
+use super::server::{Contender, Server};
+use super::wire::{Role, Subscription};
+
+/// One measured figure.
+#[derive(Clone, Debug)]
+pub(crate) struct Figure {
+    /// What it is, with its unit.
+    pub(crate) name: &'static str,
+    /// How much.
+    pub(crate) value: f64,
+    /// Whether it belongs into the table. All are in the JSON file.
+    pub(crate) is_main: bool,
+}
+
+impl Figure {
+    /// A figure for the table.
+    pub(crate) fn main(name: &'static str, value: f64) -> Self {
+        let is_main = true;
+        Self {
+            name,
+            value,
+            is_main,
+        }
+    }
+
+    /// A figure for those who wonder about the others.
+    pub(crate) fn side(name: &'static str, value: f64) -> Self {
+        let is_main = false;
+        Self {
+            name,
+            value,
+            is_main,
+        }
+    }
+}
+
+/// How long and how wide to measure.
+pub(crate) struct Plan {
+    /// Time under full load.
+    pub(crate) time: Duration,
+    /// How many bytes a reader may be behind.
+    pub(crate) window: usize,
+    /// How many files a process may open.
+    pub(crate) open_files: u64,
+    /// Who runs where.
+    pub(crate) processors: Option<Processors>,
+    /// Whether counts are cut down as well.
+    pub(crate) is_quick: bool,
+}
+
+/// One scenario with one server and one payload size.
+pub(crate) struct Trial<'a> {
+    /// The scenario.
+    pub(crate) scenario: &'a Scenario,
+    /// The server.
+    pub(crate) contender: &'a Contender,
+    /// Bytes of payload.
+    pub(crate) size: usize,
+    /// How long and how wide.
+    pub(crate) plan: &'a Plan,
+    /// Where servers may write.
+    pub(crate) folder: &'a Path,
+}
+
+impl Trial<'_> {
+    /// Measures once, with a fresh server. Also answers for which part of the time the server or the
+    /// generator had to wait for a processor that others used.
+    ///
+    /// # Errors
+    ///
+    /// When a message is lost, doubled, out of order or changed, among others.
+    pub(crate) fn run(&self) -> Result<(Vec<Figure>, f64)> {
+        let server = self.start()?;
+        let held_up =
+            || -> Result<_> { Ok(server.held_up()? + machine::held_up(std::process::id())?) };
+        let (before, start) = (held_up()?, Instant::now());
+        let figures = match self.scenario.work {
+            Work::Fan(shape) => self.fan(&server, shape),
+            Work::Match => crowd::matching(self, &server),
+            Work::Memory => crowd::memory(self, &server),
+            Work::Connect => self.connect(&server),
+            Work::Latency => self.latency(&server),
+            Work::PingInFlood => self.ping_in_flood(&server),
+            Work::Stalled => self.stalled(&server),
+        };
+        let figures = figures
+            .with_context(|| format!("the server's last words: {:?}", server.last_words()))?;
+        let held_up = held_up()?.saturating_sub(before).as_secs_f64();
+        Ok((figures, held_up / start.elapsed().as_secs_f64()))
+    }
+
+    fn start(&self) -> Result<Server> {
+        self.contender.start(self.folder, self.plan.processors)
+    }
+
+    /// A generator for `server` without any connection.
+    pub(crate) fn load(&self, server: &Server, window: usize) -> Result<Load<'static>> {
+        let transport = self.scenario.transport;
+        Load::new(
+            self.contender.wire(transport),
+            server.address(transport),
+            window,
+        )
+    }
+
+    /// A message with `tags` for the readers of `stream`.
+    pub(crate) fn message(&self, tags: &[String], to: &Subscription, stream: usize) -> Message {
+        let wire = self.contender.wire(self.scenario.transport);
+        Message {
+            publish: wire.publish(tags, self.size),
+            deliveries: vec![Delivery {
+                stream,
+                template: wire.delivery(tags, to, self.size),
+            }],
+            reply: None,
+        }
+    }
+
+    fn fan_load(&self, server: &Server, shape: Shape) -> Result<Load<'static>> {
+        let mut load = self.load(server, self.plan.window)?;
+        load.is_lenient_with_replies = matches!(self.scenario.work, Work::Stalled);
+        for publisher in 0..shape.publishers {
+            let topic = format!("t{publisher:03}");
+            let stream = load.add_stream();
+            let to = topic_of(&topic, shape.rotation.is_some());
+            for _ in 0..shape.subscribers {
+                load.add_subscriber(std::slice::from_ref(&to), stream)?;
+            }
+            let tag_sets: Vec<_> = match shape.rotation {
+                None => vec![to.tags.clone()],
+                Some(count) => (0..count)
+                    .map(|turn| vec![topic.clone(), format!("v{turn:02}")])
+                    .collect(),
+            };
+            let messages = tag_sets.iter().map(|tags| self.message(tags, &to, stream));
+            load.add_publisher(&to.tags, messages.collect())?;
+        }
+        Ok(load)
+    }
+
+    fn fan(&self, server: &Server, shape: Shape) -> Result<Vec<Figure>> {
+        let mut load = self.fan_load(server, shape)?;
+        self.warm_up(&mut load)?;
+        let before = Before::now(server, &load)?;
+        load.run_for(self.plan.time)?;
+        load.drain()?;
+        let figures = before.figures(server, &load)?;
+        load.prove_the_end()?;
+        Ok(figures)
+    }
+
+    fn warm_up(&self, load: &mut Load<'_>) -> Result<()> {
+        load.run_for(self.plan.time / 6)?;
+        load.drain()
+    }
+
+    fn connect(&self, server: &Server) -> Result<Vec<Figure>> {
+        let transport = self.scenario.transport;
+        let wire = self.contender.wire(transport);
+        let to = [topic_of("t000", false)];
+        let once = || connect(wire, server.address(transport), Role::Subscriber, &to);
+        for _ in 0..100 {
+            once()?;
+        }
+        let count = if self.plan.is_quick { 1000 } else { 5000 };
+        let before = server.cpu()?;
+        for _ in 0..count {
+            once()?;
+        }
+        let each = micros(server.cpu()? - before) / f64::from(count);
+        Ok(vec![Figure::main("CPU µs each", each)])
+    }
+
+    fn latency(&self, server: &Server) -> Result<Vec<Figure>> {
+        let shape = Shape {
+            publishers: 1,
+            subscribers: 100,
+            rotation: None,
+        };
+        let mut load = self.fan_load(server, shape)?;
+        let warm_up = 200;
+        let count = if self.plan.is_quick { 500 } else { 2000 };
+        let (due, taken) = (Vec::new(), Vec::new());
+        load.delays = Some(Delays { due, taken });
+        let start = Instant::now();
+        for number in 0..warm_up + count {
+            let due = start + Duration::from_millis(number);
+            while Instant::now() < due {
+                load.turn(Idle::Spin)?;
+            }
+            if let Some(delays) = &mut load.delays {
+                delays.due.push(due);
+                if number == warm_up {
+                    delays.taken.clear();
+                }
+            }
+            load.allow_one_more();
+        }
+        while load.delivered() < load.owed() || load.published() < warm_up + count {
+            load.turn(Idle::Spin)?;
+        }
+        let taken = load
+            .delays
+            .take()
+            .map_or_else(Vec::new, |delays| delays.taken);
+        load.prove_the_end()?;
+        Ok(percentiles(taken))
+    }
+
+    fn ping_in_flood(&self, server: &Server) -> Result<Vec<Figure>> {
+        let shape = Shape {
+            publishers: 1,
+            subscribers: 1,
+            rotation: None,
+        };
+        let mut load = self.fan_load(server, shape)?;
+        let pinger = load.add_pinger()?;
+        self.warm_up(&mut load)?;
+        let mut taken = Vec::new();
+        let mut asked = None;
+        let mut next = Instant::now();
+        let end = next + self.plan.time;
+        load.allow(u64::MAX);
+        while Instant::now() < end {
+            load.turn(Idle::Spin)?;
+            if !load.is_read(pinger) {
+                continue;
+            }
+            let now = Instant::now();
+            if let Some(since) = asked.take() {
+                taken.push(u64::try_from(now.duration_since(since).as_nanos())?);
+                next = now + Duration::from_millis(1);
+            }
+            if now >= next {
+                load.ping(pinger, Role::Publisher(&[]));
+                asked = Some(now);
+            }
+        }
+        load.allow(0);
+        load.prove_the_end()?;
+        Ok(percentiles(taken))
+    }
+
+    fn stalled(&self, server: &Server) -> Result<Vec<Figure>> {
+        let shape = |subscribers| Shape {
+            publishers: 1,
+            subscribers,
+            rotation: None,
+        };
+        let mut load = self.fan_load(server, shape(10))?;
+        let all_read = self.rate(&mut load)? / 10.0;
+        load.prove_the_end()?;
+
+        let server = self.start()?;
+        let transport = self.scenario.transport;
+        let wire = self.contender.wire(transport);
+        let to = [topic_of("t000", false)];
+        let role = Role::Subscriber;
+        let stalled = connect(wire, server.address(transport), role, &to)?;
+        let mut load = self.fan_load(&server, shape(9))?;
+        let before = server.resident()?;
+        let one_stalls = self.rate(&mut load)? / 9.0;
+        let grown = server.resident()?.saturating_sub(before);
+        load.prove_the_end().context("beside a stalled reader")?;
+        drop(stalled);
+        Ok(vec![
+            Figure::main("rate of the others, kept", one_stalls / all_read),
+            Figure::main("memory grown, MiB", as_f64(grown) / 1024.0 / 1024.0),
+        ])
+    }
+
+    /// Deliveries per second under full load.
+    fn rate(&self, load: &mut Load<'_>) -> Result<f64> {
+        // Without a drain, which a stalled reader may hold up.
+        load.run_for(self.plan.time / 6)?;
+        let before = load.delivered();
+        let start = Instant::now();
+        load.run_for(self.plan.time)?;
+        Ok(as_f64(load.delivered() - before) / start.elapsed().as_secs_f64())
+    }
+}
+
+/// The subscription to one topic.
+pub(crate) fn topic_of(topic: &str, open: bool) -> Subscription {
+    let tags = vec![topic.to_owned()];
+    Subscription { tags, open }
+}
+
+/// Where everything stood before a measurement.
+pub(crate) struct Before {
+    at: Instant,
+    server: Duration,
+    generator: Duration,
+    deliveries: u64,
+}
+
+impl Before {
+    /// Notes where everything stands.
+    pub(crate) fn now(server: &Server, load: &Load<'_>) -> Result<Self> {
+        Ok(Self {
+            generator: machine::own_cpu()?,
+            server: server.cpu()?,
+            deliveries: load.owed(),
+            at: Instant::now(),
+        })
+    }
+
+    /// What has happened since, when all deliveries owed have arrived.
+    fn figures(&self, server: &Server, load: &Load<'_>) -> Result<Vec<Figure>> {
+        let wall = self.at.elapsed();
+        let cpu = server.cpu()? - self.server;
+        let generator = machine::own_cpu()? - self.generator;
+        let deliveries = as_f64(load.owed() - self.deliveries);
+        Ok(vec![
+            Figure::main("CPU µs per delivery", micros(cpu) / deliveries),
+            Figure::side(
+                "thousand deliveries/s",
+                deliveries / wall.as_secs_f64() / 1000.0,
+            ),
+            Figure::side("server busy", cpu.as_secs_f64() / wall.as_secs_f64()),
+            Figure::side(
+                "generator busy",
+                generator.as_secs_f64() / wall.as_secs_f64(),
+            ),
+        ])
+    }
+}
+
+fn percentiles(mut nanos: Vec<u64>) -> Vec<Figure> {
+    nanos.sort_unstable();
+    let at = |part: f64| {
+        #[expect(
+            clippy::cast_possible_truncation,
+            clippy::cast_sign_loss,
+            reason = "an index"
+        )]
+        let index = (as_f64(nanos.len() as u64) * part) as usize;
+        nanos
+            .get(index)
+            .map_or(f64::NAN, |&nanos| as_f64(nanos) / 1000.0)
+    };
+    vec![
+        Figure::main("p50 µs", at(0.5)),
+        Figure::main("p99 µs", at(0.99)),
+        Figure::side("samples", as_f64(nanos.len() as u64)),
+    ]
+}
+
+/// Microseconds as a number.
+pub(crate) fn micros(time: Duration) -> f64 {
+    time.as_secs_f64() * 1e6
+}
+
+/// Counts here are far below 2⁵³.
+#[expect(clippy::cast_precision_loss, reason = "see above")]
+pub(crate) fn as_f64(count: u64) -> f64 {
+    count as f64
+}
