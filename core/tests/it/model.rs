@@ -545,12 +545,12 @@ impl Model {
             return Err(refusal("Unable to publish - missing tags"));
         }
         self.check_tags(request)?;
-        if let Some(grants) = self.grants(session) {
-            if let Some(tag) = request.tags.iter().find(|tag| !grants.contains(*tag)) {
-                return Err(refusal(format!(
-                    "not authorized - the token does not grant the tag '{tag}'; a publish needs all of its tags granted"
-                )));
-            }
+        let grants = self.grants(session);
+        let is_refused = |tag: &&String| grants.is_some_and(|grants| !grants.contains(*tag));
+        if let Some(tag) = request.tags.iter().find(is_refused) {
+            return Err(refusal(format!(
+                "not authorized - the token does not grant the tag '{tag}'; a publish needs all of its tags granted"
+            )));
         }
         let tags: Tags = request.tags.iter().cloned().collect();
         let text = Reply {
