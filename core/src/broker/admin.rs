@@ -13,9 +13,9 @@ use crate::session::{About, Role, Session, SessionId};
 impl Broker {
     /// Answers [`Output::Ask`]; `request` is the one that was asked.
     ///
-    /// Grants of connected sessions change at once, also when the session that asked has gone meanwhile. Answers about
-    /// one token must come in the order in which the store carried the requests out: a login that was read before an
-    /// `unset` and answered after it would bring back what was taken away.
+    /// Grants of connected sessions change at once, also when the session that asked has gone meanwhile. Of two
+    /// requests that change one token, the one that the store carried out last must be answered last: grants follow the
+    /// answers. A login that was looked up meanwhile is looked up again.
     pub fn handle_auth_reply(
         &mut self,
         session: SessionId,

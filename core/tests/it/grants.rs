@@ -46,10 +46,12 @@ struct World {
 
 impl World {
     fn new() -> Self {
-        let mut config = Config::default();
-        config.access = Access::Scoped;
-        config.authenticator = Authenticator::Memory;
-        config.token = Some("server".to_owned());
+        let config = Config {
+            access: Access::Scoped,
+            authenticator: Authenticator::Memory,
+            token: Some("server".to_owned()),
+            ..Config::default()
+        };
         let mut broker = Broker::new(config, 1);
         let admin = broker.connect(Credentials {
             token: Some("server"),

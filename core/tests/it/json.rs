@@ -15,6 +15,9 @@ pub(crate) struct Fields {
     pub(crate) data: Option<String>,
     pub(crate) data_literal: Option<String>,
     pub(crate) id: Option<String>,
+    /// What only a server writes.
+    pub(crate) error: Option<String>,
+    pub(crate) delivered: Option<u64>,
 }
 
 /// Reads the message at the start of `text`; returns it with the position behind it, or `None` when it is not one.
@@ -46,9 +49,8 @@ pub(crate) fn read(text: &str, limits: &Limits) -> Option<(Fields, usize)> {
                 fields.data = text_or_null(literal)?.filter(|data| !data.is_empty());
                 fields.data_literal = fields.data.as_ref().map(|_| literal.to_owned());
             }
-            "error" => {
-                text_or_null(literal)?;
-            }
+            "error" => fields.error = text_or_null(literal)?.filter(|error| !error.is_empty()),
+            "delivered" => fields.delivered = literal.parse().ok(),
             "id" => fields.id = id(literal)?,
             _ => {}
         }
@@ -147,7 +149,11 @@ pub(crate) fn fields_of(message: &Message<'_>) -> Fields {
         data: message.data().map(|data| data.into_owned()),
         data_literal: message.data_literal().map(str::to_owned),
         id: message.id_literal().map(str::to_owned),
+        error: message.error().map(|error| error.into_owned()),
+        delivered: message.delivered(),
     };
+    // Of any type, so of any form; that of valid ones is tested by itself.
+    let _ = message.subscriptions();
     let known = message.command().name();
     if message.command() == Command::Unknown {
         assert_eq!(known, None);

@@ -191,6 +191,8 @@ struct Waiting {
     question: Question,
     command: String,
     id: Option<String>,
+    /// Whether the token of a login was changed since the host was asked.
+    is_stale: bool,
 }
 
 type Tags = BTreeSet<String>;
@@ -543,12 +545,12 @@ impl Model {
             return Err(refusal("Unable to publish - missing tags"));
         }
         self.check_tags(request)?;
-        if let Some(grants) = self.grants(session) {
-            if let Some(tag) = request.tags.iter().find(|tag| !grants.contains(*tag)) {
-                return Err(refusal(format!(
-                    "not authorized - the token does not grant the tag '{tag}'; a publish needs all of its tags granted"
-                )));
-            }
+        let grants = self.grants(session);
+        let is_refused = |tag: &&String| grants.is_some_and(|grants| !grants.contains(*tag));
+        if let Some(tag) = request.tags.iter().find(is_refused) {
+            return Err(refusal(format!(
+                "not authorized - the token does not grant the tag '{tag}'; a publish needs all of its tags granted"
+            )));
         }
         let tags: Tags = request.tags.iter().cloned().collect();
         let text = Reply {
@@ -631,6 +633,7 @@ impl Model {
             question,
             command: command.to_owned(),
             id: id.map(str::to_owned),
+            is_stale: false,
         });
     }
 
@@ -746,6 +749,24 @@ impl Model {
 
     /// Carries a request out on the table of tokens, and what follows from it for sessions.
     fn apply(&mut self, request: &AuthRequest) -> AuthReply {
+        let reply = self.change(request);
+        if reply.is_ok() && !matches!(request, AuthRequest::Tags { .. }) {
+            // Who is logging in with the token is looked up again.
+            let waiting = self
+                .sessions
+                .iter_mut()
+                .filter_map(|session| session.waiting.as_mut());
+            for waiting in waiting.filter(|waiting| waiting.command == "auth") {
+                let Question::Auth(asked) = &waiting.question else {
+                    continue;
+                };
+                waiting.is_stale |= asked.token() == request.token();
+            }
+        }
+        reply
+    }
+
+    fn change(&mut self, request: &AuthRequest) -> AuthReply {
         let token = request.token();
         match request {
             AuthRequest::Register { tags, .. } => {
@@ -823,6 +844,10 @@ impl Model {
             return (session, answer);
         };
         let id = waiting.id.as_deref();
+        if waiting.is_stale {
+            self.ask(session, question, "auth", id);
+            return (session, answer);
+        }
         match &answer {
             Answer::Auth(request, reply) if waiting.command == "auth" => {
                 self.finish_log_in(session, request.token(), id, reply.is_ok());

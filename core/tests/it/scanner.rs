@@ -1,7 +1,7 @@
 //! The scanner accepts what the oracle accepts, says the same about it, and never panics.
 
 use mist_core::Limits;
-use mist_core::message::{Messages, Request, Scan, encode_request};
+use mist_core::message::{Messages, Request, Scan, encode_publish, encode_request};
 use proptest::prelude::*;
 
 use crate::json::{COMMANDS, Fields, fields_of, read};
@@ -353,11 +353,30 @@ proptest! {
         }
         expected.push('}');
         prop_assert_eq!(text, &expected);
+        if command == "publish" {
+            let mut bytes = Vec::new();
+            let count = encode_publish(&tags, &data, id, &mut bytes);
+            prop_assert_eq!(count, tags.len());
+            let empty = if tags.is_empty() { ",\"tags\":[]" } else { "" };
+            let head = "{\"command\":\"publish\"";
+            let same = text.replacen(head, &format!("{head}{empty}"), 1);
+            prop_assert_eq!(str::from_utf8(&bytes), Ok(same.as_str()));
+        }
         let fields = compare(text, &Limits::default()).expect("it is a message");
         prop_assert_eq!(fields.command, command);
         prop_assert_eq!(fields.tags, tags);
         prop_assert_eq!(fields.data.unwrap_or_default(), data);
         prop_assert_eq!(fields.id, id.map(|id| id.to_string()));
+    }
+
+    #[test]
+    fn subscriptions_of_an_answer_read_back(lists in proptest::collection::vec(proptest::collection::vec(strings(), 0..4), 0..4)) {
+        let list = serde_json::json!({ "subscriptions": lists });
+        for text in [list.to_string(), serde_json::to_string_pretty(&list).expect("it is JSON")] {
+            let mut scan = Scan::new();
+            prop_assert!(scan.scan(&text, 0, &Limits::default()).is_ok());
+            prop_assert_eq!(scan.message(&text).subscriptions(), lists.clone());
+        }
     }
 
     #[test]

@@ -3,15 +3,17 @@
 use mist_core::message::{Messages, Scan};
 use mist_core::{
     Access, AuthRequest, Authenticator, Broker, Config, Credentials, CustomReply, Output, Scratch,
-    SessionId, TokenError, Verdict, dropped_notice,
+    SessionId, TokenError, Verdict, dropped_notice, too_many_connections,
 };
 
 fn broker(access: Access, authenticator: Authenticator) -> Broker {
-    let mut config = Config::default();
-    config.access = access;
-    config.authenticator = authenticator;
-    config.token = Some("server".to_owned());
-    config.commands = vec!["echo".to_owned()];
+    let config = Config {
+        access,
+        authenticator,
+        token: Some("server".to_owned()),
+        commands: vec!["echo".to_owned()],
+        ..Config::default()
+    };
     Broker::new(config, 1)
 }
 
@@ -228,9 +230,11 @@ fn a_login_that_finds_fewer_grants_takes_the_rest_from_those_before_it() {
 
 #[test]
 fn an_empty_server_token_makes_nobody_admin() {
-    let mut config = Config::default();
-    config.token = Some(String::new());
-    config.authenticator = Authenticator::Memory;
+    let config = Config {
+        token: Some(String::new()),
+        authenticator: Authenticator::Memory,
+        ..Config::default()
+    };
     let mut broker = Broker::new(config, 1);
     let session = broker.connect(Credentials::default());
     say(&mut broker, session, r#"{"command":"auth"}"#);
@@ -391,9 +395,15 @@ fn only_a_session_that_uses_ids_is_told_of_drops() {
     assert!(!broker.uses_ids(session));
     say(&mut broker, session, r#"{"command":"ping","id":1}"#);
     assert!(broker.uses_ids(session));
+    broker.disconnect(session);
+    assert!(!broker.uses_ids(session));
     assert_eq!(
         dropped_notice(u64::MAX),
         br#"{"command":"dropped","data":"18446744073709551615"}"#
+    );
+    assert_eq!(
+        too_many_connections(7),
+        br#"{"command":"","error":"too many connections: the limit is 7 (connections); closing"}"#
     );
 }
 
@@ -425,10 +435,12 @@ fn the_host_publishes_to_every_match() {
 
 #[test]
 fn tokens_show_in_nothing_that_is_printed() {
-    let mut config = Config::default();
-    config.access = Access::Scoped;
-    config.authenticator = Authenticator::Memory;
-    config.token = Some("hush-server".to_owned());
+    let config = Config {
+        access: Access::Scoped,
+        authenticator: Authenticator::Memory,
+        token: Some("hush-server".to_owned()),
+        ..Config::default()
+    };
     let credentials = Credentials {
         token: Some("hush-credentials"),
     };

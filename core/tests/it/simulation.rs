@@ -184,8 +184,10 @@ fn act(dice: &mut Dice, is_late: bool) -> Act {
 
 fn history(seed: u64, is_late: bool) -> History {
     let mut dice = Dice::new(seed);
-    let mut config = Config::default();
-    config.limits = limits();
+    let mut config = Config {
+        limits: limits(),
+        ..Config::default()
+    };
     config.access = dice.pick(&[Access::Open, Access::Scoped, Access::Scoped]);
     config.authenticator = match dice.below(8) {
         0 => Authenticator::None,

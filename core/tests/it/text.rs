@@ -146,6 +146,11 @@ fn field() -> impl Strategy<Value = String> {
             select(vec!["\"Command\"", "\"da\\u0074a\"", "\"\"", "\"tag\"", "\"idx\"", "data"]),
             value(),
         ),
+        1 => (Just("\"delivered\""), prop_oneof![number(), value()]),
+        1 => (
+            Just("\"subscriptions\""),
+            prop_oneof![vec(tags(), 0..3).prop_map(|lists| format!("[{}]", lists.join(" , "))), value()],
+        ),
         1 => (Just("\"x\""), value()),
     ];
     (blanks(), known, blanks(), blanks()).prop_map(|(before, (key, value), colon, after)| {
