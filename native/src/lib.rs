@@ -1,4 +1,7 @@
 //! Tagged publish/subscribe as a library: an embeddable server and a client.
+//!
+//! [`Server`] serves a broker from a program of one's own, [`Client`] talks to one. What they say to each other is in
+//! `PROTOCOL.md` of the repository.
 
 pub mod auth;
 pub mod client;
@@ -12,3 +15,8 @@ pub use client::{Client, ClientError};
 pub use listener::{Acceptor, Address, ListenError, Listener, ListenerFactory};
 pub use mist_core::{Access, Limits, Stats};
 pub use server::{AuthenticatorFactory, BindError, Handle, Server, ServerBuilder};
+
+/// Runs the examples of the README.
+#[cfg(doctest)]
+#[doc = include_str!("../../README.md")]
+struct Readme;
