@@ -423,6 +423,33 @@ fn the_publisher_is_left_out_of_every_kind_of_answer() {
 }
 
 #[test]
+fn long_sets_match_although_their_signatures_are_alike() {
+    let mut index = Index::new(1);
+    let names: Vec<_> = (0..1000).map(|number| format!("{number}")).collect();
+    for name in &names {
+        index.subscribe(1, &[name]);
+    }
+    let bit_of = |index: &Index, name: &str| {
+        signature(&[index.tags.find(name.as_bytes()).expect("it is in use")])
+    };
+    let bit = bit_of(&index, &names[0]);
+    let alike: Vec<_> = names
+        .iter()
+        .filter(|name| bit_of(&index, name) == bit)
+        .cloned()
+        .collect();
+    assert!(alike.len() >= 6, "{} tags share a bit", alike.len());
+    let set: Vec<_> = alike[..5].iter().map(String::as_str).collect();
+    index.subscribe(0, &set);
+    index.assert_consistent();
+    let mut scratch = MatchScratch::default();
+    assert_eq!(found(&index, &alike, None, &mut scratch), [0, 1]);
+    assert_eq!(found(&index, &alike[..5], None, &mut scratch), [0, 1]);
+    assert_eq!(found(&index, &alike[1..], None, &mut scratch), [1]);
+    assert_eq!(found(&index, &alike[..4], None, &mut scratch), [1]);
+}
+
+#[test]
 fn numbers_of_tags_and_sets_are_used_again() {
     let mut index = Index::new(1);
     for round in 0..50 {

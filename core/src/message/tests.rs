@@ -88,6 +88,26 @@ fn every_escaped_unit_decodes_as_in_serde_json() {
 }
 
 #[test]
+fn pairs_of_units_are_pairs_of_surrogates_or_nothing() {
+    let edges = [
+        0, 0x41, 0xd7ff, 0xd800, 0xd801, 0xdbff, 0xdc00, 0xdc01, 0xdfff, 0xe000, 0xffff,
+    ];
+    for first in edges {
+        for second in edges {
+            let content = format!("x\\u{first:04x}\\u{second:04x}\"");
+            let expected: Result<String, _> = serde_json::from_str(&format!("\"{content}"));
+            let end = content_end(content.as_bytes(), 0);
+            assert_eq!(end.is_ok(), expected.is_ok(), "{content}");
+            if let Ok((end, _)) = end {
+                let mut decoded = String::new();
+                decode_into(&content[..end], &mut decoded);
+                assert_eq!(Some(decoded), expected.ok(), "{content}");
+            }
+        }
+    }
+}
+
+#[test]
 fn every_surrogate_pair_decodes_to_its_character() {
     for scalar in (0x1_0000..=0x10_FFFF_u32).step_by(7) {
         let character = char::from_u32(scalar).expect("it is above the surrogates");

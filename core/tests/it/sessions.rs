@@ -300,6 +300,76 @@ nonsense
 }
 
 #[test]
+fn nothing_is_decided_for_a_session_that_waits_or_has_not_spoken() {
+    let mut broker = broker(Access::Open, Authenticator::Host);
+    let session = broker.connect(Credentials::default());
+    let mut scan = Scan::new();
+    let limits = broker.limits().clone();
+    let line = br#"{"command":"publish","tags":["a"],"data":"x"}"#;
+    let message = Messages::lines(line).next(&mut scan, &limits);
+    let message = message.expect("there is one").expect("it is read");
+    let mut scratch = Scratch::new();
+    let mut is_decided = |broker: &Broker| {
+        !matches!(
+            broker.decide(session, &message, &mut scratch),
+            Verdict::Exclusive
+        )
+    };
+    assert!(!is_decided(&broker), "it may be the first message");
+    say(&mut broker, session, PING);
+    assert!(is_decided(&broker));
+    say(&mut broker, session, "nonsense");
+    assert!(!is_decided(&broker), "it ends a row of bad messages");
+    say(&mut broker, session, PING);
+    assert!(is_decided(&broker));
+    say(&mut broker, session, r#"{"command":"echo"}"#);
+    assert!(!is_decided(&broker), "it must not overtake what waits");
+    broker.handle_custom_reply(session, Ok(None));
+    assert!(is_decided(&broker));
+}
+
+#[test]
+fn one_decision_serves_all_messages_with_the_same_text_of_tags() {
+    let mut broker = broker(Access::Open, Authenticator::None);
+    let reader = broker.connect(Credentials::default());
+    let writer = broker.connect(Credentials::default());
+    say(
+        &mut broker,
+        reader,
+        r#"{"command":"subscribe","tags":["a"]}"#,
+    );
+    say(&mut broker, writer, PING);
+    texts(&mut broker);
+    let lines = br#"{"command":"publish","tags":["b","a"],"data":"1"}
+{"data":"2", "tags":["b","a"], "command":"publish"}
+{"command":"publish","tags":["b","a"]}
+"#;
+    let limits = broker.limits().clone();
+    let (mut scan, mut scratch, mut bodies) = (Scan::new(), Scratch::new(), Vec::new());
+    let mut messages = Messages::lines(lines);
+    let mut text = None;
+    while let Some(message) = messages.next(&mut scan, &limits) {
+        let message = message.expect("it is read");
+        if text.is_none() {
+            broker.decide(writer, &message, &mut scratch);
+        }
+        assert_eq!(
+            *text.get_or_insert(message.tags_text().to_owned()),
+            message.tags_text()
+        );
+        scratch.write_body(&message, &mut bodies);
+        bodies.push(b'\n');
+    }
+    assert_eq!(
+        String::from_utf8(bodies).expect("bodies are UTF-8"),
+        r#"{"command":"publish","tags":["a","b"],"data":"1"}
+{"command":"publish","tags":["a","b"],"data":"2"}
+{"command":"publish","tags":["a","b"]}
+"#
+    );
+}
+
+#[test]
 fn a_store_that_fails_leaves_a_login_where_it_was() {
     for access in [Access::Open, Access::Scoped] {
         for (error, text) in [

@@ -471,10 +471,9 @@ fn check(model: &Model, host: &Host, seen: &mut Vec<usize>) {
         assert_eq!(host.questions, model.questions, "what the host is asked");
     }
     for session in model.connected() {
-        assert_eq!(
-            host.broker.is_waiting(host.ids[session]),
-            model.is_waiting(session)
-        );
+        let id = host.ids[session];
+        assert_eq!(host.broker.is_waiting(id), model.is_waiting(session));
+        assert_eq!(host.broker.uses_ids(id), model.uses_ids(session));
     }
 }
 
