@@ -167,7 +167,7 @@ fn a_buffer_of_faulty_lines_is_walked_in_linear_time() {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 2_000, failure_persistence: None, ..ProptestConfig::default() })]
+    #![proptest_config(crate::cases(1_000))]
 
     #[test]
     fn buffers_hold_what_their_lines_hold(bytes in buffer(), edits in edits()) {

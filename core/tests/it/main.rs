@@ -10,3 +10,17 @@ mod scanner;
 mod sessions;
 mod simulation;
 mod text;
+
+use proptest::test_runner::Config;
+
+/// How property tests run: so many cases ordinarily, more with `PROPTEST_CASES`.
+fn cases(ordinary: u32) -> Config {
+    let wanted = std::env::var("PROPTEST_CASES").ok();
+    Config {
+        cases: wanted
+            .and_then(|count| count.parse().ok())
+            .unwrap_or(ordinary),
+        failure_persistence: None,
+        ..Config::default()
+    }
+}

@@ -263,7 +263,7 @@ fn strings() -> impl Strategy<Value = String> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 3_000, failure_persistence: None, ..ProptestConfig::default() })]
+    #![proptest_config(crate::cases(1_500))]
 
     #[test]
     fn objects_are_judged_as_the_oracle_does(text in object()) {
