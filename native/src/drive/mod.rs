@@ -139,7 +139,10 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
                 }
             }
             self.written = 0;
-            match self.outbox.take(&mut self.writing, &mut tools.spare, cx) {
+            match self
+                .outbox
+                .take(&mut self.writing, &mut tools.out.spare, cx)
+            {
                 Taken::Some => {}
                 Taken::Nothing => break,
                 Taken::Ended(Ending::Dead) => return Step::Gone,
@@ -246,12 +249,11 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
                     return self.end_unless_paused();
                 }
                 if !output.is_empty() {
-                    self.outbox
-                        .append_reply(&mut tools.spare, None, |out| out.extend_from_slice(&output));
+                    self.outbox.append_own_frames(&mut tools.out.spare, &output);
                 }
                 match fed {
                     Ok(()) | Err(FramesEnd::Closed(_)) => {}
-                    Err(FramesEnd::Protocol(code)) => self.outbox.end(Ending::Protocol(code)),
+                    Err(FramesEnd::Protocol(code)) => self.outbox.end_now(Ending::Protocol(code)),
                     Err(FramesEnd::TooLong(bytes)) => {
                         self.hub.handle_too_long(self.outbox.session, bytes, tools);
                     }
@@ -316,7 +318,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
 
     fn end_unless_paused(&self) {
         if let (Some(ending), false) = (self.at_end, self.is_paused) {
-            self.outbox.end(ending);
+            self.outbox.end_now(ending);
         }
     }
 

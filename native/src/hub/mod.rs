@@ -14,13 +14,13 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 
 use mist_core::message::{Command, Messages};
-use mist_core::{Broker, Credentials, Limits, Output, SessionId, Stats};
+use mist_core::{Broker, Credentials, Limits, Output, SessionId, Stats, Verdict};
 use parking_lot::{RwLock, RwLockReadGuard, RwLockWriteGuard};
 use tokio_util::task::TaskTracker;
 
 use self::framing::Framing;
 use self::outbox::{Ending, Outbox};
-use self::worker::{Batch, Errand, Tools, with_worker};
+use self::worker::{Batch, Errand, Outgoing, Tools, with_worker};
 use crate::auth::{self, Authenticator};
 use crate::command::CommandHandler;
 
@@ -63,8 +63,8 @@ pub(crate) enum Flow {
 
 /// Exclusive commands that are handled before others get the broker in between.
 const EXCLUSIVE_AT_ONCE: u32 = 64;
-/// Appends after which writers get the broker in between.
-const APPENDS_AT_ONCE: usize = 1024;
+/// Bytes that are appended, over all receivers, before those who change the broker get it in between.
+const APPENDED_AT_ONCE: usize = 4 << 20;
 
 impl Hub {
     pub(crate) fn new(
@@ -103,7 +103,8 @@ impl Hub {
                 shared.outboxes[session.slot()] = Some(Arc::clone(&outbox));
                 // Under the lock that `end_all` takes, so that no connection slips through between the two.
                 if self.is_ending.load(Ordering::Relaxed) {
-                    outbox.end(Ending::Shutdown);
+                    // Nobody waits on it yet.
+                    let _ = outbox.end(Ending::Shutdown);
                 }
                 outbox
             })
@@ -145,131 +146,82 @@ impl Hub {
         let mut lock = Lock::Free;
         let mut is_run = false;
         let mut flow = Flow::Open;
-        let (mut published, mut delivered) = (0, 0);
+        let (mut published, mut delivered, mut appended) = (0, 0, 0);
         let Tools {
             scan,
             scratch,
             run_tags,
-            batch,
-            frames,
-            spare,
-            woken,
-            errands,
+            out,
         } = tools;
         while let Some(next) = messages.next(scan, &self.limits) {
-            match next {
-                Ok(message) => {
-                    let has_id = message.id_literal().is_some();
-                    if message.command() == Command::Publish {
-                        published += 1;
-                        // Messages with the same tags in a row are matched once and appended in one piece.
-                        if is_run && !has_id && message.tags_text() == run_tags {
-                            if !scratch.targets().is_empty() {
-                                scratch.write_body(&message, &mut batch.bytes);
-                                batch.bytes.push(b'\n');
-                                batch.end_message();
-                            }
-                            continue;
-                        }
-                    }
-                    if is_run {
-                        delivered += self.deliver(
-                            lock.read(&self.shared),
-                            scratch.targets(),
-                            batch,
-                            frames,
-                            spare,
-                            woken,
-                        );
-                        is_run = false;
-                        if scratch.targets().len() > APPENDS_AT_ONCE {
-                            lock = Lock::Free;
-                        }
-                    }
-                    let shared = lock.read(&self.shared);
-                    match shared.broker.decide(own.session, &message, scratch) {
-                        mist_core::Verdict::Deliver(receipt) => {
-                            if !scratch.targets().is_empty() {
-                                scratch.write_body(&message, &mut batch.bytes);
-                                batch.bytes.push(b'\n');
-                                batch.end_message();
-                            }
-                            if let Some(receipt) = receipt {
-                                let count = self.deliver(
-                                    shared,
-                                    scratch.targets(),
-                                    batch,
-                                    frames,
-                                    spare,
-                                    woken,
-                                );
-                                delivered += count;
-                                own.append_reply(
-                                    spare,
-                                    None,
-                                    Tools::framed(own.framing, &receipt.reply(count)),
-                                );
-                            } else {
-                                is_run = true;
-                                run_tags.clear();
-                                run_tags.push_str(message.tags_text());
-                            }
-                        }
-                        mist_core::Verdict::Reply => {
-                            own.append_reply(
-                                spare,
-                                None,
-                                Tools::framed(own.framing, scratch.reply()),
-                            );
-                        }
-                        mist_core::Verdict::Exclusive => {
-                            if has_id {
-                                own.tell_drops();
-                            }
-                            let shared = lock.write(&self.shared);
-                            shared.broker.handle(own.session, &message);
-                            delivered += self.execute(shared, batch, frames, spare, woken, errands);
-                            if shared.broker.is_waiting(own.session) {
-                                flow = Flow::Paused(messages.rest().len());
-                            }
-                        }
-                    }
-                    // Publishes without `id` are not answered, so they need no look.
-                    if !is_run && own.is_congested() {
-                        flow = Flow::Paused(messages.rest().len());
-                    }
+            if is_run {
+                let bytes = out.batch.bytes.len() * scratch.targets().len();
+                // Messages with the same tags in a row are matched once and appended in one piece.
+                if let Ok(message) = &next
+                    && message.command() == Command::Publish
+                    && message.id_literal().is_none()
+                    && message.tags_text() == run_tags
+                    && bytes < APPENDED_AT_ONCE
+                {
+                    published += 1;
+                    out.batch.push(scratch, message);
+                    continue;
                 }
+                delivered += self.deliver(lock.read(&self.shared), scratch.targets(), out);
+                is_run = false;
+                appended += bytes;
+                if appended >= APPENDED_AT_ONCE {
+                    appended = 0;
+                    lock = Lock::Free;
+                }
+            }
+            let message = match next {
+                Ok(message) => message,
                 Err(unreadable) => {
-                    if is_run {
-                        delivered += self.deliver(
-                            lock.read(&self.shared),
-                            scratch.targets(),
-                            batch,
-                            frames,
-                            spare,
-                            woken,
-                        );
-                        is_run = false;
-                    }
                     self.counters.unreadable.fetch_add(1, Ordering::Relaxed);
                     let shared = lock.write(&self.shared);
                     shared.broker.handle_unreadable(own.session, &unreadable);
-                    self.execute(shared, batch, frames, spare, woken, errands);
+                    self.execute(shared, out);
+                    continue;
                 }
+            };
+            published += u64::from(message.command() == Command::Publish);
+            let shared = lock.read(&self.shared);
+            match shared.broker.decide(own.session, &message, scratch) {
+                Verdict::Deliver(receipt) => {
+                    out.batch.push(scratch, &message);
+                    let Some(receipt) = receipt else {
+                        is_run = true;
+                        run_tags.clear();
+                        run_tags.push_str(message.tags_text());
+                        continue;
+                    };
+                    let count = self.deliver(shared, scratch.targets(), out);
+                    delivered += count;
+                    own.append_own_reply(&mut out.spare, &receipt.reply(count));
+                }
+                Verdict::Reply => own.append_own_reply(&mut out.spare, scratch.reply()),
+                Verdict::Exclusive => {
+                    if message.id_literal().is_some() {
+                        own.tell_drops();
+                    }
+                    let shared = lock.write(&self.shared);
+                    shared.broker.handle(own.session, &message);
+                    delivered += self.execute(shared, out);
+                    if shared.broker.is_waiting(own.session) {
+                        flow = Flow::Paused(messages.rest().len());
+                    }
+                }
+            }
+            if own.is_congested() {
+                flow = Flow::Paused(messages.rest().len());
             }
             if flow != Flow::Open {
                 break;
             }
         }
         if is_run {
-            delivered += self.deliver(
-                lock.read(&self.shared),
-                scratch.targets(),
-                batch,
-                frames,
-                spare,
-                woken,
-            );
+            delivered += self.deliver(lock.read(&self.shared), scratch.targets(), out);
         }
         drop(lock);
         if published > 0 {
@@ -280,28 +232,22 @@ impl Hub {
                 .delivered
                 .fetch_add(delivered as u64, Ordering::Relaxed);
         }
-        self.settle(tools);
+        self.settle(out);
         flow
     }
 
     /// Publishes a message of the host itself; returns how many outboxes took it.
     pub(crate) fn publish(&self, tags: &[&str], data: &str) -> usize {
         with_worker(|worker| {
-            let Tools {
-                scratch,
-                batch,
-                frames,
-                spare,
-                woken,
-                ..
-            } = &mut worker.tools;
+            let Tools { scratch, out, .. } = &mut worker.tools;
             let shared = self.shared.read();
-            shared.broker.route(tags, data, scratch, &mut batch.bytes);
-            batch.bytes.push(b'\n');
-            batch.end_message();
-            let delivered = self.deliver(&shared, scratch.targets(), batch, frames, spare, woken);
+            shared
+                .broker
+                .route(tags, data, scratch, &mut out.batch.bytes);
+            out.batch.end_line();
+            let delivered = self.deliver(&shared, scratch.targets(), out);
             drop(shared);
-            woken.drain(..).for_each(std::task::Waker::wake);
+            out.wake_all();
             self.counters.published.fetch_add(1, Ordering::Relaxed);
             self.counters
                 .delivered
@@ -323,7 +269,7 @@ impl Hub {
     pub(crate) fn end_all(&self, ending: Ending) {
         self.is_ending.store(true, Ordering::Relaxed);
         for outbox in self.outboxes() {
-            outbox.end(ending);
+            outbox.end_now(ending);
         }
     }
 
@@ -331,7 +277,7 @@ impl Hub {
     pub(crate) fn end_idle(&self) {
         for outbox in self.outboxes() {
             if outbox.is_written() {
-                outbox.end(Ending::Dead);
+                outbox.end_now(Ending::Dead);
             }
         }
     }
@@ -346,42 +292,41 @@ impl Hub {
             .collect()
     }
 
-    /// Gives a batch to its receivers and empties it; returns how many outboxes took how many messages, multiplied.
-    fn deliver(
-        &self,
-        shared: &Shared,
-        targets: &[u32],
-        batch: &mut Batch,
-        frames: &mut Batch,
-        spare: &mut spare::Spare,
-        woken: &mut Vec<std::task::Waker>,
-    ) -> usize {
+    /// Gives the batch to its receivers and empties it; returns how many messages outboxes took, each counted.
+    fn deliver(&self, shared: &Shared, targets: &[u32], out: &mut Outgoing) -> usize {
+        let Outgoing {
+            batch,
+            frames,
+            spare,
+            woken,
+            ..
+        } = out;
+        let count = batch.ends.len();
         let outbox = |&slot: &u32| shared.outboxes.get(slot as usize)?.as_deref();
+        let mut reached = 0;
         let mut delivered = 0;
         if let [only] = targets
             && let Some(outbox) = outbox(only).filter(|outbox| outbox.framing == Framing::Lines)
         {
+            reached = 1;
             let Batch { bytes, ends } = batch;
             delivered = outbox.append_or_swap(bytes, ends, &self.limits, spare, woken);
-            self.note_dropped(batch.ends.len() - delivered);
-            batch.clear();
-            return delivered;
-        }
-        let mut reached = 0;
-        for outbox in targets.iter().filter_map(outbox) {
-            if outbox.framing == Framing::Frames && frames.is_empty() {
-                frames.frame(batch);
+        } else {
+            for outbox in targets.iter().filter_map(outbox) {
+                if outbox.framing == Framing::Frames && frames.ends.is_empty() {
+                    frames.frame(batch);
+                }
+                let segment = match outbox.framing {
+                    Framing::Lines => batch.segment(),
+                    Framing::Frames => frames.segment(),
+                };
+                reached += 1;
+                delivered += outbox.append(segment, &self.limits, spare, woken);
             }
-            let segment = match outbox.framing {
-                Framing::Lines => batch.segment(),
-                Framing::Frames => frames.segment(),
-            };
-            reached += 1;
-            delivered += outbox.append(segment, &self.limits, spare, woken);
+            frames.clear();
         }
-        self.note_dropped(reached * batch.ends.len() - delivered);
         batch.clear();
-        frames.clear();
+        self.note_dropped(reached * count - delivered);
         delivered
     }
 
@@ -394,21 +339,11 @@ impl Hub {
     }
 
     /// Does what the broker wants done; what must not be done under a lock is noted as an errand.
-    fn execute(
-        &self,
-        shared: &mut Shared,
-        batch: &mut Batch,
-        frames: &mut Batch,
-        spare: &mut spare::Spare,
-        woken: &mut Vec<std::task::Waker>,
-        errands: &mut Vec<Errand>,
-    ) -> usize {
+    fn execute(&self, shared: &mut Shared, out: &mut Outgoing) -> usize {
         let mut delivered = 0;
         while let Some(output) = shared.broker.poll_output() {
             match output {
-                Output::Send { session, message } => {
-                    shared.append_reply(session, &message, spare, woken);
-                }
+                Output::Send { session, message } => shared.append_reply(session, &message, out),
                 Output::Deliver {
                     targets,
                     message,
@@ -416,23 +351,21 @@ impl Hub {
                 } => {
                     let slots: Vec<u32> =
                         targets.iter().map(|target| target.slot() as u32).collect();
-                    batch.bytes.extend_from_slice(&message);
-                    batch.bytes.push(b'\n');
-                    batch.end_message();
-                    let count = self.deliver(shared, &slots, batch, frames, spare, woken);
+                    out.batch.bytes.extend_from_slice(&message);
+                    out.batch.end_line();
+                    let count = self.deliver(shared, &slots, out);
                     delivered += count;
                     if let Some(receipt) = receipt {
-                        shared.append_reply(receipt.session(), &receipt.reply(count), spare, woken);
+                        shared.append_reply(receipt.session(), &receipt.reply(count), out);
                     }
                 }
-                Output::Ask { session, request } => errands.push(Errand::Ask(session, request)),
+                Output::Ask { session, request } => out.errands.push(Errand::Ask(session, request)),
                 Output::Custom { session, request } => {
-                    errands.push(Errand::Custom(session, request))
+                    out.errands.push(Errand::Custom(session, request));
                 }
                 Output::Close { session, reason } => {
                     if let Some(outbox) = shared.outbox(session) {
-                        // Its connection is the one that runs, or is woken by what it was sent last.
-                        outbox.end(Ending::Broker(reason));
+                        out.woken.extend(outbox.end(Ending::Broker(reason)));
                     }
                 }
                 _ => {}
@@ -449,56 +382,53 @@ impl Hub {
     ) -> T {
         let mut shared = self.shared.write();
         let result = change(&mut shared);
-        let Tools {
-            batch,
-            frames,
-            spare,
-            woken,
-            errands,
-            ..
-        } = tools;
-        self.execute(&mut shared, batch, frames, spare, woken, errands);
+        self.execute(&mut shared, &mut tools.out);
         drop(shared);
-        self.settle(tools);
+        self.settle(&mut tools.out);
         result
     }
 
     /// Does what was put off while a lock was held.
-    fn settle(self: &Arc<Self>, tools: &mut Tools) {
-        tools.woken.drain(..).for_each(std::task::Waker::wake);
-        for errand in tools.errands.drain(..) {
-            let hub = Arc::clone(self);
-            match errand {
-                // Carried out to its end even when the session goes: nothing is left half done.
-                Errand::Ask(session, request) => {
-                    self.tasks.spawn(async move {
-                        let reply = match &hub.authenticator {
-                            Some(store) => auth::carry_out(&**store, &request).await,
-                            None => Err(auth::TokenError::Unavailable("no authenticator".into())),
-                        };
-                        with_worker(|worker| {
-                            hub.exclusively(&mut worker.tools, |shared| {
-                                shared.broker.handle_auth_reply(session, &request, reply);
-                                shared.nudge(session);
-                            });
-                        });
-                    });
-                }
-                Errand::Custom(session, request) => {
-                    self.tasks.spawn(async move {
-                        let reply = match hub.commands.get(&request.command).cloned() {
-                            Some(handler) => handler.handle(request).await,
-                            None => Ok(None),
-                        };
-                        with_worker(|worker| {
-                            hub.exclusively(&mut worker.tools, |shared| {
-                                shared.broker.handle_custom_reply(session, reply);
-                                shared.nudge(session);
-                            });
-                        });
-                    });
-                }
+    fn settle(self: &Arc<Self>, out: &mut Outgoing) {
+        out.wake_all();
+        for errand in out.errands.drain(..) {
+            self.tasks.spawn(Arc::clone(self).run(errand));
+        }
+    }
+
+    /// Asks whom the broker wants asked, and tells it the answer. Goes on to its end even when the session goes, so
+    /// that nothing is left half done.
+    async fn run(self: Arc<Self>, errand: Errand) {
+        match errand {
+            Errand::Ask(session, request) => {
+                let reply = match &self.authenticator {
+                    Some(store) => auth::carry_out(&**store, &request).await,
+                    None => Err(auth::TokenError::Unavailable("no authenticator".into())),
+                };
+                self.answer(session, |broker| {
+                    broker.handle_auth_reply(session, &request, reply)
+                });
             }
+            Errand::Custom(session, request) => {
+                let reply = match self.commands.get(&request.command) {
+                    Some(handler) => handler.handle(request).await,
+                    None => Ok(None),
+                };
+                self.answer(session, |broker| broker.handle_custom_reply(session, reply));
+            }
+        }
+    }
+
+    fn answer(self: &Arc<Self>, session: SessionId, tell: impl FnOnce(&mut Broker)) {
+        let outbox = with_worker(|worker| {
+            self.exclusively(&mut worker.tools, |shared| {
+                tell(&mut shared.broker);
+                shared.outboxes.get(session.slot()).cloned().flatten()
+            })
+        });
+        // An answer without words wakes nobody by itself.
+        if let Some(outbox) = outbox.filter(|outbox| outbox.session == session) {
+            outbox.nudge();
         }
     }
 }
@@ -509,21 +439,9 @@ impl Shared {
         outbox.filter(|outbox| outbox.session == session)
     }
 
-    fn append_reply(
-        &self,
-        session: SessionId,
-        message: &[u8],
-        spare: &mut spare::Spare,
-        woken: &mut Vec<std::task::Waker>,
-    ) {
+    fn append_reply(&self, session: SessionId, message: &[u8], out: &mut Outgoing) {
         if let Some(outbox) = self.outbox(session) {
-            outbox.append_reply(spare, Some(woken), Tools::framed(outbox.framing, message));
-        }
-    }
-
-    fn nudge(&self, session: SessionId) {
-        if let Some(outbox) = self.outbox(session) {
-            outbox.nudge();
+            outbox.append_reply(&mut out.spare, &mut out.woken, message);
         }
     }
 }

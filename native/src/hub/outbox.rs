@@ -7,9 +7,9 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::{Context, Waker};
 
 use mist_core::{CloseReason, Limits, SessionId, dropped_notice};
-use parking_lot::Mutex;
+use parking_lot::{Mutex, MutexGuard};
 
-use super::framing::Framing;
+use super::framing::{Framing, PING, write_frame};
 use super::spare::Spare;
 
 /// Why a connection ends.
@@ -160,17 +160,38 @@ impl Outbox {
 
     /// Appends an answer to the session's own request; it is never dropped.
     ///
-    /// Where the client does not read its answers, it is not read from any more instead. `woken` is `None` when the
-    /// connection itself appends, since it writes next.
-    pub(crate) fn append_reply(
+    /// Where the client does not read its answers, it is not read from any more instead.
+    pub(crate) fn append_reply(&self, spare: &mut Spare, woken: &mut Vec<Waker>, message: &[u8]) {
+        if let Some(mut state) = self.write_reply(spare, |out| self.framing.write(message, out)) {
+            state.wake(woken);
+        }
+    }
+
+    /// Like [`Outbox::append_reply`], by the connection itself: it is awake, and writes next.
+    pub(crate) fn append_own_reply(&self, spare: &mut Spare, message: &[u8]) {
+        self.write_reply(spare, |out| self.framing.write(message, out));
+    }
+
+    /// Appends bytes that are framed already, by the connection itself.
+    pub(crate) fn append_own_frames(&self, spare: &mut Spare, frames: &[u8]) {
+        self.write_reply(spare, |out| out.extend_from_slice(frames));
+    }
+
+    /// Appends a ping, to which a WebSocket client must answer.
+    pub(crate) fn append_ping(&self, spare: &mut Spare, woken: &mut Vec<Waker>) {
+        if let Some(mut state) = self.write_reply(spare, |out| write_frame(PING, b"", out)) {
+            state.wake(woken);
+        }
+    }
+
+    fn write_reply(
         &self,
         spare: &mut Spare,
-        woken: Option<&mut Vec<Waker>>,
         write: impl FnOnce(&mut Vec<u8>),
-    ) {
+    ) -> Option<MutexGuard<'_, State>> {
         let mut state = self.state.lock();
         if state.ending.is_some() {
-            return;
+            return None;
         }
         let queued = state.room(spare);
         let before = queued.len();
@@ -178,9 +199,7 @@ impl Outbox {
         let length = queued.len() - before;
         state.reply_bytes += length;
         state.messages += 1;
-        if let Some(woken) = woken {
-            state.wake(woken);
-        }
+        Some(state)
     }
 
     /// Whether so many answers wait that no further request should be taken from this connection for now.
@@ -188,16 +207,20 @@ impl Outbox {
         self.state.lock().reply_bytes > REPLY_BYTES
     }
 
-    /// Ends the connection once what is queued is written; a dead one at once.
-    pub(crate) fn end(&self, ending: Ending) {
+    /// Ends the connection once what is queued is written; a dead one at once. Returns whom to wake.
+    #[must_use]
+    pub(crate) fn end(&self, ending: Ending) -> Option<Waker> {
         let mut state = self.state.lock();
         if state.ending.is_none() || ending == Ending::Dead {
             state.ending = Some(ending);
         }
         state.is_asleep = false;
-        let waker = state.waker.clone();
-        drop(state);
-        if let Some(waker) = waker {
+        state.waker.clone()
+    }
+
+    /// Like [`Outbox::end`], by somebody who holds no lock.
+    pub(crate) fn end_now(&self, ending: Ending) {
+        if let Some(waker) = self.end(ending) {
             waker.wake();
         }
     }
@@ -289,9 +312,12 @@ impl Outbox {
             0
         };
         state.silent = if heard { 0 } else { state.silent + 1 };
-        if state.ending.is_some() {
-            state.ending_for += 1;
-        }
+        // Time in which a slow reader still takes what it is owed does not count.
+        state.ending_for = if state.ending.is_none() || moved {
+            0
+        } else {
+            state.ending_for + 1
+        };
         let dropped = state.dropped_in_episode;
         let before = std::mem::replace(&mut state.dropped_at_last_look, dropped);
         let concerns = [

@@ -8,7 +8,7 @@ use std::time::Duration;
 use tokio::time::{MissedTickBehavior, interval};
 
 use super::Hub;
-use super::framing::{Framing, PING, write_frame};
+use super::framing::Framing;
 use super::outbox::{Concern, Ending, Outbox};
 use super::worker::with_worker;
 
@@ -50,16 +50,14 @@ impl Hub {
                     seconds,
                     "closing a connection whose socket took nothing (stall-seconds)"
                 );
-                outbox.end(Ending::Dead);
+                outbox.end_now(Ending::Dead);
             }
             Concern::Silent(seconds) if outbox.framing == Framing::Frames && heartbeat > 0 => {
                 if seconds == heartbeat {
                     with_worker(|worker| {
-                        let tools = &mut worker.tools;
-                        outbox.append_reply(&mut tools.spare, Some(&mut tools.woken), |out| {
-                            write_frame(PING, b"", out);
-                        });
-                        tools.woken.drain(..).for_each(std::task::Waker::wake);
+                        let out = &mut worker.tools.out;
+                        outbox.append_ping(&mut out.spare, &mut out.woken);
+                        out.wake_all();
                     });
                 } else if seconds > heartbeat + heartbeat.div_ceil(3) {
                     tracing::info!(
@@ -67,10 +65,10 @@ impl Hub {
                         seconds,
                         "closing a connection that does not answer pings (heartbeat-seconds)"
                     );
-                    outbox.end(Ending::Dead);
+                    outbox.end_now(Ending::Dead);
                 }
             }
-            Concern::Ending(seconds) if seconds > LINGER_SECONDS => outbox.end(Ending::Dead),
+            Concern::Ending(seconds) if seconds > LINGER_SECONDS => outbox.end_now(Ending::Dead),
             _ => {}
         });
     }

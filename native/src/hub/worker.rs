@@ -3,10 +3,10 @@
 use std::cell::RefCell;
 use std::task::Waker;
 
-use mist_core::message::Scan;
+use mist_core::message::{Message, Scan};
 use mist_core::{AuthRequest, CustomRequest, Scratch, SessionId};
 
-use super::framing::{Framing, TEXT, write_frame};
+use super::framing::{TEXT, write_frame};
 use super::outbox::Segment;
 use super::spare::Spare;
 
@@ -27,13 +27,27 @@ pub(crate) struct Tools {
     pub(crate) scratch: Scratch,
     /// The tags of the run of messages that is being gathered.
     pub(crate) run_tags: String,
+    pub(crate) out: Outgoing,
+}
+
+/// What is on its way out while a lock is held, and what is to be done once none is.
+#[derive(Default)]
+pub(crate) struct Outgoing {
     pub(crate) batch: Batch,
+    /// The same as frames, if a receiver wants them.
     pub(crate) frames: Batch,
     pub(crate) spare: Spare,
-    /// Connections to wake once no lock is held.
+    /// Connections to wake.
     pub(crate) woken: Vec<Waker>,
-    /// Work for the host to do once no lock is held.
+    /// Work for the host.
     pub(crate) errands: Vec<Errand>,
+}
+
+impl Outgoing {
+    /// Wakes whom something was appended for. Not to be called under a lock.
+    pub(crate) fn wake_all(&mut self) {
+        self.woken.drain(..).for_each(Waker::wake);
+    }
 }
 
 /// What the broker asked the host to find out.
@@ -50,8 +64,18 @@ pub(crate) struct Batch {
 }
 
 impl Batch {
-    pub(crate) fn is_empty(&self) -> bool {
-        self.ends.is_empty()
+    /// Adds a message that was decided with `scratch`, unless nobody is to get it.
+    pub(crate) fn push(&mut self, scratch: &Scratch, message: &Message<'_>) {
+        if !scratch.targets().is_empty() {
+            scratch.write_body(message, &mut self.bytes);
+            self.end_line();
+        }
+    }
+
+    /// Ends the line that was written last, and with it the message.
+    pub(crate) fn end_line(&mut self) {
+        self.bytes.push(b'\n');
+        self.ends.push(self.bytes.len() as u32);
     }
 
     pub(crate) fn clear(&mut self) {
@@ -59,11 +83,6 @@ impl Batch {
         self.ends.clear();
         // One large message does not make the thread large for good.
         self.bytes.shrink_to(4 * READ_BYTES);
-    }
-
-    /// Notes that a message ends here.
-    pub(crate) fn end_message(&mut self) {
-        self.ends.push(self.bytes.len() as u32);
     }
 
     pub(crate) fn segment(&self) -> Segment<'_> {
@@ -79,16 +98,9 @@ impl Batch {
         for &end in &lines.ends {
             let end = end as usize;
             write_frame(TEXT, &lines.bytes[start..end - 1], &mut self.bytes);
-            self.end_message();
+            self.ends.push(self.bytes.len() as u32);
             start = end;
         }
-    }
-}
-
-impl Tools {
-    /// Writes one message in a framing, for [`Outbox::append_reply`](super::outbox::Outbox::append_reply).
-    pub(crate) fn framed(framing: Framing, message: &[u8]) -> impl FnOnce(&mut Vec<u8>) {
-        move |out| framing.write(message, out)
     }
 }
 
