@@ -4,10 +4,10 @@ use alloc::borrow::Cow;
 use alloc::string::String;
 use alloc::vec::Vec;
 
-use super::{Broker, Receipt, Scratch, Verdict, write_refusal};
+use super::{Broker, Receipt, Scratch, Verdict, restart, write_refusal};
 use crate::error::{Grant, Refusal};
 use crate::limits::Exceeded;
-use crate::message::{Data, Message, Reply, TagPlace, write_head};
+use crate::message::{Command, Data, Message, Reply, TagPlace, write_head};
 use crate::session::{Session, SessionId};
 
 impl Broker {
@@ -19,7 +19,7 @@ impl Broker {
         scratch: &mut Scratch,
     ) -> Verdict {
         if let Err(refusal) = self.match_publish(session, state, message, scratch) {
-            scratch.reply.clear();
+            restart(&mut scratch.reply);
             write_refusal(message, &refusal, &mut scratch.reply);
             return Verdict::Reply;
         }
@@ -54,6 +54,7 @@ impl Broker {
             ..
         } = scratch;
         decoded.clear();
+        decoded.shrink_to(self.limits.tags_per_message * self.limits.tag_bytes);
         places.clear();
         for index in 0..message.tag_count() {
             places.push(message.tag_into(index, decoded));
@@ -81,7 +82,7 @@ impl Broker {
         }
         let names = places.iter().map(|place| name(place).as_bytes());
         self.index.matches(names, Some(session.slot), matching);
-        head.clear();
+        restart(head);
         if !matching.targets.is_empty() {
             write_head(head, places.iter().map(name));
         }
@@ -89,7 +90,7 @@ impl Broker {
     }
 
     pub(super) fn pong(message: &Message<'_>, scratch: &mut Scratch) {
-        scratch.reply.clear();
+        restart(&mut scratch.reply);
         Reply {
             command: "ping",
             data: Data::Text("pong"),
@@ -136,7 +137,41 @@ impl Broker {
         Ok(())
     }
 
-    pub(super) fn list(&mut self, session: SessionId, message: &Message<'_>) {
+    /// Answers what a session asks about subscriptions: its own, everybody's, and how many there are.
+    pub(super) fn tell(
+        &self,
+        session: SessionId,
+        state: &Session,
+        message: &Message<'_>,
+        scratch: &mut Scratch,
+    ) {
+        restart(&mut scratch.reply);
+        let told = self
+            .check_state(state)
+            .and_then(|()| match message.command() {
+                Command::List => self.list(session, message, &mut scratch.reply),
+                Command::ListAll => self.list_all(state, message, &mut scratch.reply),
+                _ => {
+                    self.who(message, &mut scratch.reply);
+                    Ok(())
+                }
+            });
+        if let Err(refusal) = told {
+            write_refusal(message, &refusal, &mut scratch.reply);
+        }
+    }
+
+    fn list(
+        &self,
+        session: SessionId,
+        message: &Message<'_>,
+        out: &mut Vec<u8>,
+    ) -> Result<(), Refusal> {
+        let held = self.index.held(session.slot);
+        // Every tag stands in both forms.
+        self.check_answer(
+            held.map(|tags| 2 * tags.iter().map(|tag| tag.len() + 2).sum::<usize>()),
+        )?;
         // By the form that people read, so that both forms have one order.
         let mut sets: Vec<(String, Vec<&str>)> = self
             .index
@@ -145,40 +180,49 @@ impl Broker {
             .collect();
         sets.sort_unstable();
         let (texts, subscriptions): (Vec<_>, Vec<_>) = sets.into_iter().unzip();
-        let reply = self.answer_to(message, &texts.join(" "), &subscriptions);
-        self.send(session, reply);
+        answer(message, &texts.join(" "), &subscriptions, out);
+        Ok(())
     }
 
-    pub(super) fn list_all(&mut self, session: SessionId, message: &Message<'_>) {
-        let mut tags: Vec<_> = self.index.tag_names().collect();
+    /// Under scoped access a token's holder is told of its own tags only.
+    fn list_all(
+        &self,
+        state: &Session,
+        message: &Message<'_>,
+        out: &mut Vec<u8>,
+    ) -> Result<(), Refusal> {
+        let grants = self.grants(state);
+        let is_shown = |tag: &&str| grants.is_none_or(|grants| grants.allows(tag));
+        let tags = || self.index.tag_names().filter(is_shown);
+        self.check_answer(tags().map(|tag| tag.len() + 1))?;
+        let mut tags: Vec<_> = tags().collect();
         tags.sort_unstable();
-        let reply = self.answer_to(message, &tags.join(" "), &[]);
-        self.send(session, reply);
+        answer(message, &tags.join(" "), &[], out);
+        Ok(())
     }
 
-    pub(super) fn who(&mut self, session: SessionId, message: &Message<'_>) {
+    fn who(&self, message: &Message<'_>, out: &mut Vec<u8>) {
         // Two blanks, as the original writes it.
         let data = alloc::format!(
             "Lifetime  connections: {}\nSubscribers connected: {}",
             self.connected_total,
             self.index.subscribers()
         );
-        let reply = self.answer_to(message, &data, &[]);
-        self.send(session, reply);
+        answer(message, &data, &[], out);
     }
 
-    fn answer_to(&self, message: &Message<'_>, data: &str, subscriptions: &[Vec<&str>]) -> Vec<u8> {
-        let tags: Vec<_> = message.tags().collect();
-        let tags: Vec<_> = tags.iter().map(|tag| &**tag).collect();
-        Reply {
-            command: &message.command_name(),
-            tags: &tags,
-            data: Data::Text(data),
-            subscriptions,
-            id: message.id_literal(),
-            ..Reply::default()
+    /// Refuses an answer that no outbox would hold, before it is made.
+    fn check_answer(&self, parts: impl Iterator<Item = usize>) -> Result<(), Refusal> {
+        let (value, limit) = (parts.sum(), self.limits.outbox_bytes);
+        if value <= limit {
+            return Ok(());
         }
-        .encode()
+        Err(Refusal::Exceeded(Exceeded {
+            what: "bytes of an answer",
+            value,
+            limit,
+            setting: "outbox-bytes",
+        }))
     }
 
     pub(super) fn acknowledge_message(&mut self, session: SessionId, message: &Message<'_>) {
@@ -252,6 +296,20 @@ impl Broker {
             setting: "tag-bytes",
         })
     }
+}
+
+fn answer(message: &Message<'_>, data: &str, subscriptions: &[Vec<&str>], out: &mut Vec<u8>) {
+    let tags: Vec<_> = message.tags().collect();
+    let tags: Vec<_> = tags.iter().map(|tag| &**tag).collect();
+    Reply {
+        command: &message.command_name(),
+        tags: &tags,
+        data: Data::Text(data),
+        subscriptions,
+        id: message.id_literal(),
+        ..Reply::default()
+    }
+    .write(out);
 }
 
 /// Returns the tags sorted bytewise and without duplicates.

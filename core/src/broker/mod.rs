@@ -428,7 +428,7 @@ impl Broker {
 
     /// Decides a message that changes nothing, so that many threads may ask at once.
     ///
-    /// Publishes and pings of a session whose first message has come are of this kind; any other message yields
+    /// Publishes and questions of a session whose first message has come are of this kind; any other message yields
     /// [`Verdict::Exclusive`].
     #[inline]
     pub fn decide(
@@ -443,6 +443,10 @@ impl Broker {
                 Command::Publish => self.publish(session, state, message, scratch),
                 Command::Ping => {
                     Self::pong(message, scratch);
+                    Verdict::Reply
+                }
+                Command::List | Command::ListAll | Command::Who => {
+                    self.tell(session, state, message, scratch);
                     Verdict::Reply
                 }
                 _ => Verdict::Exclusive,
@@ -534,7 +538,7 @@ impl Broker {
         sorted.dedup();
         let names = sorted.iter().map(|tag| tag.as_bytes());
         self.index.matches(names, None, &mut scratch.matching);
-        scratch.head.clear();
+        restart(&mut scratch.head);
         crate::message::write_head(&mut scratch.head, sorted.iter().copied());
         let mut literal = Vec::new();
         crate::message::write_string(&mut literal, data);
@@ -614,18 +618,6 @@ impl Broker {
         match command {
             Command::Subscribe => self.subscribe(session, message),
             Command::Unsubscribe => self.unsubscribe(session, message),
-            Command::List => {
-                self.list(session, message);
-                Ok(())
-            }
-            Command::ListAll => {
-                self.list_all(session, message);
-                Ok(())
-            }
-            Command::Who => {
-                self.who(session, message);
-                Ok(())
-            }
             _ if command.is_admin() => self.administer(session, message),
             _ => self.custom(session, message),
         }
@@ -755,6 +747,13 @@ pub fn too_many_connections(limit: usize) -> Vec<u8> {
         ..Reply::default()
     };
     reply.encode()
+}
+
+/// Empties a buffer that is used again, and gives memory back that only an uncommonly large message needed.
+fn restart(buffer: &mut Vec<u8>) {
+    const KEPT: usize = 64 << 10;
+    buffer.clear();
+    buffer.shrink_to(KEPT);
 }
 
 /// Writes the answer to a command that was refused. It repeats the tags, and the data of an unknown command, as the

@@ -495,8 +495,10 @@ impl Model {
             }
             "listall" => {
                 let all = self.sessions.iter().flat_map(|session| &session.sets);
-                let tags: BTreeSet<&str> = all.flatten().map(String::as_str).collect();
-                let tags: Vec<_> = tags.into_iter().collect();
+                let grants = self.grants(session);
+                let is_shown = |tag: &&String| grants.is_none_or(|grants| grants.contains(*tag));
+                let shown = all.flatten().filter(is_shown).map(String::as_str);
+                let tags: Vec<_> = shown.collect::<BTreeSet<&str>>().into_iter().collect();
                 reply.data = some_text(&tags.join(" "));
             }
             "who" => {
