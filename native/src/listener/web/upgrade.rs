@@ -10,7 +10,8 @@ use tokio::net::TcpStream;
 use tokio_tungstenite::tungstenite::handshake::derive_accept_key;
 use warp::Filter;
 use warp::filters::BoxedFilter;
-use warp::http::{HeaderMap, StatusCode, header};
+use warp::http::{HeaderMap, HeaderName, StatusCode, header};
+use warp::path::FullPath;
 use warp::reply::{Reply, Response};
 
 use super::{query, refuse};
@@ -44,18 +45,20 @@ pub(super) fn is_websocket_path(path: &str) -> bool {
 /// do, get what they would get without.
 fn wants_websocket() -> BoxedFilter<()> {
     warp::path::full()
-        .and(warp::header::optional::<String>("upgrade"))
-        .and_then(
-            |path: warp::path::FullPath, upgrade: Option<String>| async move {
-                let is_websocket =
-                    upgrade.is_some_and(|upgrade| upgrade.eq_ignore_ascii_case("websocket"));
-                if is_websocket && is_websocket_path(path.as_str()) {
-                    Ok(())
-                } else {
-                    Err(warp::reject::not_found())
-                }
-            },
-        )
+        .and(warp::header::headers_cloned())
+        .and_then(|path: FullPath, headers: HeaderMap| async move {
+            let names = |name, wanted: &str| {
+                listed(&headers, name).any(|value| value.eq_ignore_ascii_case(wanted))
+            };
+            if is_websocket_path(path.as_str())
+                && names(header::UPGRADE, "websocket")
+                && names(header::CONNECTION, "upgrade")
+            {
+                Ok(())
+            } else {
+                Err(warp::reject::not_found())
+            }
+        })
         .untuple_one()
         .boxed()
 }
@@ -165,8 +168,13 @@ pub(super) fn token(headers: &HeaderMap, query: &str) -> Option<String> {
 }
 
 fn offered_protocols(headers: &HeaderMap) -> impl Iterator<Item = &str> {
+    listed(headers, header::SEC_WEBSOCKET_PROTOCOL)
+}
+
+/// What the headers with this name list.
+fn listed(headers: &HeaderMap, name: HeaderName) -> impl Iterator<Item = &str> {
     headers
-        .get_all(header::SEC_WEBSOCKET_PROTOCOL)
+        .get_all(name)
         .into_iter()
         .filter_map(|value| value.to_str().ok())
         .flat_map(|value| value.split(',').map(str::trim))
