@@ -8,6 +8,7 @@ mod lifecycle;
 mod liveness;
 mod matching;
 mod order;
+mod readme;
 mod slow;
 mod support;
 mod survival;

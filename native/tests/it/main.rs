@@ -2,3 +2,5 @@
 
 mod cli;
 mod client;
+mod extend;
+mod web;

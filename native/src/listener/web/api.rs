@@ -3,15 +3,19 @@
 //! Both are clients of the ordinary connection over a pipe in memory, so that everything holds for them that holds for
 //! any other: tokens, limits, order, bounded outboxes.
 
+use std::collections::VecDeque;
 use std::convert::Infallible;
+use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
-use bytes::Bytes;
-use futures_util::stream;
+use bytes::{Buf, BufMut};
+use futures_util::{Stream, StreamExt, stream};
+use mist_core::Limits;
 use mist_core::message::{Command, Request, encode_request};
 use serde::Deserialize;
 use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader, DuplexStream};
+use tokio::time::{Instant, timeout_at};
 use warp::Filter;
 use warp::filters::BoxedFilter;
 use warp::http::{HeaderMap, StatusCode, header};
@@ -26,25 +30,24 @@ use crate::listener::Acceptor;
 /// Bytes in the pipe between a request and its connection.
 const PIPE_BYTES: usize = 16 << 10;
 
+/// What the answers to our commands end with; the commands have the `id` 1, which is no business of the client's.
+const ID: &str = ",\"id\":1}";
+
 /// `POST /publish`: the message as JSON, or `?tags=a,b` with the data as the body.
 pub(super) fn publish(acceptor: Acceptor) -> BoxedFilter<(Response,)> {
-    let limit = acceptor.hub.limits.message_bytes;
     warp::path!("publish")
         .and(warp::post())
         .and(warp::header::headers_cloned())
         .and(query())
-        .and(warp::body::bytes())
-        .then(move |headers: HeaderMap, query: String, body: Bytes| {
+        .and(warp::body::stream())
+        .then(move |headers: HeaderMap, query: String, body| {
             let acceptor = acceptor.clone();
             async move {
-                if body.len() > limit {
-                    let text = format!(
-                        "{} bytes exceed the limit of {limit} (message-bytes)\n",
-                        body.len()
-                    );
-                    return refuse(StatusCode::PAYLOAD_TOO_LARGE, text);
-                }
-                publish_one(&acceptor, &headers, &query, &body)
+                let body = match read_body(&acceptor.hub.limits, &headers, body).await {
+                    Ok(body) => body,
+                    Err(refusal) => return refusal,
+                };
+                publish_one(&acceptor, &headers, &query, body)
                     .await
                     .unwrap_or_else(|refusal| refusal)
             }
@@ -52,31 +55,72 @@ pub(super) fn publish(acceptor: Acceptor) -> BoxedFilter<(Response,)> {
         .boxed()
 }
 
+/// Reads a body up to the limit. What is over it is thrown away, so that the client gets to read why.
+async fn read_body<B: Buf>(
+    limits: &Limits,
+    headers: &HeaderMap,
+    body: impl Stream<Item = Result<B, warp::Error>>,
+) -> Result<Vec<u8>, Response> {
+    let limit = limits.message_bytes;
+    let too_large = |what: &str| {
+        let text = format!("{what} exceed the limit of {limit} (message-bytes)\n");
+        refuse(StatusCode::PAYLOAD_TOO_LARGE, text)
+    };
+    let announced = headers
+        .get(header::CONTENT_LENGTH)
+        .and_then(|length| length.to_str().ok()?.parse::<u64>().ok())
+        .filter(|&length| length > limit as u64);
+    // Such a client has sent nothing of the body yet.
+    if let (Some(length), true) = (announced, headers.contains_key(header::EXPECT)) {
+        return Err(too_large(&format!("{length} bytes")));
+    }
+    let patience = Duration::from_secs(limits.handshake_seconds.into());
+    let mut deadline = Instant::now() + patience;
+    let mut body = pin!(body);
+    let (mut bytes, mut count) = (Vec::new(), 0);
+    loop {
+        match timeout_at(deadline, body.next()).await {
+            Ok(Some(Ok(piece))) => {
+                count += piece.remaining();
+                if count <= limit {
+                    bytes.put(piece);
+                    deadline = Instant::now() + patience;
+                } else {
+                    bytes = Vec::new();
+                }
+            }
+            Ok(None) if count <= limit => return Ok(bytes),
+            Ok(None) => return Err(too_large(&format!("{count} bytes"))),
+            Err(_) if count > limit => return Err(too_large(&format!("more than {limit} bytes"))),
+            Err(_) => {
+                let text = "the body did not go on (handshake-seconds)\n";
+                return Err(refuse(StatusCode::REQUEST_TIMEOUT, text));
+            }
+            Ok(Some(Err(error))) => {
+                let text = format!("the body broke off - {error}\n");
+                return Err(refuse(StatusCode::BAD_REQUEST, text));
+            }
+        }
+    }
+}
+
 /// What a JSON body holds; other fields of a message may be there and say nothing.
 #[derive(Deserialize)]
 struct Publish {
     tags: Vec<String>,
-    #[serde(default)]
-    data: String,
-}
-
-/// What matters of an answer.
-#[derive(Deserialize)]
-struct Answer {
-    command: String,
-    #[serde(default)]
-    error: String,
+    /// Null is as good as missing.
+    data: Option<String>,
 }
 
 async fn publish_one(
     acceptor: &Acceptor,
     headers: &HeaderMap,
     query: &str,
-    body: &[u8],
+    body: Vec<u8>,
 ) -> Result<Response, Response> {
     let sets = tag_sets(query);
     let message = if sets.is_empty() {
-        serde_json::from_slice(body).map_err(|error| {
+        serde_json::from_slice(&body).map_err(|error| {
             let text = format!(
                 "the body is not a message like {{\"tags\":[\"a\",\"b\"],\"data\":\"…\"}} - {error}; or give the tags as \
                  ?tags=a,b and the data as the body\n"
@@ -84,22 +128,21 @@ async fn publish_one(
             refuse(StatusCode::BAD_REQUEST, text)
         })?
     } else {
+        let data = String::from_utf8(body);
         Publish {
             tags: sets.into_iter().flatten().collect(),
-            data: String::from_utf8(body.to_vec())
-                .map_err(|_| refuse(StatusCode::BAD_REQUEST, "the body is not UTF-8\n"))?,
+            data: Some(
+                data.map_err(|_| refuse(StatusCode::BAD_REQUEST, "the body is not UTF-8\n"))?,
+            ),
         }
     };
     let tags: Vec<_> = message.tags.iter().map(String::as_str).collect();
     let request = Request::new(Command::Publish)
         .tags(&tags)
-        .data(&message.data)
-        .id(1);
-    let mut pipe = open(acceptor, headers, query);
-    ask(&mut pipe, &request).await?;
-    let (status, answer) = answer(&mut pipe, "publish").await?;
-    let reply = warp::reply::with_header(answer, header::CONTENT_TYPE, "application/json");
-    Ok(warp::reply::with_status(reply, status).into_response())
+        .data(message.data.as_deref().unwrap_or_default());
+    let mut visit = Visit::begin(acceptor, headers, query).await?;
+    let answer = visit.ask(request).await?;
+    Ok(json(StatusCode::OK, answer))
 }
 
 /// `GET /subscribe?tags=a,b`: server-sent events, one per message. Each further `tags` is a further subscription.
@@ -129,86 +172,148 @@ async fn events(
         let text = "Unable to subscribe - missing tags; ask for /subscribe?tags=a,b\n";
         return Err(refuse(StatusCode::BAD_REQUEST, text));
     }
-    let mut pipe = open(acceptor, headers, query);
+    let mut visit = Visit::begin(acceptor, headers, query).await?;
     for set in &sets {
         let tags: Vec<_> = set.iter().map(String::as_str).collect();
-        ask(
-            &mut pipe,
-            &Request::new(Command::Subscribe).tags(&tags).id(1),
-        )
-        .await?;
-        let (status, answer) = answer(&mut pipe, "subscribe").await?;
-        if status != StatusCode::OK {
-            return Err(refuse(status, answer));
-        }
+        visit
+            .ask(Request::new(Command::Subscribe).tags(&tags))
+            .await?;
     }
-    let messages = stream::unfold(pipe, |mut pipe| async move {
-        let line = read_line(&mut pipe).await?;
-        Some((Ok::<_, Infallible>(Event::default().data(line)), pipe))
+    let messages = stream::unfold(visit, |mut visit| async move {
+        let line = visit.next().await?;
+        Some((Ok::<_, Infallible>(Event::default().data(line)), visit))
     });
     let keep_alive = warp::sse::keep_alive().interval(Duration::from_secs(15));
     Ok(warp::sse::reply(keep_alive.stream(messages)).into_response())
 }
 
-/// The tag sets of a query: each `tags` is one, its tags separated by commas.
+/// The tag sets of a query: each `tags` is one, its tags separated by commas. Empty items are slips, not the empty tag.
 fn tag_sets(query: &str) -> Vec<Vec<String>> {
+    let tags = |list: &str| {
+        let tags = list.split(',').filter(|tag| !tag.is_empty());
+        tags.map(str::to_owned).collect()
+    };
     url::form_urlencoded::parse(query.as_bytes())
         .filter(|(name, _)| name == "tags")
-        .map(|(_, tags)| tags.split(',').map(str::to_owned).collect())
+        .map(|(_, list)| tags(&list))
         .collect()
 }
 
-/// Opens a connection to the broker on behalf of a request.
-fn open(acceptor: &Acceptor, headers: &HeaderMap, query: &str) -> BufReader<DuplexStream> {
-    let (near, far) = tokio::io::duplex(PIPE_BYTES);
-    let token = token(headers, query);
-    // Within the count of the HTTP connection that the request came on.
-    acceptor.hub.tasks.spawn(Connection::lines(
-        Arc::clone(&acceptor.hub),
-        far,
-        token.as_deref(),
-    ));
-    BufReader::new(near)
+/// A connection to the broker on behalf of a request.
+struct Visit {
+    pipe: BufReader<DuplexStream>,
+    has_token: bool,
+    /// Messages that came while an answer was waited for.
+    early: VecDeque<String>,
+    /// How many bytes of them may still come.
+    early_room: usize,
 }
 
-async fn ask(pipe: &mut BufReader<DuplexStream>, request: &Request<'_>) -> Result<(), Response> {
-    let mut line = Vec::new();
-    encode_request(request, &mut line);
-    line.push(b'\n');
-    let sent = pipe.get_mut().write_all(&line).await;
-    sent.map_err(|_| refuse(StatusCode::SERVICE_UNAVAILABLE, "the server is stopping\n"))
+/// What matters of an answer.
+#[derive(Deserialize)]
+struct Answer {
+    command: String,
+    #[serde(default)]
+    error: String,
 }
 
-/// Reads the answer to a command; a refused token is the answer too.
-async fn answer(
-    pipe: &mut BufReader<DuplexStream>,
-    command: &str,
-) -> Result<(StatusCode, String), Response> {
-    while let Some(line) = read_line(pipe).await {
-        let Ok(answer) = serde_json::from_str::<Answer>(&line) else {
-            continue;
+impl Visit {
+    /// Connects, with the token of the request if it has one; a wrong one is refused before anything is done.
+    async fn begin(
+        acceptor: &Acceptor,
+        headers: &HeaderMap,
+        query: &str,
+    ) -> Result<Self, Response> {
+        let (near, far) = tokio::io::duplex(PIPE_BYTES);
+        let token = token(headers, query);
+        // Within the count of the HTTP connection that the request came on.
+        acceptor.hub.tasks.spawn(Connection::lines(
+            Arc::clone(&acceptor.hub),
+            far,
+            token.as_deref(),
+        ));
+        let mut visit = Self {
+            pipe: BufReader::new(near),
+            has_token: token.is_some(),
+            early: VecDeque::new(),
+            early_room: acceptor.hub.limits.outbox_bytes,
         };
-        // A message may arrive for an earlier subscription of the same request; its own answer carries the id.
-        if answer.command != command && answer.command != "auth" && answer.error.is_empty() {
-            continue;
+        if visit.has_token {
+            visit.ask(Request::new(Command::Ping)).await?;
         }
-        let status = match (answer.command.as_str(), answer.error.as_str()) {
-            (_, "") => StatusCode::OK,
-            ("auth", _) => StatusCode::UNAUTHORIZED,
-            (_, error) if error.starts_with("not authorized") => StatusCode::FORBIDDEN,
-            _ => StatusCode::BAD_REQUEST,
-        };
-        return Ok((status, format!("{line}\n")));
+        Ok(visit)
     }
-    Err(refuse(
-        StatusCode::SERVICE_UNAVAILABLE,
-        "the server is stopping\n",
-    ))
+
+    /// Does a command, and returns the answer or the response to the error.
+    async fn ask(&mut self, request: Request<'_>) -> Result<String, Response> {
+        let mut line = Vec::new();
+        encode_request(&request.id(1), &mut line);
+        line.push(b'\n');
+        let stopping = || refuse(StatusCode::SERVICE_UNAVAILABLE, "the server is stopping\n");
+        let sent = self.pipe.get_mut().write_all(&line).await;
+        sent.map_err(|_| stopping())?;
+        loop {
+            let line = self.read_line().await.ok_or_else(stopping)?;
+            let (text, is_answer) = match line.strip_suffix(ID) {
+                Some(rest) => (format!("{rest}}}"), true),
+                None => (line, false),
+            };
+            let answer = serde_json::from_str::<Answer>(&text);
+            match answer {
+                Ok(answer) if !answer.error.is_empty() => {
+                    return Err(self.refusal(&answer, text));
+                }
+                _ if is_answer => return Ok(text),
+                _ => {
+                    let Some(room) = self.early_room.checked_sub(text.len()) else {
+                        let text = "too many messages before all subscriptions were made\n";
+                        return Err(refuse(StatusCode::SERVICE_UNAVAILABLE, text));
+                    };
+                    self.early_room = room;
+                    self.early.push_back(text);
+                }
+            }
+        }
+    }
+
+    fn refusal(&self, answer: &Answer, text: String) -> Response {
+        let status = match answer.error.as_str() {
+            _ if answer.command == "auth" => StatusCode::UNAUTHORIZED,
+            error if !error.starts_with("not authorized") => {
+                // The body was within the limit; what is made of it, with its escapes, was not.
+                match error.contains("(message-bytes)") {
+                    true => StatusCode::PAYLOAD_TOO_LARGE,
+                    false => StatusCode::BAD_REQUEST,
+                }
+            }
+            _ if self.has_token => StatusCode::FORBIDDEN,
+            _ => StatusCode::UNAUTHORIZED,
+        };
+        let response = json(status, text);
+        if status == StatusCode::UNAUTHORIZED {
+            return warp::reply::with_header(response, header::WWW_AUTHENTICATE, "Bearer")
+                .into_response();
+        }
+        response
+    }
+
+    /// The next message.
+    async fn next(&mut self) -> Option<String> {
+        match self.early.pop_front() {
+            Some(message) => Some(message),
+            None => self.read_line().await,
+        }
+    }
+
+    async fn read_line(&mut self) -> Option<String> {
+        let mut line = String::new();
+        let count = self.pipe.read_line(&mut line).await.ok()?;
+        line.truncate(line.trim_end().len());
+        (count > 0).then_some(line)
+    }
 }
 
-async fn read_line(pipe: &mut BufReader<DuplexStream>) -> Option<String> {
-    let mut line = String::new();
-    let count = pipe.read_line(&mut line).await.ok()?;
-    line.truncate(line.trim_end().len());
-    (count > 0).then_some(line)
+fn json(status: StatusCode, text: String) -> Response {
+    let reply = warp::reply::with_header(text + "\n", header::CONTENT_TYPE, "application/json");
+    warp::reply::with_status(reply, status).into_response()
 }

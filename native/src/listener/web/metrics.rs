@@ -11,7 +11,7 @@ use warp::filters::BoxedFilter;
 use warp::http::{StatusCode, header};
 use warp::reply::{Reply, Response};
 
-use super::refuse;
+use super::{get_or_head, refuse};
 use crate::hub::Hub;
 use crate::listener::Acceptor;
 
@@ -28,7 +28,7 @@ pub(super) fn routes(acceptor: Acceptor) -> BoxedFilter<(Response,)> {
         let kind = "application/openmetrics-text; version=1.0.0; charset=utf-8";
         warp::reply::with_header(text, header::CONTENT_TYPE, kind).into_response()
     });
-    warp::get()
+    get_or_head()
         .and(health.or(ready).unify().or(metrics).unify())
         .boxed()
 }

@@ -17,6 +17,8 @@ use tokio::net::{TcpListener, TcpStream};
 use warp::Filter;
 use warp::filters::BoxedFilter;
 use warp::http::StatusCode;
+use warp::http::header::ALLOW;
+use warp::path::FullPath;
 use warp::reply::{Reply, Response};
 
 use super::{Acceptor, Address, ListenError, Listener, accept_all, bind_socket};
@@ -85,19 +87,21 @@ fn serve_http(stream: TcpStream, acceptor: &Acceptor, routes: &BoxedFilter<(Resp
         routes.call(request)
     });
     let stop = acceptor.stop.clone();
+    let drain = Duration::from_secs(acceptor.hub.limits.drain_seconds.into());
     acceptor.hub.tasks.spawn(async move {
         let connection = http
             .serve_connection(TokioIo::new(stream), service)
             .with_upgrades();
         tokio::pin!(connection);
         let ended = tokio::select! {
-            ended = connection.as_mut() => ended,
+            ended = connection.as_mut() => Some(ended),
             () = stop.cancelled() => {
                 connection.as_mut().graceful_shutdown();
-                connection.await
+                // A request that does not go on must not outlive the server.
+                tokio::time::timeout(drain, connection).await.ok()
             }
         };
-        if let Err(error) = ended {
+        if let Some(Err(error)) = ended {
             tracing::debug!(%error, "an HTTP connection ended early");
         }
         drop(permit);
@@ -115,16 +119,12 @@ fn too_many_connections(limit: usize) -> BoxedFilter<(Response,)> {
 
 fn routes(acceptor: Acceptor) -> BoxedFilter<(Response,)> {
     let ping = warp::path!("ping")
-        .and(warp::get())
+        .and(get_or_head())
         .map(|| "pong\n".into_response());
     let page = warp::path::end()
-        .and(warp::get())
+        .and(get_or_head())
         .map(|| warp::reply::html(include_str!("../../../../web/plain.html")).into_response());
-    let anything = warp::any().map(|| {
-        let text = "not found - there are GET /ping, POST /publish, GET /subscribe, /healthz, /readyz, /metrics, and a \
-                    WebSocket at /subscribe/websocket\n";
-        refuse(StatusCode::NOT_FOUND, text)
-    });
+    let anything = warp::path::full().map(|path: FullPath| nothing_here(path.as_str()));
     upgrade::route(acceptor.clone())
         .or(ping)
         .unify()
@@ -139,6 +139,30 @@ fn routes(acceptor: Acceptor) -> BoxedFilter<(Response,)> {
         .or(anything)
         .unify()
         .boxed()
+}
+
+fn get_or_head() -> BoxedFilter<()> {
+    warp::get().or(warp::head()).unify().boxed()
+}
+
+/// Answers a request that nobody has taken.
+fn nothing_here(path: &str) -> Response {
+    let allowed = match path.trim_end_matches('/') {
+        "/publish" => "POST",
+        "/subscribe" => "GET",
+        "" | "/ping" | "/healthz" | "/readyz" | "/metrics" => "GET, HEAD",
+        _ if upgrade::is_websocket_path(path) => {
+            return upgrade::upgrade_required("there is a WebSocket here, and nothing else\n");
+        }
+        _ => {
+            let text = "not found - there are GET /ping, POST /publish, GET /subscribe, /healthz, /readyz, /metrics, \
+                        and a WebSocket at /subscribe/websocket\n";
+            return refuse(StatusCode::NOT_FOUND, text);
+        }
+    };
+    let text = format!("method not allowed - here it is {allowed}\n");
+    let refusal = refuse(StatusCode::METHOD_NOT_ALLOWED, text);
+    warp::reply::with_header(refusal, ALLOW, allowed).into_response()
 }
 
 /// The query as it was sent, empty when there is none.

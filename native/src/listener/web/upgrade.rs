@@ -10,7 +10,8 @@ use tokio::net::TcpStream;
 use tokio_tungstenite::tungstenite::handshake::derive_accept_key;
 use warp::Filter;
 use warp::filters::BoxedFilter;
-use warp::http::{HeaderMap, StatusCode, header};
+use warp::http::{HeaderMap, HeaderName, StatusCode, header};
+use warp::path::FullPath;
 use warp::reply::{Reply, Response};
 
 use super::{query, refuse};
@@ -19,7 +20,7 @@ use crate::listener::{Acceptor, Permit};
 
 /// The requests that ask for a WebSocket at one of its paths.
 pub(super) fn route(acceptor: Acceptor) -> BoxedFilter<(Response,)> {
-    websocket_path()
+    wants_websocket()
         .and(warp::get())
         .and(warp::ext::get::<OnUpgrade>())
         .and(warp::ext::get::<Arc<Permit>>())
@@ -34,13 +35,24 @@ pub(super) fn route(acceptor: Acceptor) -> BoxedFilter<(Response,)> {
 }
 
 /// `/`, the original's `/subscribe/websocket` and below it, and the `/ws` of its README.
-fn websocket_path() -> BoxedFilter<()> {
+pub(super) fn is_websocket_path(path: &str) -> bool {
+    let below = path.strip_prefix("/subscribe/websocket");
+    matches!(path, "/" | "/ws")
+        || below.is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+}
+
+/// Whether a request asks for a WebSocket where there is one. Those who offer another protocol, as clients of HTTP/2
+/// do, get what they would get without.
+fn wants_websocket() -> BoxedFilter<()> {
     warp::path::full()
-        .and_then(|path: warp::path::FullPath| async move {
-            let path = path.as_str();
-            let below = path.strip_prefix("/subscribe/websocket");
-            if matches!(path, "/" | "/ws")
-                || below.is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+        .and(warp::header::headers_cloned())
+        .and_then(|path: FullPath, headers: HeaderMap| async move {
+            let names = |name, wanted: &str| {
+                listed(&headers, name).any(|value| value.eq_ignore_ascii_case(wanted))
+            };
+            if is_websocket_path(path.as_str())
+                && names(header::UPGRADE, "websocket")
+                && names(header::CONNECTION, "upgrade")
             {
                 Ok(())
             } else {
@@ -64,18 +76,8 @@ fn upgrade(
             .get(name)
             .and_then(|value: &warp::http::HeaderValue| value.to_str().ok())
     };
-    if !text(header::UPGRADE).is_some_and(|value| value.eq_ignore_ascii_case("websocket")) {
-        return refuse(
-            StatusCode::BAD_REQUEST,
-            "only an upgrade to websocket is offered here\n",
-        );
-    }
     if text(header::SEC_WEBSOCKET_VERSION) != Some("13") {
-        let refusal = refuse(
-            StatusCode::UPGRADE_REQUIRED,
-            "only WebSocket version 13 is spoken here\n",
-        );
-        return warp::reply::with_header(refusal, "sec-websocket-version", "13").into_response();
+        return upgrade_required("only WebSocket version 13 is spoken here\n");
     }
     let Some(key) = text(header::SEC_WEBSOCKET_KEY) else {
         return refuse(
@@ -103,6 +105,14 @@ fn upgrade(
     response.into_response()
 }
 
+/// Answers a request that is not an upgrade that we can make.
+pub(super) fn upgrade_required(text: &str) -> Response {
+    let refusal = refuse(StatusCode::UPGRADE_REQUIRED, text);
+    let refusal = warp::reply::with_header(refusal, header::UPGRADE, "websocket");
+    let refusal = warp::reply::with_header(refusal, header::CONNECTION, "upgrade");
+    warp::reply::with_header(refusal, header::SEC_WEBSOCKET_VERSION, "13").into_response()
+}
+
 fn start_websocket(
     acceptor: Acceptor,
     permit: Arc<Permit>,
@@ -128,7 +138,8 @@ fn start_websocket(
 
 /// The token a client presents with its upgrade request: the headers go before the query.
 pub(super) fn token(headers: &HeaderMap, query: &str) -> Option<String> {
-    let text = |name: &str| headers.get(name)?.to_str().ok().map(str::to_owned);
+    // A token is any text, and a header any bytes.
+    let text = |name: &str| String::from_utf8(headers.get(name)?.as_bytes().to_vec()).ok();
     let bearer = |value: String| {
         let (scheme, token) = value.split_once(' ')?;
         scheme
@@ -151,15 +162,19 @@ pub(super) fn token(headers: &HeaderMap, query: &str) -> Option<String> {
     let given = |token: &String| !token.is_empty();
     text("x-auth-token")
         .filter(given)
-        .or_else(|| text("authorization").and_then(bearer))
-        .or_else(in_protocol)
-        .or_else(in_query)
-        .filter(given)
+        .or_else(|| text("authorization").and_then(bearer).filter(given))
+        .or_else(|| in_protocol().filter(given))
+        .or_else(|| in_query().filter(given))
 }
 
 fn offered_protocols(headers: &HeaderMap) -> impl Iterator<Item = &str> {
+    listed(headers, header::SEC_WEBSOCKET_PROTOCOL)
+}
+
+/// What the headers with this name list.
+fn listed(headers: &HeaderMap, name: HeaderName) -> impl Iterator<Item = &str> {
     headers
-        .get_all(header::SEC_WEBSOCKET_PROTOCOL)
+        .get_all(name)
         .into_iter()
         .filter_map(|value| value.to_str().ok())
         .flat_map(|value| value.split(',').map(str::trim))

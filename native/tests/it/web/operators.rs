@@ -1,0 +1,123 @@
+//! `/healthz`, `/readyz` and `/metrics`.
+
+use std::collections::BTreeMap;
+
+use super::*;
+
+const GAUGES: [&str; 4] = [
+    "mist_connections",
+    "mist_sessions",
+    "mist_subscribers",
+    "mist_subscriptions",
+];
+const COUNTERS: [&str; 6] = [
+    "mist_sessions_opened",
+    "mist_messages_published",
+    "mist_messages_delivered",
+    "mist_messages_dropped",
+    "mist_messages_unreadable",
+    "mist_connections_refused",
+];
+
+#[tokio::test]
+async fn a_server_that_runs_is_alive_and_ready() {
+    let site = Site::start().await;
+    for door in site.doors() {
+        let mut http = Http::open(door).await;
+        for (target, text) in [("/healthz", "ok\n"), ("/readyz", "ready\n")] {
+            let answer = http.ask("GET", target, &[], "").await;
+            assert_eq!((answer.status, &*answer.body), (200, text));
+        }
+    }
+    assert_eq!(site.handle.stats().sessions_total, 0);
+}
+
+/// Reads OpenMetrics text, in which every family is described before its only sample.
+fn figures(text: &str) -> BTreeMap<String, u64> {
+    let body = text.strip_suffix("# EOF\n").expect("an end");
+    let mut figures = BTreeMap::new();
+    let mut lines = body.lines();
+    while let Some(help) = lines.next() {
+        let (name, help) = help
+            .strip_prefix("# HELP ")
+            .and_then(|rest| rest.split_once(' '))
+            .expect(help);
+        assert!(help.ends_with('.') && help.len() > 10, "{name}: {help}");
+        let kind = lines.next().expect("a type");
+        let kind = kind.strip_prefix(&format!("# TYPE {name} ")).expect(kind);
+        let sample = lines.next().expect("a sample");
+        let (sample, value) = sample.split_once(' ').expect(sample);
+        let suffix = match kind {
+            "counter" => "_total",
+            "gauge" => "",
+            other => panic!("{name} is a {other}"),
+        };
+        assert_eq!(sample, format!("{name}{suffix}"));
+        let value = value.parse().expect(value);
+        assert_eq!(figures.insert(name.to_owned(), value), None, "{name} twice");
+    }
+    figures
+}
+
+async fn scrape(site: &Site) -> BTreeMap<String, u64> {
+    let answer = site.get("/metrics").await;
+    assert_eq!(answer.status, 200);
+    assert_eq!(
+        answer.header("content-type"),
+        "application/openmetrics-text; version=1.0.0; charset=utf-8"
+    );
+    figures(&answer.body)
+}
+
+#[tokio::test]
+async fn metrics_are_all_there_and_move() {
+    let mut limits = mist::Limits::default();
+    limits.set("outbox-messages", 3).expect("a limit");
+    limits.set("connections", 3).expect("a limit");
+    let site = Site::with(|builder| builder.limits(limits)).await;
+    let before = scrape(&site).await;
+    let names: Vec<_> = before.keys().map(String::as_str).collect();
+    let mut wanted: Vec<_> = GAUGES.into_iter().chain(COUNTERS).collect();
+    wanted.sort_unstable();
+    assert_eq!(names, wanted);
+    for (name, value) in &before {
+        assert_eq!(*value, u64::from(name == "mist_connections"), "{name}");
+    }
+
+    let client = site.client().await;
+    client.subscribe(["a"]).await.expect("subscribed");
+    client.subscribe(["b", "c"]).await.expect("subscribed");
+    client.ping().await.expect("a pong");
+    // Its task has no turn meanwhile, so that its outbox fills up.
+    let delivered: usize = (0..5).map(|_| site.handle.publish(&["a"], "x")).sum();
+    assert_eq!(delivered, 3);
+    assert_eq!(site.handle.publish(&["other"], "x"), 0);
+    let mut raw = Http::open(site.tcp).await;
+    raw.write("no JSON\n{\"command\":\"ping\"}\n").await;
+    let mut lines = String::new();
+    for _ in 0..2 {
+        within(raw.0.read_line(&mut lines)).await.expect("a line");
+    }
+    assert!(lines.contains("pong"), "{lines}");
+    let mut third = site.open().await;
+    third.ask("GET", "/ping", &[], "").await;
+    let mut fourth = site.open().await;
+    let refused = fourth.ask("GET", "/ping", &[], "").await;
+    assert_eq!(refused.status, 503);
+    let answer = third.ask("GET", "/metrics", &[], "").await;
+    let after = figures(&answer.body);
+    for (name, value) in [
+        ("mist_connections", 3),
+        ("mist_sessions", 2),
+        ("mist_subscribers", 1),
+        ("mist_subscriptions", 2),
+        ("mist_sessions_opened", 2),
+        ("mist_messages_published", 6),
+        ("mist_messages_delivered", 3),
+        ("mist_messages_dropped", 2),
+        ("mist_messages_unreadable", 1),
+        ("mist_connections_refused", 1),
+    ] {
+        assert_eq!(after[name], value, "{name} in {after:?}");
+    }
+}
