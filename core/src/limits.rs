@@ -33,7 +33,7 @@ pub struct Limits {
     pub stall_seconds: u32,
     /// Seconds between WebSocket pings; the answer is due within a third of it.
     pub heartbeat_seconds: u32,
-    /// Seconds for the HTTP request head, and for a WebSocket upgrade.
+    /// Seconds for the HTTP request head, for each pause in a request's body, and for a WebSocket upgrade.
     pub handshake_seconds: u32,
     /// Seconds a shutdown may take to flush what is queued.
     pub drain_seconds: u32,
