@@ -108,6 +108,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
             }
             let step = match self.phase {
                 Phase::Open if self.is_paused => self.resume(&mut worker.tools),
+                // All is read; what is owed is still being written.
+                Phase::Open if self.at_end.is_some() => Step::Wait,
                 Phase::Open => self.read(worker, cx),
                 Phase::Lingering => self.discard(worker, cx),
             };
@@ -250,6 +252,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
                 }
                 if !output.is_empty() {
                     self.outbox.append_own_frames(&mut tools.out.spare, &output);
+                    // Pongs wait for a client that does not read just as answers do.
+                    self.is_paused |= self.outbox.is_congested();
                 }
                 match fed {
                     Ok(()) | Err(FramesEnd::Closed(_)) => {}

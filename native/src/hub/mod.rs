@@ -21,7 +21,7 @@ use tokio_util::task::TaskTracker;
 use self::framing::Framing;
 use self::outbox::{Ending, Outbox};
 use self::worker::{Batch, Errand, Outgoing, Tools, with_worker};
-use crate::auth::{self, Authenticator};
+use crate::auth::{self, Authenticator, TokenError};
 use crate::command::CommandHandler;
 
 pub(crate) struct Hub {
@@ -63,6 +63,8 @@ pub(crate) enum Flow {
 
 /// Exclusive commands that are handled before others get the broker in between.
 const EXCLUSIVE_AT_ONCE: u32 = 64;
+/// Messages that are matched before those who change the broker get it in between: one may be costly.
+const DECIDED_AT_ONCE: usize = 16;
 /// Bytes that are appended, over all receivers, before those who change the broker get it in between.
 const APPENDED_AT_ONCE: usize = 4 << 20;
 
@@ -146,7 +148,7 @@ impl Hub {
         let mut lock = Lock::Free;
         let mut is_run = false;
         let mut flow = Flow::Open;
-        let (mut published, mut delivered, mut appended) = (0, 0, 0);
+        let (mut published, mut delivered, mut appended, mut decided) = (0, 0, 0, 0_usize);
         let Tools {
             scan,
             scratch,
@@ -186,6 +188,10 @@ impl Hub {
                 }
             };
             published += u64::from(message.command() == Command::Publish);
+            decided += 1;
+            if decided % DECIDED_AT_ONCE == 0 {
+                lock = Lock::Free;
+            }
             let shared = lock.read(&self.shared);
             match shared.broker.decide(own.session, &message, scratch) {
                 Verdict::Deliver(receipt) => {
@@ -401,19 +407,34 @@ impl Hub {
     async fn run(self: Arc<Self>, errand: Errand) {
         match errand {
             Errand::Ask(session, request) => {
-                let reply = match &self.authenticator {
-                    Some(store) => auth::carry_out(&**store, &request).await,
-                    None => Err(auth::TokenError::Unavailable("no authenticator".into())),
-                };
+                let (store, asked) = (self.authenticator.clone(), request.clone());
+                // On a task of its own, so that a store that panics costs this answer only.
+                let reply = self.tasks.spawn(async move {
+                    match store {
+                        Some(store) => auth::carry_out(&*store, &asked).await,
+                        None => Err(TokenError::Unavailable("no authenticator".into())),
+                    }
+                });
+                let reply = reply.await.unwrap_or_else(|_| {
+                    tracing::error!("the authenticator panicked");
+                    Err(TokenError::Unavailable("the authenticator failed".into()))
+                });
                 self.answer(session, |broker| {
                     broker.handle_auth_reply(session, &request, reply)
                 });
             }
             Errand::Custom(session, request) => {
-                let reply = match self.commands.get(&request.command) {
-                    Some(handler) => handler.handle(request).await,
-                    None => Ok(None),
-                };
+                let handler = self.commands.get(&request.command).cloned();
+                let reply = self.tasks.spawn(async move {
+                    match handler {
+                        Some(handler) => handler.handle(request).await,
+                        None => Ok(None),
+                    }
+                });
+                let reply = reply.await.unwrap_or_else(|_| {
+                    tracing::error!("the handler of a custom command panicked");
+                    Err("the command failed".into())
+                });
                 self.answer(session, |broker| broker.handle_custom_reply(session, reply));
             }
         }

@@ -85,6 +85,8 @@ impl fmt::Display for Address {
 pub struct Acceptor {
     pub(crate) hub: Arc<Hub>,
     pub(crate) stop: CancellationToken,
+    /// Cancelled when the time to stop in good order is over.
+    pub(crate) cut: CancellationToken,
 }
 
 impl Acceptor {

@@ -138,7 +138,7 @@ impl ServerBuilder {
         self
     }
 
-    /// Registers a scheme for listeners.
+    /// Registers a scheme for listeners; it may take the place of a built-in one.
     #[must_use]
     pub fn listener_scheme(mut self, scheme: &str, factory: ListenerFactory) -> Self {
         self.listener_schemes.insert(scheme.to_owned(), factory);
@@ -291,6 +291,9 @@ impl std::fmt::Debug for Server {
     }
 }
 
+/// The last part of the time to drain, in which whatever is left is cut.
+const CUT: Duration = Duration::from_millis(500);
+
 impl Server {
     /// Starts describing a server.
     #[must_use]
@@ -316,12 +319,13 @@ impl Server {
     /// [`Limits::drain_seconds`](mist_core::Limits).
     pub async fn run(self, shutdown: impl Future<Output = ()>) {
         let Self { hub, listeners, .. } = self;
-        let stop = CancellationToken::new();
+        let (stop, cut) = (CancellationToken::new(), CancellationToken::new());
         let watch = tokio::spawn(Arc::clone(&hub).watch());
         for listener in listeners {
             let acceptor = Acceptor {
                 hub: Arc::clone(&hub),
                 stop: stop.clone(),
+                cut: cut.clone(),
             };
             hub.tasks.spawn(listener.serve(acceptor));
         }
@@ -329,7 +333,8 @@ impl Server {
         stop.cancel();
         hub.end_all(Ending::Shutdown);
         hub.tasks.close();
-        let drain = Duration::from_secs(hub.limits.drain_seconds.into());
+        // Cutting what is left takes its time too.
+        let drain = Duration::from_secs(hub.limits.drain_seconds.into()).saturating_sub(CUT);
         // What is left after a second has been flushed and waits for its peer, or does not move.
         let patience = drain.min(Duration::from_secs(1));
         if tokio::time::timeout(patience, hub.tasks.wait())
@@ -341,7 +346,8 @@ impl Server {
             if tokio::time::timeout(rest, hub.tasks.wait()).await.is_err() {
                 hub.end_all(Ending::Dead);
                 // A custom command or a token store may still be at work; nobody waits for it any more.
-                let _ = tokio::time::timeout(Duration::from_millis(500), hub.tasks.wait()).await;
+                cut.cancel();
+                let _ = tokio::time::timeout(CUT / 2, hub.tasks.wait()).await;
             }
         }
         watch.abort();

@@ -87,7 +87,7 @@ fn serve_http(stream: TcpStream, acceptor: &Acceptor, routes: &BoxedFilter<(Resp
         routes.call(request)
     });
     let stop = acceptor.stop.clone();
-    let drain = Duration::from_secs(acceptor.hub.limits.drain_seconds.into());
+    let cut = acceptor.cut.clone();
     acceptor.hub.tasks.spawn(async move {
         let connection = http
             .serve_connection(TokioIo::new(stream), service)
@@ -98,7 +98,10 @@ fn serve_http(stream: TcpStream, acceptor: &Acceptor, routes: &BoxedFilter<(Resp
             () = stop.cancelled() => {
                 connection.as_mut().graceful_shutdown();
                 // A request that does not go on must not outlive the server.
-                tokio::time::timeout(drain, connection).await.ok()
+                tokio::select! {
+                    ended = connection => Some(ended),
+                    () = cut.cancelled() => None,
+                }
             }
         };
         if let Some(Err(error)) = ended {
