@@ -132,6 +132,8 @@ pub(crate) struct MatchScratch {
     ids: Vec<TagId>,
     answers: Vec<u32>,
     pub(crate) targets: Vec<ClientId>,
+    /// Sets that the last match looked at.
+    pub(crate) walked: usize,
 }
 
 fn is_set(bits: &[u64], number: u32) -> bool {
@@ -283,7 +285,9 @@ impl Index {
             ids,
             answers,
             targets,
+            walked,
         } = scratch;
+        *walked = 0;
         ids.clear();
         answers.clear();
         targets.clear();
@@ -299,6 +303,7 @@ impl Index {
         let sifted = signature(ids);
         for &tag in ids.iter() {
             let home = &self.homes[tag.0 as usize];
+            *walked += home.short.len() + home.long.as_ref().map_or(0, |long| long.sets.len());
             for posting in &home.short {
                 let [first, second] = posting.others;
                 if is_set(tag_bits, first.0) && is_set(tag_bits, second.0) {

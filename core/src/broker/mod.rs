@@ -210,6 +210,12 @@ impl Scratch {
         &self.matching.targets
     }
 
+    /// How many tag sets the last match looked at: a measure of the time that others could not have the broker.
+    #[must_use]
+    pub fn walked(&self) -> usize {
+        self.matching.walked
+    }
+
     /// The answer to the session itself: one JSON object, without a line end.
     #[must_use]
     pub fn reply(&self) -> &[u8] {

@@ -63,8 +63,8 @@ pub(crate) enum Flow {
 
 /// Exclusive commands that are handled before others get the broker in between.
 const EXCLUSIVE_AT_ONCE: u32 = 64;
-/// Messages that are matched before those who change the broker get it in between: one may be costly.
-const DECIDED_AT_ONCE: usize = 16;
+/// Tag sets that matching looks at before those who change the broker get it in between.
+const WALKED_AT_ONCE: usize = 100_000;
 /// Bytes that are appended, over all receivers, before those who change the broker get it in between.
 const APPENDED_AT_ONCE: usize = 4 << 20;
 
@@ -148,7 +148,7 @@ impl Hub {
         let mut lock = Lock::Free;
         let mut is_run = false;
         let mut flow = Flow::Open;
-        let (mut published, mut delivered, mut appended, mut decided) = (0, 0, 0, 0_usize);
+        let (mut published, mut delivered, mut appended, mut walked) = (0, 0, 0, 0);
         let Tools {
             scan,
             scratch,
@@ -188,13 +188,14 @@ impl Hub {
                 }
             };
             published += u64::from(message.command() == Command::Publish);
-            decided += 1;
-            if decided % DECIDED_AT_ONCE == 0 {
+            if walked >= WALKED_AT_ONCE {
+                walked = 0;
                 lock = Lock::Free;
             }
             let shared = lock.read(&self.shared);
             match shared.broker.decide(own.session, &message, scratch) {
                 Verdict::Deliver(receipt) => {
+                    walked += scratch.walked();
                     out.batch.push(scratch, &message);
                     let Some(receipt) = receipt else {
                         is_run = true;
