@@ -52,6 +52,7 @@ pub(crate) struct Connection<S> {
     is_paused: bool,
     /// How the connection ends once what is paused is done: the client has sent all it will.
     at_end: Option<Ending>,
+    has_left: bool,
     /// An incomplete line, or what is paused.
     carry: Vec<u8>,
     writing: Vec<u8>,
@@ -94,6 +95,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
             phase: Phase::Open,
             is_paused,
             at_end: None,
+            has_left: false,
             carry: Vec::new(),
             writing: Vec::new(),
             written: 0,
@@ -187,6 +189,10 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
 
     /// Closes the writing side, everything being written.
     fn shut(&mut self, ending: Ending, cx: &mut Context<'_>) -> Step {
+        if matches!(ending, Ending::PeerLeft(_)) {
+            // Before the client can see the end: from then on nobody finds its session any more.
+            self.leave();
+        }
         match Pin::new(&mut self.stream).poll_shutdown(cx) {
             Poll::Ready(Ok(())) if !matches!(ending, Ending::PeerLeft(_)) => Step::Wait,
             Poll::Pending => Step::Wait,
@@ -366,8 +372,17 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Future for Connection<S> {
     }
 }
 
+impl<S> Connection<S> {
+    fn leave(&mut self) {
+        if !self.has_left {
+            self.has_left = true;
+            self.hub.disconnect(self.outbox.session);
+        }
+    }
+}
+
 impl<S> Drop for Connection<S> {
     fn drop(&mut self) {
-        self.hub.disconnect(self.outbox.session);
+        self.leave();
     }
 }
