@@ -1,0 +1,382 @@
+/** The face of the package: what an application sees of a client, wherever its broker runs. */
+
+/** A tag's name, or a handle for it from {@link Client.tag}. */
+export type TagLike = string | Tag;
+
+/** How a client stands with its broker. */
+export type State = "connecting" | "open" | "waiting" | "closed";
+
+/**
+ * A tag, looked up once. Publishing with handles instead of strings spares the look-up each time.
+ * A handle is good for all clients of one broker, and for strings everywhere else.
+ */
+export interface Tag {
+  readonly name: string;
+}
+
+/** A message, as a subscription gets it. All its receivers in one page share it: do not change it. */
+// eslint-disable-next-line @typescript-eslint/no-explicit-any -- as JSON.parse has it: only the application knows.
+export interface Message<T = any> {
+  /** The message's tags, sorted, without duplicates. */
+  readonly tags: readonly string[];
+  /**
+   * The data. From a server it is a string, as it was sent. Inside a page it is what was published: a string as it
+   * is, any other value as a structured clone made when it was published.
+   */
+  readonly data: T;
+  /** The data as a string: a string as it is, any other value as JSON. Empty when there is none. */
+  readonly text: string;
+  /**
+   * The data as a value, the same from a server and inside a page: JSON is parsed.
+   * @throws {@link MistError} `invalid-data` when the data is a string that is not JSON.
+   */
+  json(): T;
+}
+
+/** What is called with each message of a subscription. What it throws or rejects with goes to `reportError`. */
+export type Handler = (message: Message, subscription: Subscription) => unknown;
+
+/** One subscription of a client. Iterate over it, or give a handler, or both. */
+export interface Subscription extends AsyncIterable<Message>, Disposable {
+  /** The tags, sorted, without duplicates. */
+  readonly tags: readonly string[];
+  /**
+   * Settles once the broker has acknowledged the subscription, or refused it. While there is no connection it waits.
+   * Ignoring it is fine: a refusal is also an `error` event of the client.
+   */
+  readonly ready: Promise<void>;
+  /** Whether it has ended: unsubscribed, refused, revoked, or its client closed. */
+  readonly closed: boolean;
+  /** Messages that were lost because an iterator, or the page, was too slow for them. */
+  readonly dropped: number;
+  /** Ends the subscription, and its iterators. Ending it again does nothing. */
+  unsubscribe(): Promise<void>;
+  [Symbol.dispose](): void;
+}
+
+/** What a publisher is told. */
+export interface Receipt {
+  /** How many sessions took the message; only known when it was published with `ack`. */
+  readonly delivered?: number;
+}
+
+/** How to publish. */
+export interface PublishOptions {
+  /** Whether to wait for the broker's acknowledgement, which tells how many sessions took the message. */
+  ack?: boolean;
+  /** Gives up waiting. The message may be published all the same. */
+  signal?: AbortSignal;
+}
+
+/** How to wait for an answer. */
+export interface RequestOptions {
+  /** Gives up waiting. What was asked for may be done all the same. */
+  signal?: AbortSignal;
+}
+
+/** How to subscribe. */
+export interface SubscribeOptions {
+  /** Ends the subscription when it is aborted. */
+  signal?: AbortSignal;
+  /**
+   * How many messages an iterator may fall behind before newer ones are dropped and counted.
+   * @defaultValue 8192
+   */
+  buffer?: number;
+}
+
+/** A publisher for one set of tags, checked and looked up once. */
+export interface Publisher {
+  /** The tags, sorted, without duplicates. */
+  readonly tags: readonly string[];
+  /** Publishes, as {@link Client.publish}. */
+  publish(data?: unknown, options?: PublishOptions): Promise<Receipt>;
+}
+
+/** One message of a batch. */
+export interface Outgoing {
+  readonly tags: readonly TagLike[];
+  readonly data?: unknown;
+}
+
+/** What a custom command is answered with. */
+export interface Reply {
+  readonly tags: readonly string[];
+  readonly data: string;
+}
+
+/** How many there are. */
+export interface Who {
+  /** Connections since the broker began. */
+  readonly connections: number;
+  /** Connections that hold a subscription now. */
+  readonly subscribers: number;
+}
+
+/** What an administrator asks. All but `who` and `listAll` need the broker's own token. */
+export interface Admin {
+  /** Creates a token with its tags. */
+  register(token: string, tags: readonly TagLike[], options?: RequestOptions): Promise<void>;
+  /** Removes a token. Removing an unknown one succeeds. */
+  unregister(token: string, options?: RequestOptions): Promise<void>;
+  /** Adds tags to a token. */
+  set(token: string, tags: readonly TagLike[], options?: RequestOptions): Promise<void>;
+  /** Removes tags from a token, at once also from the connections that use it. */
+  unset(token: string, tags: readonly TagLike[], options?: RequestOptions): Promise<void>;
+  /** The tags of a token, sorted. */
+  tags(token: string, options?: RequestOptions): Promise<string[]>;
+  /** How many connections there were, and how many subscribers there are. */
+  who(options?: RequestOptions): Promise<Who>;
+  /** The distinct tags of all subscriptions, sorted. */
+  listAll(options?: RequestOptions): Promise<string[]>;
+}
+
+/** What a client tells, by name. */
+export interface ClientEvents {
+  /** The state is another. */
+  state: State;
+  /**
+   * The connection works, and the broker holds every subscription.
+   * `resumed` says that there was a connection before: what was published in between is missed.
+   */
+  open: { resumed: boolean };
+  /** The connection is lost, or an attempt to connect failed. `retryInMs` is absent when there will be no other. */
+  close: { code?: number; reason: string; retryInMs?: number };
+  /** Messages were dropped, since this client did not keep up. */
+  dropped: { count: number };
+  /** Something nobody waits for went wrong: a refused publish, a revoked subscription, an unreadable message. */
+  error: MistErrorLike;
+}
+
+/** What the `error` event carries: a {@link MistError}. */
+export type MistErrorLike = Error & { readonly code: Code };
+
+/** How to listen for events. */
+export interface ListenOptions {
+  /** Stops listening when it is aborted. */
+  signal?: AbortSignal;
+  /** Listens for one event only. */
+  once?: boolean;
+}
+
+/**
+ * A client of a broker: of a server, of the broker in this page, or of one in another tab. The same everywhere.
+ *
+ * Handlers and listeners never run inside a call of yours: they run soon after, in the order of the messages.
+ */
+export interface Client extends Disposable {
+  /** How the client stands with its broker. */
+  readonly state: State;
+  /** Settles once the client is open for the first time, or closed before. */
+  readonly ready: Promise<void>;
+  /** The administrator's commands. */
+  readonly admin: Admin;
+
+  /**
+   * Subscribes to the messages that carry all of `tags`.
+   *
+   * It is wanted from now on, over lost connections, until it is unsubscribed.
+   * @throws {@link MistError} `missing-tags`, `invalid-argument`, `closed`.
+   */
+  subscribe(tags: readonly TagLike[], handler?: Handler, options?: SubscribeOptions): Subscription;
+
+  /**
+   * Publishes a message to every other client that subscribes to some of its tags.
+   *
+   * The promise is settled at once; with `ack` when the broker has acknowledged. Without a connection it is rejected
+   * (`offline`), or the message is kept for the next one, as {@link ConnectOptions.offline} has it.
+   */
+  publish(tags: readonly TagLike[], data?: unknown, options?: PublishOptions): Promise<Receipt>;
+
+  /** Publishes many messages in order: all are checked before the first is published. */
+  publishAll(messages: readonly Outgoing[]): Promise<void>;
+
+  /** Prepares to publish to one set of tags many times. */
+  publisher(tags: readonly TagLike[]): Publisher;
+
+  /** Returns the handle for a tag. */
+  tag(name: string): Tag;
+
+  /** Asks the broker for a sign of life, and returns how many milliseconds it took. */
+  ping(options?: RequestOptions): Promise<number>;
+
+  /** Returns the tag sets this client holds at the broker, sorted. */
+  list(options?: RequestOptions): Promise<string[][]>;
+
+  /** Runs a command that the broker's host added. */
+  command(name: string, data?: string, tags?: readonly TagLike[], options?: RequestOptions): Promise<Reply>;
+
+  /** Listens for an event; the function returned stops listening. */
+  on<K extends keyof ClientEvents>(
+    type: K,
+    listener: (event: ClientEvents[K]) => unknown,
+    options?: ListenOptions,
+  ): () => void;
+
+  /** Ends the client: its subscriptions, its iterators, its connection. What waits for an answer is rejected. */
+  close(): Promise<void>;
+  [Symbol.dispose](): void;
+}
+
+/** Where a client's token comes from: asked at every attempt to connect, so that a fresh one can be had. */
+export type TokenSource = string | (() => string | Promise<string>);
+
+/** When to try again after a connection is lost. Each wait is random between nothing and a bound that doubles. */
+export interface RetryOptions {
+  /** The first bound, in milliseconds. @defaultValue 500 */
+  minMs?: number;
+  /** The largest bound, in milliseconds. @defaultValue 20000 */
+  maxMs?: number;
+}
+
+/** What happens to a publish while there is no connection. */
+export type Offline =
+  | "reject"
+  | {
+      /** Messages kept at most. @defaultValue 1000 */
+      messages?: number;
+      /** Bytes kept at most. @defaultValue 1048576 */
+      bytes?: number;
+      /** How long one may wait, in milliseconds, before it is discarded. @defaultValue 60000 */
+      maxAgeMs?: number;
+    };
+
+/** How to connect. */
+export interface ConnectOptions {
+  /** The token: a string, or a function that is asked at every attempt. A refused string ends the client. */
+  token?: TokenSource;
+  /** When to try again; `false` never. */
+  retry?: RetryOptions | false;
+  /**
+   * After how many milliseconds without a message to ask the server for a sign of life; 0 never.
+   * @defaultValue 25000
+   */
+  heartbeatMs?: number;
+  /** How long to wait for an answer, in milliseconds. @defaultValue 10000 */
+  timeoutMs?: number;
+  /** What happens to a publish while there is no connection. @defaultValue "reject" */
+  offline?: Offline;
+  /** Closes the client when it is aborted. */
+  signal?: AbortSignal;
+  /** The WebSocket to use where there is none, such as that of the package `ws`. */
+  webSocket?: new (url: string, protocols?: string | string[]) => WebSocketLike;
+}
+
+/** What is needed of a WebSocket. */
+export interface WebSocketLike {
+  onopen: ((event: never) => unknown) | null;
+  onmessage: ((event: never) => unknown) | null;
+  onerror: ((event: never) => unknown) | null;
+  onclose: ((event: never) => unknown) | null;
+  send(data: string): void;
+  close(code?: number, reason?: string): void;
+}
+
+/** What a {@link MistError} is about. */
+export type Code =
+  /** `subscribe` or `publish` without tags. */
+  | "missing-tags"
+  /** An argument of the wrong type. */
+  | "invalid-argument"
+  /** Not a URL of a broker. */
+  | "invalid-url"
+  /** Data that cannot be sent, or is not what was asked for. */
+  | "invalid-data"
+  /** Over a limit. */
+  | "too-large"
+  /** The broker said no. */
+  | "refused"
+  /** The broker refused the token. */
+  | "auth"
+  /** No answer in time. */
+  | "timeout"
+  /** Without a connection. */
+  | "offline"
+  /** The connection was lost before the answer came. */
+  | "connection-lost"
+  /** The buffer for publishes without a connection is full. */
+  | "buffer-full"
+  /** Unsubscribed before it was acknowledged. */
+  | "unsubscribed"
+  /** The broker does not hold the subscription any more. */
+  | "revoked"
+  /** The client or the broker is closed. */
+  | "closed"
+  /** Given up by an `AbortSignal`. */
+  | "aborted"
+  /** The broker sent something that cannot be read. */
+  | "unreadable"
+  /** Publishes that were kept for the next connection are discarded. */
+  | "discarded"
+  /** This place has no WebSocket, no WebAssembly, no SharedWorker and no locks, or does not allow them. */
+  | "unsupported";
+
+/** What a broker in this page is to be. */
+export interface BrokerOptions {
+  /** The token that makes a client an administrator, as a server's `--token`. With it, tokens can be registered. */
+  token?: string;
+  /** Who may publish and subscribe: anybody, or those who present a token. @defaultValue "open" */
+  access?: "open" | "scoped";
+  /** Limits by their names, such as `{"message-bytes": 65536}`; the same as a server's. */
+  limits?: Readonly<Record<string, number>>;
+  /** For a broker whose every choice can be repeated. Random by default, as it should be. */
+  seed?: bigint;
+}
+
+/** How to be a client of the broker in this page. */
+export interface LocalOptions {
+  /** The token: the broker's own, or a registered one. */
+  token?: string;
+  /** Closes the client when it is aborted. */
+  signal?: AbortSignal;
+}
+
+/** What passes over a {@link Bridge}: tag sets, each as in `subscribe`. */
+export interface BridgeOptions {
+  /** Messages of the page with all tags of one of these sets are published to the other side too. */
+  up?: readonly (readonly TagLike[])[];
+  /** Messages of the other side with all tags of one of these sets are published in the page too. */
+  down?: readonly (readonly TagLike[])[];
+  /** Ends the bridge when it is aborted. */
+  signal?: AbortSignal;
+}
+
+/** A broker in this page and another broker, joined. */
+export interface Bridge extends Disposable {
+  /** Settles once both sides have acknowledged every set. */
+  readonly ready: Promise<void>;
+  /** Ends the bridge. The upstream client stays open: it is yours. */
+  close(): Promise<void>;
+}
+
+/** One custom command's call. */
+export interface CommandCall {
+  readonly command: string;
+  readonly tags: readonly string[];
+  readonly data: string;
+}
+
+/** Answers a custom command: with data, with tags and data, or with nothing; what it throws is the error's text. */
+export type CommandHandler = (
+  call: CommandCall,
+) => string | Partial<Reply> | void | Promise<string | Partial<Reply> | void>;
+
+/** Figures of a broker. */
+export interface BrokerStats {
+  /** Clients connected now. */
+  readonly sessions: number;
+  /** Clients since the start. */
+  readonly sessionsTotal: number;
+  /** Clients that hold a subscription now. */
+  readonly subscribers: number;
+  /** Distinct subscriptions held now. */
+  readonly subscriptions: number;
+  /** Messages published in this page since the start. */
+  readonly published: number;
+  /** Messages handed to subscriptions and ports since the start. */
+  readonly delivered: number;
+  /** Messages dropped since the start. */
+  readonly dropped: number;
+  /** Bytes of WebAssembly memory, of all brokers in this page. */
+  readonly memoryBytes: number;
+}
