@@ -10,6 +10,7 @@ mod tests;
 
 use alloc::boxed::Box;
 use alloc::vec::Vec;
+use core::slice;
 
 use hashbrown::HashTable;
 
@@ -87,6 +88,15 @@ enum Clients {
     Many(Box<Vec<ClientId>>),
 }
 
+impl Clients {
+    fn as_slice(&self) -> &[ClientId] {
+        match self {
+            Self::One(client) => slice::from_ref(client),
+            Self::Many(clients) => clients,
+        }
+    }
+}
+
 #[derive(Debug)]
 struct Set {
     members: Members,
@@ -122,6 +132,8 @@ pub(crate) struct Index {
     subscribers: usize,
     /// Reused by updates.
     ids: Vec<TagId>,
+    /// Whether matching is to say which sets match, so that no posting stands for a client.
+    is_numbered: bool,
 }
 
 /// The memory that matching works in: one per thread, reused.
@@ -134,6 +146,13 @@ pub(crate) struct MatchScratch {
     pub(crate) targets: Vec<ClientId>,
     /// Sets that the last match looked at.
     pub(crate) walked: usize,
+}
+
+impl MatchScratch {
+    /// The numbers of the sets that matched, in no order; of a numbered index only.
+    pub(crate) fn sets(&self) -> impl ExactSizeIterator<Item = u32> {
+        self.answers.iter().map(|answer| answer & !MANY)
+    }
 }
 
 fn is_set(bits: &[u64], number: u32) -> bool {
@@ -157,8 +176,17 @@ fn fit(bits: &mut Vec<u64>, bound: usize) {
 
 impl Index {
     pub(crate) fn new(seed: u64) -> Self {
+        Self::with(Interner::new(seed), false)
+    }
+
+    /// Creates an index that also says which sets match, and which tags come into use and go out of it.
+    pub(crate) fn numbered(seed: u64) -> Self {
+        Self::with(Interner::journalled(seed), true)
+    }
+
+    fn with(tags: Interner, is_numbered: bool) -> Self {
         Self {
-            tags: Interner::new(seed),
+            tags,
             homes: Vec::new(),
             sets: Vec::new(),
             free_sets: Vec::new(),
@@ -167,6 +195,7 @@ impl Index {
             subscriptions: 0,
             subscribers: 0,
             ids: Vec::new(),
+            is_numbered,
         }
     }
 
@@ -185,21 +214,28 @@ impl Index {
         self.held.get(client as usize).map_or(0, HashTable::len)
     }
 
-    /// Whether a client holds exactly this set; `names` are sorted and without duplicates.
+    /// Whether a client holds exactly this set; `names` are without duplicates.
     pub(crate) fn holds(&self, client: ClientId, names: &[&str]) -> bool {
+        self.number(client, names).is_some()
+    }
+
+    /// The number of exactly this set if a client holds it; `names` are without duplicates.
+    pub(crate) fn number(&self, client: ClientId, names: &[&str]) -> Option<u32> {
         let ids: Option<Vec<_>> = names
             .iter()
             .map(|name| self.tags.find(name.as_bytes()))
             .collect();
-        let Some(mut ids) = ids else { return false };
+        let mut ids = ids?;
         ids.sort_unstable();
-        self.find_set(&ids).is_some_and(|set| {
-            let held = self.held.get(client as usize);
-            held.is_some_and(|held| {
-                held.find(hash_set(set), |&(other, _)| other == set)
-                    .is_some()
-            })
-        })
+        let set = self.find_set(&ids)?;
+        let held = self.held.get(client as usize)?;
+        held.find(hash_set(set), |&(other, _)| other == set)?;
+        Some(set)
+    }
+
+    /// Takes out a tag that came into use or went out of it; see [`Interner::take_changed`].
+    pub(crate) fn take_changed_tag(&mut self) -> Option<(u32, Option<&str>)> {
+        self.tags.take_changed()
     }
 
     /// The tags of every set a client holds, in no order.
@@ -277,27 +313,38 @@ impl Index {
         except: Option<ClientId>,
         scratch: &mut MatchScratch,
     ) {
+        self.walk(names.filter_map(|name| self.tags.find(name)), scratch);
+        self.expand(except, scratch);
+    }
+
+    /// Finds the sets of which all tags are among those with these numbers: [`MatchScratch::sets`].
+    ///
+    /// A number that stands for no tag is passed over.
+    pub(crate) fn match_sets(&self, tags: &[u32], scratch: &mut MatchScratch) {
+        let bound = self.tags.bound() as u32;
+        let tags = tags.iter().filter(|&&tag| tag < bound);
+        self.walk(tags.map(|&tag| TagId(tag)), scratch);
+    }
+
+    /// Finds the sets all whose tags are among `tags`, as answers.
+    #[inline]
+    fn walk(&self, tags: impl Iterator<Item = TagId>, scratch: &mut MatchScratch) {
         fit(&mut scratch.tag_bits, self.tags.bound());
-        fit(&mut scratch.client_bits, self.held.len().max(1));
         let MatchScratch {
             tag_bits,
-            client_bits,
             ids,
             answers,
-            targets,
             walked,
+            ..
         } = scratch;
         *walked = 0;
         ids.clear();
         answers.clear();
-        targets.clear();
-        for name in names {
-            if let Some(tag) = self.tags.find(name) {
-                // A duplicate tag would walk its list twice.
-                if !is_set(tag_bits, tag.0) {
-                    set(tag_bits, tag.0);
-                    ids.push(tag);
-                }
+        for tag in tags {
+            // A duplicate tag would walk its list twice.
+            if !is_set(tag_bits, tag.0) {
+                set(tag_bits, tag.0);
+                ids.push(tag);
             }
         }
         let sifted = signature(ids);
@@ -320,10 +367,7 @@ impl Index {
                             .iter()
                             .all(|tag| is_set(tag_bits, tag.0))
                         {
-                            answers.push(match found.clients {
-                                Clients::One(client) => client,
-                                Clients::Many(_) => MANY | number,
-                            });
+                            answers.push(self.answer(number, &found.clients));
                         }
                     }
                 }
@@ -332,6 +376,19 @@ impl Index {
         for &tag in ids.iter() {
             clear(tag_bits, tag.0);
         }
+    }
+
+    /// Finds the clients that the answers stand for, each once, without `except`.
+    #[inline]
+    pub(crate) fn expand(&self, except: Option<ClientId>, scratch: &mut MatchScratch) {
+        fit(&mut scratch.client_bits, self.held.len().max(1));
+        let MatchScratch {
+            client_bits,
+            answers,
+            targets,
+            ..
+        } = scratch;
+        targets.clear();
         match answers[..] {
             [] => {}
             [answer] if answer & MANY == 0 => {
@@ -351,8 +408,9 @@ impl Index {
                     };
                     if answer & MANY == 0 {
                         add(answer);
-                    } else if let Clients::Many(clients) = &self.set(answer & !MANY).clients {
-                        clients.iter().copied().for_each(add);
+                    } else {
+                        let clients = self.set(answer & !MANY).clients.as_slice();
+                        clients.iter().copied().for_each(&mut add);
                     }
                 }
                 if let Some(client) = except.filter(|&client| (client as usize) < self.held.len()) {
@@ -367,15 +425,20 @@ impl Index {
 
     /// Copies all clients of the only set that matched; `except` is found by its stored position, not by looking.
     fn copy_clients(&self, number: SetId, except: Option<ClientId>, targets: &mut Vec<ClientId>) {
-        let Clients::Many(clients) = &self.set(number).clients else {
-            return;
-        };
-        targets.extend_from_slice(clients);
+        targets.extend_from_slice(self.set(number).clients.as_slice());
         let held = except.and_then(|client| self.held.get(client as usize));
         if let Some(&(_, at)) =
             held.and_then(|held| held.find(hash_set(number), |&(set, _)| set == number))
         {
             targets.swap_remove(at as usize);
+        }
+    }
+
+    /// What a posting says of a set that matches.
+    fn answer(&self, number: SetId, clients: &Clients) -> u32 {
+        match clients {
+            Clients::One(client) if !self.is_numbered => *client,
+            _ => MANY | number,
         }
     }
 
@@ -445,6 +508,10 @@ impl Index {
             .expect("a set that is referred to exists");
         let list = &mut self.homes[home.0 as usize];
         stored.home = home;
+        let answer = match stored.clients {
+            Clients::One(client) if !self.is_numbered => client,
+            _ => MANY | number,
+        };
         match &stored.members {
             Members::Short { tags, .. } => {
                 let mut others = [home; 2];
@@ -456,13 +523,7 @@ impl Index {
                     }
                 }
                 stored.at = list.short.len() as u32;
-                list.short.push(Posting {
-                    others,
-                    answer: match stored.clients {
-                        Clients::One(client) => client,
-                        Clients::Many(_) => MANY | number,
-                    },
-                });
+                list.short.push(Posting { others, answer });
                 list.short_sets.push(number);
             }
             Members::Long(tags) => {
@@ -587,7 +648,9 @@ impl Index {
         if let [only] = clients[..] {
             stored.clients = Clients::One(only);
             let (home, at) = (stored.home, stored.at as usize);
-            if let Members::Short { .. } = stored.members {
+            if let Members::Short { .. } = stored.members
+                && !self.is_numbered
+            {
                 self.homes[home.0 as usize].short[at].answer = only;
             }
         } else {

@@ -1,6 +1,7 @@
 //! Owns the numbers that stand for tags; knows nothing of sets or sessions.
 
 use alloc::boxed::Box;
+use alloc::collections::VecDeque;
 use alloc::vec::Vec;
 use core::hash::{Hash, Hasher};
 
@@ -98,6 +99,8 @@ pub(crate) struct Interner {
     numbers: Numbers,
     entries: Vec<Entry>,
     free: Vec<TagId>,
+    /// The tags that came into use or went out of it, for a host that knows tags by number.
+    changed: Option<VecDeque<TagId>>,
 }
 
 impl Interner {
@@ -107,6 +110,29 @@ impl Interner {
             numbers: Numbers::new(),
             entries: Vec::new(),
             free: Vec::new(),
+            changed: None,
+        }
+    }
+
+    /// Creates an interner that notes which tags come into use and go out of it.
+    pub(crate) fn journalled(seed: u64) -> Self {
+        Self {
+            changed: Some(VecDeque::new()),
+            ..Self::new(seed)
+        }
+    }
+
+    /// Takes out a tag that came into use, with its name, or went out of it, oldest first. Only the state now is
+    /// told: a number that was given to another tag meanwhile comes up with the new name.
+    pub(crate) fn take_changed(&mut self) -> Option<(u32, Option<&str>)> {
+        let tag = self.changed.as_mut()?.pop_front()?;
+        let entry = &self.entries[tag.0 as usize];
+        Some((tag.0, (entry.uses > 0).then_some(&*entry.name)))
+    }
+
+    fn note(&mut self, tag: TagId) {
+        if let Some(changed) = &mut self.changed {
+            changed.push_back(tag);
         }
     }
 
@@ -165,6 +191,7 @@ impl Interner {
         self.numbers.insert(hash, tag.0, |number| {
             seeds.hash(entries[number as usize].name.as_bytes())
         });
+        self.note(tag);
         tag
     }
 
@@ -176,6 +203,7 @@ impl Interner {
             let name = core::mem::take(&mut entry.name);
             self.numbers.remove(self.hash(name.as_bytes()), tag.0);
             self.free.push(tag);
+            self.note(tag);
         }
     }
 

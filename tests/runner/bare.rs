@@ -68,7 +68,7 @@ impl Setup {
             } else {
                 Authenticator::None
             },
-            commands: Vec::new(),
+            ..Config::default()
         }
     }
 }
@@ -126,6 +126,7 @@ impl Bare {
                     targets,
                     message,
                     receipt,
+                    ..
                 } => {
                     for &target in &targets {
                         self.push(target, Incoming::Message(message.clone()));

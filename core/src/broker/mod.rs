@@ -1,10 +1,11 @@
 //! Owns all sessions and subscriptions and decides what every message does; performs nothing itself.
 //!
 //! Inputs are method calls, outputs are taken out with [`Broker::poll_output`]. The commands are in two files:
-//! `basic` for everybody's, `admin` for tokens.
+//! `basic` for everybody's, `admin` for tokens; `numbers` is for hosts that know tags by number.
 
 mod admin;
 mod basic;
+mod numbers;
 #[cfg(test)]
 mod tests;
 
@@ -37,6 +38,8 @@ pub struct Config {
     pub authenticator: Authenticator,
     /// The names of commands that the host answers.
     pub commands: Vec<String>,
+    /// Whether the host wants to know tags and tag sets by number: see [`Broker::decide_numbers`].
+    pub is_numbered: bool,
 }
 
 /// Shows whether there is a token, never which.
@@ -48,6 +51,7 @@ impl fmt::Debug for Config {
             .field("token", &self.token.as_ref().map(|_| "…"))
             .field("authenticator", &self.authenticator)
             .field("commands", &self.commands)
+            .field("is_numbered", &self.is_numbered)
             .finish()
     }
 }
@@ -82,8 +86,12 @@ pub enum Output {
     },
     /// Send one message to several sessions.
     Deliver {
+        /// Whose message it is.
+        publisher: SessionId,
         /// Whom to.
         targets: Vec<SessionId>,
+        /// The numbers of the tag sets that matched, whoever holds them; none unless [`Config::is_numbered`].
+        sets: Vec<u32>,
         /// One JSON object, without a line end.
         message: Vec<u8>,
         /// What the publisher is answered, if it asked to be.
@@ -264,6 +272,7 @@ pub struct Broker {
     token: Option<Secret>,
     commands: Vec<String>,
     index: Index,
+    is_numbered: bool,
     slots: Vec<Slot>,
     free: Vec<u32>,
     connected: usize,
@@ -300,7 +309,11 @@ impl Broker {
                 .filter(|token| !token.is_empty())
                 .map(|token| Secret(token.into())),
             commands: config.commands,
-            index: Index::new(seed),
+            index: match config.is_numbered {
+                true => Index::numbered(seed),
+                false => Index::new(seed),
+            },
+            is_numbered: config.is_numbered,
             slots: Vec::new(),
             free: Vec::new(),
             connected: 0,
@@ -318,6 +331,13 @@ impl Broker {
     #[must_use]
     pub fn limits(&self) -> &Limits {
         &self.limits
+    }
+
+    /// Adds the name of a command that the host answers.
+    pub fn add_command(&mut self, name: &str) {
+        if !self.commands.iter().any(|command| command == name) {
+            self.commands.push(name.into());
+        }
     }
 
     /// Returns figures of the broker.
@@ -394,13 +414,17 @@ impl Broker {
                     }
                 }
                 Output::Deliver {
+                    publisher,
                     mut targets,
+                    sets,
                     message,
                     receipt,
                 } => {
                     targets.retain(|&target| self.session(target).is_some());
                     return Some(Output::Deliver {
+                        publisher,
                         targets,
+                        sets,
                         message,
                         receipt,
                     });
@@ -414,13 +438,20 @@ impl Broker {
 
     /// Takes one line, one frame, or several lines at once.
     pub fn handle_message(&mut self, session: SessionId, bytes: &[u8]) {
+        self.handle_messages(session, Messages::lines(bytes));
+    }
+
+    /// Takes one frame of a transport that keeps messages apart; line ends in it are blanks.
+    pub fn handle_frame(&mut self, session: SessionId, bytes: &[u8]) {
+        self.handle_messages(session, Messages::frame(bytes));
+    }
+
+    fn handle_messages(&mut self, session: SessionId, mut messages: Messages<'_>) {
         let mut scan = core::mem::take(&mut self.scan);
         let limits = self.limits.clone();
-        let mut messages = Messages::lines(bytes);
         loop {
             if let Some(question) = self.question_mut(session) {
-                question.backlog.extend_from_slice(messages.rest());
-                question.backlog.push(b'\n');
+                messages.append_rest(&mut question.backlog);
                 break;
             }
             match messages.next(&mut scan, &limits) {
@@ -479,7 +510,12 @@ impl Broker {
                 let mut body = Vec::new();
                 scratch.write_body(message, &mut body);
                 self.outputs.push_back(Output::Deliver {
+                    publisher: session,
                     targets: self.ids_of(scratch.targets()),
+                    sets: match self.is_numbered {
+                        true => scratch.sets().collect(),
+                        false => Vec::new(),
+                    },
                     message: body,
                     receipt,
                 });

@@ -130,6 +130,7 @@ fn brokers_stay_consistent_under_random_sessions() {
             access: [Access::Open, Access::Scoped, Access::Scoped][dice.below(3)],
             authenticator: [Authenticator::Memory, Authenticator::Host][dice.below(2)],
             token: Some(String::from("server")),
+            is_numbered: seed % 2 == 1,
             ..Config::default()
         };
         config.limits.bad_messages = 2;

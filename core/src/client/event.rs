@@ -13,9 +13,28 @@ use crate::message::Message;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct RequestId(pub(super) u64);
 
+impl From<RequestId> for u64 {
+    fn from(request: RequestId) -> Self {
+        request.0
+    }
+}
+
 /// The name of one local subscription; several may share one on the wire.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct SubscriptionId(pub(super) u64);
+
+impl From<SubscriptionId> for u64 {
+    fn from(subscription: SubscriptionId) -> Self {
+        subscription.0
+    }
+}
+
+/// For a host that can hold numbers only; one that was never given out names no subscription.
+impl From<u64> for SubscriptionId {
+    fn from(number: u64) -> Self {
+        Self(number)
+    }
+}
 
 /// How a client stands with its server.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

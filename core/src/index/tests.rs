@@ -57,10 +57,7 @@ impl Index {
         for (client, held) in self.held.iter().enumerate() {
             subscriptions += held.len();
             for &(set, at) in held {
-                let holders = match &self.set(set).clients {
-                    Clients::One(only) => core::slice::from_ref(only),
-                    Clients::Many(clients) => &clients[..],
-                };
+                let holders = self.set(set).clients.as_slice();
                 assert_eq!(holders.get(at as usize), Some(&(client as ClientId)));
             }
         }
@@ -89,8 +86,8 @@ impl Index {
         listed.insert(set.home);
         assert_eq!(listed.into_iter().collect::<Vec<_>>(), tags);
         let answer = match set.clients {
-            Clients::One(client) => client,
-            Clients::Many(_) => MANY | number,
+            Clients::One(client) if !self.is_numbered => client,
+            _ => MANY | number,
         };
         assert_eq!(posting.answer, answer);
     }
@@ -98,7 +95,7 @@ impl Index {
     /// The set's clients hold it, and know where they stand in its list.
     fn assert_held(&self, number: SetId, set: &Set) {
         let clients = match &set.clients {
-            Clients::One(only) => core::slice::from_ref(only),
+            Clients::One(only) => slice::from_ref(only),
             Clients::Many(clients) => {
                 assert!(clients.len() > 1, "a single client needs no list");
                 &clients[..]
@@ -191,6 +188,57 @@ fn found(
     targets
 }
 
+/// What a host knows that is told of tags by number.
+#[derive(Default)]
+struct Known {
+    by_name: BTreeMap<String, u32>,
+    by_number: BTreeMap<u32, String>,
+}
+
+impl Known {
+    fn update(&mut self, index: &mut Index) {
+        while let Some((number, name)) = index.take_changed_tag() {
+            if let Some(old) = self.by_number.remove(&number) {
+                self.by_name.remove(&old);
+            }
+            if let Some(name) = name {
+                self.by_number.insert(number, name.into());
+                self.by_name.insert(name.into(), number);
+            }
+        }
+    }
+
+    /// Matches by numbers: the sets must be those that a search finds, and their clients those that `matches` finds.
+    fn assert_matches(
+        &self,
+        index: &Index,
+        tags: &[String],
+        except: Option<ClientId>,
+        scratch: &mut MatchScratch,
+    ) {
+        let targets = found(index, tags, except, scratch);
+        let numbers: Vec<_> = tags
+            .iter()
+            .filter_map(|tag| self.by_name.get(tag).copied())
+            .collect();
+        index.match_sets(&numbers, scratch);
+        let mut sets: Vec<_> = scratch.sets().collect();
+        sets.sort_unstable();
+        let carried = set_of(tags);
+        let matching = |number: &u32| {
+            index.sets[*number as usize].as_ref().is_some_and(|set| {
+                let mut tags = set.members.tags().iter();
+                tags.all(|&tag| carried.contains(index.tags.name(tag)))
+            })
+        };
+        let searched: Vec<_> = (0..index.sets.len() as u32).filter(matching).collect();
+        assert_eq!(sets, searched);
+        index.expand(except, scratch);
+        scratch.targets.sort_unstable();
+        assert_eq!(scratch.targets, targets);
+    }
+}
+
 struct Churn {
     tags: usize,
     most: usize,
@@ -202,7 +250,12 @@ struct Churn {
 
 fn churn(seed: u64, churn: &Churn) {
     let mut dice = Dice(seed);
-    let mut index = Index::new(seed);
+    let is_numbered = seed % 2 == 1;
+    let mut index = match is_numbered {
+        true => Index::numbered(seed),
+        false => Index::new(seed),
+    };
+    let mut known = Known::default();
     let mut plain = Plain::default();
     let mut scratch = MatchScratch::default();
     for step in 0..churn.steps {
@@ -244,6 +297,11 @@ fn churn(seed: u64, churn: &Churn) {
         assert_eq!(index.count(client), held.len());
         let set = set_of(&dice.tags(churn.tags, churn.most));
         assert_eq!(index.holds(client, &names(&set)), held.contains(&set));
+        if let Some(number) = index.number(client, &names(&set)) {
+            let tags = index.set(number).members.tags().iter();
+            let stored: BTreeSet<_> = tags.map(|&tag| index.tags.name(tag)).collect();
+            assert!(stored.into_iter().eq(&set));
+        }
         if step % 3 == 0 {
             let tags = dice.tags(churn.tags, 2 * churn.most);
             let except = [None, Some(client), Some(churn.clients as ClientId + 70)][dice.below(3)];
@@ -253,6 +311,10 @@ fn churn(seed: u64, churn: &Churn) {
                 expected,
                 "{tags:?}"
             );
+            known.update(&mut index);
+            if is_numbered {
+                known.assert_matches(&index, &tags, except, &mut scratch);
+            }
         }
         if step % 64 == 0 {
             index.assert_consistent();
@@ -281,6 +343,8 @@ fn churn(seed: u64, churn: &Churn) {
         while !index.remove_some(client, 7) {}
     }
     index.assert_empty();
+    known.update(&mut index);
+    assert!(known.by_name.is_empty() && known.by_number.is_empty());
     assert!(
         scratch
             .tag_bits

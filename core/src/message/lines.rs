@@ -1,5 +1,6 @@
 //! Owns the way from received bytes to messages: lines, frames, several messages in one; knows nothing of sockets.
 
+use alloc::vec::Vec;
 use core::fmt;
 
 use super::{Fault, Message, Scan, ScanError, skip_blanks};
@@ -134,6 +135,19 @@ impl<'a> Messages<'a> {
     #[must_use]
     pub fn rest(&self) -> &'a [u8] {
         self.bytes.get(self.base + self.at..).unwrap_or_default()
+    }
+
+    /// Appends what is left, as whole lines, to what is walked later.
+    pub(crate) fn append_rest(&self, lines: &mut Vec<u8>) {
+        let start = lines.len();
+        lines.extend_from_slice(self.rest());
+        if self.is_frame {
+            // A tab is a blank as a line end is, and is refused inside strings as it is.
+            let rest = lines[start..].iter_mut();
+            rest.filter(|byte| **byte == b'\n')
+                .for_each(|byte| *byte = b'\t');
+        }
+        lines.push(b'\n');
     }
 
     /// Reports the line behind `text`, which is not UTF-8, and goes on behind it.

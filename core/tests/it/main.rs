@@ -6,6 +6,7 @@ mod json;
 mod limits;
 mod lines;
 mod model;
+mod numbers;
 mod scanner;
 mod sessions;
 mod simulation;

@@ -186,6 +186,7 @@ fn history(seed: u64, is_late: bool) -> History {
     let mut dice = Dice::new(seed);
     let mut config = Config {
         limits: limits(),
+        is_numbered: seed % 2 == 1,
         ..Config::default()
     };
     config.access = dice.pick(&[Access::Open, Access::Scoped, Access::Scoped]);
@@ -257,6 +258,7 @@ impl Host {
                     targets,
                     message,
                     receipt,
+                    ..
                 } => {
                     let mut numbers: Vec<_> = targets.iter().map(|&id| self.number(id)).collect();
                     numbers.sort_unstable();

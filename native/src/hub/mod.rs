@@ -355,6 +355,7 @@ impl Hub {
                     targets,
                     message,
                     receipt,
+                    ..
                 } => {
                     let slots: Vec<u32> =
                         targets.iter().map(|target| target.slot() as u32).collect();

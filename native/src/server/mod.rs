@@ -179,6 +179,7 @@ impl ServerBuilder {
             token: self.token,
             authenticator: kept,
             commands: self.commands.keys().cloned().collect(),
+            ..Config::default()
         };
         let broker = Broker::new(config, u64::from_ne_bytes(seed));
         Ok(Server {

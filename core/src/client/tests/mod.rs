@@ -138,6 +138,7 @@ impl World {
                     targets,
                     message,
                     receipt,
+                    ..
                 } => {
                     if self
                         .session
