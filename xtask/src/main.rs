@@ -9,6 +9,7 @@ mod check;
 mod serve;
 mod steps;
 mod tools;
+mod wasm;
 
 use std::process::ExitCode;
 
@@ -38,6 +39,11 @@ enum Task {
     /// Check the format, the lints and the documentation only
     Lint,
 
+    /// Build the npm package: the core for pages, its glue, its types, into wasm/npm/dist
+    ///
+    /// Needs Node 20.19 or later with npm; installs what else is missing.
+    Wasm,
+
     /// Measure the server, next to others, and check every message while doing so
     ///
     /// The main figure is the processor time that the server uses for one delivered message. It
@@ -61,6 +67,7 @@ fn main() -> ExitCode {
         Task::Run(run) => serve::run(&run),
         Task::Test => check::test(),
         Task::Lint => check::lint(),
+        Task::Wasm => wasm::build().map(|()| ExitCode::SUCCESS),
         #[cfg(target_os = "linux")]
         Task::Bench(args) => bench::run(&args),
         #[cfg(target_os = "linux")]

@@ -2,6 +2,8 @@
 //!
 //! It does not know which steps make up a check.
 
+pub(crate) mod npm;
+
 use std::env;
 use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
@@ -86,6 +88,12 @@ pub(crate) fn has_target(target: &str) -> bool {
     printed.status.success() && folder.is_dir()
 }
 
+/// Where cargo leaves what it builds.
+pub(crate) fn target_folder() -> PathBuf {
+    env::var_os("CARGO_TARGET_DIR")
+        .map_or_else(|| root().join("target"), |folder| root().join(folder))
+}
+
 /// Builds the program `mist` and returns where it is.
 ///
 /// # Errors
@@ -106,10 +114,8 @@ pub(crate) fn build_bin(package: &str, bin: &str, release: bool) -> Result<PathB
         build.arg("--release");
     }
     call(&mut build)?;
-    let target = env::var_os("CARGO_TARGET_DIR")
-        .map_or_else(|| root().join("target"), |folder| root().join(folder));
     let profile = if release { "release" } else { "debug" };
-    let program = target
+    let program = target_folder()
         .join(profile)
         .join(format!("{bin}{}", env::consts::EXE_SUFFIX));
     if !program.is_file() {

@@ -1,0 +1,63 @@
+/**
+ * Owns how dist/ is made of src/ and of what wasm-bindgen wrote into gen/.
+ * It does not know how gen/ came about.
+ */
+
+import { execFileSync } from "node:child_process";
+import { existsSync, mkdirSync, statSync } from "node:fs";
+import { build } from "esbuild";
+import { path, tool } from "./places.js";
+
+mkdirSync(path("dist"), { recursive: true });
+optimise();
+await bundle();
+declare();
+
+/** Shrinks the core. It is the slowest step by far, so it is left out when nothing changed. */
+function optimise() {
+  const [from, to] = [path("gen/mist_bg.wasm"), path("dist/mist_bg.wasm")];
+  if (existsSync(to) && statSync(to).mtimeMs > statSync(from).mtimeMs) return;
+  run("wasm-opt", ["-Oz", from, "-o", to]);
+}
+
+/**
+ * The entry for pages is one file, so that a page without a bundler asks for that and the core, and nothing else.
+ * The others share their code.
+ */
+async function bundle() {
+  /** @type {import("esbuild").BuildOptions} */
+  const common = {
+    bundle: true,
+    format: "esm",
+    platform: "neutral",
+    target: "es2022",
+    minify: true,
+    sourcemap: true,
+    external: ["node:*"],
+    loader: { ".wasm": "base64" },
+    outdir: path("dist"),
+    logLevel: "warning",
+  };
+  await Promise.all([
+    build({ ...common, entryPoints: [path("src/index.ts")] }),
+    build({
+      ...common,
+      entryPoints: ["node", "inline", "slim"].map((entry) => path(`src/${entry}.ts`)),
+      splitting: true,
+      chunkNames: "shared",
+    }),
+  ]);
+}
+
+/** Checks all types, and writes those of the package. */
+function declare() {
+  run("tsc", ["--project", path("tsconfig.json")]);
+}
+
+/**
+ * @param {Parameters<typeof tool>[0]} name
+ * @param {string[]} args
+ */
+function run(name, args) {
+  execFileSync(process.execPath, [tool(name), ...args], { stdio: "inherit" });
+}

@@ -1,0 +1,102 @@
+//! Owns `cargo xtask wasm`: from the crate in `wasm/` to the npm package in `wasm/npm/dist`.
+//!
+//! It does not know what the package's scripts do with the glue; those are in `wasm/npm/scripts`.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result, anyhow, bail};
+use wasm_bindgen_cli_support::Bindgen;
+
+use crate::tools::{self, call, cargo, has_target, npm, rustup};
+
+/// The compiler's name for pages.
+pub(crate) const TARGET: &str = "wasm32-unknown-unknown";
+
+/// The folder of the npm package.
+pub(crate) fn package() -> PathBuf {
+    tools::root().join("wasm").join("npm")
+}
+
+/// Builds the npm package, and leaves what is up to date as it is.
+///
+/// # Errors
+///
+/// When a tool is missing or fails.
+pub(crate) fn build() -> Result<()> {
+    // Nobody should wait for the compiler to learn that npm is missing.
+    npm::install(&package())?;
+    if !has_target(TARGET) {
+        call(&mut rustup(["target", "add", TARGET]))?;
+    }
+    let compiled = compile("mist-pubsub-wasm", "mist_pubsub_wasm")?;
+    bind(&compiled, &package().join("gen"), "mist")?;
+    call(&mut npm::run(&package(), "build"))
+}
+
+/// Compiles a library for pages and returns where it is.
+///
+/// # Errors
+///
+/// When it does not compile.
+pub(crate) fn compile(package: &str, library: &str) -> Result<PathBuf> {
+    let mut build = cargo(["build", "--package", package, "--lib"]);
+    build.args(["--profile", "wasm", "--target", TARGET]);
+    // The places of panics are named in the program: by what they are called, not by where we keep them.
+    build.env(
+        "CARGO_TARGET_WASM32_UNKNOWN_UNKNOWN_RUSTFLAGS",
+        remapped_paths(),
+    );
+    call(&mut build)?;
+    let folder = tools::target_folder().join(TARGET).join("wasm");
+    let compiled = folder.join(format!("{library}.wasm"));
+    if !compiled.is_file() {
+        bail!("the build left nothing at {}", compiled.display());
+    }
+    Ok(compiled)
+}
+
+fn remapped_paths() -> String {
+    let home = std::env::var_os("CARGO_HOME").map(PathBuf::from);
+    let home = home.or_else(|| std::env::home_dir().map(|home| home.join(".cargo")));
+    let sources = home.map(|home| home.join("registry").join("src"));
+    let indices = sources.and_then(|folder| fs::read_dir(folder).ok());
+    let indices = indices.into_iter().flatten().flatten();
+    let mut flags: Vec<_> = indices
+        .map(|index| format!("--remap-path-prefix={}=", index.path().display()))
+        .collect();
+    flags.push(format!("--remap-path-prefix={}=", tools::root().display()));
+    flags.join(" ")
+}
+
+/// Writes a compiled library and its glue into `folder`, unless they are newer.
+///
+/// # Errors
+///
+/// When the library is none of wasm-bindgen's version, or nothing can be written.
+pub(crate) fn bind(compiled: &Path, folder: &Path, name: &str) -> Result<()> {
+    if is_newer(&folder.join(format!("{name}_bg.wasm")), compiled)? {
+        return Ok(());
+    }
+    Bindgen::new()
+        .input_path(compiled)
+        .out_name(name)
+        .web(true)
+        .and_then(|bindgen| {
+            // Where it is loaded from is the entries' business.
+            bindgen
+                .omit_default_module_path(true)
+                .typescript(true)
+                .generate(folder)
+        })
+        .map_err(|error| anyhow!("cannot write the glue of {}: {error:#}", compiled.display()))
+}
+
+/// Whether `file` is there and was written after `source`.
+fn is_newer(file: &Path, source: &Path) -> Result<bool> {
+    let Ok(there) = fs::metadata(file) else {
+        return Ok(false);
+    };
+    let source = fs::metadata(source).with_context(|| format!("no {}", source.display()))?;
+    Ok(there.modified()? > source.modified()?)
+}
