@@ -7,5 +7,14 @@
 mod broker;
 mod client;
 
+use wasm_bindgen::prelude::{JsValue, wasm_bindgen};
+
 pub use broker::{Broker, BrokerHost};
 pub use client::{Client, ClientHost};
+
+/// The memory in which numbers are exchanged.
+#[wasm_bindgen]
+#[must_use]
+pub fn memory() -> JsValue {
+    wasm_bindgen::memory()
+}

@@ -1,0 +1,512 @@
+/**
+ * Owns a broker in this page: its sessions, and the fast lane, on which tags and tag sets are numbers and messages
+ * stay JavaScript values. What is decided is decided by the core.
+ */
+
+import { bridge } from "./bridge.js";
+import { LinkedClient, type Settings } from "./client.js";
+import { type Core, core } from "./core.js";
+import { MistError, textOf } from "./error.js";
+import type { Attempt, Lane, Link, Socket } from "./link.js";
+import { Delivered, copyOf, nameOf, textOfData } from "./message.js";
+import { type SharedBroker, type SharedOptions, shared } from "./shared.js";
+import type { LocalSubscription } from "./subscription.js";
+import { defer, enter } from "./turn.js";
+import type {
+  Bridge,
+  BridgeOptions,
+  BrokerOptions,
+  BrokerStats,
+  Client,
+  CommandHandler,
+  LocalOptions,
+  Outgoing,
+  Tag,
+  TagLike,
+} from "./types.js";
+
+type CoreBroker = InstanceType<Core["Broker"]>;
+
+/** A tag of this broker. While no subscription holds it, it has no number, and cannot match. */
+class Handle implements Tag {
+  readonly name: string;
+  readonly broker: Broker;
+  number = -1;
+  /** Whether the application holds it, so that it must be found again. */
+  isKept = false;
+
+  constructor(name: string, broker: Broker) {
+    this.name = name;
+    this.broker = broker;
+  }
+}
+
+/** What the core's broker needs of a port. */
+interface Port {
+  postMessage(message: string): void;
+}
+
+/** Room for the numbers of tags, as the core has it. */
+const AREA = 4096;
+
+/** Neither a sign of life nor another attempt: the broker is right here. */
+const SETTINGS: Settings = {
+  timeout: 10_000,
+  heartbeat: -1,
+  retryLeast: -1,
+  retryMost: -1,
+  offlineMessages: -1,
+  offlineBytes: 0,
+  offlineAge: 0,
+};
+
+/** A broker in this page, in this worker, or in this program. */
+export class Broker {
+  #module: Core;
+  #core: CoreBroker;
+  #memory: WebAssembly.Memory;
+  #words = new Uint32Array(0);
+  #area: number;
+  #limits: { message: number; tags: number; tag: number };
+  /** Handles of all tags in use, and of those that the application holds. */
+  #handles = new Map<string, Handle>();
+  /** The same by number. */
+  #numbered: (Handle | undefined)[] = [];
+  /** By the number of the tag set. */
+  #sets: (LocalSubscription[] | undefined)[] = [];
+  /** By session. */
+  #attempts = new Map<number, Attempt>();
+  #ports = new Map<number, () => void>();
+  #owners = new Map<number, object>();
+  #commands = new Map<string, CommandHandler>();
+  #clients = new Set<LinkedClient>();
+  /** The value of the message that goes over the wire now. */
+  #carried: { data: unknown } | undefined;
+  #published = 0;
+  #delivered = 0;
+  #dropped = 0;
+  #isClosed = false;
+
+  /**
+   * Returns the one broker of all tabs of this origin that ask for the same name. It lives in a SharedWorker; where
+   * there is none, in one of the tabs, and when that tab is closed, in another.
+   * @throws MistError `unsupported` where there is neither SharedWorker nor BroadcastChannel with Web Locks.
+   */
+  static shared(name: string, options?: SharedOptions): Promise<SharedBroker> {
+    return shared(name, options);
+  }
+
+  /**
+   * Creates a broker.
+   * @throws MistError `invalid-argument`, or `unsupported` where WebAssembly cannot be had.
+   */
+  static async create(options: BrokerOptions = {}): Promise<Broker> {
+    let module: Core;
+    try {
+      module = await core();
+    } catch (error) {
+      throw new MistError("unsupported", `cannot load mist's core: ${textOf(error)}`, { cause: error });
+    }
+    return new Broker(module, options);
+  }
+
+  private constructor(module: Core, options: BrokerOptions) {
+    const { token, access = "open", limits = {}, seed } = options;
+    if (access !== "open" && access !== "scoped") {
+      throw new MistError("invalid-argument", `access is "open" or "scoped", not "${String(access)}"`);
+    }
+    if (access === "scoped" && !token) {
+      throw new MistError("invalid-argument", "scoped access needs a token: nobody could register any");
+    }
+    const values = Object.values(limits);
+    const wrong = Object.entries(limits).find(([, value]) => !Number.isSafeInteger(value) || value < 0);
+    if (wrong) {
+      throw new MistError("invalid-argument", `the limit ${wrong[0]} is a whole number, not ${String(wrong[1])}`);
+    }
+    this.#module = module;
+    this.#memory = module.memory();
+    try {
+      this.#core = new module.Broker(
+        this.#host(),
+        seed ?? crypto.getRandomValues(new BigUint64Array(1))[0]!,
+        token || undefined,
+        access === "scoped",
+        Object.keys(limits),
+        Float64Array.from(values),
+      );
+    } catch (error) {
+      throw new MistError("invalid-argument", textOf(error), { cause: error });
+    }
+    const broker = this.#core;
+    this.#area = broker.area() >>> 2;
+    this.#limits = { message: broker.message_bytes(), tags: broker.tags_per_message(), tag: broker.tag_bytes() };
+  }
+
+  /** What the core calls. It is at work meanwhile: nothing here may call it. */
+  #host(): object {
+    return {
+      tag: (number: number, name: string | undefined) => this.#number(number, name),
+      deliver: (session: number, count: number, text: string) => {
+        const { data } = this.#carried ?? {};
+        const message = JSON.parse(text) as { tags: string[]; data?: string };
+        const value = this.#carried ? data : (message.data ?? "");
+        this.#hand(count, this.#found(), this.#owners.get(session), () => new Delivered(message.tags, value, true));
+      },
+      command: (session: number, name: string, tags: string[], data: string) => {
+        defer(() => void this.#run(session, name, tags, data));
+      },
+      closed: (session: number) => defer(() => this.#lose(session, "the broker closed the connection")),
+    };
+  }
+
+  // --- clients and ports --------------------------------------------------------------------------------------------
+
+  /** Makes a client of this broker. */
+  client(options: LocalOptions = {}): Client {
+    this.#checkOpen();
+    const link: Link = { hasStaticToken: true, dial: (attempt) => this.dial(attempt, options.token) };
+    const client: LinkedClient = new LinkedClient(this.#module, link, SETTINGS, options.signal, () =>
+      this.#clients.delete(client),
+    );
+    if (client.state !== "closed") this.#clients.add(client);
+    return client;
+  }
+
+  /** Connects a client of this page. */
+  dial(attempt: Attempt, token: string | undefined): () => void {
+    if (this.#isClosed) {
+      attempt.lost("the broker is closed");
+      return () => {};
+    }
+    const toClient: Port = { postMessage: (text) => defer(() => attempt.receive(text)) };
+    const session = enter(() => this.#core.connect(toClient as MessagePort, true));
+    const owner = {};
+    this.#attempts.set(session, attempt);
+    this.#owners.set(session, owner);
+    const toBroker: Socket = {
+      send: (text) =>
+        defer(() => {
+          if (this.#owners.get(session) === owner) this.#core.receive(session, text);
+        }),
+    };
+    attempt.open(toBroker, token, new PageLane(this, session, owner));
+    return () => {
+      if (this.#owners.get(session) === owner) this.#disconnect(session);
+    };
+  }
+
+  /**
+   * Serves the wire protocol over a port, one JSON object a message: to a worker, a frame, another tab. The function
+   * returned ends it.
+   */
+  attach(port: MessagePort): () => void {
+    this.#checkOpen();
+    if (typeof port?.postMessage !== "function") {
+      throw new MistError("invalid-argument", "attach takes a MessagePort, such as one of a MessageChannel");
+    }
+    const session = enter(() => this.#core.connect(port, false));
+    const detach = (): void => {
+      if (this.#ports.get(session) === detach) this.#disconnect(session);
+    };
+    this.#ports.set(session, detach);
+    this.#owners.set(session, detach);
+    port.onmessage = ({ data }: MessageEvent) => {
+      if (this.#ports.get(session) !== detach) return;
+      const text = typeof data === "string" ? data : JSON.stringify(data) ?? String(data);
+      enter(() => this.#core.receive(session, text));
+    };
+    port.addEventListener?.("close", detach);
+    return detach;
+  }
+
+  #disconnect(session: number): void {
+    this.#attempts.delete(session);
+    this.#ports.delete(session);
+    this.#owners.delete(session);
+    if (!this.#isClosed) enter(() => this.#core.disconnect(session));
+  }
+
+  /** Notes that the core has let go of a session. */
+  #lose(session: number, reason: string): void {
+    const attempt = this.#attempts.get(session);
+    this.#attempts.delete(session);
+    this.#ports.delete(session);
+    this.#owners.delete(session);
+    attempt?.lost(reason);
+  }
+
+  /** Joins this page with another broker. */
+  bridge(upstream: Client, options: BridgeOptions): Bridge {
+    return bridge(this.client(), upstream, options);
+  }
+
+  // --- commands -----------------------------------------------------------------------------------------------------
+
+  /** Adds a command that clients run by name. */
+  command(name: string, handler: CommandHandler): void {
+    this.#checkOpen();
+    if (typeof name !== "string" || name === "" || typeof handler !== "function") {
+      throw new MistError("invalid-argument", "a command has a name and a function");
+    }
+    this.#commands.set(name, handler);
+    enter(() => this.#core.add_command(name));
+  }
+
+  async #run(session: number, command: string, tags: string[], data: string): Promise<void> {
+    const owner = this.#owners.get(session);
+    let answered: { tags: string[]; data: string } | undefined;
+    let failed: string | undefined;
+    try {
+      const reply = await this.#commands.get(command)?.({ command, tags, data });
+      if (typeof reply === "string") answered = { tags: [], data: reply };
+      else if (reply) answered = { tags: [...(reply.tags ?? [])], data: reply.data ?? "" };
+    } catch (error) {
+      failed = textOf(error) || "the command failed";
+    }
+    // Somebody else may have the session's number by now.
+    if (this.#isClosed || !owner || this.#owners.get(session) !== owner) return;
+    enter(() => this.#core.answer(session, answered?.tags ?? [], answered?.data, failed));
+  }
+
+  // --- the fast lane ------------------------------------------------------------------------------------------------
+
+  /** The handle for a tag; the same one for the same tag. */
+  tag(name: string): Tag {
+    const handle = this.#handle(nameOf(name));
+    handle.isKept = true;
+    return handle;
+  }
+
+  #handle(name: string): Handle {
+    let handle = this.#handles.get(name);
+    if (!handle) {
+      handle = new Handle(name, this);
+      this.#handles.set(name, handle);
+    }
+    return handle;
+  }
+
+  /** Notes that a number stands for another tag, or for none. */
+  #number(number: number, name: string | undefined): void {
+    const old = this.#numbered[number];
+    if (old) {
+      old.number = -1;
+      if (!old.isKept) this.#handles.delete(old.name);
+    }
+    this.#numbered[number] = undefined;
+    if (name === undefined) return;
+    const handle = this.#handle(name);
+    handle.number = number;
+    this.#numbered[number] = handle;
+  }
+
+  /** The memory of the core, as words; it moves when it grows. */
+  #view(): Uint32Array {
+    if (this.#words.length === 0) this.#words = new Uint32Array(this.#memory.buffer);
+    return this.#words;
+  }
+
+  #found(): number {
+    return this.#core.found() >>> 2;
+  }
+
+  /** Writes the numbers of the tags in use; returns how many, or -1 when only the core can tell what to do. */
+  #write(tags: readonly TagLike[], at: number): number {
+    const { tags: most, tag: longest } = this.#limits;
+    if (!Array.isArray(tags) || tags.length === 0 || tags.length > most) return -1;
+    const words = this.#view();
+    let count = 0;
+    for (let index = 0; index < tags.length; index++) {
+      const tag = tags[index]!;
+      let handle: Handle | undefined;
+      if (typeof tag === "string") {
+        handle = this.#handles.get(tag);
+        // At most three bytes for each unit of UTF-16.
+        if (handle === undefined && tag.length * 3 > longest) return -1;
+      } else if (tag instanceof Handle && tag.broker === this) {
+        handle = tag;
+      } else {
+        return -1;
+      }
+      if (handle !== undefined && handle.number >= 0) {
+        words[at + count] = handle.number;
+        count += 1;
+      }
+    }
+    return count;
+  }
+
+  /** Whether data may be over the limit; the other fields of a message come to less than that. */
+  #isLarge(data: unknown): boolean {
+    return typeof data === "string" && data.length * 4 > this.#limits.message;
+  }
+
+  /** @internal */
+  publish(session: number, owner: object, tags: readonly TagLike[], data: unknown): boolean {
+    const count = this.#write(tags, this.#area);
+    if (count < 0 || this.#isLarge(data)) return false;
+    const value = copyOf(data);
+    const found = this.#core.publish(session, count);
+    if (found < 0) return false;
+    this.#published += 1;
+    if (found > 0) this.#hand(found, this.#found(), owner, () => new Delivered(tags.map(nameOf), value ?? "", false));
+    if (this.#ports.size > 0 && this.#core.reached() > 0) {
+      const names = new Delivered(tags.map(nameOf), value, false).tags;
+      const text = textOfData(value);
+      const wire = { command: "publish", tags: names, ...(text === "" ? {} : { data: text }) };
+      enter(() => this.#core.forward(JSON.stringify(wire)));
+    }
+    return true;
+  }
+
+  /** @internal */
+  publishAll(session: number, owner: object, messages: readonly Outgoing[]): boolean {
+    // What goes to ports is sent one by one.
+    if (this.#ports.size > 0) return false;
+    let at = this.#area;
+    const end = this.#area + AREA - this.#limits.tags - 1;
+    const values: unknown[] = [];
+    for (const { tags, data } of messages) {
+      const count = at < end ? this.#write(tags, at + 1) : -1;
+      if (count < 0 || this.#isLarge(data)) return false;
+      this.#words[at] = count;
+      at += count + 1;
+      values.push(copyOf(data));
+    }
+    if (this.#core.publish_all(session, messages.length) < 0) return false;
+    this.#published += messages.length;
+    let found = this.#found();
+    const words = this.#view();
+    for (const [index, { tags }] of messages.entries()) {
+      const count = words[found]!;
+      this.#hand(count, found + 1, owner, () => new Delivered(tags.map(nameOf), values[index] ?? "", false));
+      found += count + 1;
+    }
+    return true;
+  }
+
+  /** Hands a message to the subscriptions of the page that hold the tag sets found, except the publisher's own. */
+  #hand(count: number, at: number, owner: object | undefined, make: () => Delivered): void {
+    const words = this.#view();
+    let message: Delivered | undefined;
+    for (let index = 0; index < count; index++) {
+      const holders = this.#sets[words[at + index]!];
+      if (holders === undefined) continue;
+      for (const subscription of holders) {
+        if (subscription.lane === owner) continue;
+        message ??= make();
+        if (subscription.offer(message)) this.#delivered += 1;
+        else this.#dropped += 1;
+      }
+    }
+  }
+
+  /** @internal */
+  carry<T>(data: unknown, publish: () => T): T {
+    this.#published += 1;
+    this.#carried = { data: copyOf(data) };
+    try {
+      return publish();
+    } finally {
+      this.#carried = undefined;
+    }
+  }
+
+  /** @internal */
+  add(session: number, owner: object, subscription: LocalSubscription): void {
+    if (subscription.set >= 0 || subscription.closed || this.#owners.get(session) !== owner) return;
+    const set = this.#core.set_number(session, [...subscription.tags]);
+    if (set < 0) return;
+    subscription.set = set;
+    subscription.lane = owner;
+    (this.#sets[set] ??= []).push(subscription);
+  }
+
+  /** @internal */
+  remove(subscription: LocalSubscription): void {
+    const { set } = subscription;
+    if (set < 0) return;
+    subscription.set = -1;
+    const left = this.#sets[set]?.filter((other) => other !== subscription);
+    this.#sets[set] = left?.length ? left : undefined;
+  }
+
+  // --- figures, and the end -----------------------------------------------------------------------------------------
+
+  /** Figures of the broker. */
+  stats(): BrokerStats {
+    const core = this.#isClosed ? undefined : this.#core;
+    return {
+      sessions: core?.sessions() ?? 0,
+      sessionsTotal: core?.sessions_total() ?? 0,
+      subscribers: core?.subscribers() ?? 0,
+      subscriptions: core?.subscriptions() ?? 0,
+      published: this.#published,
+      delivered: this.#delivered,
+      dropped: this.#dropped,
+      memoryBytes: this.#memory.buffer.byteLength,
+    };
+  }
+
+  /** Whether it was closed. */
+  get closed(): boolean {
+    return this.#isClosed;
+  }
+
+  /** Ends the broker, its clients and what is attached. */
+  async close(): Promise<void> {
+    if (this.#isClosed) return;
+    for (const client of [...this.#clients]) void client.close();
+    for (const session of [...this.#attempts.keys()]) this.#lose(session, "the broker is closed");
+    for (const detach of [...this.#ports.values()]) detach();
+    this.#isClosed = true;
+    this.#core.free();
+    this.#handles.clear();
+    this.#sets = [];
+  }
+
+  [Symbol.dispose](): void {
+    void this.close();
+  }
+
+  #checkOpen(): void {
+    if (this.#isClosed) throw new MistError("closed", "the broker is closed: create another");
+  }
+}
+
+/** The fast lane of one session. */
+class PageLane implements Lane {
+  #broker: Broker;
+  #session: number;
+  #owner: object;
+
+  constructor(broker: Broker, session: number, owner: object) {
+    this.#broker = broker;
+    this.#session = session;
+    this.#owner = owner;
+  }
+
+  publish(tags: readonly TagLike[], data: unknown): boolean {
+    return this.#broker.publish(this.#session, this.#owner, tags, data);
+  }
+
+  publishAll(messages: readonly Outgoing[]): boolean {
+    return this.#broker.publishAll(this.#session, this.#owner, messages);
+  }
+
+  carry<T>(data: unknown, publish: () => T): T {
+    return this.#broker.carry(data, publish);
+  }
+
+  tag(name: string): Tag {
+    return this.#broker.tag(name);
+  }
+
+  add(subscription: LocalSubscription): void {
+    this.#broker.add(this.#session, this.#owner, subscription);
+  }
+
+  remove(subscription: LocalSubscription): void {
+    this.#broker.remove(subscription);
+  }
+}

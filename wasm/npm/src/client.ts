@@ -1,0 +1,565 @@
+/**
+ * Owns the one implementation of `Client`: the core's client, a link to a broker, and who waits for what.
+ * Knows nothing of what the link is made of.
+ */
+
+import type { Core } from "./core.js";
+import { MistError, aborted, textOf } from "./error.js";
+import { Events } from "./events.js";
+import type { Attempt, Lane, Link, Socket } from "./link.js";
+import { Delivered, nameOf, namesOf, sorted, textOfData } from "./message.js";
+import { LocalSubscription } from "./subscription.js";
+import { defer as later, enter } from "./turn.js";
+import type {
+  Admin,
+  Client,
+  ClientEvents,
+  Code,
+  Handler,
+  ListenOptions,
+  Outgoing,
+  PublishOptions,
+  Publisher,
+  Receipt,
+  Reply,
+  RequestOptions,
+  State,
+  SubscribeOptions,
+  Subscription,
+  Tag,
+  TagLike,
+  Who,
+} from "./types.js";
+
+/** How a client works; milliseconds, and negative where something is off. */
+export interface Settings {
+  timeout: number;
+  heartbeat: number;
+  retryLeast: number;
+  retryMost: number;
+  offlineMessages: number;
+  offlineBytes: number;
+  offlineAge: number;
+}
+
+type CoreClient = InstanceType<Core["Client"]>;
+
+interface Answer {
+  tags: string[];
+  data: string;
+  sets: string[][];
+  delivered: number;
+}
+
+interface Waiting {
+  resolve(answer: Answer): void;
+  reject(error: Error): void;
+}
+
+/** What a publish without acknowledgement is told: always the same, so that it costs nothing. */
+const PUBLISHED: Promise<Receipt> = Promise.resolve(Object.freeze({}));
+
+const DEFAULT_BUFFER = 8192;
+
+export class LinkedClient implements Client {
+  readonly ready: Promise<void>;
+  readonly admin: Admin;
+  #settleReady!: { resolve: () => void; reject: (error: Error) => void };
+  #state: State = "connecting";
+  #events = new Events();
+  #link: Link;
+  #core: CoreClient | undefined;
+  /** What was asked for before the core was loaded. */
+  #early: (() => void)[] = [];
+  #lane: Lane | undefined;
+  #hangUp: (() => void) | undefined;
+  #unwatch: (() => void) | undefined;
+  #timer: ReturnType<typeof setTimeout> | undefined;
+  #isTimed = false;
+  #waiting = new Map<number, Waiting>();
+  #subscriptions = new Map<number, LocalSubscription>();
+  /** The subscriptions that have no number yet. */
+  #unnumbered = new Set<LocalSubscription>();
+  /** Why the last verb failed. */
+  #failure: MistError | undefined;
+  #closed: MistError | undefined;
+  #closeCode: number | undefined;
+  #dropped = 0;
+  #unlisten: (() => void) | undefined;
+  #onClosed: () => void;
+
+  constructor(
+    core: Core | Promise<Core>,
+    link: Link,
+    settings: Settings,
+    signal?: AbortSignal,
+    onClosed: () => void = () => {},
+  ) {
+    this.#link = link;
+    this.#onClosed = onClosed;
+    this.ready = new Promise((resolve, reject) => (this.#settleReady = { resolve, reject }));
+    this.ready.catch(() => {});
+    this.admin = this.#makeAdmin();
+    if (signal) {
+      const close = (): void => void this.#close(aborted(signal));
+      signal.addEventListener("abort", close, { once: true });
+      this.#unlisten = () => signal.removeEventListener("abort", close);
+      if (signal.aborted) close();
+    }
+    if (core instanceof Promise) {
+      core.then(
+        (core) => this.#begin(core, settings),
+        (error: unknown) => this.#close(new MistError("unsupported", `cannot load mist's core: ${textOf(error)}`, { cause: error })),
+      );
+    } else {
+      this.#begin(core, settings);
+    }
+  }
+
+  get state(): State {
+    return this.#state;
+  }
+
+  // --- the connection -----------------------------------------------------------------------------------------------
+
+  #begin(core: Core, settings: Settings): void {
+    if (this.#closed) return;
+    const seed = crypto.getRandomValues(new BigUint64Array(1))[0]!;
+    const { timeout, heartbeat, retryLeast, retryMost, offlineMessages, offlineBytes, offlineAge } = settings;
+    this.#core = new core.Client(
+      this.#host(), seed, now(), timeout, heartbeat, retryLeast, retryMost, offlineMessages, offlineBytes, offlineAge,
+    );
+    this.#unwatch = this.#link.watch?.(() => this.#call((core) => core.probe(now())));
+    this.#setTimer();
+    for (const verb of this.#early.splice(0)) verb();
+  }
+
+  /** What the core calls. It is at work meanwhile: nothing here may call it. */
+  #host(): object {
+    return {
+      connect: () => later(() => this.#dial()),
+      disconnect: () => later(() => this.#giveUp()),
+      message: (tags: string[], data: string, numbers: Float64Array) => {
+        const message = new Delivered(tags, data, true);
+        for (const number of numbers) this.#subscriptions.get(number)?.offer(message);
+      },
+      answer: (request: number, tags: string[], data: string, sets: string[][], delivered: number) => {
+        this.#take(request)?.resolve({ tags, data, sets, delivered });
+      },
+      fail: (request: number, code: Code, text: string) => {
+        const error = new MistError(code, text);
+        if (request === 0) this.#failure = error;
+        else this.#take(request)?.reject(error);
+      },
+      event: (name: string, text: string, number: number) => this.#event(name, text, number),
+      revoked: (tags: string[], text: string) => later(() => this.#revoked(tags, text)),
+    };
+  }
+
+  #dial(): void {
+    if (this.#closed) return;
+    let isOver = false;
+    const attempt: Attempt = {
+      open: (socket: Socket, token, lane) => {
+        if (isOver) return;
+        this.#lane = lane;
+        this.#call((core) => core.open(now(), socket as unknown as WebSocket, token, this.#link.hasStaticToken));
+      },
+      receive: (text) => {
+        if (!isOver) this.#call((core) => core.receive(now(), text));
+      },
+      lost: (reason, code) => {
+        if (isOver) return;
+        isOver = true;
+        this.#hangUp = undefined;
+        this.#leaveLane();
+        this.#closeCode = code;
+        this.#call((core) => core.lost(now(), reason));
+      },
+    };
+    const hangUp = this.#link.dial(attempt);
+    if (isOver) return;
+    this.#hangUp = () => {
+      isOver = true;
+      hangUp();
+    };
+  }
+
+  #giveUp(): void {
+    this.#leaveLane();
+    this.#hangUp?.();
+    this.#hangUp = undefined;
+  }
+
+  #leaveLane(): void {
+    for (const subscription of this.#subscriptions.values()) this.#lane?.remove(subscription);
+    this.#lane = undefined;
+  }
+
+  #event(name: string, text: string, number: number): void {
+    switch (name) {
+      case "connecting":
+        return this.#setState("connecting");
+      case "open":
+        if (this.#lane) for (const subscription of this.#subscriptions.values()) later(() => this.#lane?.add(subscription));
+        this.#setState("open");
+        this.#settleReady.resolve();
+        return this.#events.emit("open", { resumed: number === 1 });
+      case "waiting":
+        this.#setState("waiting");
+        return this.#events.emit("close", { ...this.#code(), reason: text, retryInMs: number });
+      case "closed":
+        return later(() => this.#ended(new MistError(number === 1 ? "auth" : "closed", text)));
+      case "dropped":
+        return this.#tellDropped(number);
+      case "discarded":
+        return this.#error("discarded", `${number} publishes that were kept for the next connection are discarded`);
+      default:
+        return this.#error(name === "unreadable" ? name : "refused", text);
+    }
+  }
+
+  #code(): { code?: number } {
+    return this.#closeCode === undefined ? {} : { code: this.#closeCode };
+  }
+
+  #error(code: Code, text: string): void {
+    this.#events.emit("error", new MistError(code, text));
+  }
+
+  #setState(state: State): void {
+    if (this.#state === state) return;
+    this.#state = state;
+    this.#events.emit("state", state);
+  }
+
+  #revoked(tags: string[], text: string): void {
+    const revoked = [...this.#subscriptions.values()].filter(({ tags: held }) => isSame(held, tags));
+    for (const subscription of revoked) this.#endSubscription(subscription, new MistError("revoked", text));
+    this.#error("revoked", `the broker does not hold the subscription to ${tags.join(", ")} any more: ${text}`);
+  }
+
+  /** Calls the core, then sees to its timer. */
+  #call<T>(call: (core: CoreClient) => T): T | undefined {
+    const core = this.#core;
+    if (!core) return undefined;
+    const result = enter(() => call(core));
+    if (!this.#isTimed) {
+      // Once for all that is asked in one go.
+      this.#isTimed = true;
+      queueMicrotask(() => this.#setTimer());
+    }
+    return result;
+  }
+
+  #setTimer(): void {
+    this.#isTimed = false;
+    clearTimeout(this.#timer);
+    const core = this.#core;
+    if (!core) return;
+    const due = enter(() => core.timeout(now()));
+    if (due >= 0) this.#timer = setTimeout(() => this.#setTimer(), Math.min(due, 0x7fffffff));
+  }
+
+  // --- verbs --------------------------------------------------------------------------------------------------------
+
+  subscribe(tags: readonly TagLike[], handler?: Handler, options: SubscribeOptions = {}): Subscription {
+    const names = sorted(namesOf(tags, "subscribe"));
+    if (handler !== undefined && typeof handler !== "function") {
+      throw new MistError("invalid-argument", `a handler is a function, not ${typeof handler}: options come third`);
+    }
+    this.#checkOpen();
+    const owner = {
+      unsubscribe: (subscription: LocalSubscription) => this.#unsubscribe(subscription),
+      dropped: () => this.#noteDrop(),
+    };
+    const subscription = new LocalSubscription(owner, names, handler, options.buffer ?? DEFAULT_BUFFER);
+    const { signal } = options;
+    if (signal?.aborted) {
+      subscription.end(aborted(signal));
+      return subscription;
+    }
+    const end = (): void => void subscription.unsubscribe().catch(() => {});
+    signal?.addEventListener("abort", end, { once: true });
+    this.#unnumbered.add(subscription);
+    this.#soon(() => this.#subscribe(subscription));
+    return subscription;
+  }
+
+  #subscribe(subscription: LocalSubscription): void {
+    if (!this.#unnumbered.delete(subscription)) return;
+    const numbers = this.#call((core) => {
+      const numbers = core.subscribe(now(), [...subscription.tags]);
+      const [number, request] = numbers;
+      // Both before anything that was put off is done: an answer may be among it.
+      if (number !== undefined && request !== undefined) {
+        subscription.number = number;
+        this.#subscriptions.set(number, subscription);
+        this.#await(request).then(
+          () => this.#subscribed(subscription),
+          (error: Error) => this.#refused(subscription, error),
+        );
+      }
+      return numbers;
+    });
+    if (numbers?.length === 0) subscription.end(this.#failed());
+    // In the page the answer has come by now, and so may the next message.
+    if (this.#state === "open") this.#lane?.add(subscription);
+  }
+
+  #subscribed(subscription: LocalSubscription): void {
+    subscription.settle();
+  }
+
+  #refused(subscription: LocalSubscription, error: Error): void {
+    const wasOpen = !subscription.closed;
+    this.#endSubscription(subscription, error);
+    if (wasOpen && error instanceof MistError && error.code !== "closed" && error.code !== "unsubscribed") {
+      this.#events.emit("error", error);
+    }
+  }
+
+  #endSubscription(subscription: LocalSubscription, error: Error): void {
+    this.#lane?.remove(subscription);
+    this.#subscriptions.delete(subscription.number);
+    subscription.end(error);
+  }
+
+  async #unsubscribe(subscription: LocalSubscription): Promise<void> {
+    if (subscription.closed) return;
+    const { number } = subscription;
+    this.#unnumbered.delete(subscription);
+    this.#endSubscription(subscription, new MistError("unsubscribed", "unsubscribed before the broker acknowledged it"));
+    if (number !== 0) await this.#ask((core) => core.unsubscribe(now(), number));
+  }
+
+  publish(tags: readonly TagLike[], data?: unknown, options?: PublishOptions): Promise<Receipt> {
+    // The short way first: it does not take what is wrong, and that comes to light on the other.
+    if (options === undefined && this.#lane !== undefined && this.#state === "open") {
+      try {
+        if (this.#lane.publish(tags, data)) return PUBLISHED;
+      } catch (error) {
+        return Promise.reject(error as Error);
+      }
+    }
+    return this.#publish(tags, data, options);
+  }
+
+  async #publish(tags: readonly TagLike[], data: unknown, options: PublishOptions = {}): Promise<Receipt> {
+    const names = namesOf(tags, "publish");
+    const text = textOfData(data);
+    this.#checkOpen();
+    if (!this.#core) await this.#loaded();
+    if (options.ack) {
+      const { delivered } = await this.#ask((core) => core.publish_acked(now(), names, text), options, data);
+      return { delivered };
+    }
+    if (!this.#carry(data, () => this.#call((core) => core.publish(now(), names, text)))) throw this.#failed();
+    return {};
+  }
+
+  async publishAll(messages: readonly Outgoing[]): Promise<void> {
+    if (this.#state === "open" && this.#lane?.publishAll(messages)) return;
+    const checked = messages.map(({ tags, data }) => {
+      textOfData(data);
+      return { tags: namesOf(tags, "publish"), data };
+    });
+    await Promise.all(checked.map(({ tags, data }) => this.publish(tags, data)));
+  }
+
+  publisher(tags: readonly TagLike[]): Publisher {
+    const names = namesOf(tags, "publish");
+    const handles = names.map((name) => this.tag(name));
+    return {
+      tags: sorted(names),
+      publish: (data, options) => this.publish(handles, data, options),
+    };
+  }
+
+  tag(name: string): Tag {
+    return this.#lane?.tag(nameOf(name)) ?? { name: nameOf(name) };
+  }
+
+  async ping(options?: RequestOptions): Promise<number> {
+    const start = now();
+    await this.#request("ping", [], "", options);
+    return now() - start;
+  }
+
+  async list(options?: RequestOptions): Promise<string[][]> {
+    return (await this.#request("list", [], "", options)).sets;
+  }
+
+  async command(name: string, data = "", tags: readonly TagLike[] = [], options?: RequestOptions): Promise<Reply> {
+    const { tags: answered, data: text } = await this.#request(name, tags.map(nameOf), data, options);
+    return { tags: answered, data: text };
+  }
+
+  #makeAdmin(): Admin {
+    const change = (command: string) => async (token: string, tags: readonly TagLike[], options?: RequestOptions) => {
+      await this.#request(command, tags.map(nameOf), checkToken(token), options);
+    };
+    return {
+      register: change("register"),
+      unregister: (token, options) => change("unregister")(token, [], options),
+      set: change("set"),
+      unset: change("unset"),
+      tags: async (token, options) => (await this.#request("tags", [], checkToken(token), options)).tags,
+      who: async (options) => readWho((await this.#request("who", [], "", options)).data),
+      listAll: async (options) => {
+        const { data } = await this.#request("listall", [], "", options);
+        return data === "" ? [] : data.split(" ");
+      },
+    };
+  }
+
+  on<K extends keyof ClientEvents>(
+    type: K,
+    listener: (event: ClientEvents[K]) => unknown,
+    options?: ListenOptions,
+  ): () => void {
+    return this.#events.on(type, listener as (event: never) => unknown, options);
+  }
+
+  async close(): Promise<void> {
+    this.#close(new MistError("closed", "the client is closed: make another"));
+  }
+
+  [Symbol.dispose](): void {
+    void this.close();
+  }
+
+  // --- requests -----------------------------------------------------------------------------------------------------
+
+  async #request(command: string, tags: string[], data: string, options?: RequestOptions): Promise<Answer> {
+    this.#checkOpen();
+    if (typeof command !== "string" || command === "") {
+      throw new MistError("invalid-argument", "a command's name is a string that is not empty");
+    }
+    return this.#ask((core) => core.request(now(), command, tags, data), options);
+  }
+
+  /** Asks the core for something that is answered. */
+  async #ask(ask: (core: CoreClient) => number, options: RequestOptions = {}, data?: unknown): Promise<Answer> {
+    if (!this.#core) await this.#loaded();
+    const { signal } = options;
+    if (signal?.aborted) throw aborted(signal);
+    let number = 0;
+    let answer: Promise<Answer> | undefined;
+    this.#carry(data, () =>
+      this.#call((core) => {
+        number = ask(core);
+        // Before anything that was put off is done: the answer may be among it.
+        if (number !== 0) answer = this.#await(number);
+      }),
+    );
+    if (!answer) throw this.#failed();
+    if (!signal) return answer;
+    const giveUp = (): void => this.#take(number)?.reject(aborted(signal));
+    signal.addEventListener("abort", giveUp, { once: true });
+    return answer.finally(() => signal.removeEventListener("abort", giveUp));
+  }
+
+  #carry<T>(data: unknown, publish: () => T): T {
+    return this.#lane && data !== undefined ? this.#lane.carry(data, publish) : publish();
+  }
+
+  #await(request: number): Promise<Answer> {
+    return new Promise((resolve, reject) => this.#waiting.set(request, { resolve, reject }));
+  }
+
+  #take(request: number): Waiting | undefined {
+    const waiting = this.#waiting.get(request);
+    this.#waiting.delete(request);
+    return waiting;
+  }
+
+  #failed(): MistError {
+    return this.#failure ?? this.#closed ?? new MistError("closed", "the client is closed: make another");
+  }
+
+  #checkOpen(): void {
+    if (this.#closed) throw this.#closed;
+  }
+
+  /** Does something once the core is loaded. */
+  #soon(verb: () => void): void {
+    if (this.#core) verb();
+    else this.#early.push(verb);
+  }
+
+  #loaded(): Promise<void> {
+    return new Promise((resolve, reject) =>
+      this.#early.push(() => (this.#closed ? reject(this.#closed) : resolve())),
+    );
+  }
+
+  // --- the end ------------------------------------------------------------------------------------------------------
+
+  #close(error: MistError): void {
+    if (this.#closed) return;
+    this.#closed = error;
+    const core = this.#core;
+    if (core) this.#call((core) => core.close());
+    else this.#ended(error);
+  }
+
+  /** Lets go of everything, once the core has said that this is the end. */
+  #ended(error: MistError): void {
+    if (this.#state === "closed") return;
+    this.#closed ??= error.code === "auth" ? error : new MistError("closed", `the client is closed (${error.message}): make another`);
+    this.#leaveLane();
+    for (const subscription of [...this.#subscriptions.values(), ...this.#unnumbered]) subscription.end(this.#closed);
+    this.#subscriptions.clear();
+    this.#unnumbered.clear();
+    this.#setState("closed");
+    this.#settleReady.reject(this.#closed);
+    this.#events.emit("close", { ...this.#code(), reason: this.#closed.message });
+    this.#unwatch?.();
+    this.#unlisten?.();
+    this.#onClosed();
+    for (const verb of this.#early.splice(0)) verb();
+    // After what the core still wants done: its last words go out before the connection does.
+    later(() => {
+      clearTimeout(this.#timer);
+      const core = this.#core;
+      this.#core = undefined;
+      this.#giveUp();
+      core?.free();
+    });
+  }
+
+  #noteDrop(): void {
+    if (this.#dropped === 0) {
+      // Once for all that are dropped in one go.
+      setTimeout(() => {
+        const count = this.#dropped;
+        this.#dropped = 0;
+        this.#tellDropped(count);
+      });
+    }
+    this.#dropped += 1;
+  }
+
+  #tellDropped(count: number): void {
+    this.#events.emit("dropped", { count });
+  }
+}
+
+function now(): number {
+  return performance.now();
+}
+
+function isSame(some: readonly string[], others: readonly string[]): boolean {
+  return some.length === others.length && some.every((tag, at) => tag === others[at]);
+}
+
+function checkToken(token: string): string {
+  if (typeof token === "string") return token;
+  throw new MistError("invalid-argument", `a token is a string, not ${typeof token}`);
+}
+
+function readWho(text: string): Who {
+  const [connections = 0, subscribers = 0] = (text.match(/\d+/g) ?? []).map(Number);
+  return { connections, subscribers };
+}

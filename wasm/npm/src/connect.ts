@@ -1,0 +1,161 @@
+/** The links of `connect`: to a server over a WebSocket, and to a broker behind a port. */
+
+import { LinkedClient, type Settings } from "./client.js";
+import { core } from "./core.js";
+import { MistError, textOf } from "./error.js";
+import type { Attempt, Link } from "./link.js";
+import type { Client, ConnectOptions, TokenSource, WebSocketLike } from "./types.js";
+
+type WebSocketClass = NonNullable<ConnectOptions["webSocket"]>;
+
+/**
+ * Makes a client of a mist server, or of the broker that a port is attached to.
+ *
+ * Returns at once: what is subscribed meanwhile is taken along, and lost connections are made again.
+ * @throws MistError `invalid-url`, `invalid-argument`, or `unsupported` where there is no WebSocket.
+ */
+export function connect(to: string | URL | MessagePort, options: ConnectOptions = {}): Client {
+  const { token, signal } = options;
+  if (token !== undefined && typeof token !== "string" && typeof token !== "function") {
+    throw new MistError("invalid-argument", `a token is a string, or a function that returns one, not ${typeof token}`);
+  }
+  const settings = settingsOf(options);
+  if (typeof to === "object" && "postMessage" in to) {
+    // A port that is closed stays so.
+    return new LinkedClient(core(), portLink(to, token), { ...settings, retryLeast: -1 }, signal);
+  }
+  const url = urlOf(to);
+  const webSocket = options.webSocket ?? (globalThis.WebSocket as WebSocketClass | undefined);
+  if (typeof webSocket !== "function") {
+    throw new MistError(
+      "unsupported",
+      "there is no WebSocket here: pass one as the option webSocket, such as that of the package ws",
+    );
+  }
+  return new LinkedClient(core(), socketLink(url, webSocket, token), settings, signal);
+}
+
+/** Fills up what was not said. */
+export function settingsOf(options: ConnectOptions): Settings {
+  const { retry = {}, heartbeatMs = 25_000, timeoutMs = 10_000, offline = "reject" } = options;
+  const kept = offline === "reject" ? undefined : offline;
+  const settings = {
+    timeout: timeoutMs,
+    heartbeat: heartbeatMs || -1,
+    retryLeast: retry ? (retry.minMs ?? 500) : -1,
+    retryMost: retry ? (retry.maxMs ?? 20_000) : -1,
+    offlineMessages: kept ? (kept.messages ?? 1000) : -1,
+    offlineBytes: kept?.bytes ?? 1 << 20,
+    offlineAge: kept?.maxAgeMs ?? 60_000,
+  };
+  for (const [name, value] of Object.entries(settings)) {
+    if (!Number.isFinite(value)) throw new MistError("invalid-argument", `${name}: ${String(value)} is not a number`);
+  }
+  return settings;
+}
+
+function urlOf(given: string | URL): string {
+  let url: URL;
+  try {
+    url = new URL(given, globalThis.location?.href);
+  } catch (error) {
+    throw new MistError("invalid-url", `"${String(given)}" is not a URL: a server's is like ws://localhost:8888`, {
+      cause: error,
+    });
+  }
+  url.protocol = url.protocol.replace(/^http/, "ws");
+  if (url.protocol !== "ws:" && url.protocol !== "wss:") {
+    throw new MistError("invalid-url", `cannot connect to ${url.protocol}// from here: use the server's ws:// or wss://`);
+  }
+  url.hash = "";
+  return url.href;
+}
+
+/** Asks for the token; `undefined` when there is none. */
+async function ask(token: TokenSource | undefined): Promise<string | undefined> {
+  return typeof token === "function" ? token() : token;
+}
+
+function socketLink(url: string, webSocket: WebSocketClass, token: TokenSource | undefined): Link {
+  const place = new URL(url).host;
+  return {
+    hasStaticToken: typeof token === "string",
+    dial(attempt: Attempt) {
+      let socket: WebSocketLike | undefined;
+      let isGivenUp = false;
+      ask(token).then(
+        (token) => {
+          if (isGivenUp) return;
+          try {
+            socket = new webSocket(url);
+          } catch (error) {
+            return attempt.lost(`cannot connect to ${place}: ${textOf(error)}`);
+          }
+          const open = socket;
+          let wasOpen = false;
+          open.onopen = () => {
+            wasOpen = true;
+            attempt.open(open, token);
+          };
+          open.onmessage = ({ data }: MessageEvent) => attempt.receive(String(data));
+          // What went wrong is not told; the end that follows is.
+          open.onerror = () => {};
+          open.onclose = ({ code, reason }: CloseEvent) => {
+            const said = reason ? `: ${reason}` : "";
+            attempt.lost(wasOpen ? `connection to ${place} closed (${code})${said}` : `cannot reach ${place}`, code);
+          };
+        },
+        (error: unknown) => {
+          if (!isGivenUp) attempt.lost(`cannot get a token: ${textOf(error)}`);
+        },
+      );
+      return () => {
+        isGivenUp = true;
+        if (!socket) return;
+        socket.onopen = socket.onmessage = socket.onclose = null;
+        socket.close();
+      };
+    },
+    watch,
+  };
+}
+
+/** Says when the connection may have been lost unnoticed: after sleep, in the background, or with the network. */
+function watch(probe: () => void): () => void {
+  const { document } = globalThis;
+  const onVisible = (): void => {
+    if (document.visibilityState === "visible") probe();
+  };
+  document?.addEventListener("visibilitychange", onVisible);
+  globalThis.addEventListener?.("online", probe);
+  return () => {
+    document?.removeEventListener("visibilitychange", onVisible);
+    globalThis.removeEventListener?.("online", probe);
+  };
+}
+
+/** A link over a port at which a broker listens. */
+export function portLink(port: MessagePort, token: TokenSource | undefined): Link {
+  return {
+    hasStaticToken: typeof token === "string",
+    dial(attempt) {
+      let isGivenUp = false;
+      const end = (): void => {
+        isGivenUp = true;
+        port.onmessage = null;
+        port.close();
+      };
+      port.addEventListener?.("close", () => {
+        if (!isGivenUp) attempt.lost("the port is closed");
+      });
+      port.onmessage = ({ data }: MessageEvent) => attempt.receive(String(data));
+      ask(token).then(
+        (token) => {
+          if (!isGivenUp) attempt.open({ send: (text) => port.postMessage(text) }, token);
+        },
+        (error: unknown) => attempt.lost(`cannot get a token: ${textOf(error)}`),
+      );
+      return end;
+    },
+  };
+}

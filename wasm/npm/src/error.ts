@@ -1,0 +1,36 @@
+/** What goes wrong, as applications see it. */
+
+import type { Code } from "./types.js";
+
+/** Any failure of this package: `code` is for programs, the message says what to do. */
+export class MistError extends Error {
+  override readonly name = "MistError";
+  readonly code: Code;
+
+  constructor(code: Code, message: string, options?: ErrorOptions) {
+    super(message, options);
+    this.code = code;
+  }
+}
+
+/** The text of whatever was thrown. */
+export function textOf(error: unknown): string {
+  return error instanceof Error ? error.message : String(error);
+}
+
+/** Tells of an error that is the application's own, without stopping anything. */
+export function report(error: unknown): void {
+  if (typeof reportError === "function") {
+    reportError(error);
+  } else {
+    // Node has no reportError; what it does with an error that nobody catches is the same.
+    queueMicrotask(() => {
+      throw error;
+    });
+  }
+}
+
+/** Turns an aborted signal into a `MistError`. */
+export function aborted(signal: AbortSignal): MistError {
+  return new MistError("aborted", `aborted: ${textOf(signal.reason)}`, { cause: signal.reason });
+}

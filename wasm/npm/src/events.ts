@@ -1,0 +1,50 @@
+/** Owns who listens to a client's events. */
+
+import { push } from "./dispatch.js";
+import { report } from "./error.js";
+import type { ClientEvents, ListenOptions } from "./types.js";
+
+type Listener = (event: never) => unknown;
+type Told = [keyof ClientEvents, unknown];
+
+export class Events {
+  #listeners = new Map<keyof ClientEvents, Set<Listener>>();
+
+  on(type: keyof ClientEvents, listener: Listener, options: ListenOptions = {}): () => void {
+    const { signal, once } = options;
+    const listeners = this.#listeners.get(type) ?? new Set();
+    this.#listeners.set(type, listeners);
+    const off = (): void => {
+      listeners.delete(called);
+      signal?.removeEventListener("abort", off);
+    };
+    const called: Listener = (event) => {
+      if (once) off();
+      return listener(event);
+    };
+    if (!signal?.aborted) {
+      listeners.add(called);
+      signal?.addEventListener("abort", off, { once: true });
+    }
+    return off;
+  }
+
+  /** Tells the listeners soon. */
+  emit<K extends keyof ClientEvents>(type: K, event: ClientEvents[K]): void {
+    push<Told>(this, [type, event]);
+  }
+
+  take([type, event]: Told): void {
+    for (const listener of [...(this.#listeners.get(type) ?? [])]) call(listener, event as never);
+  }
+}
+
+/** Calls a function of the application; what it throws, or rejects with, is reported. */
+export function call<A extends unknown[]>(listener: (...args: A) => unknown, ...args: A): void {
+  try {
+    const result = listener(...args);
+    if (result instanceof Promise) result.catch(report);
+  } catch (error) {
+    report(error);
+  }
+}

@@ -1,0 +1,42 @@
+/** What lies between a client and its broker: one attempt to connect after the other. */
+
+import type { LocalSubscription } from "./subscription.js";
+import type { Outgoing, Tag, TagLike } from "./types.js";
+
+/** What the core's client needs of a socket. */
+export interface Socket {
+  send(text: string): void;
+}
+
+/** A short way to a broker in the same page, past the wire. */
+export interface Lane {
+  /** Publishes; `false` when the message must go over the wire. */
+  publish(tags: readonly TagLike[], data: unknown): boolean;
+  /** Publishes several; `false` when they must go over the wire. */
+  publishAll(messages: readonly Outgoing[]): boolean;
+  /** Keeps the value of what goes over the wire meanwhile, so that it arrives as it is. */
+  carry<T>(data: unknown, publish: () => T): T;
+  /** The handle for a tag. */
+  tag(name: string): Tag;
+  /** Takes messages for a subscription that the broker holds. */
+  add(subscription: LocalSubscription): void;
+  /** Takes no more messages for a subscription. */
+  remove(subscription: LocalSubscription): void;
+}
+
+/** What a link tells its client about one attempt. Nothing is told after `lost`, nor after the attempt was given up. */
+export interface Attempt {
+  open(socket: Socket, token: string | undefined, lane?: Lane): void;
+  receive(text: string): void;
+  lost(reason: string, code?: number): void;
+}
+
+/** A way to a broker. */
+export interface Link {
+  /** Whether the token is the same at every attempt. */
+  readonly hasStaticToken: boolean;
+  /** Begins an attempt to connect, or resumes; the function returned gives the connection up. */
+  dial(attempt: Attempt): () => void;
+  /** Calls `probe` whenever the connection may have been lost unnoticed; the function returned stops that. */
+  watch?(probe: () => void): () => void;
+}

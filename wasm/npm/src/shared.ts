@@ -1,0 +1,274 @@
+/**
+ * One broker for all tabs: in a SharedWorker, or where there is none in the tab that holds a lock. Knows nothing of
+ * what goes over the ports.
+ */
+
+import { bridge } from "./bridge.js";
+import { Broker } from "./broker.js";
+import { LinkedClient } from "./client.js";
+import { portLink, settingsOf } from "./connect.js";
+import { core } from "./core.js";
+import { MistError } from "./error.js";
+import type { Attempt, Link } from "./link.js";
+import type { Bridge, BridgeOptions, BrokerOptions, Client, LocalOptions } from "./types.js";
+
+/** What the broker of all tabs is to be: as the first of them says. */
+export interface SharedOptions extends Omit<BrokerOptions, "seed"> {
+  /** Makes the worker, where a bundler or a policy wants it in a certain form. `false`: none, one of the tabs has it. */
+  worker?: ((name: string) => SharedWorker) | false;
+}
+
+/** The broker of all tabs, from one of them. */
+export interface SharedBroker extends Disposable {
+  /** Where it lives now: in a worker, in this very tab, or in another. */
+  readonly place: "worker" | "here" | "other-tab";
+  /** Makes a client of it. */
+  client(options?: LocalOptions): Client;
+  /** Joins it with another broker, through this tab. */
+  bridge(upstream: Client, options: BridgeOptions): Bridge;
+  /** Ends this tab's clients. The broker goes on for the others. */
+  close(): Promise<void>;
+}
+
+let makeWorker: ((name: string) => SharedWorker) | undefined;
+
+/** Says how the worker is made; each entry knows where its file is. */
+export function workerWith(make: (name: string) => SharedWorker): void {
+  makeWorker ??= make;
+}
+
+/** What a tab says to the worker first, and then for each client. */
+export type Hello = { options: BrokerOptions; lock: string } | { port: MessagePort };
+
+/** What the worker answers. */
+export type Welcome = { ready: true } | { error: string };
+
+export async function shared(name: string, options: SharedOptions = {}): Promise<SharedBroker> {
+  if (typeof name !== "string" || name === "") {
+    throw new MistError("invalid-argument", "a shared broker has a name, a string that is not empty");
+  }
+  const locks = globalThis.navigator?.locks as LockManager | undefined;
+  if (!locks) {
+    throw new MistError("unsupported", "a broker for all tabs needs Web Locks: serve the page by https or from localhost");
+  }
+  const { worker = makeWorker, ...rest } = options;
+  if (worker && typeof SharedWorker === "function") {
+    const place = await inWorker(() => worker(`mist:${name}`), rest, locks);
+    if (place) return new Shared(place);
+  }
+  if (typeof BroadcastChannel !== "function") {
+    throw new MistError("unsupported", "there is neither SharedWorker nor BroadcastChannel here: use Broker.create()");
+  }
+  return new Shared(await inTabs(name, rest, locks));
+}
+
+/** Where the broker is, as a tab reaches it. */
+interface Place {
+  readonly place: SharedBroker["place"];
+  dial(attempt: Attempt, token: string | undefined): () => void;
+  watch?(probe: () => void): () => void;
+  close(): void;
+}
+
+class Shared implements SharedBroker {
+  #place: Place;
+  #clients = new Set<Client>();
+
+  constructor(place: Place) {
+    this.#place = place;
+  }
+
+  get place(): SharedBroker["place"] {
+    return this.#place.place;
+  }
+
+  client({ token, signal }: LocalOptions = {}): Client {
+    const place = this.#place;
+    const link: Link = {
+      hasStaticToken: true,
+      dial: (attempt) => place.dial(attempt, token),
+      ...(place.watch && { watch: (probe) => place.watch!(probe) }),
+    };
+    const settings = settingsOf({ retry: { minMs: 50, maxMs: 2_000 } });
+    const client: Client = new LinkedClient(core(), link, settings, signal, () => this.#clients.delete(client));
+    if (client.state !== "closed") this.#clients.add(client);
+    return client;
+  }
+
+  bridge(upstream: Client, options: BridgeOptions): Bridge {
+    return bridge(this.client(), upstream, options);
+  }
+
+  async close(): Promise<void> {
+    await Promise.all([...this.#clients].map((client) => client.close()));
+    this.#place.close();
+  }
+
+  [Symbol.dispose](): void {
+    void this.close();
+  }
+}
+
+/** Holds a lock as long as this tab lives, so that others learn of its end. */
+async function live(locks: LockManager): Promise<{ lock: string; end: () => void }> {
+  const lock = `mist-tab:${crypto.randomUUID()}`;
+  let end = (): void => {};
+  const over = new Promise<void>((resolve) => (end = resolve));
+  await new Promise<void>((held) => {
+    void locks.request(lock, () => {
+      held();
+      return over;
+    });
+  });
+  return { lock, end };
+}
+
+/** Finds the broker in a worker; nothing when there cannot be one. */
+async function inWorker(
+  make: () => SharedWorker,
+  options: BrokerOptions,
+  locks: LockManager,
+): Promise<Place | undefined> {
+  let worker: SharedWorker;
+  try {
+    worker = make();
+  } catch {
+    return undefined;
+  }
+  const { lock, end } = await live(locks);
+  const welcome = await new Promise<Welcome | undefined>((resolve) => {
+    worker.onerror = () => resolve(undefined);
+    worker.port.onmessage = ({ data }: MessageEvent<Welcome>) => resolve(data);
+    worker.port.postMessage({ options, lock } satisfies Hello);
+  });
+  if (!welcome) {
+    end();
+    return undefined;
+  }
+  if ("error" in welcome) {
+    end();
+    throw new MistError("invalid-argument", welcome.error);
+  }
+  return {
+    place: "worker",
+    dial(attempt, token) {
+      const { port1, port2 } = new MessageChannel();
+      worker.port.postMessage({ port: port2 } satisfies Hello, [port2]);
+      return portLink(port1, token).dial(attempt);
+    },
+    close: end,
+  };
+}
+
+/** What goes over the channel of the tabs: from a client to the tab that has the broker, or back. */
+type Cast =
+  | { type: "leader" }
+  | { type: "open"; client: string; lock: string }
+  | { type: "opened"; client: string }
+  | { type: "ask"; client: string; text: string }
+  | { type: "tell"; client: string; text: string }
+  | { type: "bye"; client: string };
+
+/** Finds the broker in one of the tabs: in the one that gets the lock, and the next one after it. */
+async function inTabs(name: string, options: BrokerOptions, locks: LockManager): Promise<Place> {
+  const channel = new BroadcastChannel(`mist:${name}`);
+  const cast = (message: Cast): void => channel.postMessage(message);
+  const { lock, end } = await live(locks);
+  const attempts = new Map<string, { attempt: Attempt; token: string | undefined }>();
+  const ports = new Map<string, MessagePort>();
+  const probes = new Set<() => void>();
+  const over = new AbortController();
+  let broker: Broker | undefined;
+
+  /** What looks like a port to the broker, and leads over the channel to a client in another tab. */
+  const openPort = (client: string, lock: string): void => {
+    const port = {
+      onmessage: null as MessagePort["onmessage"],
+      postMessage: (text: string) => cast({ type: "tell", client, text }),
+    } as MessagePort;
+    const detach = broker!.attach(port);
+    ports.set(client, port);
+    port.close = () => {
+      ports.delete(client);
+      detach();
+    };
+    cast({ type: "opened", client });
+    void locks.request(lock, { signal: over.signal }, () => port.close()).catch(() => {});
+  };
+
+  channel.onmessage = ({ data }: MessageEvent<Cast>) => {
+    switch (data.type) {
+      case "leader":
+        // The broker is new: whoever was at the old one begins again.
+        for (const [client, { attempt }] of [...attempts]) {
+          attempts.delete(client);
+          attempt.lost("the tab that had the broker was closed");
+        }
+        return probes.forEach((probe) => probe());
+      case "open":
+        return broker && openPort(data.client, data.lock);
+      case "opened": {
+        const open = attempts.get(data.client);
+        return open?.attempt.open({ send: (text) => cast({ type: "ask", client: data.client, text }) }, open.token);
+      }
+      case "ask":
+        return void ports.get(data.client)?.onmessage?.call(ports.get(data.client)!, { data: data.text } as MessageEvent);
+      case "tell":
+        return attempts.get(data.client)?.attempt.receive(data.text);
+      case "bye":
+        return ports.get(data.client)?.close();
+    }
+  };
+
+  /** Makes the broker here, says so, and keeps it as long as the tab lives. */
+  const lead = async (isReady: () => void): Promise<void> => {
+    broker = await Broker.create(options);
+    isReady();
+    cast({ type: "leader" });
+    for (const [client, { attempt }] of [...attempts]) {
+      attempts.delete(client);
+      attempt.lost("the tab that had the broker was closed");
+    }
+    probes.forEach((probe) => probe());
+    await new Promise((resolve) => over.signal.addEventListener("abort", resolve));
+    await broker.close();
+  };
+  // Who does not get the lock at once waits for it, while the others are asked.
+  await new Promise<void>((resolve, reject) => {
+    const fail = (error: unknown): void => {
+      if (!over.signal.aborted) reject(error);
+    };
+    const wait = (): void => void locks.request(`mist:${name}`, { signal: over.signal }, () => lead(() => {})).catch(fail);
+    const begin = (held: Lock | null): Promise<void> | void => {
+      if (held) return lead(resolve);
+      wait();
+      resolve();
+    };
+    locks.request(`mist:${name}`, { ifAvailable: true }, begin).catch(fail);
+  });
+
+  return {
+    get place() {
+      return broker ? "here" : "other-tab";
+    },
+    dial(attempt, token) {
+      if (broker) return broker.dial(attempt, token);
+      const client = crypto.randomUUID();
+      attempts.set(client, { attempt, token });
+      cast({ type: "open", client, lock });
+      return () => {
+        attempts.delete(client);
+        cast({ type: "bye", client });
+      };
+    },
+    watch(probe) {
+      probes.add(probe);
+      return () => probes.delete(probe);
+    },
+    close() {
+      over.abort();
+      end();
+      channel.close();
+    },
+  };
+}

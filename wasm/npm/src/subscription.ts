@@ -1,0 +1,108 @@
+/** Owns one subscription's handler, iterator and end. Knows nothing of connections. */
+
+import { queue } from "./dispatch.js";
+import { call } from "./events.js";
+import type { Handler, Message, Subscription } from "./types.js";
+
+/** What a subscription needs of its client. */
+export interface Owner {
+  unsubscribe(subscription: LocalSubscription): Promise<void>;
+  dropped(): void;
+}
+
+export class LocalSubscription implements Subscription {
+  readonly tags: readonly string[];
+  readonly ready: Promise<void>;
+  /** Its number at the core's client, once it has one. */
+  number = 0;
+  /** The number of its tag set at the broker of this page, or -1. */
+  set = -1;
+  /** Whose it is there. */
+  lane: object | undefined;
+  dropped = 0;
+
+  readonly owner: Owner;
+  #handler: Handler | undefined;
+  /** What an iterator has not taken yet; only filled for somebody who iterates. */
+  #buffer: Message[] | undefined;
+  #most: number;
+  #waiting: ((result: IteratorResult<Message, undefined>) => void)[] = [];
+  #isClosed = false;
+  #settle!: { resolve: () => void; reject: (error: Error) => void };
+
+  constructor(owner: Owner, tags: readonly string[], handler: Handler | undefined, most: number) {
+    this.owner = owner;
+    this.tags = tags;
+    this.#handler = handler;
+    this.#most = most;
+    this.#buffer = handler ? undefined : [];
+    this.ready = new Promise((resolve, reject) => (this.#settle = { resolve, reject }));
+    // Who does not ask is told by an event.
+    this.ready.catch(() => {});
+  }
+
+  get closed(): boolean {
+    return this.#isClosed;
+  }
+
+  /** Notes that the broker holds it. */
+  settle(): void {
+    this.#settle.resolve();
+  }
+
+  /** Ends it; `error` says why it never was. */
+  end(error: Error): void {
+    this.#isClosed = true;
+    this.#settle.reject(error);
+    for (const wake of this.#waiting.splice(0)) wake({ done: true, value: undefined });
+  }
+
+  /** Queues a message for the handler or iterator. */
+  offer(message: Message): boolean {
+    if (queue(this, message)) return true;
+    this.#drop();
+    return false;
+  }
+
+  /** Hands a message to the handler, and to who iterates. */
+  take(message: Message): void {
+    if (this.#isClosed) return;
+    if (this.#handler) call(this.#handler, message, this);
+    const wake = this.#waiting.shift();
+    if (wake) {
+      wake({ done: false, value: message });
+    } else if (this.#buffer) {
+      if (this.#buffer.length < this.#most) this.#buffer.push(message);
+      else this.#drop();
+    }
+  }
+
+  #drop(): void {
+    this.dropped += 1;
+    this.owner.dropped();
+  }
+
+  unsubscribe(): Promise<void> {
+    return this.owner.unsubscribe(this);
+  }
+
+  [Symbol.dispose](): void {
+    this.unsubscribe().catch(() => {});
+  }
+
+  [Symbol.asyncIterator](): AsyncIterator<Message, undefined> {
+    const buffer = (this.#buffer ??= []);
+    return {
+      next: () => {
+        const value = buffer.shift();
+        if (value) return Promise.resolve({ done: false, value });
+        if (this.#isClosed) return Promise.resolve({ done: true, value: undefined });
+        return new Promise((resolve) => this.#waiting.push(resolve));
+      },
+      return: async () => {
+        await this.unsubscribe().catch(() => {});
+        return { done: true, value: undefined };
+      },
+    };
+  }
+}
