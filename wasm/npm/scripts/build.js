@@ -4,8 +4,9 @@
  */
 
 import { execFileSync } from "node:child_process";
-import { existsSync, mkdirSync, statSync } from "node:fs";
+import { existsSync, mkdirSync, readFileSync, statSync, writeFileSync } from "node:fs";
 import { build } from "esbuild";
+import { stripped } from "./module.js";
 import { path, tool } from "./places.js";
 
 mkdirSync(path("dist"), { recursive: true });
@@ -15,9 +16,11 @@ declare();
 
 /** Shrinks the core. It is the slowest step by far, so it is left out when nothing changed. */
 function optimise() {
-  const [from, to] = [path("gen/mist_bg.wasm"), path("dist/mist_bg.wasm")];
+  const [from, to, named] = [path("gen/mist_bg.wasm"), path("dist/mist_bg.wasm"), path("gen/named.wasm")];
   if (existsSync(to) && statSync(to).mtimeMs > statSync(from).mtimeMs) return;
-  run("wasm-opt", ["-Oz", from, "-o", to]);
+  // The names are for the size report.
+  run("wasm-opt", ["-Oz", "-g", from, "-o", named]);
+  writeFileSync(to, stripped(readFileSync(named)));
 }
 
 /**
