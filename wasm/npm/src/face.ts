@@ -6,13 +6,17 @@ export type * from "./types.js";
 
 /** A broker in this page. */
 export interface CoreBroker {
-  connect(): number;
-  handle(session: number, message: string): void;
-  poll(): { readonly session: number; readonly message: string } | undefined;
+  connect(hear: (message: string) => void): number;
+  receive(session: number, message: string): void;
 }
 
 /** Creates a broker in this page. */
 export async function createBroker(seed = crypto.getRandomValues(new BigUint64Array(1))[0] ?? 0n): Promise<CoreBroker> {
   const { Broker } = await core();
-  return new Broker(seed);
+  const host = { tag() {}, deliver() {}, command() {}, closed() {} };
+  const broker = new Broker(host, seed, undefined, false, [], []);
+  return {
+    connect: (hear) => broker.connect({ postMessage: hear } as unknown as MessagePort, false),
+    receive: (session, message) => broker.receive(session, message),
+  };
 }

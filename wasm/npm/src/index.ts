@@ -1,8 +1,8 @@
 /** The entry for pages: fetches the core from beside this file, when it is first needed. */
 
-import { init, loadWith } from "./core.js";
+import { instantiate, loadWith } from "./core.js";
 
 export * from "./face.js";
 
 // In this very form bundlers take the file along.
-loadWith(() => init(new URL("./mist_bg.wasm", import.meta.url)));
+loadWith(() => instantiate(new URL("./mist_bg.wasm", import.meta.url)));
