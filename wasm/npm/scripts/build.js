@@ -4,8 +4,9 @@
  */
 
 import { execFileSync } from "node:child_process";
-import { existsSync, mkdirSync, statSync } from "node:fs";
+import { existsSync, mkdirSync, readFileSync, statSync, writeFileSync } from "node:fs";
 import { build } from "esbuild";
+import { stripped } from "./module.js";
 import { path, tool } from "./places.js";
 
 mkdirSync(path("dist"), { recursive: true });
@@ -15,14 +16,17 @@ declare();
 
 /** Shrinks the core. It is the slowest step by far, so it is left out when nothing changed. */
 function optimise() {
-  const [from, to] = [path("gen/mist_bg.wasm"), path("dist/mist_bg.wasm")];
+  const [from, to, named] = [path("gen/mist_bg.wasm"), path("dist/mist_bg.wasm"), path("gen/named.wasm")];
   if (existsSync(to) && statSync(to).mtimeMs > statSync(from).mtimeMs) return;
-  run("wasm-opt", ["-Oz", from, "-o", to]);
+  // The names are for the size report.
+  run("wasm-opt", ["-Oz", "-g", from, "-o", named]);
+  writeFileSync(to, stripped(readFileSync(named)));
 }
 
 /**
- * The entry for pages is one file, so that a page without a bundler asks for that and the core, and nothing else.
- * The others share their code.
+ * Every entry is one file: a page without a bundler asks for that and the core, and nothing else; and a bundler that
+ * takes exports from the file they come from cannot pass over how the entry loads the core. The worker is a part of
+ * the page's entry.
  */
 async function bundle() {
   /** @type {import("esbuild").BuildOptions} */
@@ -38,14 +42,10 @@ async function bundle() {
     outdir: path("dist"),
     logLevel: "warning",
   };
+  const entries = ["index", "node", "inline", "slim"].map((entry) => path(`src/${entry}.ts`));
   await Promise.all([
-    build({ ...common, entryPoints: [path("src/index.ts")] }),
-    build({
-      ...common,
-      entryPoints: ["node", "inline", "slim"].map((entry) => path(`src/${entry}.ts`)),
-      splitting: true,
-      chunkNames: "shared",
-    }),
+    build({ ...common, entryPoints: entries }),
+    build({ ...common, entryPoints: [path("src/shared-worker.ts")], external: ["./index.js"] }),
   ]);
 }
 

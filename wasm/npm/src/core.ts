@@ -20,7 +20,12 @@ export function loadWith(how: () => Promise<unknown> | unknown): void {
 
 /** Loads the core from `source`. */
 export function init(source: Source): Promise<void> {
-  return loadFrom(async () => glue.default({ module_or_path: await source })).then(() => undefined);
+  return loadFrom(() => instantiate(source)).then(() => undefined);
+}
+
+/** Compiles the core from `source`, while it arrives. */
+export async function instantiate(source: Source): Promise<void> {
+  await glue.default({ module_or_path: await source });
 }
 
 /** Loads the core from the bytes of a module, at once. */

@@ -1,0 +1,9 @@
+/** What the harness puts into the pages it opens. */
+interface Window {
+  startServer(args: readonly string[]): Promise<{ tcp: string; http: string; ws: string }>;
+  suite: {
+    load(file: string): Promise<string[]>;
+    run(title: string): Promise<string | undefined>;
+  };
+  tellServer(tcp: string, what: string): Promise<void>;
+}
