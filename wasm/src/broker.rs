@@ -16,9 +16,9 @@ extern "C" {
     #[wasm_bindgen(method)]
     fn tag(this: &BrokerHost, number: u32, name: Option<String>);
 
-    /// A message that the session sent matches so many tag sets, [`Broker::found`].
+    /// A message that the session sent matches so many tag sets, whose numbers are at `found`.
     #[wasm_bindgen(method)]
-    fn deliver(this: &BrokerHost, session: u32, count: u32, message: &str);
+    fn deliver(this: &BrokerHost, session: u32, found: *const u32, count: u32, message: &str);
 
     /// A session runs a custom command; [`Broker::answer`] answers it.
     #[wasm_bindgen(method)]
@@ -316,7 +316,8 @@ impl Broker {
                     if !sets.is_empty() {
                         self.found = sets;
                         let count = self.found.len() as u32;
-                        self.host.deliver(publisher.slot() as u32, count, text);
+                        let publisher = publisher.slot() as u32;
+                        self.host.deliver(publisher, self.found(), count, text);
                     }
                     if let Some(receipt) = receipt {
                         self.send(receipt.session(), &receipt.reply(targets.len()));

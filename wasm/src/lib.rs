@@ -15,6 +15,6 @@ pub use client::{Client, ClientHost};
 /// The memory in which numbers are exchanged.
 #[wasm_bindgen]
 #[must_use]
-pub fn memory() -> JsValue {
+pub fn linear_memory() -> JsValue {
     wasm_bindgen::memory()
 }

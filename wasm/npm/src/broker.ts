@@ -124,7 +124,7 @@ export class Broker {
       throw new MistError("invalid-argument", `the limit ${wrong[0]} is a whole number, not ${String(wrong[1])}`);
     }
     this.#module = module;
-    this.#memory = module.memory();
+    this.#memory = module.linear_memory() as WebAssembly.Memory;
     try {
       this.#core = new module.Broker(
         this.#host(),
@@ -146,11 +146,11 @@ export class Broker {
   #host(): object {
     return {
       tag: (number: number, name: string | undefined) => this.#number(number, name),
-      deliver: (session: number, count: number, text: string) => {
+      deliver: (session: number, found: number, count: number, text: string) => {
         const { data } = this.#carried ?? {};
         const message = JSON.parse(text) as { tags: string[]; data?: string };
         const value = this.#carried ? data : (message.data ?? "");
-        this.#hand(count, this.#found(), this.#owners.get(session), () => new Delivered(message.tags, value, true));
+        this.#hand(count, found >>> 2, this.#owners.get(session), () => new Delivered(message.tags, value, true));
       },
       command: (session: number, name: string, tags: string[], data: string) => {
         defer(() => void this.#run(session, name, tags, data));
@@ -336,9 +336,19 @@ export class Broker {
     return count;
   }
 
-  /** Whether data may be over the limit; the other fields of a message come to less than that. */
+  /** Whether data may be over the limit. Tags alone hardly are, and escapes are six bytes at most. */
   #isLarge(data: unknown): boolean {
-    return typeof data === "string" && data.length * 4 > this.#limits.message;
+    return typeof data === "string" && data.length * 8 > this.#limits.message;
+  }
+
+  /** @internal */
+  check(tags: readonly string[], text: string): void {
+    if (!this.#isLarge(text)) return;
+    const limit = this.#limits.message;
+    const size = new TextEncoder().encode(JSON.stringify({ command: "publish", tags, data: text })).length;
+    if (size > limit) {
+      throw new MistError("too-large", `a message of ${size} bytes exceeds the limit of ${limit} (message-bytes)`);
+    }
   }
 
   /** @internal */
@@ -492,6 +502,10 @@ class PageLane implements Lane {
 
   publishAll(messages: readonly Outgoing[]): boolean {
     return this.#broker.publishAll(this.#session, this.#owner, messages);
+  }
+
+  check(tags: readonly string[], text: string): void {
+    this.#broker.check(tags, text);
   }
 
   carry<T>(data: unknown, publish: () => T): T {

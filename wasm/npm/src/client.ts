@@ -349,6 +349,7 @@ export class LinkedClient implements Client {
     const names = namesOf(tags, "publish");
     const text = textOfData(data);
     this.#checkOpen();
+    this.#lane?.check(names, text);
     if (!this.#core) await this.#loaded();
     if (options.ack) {
       const { delivered } = await this.#ask((core) => core.publish_acked(now(), names, text), options, data);

@@ -14,6 +14,11 @@ export interface Lane {
   publish(tags: readonly TagLike[], data: unknown): boolean;
   /** Publishes several; `false` when they must go over the wire. */
   publishAll(messages: readonly Outgoing[]): boolean;
+  /**
+   * Refuses a message that the broker would hang up for.
+   * @throws MistError `too-large`.
+   */
+  check(tags: readonly string[], text: string): void;
   /** Keeps the value of what goes over the wire meanwhile, so that it arrives as it is. */
   carry<T>(data: unknown, publish: () => T): T;
   /** The handle for a tag. */
