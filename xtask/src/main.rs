@@ -10,6 +10,7 @@ mod serve;
 mod steps;
 mod tools;
 mod wasm;
+mod web;
 
 use std::process::ExitCode;
 
@@ -25,9 +26,10 @@ struct Cli {
 
 #[derive(Subcommand)]
 enum Task {
-    /// Build the server and start it on its default listeners
+    /// Build the page and the server, and start it on its default listeners
     ///
     /// They are tcp://127.0.0.1:1445, http://127.0.0.1:8080 and ws://127.0.0.1:8888. Ctrl-C ends it.
+    /// Without Node there is a plain page only.
     Run(serve::Run),
 
     /// Check everything: format, lints, all targets, all tests, the documentation
@@ -43,6 +45,11 @@ enum Task {
     ///
     /// Needs Node 20.19 or later with npm; installs what else is missing.
     Wasm,
+
+    /// Build the page that the server has at /, into web/dist
+    ///
+    /// The next build of the server takes it in. Needs what `wasm` needs.
+    Web,
 
     /// Measure the server, next to others, and check every message while doing so
     ///
@@ -68,6 +75,7 @@ fn main() -> ExitCode {
         Task::Test => check::test(),
         Task::Lint => check::lint(),
         Task::Wasm => wasm::build().map(|()| ExitCode::SUCCESS),
+        Task::Web => web::build().map(|()| ExitCode::SUCCESS),
         #[cfg(target_os = "linux")]
         Task::Bench(args) => bench::run(&args),
         #[cfg(target_os = "linux")]

@@ -1,4 +1,4 @@
-//! Owns `cargo xtask run`: build the server, become it.
+//! Owns `cargo xtask run`: build the page and the server, become it.
 //!
 //! It does not know the server's flags; those after `--` are passed on as they are.
 
@@ -8,7 +8,7 @@ use std::process::{Command, ExitCode};
 use anyhow::Result;
 use clap::Args;
 
-use crate::tools;
+use crate::{tools, web};
 
 /// The arguments of `cargo xtask run`.
 #[derive(Args)]
@@ -22,12 +22,15 @@ pub(crate) struct Run {
     flags: Vec<OsString>,
 }
 
-/// Builds the server and runs it until it ends.
+/// Builds the page and the server, and runs it until it ends. A server serves a plain page where the page cannot be built.
 ///
 /// # Errors
 ///
 /// When the build fails or the server cannot be started.
 pub(crate) fn run(args: &Run) -> Result<ExitCode> {
+    if let Err(error) = web::build() {
+        eprintln!("!!! without the new page: {error:#}");
+    }
     let program = tools::build_mist(!args.debug)?;
     let mut server = Command::new(program);
     server.arg("--server").args(&args.flags);

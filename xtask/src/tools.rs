@@ -2,6 +2,7 @@
 //!
 //! It does not know which steps make up a check.
 
+pub(crate) mod files;
 pub(crate) mod npm;
 
 use std::env;

@@ -5,10 +5,10 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context, Result, anyhow, bail};
+use anyhow::{Result, anyhow, bail};
 use wasm_bindgen_cli_support::Bindgen;
 
-use crate::tools::{self, call, cargo, has_target, npm, rustup};
+use crate::tools::{self, call, cargo, files, has_target, npm, rustup};
 
 /// The compiler's name for pages.
 pub(crate) const TARGET: &str = "wasm32-unknown-unknown";
@@ -31,6 +31,13 @@ pub(crate) fn build() -> Result<()> {
     }
     let compiled = compile("mist-pubsub-wasm", "mist_pubsub_wasm")?;
     bind(&compiled, &package().join("gen"), "mist")?;
+    let sources = ["src", "gen", "scripts", "package.json", "tsconfig.json"];
+    let sources = sources.map(|name| package().join(name));
+    // The types are written last, when they are right.
+    let made = package().join("dist").join("index.d.ts");
+    if files::is_newer(&made, &sources.each_ref().map(|path| &**path))? {
+        return Ok(());
+    }
     call(&mut npm::run(&package(), "build"))
 }
 
@@ -75,7 +82,7 @@ fn remapped_paths() -> String {
 ///
 /// When the library is none of wasm-bindgen's version, or nothing can be written.
 pub(crate) fn bind(compiled: &Path, folder: &Path, name: &str) -> Result<()> {
-    if is_newer(&folder.join(format!("{name}_bg.wasm")), compiled)? {
+    if files::is_newer(&folder.join(format!("{name}_bg.wasm")), &[compiled])? {
         return Ok(());
     }
     Bindgen::new()
@@ -90,13 +97,4 @@ pub(crate) fn bind(compiled: &Path, folder: &Path, name: &str) -> Result<()> {
                 .generate(folder)
         })
         .map_err(|error| anyhow!("cannot write the glue of {}: {error:#}", compiled.display()))
-}
-
-/// Whether `file` is there and was written after `source`.
-fn is_newer(file: &Path, source: &Path) -> Result<bool> {
-    let Ok(there) = fs::metadata(file) else {
-        return Ok(false);
-    };
-    let source = fs::metadata(source).with_context(|| format!("no {}", source.display()))?;
-    Ok(there.modified()? > source.modified()?)
 }

@@ -2,7 +2,7 @@
 
 use std::io::IsTerminal;
 
-use mist::Server;
+use mist::{Address, Server};
 use tracing::level_filters::LevelFilter;
 use tracing_subscriber::filter::Targets;
 use tracing_subscriber::layer::SubscriberExt;
@@ -47,6 +47,9 @@ async fn run(settings: &Settings) -> Result<(), Stop> {
         let name = address.scheme().to_ascii_uppercase();
         out::note(&format!("{name} server listening at '{address}'"));
     }
+    if let Some(page) = page(server.addresses()) {
+        out::note(&format!("the page is at {page}"));
+    }
     server
         .run(async {
             signals.next().await;
@@ -60,6 +63,24 @@ async fn run(settings: &Settings) -> Result<(), Stop> {
         .await;
     out::note("stopped");
     Ok(())
+}
+
+/// Where a browser on this machine finds the page: on a listener for HTTP rather than on one for WebSocket.
+fn page(addresses: &[Address]) -> Option<String> {
+    let on = |wanted: &[&str]| {
+        let mut addresses = addresses.iter();
+        addresses.find(|address| wanted.contains(&address.scheme()))
+    };
+    let address = on(&["http", "https"]).or_else(|| on(&["ws", "wss"]))?;
+    let socket = address.socket()?;
+    let scheme = match address.scheme() {
+        "https" | "wss" => "https",
+        _ => "http",
+    };
+    Some(match socket.ip().is_unspecified() {
+        true => format!("{scheme}://localhost:{}/", socket.port()),
+        false => format!("{scheme}://{socket}/"),
+    })
 }
 
 /// Takes all the files the system allows this process, as servers do; each connection is one.

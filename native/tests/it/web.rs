@@ -3,6 +3,7 @@
 
 mod events;
 mod operators;
+mod page;
 mod publishing;
 mod requests;
 mod upgrades;
@@ -182,7 +183,7 @@ impl Http {
     /// Waits for the answer to a request with this method.
     async fn answer(&mut self, method: &str) -> Answer {
         let mut answer = self.head().await;
-        if method == "HEAD" || answer.status < 200 {
+        if method == "HEAD" || answer.status < 200 || answer.status == 304 {
             return answer;
         }
         let mut body = Vec::new();

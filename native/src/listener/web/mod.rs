@@ -2,6 +2,7 @@
 
 mod api;
 mod metrics;
+mod page;
 mod upgrade;
 
 use std::sync::Arc;
@@ -124,9 +125,6 @@ fn routes(acceptor: Acceptor) -> BoxedFilter<(Response,)> {
     let ping = warp::path!("ping")
         .and(get_or_head())
         .map(|| "pong\n".into_response());
-    let page = warp::path::end()
-        .and(get_or_head())
-        .map(|| warp::reply::html(include_str!("../../../../web/plain.html")).into_response());
     let anything = warp::path::full().map(|path: FullPath| nothing_here(path.as_str()));
     upgrade::route(acceptor.clone())
         .or(ping)
@@ -137,7 +135,7 @@ fn routes(acceptor: Acceptor) -> BoxedFilter<(Response,)> {
         .unify()
         .or(metrics::routes(acceptor))
         .unify()
-        .or(page)
+        .or(page::route())
         .unify()
         .or(anything)
         .unify()
@@ -153,7 +151,8 @@ fn nothing_here(path: &str) -> Response {
     let allowed = match path.trim_end_matches('/') {
         "/publish" => "POST",
         "/subscribe" => "GET",
-        "" | "/ping" | "/healthz" | "/readyz" | "/metrics" => "GET, HEAD",
+        "/ping" | "/healthz" | "/readyz" | "/metrics" => "GET, HEAD",
+        _ if page::has(path) => "GET, HEAD",
         _ if upgrade::is_websocket_path(path) => {
             return upgrade::upgrade_required("there is a WebSocket here, and nothing else\n");
         }

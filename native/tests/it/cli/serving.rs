@@ -32,6 +32,25 @@ fn every_listener_is_named_with_its_real_port() {
 }
 
 #[test]
+fn the_start_says_where_the_page_is() {
+    fn port(line: &str) -> Option<&str> {
+        line.trim_end_matches(['/', '\'']).rsplit(':').next()
+    }
+    for (listeners, door, host) in [
+        ("ws://127.0.0.1:0,http://127.0.0.1:0", "HTTP", "127.0.0.1"),
+        ("tcp://127.0.0.1:0,ws://127.0.0.1:0", "WS", "127.0.0.1"),
+        ("http://0.0.0.0:0", "HTTP", "localhost"),
+    ] {
+        let server = Running::start(&mut command(), &["--server", "--listeners", listeners]);
+        let listening = server.says(&format!("{door} server listening at"));
+        let page = server.says("the page is at http://");
+        assert!(page.contains(&format!("//{host}:")), "{page}");
+        assert!(page.ends_with('/'), "{page}");
+        assert_eq!(port(&page), port(&listening), "{page}");
+    }
+}
+
+#[test]
 fn listeners_may_be_given_in_several_ways() {
     for (arguments, count) in [
         (

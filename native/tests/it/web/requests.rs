@@ -13,17 +13,6 @@ async fn ping_is_answered_with_pong_to_the_byte() {
 }
 
 #[tokio::test]
-async fn the_plain_page_is_html() {
-    let site = Site::start().await;
-    for door in site.doors() {
-        let answer = Http::open(door).await.ask("GET", "/", &[], "").await;
-        assert_eq!(answer.status, 200);
-        assert_eq!(answer.header("content-type"), "text/html; charset=utf-8");
-        assert!(answer.body.starts_with("<!doctype html>") && answer.body.contains("mist"));
-    }
-}
-
-#[tokio::test]
 async fn an_unknown_path_is_told_the_known_ones() {
     let site = Site::start().await;
     for target in [

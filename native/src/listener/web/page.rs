@@ -1,0 +1,137 @@
+//! The page at `/` and its files, as they were when the server was built. It does not know what is in them.
+
+use warp::Filter;
+use warp::filters::BoxedFilter;
+use warp::http::{StatusCode, header};
+use warp::path::FullPath;
+use warp::reply::Response;
+
+use super::get_or_head;
+
+/// A file of the page.
+struct File {
+    /// The path of its URL.
+    path: &'static str,
+    /// What its content is recognised by, in quotes.
+    tag: &'static str,
+    body: &'static [u8],
+}
+
+/// The page, or the plain one when there was no other to build in.
+static FILES: &[File] = include!(concat!(env!("OUT_DIR"), "/page.rs"));
+
+/// What the page may do: nothing but run its own files, and talk to brokers, also to those of other servers.
+const POLICY: &str = "default-src 'none'; script-src 'self' 'wasm-unsafe-eval'; worker-src 'self'; style-src 'self'; \
+                      img-src 'self' data:; font-src 'self' data:; manifest-src 'self'; \
+                      connect-src 'self' http: https: ws: wss:; base-uri 'none'; form-action 'none'; \
+                      frame-ancestors 'none'";
+
+/// The plain page has its style in itself.
+const PLAIN_POLICY: &str = "default-src 'none'; style-src 'unsafe-inline'; connect-src 'self' ws: wss:; \
+                            base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
+
+/// `GET` and `HEAD` of the page's files.
+pub(super) fn route() -> BoxedFilter<(Response,)> {
+    warp::path::full()
+        .and_then(|path: FullPath| async move { find(path.as_str()).ok_or_else(warp::reject) })
+        .and(get_or_head())
+        .and(warp::header::optional("if-none-match"))
+        .map(|file: &'static File, known: Option<String>| answer(file, known.as_deref()))
+        .boxed()
+}
+
+/// Whether there is a file at this path.
+pub(super) fn has(path: &str) -> bool {
+    find(path).is_some()
+}
+
+fn find(path: &str) -> Option<&'static File> {
+    FILES.iter().find(|file| file.path == path)
+}
+
+fn answer(file: &'static File, known: Option<&str>) -> Response {
+    // Names below this folder change with their content.
+    let is_hashed = file.path.starts_with("/assets/");
+    let caching = match is_hashed {
+        true => "public, max-age=31536000, immutable",
+        false => "no-cache",
+    };
+    let policy = match FILES {
+        [_] => PLAIN_POLICY,
+        _ => POLICY,
+    };
+    let is_known = known.is_some_and(|known| names(known, file.tag));
+    let (status, body) = match is_known {
+        true => (StatusCode::NOT_MODIFIED, &[][..]),
+        false => (StatusCode::OK, file.body),
+    };
+    let mut response = Response::new(body.into());
+    *response.status_mut() = status;
+    let headers = response.headers_mut();
+    for (name, value) in [
+        (header::CONTENT_TYPE, content_type(file.path)),
+        (header::CACHE_CONTROL, caching),
+        (header::ETAG, file.tag),
+        (header::CONTENT_SECURITY_POLICY, policy),
+        (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
+        (header::REFERRER_POLICY, "no-referrer"),
+    ] {
+        headers.insert(name, header::HeaderValue::from_static(value));
+    }
+    response
+}
+
+/// Whether the value of an `If-None-Match` names a tag.
+fn names(known: &str, tag: &str) -> bool {
+    let mut tags = known.split(',').map(str::trim);
+    tags.any(|known| known == "*" || known.trim_start_matches("W/") == tag)
+}
+
+fn content_type(path: &str) -> &'static str {
+    let name = path.rsplit('/').next().unwrap_or_default();
+    let ending = name.rsplit_once('.').map(|(_, ending)| ending);
+    match ending.unwrap_or(name) {
+        "" | "html" => "text/html; charset=utf-8",
+        "js" | "mjs" => "text/javascript; charset=utf-8",
+        "css" => "text/css; charset=utf-8",
+        "wasm" => "application/wasm",
+        "json" | "map" => "application/json",
+        "webmanifest" => "application/manifest+json",
+        "svg" => "image/svg+xml",
+        "png" => "image/png",
+        "ico" => "image/x-icon",
+        "woff2" => "font/woff2",
+        "txt" => "text/plain; charset=utf-8",
+        _ => "application/octet-stream",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_file_that_the_client_has_is_not_sent_again() {
+        let tag = "\"1\"";
+        for known in ["\"1\"", "W/\"1\"", "\"0\", \"1\"", "*"] {
+            assert!(names(known, tag), "{known}");
+        }
+        for known in ["\"2\"", "1", "", "\"1"] {
+            assert!(!names(known, tag), "{known}");
+        }
+    }
+
+    #[test]
+    fn every_kind_of_file_has_a_type_that_browsers_take() {
+        for (path, wanted) in [
+            ("/", "text/html; charset=utf-8"),
+            ("/below/", "text/html; charset=utf-8"),
+            ("/assets/index-B1x.js", "text/javascript; charset=utf-8"),
+            ("/assets/mist_bg-C2y.wasm", "application/wasm"),
+            ("/v1.2/nothing", "application/octet-stream"),
+            ("/a.tar.unknown", "application/octet-stream"),
+        ] {
+            assert_eq!(content_type(path), wanted, "{path}");
+        }
+    }
+}

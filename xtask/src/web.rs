@@ -1,0 +1,32 @@
+//! Owns `cargo xtask web`: from the sources in `web/` to the page in `web/dist`.
+//!
+//! It does not know how the server takes the page in; that is in `native/build.rs`.
+
+use std::path::PathBuf;
+
+use anyhow::Result;
+
+use crate::tools::{self, call, files, npm};
+use crate::wasm;
+
+/// The folder of the page.
+pub(crate) fn folder() -> PathBuf {
+    tools::root().join("web")
+}
+
+/// Builds the page, unless it is newer than all it is made of.
+///
+/// # Errors
+///
+/// When a tool is missing or fails.
+pub(crate) fn build() -> Result<()> {
+    wasm::build()?;
+    npm::install(&folder())?;
+    let package = wasm::package().join("dist");
+    let (code, core) = (package.join("index.js"), package.join("mist_bg.wasm"));
+    let sources = [&*folder(), &code, &core];
+    if files::is_newer(&folder().join("dist").join("index.html"), &sources)? {
+        return Ok(());
+    }
+    call(&mut npm::run(&folder(), "build"))
+}
