@@ -44,7 +44,7 @@ enum Task {
     /// Build the npm package: the core for pages, its glue, its types, into wasm/npm/dist
     ///
     /// Needs Node 20.19 or later with npm; installs what else is missing.
-    Wasm,
+    Wasm(wasm::Wasm),
 
     /// Build the page that the server has at /, into web/dist
     ///
@@ -74,7 +74,7 @@ fn main() -> ExitCode {
         Task::Run(run) => serve::run(&run),
         Task::Test => check::test(),
         Task::Lint => check::lint(),
-        Task::Wasm => wasm::build().map(|()| ExitCode::SUCCESS),
+        Task::Wasm(args) => wasm::run(&args).map(|()| ExitCode::SUCCESS),
         Task::Web => web::build().map(|()| ExitCode::SUCCESS),
         #[cfg(target_os = "linux")]
         Task::Bench(args) => bench::run(&args),

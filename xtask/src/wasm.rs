@@ -6,6 +6,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Result, anyhow, bail};
+use clap::Args;
 use wasm_bindgen_cli_support::Bindgen;
 
 use crate::tools::{self, call, cargo, files, has_target, npm, rustup};
@@ -16,6 +17,27 @@ pub(crate) const TARGET: &str = "wasm32-unknown-unknown";
 /// The folder of the npm package.
 pub(crate) fn package() -> PathBuf {
     tools::root().join("wasm").join("npm")
+}
+
+/// The arguments of `cargo xtask wasm`.
+#[derive(Args)]
+pub(crate) struct Wasm {
+    /// Record how many bytes a page loads, in the package's size.json and README
+    #[arg(long)]
+    record: bool,
+}
+
+/// Builds the npm package.
+///
+/// # Errors
+///
+/// When a tool is missing or fails.
+pub(crate) fn run(args: &Wasm) -> Result<()> {
+    build()?;
+    if args.record {
+        call(npm::run(&package(), "size").args(["--", "--write"]))?;
+    }
+    Ok(())
 }
 
 /// Builds the npm package, and leaves what is up to date as it is.

@@ -19,7 +19,7 @@ function optimise() {
   const [from, to, named] = [path("gen/mist_bg.wasm"), path("dist/mist_bg.wasm"), path("gen/named.wasm")];
   if (existsSync(to) && statSync(to).mtimeMs > statSync(from).mtimeMs) return;
   // The names are for the size report.
-  run("wasm-opt", ["-Oz", "-g", from, "-o", named]);
+  run("wasm-opt", ["-Oz", "--converge", "-g", from, "-o", named]);
   writeFileSync(to, stripped(readFileSync(named)));
 }
 
