@@ -97,7 +97,7 @@ impl Broker {
             others: 0,
             scratch: Scratch::new(),
             area: vec![0; AREA].into(),
-            found: Vec::new(),
+            found: Vec::with_capacity(AREA),
             reached: Vec::new(),
         })
     }
@@ -161,7 +161,7 @@ impl Broker {
         self.area.as_ptr()
     }
 
-    /// Where the numbers of the tag sets are that were found last.
+    /// Where the numbers of the tag sets are that were found last. It changes only when more are found than ever.
     #[must_use]
     pub fn found(&self) -> *const u32 {
         self.found.as_ptr()
@@ -314,10 +314,8 @@ impl Broker {
                         }
                     }
                     if !sets.is_empty() {
-                        self.found = sets;
-                        let count = self.found.len() as u32;
-                        let publisher = publisher.slot() as u32;
-                        self.host.deliver(publisher, self.found(), count, text);
+                        let (publisher, count) = (publisher.slot() as u32, sets.len() as u32);
+                        self.host.deliver(publisher, sets.as_ptr(), count, text);
                     }
                     if let Some(receipt) = receipt {
                         self.send(receipt.session(), &receipt.reply(targets.len()));

@@ -6,6 +6,7 @@
 import { bridge } from "./bridge.js";
 import { LinkedClient, type Settings } from "./client.js";
 import { type Core, core } from "./core.js";
+import { queue } from "./dispatch.js";
 import { MistError, textOf } from "./error.js";
 import type { Attempt, Lane, Link, Socket } from "./link.js";
 import { Delivered, copyOf, nameOf, textOfData } from "./message.js";
@@ -67,13 +68,15 @@ export class Broker {
   #memory: WebAssembly.Memory;
   #words = new Uint32Array(0);
   #area: number;
+  #foundAt = 0;
+  #foundRoom = 0;
   #limits: { message: number; tags: number; tag: number };
   /** Handles of all tags in use, and of those that the application holds. */
   #handles = new Map<string, Handle>();
   /** The same by number. */
   #numbered: (Handle | undefined)[] = [];
   /** By the number of the tag set. */
-  #sets: (LocalSubscription[] | undefined)[] = [];
+  #sets: (readonly LocalSubscription[] | undefined)[] = [];
   /** By session. */
   #attempts = new Map<number, Attempt>();
   #ports = new Map<number, () => void>();
@@ -150,7 +153,7 @@ export class Broker {
         const { data } = this.#carried ?? {};
         const message = JSON.parse(text) as { tags: string[]; data?: string };
         const value = this.#carried ? data : (message.data ?? "");
-        this.#hand(count, found >>> 2, this.#owners.get(session), () => new Delivered(message.tags, value, true));
+        this.#hand(count, found >>> 2, this.#owners.get(session), message.tags, value);
       },
       command: (session: number, name: string, tags: string[], data: string) => {
         defer(() => void this.#run(session, name, tags, data));
@@ -306,8 +309,13 @@ export class Broker {
     return this.#words;
   }
 
-  #found(): number {
-    return this.#core.found() >>> 2;
+  /** Where the core has put so many words. It stays there as long as they fit. */
+  #found(count: number): number {
+    if (count > this.#foundRoom) {
+      this.#foundRoom = count;
+      this.#foundAt = this.#core.found() >>> 2;
+    }
+    return this.#foundAt;
   }
 
   /** Writes the numbers of the tags in use; returns how many, or -1 when only the core can tell what to do. */
@@ -359,9 +367,9 @@ export class Broker {
     const found = this.#core.publish(session, count);
     if (found < 0) return false;
     this.#published += 1;
-    if (found > 0) this.#hand(found, this.#found(), owner, () => new Delivered(tags.map(nameOf), value ?? "", false));
+    if (found > 0) this.#hand(found, this.#found(found), owner, tags, value);
     if (this.#ports.size > 0 && this.#core.reached() > 0) {
-      const names = new Delivered(tags.map(nameOf), value, false).tags;
+      const names = new Delivered(tags, value, false).tags;
       const text = textOfData(value);
       const wire = { command: "publish", tags: names, ...(text === "" ? {} : { data: text }) };
       enter(() => this.#core.forward(JSON.stringify(wire)));
@@ -383,30 +391,32 @@ export class Broker {
       at += count + 1;
       values.push(copyOf(data));
     }
-    if (this.#core.publish_all(session, messages.length) < 0) return false;
+    const found = this.#core.publish_all(session, messages.length);
+    if (found < 0) return false;
     this.#published += messages.length;
-    let found = this.#found();
     const words = this.#view();
-    for (const [index, { tags }] of messages.entries()) {
-      const count = words[found]!;
-      this.#hand(count, found + 1, owner, () => new Delivered(tags.map(nameOf), values[index] ?? "", false));
-      found += count + 1;
+    let place = this.#found(found);
+    for (let index = 0; index < messages.length; index++) {
+      const count = words[place]!;
+      if (count > 0) this.#hand(count, place + 1, owner, messages[index]!.tags, values[index]);
+      place += count + 1;
     }
     return true;
   }
 
   /** Hands a message to the subscriptions of the page that hold the tag sets found, except the publisher's own. */
-  #hand(count: number, at: number, owner: object | undefined, make: () => Delivered): void {
+  #hand(count: number, at: number, owner: object | undefined, tags: readonly TagLike[], data: unknown): void {
     const words = this.#view();
-    let message: Delivered | undefined;
+    // A copy, since the array is the application's; names in order wait until somebody asks.
+    const message = new Delivered(tags.slice(), data ?? "", false);
     for (let index = 0; index < count; index++) {
       const holders = this.#sets[words[at + index]!];
       if (holders === undefined) continue;
-      for (const subscription of holders) {
-        if (subscription.lane === owner) continue;
-        message ??= make();
-        if (subscription.offer(message)) this.#delivered += 1;
-        else this.#dropped += 1;
+      if (queue(holders, message, owner)) {
+        this.#delivered += holders.length;
+      } else {
+        this.#dropped += holders.length;
+        for (const subscription of holders) subscription.drop();
       }
     }
   }
@@ -429,7 +439,8 @@ export class Broker {
     if (set < 0) return;
     subscription.set = set;
     subscription.lane = owner;
-    (this.#sets[set] ??= []).push(subscription);
+    // A new array: the old one may stand in the queue, with messages from before.
+    this.#sets[set] = [...(this.#sets[set] ?? []), subscription];
   }
 
   /** @internal */

@@ -1,13 +1,13 @@
 /** Owns who listens to a client's events. */
 
-import { push } from "./dispatch.js";
-import { report } from "./error.js";
+import { call, push } from "./dispatch.js";
 import type { ClientEvents, ListenOptions } from "./types.js";
 
 type Listener = (event: never) => unknown;
 type Told = [keyof ClientEvents, unknown];
 
 export class Events {
+  readonly #self = [this];
   #listeners = new Map<keyof ClientEvents, Set<Listener>>();
 
   on(type: keyof ClientEvents, listener: Listener, options: ListenOptions = {}): () => void {
@@ -31,20 +31,10 @@ export class Events {
 
   /** Tells the listeners soon. */
   emit<K extends keyof ClientEvents>(type: K, event: ClientEvents[K]): void {
-    push<Told>(this, [type, event]);
+    push<Told>(this.#self, [type, event]);
   }
 
   take([type, event]: Told): void {
-    for (const listener of [...(this.#listeners.get(type) ?? [])]) call(listener, event as never);
-  }
-}
-
-/** Calls a function of the application; what it throws, or rejects with, is reported. */
-export function call<A extends unknown[]>(listener: (...args: A) => unknown, ...args: A): void {
-  try {
-    const result = listener(...args);
-    if (result instanceof Promise) result.catch(report);
-  } catch (error) {
-    report(error);
+    for (const listener of [...(this.#listeners.get(type) ?? [])]) call(listener as (event: never, rest: undefined) => unknown, event as never, undefined);
   }
 }

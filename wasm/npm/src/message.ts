@@ -87,10 +87,11 @@ function show(value: unknown): string {
 /** A message as subscriptions get it. */
 export class Delivered implements Message {
   readonly data: unknown;
-  #tags: readonly string[];
+  #tags: readonly TagLike[];
   #isSorted: boolean;
 
-  constructor(tags: readonly string[], data: unknown, isSorted: boolean) {
+  /** `isSorted` says that the tags are names, sorted and without duplicates; otherwise that waits until it matters. */
+  constructor(tags: readonly TagLike[], data: unknown, isSorted: boolean) {
     this.#tags = tags;
     this.#isSorted = isSorted;
     this.data = data;
@@ -98,10 +99,10 @@ export class Delivered implements Message {
 
   get tags(): readonly string[] {
     if (!this.#isSorted) {
-      this.#tags = sorted(this.#tags);
+      this.#tags = sorted(this.#tags.map(nameOf));
       this.#isSorted = true;
     }
-    return this.#tags;
+    return this.#tags as readonly string[];
   }
 
   get text(): string {

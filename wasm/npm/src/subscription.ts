@@ -1,7 +1,6 @@
 /** Owns one subscription's handler, iterator and end. Knows nothing of connections. */
 
-import { queue } from "./dispatch.js";
-import { call } from "./events.js";
+import { call, queue } from "./dispatch.js";
 import type { Handler, Message, Subscription } from "./types.js";
 
 /** What a subscription needs of its client. */
@@ -22,6 +21,7 @@ export class LocalSubscription implements Subscription {
   dropped = 0;
 
   readonly owner: Owner;
+  readonly #self = [this];
   #handler: Handler | undefined;
   /** What an iterator has not taken yet; only filled for somebody who iterates. */
   #buffer: Message[] | undefined;
@@ -58,26 +58,26 @@ export class LocalSubscription implements Subscription {
   }
 
   /** Queues a message for the handler or iterator. */
-  offer(message: Message): boolean {
-    if (queue(this, message)) return true;
-    this.#drop();
-    return false;
+  offer(message: Message): void {
+    if (!queue(this.#self, message, undefined)) this.drop();
   }
 
   /** Hands a message to the handler, and to who iterates. */
   take(message: Message): void {
     if (this.#isClosed) return;
-    if (this.#handler) call(this.#handler, message, this);
+    if (this.#handler !== undefined) call(this.#handler, message, this);
+    if (this.#buffer === undefined) return;
     const wake = this.#waiting.shift();
     if (wake) {
       wake({ done: false, value: message });
-    } else if (this.#buffer) {
+    } else {
       if (this.#buffer.length < this.#most) this.#buffer.push(message);
-      else this.#drop();
+      else this.drop();
     }
   }
 
-  #drop(): void {
+  /** Counts a message that is lost. */
+  drop(): void {
     this.dropped += 1;
     this.owner.dropped();
   }
