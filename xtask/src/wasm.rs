@@ -63,6 +63,17 @@ pub(crate) fn build() -> Result<()> {
     call(&mut npm::run(&package(), "build"))
 }
 
+/// Runs the package's own tests, and tries it in the bundlers people have.
+///
+/// # Errors
+///
+/// When one fails. Without Chromium those that need it skip themselves.
+pub(crate) fn test() -> Result<()> {
+    npm::install(&package().join("test").join("packages"))?;
+    call(&mut npm::run(&package(), "check"))?;
+    call(npm::run(&package(), "test").env("MIST_PROGRAM", tools::built("mist", false)))
+}
+
 /// Compiles a library for pages and returns where it is.
 ///
 /// # Errors
