@@ -408,7 +408,7 @@ export class Broker {
   #hand(count: number, at: number, owner: object | undefined, tags: readonly TagLike[], data: unknown): void {
     const words = this.#view();
     // A copy, since the array is the application's; names in order wait until somebody asks.
-    const message = new Delivered(tags.slice(), data ?? "", false);
+    const message = new Delivered(tags.slice(), data === undefined ? "" : data, false);
     for (let index = 0; index < count; index++) {
       const holders = this.#sets[words[at + index]!];
       if (holders === undefined) continue;

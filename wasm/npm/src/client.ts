@@ -143,13 +143,14 @@ export class LinkedClient implements Client {
         const message = new Delivered(tags, data, true);
         for (const number of numbers) this.#subscriptions.get(number)?.offer(message);
       },
+      // Who asked notes the request's number first: some are answered before the call that asks returns.
       answer: (request: number, tags: string[], data: string, sets: string[][], delivered: number) => {
-        this.#take(request)?.resolve({ tags, data, sets, delivered });
+        later(() => this.#take(request)?.resolve({ tags, data, sets, delivered }));
       },
       fail: (request: number, code: Code, text: string) => {
         const error = new MistError(code, text);
         if (request === 0) this.#failure = error;
-        else this.#take(request)?.reject(error);
+        else later(() => this.#take(request)?.reject(error));
       },
       event: (name: string, text: string, number: number) => this.#event(name, text, number),
       revoked: (tags: string[], text: string) => later(() => this.#revoked(tags, text)),
