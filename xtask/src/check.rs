@@ -7,8 +7,10 @@ use std::process::{Command, ExitCode};
 
 use anyhow::{Result, bail};
 
+use crate::services;
 use crate::steps::{Step, Steps};
-use crate::tools::{self, call, cargo, has_target, rustup, works};
+use crate::tools::{self, call, cargo, has_target, npm, rustup, works};
+use crate::{wasm, web};
 
 const WASM: &str = "wasm32-unknown-unknown";
 const BARE: &str = "thumbv7em-none-eabi";
@@ -27,11 +29,23 @@ pub(crate) fn test() -> Result<ExitCode> {
     on_target(&mut steps, "core for pages", "mist-pubsub-core", WASM);
     on_target(&mut steps, "wasm package", "mist-pubsub-wasm", WASM);
 
+    // The server takes the page in, so it comes first.
+    with_node(&mut steps, "npm package and page", web::build);
+    with_node(&mut steps, "size of the npm package", || {
+        call(&mut npm::run(&wasm::package(), "size"))
+    });
+
     // All targets that the tests need, in one call: the test steps then compile nothing twice.
     let mut build = cargo(["build", "--workspace", "--lib", "--bins"]);
     build.args(["--examples", "--tests"]);
     command(&mut steps, "build workspace, examples and tests", build);
+    steps.step("fetch the services that tests start", services::fetch);
     command(&mut steps, "run all tests", test_runner());
+    with_node(&mut steps, "the same histories here and in a page", || {
+        wasm::compare(400)
+    });
+    with_node(&mut steps, "npm package in Node and Chromium", wasm::test);
+    with_node(&mut steps, "page in Chromium", web::test);
     let doctests = cargo(["test", "--workspace", "--doc"]);
     command(&mut steps, "run the documentation's examples", doctests);
     documentation(&mut steps);
@@ -53,6 +67,14 @@ pub(crate) fn lint() -> Result<ExitCode> {
 fn command(steps: &mut Steps, name: &str, mut command: Command) {
     let name = format!("{name}: {}", tools::spelled(&command));
     steps.step(&name, || call(&mut command).map(|()| Step::Done));
+}
+
+/// A step that needs Node; a machine without it can still check the rest.
+fn with_node(steps: &mut Steps, name: &str, work: impl FnOnce() -> Result<()>) {
+    steps.step(name, || match npm::check() {
+        Ok(()) => work().map(|()| Step::Done),
+        Err(error) => Ok(Step::Skip(error.to_string())),
+    });
 }
 
 fn format_and_clippy(steps: &mut Steps) {

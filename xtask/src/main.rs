@@ -7,6 +7,7 @@
 mod bench;
 mod check;
 mod serve;
+mod services;
 mod steps;
 mod tools;
 mod wasm;
@@ -34,7 +35,9 @@ enum Task {
 
     /// Check everything: format, lints, all targets, all tests, the documentation
     ///
-    /// Needs rustup and nothing else: the components and targets that are missing are installed.
+    /// Needs rustup and nothing else: the components and targets that are missing are installed, and as root
+    /// on Debian the packages with what tests start, such as PostgreSQL. Without Node the npm package and the page
+    /// are left out.
     /// Stops at the first failure with a non-zero exit code.
     Test,
 

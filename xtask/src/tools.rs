@@ -89,6 +89,13 @@ pub(crate) fn has_target(target: &str) -> bool {
     printed.status.success() && folder.is_dir()
 }
 
+/// Where a program of the workspace is once it is built.
+pub(crate) fn built(bin: &str, release: bool) -> PathBuf {
+    let profile = if release { "release" } else { "debug" };
+    let name = format!("{bin}{}", env::consts::EXE_SUFFIX);
+    target_folder().join(profile).join(name)
+}
+
 /// Where cargo leaves what it builds.
 pub(crate) fn target_folder() -> PathBuf {
     env::var_os("CARGO_TARGET_DIR")
@@ -115,10 +122,7 @@ pub(crate) fn build_bin(package: &str, bin: &str, release: bool) -> Result<PathB
         build.arg("--release");
     }
     call(&mut build)?;
-    let profile = if release { "release" } else { "debug" };
-    let program = target_folder()
-        .join(profile)
-        .join(format!("{bin}{}", env::consts::EXE_SUFFIX));
+    let program = built(bin, release);
     if !program.is_file() {
         bail!("the build left no program at {}", program.display());
     }

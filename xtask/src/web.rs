@@ -30,3 +30,12 @@ pub(crate) fn build() -> Result<()> {
     }
     call(&mut npm::run(&folder(), "build"))
 }
+
+/// Runs the page's own tests.
+///
+/// # Errors
+///
+/// When one fails. Without Chromium those that need it skip themselves.
+pub(crate) fn test() -> Result<()> {
+    call(npm::run(&folder(), "test").env("MIST_PROGRAM", tools::built("mist", false)))
+}

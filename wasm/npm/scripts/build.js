@@ -4,23 +4,32 @@
  */
 
 import { execFileSync } from "node:child_process";
-import { existsSync, mkdirSync, readFileSync, statSync, writeFileSync } from "node:fs";
+import { existsSync, mkdirSync, readFileSync, readdirSync, rmSync, statSync, writeFileSync } from "node:fs";
 import { build } from "esbuild";
 import { stripped } from "./module.js";
 import { path, tool } from "./places.js";
 
 mkdirSync(path("dist"), { recursive: true });
 optimise();
+clear();
 await bundle();
 declare();
 
 /** Shrinks the core. It is the slowest step by far, so it is left out when nothing changed. */
 function optimise() {
   const [from, to, named] = [path("gen/mist_bg.wasm"), path("dist/mist_bg.wasm"), path("gen/named.wasm")];
-  if (existsSync(to) && statSync(to).mtimeMs > statSync(from).mtimeMs) return;
+  const sources = [from, path("scripts/build.js")].map((file) => statSync(file).mtimeMs);
+  if (existsSync(to) && statSync(to).mtimeMs > Math.max(...sources)) return;
   // The names are for the size report.
   run("wasm-opt", ["-Oz", "--converge", "-g", from, "-o", named]);
   writeFileSync(to, stripped(readFileSync(named)));
+}
+
+/** Removes what an earlier build left and this one may not make again. */
+function clear() {
+  for (const file of readdirSync(path("dist"))) {
+    if (!file.endsWith(".wasm")) rmSync(path(`dist/${file}`));
+  }
 }
 
 /**

@@ -9,7 +9,6 @@ export class AssertionError extends Error {
 /**
  * @param {unknown} holds
  * @param {string} [what]
- * @returns {asserts holds}
  */
 export function ok(holds, what = "it does not hold") {
   if (!holds) throw new AssertionError(what);

@@ -7,3 +7,6 @@ interface Window {
   };
   tellServer(tcp: string, what: string): Promise<void>;
 }
+
+/** What the application of the packaging tests leaves. */
+declare var outcome: Promise<{ alone: string; shared: string; place: string }>;

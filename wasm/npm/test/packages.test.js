@@ -1,0 +1,230 @@
+/**
+ * Owns that what is published works where it is used: packed, installed into fresh projects, built by the bundlers
+ * people have, run in Node and in Chromium.
+ */
+
+import { execFile } from "node:child_process";
+import { cp, mkdir, mkdtemp, rm, writeFile } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { after, before, test } from "node:test";
+import { promisify } from "node:util";
+import { build as esbuild } from "esbuild";
+import { equal, ok } from "./harness/assert.js";
+import { findChromium, openPage, startChromium } from "./harness/chromium.js";
+import { serve } from "./harness/site.js";
+import { path, tool } from "../scripts/places.js";
+
+const run = promisify(execFile);
+
+const HTML = `<!doctype html><meta charset="utf-8"><link rel="icon" href="data:,">`;
+const skip = findChromium() === undefined && "there is no Chromium here; MIST_CHROMIUM can name one";
+
+/** A folder for the projects, which all find the installed package above themselves. */
+let folder = "";
+let tarball = "";
+/** @type {import("playwright-core").Browser | undefined} */
+let browser;
+
+before(async () => {
+  folder = await mkdtemp(join(tmpdir(), "mist-packages-"));
+  const packed = await npm(["pack", "--json", "--ignore-scripts", "--pack-destination", folder], path("."));
+  tarball = join(folder, JSON.parse(packed)[0].filename);
+  await writeFile(join(folder, "package.json"), '{ "private": true, "type": "module" }');
+  await npm(["install", "--offline", "--no-audit", "--no-fund", "--no-package-lock", tarball], folder);
+  if (!skip) browser = await startChromium();
+});
+
+after(async () => {
+  await browser?.close();
+  await rm(folder, { recursive: true, force: true });
+});
+
+/**
+ * @param {string[]} args
+ * @param {string} cwd
+ */
+async function npm(args, cwd) {
+  const { stdout } = await run("npm", args, { cwd, shell: process.platform === "win32" });
+  return stdout;
+}
+
+/**
+ * Makes a project with files of these names and contents, and the application.
+ * @param {string} name
+ * @param {Readonly<Record<string, string>>} [files]
+ */
+async function project(name, files = {}) {
+  const root = join(folder, name);
+  await mkdir(root);
+  await cp(path("test/packages/app.js"), join(root, "app.js"));
+  for (const [file, content] of Object.entries(files)) await writeFile(join(root, file), content);
+  return root;
+}
+
+/**
+ * Claims that the application works in the page at a URL.
+ * @param {string} url
+ * @param {"worker" | "here"} place where the broker of all tabs is
+ */
+async function works(url, place = "worker") {
+  if (!browser) throw new Error("the browser has not started");
+  const context = await browser.newContext();
+  try {
+    const { page, faults } = await openPage(context, url);
+    const outcome = await page.evaluate(() => globalThis.outcome);
+    equal(outcome, { alone: "12 min", shared: "12 min", place });
+    equal(faults, [], "nothing goes wrong in the page");
+  } finally {
+    await context.close();
+  }
+}
+
+/**
+ * Claims that the application works when a folder is served.
+ * @param {string} root
+ * @param {"worker" | "here"} [place]
+ * @returns the paths that were asked for
+ */
+async function worksFrom(root, place) {
+  const site = await serve(root);
+  try {
+    await works(`${site.url}/index.html`, place);
+    return site.requests;
+  } finally {
+    await site.close();
+  }
+}
+
+test("publint finds nothing to say", async () => {
+  await run(process.execPath, [tool("publint"), "run", "--strict", path(".")]);
+});
+
+test("the types are right for every way of importing", async () => {
+  const wasm = ["--exclude-entrypoints", "./mist_bg.wasm", "./shared-worker.js"];
+  // `require` of an ES module is what Node does from 20.19 on.
+  await run(process.execPath, [tool("attw"), tarball, "--profile", "esm-only", ...wasm]);
+});
+
+for (const [resolution, module] of [
+  ["nodenext", "nodenext"],
+  ["bundler", "esnext"],
+]) {
+  test(`a TypeScript project that resolves as ${resolution} compiles against the types alone`, async () => {
+    const compilerOptions = {
+      strict: true,
+      exactOptionalPropertyTypes: true,
+      skipLibCheck: false,
+      noEmit: true,
+      target: "es2022",
+      lib: ["es2022", "dom", "esnext.disposable"],
+      module,
+      moduleResolution: resolution,
+      types: [],
+    };
+    const root = await project(`types-${resolution}`, {
+      "tsconfig.json": JSON.stringify({ compilerOptions, files: ["app.ts"] }),
+      "app.ts": [
+        'import { Broker, connect, type Client, type Message } from "mist-pubsub";',
+        'import * as inline from "mist-pubsub/inline";',
+        'import { init } from "mist-pubsub/slim";',
+        'const clients: Client[] = [connect("ws://localhost"), (await Broker.create()).client()];',
+        'const heard: Message[] = [];',
+        'for (const client of clients) client.subscribe(["bus"], (message) => heard.push(message));',
+        'await init(new URL("https://localhost"));',
+        "export const same: typeof connect = inline.connect;",
+      ].join("\n"),
+    });
+    await run(process.execPath, [tool("tsc"), "--project", root]).catch(({ stdout }) => ok(false, stdout));
+  });
+}
+
+const IN_NODE = `
+  const broker = await Broker.create();
+  const [reader, writer] = [broker.client(), broker.client()];
+  const subscription = reader.subscribe(["bus"], (message) => { console.log(message.data); broker.close(); });
+  await subscription.ready;
+  await writer.publish(["late", "bus"], "12 min");`;
+
+test("Node imports it, and requires it", async () => {
+  const root = await project("node", {
+    "import.mjs": `import { Broker } from "mist-pubsub"; ${IN_NODE}`,
+    "require.cjs": `const { Broker } = require("mist-pubsub"); (async () => { ${IN_NODE} })();`,
+    "inline.mjs": `import { Broker } from "mist-pubsub/inline"; ${IN_NODE}`,
+    "slim.mjs": `
+      import { readFileSync } from "node:fs";
+      import { createRequire } from "node:module";
+      import { Broker, init } from "mist-pubsub/slim";
+      await init(readFileSync(createRequire(import.meta.url).resolve("mist-pubsub/mist_bg.wasm"))); ${IN_NODE}`,
+  });
+  for (const file of ["import.mjs", "require.cjs", "inline.mjs", "slim.mjs"]) {
+    const { stdout, stderr } = await run(process.execPath, [join(root, file)]);
+    equal([stdout, stderr], ["12 min\n", ""], file);
+  }
+});
+
+test("a page without a bundler asks for one script and the core", { skip }, async () => {
+  const root = await project("plain", {
+    "index.html": `${HTML}<script type="importmap">{"imports":{"mist-pubsub":"/mist/index.js"}}</script>
+      <script type="module" src="/app.js"></script>`,
+  });
+  await cp(join(folder, "node_modules/mist-pubsub/dist"), join(root, "mist"), { recursive: true });
+  const requests = await worksFrom(root);
+  const before = requests.slice(0, requests.indexOf("/mist/shared-worker.js"));
+  equal(before, ["/index.html", "/app.js", "/mist/index.js", "/mist/mist_bg.wasm"]);
+});
+
+test("Vite builds it", { skip }, async () => {
+  const root = await project("vite", { "index.html": `${HTML}<script type="module" src="/app.js"></script>` });
+  const { build } = await bundler("vite");
+  await build({ root, logLevel: "warn", configFile: false });
+  await worksFrom(join(root, "dist"));
+});
+
+test("Vite serves it while one develops", { skip }, async () => {
+  const root = await project("vite-dev", { "index.html": `${HTML}<script type="module" src="/app.js"></script>` });
+  const { createServer } = await bundler("vite");
+  const server = await createServer({ root, logLevel: "warn", configFile: false, server: { host: "127.0.0.1", port: 0 } });
+  await server.listen();
+  try {
+    await works(server.resolvedUrls.local[0]);
+  } finally {
+    await server.close();
+  }
+});
+
+test("webpack builds it without being configured", { skip }, async () => {
+  const root = await project("webpack", { "index.html": `${HTML}<script src="main.js"></script>` });
+  const { default: webpack } = await bundler("webpack");
+  const stats = await new Promise((resolve, reject) => {
+    const paths = { context: root, entry: "./app.js", output: { path: root } };
+    webpack({ mode: "production", ...paths }, (/** @type {unknown} */ error, /** @type {unknown} */ stats) =>
+      error ? reject(error) : resolve(stats),
+    );
+  });
+  equal(stats.toJson({ all: false, errors: true, warnings: true }).errors, []);
+  await worksFrom(root);
+});
+
+test("esbuild builds the entry that carries the core", { skip }, async () => {
+  const root = await project("esbuild", { "index.html": `${HTML}<script type="module" src="bundle.js"></script>` });
+  await esbuild({
+    entryPoints: [join(root, "app.js")],
+    outfile: join(root, "bundle.js"),
+    alias: { "mist-pubsub": "mist-pubsub/inline" },
+    bundle: true,
+    format: "esm",
+    logLevel: "error",
+  });
+  // It takes no other files along, so there is no worker.
+  await worksFrom(root, "here");
+});
+
+/**
+ * @param {"vite" | "webpack"} name
+ * @returns {Promise<any>}
+ */
+function bundler(name) {
+  const main = { vite: "dist/node/index.js", webpack: "lib/index.js" }[name];
+  return import(path(`test/packages/node_modules/${name}/${main}`));
+}
