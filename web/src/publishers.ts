@@ -32,11 +32,13 @@ export class Publishers {
   readonly #views = new Map<string, View>();
   readonly #options: Options;
   readonly #composed: Chips;
+  #expanded = false;
   #composedTags: string[] = ["bus", "late", "line:7"];
 
   constructor(options: Options) {
     this.#options = options;
     byId("add-vehicle").addEventListener("click", () => this.#add());
+    byId("edit-vehicles").addEventListener("click", () => this.#expand(!this.#expanded));
     byId("all-vehicles").addEventListener("click", () => {
       const on = !state().vehicles.some((vehicle) => vehicle.on);
       change({ vehicles: state().vehicles.map((vehicle) => ({ ...vehicle, on })) });
@@ -99,6 +101,14 @@ export class Publishers {
     return this.#composed.chip(tag) ?? byId("composer");
   }
 
+  /** In a narrow window only the plates are shown, until the visitor wants more. */
+  #expand(expanded: boolean): void {
+    this.#expanded = expanded;
+    this.#list.dataset.expanded = String(expanded);
+    byId("edit-vehicles").setAttribute("aria-expanded", String(expanded));
+    byId("edit-vehicles").textContent = expanded ? "Done" : "Edit";
+  }
+
   #send(): void {
     const text = byId<HTMLInputElement>("composer-text");
     if (this.#composedTags.length === 0) {
@@ -128,6 +138,7 @@ export class Publishers {
     change({ vehicles: [...state().vehicles, vehicle] });
     const view = this.#views.get(vehicle.id);
     if (!view) return;
+    this.#expand(true);
     this.#open(view, true);
     view.fields.name.focus();
     view.fields.name.select();
@@ -173,7 +184,7 @@ export class Publishers {
     const name = h("span", { class: "vehicle-name" });
     const said = h("span", { class: "vehicle-said" });
     const toggle = iconButton("pause", "", () => changeVehicle(id, { on: !view.vehicle.on }));
-    const editButton = iconButton("edit", `Edit ${vehicle.name}`, () => this.#open(view, view.edit.hidden));
+    const editButton = iconButton("edit", `Edit ${vehicle.name}`, () => this.#open(view, view.element.dataset.open !== "true"));
     editButton.classList.add("vehicle-edit");
     editButton.setAttribute("aria-expanded", "false");
     const tags = new Chips({ label: vehicle.name, invite: "add a tag", changed: (list) => changeVehicle(id, { tags: list }) });

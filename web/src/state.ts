@@ -68,6 +68,7 @@ type Listener = (now: State, before: State) => void;
 
 const listeners = new Set<Listener>();
 let current = initial;
+let writing = 0;
 
 /** The state as it is. */
 export function state(): State {
@@ -80,15 +81,20 @@ export function onChange(listener: Listener): void {
 }
 
 /**
- * Changes the state. It becomes an entry of the browser's history, unless `quietly`: then it replaces the present one.
+ * Changes the state. It becomes an entry of the browser's history, unless `quietly`: then it replaces the present one,
+ * a little later, since browsers do not like to be told of every step of a slider.
  */
 export function change(patch: Partial<State>, quietly = false): void {
   become({ ...current, ...patch });
+  clearTimeout(writing);
+  if (quietly) writing = window.setTimeout(() => write("replaceState"), 300);
+  else write("pushState");
+}
+
+function write(how: "pushState" | "replaceState"): void {
   const hash = encode(current, initial);
   const url = location.pathname + location.search + (hash ? `#${hash}` : "");
-  if (url === location.pathname + location.search + location.hash) return;
-  if (quietly) history.replaceState(null, "", url);
-  else history.pushState(null, "", url);
+  if (url !== location.pathname + location.search + location.hash) history[how](null, "", url);
 }
 
 /** Changes one card. */
@@ -105,6 +111,7 @@ export function changeVehicle(id: string, patch: Partial<Vehicle>, quietly = fal
 /** Takes the state from the address, now and whenever the visitor goes back or edits it. `complain` is told of junk. */
 export function followAddress(complain: (text: string) => void): void {
   const follow = (): void => {
+    clearTimeout(writing);
     const { state: asked, clean } = decode(location.hash.slice(1), initial);
     become(keepIds(asked, current));
     if (!clean) complain("Part of this link could not be read. The rest is shown.");

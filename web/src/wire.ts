@@ -17,6 +17,11 @@ export interface Standing {
   readonly shared: boolean;
 }
 
+/** A broker in this page, or the one of all its tabs. */
+interface Local {
+  client(): Client;
+}
+
 interface Want {
   readonly tags: readonly string[];
   readonly handler: Handler;
@@ -33,7 +38,7 @@ export class Wire {
   #subscriber: Client | undefined;
   readonly #wants = new Map<string, Want>();
   #attempt = 0;
-  #broker: Promise<{ broker: Broker; shared: boolean }> | undefined;
+  #broker: Promise<{ broker: Local; shared: boolean }> | undefined;
   readonly #stands: (standing: Standing) => void;
   readonly #complain: (text: string) => void;
 
@@ -155,7 +160,7 @@ export function reasonOf(error: unknown): string {
   return error instanceof Error ? error.message : String(error);
 }
 
-async function sharedBroker(): Promise<{ broker: Broker; shared: boolean }> {
+async function sharedBroker(): Promise<{ broker: Local; shared: boolean }> {
   try {
     return { broker: await Broker.shared("mist-board"), shared: true };
   } catch (error) {
