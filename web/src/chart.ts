@@ -90,8 +90,8 @@ export class Chart {
     const seen = this.#points;
     const most = Math.max(1, ...seen.map((point) => point.matches));
     const slowest = Math.max(0.2, ...seen.map((point) => point.p99 ?? 0));
-    this.#most += (round(most * 1.1) - this.#most) * 0.12;
-    this.#slowest += (round(slowest * 1.1) - this.#slowest) * 0.12;
+    this.#most += (round(most * 1.1) - this.#most) * 0.2;
+    this.#slowest += (round(slowest * 1.1) - this.#slowest) * 0.2;
 
     const now = this.#running ? performance.now() - 250 : (seen.at(-1)?.at ?? 0);
     const x = (at: number): number => width - ((now - at) / spanMs) * width;
@@ -114,6 +114,7 @@ export class Chart {
         context.stroke();
       }
     }
+    if (seen.length === 0) return;
     const halo = colour("--panel");
     label(context, `${figure(this.#most)} matches/s`, upper.top + 9, colour("--muted"), halo);
     label(context, `${milliseconds(this.#slowest)} latency`, lower.top + 9, colour("--muted"), halo);
@@ -171,6 +172,8 @@ export function figure(value: number): string {
 
 /** A duration as people read it. */
 export function milliseconds(value: number): string {
+  // Browsers let a page see tenths of a millisecond only.
+  if (value < 0.1) return "< 0.1 ms";
   if (value < 10) return `${value.toFixed(1)} ms`;
   return `${Math.round(value).toLocaleString("en")} ms`;
 }

@@ -137,6 +137,11 @@ function show(now: State): void {
   connection.follow();
 }
 
+// A jump by the address would be read as a board.
+byId("skip").addEventListener("click", (event) => {
+  event.preventDefault();
+  byId("cards").focus();
+});
 drawLegend();
 followTheme(() => load.recolour());
 onChange(show);

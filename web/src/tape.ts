@@ -117,8 +117,8 @@ export class Tape {
       score.replaceChildren(
         "delivered to ",
         h("b", {}, String(entry.got.size)),
-        ` of ${entry.cards.length}`,
-        h("span", { class: "why-not" }, others ? ": why not the others?" : ""),
+        ` of ${entry.cards.length}${others ? ": " : ""}`,
+        others ? h("span", { class: "why-not" }, "why not the others?") : "",
       );
     }
     const why = row.details.querySelector(".why");
