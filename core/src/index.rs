@@ -155,18 +155,22 @@ impl MatchScratch {
     }
 }
 
+#[inline(always)]
 fn is_set(bits: &[u64], number: u32) -> bool {
     bits[number as usize / 64] >> (number % 64) & 1 == 1
 }
 
+#[inline(always)]
 fn set(bits: &mut [u64], number: u32) {
     bits[number as usize / 64] |= 1 << (number % 64);
 }
 
+#[inline(always)]
 fn clear(bits: &mut [u64], number: u32) {
     bits[number as usize / 64] &= !(1 << (number % 64));
 }
 
+#[inline(always)]
 fn fit(bits: &mut Vec<u64>, bound: usize) {
     let words = bound.div_ceil(64);
     if bits.len() < words {

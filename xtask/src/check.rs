@@ -41,6 +41,9 @@ pub(crate) fn test() -> Result<ExitCode> {
     command(&mut steps, "build workspace, examples and tests", build);
     steps.step("fetch the services that tests start", services::fetch);
     command(&mut steps, "run all tests", test_runner());
+    with_node(&mut steps, "the same histories here and in a page", || {
+        wasm::compare(400)
+    });
     with_node(&mut steps, "npm package in Node and Chromium", wasm::test);
     with_node(&mut steps, "page in Chromium", web::test);
     let doctests = cargo(["test", "--workspace", "--doc"]);

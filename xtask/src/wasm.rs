@@ -4,6 +4,7 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::process::Command;
 
 use anyhow::{Result, anyhow, bail};
 use clap::Args;
@@ -72,6 +73,26 @@ pub(crate) fn test() -> Result<()> {
     npm::install(&package().join("test").join("packages"))?;
     call(&mut npm::run(&package(), "check"))?;
     call(npm::run(&package(), "test").env("MIST_PROGRAM", tools::built("mist", false)))
+}
+
+/// Compares what broker and clients do on this machine and in a page, from so many seeds.
+///
+/// # Errors
+///
+/// When they differ, at the first line that does.
+pub(crate) fn compare(seeds: u32) -> Result<()> {
+    let compiled = compile("mist-trace", "mist_trace")?;
+    let folder = tools::target_folder().join("trace");
+    bind(&compiled, &folder, "mist_trace")?;
+    let own = tools::build_bin("mist-trace", "mist-trace", false)?;
+    let mut compare = Command::new("node");
+    compare.arg(tools::root().join("tests/trace/compare.mjs"));
+    compare.args([
+        folder.join("mist_trace.js"),
+        folder.join("mist_trace_bg.wasm"),
+        own,
+    ]);
+    call(compare.arg(seeds.to_string()))
 }
 
 /// Compiles a library for pages and returns where it is.

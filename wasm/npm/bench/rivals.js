@@ -20,24 +20,19 @@ export class Naive {
 }
 
 /**
- * Rarest-tag posting lists in JavaScript: each pair stands with the rarer of its tags, and a mark per tag tells whether
- * the message carries the other one. Only for pairs, which makes it simpler than anything that is good for all sets.
+ * Rarest-tag posting lists, as the core has them: a set stands with the rarest of its tags, and a mark per tag tells
+ * whether the message carries the others. For sets of up to three tags, which can come and go at any time.
  */
 export class Index {
   /** @type {Map<string, number>} */
   #ids = new Map();
   /** @type {number[]} */
   #uses = [];
-  /** @type {{ a: number, b: number, handlers: ((message: unknown) => void)[] }[]} */
-  #sets = [];
-  /** @type {Map<number, number>} */
-  #byPair = new Map();
-  /** @type {Int32Array[]} */
-  #others = [];
-  /** @type {((message: unknown) => void)[][][]} */
-  #handlers = [];
-  #marks = new Uint8Array(0);
-  #isBuilt = false;
+  /** @type {{ second: number[], third: number[], sets: Set[] }[]} */
+  #homes = [];
+  /** @type {Map<string, Set>} */
+  #sets = new Map();
+  #marks = new Uint8Array(1024);
 
   /** @param {string} tag */
   id(tag) {
@@ -46,43 +41,52 @@ export class Index {
       id = this.#ids.size;
       this.#ids.set(tag, id);
       this.#uses.push(0);
+      this.#homes.push({ second: [], third: [], sets: [] });
+      if (id >= this.#marks.length) {
+        const marks = new Uint8Array(2 * id);
+        marks.set(this.#marks);
+        this.#marks = marks;
+      }
     }
     return id;
   }
 
   /** @param {string[]} tags @param {(message: unknown) => void} handler */
   subscribe(tags, handler) {
-    const [a, b] = tags.map((tag) => this.id(tag)).sort((one, other) => one - other);
-    const pair = a * 2 ** 20 + b;
-    let set = this.#byPair.get(pair);
-    if (set === undefined) {
-      set = this.#sets.push({ a, b, handlers: [] }) - 1;
-      this.#byPair.set(pair, set);
-      this.#uses[a] += 1;
-      this.#uses[b] += 1;
+    const ids = tags.map((tag) => this.id(tag)).sort((one, other) => one - other);
+    let set = this.#sets.get(ids.join());
+    if (!set) {
+      for (const id of ids) this.#uses[id] += 1;
+      const [home, second = ids[0], third = ids[0]] = [...ids].sort((one, other) => this.#uses[one] - this.#uses[other]);
+      const list = this.#homes[home];
+      list.second.push(second);
+      list.third.push(third);
+      set = { ids, home, at: list.sets.length, handlers: [] };
+      list.sets.push(set);
+      this.#sets.set(ids.join(), set);
     }
-    this.#sets[set].handlers.push(handler);
-    this.#isBuilt = false;
+    set.handlers = [...set.handlers, handler];
+    return () => this.#unsubscribe(set, handler);
   }
 
-  #build() {
-    /** @type {{ other: number, handlers: ((message: unknown) => void)[] }[][]} */
-    const lists = this.#uses.map(() => []);
-    for (const { a, b, handlers } of this.#sets) {
-      const [home, other] = this.#uses[a] <= this.#uses[b] ? [a, b] : [b, a];
-      lists[home].push({ other, handlers });
-    }
-    this.#others = lists.map((list) => Int32Array.from(list, ({ other }) => other));
-    this.#handlers = lists.map((list) => list.map(({ handlers }) => handlers));
-    this.#marks = new Uint8Array(this.#uses.length);
-    this.#isBuilt = true;
+  /** @param {Set} set @param {(message: unknown) => void} handler */
+  #unsubscribe(set, handler) {
+    set.handlers = set.handlers.filter((other) => other !== handler);
+    if (set.handlers.length > 0) return;
+    for (const id of set.ids) this.#uses[id] -= 1;
+    this.#sets.delete(set.ids.join());
+    const { second, third, sets } = this.#homes[set.home];
+    const [last, lastSecond, lastThird] = [sets.pop(), second.pop(), third.pop()];
+    if (last === set) return;
+    last.at = set.at;
+    [sets[set.at], second[set.at], third[set.at]] = [last, lastSecond, lastThird];
   }
 
   /** @param {string[]} tags @param {unknown} data */
   publish(tags, data) {
     const ids = [];
-    for (const tag of tags) {
-      const id = this.#ids.get(tag);
+    for (let at = 0; at < tags.length; at++) {
+      const id = this.#ids.get(tags[at]);
       if (id !== undefined) ids.push(id);
     }
     this.publishIds(ids, tags, data);
@@ -90,22 +94,24 @@ export class Index {
 
   /** @param {number[]} ids @param {string[]} tags @param {unknown} data */
   publishIds(ids, tags, data) {
-    if (!this.#isBuilt) this.#build();
     const marks = this.#marks;
     for (let at = 0; at < ids.length; at++) marks[ids[at]] = 1;
     let message;
     for (let at = 0; at < ids.length; at++) {
-      const others = this.#others[ids[at]];
-      for (let place = 0; place < others.length; place++) {
-        if (marks[others[place]] === 1) {
+      const { second, third, sets } = this.#homes[ids[at]];
+      for (let place = 0; place < second.length; place++) {
+        if (marks[second[place]] === 1 && marks[third[place]] === 1) {
           message ??= { tags, data };
-          for (const handler of this.#handlers[ids[at]][place]) handler(message);
+          const { handlers } = sets[place];
+          for (let index = 0; index < handlers.length; index++) handlers[index](message);
         }
       }
     }
     for (let at = 0; at < ids.length; at++) marks[ids[at]] = 0;
   }
 }
+
+/** @typedef {{ ids: number[], home: number, at: number, handlers: ((message: unknown) => void)[] }} Set */
 
 /** A trie over sorted ids: a node's children are the next tag of the sets that begin as it does. */
 export class Trie {

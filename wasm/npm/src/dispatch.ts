@@ -5,15 +5,18 @@
 
 import { report } from "./error.js";
 
-/** What takes part in the queue. */
+/** What takes messages out of the queue. */
 export interface Receiver<T> {
   /** Whose it is: it gets nothing that this one sends. */
-  readonly lane?: object | undefined;
+  readonly lane: object | undefined;
   take(item: T): void;
 }
 
 /** How many entries may wait. More come only from a page that publishes without ever letting go. */
 const MOST = 131_072;
+
+/** For how many entries room is kept. */
+const KEPT = 8_192;
 
 /** How many run before the clock is looked at. */
 const AT_ONCE = 1_024;
@@ -21,27 +24,33 @@ const AT_ONCE = 1_024;
 /** For how many milliseconds handlers run before the page gets a turn: half a frame. */
 const TURN_MS = 8;
 
-// Arrays side by side: an object for each entry would cost more than all else here.
-let receivers: (readonly Receiver<never>[])[] = [];
-let items: unknown[] = [];
-let senders: (object | undefined)[] = [];
-let at = 0;
-let isScheduled = false;
+/** What waits, three places an entry: the receivers, the item, the sender. Objects would cost more than all else here. */
+let slots: unknown[] = [];
+let head = 0;
+let tail = 0;
+/** Whether `run` will be called: soon, or only after the page had its turn. */
+let due: "no" | "soon" | "later" = "no";
 
 /** Queues an item for some receivers, except the sender's own; `false` when the queue is full. */
 export function queue<T>(to: readonly Receiver<T>[], item: T, sender: object | undefined): boolean {
-  if (receivers.length - at >= MOST) return false;
+  if (tail - head >= 3 * MOST) return false;
   push(to, item, sender);
   return true;
 }
 
-/** Queues what must not be lost. */
-export function push<T>(to: readonly Receiver<T>[], item: T, sender?: object): void {
-  receivers.push(to as readonly Receiver<never>[]);
-  items.push(item);
-  senders.push(sender);
-  if (!isScheduled) {
-    isScheduled = true;
+/** Queues a call that must not be lost, in order with the messages. */
+export function afterwards<T>(call: (item: T) => void, item: T): void {
+  push(call, item, undefined);
+}
+
+function push(to: unknown, item: unknown, sender: object | undefined): void {
+  slots[tail] = to;
+  slots[tail + 1] = item;
+  slots[tail + 2] = sender;
+  tail += 3;
+  // Who publishes without ever giving the page its turn is not waited for.
+  if (due === "no" || (due === "later" && tail - head > 3 * KEPT)) {
+    due = "soon";
     queueMicrotask(run);
   }
 }
@@ -49,30 +58,35 @@ export function push<T>(to: readonly Receiver<T>[], item: T, sender?: object): v
 function run(): void {
   const end = performance.now() + TURN_MS;
   let left = AT_ONCE;
-  while (at < receivers.length && (left > 0 || performance.now() < end)) {
-    if (left <= 0) left = AT_ONCE;
-    const to = receivers[at]!;
-    const item = items[at] as never;
-    const sender = senders[at];
-    at += 1;
+  while (head < tail) {
+    if (left <= 0) {
+      if (performance.now() >= end) {
+        // Handlers that publish could otherwise keep the page from ever drawing or reading again.
+        due = "later";
+        soon(() => due === "later" && run());
+        return;
+      }
+      left = AT_ONCE;
+    }
+    const to = slots[head] as readonly Receiver<never>[] | ((item: never) => void);
+    const item = slots[head + 1] as never;
+    const sender = slots[head + 2];
+    slots[head] = slots[head + 1] = slots[head + 2] = undefined;
+    head += 3;
+    left -= to.length;
+    if (typeof to === "function") {
+      to(item);
+      continue;
+    }
     for (let index = 0; index < to.length; index++) {
       const receiver = to[index]!;
       if (sender === undefined || receiver.lane !== sender) receiver.take(item);
     }
-    left -= to.length;
   }
-  if (at < receivers.length) {
-    // Handlers that publish could otherwise keep the page from ever drawing or reading again.
-    soon(run);
-    return;
-  }
-  if (at > AT_ONCE) {
-    [receivers, items, senders] = [[], [], []];
-  } else {
-    receivers.length = items.length = senders.length = 0;
-  }
-  at = 0;
-  isScheduled = false;
+  // The room is kept, unless it was a flood that needed so much.
+  if (tail > 3 * KEPT) slots = [];
+  head = tail = 0;
+  due = "no";
 }
 
 /** Runs something after the page has had a turn; timers would wait four milliseconds. */

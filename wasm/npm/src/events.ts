@@ -1,13 +1,12 @@
 /** Owns who listens to a client's events. */
 
-import { call, push } from "./dispatch.js";
+import { afterwards, call } from "./dispatch.js";
 import type { ClientEvents, ListenOptions } from "./types.js";
 
-type Listener = (event: never) => unknown;
+type Listener = (event: never, nothing: never) => unknown;
 type Told = [keyof ClientEvents, unknown];
 
 export class Events {
-  readonly #self = [this];
   #listeners = new Map<keyof ClientEvents, Set<Listener>>();
 
   on(type: keyof ClientEvents, listener: Listener, options: ListenOptions = {}): () => void {
@@ -18,9 +17,9 @@ export class Events {
       listeners.delete(called);
       signal?.removeEventListener("abort", off);
     };
-    const called: Listener = (event) => {
+    const called: Listener = (event, nothing) => {
       if (once) off();
-      return listener(event);
+      return listener(event, nothing);
     };
     if (!signal?.aborted) {
       listeners.add(called);
@@ -31,10 +30,10 @@ export class Events {
 
   /** Tells the listeners soon. */
   emit<K extends keyof ClientEvents>(type: K, event: ClientEvents[K]): void {
-    push<Told>(this.#self, [type, event]);
+    afterwards<Told>(this.#tell, [type, event]);
   }
 
-  take([type, event]: Told): void {
-    for (const listener of [...(this.#listeners.get(type) ?? [])]) call(listener as (event: never, rest: undefined) => unknown, event as never, undefined);
-  }
+  readonly #tell = ([type, event]: Told): void => {
+    for (const listener of [...(this.#listeners.get(type) ?? [])]) call(listener, event as never, undefined as never);
+  };
 }

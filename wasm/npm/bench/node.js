@@ -1,3 +1,0 @@
-import { bench } from "./bench.js";
-
-await bench();

@@ -1,0 +1,148 @@
+/** Owns what a visitor has set up, and its history. It does not know how anything looks or is sent. */
+
+import { decode, encode } from "./link.js";
+import { cityCards, cityVehicles } from "./story.js";
+
+/** A subscriber on the board: a set of tags with a name. */
+export interface Card {
+  readonly id: string;
+  readonly name: string;
+  readonly tags: readonly string[];
+}
+
+/** A publisher on the left. */
+export interface Vehicle {
+  readonly id: string;
+  readonly name: string;
+  /** The tags on each of its messages. */
+  readonly tags: readonly string[];
+  /** Tags on every third of its messages. */
+  readonly sometimes: readonly string[];
+  /** What it says: one line per message, in turn. */
+  readonly text: string;
+  /** Seconds between two messages. */
+  readonly every: number;
+  readonly on: boolean;
+}
+
+/** What the load generator is to do. */
+export interface Load {
+  /** Messages a second; infinite for as many as possible. */
+  readonly rate: number;
+  readonly subscriptions: number;
+  /** Tags on each message. */
+  readonly tags: number;
+}
+
+/** Everything a link to the page can say. */
+export interface State {
+  readonly cards: readonly Card[];
+  readonly vehicles: readonly Vehicle[];
+  readonly mode: "page" | "server";
+  /** The address of another server; empty for the one this page is from. */
+  readonly server: string;
+  readonly load: Load;
+}
+
+/** The most of each that a board takes. */
+export const most = { cards: 60, vehicles: 24, tags: 16, tagLength: 120, nameLength: 60, textLength: 2000 } as const;
+
+let lastId = 0;
+
+/** A name for a card or a vehicle that nothing else on this page has. */
+export function freshId(): string {
+  lastId += 1;
+  return `n${lastId}`;
+}
+
+/** The board as a first visitor finds it. */
+export const initial: State = {
+  cards: cityCards.map((card) => ({ ...card, id: freshId() })),
+  vehicles: cityVehicles.map((vehicle) => ({ ...vehicle, id: freshId() })),
+  mode: "page",
+  server: "",
+  load: { rate: 2000, subscriptions: 1000, tags: 4 },
+};
+
+type Listener = (now: State, before: State) => void;
+
+const listeners = new Set<Listener>();
+let current = initial;
+let writing = 0;
+
+/** The state as it is. */
+export function state(): State {
+  return current;
+}
+
+/** Calls `listener` after each change; it is not called for what is now. */
+export function onChange(listener: Listener): void {
+  listeners.add(listener);
+}
+
+/**
+ * Changes the state. It becomes an entry of the browser's history, unless `quietly`: then it replaces the present one,
+ * a little later, since browsers do not like to be told of every step of a slider.
+ */
+export function change(patch: Partial<State>, quietly = false): void {
+  become({ ...current, ...patch });
+  clearTimeout(writing);
+  if (quietly) writing = window.setTimeout(() => write("replaceState"), 300);
+  else write("pushState");
+}
+
+function write(how: "pushState" | "replaceState"): void {
+  const hash = encode(current, initial);
+  const url = location.pathname + location.search + (hash ? `#${hash}` : "");
+  if (url !== location.pathname + location.search + location.hash) history[how](null, "", url);
+}
+
+/** Changes one card. */
+export function changeCard(id: string, patch: Partial<Card>, quietly = false): void {
+  change({ cards: current.cards.map((card) => (card.id === id ? { ...card, ...patch } : card)) }, quietly);
+}
+
+/** Changes one vehicle. */
+export function changeVehicle(id: string, patch: Partial<Vehicle>, quietly = false): void {
+  const vehicles = current.vehicles.map((vehicle) => (vehicle.id === id ? { ...vehicle, ...patch } : vehicle));
+  change({ vehicles }, quietly);
+}
+
+/** Takes the state from the address, now and whenever the visitor goes back or edits it. `complain` is told of junk. */
+export function followAddress(complain: (text: string) => void): void {
+  const follow = (): void => {
+    clearTimeout(writing);
+    const { state: asked, clean } = decode(location.hash.slice(1), initial);
+    become(keepIds(asked, current));
+    if (!clean) complain("Part of this link could not be read. The rest is shown.");
+  };
+  addEventListener("popstate", follow);
+  follow();
+}
+
+function become(next: State): void {
+  const before = current;
+  current = next;
+  for (const listener of listeners) listener(current, before);
+}
+
+/** Gives what is the same as before the ids of before, so that cards keep their counts and their places. */
+function keepIds(next: State, before: State): State {
+  return { ...next, cards: same(next.cards, before.cards), vehicles: same(next.vehicles, before.vehicles) };
+}
+
+function same<T extends { id: string; name: string }>(next: readonly T[], before: readonly T[]): T[] {
+  const content = (item: T): string => JSON.stringify({ ...item, id: "" });
+  const left = new Set(before);
+  const equal = next.map((item) => {
+    const found = [...left].find((other) => content(other) === content(item));
+    if (found) left.delete(found);
+    return found;
+  });
+  return next.map((item, index) => {
+    if (equal[index]) return equal[index];
+    const found = [...left].find((other) => other.name === item.name) ?? [...left].find((o) => before.indexOf(o) === index);
+    if (found) left.delete(found);
+    return { ...item, id: found?.id ?? freshId() };
+  });
+}

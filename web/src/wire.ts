@@ -1,0 +1,178 @@
+/** Owns the clients the board talks through, in this page or to a server. It does not know what a card is. */
+
+import { Broker, connect, MistError, type Client, type Handler, type State, type Subscription } from "mist-pubsub";
+
+/** Where the broker is. */
+export type Place = { readonly kind: "page" } | { readonly kind: "server"; readonly url: string; readonly token: string };
+
+/** How the board stands with its broker. */
+export interface Standing {
+  readonly place: Place;
+  readonly phase: State;
+  /** Why there is no connection; empty when there is one. */
+  readonly reason: string;
+  /** When it is tried again, as `performance.now()` has it. */
+  readonly retryAt: number | undefined;
+  /** Whether other tabs have the same broker in this page. */
+  readonly shared: boolean;
+}
+
+/** A broker in this page, or the one of all its tabs. */
+interface Local {
+  client(): Client;
+}
+
+interface Want {
+  readonly tags: readonly string[];
+  readonly handler: Handler;
+  subscription?: Subscription;
+}
+
+/**
+ * Two clients of one broker: one publishes, one subscribes, since a broker never sends a message back to the client it
+ * is from. Everything above is the same for a broker in this page and for a server.
+ */
+export class Wire {
+  #standing: Standing = { place: { kind: "page" }, phase: "closed", reason: "", retryAt: undefined, shared: false };
+  #publisher: Client | undefined;
+  #subscriber: Client | undefined;
+  readonly #wants = new Map<string, Want>();
+  #attempt = 0;
+  #broker: Promise<{ broker: Local; shared: boolean }> | undefined;
+  readonly #stands: (standing: Standing) => void;
+  readonly #complain: (text: string) => void;
+
+  constructor(stands: (standing: Standing) => void, complain: (text: string) => void) {
+    this.#stands = stands;
+    this.#complain = complain;
+  }
+
+  /** How things stand. */
+  get standing(): Standing {
+    return this.#standing;
+  }
+
+  /** Leaves the broker there was for this one. Going to the same place again is trying again at once. */
+  async go(place: Place): Promise<void> {
+    const attempt = ++this.#attempt;
+    const old = [this.#publisher, this.#subscriber];
+    this.#publisher = this.#subscriber = undefined;
+    for (const want of this.#wants.values()) delete want.subscription;
+    this.#stand({ place, phase: "connecting", reason: "", retryAt: undefined, shared: false });
+    await Promise.all(old.map((client) => client?.close()));
+    try {
+      const make = place.kind === "page" ? await this.#local() : remote(place.url, place.token);
+      if (attempt !== this.#attempt) return;
+      this.#publisher = make();
+      this.#subscriber = make();
+    } catch (error) {
+      if (attempt !== this.#attempt) return;
+      this.#stand({ phase: "closed", reason: reasonOf(error) });
+      return;
+    }
+    for (const client of [this.#publisher, this.#subscriber]) this.#follow(client, attempt);
+    for (const want of this.#wants.values()) this.#subscribe(want);
+  }
+
+  /** Subscribes under a name, here and wherever the board goes next. */
+  want(name: string, tags: readonly string[], handler: Handler): void {
+    this.unwant(name);
+    const want: Want = { tags, handler };
+    this.#wants.set(name, want);
+    this.#subscribe(want);
+  }
+
+  /** Ends what was subscribed under a name. */
+  unwant(name: string): void {
+    this.#wants.get(name)?.subscription?.unsubscribe().catch(ignore);
+    this.#wants.delete(name);
+  }
+
+  /** Publishes, and waits until the broker has said that it took it. */
+  async publish(tags: readonly string[], text: string): Promise<void> {
+    if (!this.#publisher) throw new MistError("offline", this.#standing.reason || "there is no connection yet");
+    await this.#publisher.publish(tags, text, { ack: true });
+  }
+
+  #subscribe(want: Want): void {
+    if (!this.#subscriber || this.#subscriber.state === "closed") return;
+    try {
+      want.subscription = this.#subscriber.subscribe(want.tags, want.handler);
+      const subscriber = this.#subscriber;
+      want.subscription.ready.catch((error: unknown) => {
+        // That a client was closed, or a card taken away, is no news.
+        const expected = error instanceof MistError && ["closed", "unsubscribed"].includes(error.code);
+        if (!expected && subscriber === this.#subscriber) this.#complain(`Not subscribed: ${reasonOf(error)}.`);
+      });
+    } catch (error) {
+      this.#complain(`Not subscribed: ${reasonOf(error)}.`);
+    }
+  }
+
+  #follow(client: Client, attempt: number): void {
+    const current = (): boolean => attempt === this.#attempt;
+    client.ready.catch(ignore);
+    client.on("close", ({ reason, retryInMs }) => {
+      if (!current()) return;
+      const retryAt = retryInMs === undefined ? undefined : performance.now() + retryInMs;
+      this.#stand({ reason, retryAt });
+    });
+    const refresh = (): void => {
+      if (current()) this.#stand({ phase: this.#phase() });
+    };
+    client.on("state", refresh);
+    refresh();
+  }
+
+  /** The worse of the two: half a connection is none. */
+  #phase(): State {
+    const both = [this.#publisher?.state ?? "connecting", this.#subscriber?.state ?? "connecting"];
+    const worst = (["closed", "waiting", "connecting"] as const).find((phase) => both.includes(phase));
+    return worst ?? "open";
+  }
+
+  #stand(patch: Partial<Standing>): void {
+    const next = { ...this.#standing, ...patch };
+    this.#standing = next.phase === "open" ? { ...next, reason: "", retryAt: undefined } : next;
+    this.#stands(this.#standing);
+  }
+
+  async #local(): Promise<() => Client> {
+    this.#broker ??= sharedBroker();
+    try {
+      const { broker, shared } = await this.#broker;
+      this.#standing = { ...this.#standing, shared };
+      return () => broker.client();
+    } catch (error) {
+      this.#broker = undefined;
+      throw error;
+    }
+  }
+}
+
+/** The address of the server that served this page. */
+export function ownServer(): string {
+  return `${location.protocol === "https:" ? "wss:" : "ws:"}//${location.host}/`;
+}
+
+/** What an error says, as a sentence can go on with it. */
+export function reasonOf(error: unknown): string {
+  return error instanceof Error ? error.message : String(error);
+}
+
+async function sharedBroker(): Promise<{ broker: Local; shared: boolean }> {
+  try {
+    return { broker: await Broker.shared("mist-board"), shared: true };
+  } catch (error) {
+    if (!(error instanceof MistError) || error.code !== "unsupported") throw error;
+    return { broker: await Broker.create(), shared: false };
+  }
+}
+
+function remote(url: string, token: string): () => Client {
+  return () => connect(url, token ? { token } : {});
+}
+
+function ignore(): void {
+  // The state of the client says it too.
+}
