@@ -86,14 +86,14 @@ export class LinkedClient implements Client {
   #closeCode: number | undefined;
   #dropped = 0;
   #unlisten: (() => void) | undefined;
-  #onClosed: () => void;
+  #onClosed: (client: LinkedClient) => void;
 
   constructor(
     core: Core | Promise<Core>,
     link: Link,
     settings: Settings,
     signal?: AbortSignal,
-    onClosed: () => void = () => {},
+    onClosed: (client: LinkedClient) => void = () => {},
   ) {
     this.#link = link;
     this.#onClosed = onClosed;
@@ -280,8 +280,12 @@ export class LinkedClient implements Client {
       subscription.end(aborted(signal));
       return subscription;
     }
-    const end = (): void => void subscription.unsubscribe().catch(() => {});
-    signal?.addEventListener("abort", end, { once: true });
+    if (signal) {
+      const end = (): void => subscription[Symbol.dispose]();
+      signal.addEventListener("abort", end, { once: true });
+      // A signal may live as long as the application.
+      subscription.onEnd = () => signal.removeEventListener("abort", end);
+    }
     this.#unnumbered.add(subscription);
     this.#soon(() => this.#subscribe(subscription));
     return subscription;
@@ -350,6 +354,7 @@ export class LinkedClient implements Client {
     const names = namesOf(tags, "publish");
     const text = textOfData(data);
     this.#checkOpen();
+    if (options.signal?.aborted) throw aborted(options.signal);
     this.#lane?.check(names, text);
     if (!this.#core) await this.#loaded();
     if (options.ack) {
@@ -477,7 +482,9 @@ export class LinkedClient implements Client {
   }
 
   #failed(): MistError {
-    return this.#failure ?? this.#closed ?? new MistError("closed", "the client is closed: make another");
+    const failure = this.#failure;
+    this.#failure = undefined;
+    return failure ?? this.#closed ?? new MistError("closed", "the client is closed: make another");
   }
 
   #checkOpen(): void {
@@ -516,10 +523,10 @@ export class LinkedClient implements Client {
     this.#unnumbered.clear();
     this.#setState("closed");
     this.#settleReady.reject(this.#closed);
-    this.#events.emit("close", { ...this.#code(), reason: this.#closed.message });
+    this.#events.emit("close", { ...this.#code(), reason: error.message });
     this.#unwatch?.();
     this.#unlisten?.();
-    this.#onClosed();
+    this.#onClosed(this);
     for (const verb of this.#early.splice(0)) verb();
     // After what the core still wants done: its last words go out before the connection does.
     later(() => {

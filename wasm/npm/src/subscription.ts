@@ -19,6 +19,8 @@ export class LocalSubscription implements Subscription {
   /** Whose it is there. */
   lane: object | undefined;
   dropped = 0;
+  /** Called when it has ended. */
+  onEnd: (() => void) | undefined;
 
   readonly owner: Owner;
   readonly #self = [this];
@@ -54,6 +56,7 @@ export class LocalSubscription implements Subscription {
   end(error: Error): void {
     this.#isClosed = true;
     this.#settle.reject(error);
+    this.onEnd?.();
     for (const wake of this.#waiting.splice(0)) wake({ done: true, value: undefined });
   }
 
