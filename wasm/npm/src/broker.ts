@@ -395,12 +395,12 @@ export class Broker {
     let at = this.#area;
     const end = this.#area + AREA - this.#limits.tags - 1;
     const values: unknown[] = [];
-    for (const { tags, data } of messages) {
-      const count = at < end ? this.#write(tags, at + 1) : -1;
-      if (count < 0 || this.#isLarge(data)) return false;
+    for (const message of messages as readonly (Outgoing | undefined)[]) {
+      const count = message && at < end ? this.#write(message.tags, at + 1) : -1;
+      if (count < 0 || this.#isLarge(message?.data)) return false;
       this.#words[at] = count;
       at += count + 1;
-      values.push(copyOf(data));
+      values.push(copyOf(message?.data));
     }
     const found = this.#core.publish_all(session, messages.length);
     if (found < 0) return false;

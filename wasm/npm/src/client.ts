@@ -7,7 +7,7 @@ import type { Core } from "./core.js";
 import { MistError, aborted, textOf } from "./error.js";
 import { Events } from "./events.js";
 import type { Attempt, Lane, Link, Socket } from "./link.js";
-import { Delivered, nameOf, namesOf, sorted, textOfData } from "./message.js";
+import { Delivered, listOf, nameOf, namesOf, sorted, textOfData } from "./message.js";
 import { LocalSubscription } from "./subscription.js";
 import { defer as later, enter } from "./turn.js";
 import type {
@@ -269,13 +269,14 @@ export class LinkedClient implements Client {
     if (handler !== undefined && typeof handler !== "function") {
       throw new MistError("invalid-argument", `a handler is a function, not ${typeof handler}: options come third`);
     }
+    const { buffer = DEFAULT_BUFFER, signal } = options;
+    if (!(buffer >= 0)) throw new MistError("invalid-argument", `buffer: ${String(buffer)} is not a number of messages`);
     this.#checkOpen();
     const owner = {
       unsubscribe: (subscription: LocalSubscription) => this.#unsubscribe(subscription),
       dropped: () => this.#noteDrop(),
     };
-    const subscription = new LocalSubscription(owner, names, handler, options.buffer ?? DEFAULT_BUFFER);
-    const { signal } = options;
+    const subscription = new LocalSubscription(owner, names, handler, buffer);
     if (signal?.aborted) {
       subscription.end(aborted(signal));
       return subscription;
@@ -366,8 +367,12 @@ export class LinkedClient implements Client {
   }
 
   async publishAll(messages: readonly Outgoing[]): Promise<void> {
+    if (!Array.isArray(messages)) {
+      throw new MistError("invalid-argument", 'messages are given as an array, such as [{tags: ["a"], data: "b"}]');
+    }
     if (this.#state === "open" && this.#lane?.publishAll(messages)) return;
-    const checked = messages.map(({ tags, data }) => {
+    const checked = messages.map((message: Outgoing | undefined) => {
+      const { tags, data } = message ?? {};
       textOfData(data);
       return { tags: namesOf(tags, "publish"), data };
     });
@@ -398,13 +403,16 @@ export class LinkedClient implements Client {
   }
 
   async command(name: string, data = "", tags: readonly TagLike[] = [], options?: RequestOptions): Promise<Reply> {
-    const { tags: answered, data: text } = await this.#request(name, tags.map(nameOf), data, options);
+    if (typeof data !== "string") {
+      throw new MistError("invalid-argument", `a command's data is a string, not ${typeof data}: encode it, say as JSON`);
+    }
+    const { tags: answered, data: text } = await this.#request(name, listOf(tags).map(nameOf), data, options);
     return { tags: answered, data: text };
   }
 
   #makeAdmin(): Admin {
     const change = (command: string) => async (token: string, tags: readonly TagLike[], options?: RequestOptions) => {
-      await this.#request(command, tags.map(nameOf), checkToken(token), options);
+      await this.#request(command, listOf(tags).map(nameOf), checkToken(token), options);
     };
     return {
       register: change("register"),

@@ -66,6 +66,9 @@ export default function (tools) {
     await other.publish(["a"], "from other");
     await barrier(one, other, one);
     equal([mine.got, theirs.got], [["from other"], ["from one"]]);
+    await other.close();
+    equal(await one.publish(["a"], "to nobody", { ack: true }), { delivered: 0 });
+    equal(mine.got, ["from other"]);
   });
 
   each("ten thousand messages come in order, on every way of publishing", async (place) => {
