@@ -8,7 +8,7 @@ import { LinkedClient, type Settings } from "./client.js";
 import { type Core, core } from "./core.js";
 import { queue } from "./dispatch.js";
 import { MistError, textOf } from "./error.js";
-import type { Attempt, Lane, Link, Socket } from "./link.js";
+import { type Attempt, GOODBYE, type Lane, type Link, type Socket, leave } from "./link.js";
 import { Delivered, copyOf, nameOf } from "./message.js";
 import { type SharedBroker, type SharedOptions, shared } from "./shared.js";
 import type { LocalSubscription } from "./subscription.js";
@@ -207,8 +207,10 @@ export class Broker {
   }
 
   /**
-   * Serves the wire protocol over a port, one JSON object a message: to a worker, a frame, another tab. The function
-   * returned ends it.
+   * Serves the wire protocol over a port, one JSON object a message: to a worker, a frame, another tab. `null` is the
+   * last message of either side.
+   *
+   * The function returned ends it. Call it when you terminate a worker or remove a frame: they go without a word.
    */
   attach(port: MessagePort): () => void {
     this.#checkOpen();
@@ -216,12 +218,7 @@ export class Broker {
       throw new MistError("invalid-argument", "attach takes a MessagePort, such as one of a MessageChannel");
     }
     const session = enter(() => this.#core.connect(port, false));
-    /** The other side learns of it where ports tell that they are closed. */
-    const hangUp = (): void => {
-      port.onmessage = null;
-      port.removeEventListener?.("close", detach);
-      port.close();
-    };
+    const hangUp = (): void => leave(port, detach);
     const detach = (): void => {
       if (this.#ports.get(session) !== hangUp) return;
       this.#disconnect(session);
@@ -231,6 +228,7 @@ export class Broker {
     this.#owners.set(session, hangUp);
     port.onmessage = ({ data }: MessageEvent) => {
       if (this.#ports.get(session) !== hangUp) return;
+      if (data === GOODBYE) return detach();
       const text = typeof data === "string" ? data : JSON.stringify(data) ?? String(data);
       enter(() => this.#core.receive(session, text));
     };
