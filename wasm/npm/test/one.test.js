@@ -1,0 +1,2 @@
+import { runSuite } from "./harness/suite.js";
+await runSuite("auth");
