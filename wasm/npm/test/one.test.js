@@ -1,2 +1,0 @@
-import { runSuite } from "./harness/suite.js";
-await runSuite("auth");
