@@ -156,13 +156,13 @@ export default function (tools) {
     const client = connect(server.ws, { ...given, token, retry: { minMs: 1, maxMs: 5 } });
     /** @type {string[]} */
     const reasons = [];
-    client.on("close", ({ reason, retryInMs }) => {
-      reasons.push(reason);
-      ok(retryInMs !== undefined && retryInMs >= 0 && retryInMs <= 5, String(retryInMs));
-    });
+    /** @type {(number | undefined)[]} */
+    const waits = [];
+    client.on("close", ({ reason, retryInMs }) => void (reasons.push(reason), waits.push(retryInMs)));
     const subscription = client.subscribe(["a"]);
     await subscription.ready;
     equal([asked, reasons.length], [3, 2]);
+    ok(waits.every((ms) => ms !== undefined && ms >= 0 && ms <= 5), waits.join());
     ok(/refused the token/.test(reasons[0] ?? "") && /cannot get a token: the shop is closed/.test(reasons[1] ?? ""), reasons.join("\n"));
 
     // The server forgets its tokens, and the next attempt brings another.
