@@ -8,7 +8,7 @@ import { LinkedClient, type Settings } from "./client.js";
 import { type Core, core } from "./core.js";
 import { queue } from "./dispatch.js";
 import { MistError, textOf } from "./error.js";
-import { type Attempt, GOODBYE, type Lane, type Link, type Socket, leave } from "./link.js";
+import { type Attempt, GOODBYE, type Lane, type Link, type Owner, type Socket, leave } from "./link.js";
 import { Delivered, copyOf, nameOf } from "./message.js";
 import { type SharedBroker, type SharedOptions, shared } from "./shared.js";
 import type { LocalSubscription } from "./subscription.js";
@@ -48,6 +48,17 @@ interface Port {
   postMessage(message: string): void;
 }
 
+/** The value of a message, beside its text on the wire. */
+interface Carried {
+  readonly data: unknown;
+}
+
+interface Sent {
+  readonly text: string;
+  readonly carried: Carried | undefined;
+}
+
+
 /** Room for the numbers of tags, as the core has it. */
 const AREA = 4096;
 
@@ -85,11 +96,13 @@ export class Broker {
   /** By session. */
   #attempts = new Map<number, Attempt>();
   #ports = new Map<number, () => void>();
-  #owners = new Map<number, object>();
+  #owners = new Map<number, Owner>();
   #commands = new Map<string, CommandHandler>();
+  /** By session that waits for a command: what it has sent meanwhile. */
+  #busy = new Map<number, Sent[]>();
   #clients = new Set<LinkedClient>();
   /** The value of the message that goes over the wire now. */
-  #carried: { data: unknown } | undefined;
+  #carried: Carried | undefined;
   #published = 0;
   #delivered = 0;
   #dropped = 0;
@@ -167,6 +180,7 @@ export class Broker {
       },
       command: (session: number, name: string, tags: string[], data: string) => {
         const owner = this.#owners.get(session);
+        this.#busy.set(session, []);
         queueMicrotask(() => void this.#run(session, owner, { command: name, tags, data }));
       },
       closed: (session: number) => defer(() => this.#lose(session, "the broker closed the connection")),
@@ -194,19 +208,36 @@ export class Broker {
     }
     const toClient: Port = { postMessage: (text) => defer(() => attempt.receive(text)) };
     const session = enter(() => this.#core.connect(toClient as MessagePort, true));
-    const owner = {};
+    const owner: Owner = { subscriptions: 0 };
     this.#attempts.set(session, attempt);
     this.#owners.set(session, owner);
     const toBroker: Socket = {
-      send: (text) =>
+      send: (text) => {
+        const carried = this.#carried;
         defer(() => {
-          if (this.#owners.get(session) === owner) this.#core.receive(session, text);
-        }),
+          if (this.#owners.get(session) === owner) this.#receive(session, { text, carried });
+        });
+      },
     };
     attempt.open(toBroker, token, new PageLane(this, session, owner));
     return () => {
       if (this.#owners.get(session) === owner) this.#disconnect(session);
     };
+  }
+
+  /** Takes a message of a client of this page, after the command that it waits for. */
+  #receive(session: number, sent: Sent): void {
+    const waiting = this.#busy.get(session);
+    if (waiting) {
+      waiting.push(sent);
+      return;
+    }
+    this.#carried = sent.carried;
+    try {
+      this.#core.receive(session, sent.text);
+    } finally {
+      this.#carried = undefined;
+    }
   }
 
   /**
@@ -228,7 +259,7 @@ export class Broker {
       hangUp();
     };
     this.#ports.set(session, hangUp);
-    this.#owners.set(session, hangUp);
+    this.#owners.set(session, { subscriptions: 0 });
     port.onmessage = ({ data }: MessageEvent) => {
       if (this.#ports.get(session) !== hangUp) return;
       if (data === GOODBYE) return detach();
@@ -240,19 +271,22 @@ export class Broker {
   }
 
   #disconnect(session: number): void {
+    this.#forget(session);
+    if (!this.#isClosed) enter(() => this.#core.disconnect(session));
+  }
+
+  #forget(session: number): void {
     this.#attempts.delete(session);
     this.#ports.delete(session);
     this.#owners.delete(session);
-    if (!this.#isClosed) enter(() => this.#core.disconnect(session));
+    this.#busy.delete(session);
   }
 
   /** Notes that the core has let go of a session. */
   #lose(session: number, reason: string): void {
     const attempt = this.#attempts.get(session);
     const hangUp = this.#ports.get(session);
-    this.#attempts.delete(session);
-    this.#ports.delete(session);
-    this.#owners.delete(session);
+    this.#forget(session);
     attempt?.lost(reason);
     hangUp?.();
   }
@@ -270,11 +304,13 @@ export class Broker {
     if (typeof name !== "string" || name === "" || typeof handler !== "function") {
       throw new MistError("invalid-argument", "a command has a name and a function");
     }
+    if (!enter(() => this.#core.add_command(name))) {
+      throw new MistError("invalid-argument", `"${name}" is a command of the protocol: choose another name`);
+    }
     this.#commands.set(name, handler);
-    enter(() => this.#core.add_command(name));
   }
 
-  async #run(session: number, owner: object | undefined, call: CommandCall): Promise<void> {
+  async #run(session: number, owner: Owner | undefined, call: CommandCall): Promise<void> {
     let answered: { tags: string[]; data: string } | undefined;
     let failed: string | undefined;
     try {
@@ -286,7 +322,12 @@ export class Broker {
     }
     // Somebody else may have the session's number by now.
     if (this.#isClosed || !owner || this.#owners.get(session) !== owner) return;
-    enter(() => this.#core.answer(session, answered?.tags ?? [], answered?.data, failed));
+    const waiting = this.#busy.get(session) ?? [];
+    this.#busy.delete(session);
+    enter(() => {
+      this.#core.answer(session, answered?.tags ?? [], answered?.data, failed);
+      for (const sent of waiting) this.#receive(session, sent);
+    });
   }
 
   // --- the fast lane ------------------------------------------------------------------------------------------------
@@ -368,7 +409,7 @@ export class Broker {
   }
 
   /** @internal */
-  publish(session: number, owner: object, tags: readonly TagLike[], data: unknown): boolean {
+  publish(session: number, owner: Owner, tags: readonly TagLike[], data: unknown): boolean {
     const count = this.#write(tags, this.#area);
     if (count < 0 || this.#isLarge(data)) return false;
     const value = copyOf(data);
@@ -390,7 +431,7 @@ export class Broker {
   }
 
   /** @internal */
-  publishAll(session: number, owner: object, messages: readonly Outgoing[]): boolean {
+  publishAll(session: number, owner: Owner, messages: readonly Outgoing[]): boolean {
     // What goes to ports is sent one by one.
     if (this.#ports.size > 0) return false;
     let at = this.#area;
@@ -417,18 +458,21 @@ export class Broker {
   }
 
   /** Hands a message to the subscriptions of the page that hold the tag sets found, except the publisher's own. */
-  #hand(count: number, at: number, owner: object | undefined, tags: readonly TagLike[], data: unknown): void {
+  #hand(count: number, at: number, owner: Owner | undefined, tags: readonly TagLike[], data: unknown): void {
     const words = this.#view();
     // A copy, since the array is the application's; names in order wait until somebody asks.
     const message = new Delivered(tags.slice(), data === undefined ? "" : data, false);
     for (let index = 0; index < count; index++) {
       const holders = this.#sets[words[at + index]!];
       if (holders === undefined) continue;
+      let others = holders.length;
+      if (owner?.subscriptions) for (const { lane } of holders) others -= Number(lane === owner);
+      if (others === 0) continue;
       if (queue(holders, message, owner)) {
-        this.#delivered += holders.length;
+        this.#delivered += others;
       } else {
-        this.#dropped += holders.length;
-        for (const subscription of holders) subscription.drop();
+        this.#dropped += others;
+        for (const subscription of holders) if (subscription.lane !== owner) subscription.drop();
       }
     }
   }
@@ -445,12 +489,13 @@ export class Broker {
   }
 
   /** @internal */
-  add(session: number, owner: object, subscription: LocalSubscription): void {
+  add(session: number, owner: Owner, subscription: LocalSubscription): void {
     if (subscription.set >= 0 || subscription.closed || this.#owners.get(session) !== owner) return;
     const set = this.#core.set_number(session, [...subscription.tags]);
     if (set < 0) return;
     subscription.set = set;
     subscription.lane = owner;
+    owner.subscriptions += 1;
     // A new array: the old one may stand in the queue, with messages from before.
     this.#sets[set] = [...(this.#sets[set] ?? []), subscription];
   }
@@ -460,6 +505,7 @@ export class Broker {
     const { set } = subscription;
     if (set < 0) return;
     subscription.set = -1;
+    if (subscription.lane) subscription.lane.subscriptions -= 1;
     const left = this.#sets[set]?.filter((other) => other !== subscription);
     this.#sets[set] = left?.length ? left : undefined;
   }
@@ -510,9 +556,9 @@ export class Broker {
 class PageLane implements Lane {
   #broker: Broker;
   #session: number;
-  #owner: object;
+  #owner: Owner;
 
-  constructor(broker: Broker, session: number, owner: object) {
+  constructor(broker: Broker, session: number, owner: Owner) {
     this.#broker = broker;
     this.#session = session;
     this.#owner = owner;

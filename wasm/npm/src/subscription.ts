@@ -1,10 +1,11 @@
 /** Owns one subscription's handler, iterator and end. Knows nothing of connections. */
 
 import { call, queue } from "./dispatch.js";
+import type { Owner } from "./link.js";
 import type { Handler, Message, Subscription } from "./types.js";
 
 /** What a subscription needs of its client. */
-export interface Owner {
+export interface Holder {
   unsubscribe(subscription: LocalSubscription): Promise<void>;
   dropped(): void;
 }
@@ -17,12 +18,12 @@ export class LocalSubscription implements Subscription {
   /** The number of its tag set at the broker of this page, or -1. */
   set = -1;
   /** Whose it is there. */
-  lane: object | undefined;
+  lane: Owner | undefined;
   dropped = 0;
   /** Called when it has ended. */
   onEnd: (() => void) | undefined;
 
-  readonly owner: Owner;
+  readonly holder: Holder;
   readonly #self = [this];
   #handler: Handler | undefined;
   /** What an iterator has not taken yet; only filled for somebody who iterates. */
@@ -32,8 +33,8 @@ export class LocalSubscription implements Subscription {
   #isClosed = false;
   #settle!: { resolve: () => void; reject: (error: Error) => void };
 
-  constructor(owner: Owner, tags: readonly string[], handler: Handler | undefined, most: number) {
-    this.owner = owner;
+  constructor(holder: Holder, tags: readonly string[], handler: Handler | undefined, most: number) {
+    this.holder = holder;
     this.tags = tags;
     this.#handler = handler;
     this.#most = most;
@@ -82,11 +83,11 @@ export class LocalSubscription implements Subscription {
   /** Counts a message that is lost. */
   drop(): void {
     this.dropped += 1;
-    this.owner.dropped();
+    this.holder.dropped();
   }
 
   unsubscribe(): Promise<void> {
-    return this.owner.unsubscribe(this);
+    return this.holder.unsubscribe(this);
   }
 
   [Symbol.dispose](): void {
