@@ -178,8 +178,8 @@ export default function (tools) {
     const near = broker.client({ token: "root" });
     const bridge = broker.bridge(upstream, { up: [["a"], ["a", "b"], ["b"]], down: [["a"], ["c"], ["a", "c"]] });
     await bridge.ready;
-    /** @type {string[][]} */
-    const [nearGot, farGot] = [[], []];
+    const nearGot = /** @type {string[]} */ ([]);
+    const farGot = /** @type {string[]} */ ([]);
     await near.subscribe(["a"], ({ text }) => void nearGot.push(text)).ready;
     await near.subscribe(["c"], ({ text }) => void nearGot.push(`c ${text}`)).ready;
     await far.subscribe(["a"], ({ text }) => void farGot.push(text)).ready;
