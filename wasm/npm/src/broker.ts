@@ -6,7 +6,7 @@
 import { bridge } from "./bridge.js";
 import { LinkedClient, type Settings } from "./client.js";
 import { type Core, core } from "./core.js";
-import { queue } from "./dispatch.js";
+import { Receivers, queue } from "./dispatch.js";
 import { MistError, textOf } from "./error.js";
 import type { Attempt, Lane, Link, Socket } from "./link.js";
 import { Delivered, copyOf, nameOf, textOfData } from "./message.js";
@@ -76,7 +76,7 @@ export class Broker {
   /** The same by number. */
   #numbered: (Handle | undefined)[] = [];
   /** By the number of the tag set. */
-  #sets: (readonly LocalSubscription[] | undefined)[] = [];
+  #sets: (Receivers | undefined)[] = [];
   /** By session. */
   #attempts = new Map<number, Attempt>();
   #ports = new Map<number, () => void>();
@@ -413,10 +413,10 @@ export class Broker {
       const holders = this.#sets[words[at + index]!];
       if (holders === undefined) continue;
       if (queue(holders, message, owner)) {
-        this.#delivered += holders.length;
+        this.#delivered += holders.all.length;
       } else {
-        this.#dropped += holders.length;
-        for (const subscription of holders) subscription.drop();
+        this.#dropped += holders.all.length;
+        for (const subscription of holders.all) (subscription as LocalSubscription).drop();
       }
     }
   }
@@ -439,8 +439,7 @@ export class Broker {
     if (set < 0) return;
     subscription.set = set;
     subscription.lane = owner;
-    // A new array: the old one may stand in the queue, with messages from before.
-    this.#sets[set] = [...(this.#sets[set] ?? []), subscription];
+    this.#sets[set] = (this.#sets[set] ?? new Receivers()).with(subscription, subscription.handler);
   }
 
   /** @internal */
@@ -448,8 +447,8 @@ export class Broker {
     const { set } = subscription;
     if (set < 0) return;
     subscription.set = -1;
-    const left = this.#sets[set]?.filter((other) => other !== subscription);
-    this.#sets[set] = left?.length ? left : undefined;
+    const left = this.#sets[set]?.without(subscription);
+    this.#sets[set] = left?.all.length ? left : undefined;
   }
 
   // --- figures, and the end -----------------------------------------------------------------------------------------

@@ -272,6 +272,10 @@ export class LinkedClient implements Client {
     const owner = {
       unsubscribe: (subscription: LocalSubscription) => this.#unsubscribe(subscription),
       dropped: () => this.#noteDrop(),
+      changed: (subscription: LocalSubscription) => {
+        this.#lane?.remove(subscription);
+        this.#lane?.add(subscription);
+      },
     };
     const subscription = new LocalSubscription(owner, names, handler, options.buffer ?? DEFAULT_BUFFER);
     const { signal } = options;

@@ -1,12 +1,14 @@
 /** Owns one subscription's handler, iterator and end. Knows nothing of connections. */
 
-import { call, queue } from "./dispatch.js";
+import { Receivers, call, ended, queue } from "./dispatch.js";
 import type { Handler, Message, Subscription } from "./types.js";
 
 /** What a subscription needs of its client. */
 export interface Owner {
   unsubscribe(subscription: LocalSubscription): Promise<void>;
   dropped(): void;
+  /** Takes note that messages now go elsewhere too. */
+  changed(subscription: LocalSubscription): void;
 }
 
 export class LocalSubscription implements Subscription {
@@ -21,7 +23,7 @@ export class LocalSubscription implements Subscription {
   dropped = 0;
 
   readonly owner: Owner;
-  readonly #self = [this];
+  #alone: Receivers | undefined;
   #handler: Handler | undefined;
   /** What an iterator has not taken yet; only filled for somebody who iterates. */
   #buffer: Message[] | undefined;
@@ -53,13 +55,15 @@ export class LocalSubscription implements Subscription {
   /** Ends it; `error` says why it never was. */
   end(error: Error): void {
     this.#isClosed = true;
+    ended();
     this.#settle.reject(error);
     for (const wake of this.#waiting.splice(0)) wake({ done: true, value: undefined });
   }
 
   /** Queues a message for the handler or iterator. */
   offer(message: Message): void {
-    if (!queue(this.#self, message, undefined)) this.drop();
+    this.#alone ??= new Receivers().with(this, this.handler);
+    if (!queue(this.#alone, message, undefined)) this.drop();
   }
 
   /** Hands a message to the handler, and to who iterates. */
@@ -74,6 +78,11 @@ export class LocalSubscription implements Subscription {
       if (this.#buffer.length < this.#most) this.#buffer.push(message);
       else this.drop();
     }
+  }
+
+  /** What is called with a message when nothing else is to be done with it. */
+  get handler(): Handler | undefined {
+    return this.#buffer === undefined ? this.#handler : undefined;
   }
 
   /** Counts a message that is lost. */
@@ -91,7 +100,12 @@ export class LocalSubscription implements Subscription {
   }
 
   [Symbol.asyncIterator](): AsyncIterator<Message, undefined> {
-    const buffer = (this.#buffer ??= []);
+    if (!this.#buffer) {
+      this.#buffer = [];
+      this.#alone = undefined;
+      this.owner.changed(this);
+    }
+    const buffer = this.#buffer;
     return {
       next: () => {
         const value = buffer.shift();
