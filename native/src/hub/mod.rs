@@ -6,6 +6,7 @@
 pub(crate) mod framing;
 pub(crate) mod outbox;
 mod spare;
+mod turns;
 mod watch;
 pub(crate) mod worker;
 
@@ -14,12 +15,15 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 
 use mist_core::message::{Command, Messages};
-use mist_core::{Broker, Credentials, Limits, Output, SessionId, Stats, Verdict};
+use mist_core::{
+    AuthReply, AuthRequest, Broker, Credentials, Limits, Output, SessionId, Stats, Verdict,
+};
 use parking_lot::{RwLock, RwLockReadGuard, RwLockWriteGuard};
 use tokio_util::task::TaskTracker;
 
 use self::framing::Framing;
 use self::outbox::{Ending, Outbox};
+use self::turns::Turns;
 use self::worker::{Batch, Errand, Outgoing, Tools, with_worker};
 use crate::auth::{self, Authenticator, TokenError};
 use crate::command::CommandHandler;
@@ -28,6 +32,7 @@ pub(crate) struct Hub {
     shared: RwLock<Shared>,
     pub(crate) limits: Limits,
     authenticator: Option<Arc<dyn Authenticator>>,
+    turns: Turns,
     commands: HashMap<String, Arc<dyn CommandHandler>>,
     /// Everything that runs for this server; a shutdown waits for it.
     pub(crate) tasks: TaskTracker,
@@ -81,6 +86,7 @@ impl Hub {
                 outboxes: Vec::new(),
             }),
             authenticator,
+            turns: Turns::default(),
             commands,
             tasks: TaskTracker::new(),
             counters: Counters::default(),
@@ -409,18 +415,18 @@ impl Hub {
     async fn run(self: Arc<Self>, errand: Errand) {
         match errand {
             Errand::Ask(session, request) => {
-                let (store, asked) = (self.authenticator.clone(), request.clone());
-                // On a task of its own, so that a store that panics costs this answer only.
-                let reply = self.tasks.spawn(async move {
-                    match store {
-                        Some(store) => auth::carry_out(&*store, &asked).await,
-                        None => Err(TokenError::Unavailable("no authenticator".into())),
-                    }
-                });
-                let reply = reply.await.unwrap_or_else(|_| {
-                    tracing::error!("the authenticator panicked");
-                    Err(TokenError::Unavailable("the authenticator failed".into()))
-                });
+                // Held until the broker has the answer, since grants follow the answers. Logins need no turn: one that
+                // is overtaken by a change is looked up again.
+                let turn = match &request {
+                    AuthRequest::Tags { .. } => None,
+                    change => Some(self.turns.take(change.token()).await),
+                };
+                let reply = match turn {
+                    Some(None) => Err(TokenError::Unavailable(
+                        "earlier changes of this token are still under way".into(),
+                    )),
+                    _ => self.ask_store(request.clone()).await,
+                };
                 self.answer(session, |broker| {
                     broker.handle_auth_reply(session, &request, reply)
                 });
@@ -440,6 +446,21 @@ impl Hub {
                 self.answer(session, |broker| broker.handle_custom_reply(session, reply));
             }
         }
+    }
+
+    async fn ask_store(&self, request: AuthRequest) -> AuthReply {
+        let store = self.authenticator.clone();
+        // On a task of its own, so that a store that panics costs this answer only.
+        let reply = self.tasks.spawn(async move {
+            match store {
+                Some(store) => auth::carry_out(&*store, &request).await,
+                None => Err(TokenError::Unavailable("no authenticator".into())),
+            }
+        });
+        reply.await.unwrap_or_else(|_| {
+            tracing::error!("the authenticator panicked");
+            Err(TokenError::Uncertain("the authenticator failed".into()))
+        })
     }
 
     fn answer(self: &Arc<Self>, session: SessionId, tell: impl FnOnce(&mut Broker)) {
