@@ -44,7 +44,7 @@ pub(crate) enum Kind {
 pub(crate) struct Home {
     pub(crate) kind: Kind,
     pub(crate) folder: TempDir,
-    pub(crate) database: Option<Database>,
+    database: Option<Database>,
 }
 
 impl Home {

@@ -9,12 +9,13 @@ use std::process::{Child, Command, Stdio};
 use std::sync::mpsc::{Receiver, channel};
 
 use tempfile::TempDir;
+use tokio_postgres::{Client, Config, Error, NoTls};
 
 use super::PATIENCE;
 
 /// What is in it must be percent-encoded in a URI.
 const PASSWORD: &str = "p@ss/wo:rd#é?&";
-const ENCODED: &str = "p%40ss%2Fwo%3Ard%23%C3%A9%3F&";
+pub(super) const ENCODED: &str = "p%40ss%2Fwo%3Ard%23%C3%A9%3F&";
 
 /// A running PostgreSQL with an empty database `mist`, and a user of that name who may do everything.
 pub(crate) struct Database {
@@ -151,6 +152,19 @@ impl Database {
             .expect("psql runs");
         assert!(done.status.success(), "{statements}: {done:?}");
         String::from_utf8_lossy(&done.stdout).trim().to_owned()
+    }
+
+    /// A connection to `mist`, beside the store's.
+    pub(super) async fn connect(
+        &self,
+    ) -> (
+        Client,
+        impl Future<Output = Result<(), Error>> + Send + use<>,
+    ) {
+        let mut config = Config::new();
+        config.host("127.0.0.1").port(self.port);
+        config.user("mist").password(PASSWORD).dbname("mist");
+        config.connect(NoTls).await.expect("connected")
     }
 
     /// A file that the server can read, and nobody else.
