@@ -237,12 +237,27 @@ async fn of_many_at_once_one_registers_and_all_change(doors: &Doors) {
     assert_eq!(sorted(&*doors[0], "race").await, Ok(vec![]));
 }
 
+async fn a_token_that_goes_away_meanwhile_is_not_found(doors: &Doors) {
+    let (one, other) = (&doors[0], &doors[1]);
+    for _ in 0..20 {
+        one.add_token("going", &tags(&["a"])).await.expect("made");
+        let b = tags(&["b"]);
+        let (set, removed) =
+            within(async { tokio::join!(one.add_tags("going", &b), other.remove_token("going")) })
+                .await;
+        assert!(matches!(set, Ok(()) | Err(TokenError::NotFound)), "{set:?}");
+        assert_eq!(removed, Ok(()));
+        assert_eq!(one.tags("going").await, Err(TokenError::NotFound));
+    }
+}
+
 async fn contract(kind: Kind, doors: &Doors) {
     let store = &*doors[0];
     within(a_token_lives_from_register_to_unregister(store)).await;
     within(odd_tokens_are_held_or_refused(kind, store)).await;
     within(odd_tags_are_held(kind, store)).await;
     within(of_many_at_once_one_registers_and_all_change(doors)).await;
+    within(a_token_that_goes_away_meanwhile_is_not_found(doors)).await;
 }
 
 /// What must be there when a store that went through the contract is opened again.

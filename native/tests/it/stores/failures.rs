@@ -118,6 +118,8 @@ async fn a_full_disk(uri: &str, disk: &SmallDisk, why: &str) {
     for token in ["before", "t0"] {
         assert!(!told.contains(token), "{told}");
     }
+    let much: Vec<_> = (0..64).map(|number| format!("{number:01000}")).collect();
+    unavailable(admin.add_tags("before", &much).await);
     others_go_on(&house).await;
     assert_eq!(admin.tags("before").await, Ok(tags(&["a"])));
     all_there(&admin, "t", count).await;
