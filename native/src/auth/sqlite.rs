@@ -94,36 +94,39 @@ impl Sqlite {
             .prepare_cached("SELECT id FROM tokens WHERE sha256 = ?1")?
             .query_row([hash], |row| row.get(0))
             .optional()?;
-        let add = "INSERT OR IGNORE INTO tags (token_id, tag) VALUES (?1, ?2)";
-        let (id, tags, each) = match (request, known) {
+        let id = match (request, known) {
             (AuthRequest::Register { .. }, Some(_)) => return Ok(Err(TokenError::Exists)),
-            (AuthRequest::Register { tags, .. }, None) => {
+            (AuthRequest::Register { .. }, None) => {
                 change
                     .prepare_cached("INSERT INTO tokens (sha256) VALUES (?1)")?
                     .execute([hash])?;
-                (change.last_insert_rowid(), tags.as_slice(), add)
-            }
-            (AuthRequest::Unregister { .. }, Some(id)) => {
-                change
-                    .prepare_cached("DELETE FROM tokens WHERE id = ?1")?
-                    .execute([id])?;
-                (id, [].as_slice(), add)
+                change.last_insert_rowid()
             }
             (AuthRequest::Unregister { .. }, None) => return Ok(Ok(Vec::new())),
             (_, None) => return Ok(Err(TokenError::NotFound)),
-            (AuthRequest::Set { tags, .. }, Some(id)) => (id, tags.as_slice(), add),
-            (AuthRequest::Unset { tags, .. }, Some(id)) => (
-                id,
-                tags.as_slice(),
-                "DELETE FROM tags WHERE token_id = ?1 AND tag = ?2",
-            ),
-            (AuthRequest::Tags { .. }, Some(id)) => (id, [].as_slice(), add),
+            (_, Some(id)) => id,
         };
-        {
-            let mut each = change.prepare_cached(each)?;
-            for tag in tags {
-                each.execute((id, tag))?;
+        match request {
+            AuthRequest::Register { tags, .. } | AuthRequest::Set { tags, .. } => {
+                let add = "INSERT OR IGNORE INTO tags (token_id, tag) VALUES (?1, ?2)";
+                let mut add = change.prepare_cached(add)?;
+                for tag in tags {
+                    add.execute((id, tag))?;
+                }
             }
+            AuthRequest::Unset { tags, .. } => {
+                let remove = "DELETE FROM tags WHERE token_id = ?1 AND tag = ?2";
+                let mut remove = change.prepare_cached(remove)?;
+                for tag in tags {
+                    remove.execute((id, tag))?;
+                }
+            }
+            AuthRequest::Unregister { .. } => {
+                change
+                    .prepare_cached("DELETE FROM tokens WHERE id = ?1")?
+                    .execute([id])?;
+            }
+            AuthRequest::Tags { .. } => {}
         }
         change.commit()?;
         Ok(Ok(Vec::new()))

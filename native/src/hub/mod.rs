@@ -6,6 +6,7 @@
 pub(crate) mod framing;
 pub(crate) mod outbox;
 mod spare;
+mod store;
 mod turns;
 mod watch;
 pub(crate) mod worker;
@@ -15,24 +16,21 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 
 use mist_core::message::{Command, Messages};
-use mist_core::{
-    AuthReply, AuthRequest, Broker, Credentials, Limits, Output, SessionId, Stats, Verdict,
-};
+use mist_core::{Broker, Credentials, Limits, Output, SessionId, Stats, Verdict};
 use parking_lot::{RwLock, RwLockReadGuard, RwLockWriteGuard};
 use tokio_util::task::TaskTracker;
 
 use self::framing::Framing;
 use self::outbox::{Ending, Outbox};
-use self::turns::Turns;
+use self::store::Store;
 use self::worker::{Batch, Errand, Outgoing, Tools, with_worker};
-use crate::auth::{self, Authenticator, TokenError};
+use crate::auth::Authenticator;
 use crate::command::CommandHandler;
 
 pub(crate) struct Hub {
     shared: RwLock<Shared>,
     pub(crate) limits: Limits,
-    authenticator: Option<Arc<dyn Authenticator>>,
-    turns: Turns,
+    store: Store,
     commands: HashMap<String, Arc<dyn CommandHandler>>,
     /// Everything that runs for this server; a shutdown waits for it.
     pub(crate) tasks: TaskTracker,
@@ -85,8 +83,7 @@ impl Hub {
                 broker,
                 outboxes: Vec::new(),
             }),
-            authenticator,
-            turns: Turns::default(),
+            store: Store::new(authenticator),
             commands,
             tasks: TaskTracker::new(),
             counters: Counters::default(),
@@ -415,21 +412,11 @@ impl Hub {
     async fn run(self: Arc<Self>, errand: Errand) {
         match errand {
             Errand::Ask(session, request) => {
-                // Held until the broker has the answer, since grants follow the answers. Logins need no turn: one that
-                // is overtaken by a change is looked up again.
-                let turn = match &request {
-                    AuthRequest::Tags { .. } => None,
-                    change => Some(self.turns.take(change.token()).await),
-                };
-                let reply = match turn {
-                    Some(None) => Err(TokenError::Unavailable(
-                        "earlier changes of this token are still under way".into(),
-                    )),
-                    _ => self.ask_store(request.clone()).await,
-                };
+                let (reply, turn) = self.store.ask(&self.tasks, request.clone()).await;
                 self.answer(session, |broker| {
                     broker.handle_auth_reply(session, &request, reply)
                 });
+                drop(turn);
             }
             Errand::Custom(session, request) => {
                 let handler = self.commands.get(&request.command).cloned();
@@ -446,21 +433,6 @@ impl Hub {
                 self.answer(session, |broker| broker.handle_custom_reply(session, reply));
             }
         }
-    }
-
-    async fn ask_store(&self, request: AuthRequest) -> AuthReply {
-        let store = self.authenticator.clone();
-        // On a task of its own, so that a store that panics costs this answer only.
-        let reply = self.tasks.spawn(async move {
-            match store {
-                Some(store) => auth::carry_out(&*store, &request).await,
-                None => Err(TokenError::Unavailable("no authenticator".into())),
-            }
-        });
-        reply.await.unwrap_or_else(|_| {
-            tracing::error!("the authenticator panicked");
-            Err(TokenError::Uncertain("the authenticator failed".into()))
-        })
     }
 
     fn answer(self: &Arc<Self>, session: SessionId, tell: impl FnOnce(&mut Broker)) {

@@ -9,15 +9,16 @@ use futures_util::future::BoxFuture;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio_postgres::tls::{ChannelBinding, MakeTlsConnect, TlsConnect, TlsStream};
 use tokio_rustls::TlsConnector;
-use tokio_rustls::rustls::client::WebPkiServerVerifier;
 use tokio_rustls::rustls::client::danger::{
     HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier,
 };
+use tokio_rustls::rustls::client::{WebPkiServerVerifier, verify_server_name};
 use tokio_rustls::rustls::crypto::{
     CryptoProvider, ring, verify_tls12_signature, verify_tls13_signature,
 };
-use tokio_rustls::rustls::pki_types::pem::PemObject;
+use tokio_rustls::rustls::pki_types::pem::{self, PemObject};
 use tokio_rustls::rustls::pki_types::{CertificateDer, InvalidDnsNameError, ServerName, UnixTime};
+use tokio_rustls::rustls::server::ParsedCertificate;
 use tokio_rustls::rustls::{
     CertificateError, ClientConfig, DigitallySignedStruct, Error, RootCertStore, SignatureScheme,
 };
@@ -41,12 +42,14 @@ impl Tls {
     /// `roots` is a PEM file with the authorities to trust, else they are the system's.
     pub(super) fn new(checked: Checked, roots: Option<&str>) -> Result<Self, String> {
         let provider = Arc::new(ring::default_provider());
+        let named = roots.map_or(Ok(Vec::new()), certificates)?;
         let authority = match checked {
             Checked::Nothing => None,
-            _ => Some(authority(roots, &provider)?),
+            _ => Some(authority(&named, &provider)?),
         };
         let verifier = Arc::new(Verifier {
             checked,
+            named,
             authority,
             provider: Arc::clone(&provider),
         });
@@ -60,30 +63,32 @@ impl Tls {
     }
 }
 
+fn certificates(file: &str) -> Result<Vec<CertificateDer<'static>>, String> {
+    let found = CertificateDer::pem_file_iter(file)
+        .and_then(|found| found.collect::<Result<Vec<_>, pem::Error>>());
+    match found {
+        Ok(found) if found.is_empty() => Err(format!(
+            "sslrootcert '{file}': no certificate in it; a PEM file is needed"
+        )),
+        found => found.map_err(|error| format!("sslrootcert '{file}': {error}")),
+    }
+}
+
 fn authority(
-    roots: Option<&str>,
+    named: &[CertificateDer<'static>],
     provider: &Arc<CryptoProvider>,
 ) -> Result<Arc<WebPkiServerVerifier>, String> {
     let mut trusted = RootCertStore::empty();
-    match roots {
-        Some(file) => {
-            let wrong = |error: &dyn std::fmt::Display| format!("sslrootcert '{file}': {error}");
-            let found = CertificateDer::pem_file_iter(file).map_err(|error| wrong(&error))?;
-            for certificate in found {
-                let certificate = certificate.map_err(|error| wrong(&error))?;
-                trusted.add(certificate).map_err(|error| wrong(&error))?;
-            }
-            if trusted.is_empty() {
-                return Err(wrong(&"no certificate in it; a PEM file is needed"));
-            }
+    if named.is_empty() {
+        trusted.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
+        if trusted.is_empty() {
+            return Err("the system trusts no authority: name a file with sslrootcert".into());
         }
-        None => {
-            let found = rustls_native_certs::load_native_certs();
-            trusted.add_parsable_certificates(found.certs);
-            if trusted.is_empty() {
-                return Err("the system trusts no authority: name a file with sslrootcert".into());
-            }
-        }
+    }
+    for certificate in named {
+        trusted
+            .add(certificate.clone())
+            .map_err(|error| format!("sslrootcert: {error}"))?;
     }
     WebPkiServerVerifier::builder_with_provider(Arc::new(trusted), Arc::clone(provider))
         .build()
@@ -93,6 +98,8 @@ fn authority(
 #[derive(Debug)]
 struct Verifier {
     checked: Checked,
+    /// What sslrootcert holds.
+    named: Vec<CertificateDer<'static>>,
     authority: Option<Arc<WebPkiServerVerifier>>,
     provider: Arc<CryptoProvider>,
 }
@@ -109,6 +116,14 @@ impl ServerCertVerifier for Verifier {
         let Some(authority) = &self.authority else {
             return Ok(ServerCertVerified::assertion());
         };
+        // A server's own certificate among the roots, as PostgreSQL's manual makes one, is an authority at the same time,
+        // which the check of chains refuses. That it was named is as good as a signature.
+        if self.named.contains(certificate) {
+            if self.checked == Checked::AuthorityAndName {
+                verify_server_name(&ParsedCertificate::try_from(certificate)?, name)?;
+            }
+            return Ok(ServerCertVerified::assertion());
+        }
         match authority.verify_server_cert(certificate, between, name, ocsp, now) {
             // The name is looked at last, so all else is well.
             Err(Error::InvalidCertificate(

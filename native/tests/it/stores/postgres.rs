@@ -147,6 +147,48 @@ fn certificates() -> (String, String, String) {
     (root, own, own_key.serialize_pem())
 }
 
+/// Starts it anew with a certificate.
+fn encrypt(database: &mut Database, certificate: &str, key: &str) {
+    let certificate = database.file("server.pem", certificate);
+    let key = database.file("server.key", key);
+    database.stop();
+    let begun = database.begin(&[
+        "ssl=on",
+        &format!("ssl_cert_file={}", certificate.display()),
+        &format!("ssl_key_file={}", key.display()),
+    ]);
+    assert!(begun);
+}
+
+#[tokio::test]
+async fn a_certificate_that_signed_itself_is_trusted_when_it_is_named() {
+    let Some(mut database) = Database::start() else {
+        return;
+    };
+    for is_ca in [IsCa::Ca(BasicConstraints::Unconstrained), IsCa::NoCa] {
+        let mut params = CertificateParams::new(vec!["localhost".to_owned()]).expect("valid");
+        params.is_ca = is_ca;
+        let key = KeyPair::generate().expect("a key");
+        let certificate = params.self_signed(&key).expect("signed").pem();
+        encrypt(&mut database, &certificate, &key.serialize_pem());
+        let named = database.file("named.pem", &certificate);
+        let another = database.file("another.pem", &certificates().0);
+        for (host, mode, file, works) in [
+            ("localhost", "verify-full", &named, true),
+            ("127.0.0.1", "verify-full", &named, false),
+            ("127.0.0.1", "verify-ca", &named, true),
+            ("127.0.0.1", "verify-ca", &another, false),
+        ] {
+            let checks = format!("&sslmode={mode}&sslrootcert={}", file.display());
+            let uri = database.uri_of("mist", ENCODED, host, &checks);
+            match within(mist::auth::open(&uri)).await {
+                Ok(_) => assert!(works, "{host} {mode} {}", file.display()),
+                Err(error) => assert!(!works, "{error}"),
+            }
+        }
+    }
+}
+
 #[tokio::test]
 async fn sslmode_means_what_it_means_to_others() {
     let Some(mut database) = Database::start() else {
@@ -155,15 +197,7 @@ async fn sslmode_means_what_it_means_to_others() {
     let (root, certificate, key) = certificates();
     let root = database.file("root.pem", &root);
     let stranger = database.file("stranger.pem", &certificates().0);
-    let certificate = database.file("server.pem", &certificate);
-    let key = database.file("server.key", &key);
-    database.stop();
-    let begun = database.begin(&[
-        "ssl=on",
-        &format!("ssl_cert_file={}", certificate.display()),
-        &format!("ssl_key_file={}", key.display()),
-    ]);
-    assert!(begun);
+    encrypt(&mut database, &certificate, &key);
     let trusted = format!("&sslrootcert={}", root.display());
     let strange = format!("&sslrootcert={}", stranger.display());
     let own = "select ssl from pg_stat_ssl join pg_stat_activity using (pid) where application_name = 'mist'";
