@@ -24,8 +24,9 @@ pub type AuthenticatorFactory =
 
 /// A store of tokens and their tags.
 ///
-/// A method returns once the change is durable: the client is answered right after. Implement it to keep tokens
-/// anywhere, and register it with
+/// A method returns once the change is durable: the client is answered right after. A server asks for the next change of
+/// a token when the last one has returned; look-ups, and changes of other tokens, come at any time. Whoever asks waits,
+/// so a store should give up within seconds. Implement it to keep tokens anywhere, and register it with
 /// [`ServerBuilder::authenticator_scheme`](crate::ServerBuilder::authenticator_scheme).
 pub trait Authenticator: Send + Sync + 'static {
     /// Creates a token with its tags.

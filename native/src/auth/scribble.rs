@@ -263,3 +263,61 @@ impl Drop for Locked<'_> {
         let _ = self.0.unlock();
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const WHOLE: &str =
+        "{\n\t\"Value\": \"tök\\u0026en\",\n\t\"Tags\": {\n\t\t\"a\": {},\n\t\t\"b\": {}\n\t}\n}";
+    const TOKEN: &str = "tök&en";
+
+    fn ask(store: &mut Scribble) -> AuthReply {
+        let token = TOKEN.into();
+        store.answer(&AuthRequest::Tags { token }, Instant::now())
+    }
+
+    #[test]
+    fn a_file_is_whole_or_refused() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let mut store = Scribble::open(folder.path()).expect("it opens");
+        let path = folder.path().join(format!("tokens/{TOKEN}.json"));
+        let mut load = |bytes: &[u8]| {
+            fs::write(&path, bytes).expect("written");
+            ask(&mut store)
+        };
+        let tags = Ok(vec!["a".to_owned(), "b".to_owned()]);
+        assert_eq!(load(WHOLE.as_bytes()), tags);
+        for end in 0..WHOLE.len() {
+            let half = load(&WHOLE.as_bytes()[..end]);
+            assert!(
+                matches!(half, Err(TokenError::Unavailable(_))),
+                "{end} bytes: {half:?}"
+            );
+        }
+        for at in 0..WHOLE.len() {
+            for bit in 0..8 {
+                let mut bytes = WHOLE.as_bytes().to_vec();
+                bytes[at] ^= 1 << bit;
+                // A changed tag is still a tag; but no other token is taken for this one, and nothing panics.
+                if let Ok(tags) = load(&bytes) {
+                    assert!(tags.len() <= 2, "{tags:?}");
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn a_uri_names_a_folder() {
+        assert_eq!(folder("scribble://?db=/a/b"), Ok("/a/b".into()));
+        assert_eq!(folder("scribble://?db=rel%20ative"), Ok("rel ative".into()));
+        for uri in [
+            "scribble",
+            "scribble://?",
+            "scribble://?db=%00",
+            "scribble://?path=/a",
+        ] {
+            assert!(folder(uri).is_err(), "{uri}");
+        }
+    }
+}

@@ -1,5 +1,6 @@
 //! Owns how the connection to the database is encrypted and whom it trusts; knows nothing of SQL.
 
+use std::convert::Infallible;
 use std::io;
 use std::pin::Pin;
 use std::sync::Arc;
@@ -17,7 +18,7 @@ use tokio_rustls::rustls::crypto::{
     CryptoProvider, ring, verify_tls12_signature, verify_tls13_signature,
 };
 use tokio_rustls::rustls::pki_types::pem::{self, PemObject};
-use tokio_rustls::rustls::pki_types::{CertificateDer, InvalidDnsNameError, ServerName, UnixTime};
+use tokio_rustls::rustls::pki_types::{CertificateDer, ServerName, UnixTime};
 use tokio_rustls::rustls::server::ParsedCertificate;
 use tokio_rustls::rustls::{
     CertificateError, ClientConfig, DigitallySignedStruct, Error, RootCertStore, SignatureScheme,
@@ -163,7 +164,8 @@ impl ServerCertVerifier for Verifier {
 /// Encrypts one connection.
 pub(super) struct Handshake {
     connector: TlsConnector,
-    name: ServerName<'static>,
+    /// Not a name yet: a socket file has none, and then there is no handshake.
+    host: String,
 }
 
 /// An encrypted connection.
@@ -175,12 +177,12 @@ where
 {
     type Stream = Stream<S>;
     type TlsConnect = Handshake;
-    type Error = InvalidDnsNameError;
+    type Error = Infallible;
 
-    fn make_tls_connect(&mut self, host: &str) -> Result<Handshake, InvalidDnsNameError> {
+    fn make_tls_connect(&mut self, host: &str) -> Result<Handshake, Infallible> {
         Ok(Handshake {
             connector: self.0.clone(),
-            name: ServerName::try_from(host.to_owned())?,
+            host: host.to_owned(),
         })
     }
 }
@@ -194,7 +196,10 @@ where
     type Future = BoxFuture<'static, io::Result<Stream<S>>>;
 
     fn connect(self, stream: S) -> Self::Future {
-        Box::pin(async move { Ok(Stream(self.connector.connect(self.name, stream).await?)) })
+        Box::pin(async move {
+            let name = ServerName::try_from(self.host).map_err(io::Error::other)?;
+            Ok(Stream(self.connector.connect(name, stream).await?))
+        })
     }
 }
 

@@ -167,6 +167,11 @@ impl Database {
         config.connect(NoTls).await.expect("connected")
     }
 
+    /// Where its socket file is.
+    pub(super) fn folder(&self) -> &Path {
+        self.folder.path()
+    }
+
     /// A file that the server can read, and nobody else.
     pub(crate) fn file(&self, name: &str, text: &str) -> PathBuf {
         let path = self.folder.path().join(name);

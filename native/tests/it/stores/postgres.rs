@@ -134,6 +134,56 @@ async fn what_keeps_it_from_being_used_is_said_at_start() {
     );
 }
 
+#[tokio::test]
+async fn a_socket_file_is_a_place_too() {
+    let Some(database) = Database::start() else {
+        return;
+    };
+    let folder = database.folder().display().to_string();
+    let escaped = folder.replace('/', "%2F");
+    for (host, parameters) in [
+        ("localhost", format!("&host={folder}")),
+        (escaped.as_str(), String::new()),
+    ] {
+        let uri = database.uri_of("mist", ENCODED, host, &parameters);
+        let store = within(mist::auth::open(&uri)).await.expect("it opens");
+        store.add_token("t", &tags(&["a"])).await.expect("made");
+        store.remove_token("t").await.expect("removed");
+    }
+}
+
+#[tokio::test]
+async fn what_the_databases_encoding_lacks_is_refused_and_nothing_else() {
+    let Some(database) = Database::start() else {
+        return;
+    };
+    database.sql(
+        "postgres",
+        "CREATE DATABASE western ENCODING 'LATIN1' TEMPLATE template0",
+    );
+    let uri = database.uri("&db=western");
+    let store = within(mist::auth::open(&uri)).await.expect("it opens");
+    store.add_token("é", &tags(&["ü"])).await.expect("made");
+    for answer in [
+        store.add_token("日本", &[]).await,
+        store.tags("日本").await.map(|_| ()),
+        store.remove_token("日本").await,
+    ] {
+        assert!(matches!(answer, Err(TokenError::Invalid(_))), "{answer:?}");
+    }
+    for answer in [
+        store.add_tags("é", &tags(&["x", "日本"])).await,
+        store.add_token("z", &tags(&["日本"])).await,
+    ] {
+        assert!(
+            matches!(answer, Err(TokenError::InvalidTag(_))),
+            "{answer:?}"
+        );
+    }
+    assert_eq!(store.tags("é").await, Ok(tags(&["ü"])));
+    assert_eq!(store.tags("z").await, Err(TokenError::NotFound));
+}
+
 /// An authority, and a certificate it signed for `localhost` with its key; all PEM.
 fn certificates() -> (String, String, String) {
     let mut authority = CertificateParams::new(Vec::new()).expect("valid");
