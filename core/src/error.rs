@@ -40,8 +40,12 @@ pub enum TokenError {
     NotFound,
     /// The token has a form that the store cannot hold; the text says which.
     Invalid(String),
-    /// The store could not do its work; the text says why and holds no secret.
+    /// A tag has a form that the store cannot hold; the text says which.
+    InvalidTag(String),
+    /// The store could not do its work and changed nothing; the text says why and holds no secret.
     Unavailable(String),
+    /// The store was lost before it said whether the change is durable; the text says why and holds no secret.
+    Uncertain(String),
 }
 
 impl fmt::Display for TokenError {
@@ -50,9 +54,14 @@ impl fmt::Display for TokenError {
             Self::Exists => f.write_str("Token already exists"),
             Self::NotFound => f.write_str("Token not found"),
             Self::Invalid(why) => write!(f, "Invalid token - {why}"),
+            Self::InvalidTag(why) => write!(f, "Invalid tag - {why}"),
             Self::Unavailable(why) => {
                 write!(f, "Token store unavailable, nothing was changed - {why}")
             }
+            Self::Uncertain(why) => write!(
+                f,
+                "Token store unavailable, the change may have been made or not: look with tags, or repeat it - {why}"
+            ),
         }
     }
 }

@@ -47,7 +47,8 @@ pub(crate) struct ServerArgs {
     /// [default: tcp://127.0.0.1:1445, http://127.0.0.1:8080, ws://127.0.0.1:8888]
     #[arg(long, value_name = "URI", num_args = 1..)]
     pub(crate) listeners: Vec<String>,
-    /// Where tokens are stored, as in memory://; needs a token
+    /// Where tokens are stored: memory://, sqlite:///FILE, scribble://?db=FOLDER or
+    /// postgres://USER:PASSWORD@HOST:PORT?db=NAME; needs a token
     #[arg(long, value_name = "URI")]
     pub(crate) authenticator: Option<String>,
     /// Who may use the basic commands: open (everybody) or scoped (tokens, within their tags)

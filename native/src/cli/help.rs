@@ -6,7 +6,7 @@ pub(super) const ROOT: &str = "\
 Examples:
   mist --server
   mist --server --listeners tcp://0.0.0.0:1445,ws://0.0.0.0:8888
-  mist --server --authenticator memory:// --token-file /run/secrets/mist
+  mist --server --authenticator sqlite:///var/lib/mist/tokens.db --token-file /run/secrets/mist
   mist subscribe --tags bus,line:7
   mist publish --tags bus,line:7,late --data \"3 minutes late\"
 

@@ -6,6 +6,8 @@
 pub(crate) mod framing;
 pub(crate) mod outbox;
 mod spare;
+mod store;
+mod turns;
 mod watch;
 pub(crate) mod worker;
 
@@ -20,14 +22,15 @@ use tokio_util::task::TaskTracker;
 
 use self::framing::Framing;
 use self::outbox::{Ending, Outbox};
+use self::store::Store;
 use self::worker::{Batch, Errand, Outgoing, Tools, with_worker};
-use crate::auth::{self, Authenticator, TokenError};
+use crate::auth::Authenticator;
 use crate::command::CommandHandler;
 
 pub(crate) struct Hub {
     shared: RwLock<Shared>,
     pub(crate) limits: Limits,
-    authenticator: Option<Arc<dyn Authenticator>>,
+    store: Store,
     commands: HashMap<String, Arc<dyn CommandHandler>>,
     /// Everything that runs for this server; a shutdown waits for it.
     pub(crate) tasks: TaskTracker,
@@ -80,7 +83,7 @@ impl Hub {
                 broker,
                 outboxes: Vec::new(),
             }),
-            authenticator,
+            store: Store::new(authenticator),
             commands,
             tasks: TaskTracker::new(),
             counters: Counters::default(),
@@ -409,21 +412,11 @@ impl Hub {
     async fn run(self: Arc<Self>, errand: Errand) {
         match errand {
             Errand::Ask(session, request) => {
-                let (store, asked) = (self.authenticator.clone(), request.clone());
-                // On a task of its own, so that a store that panics costs this answer only.
-                let reply = self.tasks.spawn(async move {
-                    match store {
-                        Some(store) => auth::carry_out(&*store, &asked).await,
-                        None => Err(TokenError::Unavailable("no authenticator".into())),
-                    }
-                });
-                let reply = reply.await.unwrap_or_else(|_| {
-                    tracing::error!("the authenticator panicked");
-                    Err(TokenError::Unavailable("the authenticator failed".into()))
-                });
+                let (reply, turn) = self.store.ask(&self.tasks, request.clone()).await;
                 self.answer(session, |broker| {
                     broker.handle_auth_reply(session, &request, reply)
                 });
+                drop(turn);
             }
             Errand::Custom(session, request) => {
                 let handler = self.commands.get(&request.command).cloned();

@@ -5,11 +5,10 @@ use std::future::Future;
 use std::sync::Arc;
 use std::time::Duration;
 
-use futures_util::future::BoxFuture;
 use mist_core::{Access, Authenticator as Kept, Broker, Config, Limits, Stats};
 use tokio_util::sync::CancellationToken;
 
-use crate::auth::Authenticator;
+use crate::auth::{self, Authenticator, AuthenticatorFactory};
 use crate::command::CommandHandler;
 use crate::hub::Hub;
 use crate::hub::outbox::Ending;
@@ -59,10 +58,6 @@ pub enum BindError {
     Randomness(String),
 }
 
-/// Opens a token store given as a URI; the error is a text without secrets.
-pub type AuthenticatorFactory =
-    Arc<dyn Fn(String) -> BoxFuture<'static, Result<Arc<dyn Authenticator>, String>> + Send + Sync>;
-
 /// Says what a server is made of.
 ///
 /// ```
@@ -103,7 +98,8 @@ impl ServerBuilder {
         self
     }
 
-    /// Sets where registered tokens are kept: `memory://`, or a registered scheme. Needs a token.
+    /// Sets where registered tokens are kept: `memory://`, `sqlite://`, `scribble://`, `postgres://`, or a registered
+    /// scheme. Needs a token.
     #[must_use]
     pub fn authenticator(mut self, uri: &str) -> Self {
         self.authenticator = Some(uri.to_owned());
@@ -145,7 +141,7 @@ impl ServerBuilder {
         self
     }
 
-    /// Registers a scheme for authenticators.
+    /// Registers a scheme for authenticators; it may take the place of a built-in one other than `memory`.
     #[must_use]
     pub fn authenticator_scheme(mut self, scheme: &str, factory: AuthenticatorFactory) -> Self {
         self.authenticator_schemes
@@ -225,19 +221,14 @@ impl ServerBuilder {
         if scheme == "memory" {
             return Ok((Kept::Memory, None));
         }
-        let known = || {
-            list(
-                self.authenticator_schemes
-                    .keys()
-                    .chain([&"memory".to_owned()]),
-            )
-        };
+        let mut schemes = auth::built_in();
+        schemes.extend(self.authenticator_schemes.clone());
         // Behind the scheme there may be a password.
         let uri_shown = format!("{scheme}://…");
-        let Some(factory) = self.authenticator_schemes.get(scheme) else {
+        let Some(factory) = schemes.get(scheme) else {
             return Err(BindError::UnknownAuthenticator {
                 uri: uri_shown,
-                known: known(),
+                known: list(schemes.keys().chain([&"memory".to_owned()])),
             });
         };
         match factory(uri.clone()).await {
