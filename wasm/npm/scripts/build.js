@@ -4,7 +4,7 @@
  */
 
 import { execFileSync } from "node:child_process";
-import { existsSync, mkdirSync, readFileSync, readdirSync, rmSync, statSync, writeFileSync } from "node:fs";
+import { copyFileSync, existsSync, mkdirSync, readFileSync, readdirSync, rmSync, statSync, writeFileSync } from "node:fs";
 import { build } from "esbuild";
 import { stripped } from "./module.js";
 import { path, tool } from "./places.js";
@@ -12,6 +12,9 @@ import { path, tool } from "./places.js";
 mkdirSync(path("dist"), { recursive: true });
 optimise();
 clear();
+for (const license of ["LICENSE-MIT", "LICENSE-APACHE"]) {
+  copyFileSync(path(`../../${license}`), path(`dist/${license}`));
+}
 await bundle();
 declare();
 
