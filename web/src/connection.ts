@@ -34,7 +34,7 @@ export class Connection {
     }
     byId<HTMLFormElement>("server-form").addEventListener("submit", (event) => {
       event.preventDefault();
-      this.#agreed = this.#url.value.trim();
+      this.#agreed = addressOf(this.#url.value.trim());
       this.#place = undefined;
       change({ mode: "server", server: this.#agreed });
     });
@@ -126,6 +126,11 @@ function describe({ place, phase, reason, retryAt, shared }: Standing): string {
   }
 }
 
+/** What was typed, as an address: `localhost:8888` is one too. */
+function addressOf(typed: string): string {
+  return typed === "" || typed.includes("://") ? typed : `ws://${typed}`;
+}
+
 function capital(text: string): string {
   return text.charAt(0).toUpperCase() + text.slice(1);
 }
@@ -138,7 +143,7 @@ function hostOf(url: string): string {
 async function isMistServer(): Promise<boolean> {
   try {
     const answer = await fetch(location.pathname, { method: "HEAD", cache: "no-store" });
-    return /^mist\b/i.test(answer.headers.get("server") ?? "");
+    return answer.headers.has("mist-broker");
   } catch {
     return false;
   }
