@@ -1,6 +1,7 @@
 /** Owns the switch between this page and a server, and says how the connection stands. It makes no connection. */
 
-import { byId } from "./dom.js";
+import { byId, h } from "./dom.js";
+import { defaultServer } from "./snippets.js";
 import { change, state } from "./state.js";
 import { ownServer, type Place, type Standing } from "./wire.js";
 
@@ -50,7 +51,7 @@ export class Connection {
     const { mode, server } = state();
     byId<HTMLInputElement>(`mode-${mode}`).checked = true;
     if (document.activeElement !== this.#url) this.#url.value = server;
-    this.#url.placeholder = this.#ownServer ? ownServer() : "ws://127.0.0.1:8888";
+    this.#url.placeholder = this.#ownServer ? ownServer() : defaultServer;
     this.#panel.hidden = mode === "page";
     const asked = this.#asked(mode, server);
     this.#explain(mode, server, asked);
@@ -70,7 +71,7 @@ export class Connection {
   /** Where the board's messages would be reached from outside. */
   address(): string {
     if (this.#place?.kind === "server") return this.#place.url;
-    return this.#ownServer ? ownServer() : "ws://127.0.0.1:8888";
+    return this.#ownServer ? ownServer() : defaultServer;
   }
 
   /** Where to go; nothing when there is no server to go to. Then the board stays where it is. */
@@ -86,12 +87,16 @@ export class Connection {
     if (mode === "page") return;
     const note = byId("server-note");
     if (asked?.kind === "server") {
-      note.textContent = "The same board, the same code; only the client is another. Open this page twice, or publish from a terminal.";
+      note.textContent =
+        "The same board, the same code; only the client is another. Open this page on a second machine, or publish from a terminal.";
     } else if (server) {
       note.textContent = `This link asks for the server ${server}. Press Connect if you trust it; until then the board stays in this page.`;
     } else if (this.#ownServer === false) {
-      note.textContent =
-        "This page comes from a plain file server: there is no mist behind it. Start one with “mist --server” and open http://127.0.0.1:8080, or give the address of one. Until then the board stays in this page.";
+      note.replaceChildren(
+        "This page comes from a plain file server: there is no mist behind it. Start one with ",
+        h("code", {}, "mist --server"),
+        " and open http://127.0.0.1:8080, or give the address of one. Until then the board stays in this page.",
+      );
     } else note.textContent = "Looking for a server behind this page …";
   }
 

@@ -166,7 +166,7 @@ describe("the board in this page", { skip: without }, () => {
     const words = (command) =>
       execFileSync("sh", ["-c", `${command.replace(/^(mist|curl) /, `printf '%s\\0' `)}`], { encoding: "utf8" }).split("\0").slice(0, -1);
     const code = () => page.locator("#copy-code").textContent();
-    assert.deepEqual(words(await code()), ["publish", "--host", "ws://127.0.0.1:8888", "--tags", "a b,it's,red", "--data", text]);
+    assert.deepEqual(words(await code()), ["publish", "--tags", "a b,it's,red", "--data", text]);
     await page.keyboard.press("ArrowRight");
     const [flag, body, url] = words(await code());
     assert.deepEqual([flag, url], ["-d", "http://127.0.0.1:8888/publish"]);
@@ -179,7 +179,7 @@ describe("the board in this page", { skip: without }, () => {
     await page.waitForSelector("#copy-as", { state: "hidden" });
     await card(page, 0).locator('button[aria-label^="Copy"]').click();
     await page.click("#copy-tab-cli");
-    assert.deepEqual(words(await code()), ["subscribe", "--host", "ws://127.0.0.1:8888", "--tags", "red,blue"]);
+    assert.deepEqual(words(await code()), ["subscribe", "--tags", "red,blue"]);
     await page.click("#copy-tab-curl");
     assert.deepEqual(words(await code()), ["-N", "http://127.0.0.1:8888/subscribe?tags=red,blue"]);
     assert.deepEqual(faults, []);
@@ -242,7 +242,7 @@ describe("the board in this page", { skip: without }, () => {
     await page.goto("about:blank");
     await page.goto(`${site.url + quiet}&mode=server&server=ws%3A%2F%2Fexample.invalid`);
     await says(page, "#server-note", /asks for the server ws:\/\/example\.invalid/);
-    await page.fill("#server-url", "not an address");
+    await page.fill("#server-url", "ftp://example.invalid");
     await page.click("#server-form button");
     await says(page, "#standing-text", /^Closed: /);
     assert.deepEqual(faults, []);
