@@ -211,7 +211,7 @@ export class Publishers {
       { class: "vehicle-fields", hidden: true },
       h("label", {}, "Name", fields.name),
       h("label", {}, "Says, one line per message", fields.text),
-      h("label", { class: "short" }, "Every … seconds", fields.every),
+      h("label", { class: "short" }, "Seconds between two messages", fields.every),
       h("button", { type: "button", class: "quiet", on: { click: () => this.#remove(id) } }, "Remove this vehicle"),
     );
     const element = h(

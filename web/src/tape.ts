@@ -146,7 +146,7 @@ function verdictLine({ card, got, missing }: Verdict): HTMLElement {
     if (lacks) chip.prepend(h("span", { class: "sr" }, "missing: "));
     return chip;
   });
-  const mark = h("span", { class: "mark", data: { got: String(got) } }, icon(got ? "play" : "remove"));
+  const mark = h("span", { class: "mark", data: { got: String(got) } }, icon(got ? "check" : "remove"));
   mark.append(h("span", { class: "sr" }, got ? "got it" : "did not get it"));
   const late = !got && missing.length === 0 ? h("span", { class: "hint" }, "matches, and nothing has arrived") : null;
   return h("li", {}, mark, h("span", { class: "why-name" }, card.name), h("span", { class: "why-chips" }, ...chips), late);

@@ -152,7 +152,9 @@ export class Wire {
 
 /** The address of the server that served this page. */
 export function ownServer(): string {
-  return `${location.protocol === "https:" ? "wss:" : "ws:"}//${location.host}/`;
+  const url = new URL("./", location.href);
+  url.protocol = url.protocol === "https:" ? "wss:" : "ws:";
+  return url.href;
 }
 
 /** What an error says, as a sentence can go on with it. */
