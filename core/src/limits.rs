@@ -27,6 +27,8 @@ pub struct Limits {
     pub outbox_messages: usize,
     /// Bytes waiting in one connection's outbox.
     pub outbox_bytes: usize,
+    /// Bytes waiting in all outboxes together. Over it, outboxes take no more than [`Limits::squeezed_bytes`] each.
+    pub outbox_total_bytes: usize,
     /// Connections open at once.
     pub connections: usize,
     /// Seconds a socket may take nothing before it is closed.
@@ -51,6 +53,7 @@ impl Default for Limits {
             bad_messages: 16,
             outbox_messages: 131_072,
             outbox_bytes: 8 << 20,
+            outbox_total_bytes: 512 << 20,
             connections: 65_536,
             stall_seconds: 10,
             heartbeat_seconds: 25,
@@ -118,6 +121,7 @@ impl Limits {
             "bad-messages" => self.bad_messages = byte(1, 255)?,
             "outbox-messages" => self.outbox_messages = size()?,
             "outbox-bytes" => self.outbox_bytes = size()?,
+            "outbox-total-bytes" => self.outbox_total_bytes = size()?,
             "connections" => self.connections = size()?,
             "stall-seconds" => self.stall_seconds = short()?,
             "heartbeat-seconds" => self.heartbeat_seconds = short()?,
@@ -133,6 +137,13 @@ impl Limits {
         Ok(())
     }
 
+    /// Bytes that may wait in one outbox while all together are over [`Limits::outbox_total_bytes`]: enough for a
+    /// reader that keeps up, so that only those who do not lose messages.
+    #[must_use]
+    pub fn squeezed_bytes(&self) -> usize {
+        self.outbox_bytes.min(64 << 10)
+    }
+
     /// The names that [`Limits::set`] takes.
     pub const SETTINGS: &'static [&'static str] = &[
         "message-bytes",
@@ -144,6 +155,7 @@ impl Limits {
         "bad-messages",
         "outbox-messages",
         "outbox-bytes",
+        "outbox-total-bytes",
         "connections",
         "stall-seconds",
         "heartbeat-seconds",

@@ -21,7 +21,7 @@ use parking_lot::{RwLock, RwLockReadGuard, RwLockWriteGuard};
 use tokio_util::task::TaskTracker;
 
 use self::framing::Framing;
-use self::outbox::{Ending, Outbox};
+use self::outbox::{Appended, Backlog, Ending, Outbox};
 use self::store::Store;
 use self::worker::{Batch, Errand, Outgoing, Tools, with_worker};
 use crate::auth::Authenticator;
@@ -35,6 +35,7 @@ pub(crate) struct Hub {
     /// Everything that runs for this server; a shutdown waits for it.
     pub(crate) tasks: TaskTracker,
     pub(crate) counters: Counters,
+    pub(crate) backlog: Arc<Backlog>,
     pub(crate) open_connections: AtomicUsize,
     is_ending: AtomicBool,
 }
@@ -87,6 +88,7 @@ impl Hub {
             commands,
             tasks: TaskTracker::new(),
             counters: Counters::default(),
+            backlog: Arc::default(),
             open_connections: AtomicUsize::new(0),
             is_ending: AtomicBool::new(false),
         }
@@ -101,7 +103,7 @@ impl Hub {
         with_worker(|worker| {
             self.exclusively(&mut worker.tools, |shared| {
                 let session = shared.broker.connect(credentials);
-                let outbox = Arc::new(Outbox::new(session, framing));
+                let outbox = Arc::new(Outbox::new(session, framing, Arc::clone(&self.backlog)));
                 if shared.outboxes.len() <= session.slot() {
                     shared.outboxes.resize(session.slot() + 1, None);
                 }
@@ -313,14 +315,15 @@ impl Hub {
         } = out;
         let count = batch.ends.len();
         let outbox = |&slot: &u32| shared.outboxes.get(slot as usize)?.as_deref();
+        let room = self.backlog.room(&self.limits);
         let mut reached = 0;
-        let mut delivered = 0;
+        let mut delivered = Appended::default();
         if let [only] = targets
             && let Some(outbox) = outbox(only).filter(|outbox| outbox.framing == Framing::Lines)
         {
             reached = 1;
             let Batch { bytes, ends } = batch;
-            delivered = outbox.append_or_swap(bytes, ends, &self.limits, spare, woken);
+            delivered = outbox.append_or_swap(bytes, ends, room, spare, woken);
         } else {
             for outbox in targets.iter().filter_map(outbox) {
                 if outbox.framing == Framing::Frames && frames.ends.is_empty() {
@@ -331,13 +334,18 @@ impl Hub {
                     Framing::Frames => frames.segment(),
                 };
                 reached += 1;
-                delivered += outbox.append(segment, &self.limits, spare, woken);
+                let appended = outbox.append(segment, room, spare, woken);
+                delivered.messages += appended.messages;
+                delivered.bytes += appended.bytes;
             }
             frames.clear();
         }
         batch.clear();
-        self.note_dropped(reached * count - delivered);
-        delivered
+        if delivered.bytes > 0 {
+            self.backlog.add(delivered.bytes);
+        }
+        self.note_dropped(reached * count - delivered.messages);
+        delivered.messages
     }
 
     fn note_dropped(&self, count: usize) {

@@ -170,7 +170,7 @@ impl ServerBuilder {
         let mut seed = [0; 8];
         getrandom::fill(&mut seed).map_err(|error| BindError::Randomness(error.to_string()))?;
         let config = Config {
-            limits: within_open_files(self.limits),
+            limits: within_memory(within_open_files(self.limits)),
             access: self.access,
             token: self.token,
             authenticator: kept,
@@ -258,6 +258,22 @@ fn within_open_files(mut limits: Limits) -> Limits {
             limits.connections
         );
         limits.connections = most;
+    }
+    limits
+}
+
+/// Outboxes together may take a quarter of the memory at most.
+fn within_memory(mut limits: Limits) -> Limits {
+    let memory = rustix::system::sysinfo();
+    let bytes = u64::from(memory.mem_unit).saturating_mul(memory.totalram) / 4;
+    let most = usize::try_from(bytes).unwrap_or(usize::MAX);
+    if most < limits.outbox_total_bytes {
+        tracing::info!(
+            bytes = most,
+            "smaller outboxes together than the limit of {} (outbox-total-bytes): a quarter of this machine's memory",
+            limits.outbox_total_bytes
+        );
+        limits.outbox_total_bytes = most;
     }
     limits
 }

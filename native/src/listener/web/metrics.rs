@@ -55,6 +55,11 @@ fn text(hub: &Hub) -> String {
         "Subscriptions held now",
         gauge(stats.subscriptions),
     );
+    registry.register(
+        "outbox_bytes",
+        "Bytes that wait in all outboxes",
+        gauge(hub.backlog.bytes()),
+    );
     let counts = [
         (
             "sessions_opened",
