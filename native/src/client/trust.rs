@@ -84,7 +84,8 @@ fn words(error: &io::Error, host: &str) -> String {
         None => return error.to_string(),
     };
     let what = match why {
-        CertificateError::UnknownIssuer => {
+        // The latter when somebody else of the same name is trusted.
+        CertificateError::UnknownIssuer | CertificateError::BadSignature => {
             "is signed by nobody that is trusted here; trust its issuer with --ca FILE".into()
         }
         CertificateError::Expired | CertificateError::ExpiredContext { .. } => {
