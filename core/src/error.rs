@@ -173,3 +173,6 @@ pub(crate) fn too_many_bad_messages(limit: u8) -> String {
 pub(crate) fn too_many_connections(limit: usize) -> String {
     alloc::format!("too many connections: the limit is {limit} (connections); closing")
 }
+
+/// The text for a client that does not encrypt where it has to.
+pub(crate) const TLS_REQUIRED: &str = "this port speaks TLS: connect with tls://; closing";

@@ -47,7 +47,7 @@ mod tags;
 pub use auth::{Access, AuthReply, AuthRequest, Authenticator};
 pub use broker::{
     Broker, CloseReason, Config, Credentials, CustomReply, CustomRequest, Output, Receipt, Scratch,
-    Stats, Verdict, dropped_notice, too_many_connections,
+    Stats, Verdict, dropped_notice, tls_required, too_many_connections,
 };
 pub use error::TokenError;
 pub use limits::Limits;

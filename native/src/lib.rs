@@ -13,7 +13,7 @@ mod server;
 
 pub use auth::AuthenticatorFactory;
 pub use client::{Client, ClientError};
-pub use listener::{Acceptor, Address, ListenError, Listener, ListenerFactory};
+pub use listener::{Acceptor, Address, CertificateError, ListenError, Listener, ListenerFactory};
 pub use mist_core::{Access, Limits, Stats};
 pub use server::{BindError, Handle, Server, ServerBuilder};
 

@@ -791,6 +791,16 @@ pub fn too_many_connections(limit: usize) -> Vec<u8> {
     reply.encode()
 }
 
+/// Returns what a client is told that talks in plain text to a listener that encrypts.
+#[must_use]
+pub fn tls_required() -> Vec<u8> {
+    let reply = Reply {
+        error: crate::error::TLS_REQUIRED,
+        ..Reply::default()
+    };
+    reply.encode()
+}
+
 /// Empties a buffer that is used again, and gives memory back that only an uncommonly large message needed.
 fn restart(buffer: &mut Vec<u8>) {
     const KEPT: usize = 64 << 10;

@@ -54,6 +54,7 @@ pub(crate) struct Counters {
     pub(crate) dropped: AtomicU64,
     pub(crate) unreadable: AtomicU64,
     pub(crate) refused_connections: AtomicU64,
+    pub(crate) failed_handshakes: AtomicU64,
 }
 
 /// Whether a connection may be read from.

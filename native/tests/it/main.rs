@@ -4,4 +4,5 @@ mod cli;
 mod client;
 mod extend;
 mod stores;
+mod transport;
 mod web;

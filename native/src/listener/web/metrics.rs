@@ -91,6 +91,11 @@ fn text(hub: &Hub) -> String {
             "Connections refused because there were too many",
             counters.refused_connections.load(Ordering::Relaxed),
         ),
+        (
+            "handshakes_failed",
+            "TLS handshakes that failed",
+            counters.failed_handshakes.load(Ordering::Relaxed),
+        ),
     ];
     for (name, help, value) in counts {
         registry.register(name, help, ConstCounter::new(value));

@@ -10,13 +10,14 @@ const GAUGES: [&str; 4] = [
     "mist_subscribers",
     "mist_subscriptions",
 ];
-const COUNTERS: [&str; 6] = [
+const COUNTERS: [&str; 7] = [
     "mist_sessions_opened",
     "mist_messages_published",
     "mist_messages_delivered",
     "mist_messages_dropped",
     "mist_messages_unreadable",
     "mist_connections_refused",
+    "mist_handshakes_failed",
 ];
 
 #[tokio::test]
