@@ -22,7 +22,7 @@ import { Wire, type Place } from "./wire.js";
 
 const notices = new Notices();
 const announce = (text: string): void => notices.announce(text);
-const removed = (text: string): void => notices.offer(text, "Undo", () => history.back());
+const removed = (text: string, undo: () => void): void => notices.offer(text, "Undo", undo);
 
 const wire = new Wire(
   (standing) => {
