@@ -153,9 +153,10 @@ export class Board {
   #ring(view: View): void {
     const ring = h("span", { class: "ring" });
     view.element.append(ring);
+    const { offsetWidth: width, offsetHeight: height } = view.element;
     const frames = [
-      { opacity: 0.9, inset: "0px", borderWidth: "3px" },
-      { opacity: 0, inset: "-14px", borderWidth: "1px" },
+      { opacity: 0.9, scale: "1" },
+      { opacity: 0, scale: `${1 + 32 / width} ${1 + 32 / height}` },
     ];
     const widening = ring.animate(frames, { duration: 750, easing: "cubic-bezier(.15,.7,.3,1)", fill: "forwards" });
     const done = (): void => ring.remove();

@@ -1,6 +1,7 @@
 /** Owns the tape: the last messages, newest first, and why each card got them or not. It keeps nothing else. */
 
 import { byId, h, icon, iconButton } from "./dom.js";
+import { pulse } from "./flight.js";
 import { explain, type Entry, type Verdict } from "./traffic.js";
 
 interface Row {
@@ -80,6 +81,10 @@ export class Tape {
     const rows = this.#waiting.map((entry) => this.#make(entry));
     this.#waiting = [];
     this.#list.prepend(...rows.map((row) => row.element));
+    if (this.#list.scrollTop === 0 && rows.length === 1) {
+      const height = rows[0]?.element.offsetHeight ?? 0;
+      pulse(this.#list, [{ translate: `0 ${-height}px` }, { translate: "0 0" }], 260);
+    }
     this.#rows = [...rows, ...this.#rows];
     for (const row of this.#rows.splice(mostRows)) row.element.remove();
     this.#refresh();
