@@ -130,6 +130,7 @@ export class Chips {
       event.preventDefault();
       finish("", "back");
     });
+    remove.addEventListener("click", () => finish("", "back"));
     input.addEventListener("keydown", (event) => {
       event.stopPropagation();
       if (event.isComposing) return;

@@ -124,7 +124,7 @@ function describe({ place, phase, reason, retryAt, shared }: Standing): string {
       return place.kind === "page" ? "Starting the broker …" : `Connecting to ${where} …`;
     case "waiting": {
       const seconds = Math.max(0, Math.ceil(((retryAt ?? performance.now()) - performance.now()) / 1000));
-      return `${capital(reason || "no connection")} · again in ${seconds} s`;
+      return `${capital(reason || "no connection")} – again in ${seconds} s`;
     }
     case "closed":
       return `Closed: ${reason || "no connection"}`;

@@ -55,11 +55,10 @@ export class Wire {
   /** Leaves the broker there was for this one. Going to the same place again is trying again at once. */
   async go(place: Place): Promise<void> {
     const attempt = ++this.#attempt;
-    const old = [this.#publisher, this.#subscriber];
+    for (const client of [this.#publisher, this.#subscriber]) client?.close().catch(ignore);
     this.#publisher = this.#subscriber = undefined;
     for (const want of this.#wants.values()) delete want.subscription;
     this.#stand({ place, phase: "connecting", reason: "", retryAt: undefined, shared: false });
-    await Promise.all(old.map((client) => client?.close()));
     try {
       const make = place.kind === "page" ? await this.#local() : remote(place.url, place.token);
       if (attempt !== this.#attempt) return;

@@ -294,7 +294,7 @@ describe("the board in this page", { skip: without }, () => {
     test(`has its picture taken: ${name}`, async () => {
       const visitor = await site.visitor(options);
       const { page, faults } = await open(visitor, site.url);
-      await page.locator(".row").nth(4).waitFor({ state: "attached" });
+      await page.locator(".row").nth(2).waitFor({ state: "attached" });
       await page.waitForSelector('.card[data-outcome="match"]');
       await picture(page, name);
       assert.deepEqual(faults, []);

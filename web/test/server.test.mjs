@@ -1,7 +1,9 @@
 /** The board and a real server, which comes and goes. */
 
 import assert from "node:assert/strict";
+import { execFile } from "node:child_process";
 import { existsSync } from "node:fs";
+import { promisify } from "node:util";
 import { fileURLToPath } from "node:url";
 import { after, before, describe, test } from "node:test";
 import { startServer } from "../../wasm/npm/test/harness/server.js";
@@ -50,6 +52,20 @@ describe("the board on a server", { skip }, () => {
     assert.equal(await card(page, 1).locator(".count-figure").textContent(), "3");
     // A browser reports each connection that is refused, whoever asked for it; the page adds nothing.
     assert.deepEqual(faults.filter((fault) => !/^error: WebSocket connection to .* failed: /.test(fault)), []);
+    await visitor.close();
+  });
+
+  test("counts a flood, and shows what can be seen of it", async () => {
+    const visitor = await site.visitor();
+    const { page, faults } = await open(visitor, `${site.url + quiet}&mode=server`);
+    await page.fill("#server-url", server.ws);
+    await page.click("#server-form button");
+    await says(page, "#standing-text", /^Connected to 127/);
+    const flood = ["publish", "--host", server.tcp, "--tags", "red", "--count", "20000", "drop"];
+    await promisify(execFile)(program, flood);
+    await page.waitForFunction(() => document.querySelectorAll(".count-figure")[1].textContent === "20000");
+    assert.equal(await page.locator(".row").count(), 60, "the tape is bounded");
+    assert.deepEqual(faults, []);
     await visitor.close();
   });
 
