@@ -101,6 +101,7 @@ impl Client {
         config.request_timeout = time(timeout);
         config.connect_timeout = time(timeout);
         config.heartbeat = optional(heartbeat);
+        config.heartbeat_timeout = time(timeout);
         config.reconnect = optional(retry_least).map(|min| Backoff {
             min,
             max: time(retry_most),

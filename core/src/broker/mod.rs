@@ -90,9 +90,10 @@ pub enum Output {
         publisher: SessionId,
         /// Whom to.
         targets: Vec<SessionId>,
-        /// The numbers of the tag sets that matched, whoever holds them; none unless [`Config::is_numbered`].
+        /// The numbers of the tag sets that matched, whoever holds them; none unless [`Config::is_numbered`], and none
+        /// without targets.
         sets: Vec<u32>,
-        /// One JSON object, without a line end.
+        /// One JSON object, without a line end; nothing without targets.
         message: Vec<u8>,
         /// What the publisher is answered, if it asked to be.
         receipt: Option<Receipt>,
@@ -507,15 +508,17 @@ impl Broker {
         let mut scratch = core::mem::take(&mut self.scratch);
         match self.decide(session, message, &mut scratch) {
             Verdict::Deliver(receipt) => {
-                let mut body = Vec::new();
-                scratch.write_body(message, &mut body);
+                let (mut body, mut sets) = (Vec::new(), Vec::new());
+                if !scratch.targets().is_empty() {
+                    scratch.write_body(message, &mut body);
+                    if self.is_numbered {
+                        sets.extend(scratch.sets());
+                    }
+                }
                 self.outputs.push_back(Output::Deliver {
                     publisher: session,
                     targets: self.ids_of(scratch.targets()),
-                    sets: match self.is_numbered {
-                        true => scratch.sets().collect(),
-                        false => Vec::new(),
-                    },
+                    sets,
                     message: body,
                     receipt,
                 });

@@ -13,13 +13,20 @@ export function bridge(near: Client, far: Client, options: BridgeOptions): Bridg
     void near.close();
     throw new MistError("missing-tags", 'a bridge needs tag sets to pass on, such as {up: [["a"]], down: [["b", "c"]]}');
   }
-  const subscriptions = [...pass(near, far, up), ...pass(far, near, down)];
+  const subscriptions: Subscription[] = [];
   const close = async (): Promise<void> => {
     signal?.removeEventListener("abort", end);
     await Promise.allSettled(subscriptions.map((subscription) => subscription.unsubscribe()));
     await near.close();
   };
   const end = (): void => void close();
+  try {
+    pass(near, far, up, subscriptions);
+    pass(far, near, down, subscriptions);
+  } catch (error) {
+    end();
+    throw error;
+  }
   if (signal?.aborted) end();
   else signal?.addEventListener("abort", end, { once: true });
   const ready = Promise.all(subscriptions.map((subscription) => subscription.ready)).then(() => undefined);
@@ -27,7 +34,7 @@ export function bridge(near: Client, far: Client, options: BridgeOptions): Bridg
   return { ready, close, [Symbol.dispose]: end };
 }
 
-function pass(from: Client, to: Client, sets: readonly (readonly TagLike[])[]): Subscription[] {
+function pass(from: Client, to: Client, sets: readonly (readonly TagLike[])[], made: Subscription[]): void {
   let last: Message | undefined;
   const publish = (message: Message): void => {
     // One message comes once for each set that it matches, one after the other.
@@ -38,5 +45,5 @@ function pass(from: Client, to: Client, sets: readonly (readonly TagLike[])[]): 
       if (!(error instanceof MistError) || (error.code !== "offline" && error.code !== "closed")) report(error);
     });
   };
-  return sets.map((tags) => from.subscribe(tags, publish));
+  for (const tags of sets) made.push(from.subscribe(tags, publish));
 }

@@ -8,8 +8,8 @@ import { LinkedClient, type Settings } from "./client.js";
 import { type Core, core } from "./core.js";
 import { Receivers, queue } from "./dispatch.js";
 import { MistError, textOf } from "./error.js";
-import type { Attempt, Lane, Link, Socket } from "./link.js";
-import { Delivered, copyOf, nameOf, textOfData } from "./message.js";
+import { type Attempt, GOODBYE, type Lane, type Link, type Socket, leave } from "./link.js";
+import { Delivered, copyOf, nameOf } from "./message.js";
 import { type SharedBroker, type SharedOptions, shared } from "./shared.js";
 import type { LocalSubscription } from "./subscription.js";
 import { defer, enter } from "./turn.js";
@@ -19,6 +19,7 @@ import type {
   BrokerOptions,
   BrokerStats,
   Client,
+  CommandCall,
   CommandHandler,
   LocalOptions,
   Outgoing,
@@ -28,13 +29,13 @@ import type {
 
 type CoreBroker = InstanceType<Core["Broker"]>;
 
-/** A tag of this broker. While no subscription holds it, it has no number, and cannot match. */
+/** A tag that remembers its number at a broker. */
 class Handle implements Tag {
   readonly name: string;
   readonly broker: Broker;
-  number = -1;
-  /** Whether the application holds it, so that it must be found again. */
-  isKept = false;
+  number: number | undefined;
+  /** When it was looked up; it is right as long as no tag came into use or went out of it. */
+  lookedUp = -1;
 
   constructor(name: string, broker: Broker) {
     this.name = name;
@@ -64,6 +65,8 @@ const SETTINGS: Settings = {
 /** A broker in this page, in this worker, or in this program. */
 export class Broker {
   #module: Core;
+  /** Its own, for the bridges. */
+  #token: string | undefined;
   #core: CoreBroker;
   #memory: WebAssembly.Memory;
   #words = new Uint32Array(0);
@@ -71,10 +74,12 @@ export class Broker {
   #foundAt = 0;
   #foundRoom = 0;
   #limits: { message: number; tags: number; tag: number };
-  /** Handles of all tags in use, and of those that the application holds. */
-  #handles = new Map<string, Handle>();
-  /** The same by number. */
-  #numbered: (Handle | undefined)[] = [];
+  /** Of the tags that subscriptions hold; no other can match. */
+  #numbers = new Map<string, number>();
+  /** The same the other way round. */
+  #names: (string | undefined)[] = [];
+  /** How often they have changed. */
+  #changes = 0;
   /** By the number of the tag set. */
   #sets: (Receivers | undefined)[] = [];
   /** By session. */
@@ -127,12 +132,13 @@ export class Broker {
       throw new MistError("invalid-argument", `the limit ${wrong[0]} is a whole number, not ${String(wrong[1])}`);
     }
     this.#module = module;
+    this.#token = token || undefined;
     this.#memory = module.linear_memory() as WebAssembly.Memory;
     try {
       this.#core = new module.Broker(
         this.#host(),
         seed ?? crypto.getRandomValues(new BigUint64Array(1))[0]!,
-        token || undefined,
+        this.#token,
         access === "scoped",
         Object.keys(limits),
         Float64Array.from(values),
@@ -142,7 +148,8 @@ export class Broker {
     }
     const broker = this.#core;
     this.#area = broker.area() >>> 2;
-    this.#limits = { message: broker.message_bytes(), tags: broker.tags_per_message(), tag: broker.tag_bytes() };
+    const tags = Math.min(broker.tags_per_message(), AREA);
+    this.#limits = { message: broker.message_bytes(), tags, tag: broker.tag_bytes() };
   }
 
   /** What the core calls. It is at work meanwhile: nothing here may call it. */
@@ -156,7 +163,8 @@ export class Broker {
         this.#hand(count, found >>> 2, this.#owners.get(session), message.tags, value);
       },
       command: (session: number, name: string, tags: string[], data: string) => {
-        defer(() => void this.#run(session, name, tags, data));
+        const owner = this.#owners.get(session);
+        queueMicrotask(() => void this.#run(session, owner, { command: name, tags, data }));
       },
       closed: (session: number) => defer(() => this.#lose(session, "the broker closed the connection")),
     };
@@ -168,7 +176,7 @@ export class Broker {
   client(options: LocalOptions = {}): Client {
     this.#checkOpen();
     const link: Link = { hasStaticToken: true, dial: (attempt) => this.dial(attempt, options.token) };
-    const client: LinkedClient = new LinkedClient(this.#module, link, SETTINGS, options.signal, () =>
+    const client = new LinkedClient(this.#module, link, SETTINGS, options.signal, (client) =>
       this.#clients.delete(client),
     );
     if (client.state !== "closed") this.#clients.add(client);
@@ -199,8 +207,10 @@ export class Broker {
   }
 
   /**
-   * Serves the wire protocol over a port, one JSON object a message: to a worker, a frame, another tab. The function
-   * returned ends it.
+   * Serves the wire protocol over a port, one JSON object a message: to a worker, a frame, another tab. `null` is the
+   * last message of either side.
+   *
+   * The function returned ends it. Call it when you terminate a worker or remove a frame: they go without a word.
    */
   attach(port: MessagePort): () => void {
     this.#checkOpen();
@@ -208,13 +218,17 @@ export class Broker {
       throw new MistError("invalid-argument", "attach takes a MessagePort, such as one of a MessageChannel");
     }
     const session = enter(() => this.#core.connect(port, false));
+    const hangUp = (): void => leave(port, detach);
     const detach = (): void => {
-      if (this.#ports.get(session) === detach) this.#disconnect(session);
+      if (this.#ports.get(session) !== hangUp) return;
+      this.#disconnect(session);
+      hangUp();
     };
-    this.#ports.set(session, detach);
-    this.#owners.set(session, detach);
+    this.#ports.set(session, hangUp);
+    this.#owners.set(session, hangUp);
     port.onmessage = ({ data }: MessageEvent) => {
-      if (this.#ports.get(session) !== detach) return;
+      if (this.#ports.get(session) !== hangUp) return;
+      if (data === GOODBYE) return detach();
       const text = typeof data === "string" ? data : JSON.stringify(data) ?? String(data);
       enter(() => this.#core.receive(session, text));
     };
@@ -232,15 +246,17 @@ export class Broker {
   /** Notes that the core has let go of a session. */
   #lose(session: number, reason: string): void {
     const attempt = this.#attempts.get(session);
+    const hangUp = this.#ports.get(session);
     this.#attempts.delete(session);
     this.#ports.delete(session);
     this.#owners.delete(session);
     attempt?.lost(reason);
+    hangUp?.();
   }
 
   /** Joins this page with another broker. */
   bridge(upstream: Client, options: BridgeOptions): Bridge {
-    return bridge(this.client(), upstream, options);
+    return bridge(this.client(this.#token === undefined ? {} : { token: this.#token }), upstream, options);
   }
 
   // --- commands -----------------------------------------------------------------------------------------------------
@@ -255,12 +271,11 @@ export class Broker {
     enter(() => this.#core.add_command(name));
   }
 
-  async #run(session: number, command: string, tags: string[], data: string): Promise<void> {
-    const owner = this.#owners.get(session);
+  async #run(session: number, owner: object | undefined, call: CommandCall): Promise<void> {
     let answered: { tags: string[]; data: string } | undefined;
     let failed: string | undefined;
     try {
-      const reply = await this.#commands.get(command)?.({ command, tags, data });
+      const reply = await this.#commands.get(call.command)?.(call);
       if (typeof reply === "string") answered = { tags: [], data: reply };
       else if (reply) answered = { tags: [...(reply.tags ?? [])], data: reply.data ?? "" };
     } catch (error) {
@@ -273,34 +288,27 @@ export class Broker {
 
   // --- the fast lane ------------------------------------------------------------------------------------------------
 
-  /** The handle for a tag; the same one for the same tag. */
+  /** A handle for a tag. */
   tag(name: string): Tag {
-    const handle = this.#handle(nameOf(name));
-    handle.isKept = true;
-    return handle;
-  }
-
-  #handle(name: string): Handle {
-    let handle = this.#handles.get(name);
-    if (!handle) {
-      handle = new Handle(name, this);
-      this.#handles.set(name, handle);
-    }
-    return handle;
+    return new Handle(nameOf(name), this);
   }
 
   /** Notes that a number stands for another tag, or for none. */
   #number(number: number, name: string | undefined): void {
-    const old = this.#numbered[number];
-    if (old) {
-      old.number = -1;
-      if (!old.isKept) this.#handles.delete(old.name);
+    const old = this.#names[number];
+    // By now the old name may have another number.
+    if (old !== undefined && this.#numbers.get(old) === number) this.#numbers.delete(old);
+    this.#names[number] = name;
+    if (name !== undefined) this.#numbers.set(name, number);
+    this.#changes += 1;
+  }
+
+  #numberOf(handle: Handle): number | undefined {
+    if (handle.lookedUp !== this.#changes) {
+      handle.number = this.#numbers.get(handle.name);
+      handle.lookedUp = this.#changes;
     }
-    this.#numbered[number] = undefined;
-    if (name === undefined) return;
-    const handle = this.#handle(name);
-    handle.number = number;
-    this.#numbered[number] = handle;
+    return handle.number;
   }
 
   /** The memory of the core, as words; it moves when it grows. */
@@ -326,19 +334,16 @@ export class Broker {
     let count = 0;
     for (let index = 0; index < tags.length; index++) {
       const tag = tags[index]!;
-      let handle: Handle | undefined;
-      if (typeof tag === "string") {
-        handle = this.#handles.get(tag);
-        // At most three bytes for each unit of UTF-16.
-        if (handle === undefined && tag.length * 3 > longest) return -1;
-      } else if (tag instanceof Handle && tag.broker === this) {
-        handle = tag;
-      } else {
-        return -1;
-      }
-      if (handle !== undefined && handle.number >= 0) {
-        words[at + count] = handle.number;
+      let number: number | undefined;
+      if (typeof tag === "string") number = this.#numbers.get(tag);
+      else if (tag instanceof Handle && tag.broker === this) number = this.#numberOf(tag);
+      else return -1;
+      if (number !== undefined) {
+        words[at + count] = number;
         count += 1;
+      } else if ((typeof tag === "string" ? tag : tag.name).length * 3 > longest) {
+        // It may be too long: a unit of UTF-16 is at most three bytes.
+        return -1;
       }
     }
     return count;
@@ -366,15 +371,19 @@ export class Broker {
     const value = copyOf(data);
     const found = this.#core.publish(session, count);
     if (found < 0) return false;
+    // Before anybody has it: what has no JSON cannot go to a port.
+    const wire = this.#ports.size > 0 && this.#core.reached() > 0 ? this.#wire(tags, value) : undefined;
     this.#published += 1;
     if (found > 0) this.#hand(found, this.#found(found), owner, tags, value);
-    if (this.#ports.size > 0 && this.#core.reached() > 0) {
-      const names = new Delivered(tags, value, false).tags;
-      const text = textOfData(value);
-      const wire = { command: "publish", tags: names, ...(text === "" ? {} : { data: text }) };
-      enter(() => this.#core.forward(JSON.stringify(wire)));
-    }
+    if (wire !== undefined) enter(() => this.#core.forward(wire));
     return true;
+  }
+
+  /** A message as it goes over a port. */
+  #wire(tags: readonly TagLike[], value: unknown): string {
+    const { tags: names, text } = new Delivered(tags, value, false);
+    this.check(names, text);
+    return JSON.stringify({ command: "publish", tags: names, ...(text === "" ? {} : { data: text }) });
   }
 
   /** @internal */
@@ -384,12 +393,12 @@ export class Broker {
     let at = this.#area;
     const end = this.#area + AREA - this.#limits.tags - 1;
     const values: unknown[] = [];
-    for (const { tags, data } of messages) {
-      const count = at < end ? this.#write(tags, at + 1) : -1;
-      if (count < 0 || this.#isLarge(data)) return false;
+    for (const message of messages as readonly (Outgoing | undefined)[]) {
+      const count = message && at < end ? this.#write(message.tags, at + 1) : -1;
+      if (count < 0 || this.#isLarge(message?.data)) return false;
       this.#words[at] = count;
       at += count + 1;
-      values.push(copyOf(data));
+      values.push(copyOf(message?.data));
     }
     const found = this.#core.publish_all(session, messages.length);
     if (found < 0) return false;
@@ -408,7 +417,7 @@ export class Broker {
   #hand(count: number, at: number, owner: object | undefined, tags: readonly TagLike[], data: unknown): void {
     const words = this.#view();
     // A copy, since the array is the application's; names in order wait until somebody asks.
-    const message = new Delivered(tags.slice(), data ?? "", false);
+    const message = new Delivered(tags.slice(), data === undefined ? "" : data, false);
     for (let index = 0; index < count; index++) {
       const holders = this.#sets[words[at + index]!];
       if (holders === undefined) continue;
@@ -477,11 +486,10 @@ export class Broker {
   async close(): Promise<void> {
     if (this.#isClosed) return;
     for (const client of [...this.#clients]) void client.close();
-    for (const session of [...this.#attempts.keys()]) this.#lose(session, "the broker is closed");
-    for (const detach of [...this.#ports.values()]) detach();
+    for (const session of [...this.#owners.keys()]) this.#lose(session, "the broker is closed");
     this.#isClosed = true;
     this.#core.free();
-    this.#handles.clear();
+    this.#numbers.clear();
     this.#sets = [];
   }
 

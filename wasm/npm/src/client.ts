@@ -7,7 +7,7 @@ import type { Core } from "./core.js";
 import { MistError, aborted, textOf } from "./error.js";
 import { Events } from "./events.js";
 import type { Attempt, Lane, Link, Socket } from "./link.js";
-import { Delivered, nameOf, namesOf, sorted, textOfData } from "./message.js";
+import { Delivered, listOf, nameOf, namesOf, sorted, textOfData } from "./message.js";
 import { LocalSubscription } from "./subscription.js";
 import { defer as later, enter } from "./turn.js";
 import type {
@@ -86,14 +86,14 @@ export class LinkedClient implements Client {
   #closeCode: number | undefined;
   #dropped = 0;
   #unlisten: (() => void) | undefined;
-  #onClosed: () => void;
+  #onClosed: (client: LinkedClient) => void;
 
   constructor(
     core: Core | Promise<Core>,
     link: Link,
     settings: Settings,
     signal?: AbortSignal,
-    onClosed: () => void = () => {},
+    onClosed: (client: LinkedClient) => void = () => {},
   ) {
     this.#link = link;
     this.#onClosed = onClosed;
@@ -143,13 +143,14 @@ export class LinkedClient implements Client {
         const message = new Delivered(tags, data, true);
         for (const number of numbers) this.#subscriptions.get(number)?.offer(message);
       },
+      // Who asked notes the request's number first: some are answered before the call that asks returns.
       answer: (request: number, tags: string[], data: string, sets: string[][], delivered: number) => {
-        this.#take(request)?.resolve({ tags, data, sets, delivered });
+        later(() => this.#take(request)?.resolve({ tags, data, sets, delivered }));
       },
       fail: (request: number, code: Code, text: string) => {
         const error = new MistError(code, text);
         if (request === 0) this.#failure = error;
-        else this.#take(request)?.reject(error);
+        else later(() => this.#take(request)?.reject(error));
       },
       event: (name: string, text: string, number: number) => this.#event(name, text, number),
       revoked: (tags: string[], text: string) => later(() => this.#revoked(tags, text)),
@@ -268,6 +269,8 @@ export class LinkedClient implements Client {
     if (handler !== undefined && typeof handler !== "function") {
       throw new MistError("invalid-argument", `a handler is a function, not ${typeof handler}: options come third`);
     }
+    const { buffer = DEFAULT_BUFFER, signal } = options;
+    if (!(buffer >= 0)) throw new MistError("invalid-argument", `buffer: ${String(buffer)} is not a number of messages`);
     this.#checkOpen();
     const owner = {
       unsubscribe: (subscription: LocalSubscription) => this.#unsubscribe(subscription),
@@ -277,14 +280,17 @@ export class LinkedClient implements Client {
         this.#lane?.add(subscription);
       },
     };
-    const subscription = new LocalSubscription(owner, names, handler, options.buffer ?? DEFAULT_BUFFER);
-    const { signal } = options;
+    const subscription = new LocalSubscription(owner, names, handler, buffer);
     if (signal?.aborted) {
       subscription.end(aborted(signal));
       return subscription;
     }
-    const end = (): void => void subscription.unsubscribe().catch(() => {});
-    signal?.addEventListener("abort", end, { once: true });
+    if (signal) {
+      const end = (): void => subscription[Symbol.dispose]();
+      signal.addEventListener("abort", end, { once: true });
+      // A signal may live as long as the application.
+      subscription.onEnd = () => signal.removeEventListener("abort", end);
+    }
     this.#unnumbered.add(subscription);
     this.#soon(() => this.#subscribe(subscription));
     return subscription;
@@ -353,6 +359,7 @@ export class LinkedClient implements Client {
     const names = namesOf(tags, "publish");
     const text = textOfData(data);
     this.#checkOpen();
+    if (options.signal?.aborted) throw aborted(options.signal);
     this.#lane?.check(names, text);
     if (!this.#core) await this.#loaded();
     if (options.ack) {
@@ -364,8 +371,12 @@ export class LinkedClient implements Client {
   }
 
   async publishAll(messages: readonly Outgoing[]): Promise<void> {
+    if (!Array.isArray(messages)) {
+      throw new MistError("invalid-argument", 'messages are given as an array, such as [{tags: ["a"], data: "b"}]');
+    }
     if (this.#state === "open" && this.#lane?.publishAll(messages)) return;
-    const checked = messages.map(({ tags, data }) => {
+    const checked = messages.map((message: Outgoing | undefined) => {
+      const { tags, data } = message ?? {};
       textOfData(data);
       return { tags: namesOf(tags, "publish"), data };
     });
@@ -396,13 +407,16 @@ export class LinkedClient implements Client {
   }
 
   async command(name: string, data = "", tags: readonly TagLike[] = [], options?: RequestOptions): Promise<Reply> {
-    const { tags: answered, data: text } = await this.#request(name, tags.map(nameOf), data, options);
+    if (typeof data !== "string") {
+      throw new MistError("invalid-argument", `a command's data is a string, not ${typeof data}: encode it, say as JSON`);
+    }
+    const { tags: answered, data: text } = await this.#request(name, listOf(tags).map(nameOf), data, options);
     return { tags: answered, data: text };
   }
 
   #makeAdmin(): Admin {
     const change = (command: string) => async (token: string, tags: readonly TagLike[], options?: RequestOptions) => {
-      await this.#request(command, tags.map(nameOf), checkToken(token), options);
+      await this.#request(command, listOf(tags).map(nameOf), checkToken(token), options);
     };
     return {
       register: change("register"),
@@ -480,7 +494,9 @@ export class LinkedClient implements Client {
   }
 
   #failed(): MistError {
-    return this.#failure ?? this.#closed ?? new MistError("closed", "the client is closed: make another");
+    const failure = this.#failure;
+    this.#failure = undefined;
+    return failure ?? this.#closed ?? new MistError("closed", "the client is closed: make another");
   }
 
   #checkOpen(): void {
@@ -519,10 +535,10 @@ export class LinkedClient implements Client {
     this.#unnumbered.clear();
     this.#setState("closed");
     this.#settleReady.reject(this.#closed);
-    this.#events.emit("close", { ...this.#code(), reason: this.#closed.message });
+    this.#events.emit("close", { ...this.#code(), reason: error.message });
     this.#unwatch?.();
     this.#unlisten?.();
-    this.#onClosed();
+    this.#onClosed(this);
     for (const verb of this.#early.splice(0)) verb();
     // After what the core still wants done: its last words go out before the connection does.
     later(() => {

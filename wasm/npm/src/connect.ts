@@ -3,7 +3,7 @@
 import { LinkedClient, type Settings } from "./client.js";
 import { core } from "./core.js";
 import { MistError, textOf } from "./error.js";
-import type { Attempt, Link } from "./link.js";
+import { type Attempt, GOODBYE, type Link, leave } from "./link.js";
 import type { Client, ConnectOptions, TokenSource, WebSocketLike } from "./types.js";
 
 type WebSocketClass = NonNullable<ConnectOptions["webSocket"]>;
@@ -141,19 +141,26 @@ export function portLink(port: MessagePort, token: TokenSource | undefined): Lin
     dial(attempt) {
       let isGivenUp = false;
       const end = (): void => {
+        if (isGivenUp) return;
         isGivenUp = true;
-        port.onmessage = null;
-        port.close();
+        leave(port, lose);
       };
-      port.addEventListener?.("close", () => {
-        if (!isGivenUp) attempt.lost("the port is closed");
-      });
-      port.onmessage = ({ data }: MessageEvent) => attempt.receive(String(data));
+      const lose = (): void => {
+        if (isGivenUp) return;
+        end();
+        attempt.lost("the broker has closed the port");
+      };
+      port.addEventListener?.("close", lose);
+      port.onmessage = ({ data }: MessageEvent) => (data === GOODBYE ? lose() : attempt.receive(String(data)));
       ask(token).then(
         (token) => {
           if (!isGivenUp) attempt.open({ send: (text) => port.postMessage(text) }, token);
         },
-        (error: unknown) => attempt.lost(`cannot get a token: ${textOf(error)}`),
+        (error: unknown) => {
+          if (isGivenUp) return;
+          end();
+          attempt.lost(`cannot get a token: ${textOf(error)}`);
+        },
       );
       return end;
     },

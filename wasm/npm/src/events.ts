@@ -1,7 +1,10 @@
 /** Owns who listens to a client's events. */
 
 import { afterwards, call } from "./dispatch.js";
+import { MistError } from "./error.js";
 import type { ClientEvents, ListenOptions } from "./types.js";
+
+const NAMES: ReadonlySet<keyof ClientEvents> = new Set(["state", "open", "close", "dropped", "error"]);
 
 type Listener = (event: never, nothing: never) => unknown;
 type Told = [keyof ClientEvents, unknown];
@@ -11,6 +14,12 @@ export class Events {
 
   on(type: keyof ClientEvents, listener: Listener, options: ListenOptions = {}): () => void {
     const { signal, once } = options;
+    if (!NAMES.has(type)) {
+      throw new MistError("invalid-argument", `there is no event "${String(type)}": only ${[...NAMES].join(", ")}`);
+    }
+    if (typeof listener !== "function") {
+      throw new MistError("invalid-argument", `a listener is a function, not ${typeof listener}`);
+    }
     const listeners = this.#listeners.get(type) ?? new Set();
     this.#listeners.set(type, listeners);
     const off = (): void => {

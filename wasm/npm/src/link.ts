@@ -1,4 +1,4 @@
-/** What lies between a client and its broker: one attempt to connect after the other. */
+/** What lies between a client and its broker: one attempt to connect after the other. Knows nothing of either. */
 
 import type { LocalSubscription } from "./subscription.js";
 import type { Outgoing, Tag, TagLike } from "./types.js";
@@ -27,6 +27,17 @@ export interface Lane {
   add(subscription: LocalSubscription): void;
   /** Takes no more messages for a subscription. */
   remove(subscription: LocalSubscription): void;
+}
+
+/** What goes over a port last: most engines do not tell the one side that the other has closed it. */
+export const GOODBYE = null;
+
+/** Closes a port; `onClose` was to hear of its end. */
+export function leave(port: MessagePort, onClose: () => void): void {
+  port.onmessage = null;
+  port.removeEventListener?.("close", onClose);
+  port.postMessage(GOODBYE);
+  port.close();
 }
 
 /** What a link tells its client about one attempt. Nothing is told after `lost`, nor after the attempt was given up. */

@@ -13,14 +13,16 @@ export function nameOf(tag: TagLike): string {
 }
 
 /** The names of some tags, in the order given; `use` says what they are for. */
-export function namesOf(tags: readonly TagLike[], use: string): string[] {
-  if (!Array.isArray(tags)) {
-    throw new MistError("invalid-argument", `tags are given as an array, such as ["a", "b"], not as ${show(tags)}`);
-  }
-  if (tags.length === 0) {
-    throw new MistError("missing-tags", `cannot ${use} without tags: name at least one`);
-  }
-  return tags.map(nameOf);
+export function namesOf(tags: readonly TagLike[] | undefined, use: string): string[] {
+  const names = listOf(tags).map(nameOf);
+  if (names.length === 0) throw new MistError("missing-tags", `cannot ${use} without tags: name at least one`);
+  return names;
+}
+
+/** The tags, if they are an array. */
+export function listOf(tags: readonly TagLike[] | undefined): readonly TagLike[] {
+  if (Array.isArray(tags)) return tags;
+  throw new MistError("invalid-argument", `tags are given as an array, such as ["a", "b"], not as ${show(tags)}`);
 }
 
 /** The same tags sorted as everywhere in mist, by their bytes in UTF-8, and without duplicates. */

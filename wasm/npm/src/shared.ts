@@ -9,7 +9,7 @@ import { LinkedClient } from "./client.js";
 import { portLink, settingsOf } from "./connect.js";
 import { core } from "./core.js";
 import { MistError } from "./error.js";
-import type { Attempt, Link } from "./link.js";
+import { type Attempt, GOODBYE, type Link } from "./link.js";
 import type { Bridge, BridgeOptions, BrokerOptions, Client, LocalOptions } from "./types.js";
 
 /** What the broker of all tabs is to be: as the first of them says. */
@@ -166,7 +166,7 @@ type Cast =
   | { type: "open"; client: string; lock: string }
   | { type: "opened"; client: string }
   | { type: "ask"; client: string; text: string }
-  | { type: "tell"; client: string; text: string }
+  | { type: "tell"; client: string; text: string | typeof GOODBYE }
   | { type: "bye"; client: string };
 
 /** Finds the broker in one of the tabs: in the one that gets the lock, and the next one after it. */
@@ -180,11 +180,20 @@ async function inTabs(name: string, options: BrokerOptions, locks: LockManager):
   const over = new AbortController();
   let broker: Broker | undefined;
 
+  const lose = (client: string, reason: string): void => {
+    const lost = attempts.get(client);
+    attempts.delete(client);
+    lost?.attempt.lost(reason);
+  };
+  const loseAll = (): void => {
+    for (const client of [...attempts.keys()]) lose(client, "the tab that had the broker was closed");
+  };
+
   /** What looks like a port to the broker, and leads over the channel to a client in another tab. */
   const openPort = (client: string, lock: string): void => {
     const port = {
       onmessage: null as MessagePort["onmessage"],
-      postMessage: (text: string) => cast({ type: "tell", client, text }),
+      postMessage: (text: string | typeof GOODBYE) => cast({ type: "tell", client, text }),
     } as MessagePort;
     const detach = broker!.attach(port);
     ports.set(client, port);
@@ -200,10 +209,7 @@ async function inTabs(name: string, options: BrokerOptions, locks: LockManager):
     switch (data.type) {
       case "leader":
         // The broker is new: whoever was at the old one begins again.
-        for (const [client, { attempt }] of [...attempts]) {
-          attempts.delete(client);
-          attempt.lost("the tab that had the broker was closed");
-        }
+        loseAll();
         return probes.forEach((probe) => probe());
       case "open":
         return broker && openPort(data.client, data.lock);
@@ -214,7 +220,8 @@ async function inTabs(name: string, options: BrokerOptions, locks: LockManager):
       case "ask":
         return void ports.get(data.client)?.onmessage?.call(ports.get(data.client)!, { data: data.text } as MessageEvent);
       case "tell":
-        return attempts.get(data.client)?.attempt.receive(data.text);
+        if (data.text !== GOODBYE) return attempts.get(data.client)?.attempt.receive(data.text);
+        return lose(data.client, "the broker has closed the connection");
       case "bye":
         return ports.get(data.client)?.close();
     }
@@ -225,10 +232,7 @@ async function inTabs(name: string, options: BrokerOptions, locks: LockManager):
     broker = await Broker.create(options);
     isReady();
     cast({ type: "leader" });
-    for (const [client, { attempt }] of [...attempts]) {
-      attempts.delete(client);
-      attempt.lost("the tab that had the broker was closed");
-    }
+    loseAll();
     probes.forEach((probe) => probe());
     await new Promise((resolve) => over.signal.addEventListener("abort", resolve));
     await broker.close();

@@ -21,6 +21,8 @@ export class LocalSubscription implements Subscription {
   /** Whose it is there. */
   lane: object | undefined;
   dropped = 0;
+  /** Called when it has ended. */
+  onEnd: (() => void) | undefined;
 
   readonly owner: Owner;
   #alone: Receivers | undefined;
@@ -57,6 +59,7 @@ export class LocalSubscription implements Subscription {
     this.#isClosed = true;
     ended();
     this.#settle.reject(error);
+    this.onEnd?.();
     for (const wake of this.#waiting.splice(0)) wake({ done: true, value: undefined });
   }
 

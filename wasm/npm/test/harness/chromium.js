@@ -49,7 +49,9 @@ export async function openPage(browser, url) {
   const faults = [];
   page.on("pageerror", (error) => faults.push(String(error.stack ?? error)));
   page.on("console", (message) => {
-    if (message.type() === "error" || message.type() === "warning") faults.push(message.text());
+    const isLoud = message.type() === "error" || message.type() === "warning";
+    // Chromium tells of every connection that fails, whatever the page does about it.
+    if (isLoud && !message.text().startsWith("WebSocket connection to ")) faults.push(message.text());
   });
   await page.goto(url);
   return { page, faults };

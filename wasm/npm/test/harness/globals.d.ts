@@ -1,11 +1,14 @@
 /** What the harness puts into the pages it opens. */
 interface Window {
   startServer(args: readonly string[]): Promise<{ tcp: string; http: string; ws: string }>;
+  startProxy(target: string): Promise<string>;
+  openTab(path: string): Promise<string>;
+  tell(address: string, what: string, ...args: unknown[]): Promise<any>;
+  heapBytes(): Promise<number>;
   suite: {
-    load(file: string): Promise<string[]>;
+    load(file: string, settings: Record<string, string>): Promise<{ title: string; seconds: number }[]>;
     run(title: string): Promise<string | undefined>;
   };
-  tellServer(tcp: string, what: string): Promise<void>;
 }
 
 /** What the application of the packaging tests leaves. */

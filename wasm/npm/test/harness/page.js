@@ -1,37 +1,62 @@
 /** Owns a suite inside a page: loads it, runs its tests one by one. It does not know who asks. */
 
 import * as assert from "./assert.js";
+import { catchReports } from "./reports.js";
+import * as wait from "./wait.js";
 
 /** @type {Map<string, () => unknown>} */
 const tests = new Map();
 
 /**
- * Loads a suite and returns the titles of its tests.
+ * Loads a suite and returns its tests.
  * @param {string} file
+ * @param {Record<string, string>} settings
  */
-async function load(file) {
+async function load(file, settings) {
   /** @type {{ default: import("./suite.js").Suite }} */
   const { default: suite } = await import(file);
+  /** @type {{ title: string, seconds: number }[]} */
+  const found = [];
   await suite({
-    test: (title, work) => void tests.set(title, work),
+    test: (title, work, seconds = 0) => {
+      tests.set(title, work);
+      found.push({ title, seconds });
+    },
     assert,
+    ...wait,
+    catchReports,
     startServer: async (args = []) => {
       const addresses = await window.startServer(args);
-      /** @param {string} what */
-      const tell = (what) => () => window.tellServer(addresses.tcp, what);
+      return { ...addresses, ...verbs(addresses.tcp, ["stop", "kill", "start", "freeze", "thaw"]) };
+    },
+    startProxy: async (target) => {
+      const url = await window.startProxy(target);
+      return { url, ...verbs(url, ["accepted", "cut", "hold", "release", "end"]) };
+    },
+    openTab: async (path = "/") => {
+      const name = await window.openTab(path);
       return {
-        ...addresses,
-        stop: tell("stop"),
-        kill: tell("kill"),
-        start: tell("start"),
-        freeze: tell("freeze"),
-        thaw: tell("thaw"),
+        run: (work, ...args) => window.tell(name, "run", `(${work})(...${JSON.stringify(args)})`),
+        close: () => window.tell(name, "close"),
       };
     },
+    heapBytes: () => window.heapBytes(),
     place: "chromium",
     webSocket: undefined,
+    settings,
   });
-  return [...tests.keys()];
+  return found;
+}
+
+/**
+ * @template {string} K
+ * @param {string} address
+ * @param {K[]} names
+ * @returns {Record<K, () => Promise<any>>}
+ */
+function verbs(address, names) {
+  const told = names.map((name) => [name, () => window.tell(address, name)]);
+  return Object.fromEntries(told);
 }
 
 /**

@@ -1,114 +1,123 @@
 /**
  * Owns how one suite of tests is run in Node and in Chromium.
  *
- * A suite is a module that exports a function: it gets all it may use, and must not import anything but the package,
- * so that it is the same file in both. It does not know what the suites test.
+ * A suite is a module that exports a function: it gets all it may use, and imports nothing but the package and what
+ * stands beside it for suites, so that it is the same file in both. It does not know what the suites test.
  */
 
 import { after, afterEach, describe, test } from "node:test";
 import { WebSocket } from "ws";
 import * as assert from "./assert.js";
 import { findChromium, openPage, startChromium } from "./chromium.js";
-import { startServer } from "./server.js";
+import { Machine } from "./machine.js";
+import { catchReports } from "./reports.js";
 import { serve } from "./site.js";
+import * as wait from "./wait.js";
 import { path } from "../../scripts/places.js";
 
-/** @typedef {import("./server.js").Server} Server */
+/**
+ * Another page of the same origin.
+ * @typedef {object} Tab
+ * @property {(work: (...args: any[]) => unknown, ...args: unknown[]) => Promise<any>} run Runs a function there; it sees
+ *   nothing but its arguments.
+ * @property {() => Promise<void>} close
+ */
 
 /**
  * What a suite gets.
- * @typedef {object} Tools
- * @property {(name: string, work: () => unknown) => void} test Adds a test.
+ * @typedef {object} OwnTools
+ * @property {(name: string, work: () => unknown, seconds?: number) => void} test Adds a test, which may take longer.
  * @property {typeof import("./assert.js")} assert
- * @property {(args?: readonly string[]) => Promise<Server>} startServer Starts a server; it ends with the test.
+ * @property {typeof catchReports} catchReports
+ * @property {(args?: readonly string[]) => Promise<import("./server.js").Server>} startServer Starts a server; it ends
+ *   with the test.
+ * @property {(target: string) => Promise<import("./proxy.js").Proxy>} startProxy The same for a network before it.
+ * @property {((path?: string) => Promise<Tab>) | undefined} openTab Only where there are tabs.
+ * @property {() => Promise<number>} heapBytes
  * @property {"node" | "chromium"} place
  * @property {(new (url: string, protocols?: string | string[]) => any) | undefined} webSocket The WebSocket to pass on where
  *   there is none.
+ * @property {Record<string, string>} settings What the environment says to the tests: `MIST_TEST_*`.
  */
 
+/** @typedef {OwnTools & typeof wait} Tools */
 /** @typedef {(tools: Tools) => void | Promise<void>} Suite */
 
 /** How long a test may take before it fails; nothing waits for it to pass. */
 const PATIENCE = 30_000;
-
-/** The servers of the test that runs. */
-class Servers {
-  /** @type {Server[]} */
-  #servers = [];
-
-  /** @param {readonly string[]} [args] */
-  async start(args) {
-    const server = await startServer(args);
-    this.#servers.push(server);
-    return server;
-  }
-
-  /**
-   * Does something with the server at an address.
-   * @param {string} tcp
-   * @param {"stop" | "kill" | "start" | "freeze" | "thaw"} what
-   */
-  async tell(tcp, what) {
-    await this.#servers.find((server) => server.tcp === tcp)?.[what]();
-  }
-
-  async clear() {
-    await Promise.all(this.#servers.splice(0).map((server) => server.kill()));
-  }
-}
 
 /**
  * Runs a suite in Node and in Chromium.
  * @param {string} name the file below test/suites, without its ending
  */
 export async function runSuite(name) {
-  await inNode(name);
-  await inChromium(name);
+  const settings = Object.entries(process.env).flatMap(([key, value]) =>
+    key.startsWith("MIST_TEST_") && value !== undefined ? [[key.slice("MIST_TEST_".length), value]] : [],
+  );
+  await inNode(name, Object.fromEntries(settings));
+  await inChromium(name, Object.fromEntries(settings));
 }
 
-/** @param {string} name */
-async function inNode(name) {
+/**
+ * @param {string} name
+ * @param {Record<string, string>} settings
+ */
+async function inNode(name, settings) {
   /** @type {{ default: Suite }} */
   const { default: suite } = await import(`../suites/${name}.js`);
   await describe(`${name} in Node`, async () => {
-    const servers = new Servers();
-    afterEach(() => servers.clear());
+    const machine = new Machine();
+    afterEach(() => machine.clear());
     await suite({
-      test: (title, work) => void test(title, { timeout: PATIENCE }, async () => void (await work())),
+      test: (title, work, seconds = 0) =>
+        void test(title, { timeout: PATIENCE + seconds * 1000 }, async () => void (await work())),
       assert,
-      startServer: (args) => servers.start(args),
+      ...wait,
+      catchReports,
+      startServer: (args) => machine.startServer(args),
+      startProxy: (target) => machine.startProxy(target),
+      openTab: undefined,
+      heapBytes: () => machine.heapBytes(),
       place: "node",
       webSocket: WebSocket,
+      settings,
     });
   });
 }
 
-/** @param {string} name */
-async function inChromium(name) {
+/**
+ * @param {string} name
+ * @param {Record<string, string>} settings
+ */
+async function inChromium(name, settings) {
   if (findChromium() === undefined) {
     test(`${name} in Chromium`, { skip: "there is no Chromium here; MIST_CHROMIUM can name one" }, () => {});
     return;
   }
-  const servers = new Servers();
   const site = await serve(path("."), { "/": PAGE });
   const browser = await startChromium();
-  const { page, faults } = await openPage(browser, site.url);
+  const { page, faults } = await openPage(await browser.newContext(), site.url);
+  const machine = new Machine(page);
   await page.exposeFunction("startServer", async (/** @type {string[]} */ args) => {
-    const { tcp, http, ws } = await servers.start(args);
+    const { tcp, http, ws } = await machine.startServer(args);
     return { tcp, http, ws };
   });
-  await page.exposeFunction("tellServer", (/** @type {string} */ tcp, /** @type {"stop"} */ what) => servers.tell(tcp, what));
+  await page.exposeFunction("startProxy", async (/** @type {string} */ target) => (await machine.startProxy(target)).url);
+  await page.exposeFunction("openTab", (/** @type {string} */ path) => machine.openTab(path));
+  await page.exposeFunction("tell", (/** @type {[string, string]} */ ...args) => machine.tell(...args));
+  await page.exposeFunction("heapBytes", () => machine.heapBytes());
   await page.addScriptTag({ type: "module", url: "/test/harness/page.js" });
-  const titles = await page.evaluate((file) => window.suite.load(file), `/test/suites/${name}.js`);
+  const file = `/test/suites/${name}.js`;
+  const tests = await page.evaluate(([file, settings]) => window.suite.load(file, settings), /** @type {const} */ ([file, settings]));
   describe(`${name} in Chromium`, () => {
-    for (const title of titles) {
-      test(title, { timeout: PATIENCE }, async () => {
+    for (const { title, seconds } of tests) {
+      test(title, { timeout: PATIENCE + seconds * 1000 }, async () => {
         const failure = await page.evaluate((title) => window.suite.run(title), title);
         if (failure !== undefined) throw new Error(failure);
         assert.equal(faults.splice(0), [], "nothing goes wrong in the page");
       });
     }
-    afterEach(() => servers.clear());
+    afterEach(() => machine.clear());
     after(async () => {
       await browser.close();
       await site.close();
