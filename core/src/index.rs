@@ -225,16 +225,26 @@ impl Index {
 
     /// The number of exactly this set if a client holds it; `names` are without duplicates.
     pub(crate) fn number(&self, client: ClientId, names: &[&str]) -> Option<u32> {
+        let set = self.find_names(names)?;
+        let held = self.held.get(client as usize)?;
+        held.find(hash_set(set), |&(other, _)| other == set)?;
+        Some(set)
+    }
+
+    /// A client that holds exactly this set; `names` are without duplicates.
+    pub(crate) fn holder(&self, names: &[&str]) -> Option<ClientId> {
+        let set = self.set(self.find_names(names)?);
+        set.clients.as_slice().first().copied()
+    }
+
+    fn find_names(&self, names: &[&str]) -> Option<SetId> {
         let ids: Option<Vec<_>> = names
             .iter()
             .map(|name| self.tags.find(name.as_bytes()))
             .collect();
         let mut ids = ids?;
         ids.sort_unstable();
-        let set = self.find_set(&ids)?;
-        let held = self.held.get(client as usize)?;
-        held.find(hash_set(set), |&(other, _)| other == set)?;
-        Some(set)
+        self.find_set(&ids)
     }
 
     /// Takes out a tag that came into use or went out of it; see [`Interner::take_changed`].

@@ -87,7 +87,7 @@ impl Broker {
         let refusal = match reply {
             Ok(tags) => {
                 if self.access == Access::Scoped {
-                    self.hold(session, token, Grants::new(tags));
+                    self.hold(session, token, Grants::new(&tags));
                 }
                 return self.acknowledge(session, "auth", &[], id);
             }

@@ -11,10 +11,13 @@ mod tests;
 
 use alloc::borrow::Cow;
 use alloc::boxed::Box;
-use alloc::collections::{BTreeMap, VecDeque};
+use alloc::collections::VecDeque;
 use alloc::string::String;
 use alloc::vec::Vec;
 use core::fmt;
+
+use foldhash::fast::FixedState;
+use hashbrown::HashMap;
 
 use crate::auth::{Access, AuthRequest, Authenticator, Grants, Secret, TokenTable};
 use crate::error::{Refusal, too_many_bad_messages};
@@ -278,7 +281,7 @@ pub struct Broker {
     connected: usize,
     connected_total: u64,
     table: TokenTable,
-    holders: BTreeMap<Box<str>, Holders>,
+    holders: HashMap<Box<str>, Holders, FixedState>,
     /// Sessions whose token the host is looking up.
     logging_in: Vec<SessionId>,
     outputs: VecDeque<Output>,
@@ -318,8 +321,8 @@ impl Broker {
             free: Vec::new(),
             connected: 0,
             connected_total: 0,
-            table: TokenTable::default(),
-            holders: BTreeMap::new(),
+            table: TokenTable::new(seed),
+            holders: HashMap::with_hasher(FixedState::with_seed(seed)),
             logging_in: Vec::new(),
             outputs: VecDeque::new(),
             scratch: Scratch::new(),
