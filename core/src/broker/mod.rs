@@ -512,13 +512,16 @@ impl Broker {
             Verdict::Deliver(receipt) => {
                 let mut body = Vec::new();
                 scratch.write_body(message, &mut body);
+                let targets = self.ids_of(scratch.targets());
+                // Where only the publisher's own sets match, there is nobody to tell of them, and no body either.
+                let sets = match self.is_numbered && !targets.is_empty() {
+                    true => scratch.sets().collect(),
+                    false => Vec::new(),
+                };
                 self.outputs.push_back(Output::Deliver {
                     publisher: session,
-                    targets: self.ids_of(scratch.targets()),
-                    sets: match self.is_numbered {
-                        true => scratch.sets().collect(),
-                        false => Vec::new(),
-                    },
+                    targets,
+                    sets,
                     message: body,
                     receipt,
                 });
