@@ -14,6 +14,7 @@ use core::slice;
 
 use hashbrown::HashTable;
 
+use crate::sort::sort;
 use crate::tags::{Interner, Numbers, TagId};
 
 /// The number of a client: small and dense, since bitmaps are indexed by it.
@@ -243,7 +244,7 @@ impl Index {
             .map(|name| self.tags.find(name.as_bytes()))
             .collect();
         let mut ids = ids?;
-        ids.sort_unstable();
+        sort(&mut ids);
         self.find_set(&ids)
     }
 
@@ -261,7 +262,7 @@ impl Index {
             .map(|&(set, _)| {
                 let tags = self.set(set).members.tags();
                 let mut names: Vec<_> = tags.iter().map(|&tag| self.tags.name(tag)).collect();
-                names.sort_unstable();
+                sort(&mut names);
                 names
             })
     }
@@ -276,7 +277,7 @@ impl Index {
         let mut ids = core::mem::take(&mut self.ids);
         ids.clear();
         ids.extend(names.iter().map(|name| self.tags.acquire(name)));
-        ids.sort_unstable();
+        sort(&mut ids);
         let set = match self.find_set(&ids) {
             Some(set) => {
                 // The set holds its tags already.
@@ -298,7 +299,7 @@ impl Index {
                 .iter()
                 .filter_map(|name| self.tags.find(name.as_bytes())),
         );
-        ids.sort_unstable();
+        sort(&mut ids);
         let set = (ids.len() == names.len())
             .then(|| self.find_set(&ids))
             .flatten();

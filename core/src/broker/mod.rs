@@ -27,6 +27,7 @@ use crate::message::{
     Command, Data, Message, Messages, Reply, Scan, ScanError, TagPlace, Unreadable,
 };
 use crate::session::{About, Question, Role, Session, SessionId};
+use crate::sort::sort;
 
 /// What a broker is to be.
 #[derive(Clone, Default)]
@@ -582,7 +583,7 @@ impl Broker {
     /// Finds who gets a message that the host itself publishes. Then as with [`Verdict::Deliver`].
     pub fn route(&self, tags: &[&str], data: &str, scratch: &mut Scratch, body: &mut Vec<u8>) {
         let mut sorted = tags.to_vec();
-        sorted.sort_unstable();
+        sort(&mut sorted);
         sorted.dedup();
         let names = sorted.iter().map(|tag| tag.as_bytes());
         self.index.matches(names, None, &mut scratch.matching);

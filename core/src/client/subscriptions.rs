@@ -11,6 +11,7 @@ use hashbrown::HashMap;
 use super::event::{Delivery, RequestId, SubscriptionId};
 use crate::index::{Index, MatchScratch};
 use crate::message::Message;
+use crate::sort::sort;
 
 /// How many distinct arrays of tags are remembered with their matches; past it the memory starts anew.
 const REMEMBERED: usize = 1024;
@@ -86,7 +87,7 @@ pub(super) struct Subscriptions {
 /// Returns the tags as a set: sorted, without duplicates.
 pub(super) fn tag_set<T: AsRef<str>>(tags: impl IntoIterator<Item = T>) -> Arc<[String]> {
     let mut tags: Vec<String> = tags.into_iter().map(|tag| tag.as_ref().into()).collect();
-    tags.sort_unstable();
+    sort(&mut tags);
     tags.dedup();
     tags.into()
 }
@@ -242,7 +243,7 @@ impl Subscriptions {
     pub(super) fn sets(&self) -> Vec<&[String]> {
         let wanted = self.wanted.iter().flatten();
         let mut sets: Vec<_> = wanted.map(|wanted| &*wanted.tags).collect();
-        sets.sort_unstable();
+        sort(&mut sets);
         sets
     }
 
@@ -281,7 +282,7 @@ impl Subscriptions {
             .filter_map(|&slot| self.wanted.get(slot as usize)?.as_ref())
             .flat_map(|wanted| wanted.locals.iter().copied())
             .collect();
-        matches.sort_unstable();
+        sort(&mut matches);
         let known = Known {
             tags,
             matches: matches.into(),
