@@ -42,6 +42,7 @@ mod index;
 pub mod limits;
 pub mod message;
 mod session;
+mod sort;
 mod tags;
 
 pub use auth::{Access, AuthReply, AuthRequest, Authenticator};

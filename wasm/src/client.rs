@@ -1,7 +1,11 @@
 //! The client of a page: the core's client, a socket for it, and a host that makes the socket and hears the news.
 
-use std::sync::Arc;
-use std::time::Duration;
+use alloc::format;
+use alloc::string::{String, ToString};
+use alloc::sync::Arc;
+use alloc::vec;
+use alloc::vec::Vec;
+use core::time::Duration;
 
 use js_sys::{Array, JsString};
 use mist_core::client::{

@@ -9,6 +9,7 @@ use crate::auth::{Access, AuthReply, AuthRequest, Authenticator, Grants, NO_GRAN
 use crate::error::{Refusal, TokenError};
 use crate::message::{Command, Message, Reply};
 use crate::session::{About, Role, Session, SessionId};
+use crate::sort::sort;
 
 impl Broker {
     /// Answers [`Output::Ask`]; `request` is the one that was asked.
@@ -87,7 +88,7 @@ impl Broker {
         let refusal = match reply {
             Ok(tags) => {
                 if self.access == Access::Scoped {
-                    self.hold(session, token, Grants::new(tags));
+                    self.hold(session, token, Grants::new(&tags));
                 }
                 return self.acknowledge(session, "auth", &[], id);
             }
@@ -193,7 +194,7 @@ impl Broker {
             .into_iter()
             .map(Cow::into_owned)
             .collect();
-        tags.sort_unstable();
+        sort(&mut tags);
         tags.dedup();
         Ok(match command {
             Command::Register => AuthRequest::Register { token, tags },
@@ -215,7 +216,7 @@ impl Broker {
         let reply = match (request, &reply) {
             (AuthRequest::Tags { .. }, Ok(tags)) => {
                 let mut tags: Vec<_> = tags.iter().map(String::as_str).collect();
-                tags.sort_unstable();
+                sort(&mut tags);
                 Reply {
                     command,
                     tags: &tags,
@@ -303,7 +304,7 @@ impl Broker {
             .filter(|tags| !grants.allow_subscribe(tags))
             .map(|tags| tags.into_iter().map(String::from).collect())
             .collect();
-        lost.sort_unstable();
+        sort(&mut lost);
         for tags in lost {
             let tags: Vec<_> = tags.iter().map(String::as_str).collect();
             self.index.unsubscribe(session.slot, &tags);

@@ -9,6 +9,7 @@ use crate::error::{Grant, Refusal};
 use crate::limits::Exceeded;
 use crate::message::{Command, Data, Message, Reply, TagPlace, write_head};
 use crate::session::{Session, SessionId};
+use crate::sort::{sort, sort_by};
 
 impl Broker {
     pub(super) fn publish(
@@ -77,7 +78,7 @@ impl Broker {
             return Err(Refusal::NotGranted(Grant::Publish(tag.into())));
         }
         if !places.is_sorted_by(|a, b| name(a) < name(b)) {
-            places.sort_unstable_by(|a, b| name(a).cmp(name(b)));
+            sort_by(places, |a, b| name(a).cmp(name(b)));
             places.dedup_by(|a, b| name(a) == name(b));
         }
         let names = places.iter().map(|place| name(place).as_bytes());
@@ -178,7 +179,7 @@ impl Broker {
             .held(session.slot)
             .map(|tags| (tags.join(","), tags))
             .collect();
-        sets.sort_unstable();
+        sort(&mut sets);
         let (texts, subscriptions): (Vec<_>, Vec<_>) = sets.into_iter().unzip();
         answer(message, &texts.join(" "), &subscriptions, out);
         Ok(())
@@ -196,7 +197,7 @@ impl Broker {
         let tags = || self.index.tag_names().filter(is_shown);
         self.check_answer(tags().map(|tag| tag.len() + 1))?;
         let mut tags: Vec<_> = tags().collect();
-        tags.sort_unstable();
+        sort(&mut tags);
         answer(message, &tags.join(" "), &[], out);
         Ok(())
     }
@@ -315,7 +316,7 @@ fn answer(message: &Message<'_>, data: &str, subscriptions: &[Vec<&str>], out: &
 /// Returns the tags sorted bytewise and without duplicates.
 fn sorted_set<'a>(tags: &'a [Cow<'_, str>]) -> Vec<&'a str> {
     let mut set: Vec<_> = tags.iter().map(|tag| &**tag).collect();
-    set.sort_unstable();
+    sort(&mut set);
     set.dedup();
     set
 }

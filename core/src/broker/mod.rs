@@ -11,10 +11,13 @@ mod tests;
 
 use alloc::borrow::Cow;
 use alloc::boxed::Box;
-use alloc::collections::{BTreeMap, VecDeque};
+use alloc::collections::VecDeque;
 use alloc::string::String;
 use alloc::vec::Vec;
 use core::fmt;
+
+use foldhash::fast::FixedState;
+use hashbrown::HashMap;
 
 use crate::auth::{Access, AuthRequest, Authenticator, Grants, Secret, TokenTable};
 use crate::error::{Refusal, too_many_bad_messages};
@@ -24,6 +27,7 @@ use crate::message::{
     Command, Data, Message, Messages, Reply, Scan, ScanError, TagPlace, Unreadable,
 };
 use crate::session::{About, Question, Role, Session, SessionId};
+use crate::sort::sort;
 
 /// What a broker is to be.
 #[derive(Clone, Default)]
@@ -279,7 +283,7 @@ pub struct Broker {
     connected: usize,
     connected_total: u64,
     table: TokenTable,
-    holders: BTreeMap<Box<str>, Holders>,
+    holders: HashMap<Box<str>, Holders, FixedState>,
     /// Sessions whose token the host is looking up.
     logging_in: Vec<SessionId>,
     outputs: VecDeque<Output>,
@@ -319,8 +323,8 @@ impl Broker {
             free: Vec::new(),
             connected: 0,
             connected_total: 0,
-            table: TokenTable::default(),
-            holders: BTreeMap::new(),
+            table: TokenTable::new(seed),
+            holders: HashMap::with_hasher(FixedState::with_seed(seed)),
             logging_in: Vec::new(),
             outputs: VecDeque::new(),
             scratch: Scratch::new(),
@@ -579,7 +583,7 @@ impl Broker {
     /// Finds who gets a message that the host itself publishes. Then as with [`Verdict::Deliver`].
     pub fn route(&self, tags: &[&str], data: &str, scratch: &mut Scratch, body: &mut Vec<u8>) {
         let mut sorted = tags.to_vec();
-        sorted.sort_unstable();
+        sort(&mut sorted);
         sorted.dedup();
         let names = sorted.iter().map(|tag| tag.as_bytes());
         self.index.matches(names, None, &mut scratch.matching);

@@ -99,8 +99,8 @@ impl Client {
 
     /// Does what is due.
     pub fn handle_timeout(&mut self, now: Duration) {
-        while let Some((request, waiting)) = self.requests.expired(now) {
-            self.time_out(request, &waiting);
+        while let Some(waiting) = self.requests.expired(now) {
+            self.time_out(waiting);
         }
         self.discard_old(now);
         match self.phase {
@@ -177,7 +177,8 @@ impl Client {
         }
         self.wire.clear();
         self.subscriptions.connection_lost();
-        for (request, waiting) in self.requests.connection_lost() {
+        for waiting in self.requests.connection_lost() {
+            let request = waiting.request();
             let command = waiting.command.into_owned();
             let result = match waiting.awaits {
                 Awaits::WireOrLoss => Ok(Reply::success(&command)),
@@ -200,7 +201,8 @@ impl Client {
     }
 
     pub(super) fn end(&mut self, reason: CloseReason) {
-        for (request, _) in self.requests.take_all() {
+        for waiting in self.requests.take_all() {
+            let request = waiting.request();
             let result = Err(RequestError::Closed {
                 reason: reason.clone(),
             });
