@@ -4,9 +4,10 @@ use std::collections::BTreeMap;
 
 use super::*;
 
-const GAUGES: [&str; 4] = [
+const GAUGES: [&str; 5] = [
     "mist_connections",
     "mist_sessions",
+    "mist_outbox_bytes",
     "mist_subscribers",
     "mist_subscriptions",
 ];
