@@ -22,7 +22,7 @@ export class Connection {
   /** Whether a mist server is behind this page; unknown until it has answered. */
   #ownServer: boolean | undefined;
   /** The address the visitor agreed to: a link alone must not make a page connect somewhere else. */
-  #agreed = "";
+  #agreed = recall();
   #place: Place | undefined;
   #said = "";
   #standing: Standing | undefined;
@@ -36,6 +36,7 @@ export class Connection {
     byId<HTMLFormElement>("server-form").addEventListener("submit", (event) => {
       event.preventDefault();
       this.#agreed = addressOf(this.#url.value.trim());
+      remember(this.#agreed);
       this.#place = undefined;
       change({ mode: "server", server: this.#agreed });
     });
@@ -128,6 +129,23 @@ function describe({ place, phase, reason, retryAt, shared }: Standing): string {
     }
     case "closed":
       return `Closed: ${reason || "no connection"}`;
+  }
+}
+
+/** The address agreed to in this tab, before it was loaded again. */
+function recall(): string {
+  try {
+    return sessionStorage.getItem("mist-server") ?? "";
+  } catch {
+    return "";
+  }
+}
+
+function remember(agreed: string): void {
+  try {
+    sessionStorage.setItem("mist-server", agreed);
+  } catch {
+    // Where nothing may be kept, it is asked for again.
   }
 }
 

@@ -97,12 +97,8 @@ export class Wire {
     if (!this.#subscriber || this.#subscriber.state === "closed") return;
     try {
       want.subscription = this.#subscriber.subscribe(want.tags, want.handler);
-      const subscriber = this.#subscriber;
-      want.subscription.ready.catch((error: unknown) => {
-        // That a client was closed, or a card taken away, is no news.
-        const expected = error instanceof MistError && ["closed", "unsubscribed"].includes(error.code);
-        if (!expected && subscriber === this.#subscriber) this.#complain(`Not subscribed: ${reasonOf(error)}.`);
-      });
+      // A refusal is an event of the client too.
+      want.subscription.ready.catch(ignore);
     } catch (error) {
       this.#complain(`Not subscribed: ${reasonOf(error)}.`);
     }
@@ -116,6 +112,7 @@ export class Wire {
       const retryAt = retryInMs === undefined ? undefined : performance.now() + retryInMs;
       this.#stand({ reason, retryAt });
     });
+    client.on("error", (error) => current() && this.#complain(`The broker says: ${reasonOf(error)}.`));
     const refresh = (): void => {
       if (current()) this.#stand({ phase: this.#phase() });
     };

@@ -50,6 +50,9 @@ describe("the board on a server", { skip }, () => {
     await post(["red"], "back again");
     await page.waitForFunction(() => document.querySelectorAll(".card .last")[1].textContent === "back again");
     assert.equal(await card(page, 1).locator(".count-figure").textContent(), "3");
+    // In this tab the visitor has agreed to the server; so it is there again when the page is.
+    await page.reload();
+    await says(page, "#standing-text", /^Connected to 127/);
     // A browser reports each connection that is refused, whoever asked for it; the page adds nothing.
     assert.deepEqual(faults.filter((fault) => !/^error: WebSocket connection to .* failed: /.test(fault)), []);
     await visitor.close();
@@ -109,6 +112,8 @@ describe("the board on a server", { skip }, () => {
     const visitor = await site.visitor();
     const { page, faults } = await open(visitor, `${site.url + quiet}&mode=server`);
     await page.fill("#server-url", guarded.ws);
+    await page.click("#server-form button");
+    await says(page, "#note", /^The broker says: .*(token|authori)/i);
     await page.fill("#server-token", "wrong");
     await page.click("#server-form button");
     await says(page, "#standing-text", /^Closed: .*token/);
