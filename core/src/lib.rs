@@ -44,6 +44,7 @@ pub mod message;
 mod session;
 mod sort;
 mod tags;
+mod text;
 
 pub use auth::{Access, AuthReply, AuthRequest, Authenticator};
 pub use broker::{

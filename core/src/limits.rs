@@ -3,6 +3,8 @@
 use alloc::string::String;
 use core::fmt;
 
+use crate::text::{Part, join, push, text};
+
 /// Every bound of a broker and its host, in one place.
 ///
 /// A trip of any of them is answered with a message that names the value, the limit and the setting.
@@ -76,15 +78,31 @@ pub struct Exceeded {
     pub setting: &'static str,
 }
 
-impl fmt::Display for Exceeded {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+impl Part for Exceeded {
+    fn push_to(&self, text: &mut String) {
         let Self {
             what,
             value,
             limit,
             setting,
         } = self;
-        write!(f, "{value} {what} exceed the limit of {limit} ({setting})")
+        push!(
+            text,
+            value,
+            " ",
+            what,
+            " exceed the limit of ",
+            limit,
+            " (",
+            setting,
+            ")"
+        )
+    }
+}
+
+impl fmt::Display for Exceeded {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&text![self])
     }
 }
 
@@ -94,23 +112,26 @@ impl Limits {
     /// # Errors
     /// A sentence naming the setting when it is unknown, or the value when it does not fit.
     pub fn set(&mut self, setting: &str, value: u64) -> Result<(), String> {
-        let size = || {
-            usize::try_from(value).map_err(|_| alloc::format!("{setting}: {value} is too large"))
-        };
+        let size =
+            || usize::try_from(value).map_err(|_| text![setting, ": ", value, " is too large"]);
         let short =
-            || u32::try_from(value).map_err(|_| alloc::format!("{setting}: {value} is too large"));
+            || u32::try_from(value).map_err(|_| text![setting, ": ", value, " is too large"]);
         let byte = |least: u8, most: u8| match u8::try_from(value) {
             Ok(value) if (least..=most).contains(&value) => Ok(value),
-            _ => Err(alloc::format!(
-                "{setting}: {value} is not between {least} and {most}"
-            )),
+            _ => Err(text![
+                setting,
+                ": ",
+                value,
+                " is not between ",
+                least,
+                " and ",
+                most
+            ]),
         };
         match setting {
             // Positions inside a message are 31 bits wide.
             "message-bytes" if value > 1 << 30 => {
-                return Err(alloc::format!(
-                    "{setting}: {value} is over 1073741824 (1 GiB)"
-                ));
+                return Err(text![setting, ": ", value, " is over 1073741824 (1 GiB)"]);
             }
             "message-bytes" => self.message_bytes = size()?,
             "nesting" => self.nesting = byte(2, 64)?,
@@ -128,10 +149,8 @@ impl Limits {
             "handshake-seconds" => self.handshake_seconds = short()?,
             "drain-seconds" => self.drain_seconds = short()?,
             _ => {
-                return Err(alloc::format!(
-                    "unknown limit '{setting}' (known: {})",
-                    Self::SETTINGS.join(", ")
-                ));
+                let known = join(Self::SETTINGS.iter().copied(), ", ");
+                return Err(text!["unknown limit '", setting, "' (known: ", known, ")"]);
             }
         }
         Ok(())

@@ -1,7 +1,6 @@
 //! The client of a page: the core's client, a socket for it, and a host that makes the socket and hears the news.
 
-use alloc::format;
-use alloc::string::{String, ToString};
+use alloc::string::String;
 use alloc::sync::Arc;
 use alloc::vec;
 use alloc::vec::Vec;
@@ -289,7 +288,7 @@ impl Client {
             } => "auth",
             _ => "closed",
         };
-        self.host.fail(request, code, &format!("{error}"));
+        self.host.fail(request, code, &error.text());
     }
 
     fn tell(&mut self, event: Event) {
@@ -301,7 +300,7 @@ impl Client {
             }
             Event::Closed { reason } => {
                 let number = matches!(reason, CloseReason::AuthRefused(_));
-                ("closed", reason.to_string(), f64::from(u8::from(number)))
+                ("closed", reason.text(), f64::from(u8::from(number)))
             }
             Event::Message(delivery) => {
                 let tags = self.tags(&delivery.tags);
@@ -313,11 +312,10 @@ impl Client {
             Event::SubscriptionLost { tags, error } => {
                 return self.host.revoked(array(&tags), &error);
             }
-            Event::Refused { command, error, .. } => (
-                "refused",
-                format!("the broker refused {command}: {error}"),
-                0.0,
-            ),
+            Event::Refused { command, error, .. } => {
+                let text = ["the broker refused ", &command, ": ", &error].concat();
+                ("refused", text, 0.0)
+            }
             Event::Discarded { publishes } => ("discarded", String::new(), publishes as f64),
             Event::Unreadable { error } => ("unreadable", error, 0.0),
             _ => return,

@@ -10,6 +10,7 @@ use crate::error::{Refusal, TokenError};
 use crate::message::{Command, Message, Reply};
 use crate::session::{About, Role, Session, SessionId};
 use crate::sort::sort;
+use crate::text::text;
 
 impl Broker {
     /// Answers [`Output::Ask`]; `request` is the one that was asked.
@@ -97,7 +98,7 @@ impl Broker {
         };
         let reply = Reply {
             command: "auth",
-            error: &alloc::format!("{refusal}"),
+            error: &text![refusal],
             id,
             ..Reply::default()
         };
@@ -239,7 +240,7 @@ impl Broker {
             }
             (_, Err(error)) => Reply {
                 command,
-                error: &alloc::format!("{error}"),
+                error: &text![error],
                 id,
                 ..Reply::default()
             }
@@ -311,7 +312,7 @@ impl Broker {
             let reply = Reply {
                 command: "unsubscribe",
                 tags: &tags,
-                error: &alloc::format!("{}", Refusal::Revoked),
+                error: &text![Refusal::Revoked],
                 ..Reply::default()
             };
             self.send(session, reply.encode());

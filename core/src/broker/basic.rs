@@ -10,6 +10,7 @@ use crate::limits::Exceeded;
 use crate::message::{Command, Data, Message, Reply, TagPlace, write_head};
 use crate::session::{Session, SessionId};
 use crate::sort::{sort, sort_by};
+use crate::text::{join, text};
 
 impl Broker {
     pub(super) fn publish(
@@ -177,11 +178,16 @@ impl Broker {
         let mut sets: Vec<(String, Vec<&str>)> = self
             .index
             .held(session.slot)
-            .map(|tags| (tags.join(","), tags))
+            .map(|tags| (join(tags.iter().copied(), ","), tags))
             .collect();
         sort(&mut sets);
         let (texts, subscriptions): (Vec<_>, Vec<_>) = sets.into_iter().unzip();
-        answer(message, &texts.join(" "), &subscriptions, out);
+        answer(
+            message,
+            &join(texts.iter().map(String::as_str), " "),
+            &subscriptions,
+            out,
+        );
         Ok(())
     }
 
@@ -198,17 +204,18 @@ impl Broker {
         self.check_answer(tags().map(|tag| tag.len() + 1))?;
         let mut tags: Vec<_> = tags().collect();
         sort(&mut tags);
-        answer(message, &tags.join(" "), &[], out);
+        answer(message, &join(tags, " "), &[], out);
         Ok(())
     }
 
     fn who(&self, message: &Message<'_>, out: &mut Vec<u8>) {
         // Two blanks, as the original writes it.
-        let data = alloc::format!(
-            "Lifetime  connections: {}\nSubscribers connected: {}",
+        let data = text![
+            "Lifetime  connections: ",
             self.connected_total,
+            "\nSubscribers connected: ",
             self.index.subscribers()
-        );
+        ];
         answer(message, &data, &[], out);
     }
 

@@ -28,6 +28,7 @@ use crate::message::{
 };
 use crate::session::{About, Question, Role, Session, SessionId};
 use crate::sort::sort;
+use crate::text::text;
 
 /// What a broker is to be.
 #[derive(Clone, Default)]
@@ -782,7 +783,7 @@ impl Broker {
 pub fn dropped_notice(count: u64) -> Vec<u8> {
     let reply = Reply {
         command: "dropped",
-        data: Data::Text(&alloc::format!("{count}")),
+        data: Data::Text(&text![count]),
         ..Reply::default()
     };
     reply.encode()
@@ -831,7 +832,7 @@ fn write_refusal(message: &Message<'_>, refusal: &Refusal, out: &mut Vec<u8>) {
         command: &message.command_name(),
         tags: &tags,
         data: data.map_or(Data::None, Data::Literal),
-        error: &alloc::format!("{refusal}"),
+        error: &text![refusal],
         id: message.id_literal(),
         ..Reply::default()
     }

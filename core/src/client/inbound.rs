@@ -85,7 +85,7 @@ impl Client {
                 if is_static {
                     self.end(reason);
                 } else {
-                    self.lose(now, alloc::format!("{reason}"));
+                    self.lose(now, reason.text());
                 }
             }
             (Some(Errand::Auth { .. }), None) | (Some(Errand::Ping { is_restore: true }), _) => {

@@ -6,6 +6,7 @@ use core::time::Duration;
 use super::event::{CloseReason, Event, Output, Reply, RequestError};
 use super::requests::{Awaits, Errand, Offline};
 use super::{Client, Phase, Token};
+use crate::text::text;
 
 impl Client {
     /// Takes the connection that [`Output::Connect`] asked for: presents the token, restores the subscriptions,
@@ -107,14 +108,14 @@ impl Client {
             Phase::Connecting { deadline } if now >= deadline => {
                 let after = self.config.connect_timeout;
                 self.outputs.push_back(Output::Disconnect);
-                self.lose(now, alloc::format!("no connection within {after:?}"));
+                self.lose(now, text!["no connection within ", after]);
             }
             Phase::Restoring { .. } if now >= self.heard + self.config.connect_timeout => {
                 let after = self.config.connect_timeout;
                 self.outputs.push_back(Output::Disconnect);
                 self.lose(
                     now,
-                    alloc::format!("connected, but the server sent nothing for {after:?}"),
+                    text!["connected, but the server sent nothing for ", after],
                 );
             }
             Phase::Waiting { until } if now >= until => self.connect(now),
@@ -124,7 +125,7 @@ impl Client {
                 } else {
                     let after = self.config.heartbeat_timeout;
                     self.outputs.push_back(Output::Disconnect);
-                    self.lose(now, alloc::format!("no sign of life within {after:?}"));
+                    self.lose(now, text!["no sign of life within ", after]);
                 }
             }
             _ => {}
