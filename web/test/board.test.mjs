@@ -47,6 +47,7 @@ describe("the board in this page", { skip: without }, () => {
     await says(page, ".row .score", /^delivered to 1 of 3: why not the others\?$/);
     await page.click(".row summary");
     const lines = page.locator(".why li");
+    await lines.first().waitFor();
     assert.deepEqual(await lines.locator(".why-name").allTextContents(), ["B", "A", "C"]);
     assert.deepEqual(await lines.nth(1).locator('[data-lamp="missing"]').allTextContents(), ["missing: blue"]);
     assert.deepEqual(await lines.nth(2).locator('[data-lamp="missing"]').allTextContents(), ["missing: green"]);
