@@ -126,6 +126,9 @@ export class Broker {
     if (access === "scoped" && !token) {
       throw new MistError("invalid-argument", "scoped access needs a token: nobody could register any");
     }
+    if (token !== undefined && typeof token !== "string") {
+      throw new MistError("invalid-argument", `a token is a string, not ${typeof token}`);
+    }
     const values = Object.values(limits);
     const wrong = Object.entries(limits).find(([, value]) => !Number.isSafeInteger(value) || value < 0);
     if (wrong) {

@@ -20,7 +20,7 @@ export function connect(to: string | URL | MessagePort, options: ConnectOptions 
     throw new MistError("invalid-argument", `a token is a string, or a function that returns one, not ${typeof token}`);
   }
   const settings = settingsOf(options);
-  if (typeof to === "object" && "postMessage" in to) {
+  if (typeof to === "object" && to !== null && "postMessage" in to) {
     // A port that is closed stays so.
     return new LinkedClient(core(), portLink(to, token), { ...settings, retryLeast: -1 }, signal);
   }
@@ -39,24 +39,31 @@ export function connect(to: string | URL | MessagePort, options: ConnectOptions 
 export function settingsOf(options: ConnectOptions): Settings {
   const { retry = {}, heartbeatMs = 25_000, timeoutMs = 10_000, offline = "reject" } = options;
   const kept = offline === "reject" ? undefined : offline;
-  const settings = {
+  if (kept !== undefined && (typeof kept !== "object" || kept === null)) {
+    throw new MistError("invalid-argument", `offline is "reject", or says how much to keep, not ${String(kept)}`);
+  }
+  const { minMs = 500, maxMs = 20_000 } = retry || {};
+  const { messages = 1000, bytes = 1 << 20, maxAgeMs = 60_000 } = kept ?? {};
+  for (const [name, value] of Object.entries({ timeoutMs, heartbeatMs, minMs, maxMs, messages, bytes, maxAgeMs })) {
+    if (!Number.isFinite(value) || value < 0) {
+      throw new MistError("invalid-argument", `${name}: ${String(value)} is not a number from 0 on`);
+    }
+  }
+  return {
     timeout: timeoutMs,
     heartbeat: heartbeatMs || -1,
-    retryLeast: retry ? (retry.minMs ?? 500) : -1,
-    retryMost: retry ? (retry.maxMs ?? 20_000) : -1,
-    offlineMessages: kept ? (kept.messages ?? 1000) : -1,
-    offlineBytes: kept?.bytes ?? 1 << 20,
-    offlineAge: kept?.maxAgeMs ?? 60_000,
+    retryLeast: retry ? minMs : -1,
+    retryMost: maxMs,
+    offlineMessages: kept ? messages : -1,
+    offlineBytes: bytes,
+    offlineAge: maxAgeMs,
   };
-  for (const [name, value] of Object.entries(settings)) {
-    if (!Number.isFinite(value)) throw new MistError("invalid-argument", `${name}: ${String(value)} is not a number`);
-  }
-  return settings;
 }
 
 function urlOf(given: string | URL): string {
   let url: URL;
   try {
+    if (typeof given !== "string" && !(given instanceof URL)) throw new TypeError("neither a string nor a URL");
     url = new URL(given, globalThis.location?.href);
   } catch (error) {
     throw new MistError("invalid-url", `"${String(given)}" is not a URL: a server's is like ws://localhost:8888`, {

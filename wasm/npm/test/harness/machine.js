@@ -3,11 +3,14 @@
  * does not know who asks.
  */
 
+import { readFile, readdir } from "node:fs/promises";
+import { join } from "node:path";
 import { setFlagsFromString } from "node:v8";
 import { runInNewContext } from "node:vm";
 import { openPage } from "./chromium.js";
 import { startProxy } from "./proxy.js";
 import { startServer } from "./server.js";
+import { path } from "../../scripts/places.js";
 
 /** @typedef {Record<string, (...args: any[]) => unknown>} Verbs */
 
@@ -84,6 +87,14 @@ export class Machine {
       await new Promise((resolve) => setImmediate(resolve));
     }
     return process.memoryUsage().heapUsed;
+  }
+
+  /** The transcripts of the protocol, by their paths. */
+  async transcripts() {
+    const folder = path("../../tests/transcripts");
+    const names = (await readdir(folder, { recursive: true })).filter((name) => name.endsWith(".txt")).sort();
+    const texts = names.map(async (name) => [name, await readFile(join(folder, name), "utf8")]);
+    return /** @type {Record<string, string>} */ (Object.fromEntries(await Promise.all(texts)));
   }
 
   async clear() {

@@ -41,6 +41,7 @@ async function load(file, settings) {
       };
     },
     heapBytes: () => window.heapBytes(),
+    transcripts: () => window.transcripts(),
     place: "chromium",
     webSocket: undefined,
     settings,

@@ -33,7 +33,8 @@ import { path } from "../../scripts/places.js";
  *   with the test.
  * @property {(target: string) => Promise<import("./proxy.js").Proxy>} startProxy The same for a network before it.
  * @property {((path?: string) => Promise<Tab>) | undefined} openTab Only where there are tabs.
- * @property {() => Promise<number>} heapBytes
+ * @property {() => Promise<number>} heapBytes How much JavaScript memory is in use after all garbage is collected.
+ * @property {() => Promise<Record<string, string>>} transcripts Those of the protocol, by their paths.
  * @property {"node" | "chromium"} place
  * @property {(new (url: string, protocols?: string | string[]) => any) | undefined} webSocket The WebSocket to pass on where
  *   there is none.
@@ -44,7 +45,7 @@ import { path } from "../../scripts/places.js";
 /** @typedef {(tools: Tools) => void | Promise<void>} Suite */
 
 /** How long a test may take before it fails; nothing waits for it to pass. */
-const PATIENCE = 30_000;
+const PATIENCE = 8_000;
 
 /**
  * Runs a suite in Node and in Chromium.
@@ -78,6 +79,7 @@ async function inNode(name, settings) {
       startProxy: (target) => machine.startProxy(target),
       openTab: undefined,
       heapBytes: () => machine.heapBytes(),
+      transcripts: () => machine.transcripts(),
       place: "node",
       webSocket: WebSocket,
       settings,
@@ -106,6 +108,7 @@ async function inChromium(name, settings) {
   await page.exposeFunction("openTab", (/** @type {string} */ path) => machine.openTab(path));
   await page.exposeFunction("tell", (/** @type {[string, string]} */ ...args) => machine.tell(...args));
   await page.exposeFunction("heapBytes", () => machine.heapBytes());
+  await page.exposeFunction("transcripts", () => machine.transcripts());
   await page.addScriptTag({ type: "module", url: "/test/harness/page.js" });
   const file = `/test/suites/${name}.js`;
   const tests = await page.evaluate(([file, settings]) => window.suite.load(file, settings), /** @type {const} */ ([file, settings]));
