@@ -73,6 +73,10 @@ fn time(ms: f64) -> Duration {
     Duration::from_micros((ms * 1000.0) as u64)
 }
 
+fn millis(time: Duration) -> f64 {
+    time.as_secs() as f64 * 1000.0 + f64::from(time.subsec_micros()) / 1000.0
+}
+
 /// A number that means "none" when it is negative.
 fn optional(ms: f64) -> Option<Duration> {
     (ms >= 0.0).then(|| time(ms))
@@ -154,7 +158,10 @@ impl Client {
         self.settle();
         match self.client.poll_timeout() {
             // Rounded up: a timer that comes too early would do nothing and be set again.
-            Some(due) => due.saturating_sub(time(now)).as_micros().div_ceil(1000) as f64,
+            Some(due) => {
+                let left = due.saturating_sub(time(now));
+                f64::from(left.subsec_micros().div_ceil(1000)) + left.as_secs() as f64 * 1000.0
+            }
             None => -1.0,
         }
     }
@@ -295,9 +302,7 @@ impl Client {
         let (name, text, number) = match event {
             Event::Connecting => ("connecting", String::new(), 0.0),
             Event::Open { resumed } => ("open", String::new(), f64::from(u8::from(resumed))),
-            Event::Waiting { reason, retry_in } => {
-                ("waiting", reason, retry_in.as_micros() as f64 / 1000.0)
-            }
+            Event::Waiting { reason, retry_in } => ("waiting", reason, millis(retry_in)),
             Event::Closed { reason } => {
                 let number = matches!(reason, CloseReason::AuthRefused(_));
                 ("closed", reason.text(), f64::from(u8::from(number)))

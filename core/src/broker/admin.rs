@@ -96,13 +96,7 @@ impl Broker {
             Err(TokenError::NotFound | TokenError::Invalid(_)) => Refusal::WrongToken,
             Err(error) => Refusal::Token(error),
         };
-        let reply = Reply {
-            command: "auth",
-            error: &text![refusal],
-            id,
-            ..Reply::default()
-        };
-        self.send(session, reply.encode());
+        self.send_error(session, "auth", &text![refusal], id);
     }
 
     fn set_role(&mut self, session: SessionId, role: Role) {
@@ -214,39 +208,30 @@ impl Broker {
         request: &AuthRequest,
         reply: AuthReply,
     ) {
-        let reply = match (request, &reply) {
-            (AuthRequest::Tags { .. }, Ok(tags)) => {
-                let mut tags: Vec<_> = tags.iter().map(String::as_str).collect();
-                sort(&mut tags);
-                Reply {
-                    command,
-                    tags: &tags,
-                    id,
-                    ..Reply::default()
-                }
-                .encode()
-            }
-            (
-                AuthRequest::Register { tags, .. }
-                | AuthRequest::Set { tags, .. }
-                | AuthRequest::Unset { tags, .. },
-                Ok(_),
-            ) => {
-                let tags: Vec<_> = tags.iter().map(String::as_str).collect();
-                return self.acknowledge(session, command, &tags, id);
-            }
-            (AuthRequest::Unregister { .. }, Ok(_)) => {
-                return self.acknowledge(session, command, &[], id);
-            }
-            (_, Err(error)) => Reply {
-                command,
-                error: &text![error],
-                id,
-                ..Reply::default()
-            }
-            .encode(),
+        let told = match reply {
+            Ok(told) => told,
+            Err(error) => return self.send_error(session, command, &text![error], id),
         };
-        self.send(session, reply);
+        let tags = match request {
+            AuthRequest::Tags { .. } => &told,
+            AuthRequest::Register { tags, .. }
+            | AuthRequest::Set { tags, .. }
+            | AuthRequest::Unset { tags, .. } => tags,
+            AuthRequest::Unregister { .. } => &Vec::new(),
+        };
+        let mut tags: Vec<_> = tags.iter().map(String::as_str).collect();
+        if !matches!(request, AuthRequest::Tags { .. }) {
+            return self.acknowledge(session, command, &tags, id);
+        }
+        // In whatever order the store keeps them.
+        sort(&mut tags);
+        let reply = Reply {
+            command,
+            tags: &tags,
+            id,
+            ..Reply::default()
+        };
+        self.send(session, reply.encode());
     }
 
     /// Carries a change of a token over to the sessions that presented it, or are about to.

@@ -621,15 +621,7 @@ impl Broker {
                 };
                 self.send(session, message.encode());
             }
-            Err(text) => {
-                let message = Reply {
-                    command: &question.command,
-                    error: &text,
-                    id,
-                    ..Reply::default()
-                };
-                self.send(session, message.encode());
-            }
+            Err(text) => self.send_error(session, &question.command, &text, id),
         }
         self.handle_backlog(session, &question);
     }
