@@ -137,9 +137,9 @@ impl Broker {
         }
     }
 
-    /// Adds a custom command.
-    pub fn add_command(&mut self, name: &str) {
-        self.broker.add_command(name);
+    /// Adds a custom command; `false` when the broker has one of that name.
+    pub fn add_command(&mut self, name: &str) -> bool {
+        self.broker.add_command(name)
     }
 
     /// Answers a custom command: with tags and data, or with an error.

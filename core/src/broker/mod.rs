@@ -339,11 +339,13 @@ impl Broker {
         &self.limits
     }
 
-    /// Adds the name of a command that the host answers.
-    pub fn add_command(&mut self, name: &str) {
-        if !self.commands.iter().any(|command| command == name) {
+    /// Adds the name of a command that the host answers; `false` when the broker answers that one itself.
+    pub fn add_command(&mut self, name: &str) -> bool {
+        let is_free = Command::from_name(name.as_bytes()) == Command::Unknown;
+        if is_free && !self.commands.iter().any(|command| command == name) {
             self.commands.push(name.into());
         }
+        is_free
     }
 
     /// Returns figures of the broker.

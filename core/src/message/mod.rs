@@ -59,7 +59,7 @@ pub enum Command {
 }
 
 impl Command {
-    fn from_name(name: &[u8]) -> Self {
+    pub(crate) fn from_name(name: &[u8]) -> Self {
         match name {
             b"ping" => Self::Ping,
             b"subscribe" => Self::Subscribe,

@@ -7,7 +7,7 @@ import { bridge } from "./bridge.js";
 import { LinkedClient, type Settings } from "./client.js";
 import { type Core, core } from "./core.js";
 import { MistError, textOf } from "./error.js";
-import { FastLane, SessionLane } from "./lane.js";
+import { type Carried, FastLane, SessionLane } from "./lane.js";
 import { type Attempt, GOODBYE, type Link, type Socket, leave } from "./link.js";
 import { type SharedBroker, type SharedOptions, shared } from "./shared.js";
 import { defer, enter } from "./turn.js";
@@ -28,6 +28,12 @@ type CoreBroker = InstanceType<Core["Broker"]>;
 /** What the core's broker needs of a port. */
 interface Port {
   postMessage(message: string): void;
+}
+
+/** A message on its way from a client of this page, and its value, which does not go over the wire. */
+interface Sent {
+  readonly text: string;
+  readonly carried: Carried | undefined;
 }
 
 /** Neither a sign of life nor another attempt: the broker is right here. */
@@ -56,6 +62,8 @@ export class Broker {
   #ports = new Map<number, () => void>();
   #owners = new Map<number, object>();
   #commands = new Map<string, CommandHandler>();
+  /** By session that waits for a command: what it has sent meanwhile. */
+  #busy = new Map<number, Sent[]>();
   #clients = new Set<LinkedClient>();
   #isClosed = false;
 
@@ -124,6 +132,7 @@ export class Broker {
       },
       command: (session: number, name: string, tags: string[], data: string) => {
         const owner = this.#owners.get(session);
+        this.#busy.set(session, []);
         queueMicrotask(() => void this.#run(session, owner, { command: name, tags, data }));
       },
       closed: (session: number) => defer(() => this.#lose(session, "the broker closed the connection")),
@@ -158,15 +167,24 @@ export class Broker {
     this.#attempts.set(session, attempt);
     this.#owners.set(session, owner);
     const toBroker: Socket = {
-      send: (text) =>
+      send: (text) => {
+        const { carried } = this.#fast;
         defer(() => {
-          if (this.#owners.get(session) === owner) this.#core.receive(session, text);
-        }),
+          if (this.#owners.get(session) === owner) this.#receive(session, { text, carried });
+        });
+      },
     };
     attempt.open(toBroker, token, new SessionLane(this.#fast, session, owner));
     return () => {
       if (this.#owners.get(session) === owner) this.#disconnect(session);
     };
+  }
+
+  /** Takes a message of a client of this page, after the command that it waits for. */
+  #receive(session: number, sent: Sent): void {
+    const waiting = this.#busy.get(session);
+    if (waiting) waiting.push(sent);
+    else this.#fast.carrying(sent.carried, () => this.#core.receive(session, sent.text));
   }
 
   /**
@@ -201,21 +219,23 @@ export class Broker {
   }
 
   #disconnect(session: number): void {
+    this.#forget(session);
+    if (!this.#isClosed) enter(() => this.#core.disconnect(session));
+  }
+
+  #forget(session: number): void {
     this.#attempts.delete(session);
     this.#ports.delete(session);
     this.#fast.hasPorts = this.#ports.size > 0;
     this.#owners.delete(session);
-    if (!this.#isClosed) enter(() => this.#core.disconnect(session));
+    this.#busy.delete(session);
   }
 
   /** Notes that the core has let go of a session. */
   #lose(session: number, reason: string): void {
     const attempt = this.#attempts.get(session);
     const hangUp = this.#ports.get(session);
-    this.#attempts.delete(session);
-    this.#ports.delete(session);
-    this.#fast.hasPorts = this.#ports.size > 0;
-    this.#owners.delete(session);
+    this.#forget(session);
     attempt?.lost(reason);
     hangUp?.();
   }
@@ -233,8 +253,10 @@ export class Broker {
     if (typeof name !== "string" || name === "" || typeof handler !== "function") {
       throw new MistError("invalid-argument", "a command has a name and a function");
     }
+    if (!enter(() => this.#core.add_command(name))) {
+      throw new MistError("invalid-argument", `"${name}" is a command of the protocol: choose another name`);
+    }
     this.#commands.set(name, handler);
-    enter(() => this.#core.add_command(name));
   }
 
   async #run(session: number, owner: object | undefined, call: CommandCall): Promise<void> {
@@ -249,7 +271,12 @@ export class Broker {
     }
     // Somebody else may have the session's number by now.
     if (this.#isClosed || !owner || this.#owners.get(session) !== owner) return;
-    enter(() => this.#core.answer(session, answered?.tags ?? [], answered?.data, failed));
+    const waiting = this.#busy.get(session) ?? [];
+    this.#busy.delete(session);
+    enter(() => {
+      this.#core.answer(session, answered?.tags ?? [], answered?.data, failed);
+      for (const sent of waiting) this.#receive(session, sent);
+    });
   }
 
   // --- figures, and the end -----------------------------------------------------------------------------------------

@@ -272,7 +272,7 @@ export class LinkedClient implements Client {
     const { buffer = DEFAULT_BUFFER, signal } = options;
     if (!(buffer >= 0)) throw new MistError("invalid-argument", `buffer: ${String(buffer)} is not a number of messages`);
     this.#checkOpen();
-    const owner = {
+    const holder = {
       unsubscribe: (subscription: LocalSubscription) => this.#unsubscribe(subscription),
       dropped: () => this.#noteDrop(),
       changed: (subscription: LocalSubscription) => {
@@ -280,7 +280,7 @@ export class LinkedClient implements Client {
         this.#lane?.add(subscription);
       },
     };
-    const subscription = new LocalSubscription(owner, names, handler, buffer);
+    const subscription = new LocalSubscription(holder, names, handler, buffer);
     if (signal?.aborted) {
       subscription.end(aborted(signal));
       return subscription;

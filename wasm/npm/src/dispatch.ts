@@ -39,6 +39,13 @@ export class Receivers {
     return left;
   }
 
+  /** How many of them are not the sender's own. */
+  count(sender: object | undefined): number {
+    if (sender === undefined) return this.all.length;
+    if (this.lane !== undefined) return this.lane === sender ? 0 : this.all.length;
+    return this.all.filter(({ lane }) => lane !== sender).length;
+  }
+
   #push(receiver: Receiver, handler: Handler | undefined): void {
     this.lane = this.all.length === 0 || this.lane === receiver.lane ? receiver.lane : undefined;
     this.all.push(receiver);

@@ -31,6 +31,11 @@ class Handle implements Tag {
 /** Room for the numbers of tags, as the core has it. */
 const AREA = 4096;
 
+/** The value of a message that goes over the wire as text. */
+export interface Carried {
+  readonly data: unknown;
+}
+
 /** The fast lane of a broker, for all its sessions in this page. */
 export class FastLane {
   /** Whether there are sessions outside the page, which get messages as text. */
@@ -50,8 +55,7 @@ export class FastLane {
   #changes = 0;
   /** By the number of the tag set. */
   #sets: (Receivers | undefined)[] = [];
-  /** The value of the message that goes over the wire now. */
-  #carried: { data: unknown } | undefined;
+  #carried: Carried | undefined;
   #published = 0;
   #delivered = 0;
   #dropped = 0;
@@ -200,23 +204,36 @@ export class FastLane {
     for (let index = 0; index < count; index++) {
       const holders = this.#sets[words[at + index]!];
       if (holders === undefined) continue;
+      const others = holders.count(owner);
+      if (others === 0) continue;
       if (queue(holders, message, owner)) {
-        this.#delivered += holders.all.length;
+        this.#delivered += others;
       } else {
-        this.#dropped += holders.all.length;
-        for (const subscription of holders.all) (subscription as LocalSubscription).drop();
+        this.#dropped += others;
+        for (const other of holders.all) if (other.lane !== owner) (other as LocalSubscription).drop();
       }
     }
   }
 
-  /** Keeps the value of what goes over the wire meanwhile, so that the page gets it as it is. */
+  /** Publishes over the wire with a value that the page gets as it is. */
   carry<T>(data: unknown, publish: () => T): T {
     this.#published += 1;
-    this.#carried = { data: copyOf(data) };
+    return this.carrying({ data: copyOf(data) }, publish);
+  }
+
+  /** The value of the message that goes over the wire now. */
+  get carried(): Carried | undefined {
+    return this.#carried;
+  }
+
+  /** Does something while this value goes over the wire. */
+  carrying<T>(carried: Carried | undefined, work: () => T): T {
+    const before = this.#carried;
+    this.#carried = carried;
     try {
-      return publish();
+      return work();
     } finally {
-      this.#carried = undefined;
+      this.#carried = before;
     }
   }
 

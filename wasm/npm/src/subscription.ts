@@ -4,7 +4,7 @@ import { Receivers, call, ended, queue } from "./dispatch.js";
 import type { Handler, Message, Subscription } from "./types.js";
 
 /** What a subscription needs of its client. */
-export interface Owner {
+export interface Holder {
   unsubscribe(subscription: LocalSubscription): Promise<void>;
   dropped(): void;
   /** Takes note that messages now go elsewhere too. */
@@ -24,7 +24,7 @@ export class LocalSubscription implements Subscription {
   /** Called when it has ended. */
   onEnd: (() => void) | undefined;
 
-  readonly owner: Owner;
+  readonly holder: Holder;
   #alone: Receivers | undefined;
   #handler: Handler | undefined;
   /** What an iterator has not taken yet; only filled for somebody who iterates. */
@@ -34,8 +34,8 @@ export class LocalSubscription implements Subscription {
   #isClosed = false;
   #settle!: { resolve: () => void; reject: (error: Error) => void };
 
-  constructor(owner: Owner, tags: readonly string[], handler: Handler | undefined, most: number) {
-    this.owner = owner;
+  constructor(holder: Holder, tags: readonly string[], handler: Handler | undefined, most: number) {
+    this.holder = holder;
     this.tags = tags;
     this.#handler = handler;
     this.#most = most;
@@ -91,11 +91,11 @@ export class LocalSubscription implements Subscription {
   /** Counts a message that is lost. */
   drop(): void {
     this.dropped += 1;
-    this.owner.dropped();
+    this.holder.dropped();
   }
 
   unsubscribe(): Promise<void> {
-    return this.owner.unsubscribe(this);
+    return this.holder.unsubscribe(this);
   }
 
   [Symbol.dispose](): void {
@@ -106,7 +106,7 @@ export class LocalSubscription implements Subscription {
     if (!this.#buffer) {
       this.#buffer = [];
       this.#alone = undefined;
-      this.owner.changed(this);
+      this.holder.changed(this);
     }
     const buffer = this.#buffer;
     return {

@@ -373,9 +373,9 @@ export interface BrokerStats {
   readonly subscriptions: number;
   /** Messages published in this page since the start. */
   readonly published: number;
-  /** Messages handed to subscriptions and ports since the start. */
+  /** Messages handed to subscriptions of this page since the start, each counted for each. */
   readonly delivered: number;
-  /** Messages dropped since the start. */
+  /** The same that were dropped, since the page did not let its handlers run. */
   readonly dropped: number;
   /** Bytes of WebAssembly memory, of all brokers in this page. */
   readonly memoryBytes: number;
