@@ -3,11 +3,12 @@
 //! Knows nothing of sessions; a store that does I/O lives in the host and answers the same requests.
 
 use alloc::boxed::Box;
-use alloc::collections::{BTreeMap, BTreeSet};
 use alloc::string::String;
 use alloc::vec::Vec;
 use core::fmt;
 
+use foldhash::fast::FixedState;
+use hashbrown::HashMap;
 use subtle::ConstantTimeEq;
 
 use crate::error::TokenError;
@@ -101,42 +102,37 @@ impl fmt::Debug for AuthRequest {
 pub type AuthReply = Result<Vec<String>, TokenError>;
 
 /// The token store in memory.
-#[derive(Clone, Default)]
+#[derive(Clone)]
 pub(crate) struct TokenTable {
-    tokens: BTreeMap<String, BTreeSet<String>>,
+    tokens: HashMap<String, Grants, FixedState>,
 }
 
 impl TokenTable {
+    pub(crate) fn new(seed: u64) -> Self {
+        Self {
+            tokens: HashMap::with_hasher(FixedState::with_seed(seed)),
+        }
+    }
+
     pub(crate) fn apply(&mut self, request: &AuthRequest) -> AuthReply {
-        let none = Vec::new();
         match request {
             AuthRequest::Register { token, tags } => {
                 if self.tokens.contains_key(token) {
                     return Err(TokenError::Exists);
                 }
-                let tags = tags.iter().cloned().collect();
-                self.tokens.insert(token.clone(), tags);
+                self.tokens.insert(token.clone(), Grants::new(tags));
             }
             AuthRequest::Unregister { token } => {
                 self.tokens.remove(token);
             }
-            AuthRequest::Set { token, tags } => {
-                self.tags_of(token)?.extend(tags.iter().cloned());
-            }
-            AuthRequest::Unset { token, tags } => {
-                let held = self.tags_of(token)?;
-                tags.iter().for_each(|tag| {
-                    held.remove(tag);
-                });
-            }
-            AuthRequest::Tags { token } => {
-                return Ok(self.tags_of(token)?.iter().cloned().collect());
-            }
+            AuthRequest::Set { token, tags } => self.grants_of(token)?.add(tags),
+            AuthRequest::Unset { token, tags } => self.grants_of(token)?.remove(tags),
+            AuthRequest::Tags { token } => return Ok(self.grants_of(token)?.tags.clone()),
         }
-        Ok(none)
+        Ok(Vec::new())
     }
 
-    fn tags_of(&mut self, token: &str) -> Result<&mut BTreeSet<String>, TokenError> {
+    fn grants_of(&mut self, token: &str) -> Result<&mut Grants, TokenError> {
         self.tokens.get_mut(token).ok_or(TokenError::NotFound)
     }
 }
@@ -165,42 +161,52 @@ impl fmt::Debug for Secret {
     }
 }
 
-/// The tags a registered token grants, while sessions that presented it are connected.
-#[derive(Debug, Default, PartialEq, Eq)]
+/// The tags that a registered token grants.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Grants {
-    tags: BTreeSet<String>,
+    /// Sorted, without duplicates.
+    tags: Vec<String>,
 }
 
 /// What is granted to a session whose token nobody knows.
-pub(crate) static NO_GRANTS: Grants = Grants {
-    tags: BTreeSet::new(),
-};
+pub(crate) static NO_GRANTS: Grants = Grants { tags: Vec::new() };
 
 impl Grants {
-    pub(crate) fn new(tags: Vec<String>) -> Self {
-        Self {
-            tags: tags.into_iter().collect(),
-        }
+    pub(crate) fn new(tags: &[String]) -> Self {
+        let mut grants = Self::default();
+        grants.add(tags);
+        grants
     }
 
     /// Subscribing narrows: one granted tag is enough, since every match then carries it.
     pub(crate) fn allow_subscribe(&self, tags: &[&str]) -> bool {
-        tags.iter().any(|tag| self.tags.contains(*tag))
+        tags.iter().any(|tag| self.allows(tag))
     }
 
     /// Publishing widens: every tag must be granted, since each can make a subscription match.
     pub(crate) fn allows(&self, tag: &str) -> bool {
-        self.tags.contains(tag)
+        self.place(tag).is_ok()
     }
 
     pub(crate) fn add(&mut self, tags: &[String]) {
-        self.tags.extend(tags.iter().cloned());
+        for tag in tags {
+            if let Err(place) = self.place(tag) {
+                self.tags.insert(place, tag.clone());
+            }
+        }
     }
 
     pub(crate) fn remove(&mut self, tags: &[String]) {
-        tags.iter().for_each(|tag| {
-            self.tags.remove(tag);
-        });
+        for tag in tags {
+            if let Ok(place) = self.place(tag) {
+                self.tags.remove(place);
+            }
+        }
+    }
+
+    /// Where a tag is, or where it would be.
+    fn place(&self, tag: &str) -> Result<usize, usize> {
+        self.tags.binary_search_by(|other| other.as_str().cmp(tag))
     }
 
     pub(crate) fn clear(&mut self) {

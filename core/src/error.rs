@@ -5,6 +5,7 @@ use core::fmt;
 
 use crate::limits::{Exceeded, Limits};
 use crate::message::{Fault, ScanError};
+use crate::text::{Part, push, text};
 
 /// What a command is refused for.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -40,57 +41,92 @@ pub enum TokenError {
     NotFound,
     /// The token has a form that the store cannot hold; the text says which.
     Invalid(String),
-    /// The store could not do its work; the text says why and holds no secret.
+    /// A tag has a form that the store cannot hold; the text says which.
+    InvalidTag(String),
+    /// The store could not do its work and changed nothing; the text says why and holds no secret.
     Unavailable(String),
+    /// The store was lost before it said whether the change is durable; the text says why and holds no secret.
+    Uncertain(String),
+}
+
+impl Part for TokenError {
+    fn push_to(&self, text: &mut String) {
+        match self {
+            Self::Exists => push!(text, "Token already exists"),
+            Self::NotFound => push!(text, "Token not found"),
+            Self::Invalid(why) => push!(text, "Invalid token - ", why),
+            Self::InvalidTag(why) => push!(text, "Invalid tag - ", why),
+            Self::Unavailable(why) => {
+                push!(text, "Token store unavailable, nothing was changed - ", why)
+            }
+            Self::Uncertain(why) => push!(
+                text,
+                "Token store unavailable, the change may have been made or not: look with tags, or repeat it - ",
+                why
+            ),
+        }
+    }
 }
 
 impl fmt::Display for TokenError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Exists => f.write_str("Token already exists"),
-            Self::NotFound => f.write_str("Token not found"),
-            Self::Invalid(why) => write!(f, "Invalid token - {why}"),
-            Self::Unavailable(why) => {
-                write!(f, "Token store unavailable, nothing was changed - {why}")
-            }
-        }
+        f.write_str(&text![self])
     }
 }
 
 impl core::error::Error for TokenError {}
 
-impl fmt::Display for Refusal {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+impl Part for Refusal {
+    fn push_to(&self, text: &mut String) {
         match self {
-            Self::MissingTags(command) => write!(f, "Unable to {command} - missing tags"),
+            Self::MissingTags(command) => push!(text, "Unable to ", command, " - missing tags"),
             Self::MissingToken(command) => {
-                write!(f, "Unable to {command} - missing token (send it as data)")
+                push!(
+                    text,
+                    "Unable to ",
+                    command,
+                    " - missing token (send it as data)"
+                )
             }
-            Self::Unknown => f.write_str("Unknown Command"),
-            Self::NotAuthorized => f.write_str(
-                "not authorized - this command needs the server's token, sent by auth as the first message",
+            Self::Unknown => push!(text, "Unknown Command"),
+            Self::NotAuthorized => push!(
+                text,
+                "not authorized - this command needs the server's token, sent by auth as the first message"
             ),
-            Self::Unauthenticated => f.write_str(
-                "not authorized - this server is scoped: send auth with a token as the first message",
+            Self::Unauthenticated => push!(
+                text,
+                "not authorized - this server is scoped: send auth with a token as the first message"
             ),
             Self::AuthNotFirst => {
-                f.write_str("Unable to auth - auth must be the first message of a connection")
+                push!(
+                    text,
+                    "Unable to auth - auth must be the first message of a connection"
+                )
             }
             Self::WrongToken => {
-                f.write_str("not authorized - the token is not valid; going on without admin commands")
+                push!(
+                    text,
+                    "not authorized - the token is not valid; going on without admin commands"
+                )
             }
-            Self::NotGranted(Grant::Subscribe) => f.write_str(
-                "not authorized - the token grants none of these tags; a subscription needs at least one",
+            Self::NotGranted(Grant::Subscribe) => push!(
+                text,
+                "not authorized - the token grants none of these tags; a subscription needs at least one"
             ),
-            Self::NotGranted(Grant::Publish(tag)) => write!(
-                f,
-                "not authorized - the token does not grant the tag '{tag}'; a publish needs all of its tags granted"
+            Self::NotGranted(Grant::Publish(tag)) => push!(
+                text,
+                "not authorized - the token does not grant the tag '",
+                tag,
+                "'; a publish needs all of its tags granted"
             ),
-            Self::Exceeded(exceeded) => exceeded.fmt(f),
+            Self::Exceeded(exceeded) => push!(text, exceeded),
             Self::Revoked => {
-                f.write_str("subscription removed - the token no longer grants any of its tags")
+                push!(
+                    text,
+                    "subscription removed - the token no longer grants any of its tags"
+                )
             }
-            Self::Token(error) => error.fmt(f),
+            Self::Token(error) => push!(text, error),
         }
     }
 }
@@ -113,54 +149,63 @@ impl ScanError {
         let at = self.at;
         match self.fault {
             Fault::UnexpectedEnd => {
-                alloc::format!(
-                    "invalid JSON: the message ends too early, at byte {at}; a message is one line"
-                )
+                text![
+                    "invalid JSON: the message ends too early, at byte ",
+                    at,
+                    "; a message is one line"
+                ]
             }
-            Fault::Unexpected => alloc::format!("invalid JSON: unexpected character at byte {at}"),
-            Fault::Expected(what) => alloc::format!("invalid JSON: expected {what} at byte {at}"),
+            Fault::Unexpected => text!["invalid JSON: unexpected character at byte ", at],
+            Fault::Expected(what) => text!["invalid JSON: expected ", what, " at byte ", at],
             Fault::ControlCharacter => {
-                alloc::format!(
-                    "invalid JSON: raw control character in a string at byte {at}; escape it"
-                )
+                text![
+                    "invalid JSON: raw control character in a string at byte ",
+                    at,
+                    "; escape it"
+                ]
             }
-            Fault::BadEscape => alloc::format!("invalid JSON: unknown escape at byte {at}"),
+            Fault::BadEscape => text!["invalid JSON: unknown escape at byte ", at],
             Fault::LoneSurrogate => {
-                alloc::format!("invalid JSON: lone surrogate escape at byte {at}")
+                text!["invalid JSON: lone surrogate escape at byte ", at]
             }
-            Fault::BadNumber => alloc::format!("invalid JSON: malformed number at byte {at}"),
-            Fault::NotUtf8 => alloc::format!("invalid UTF-8 at byte {at}"),
+            Fault::BadNumber => text!["invalid JSON: malformed number at byte ", at],
+            Fault::NotUtf8 => text!["invalid UTF-8 at byte ", at],
             Fault::Type { field, wanted } => {
-                alloc::format!("wrong type: {field} must be {wanted}, at byte {at}")
+                text!["wrong type: ", field, " must be ", wanted, ", at byte ", at]
             }
-            Fault::IdTooLong => alloc::format!("id is longer than 64 bytes, at byte {at}"),
-            Fault::TooDeep => alloc::format!(
-                "nested deeper than the limit of {} (nesting), at byte {at}",
-                limits.nesting
-            ),
-            Fault::TooLong => Exceeded {
-                what: "bytes of one message",
-                value: self.at,
-                limit: limits.message_bytes,
-                setting: "message-bytes",
+            Fault::IdTooLong => text!["id is longer than 64 bytes, at byte ", at],
+            Fault::TooDeep => text![
+                "nested deeper than the limit of ",
+                limits.nesting,
+                " (nesting), at byte ",
+                at
+            ],
+            Fault::TooLong => {
+                let exceeded = Exceeded {
+                    what: "bytes of one message",
+                    value: at,
+                    limit: limits.message_bytes,
+                    setting: "message-bytes",
+                };
+                text![exceeded, "; closing"]
             }
-            .text("; closing"),
         }
-    }
-}
-
-impl Exceeded {
-    fn text(&self, suffix: &str) -> String {
-        alloc::format!("{self}{suffix}")
     }
 }
 
 /// The text before a session is closed for sending nothing that can be read.
 pub(crate) fn too_many_bad_messages(limit: u8) -> String {
-    alloc::format!("{limit} invalid messages in a row (bad-messages); closing")
+    text![limit, " invalid messages in a row (bad-messages); closing"]
 }
 
 /// The text before a connection is closed because there are enough.
 pub(crate) fn too_many_connections(limit: usize) -> String {
-    alloc::format!("too many connections: the limit is {limit} (connections); closing")
+    text![
+        "too many connections: the limit is ",
+        limit,
+        " (connections); closing"
+    ]
 }
+
+/// The text for a client that does not encrypt where it has to.
+pub(crate) const TLS_REQUIRED: &str = "this port speaks TLS: connect with tls://; closing";

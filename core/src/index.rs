@@ -14,6 +14,7 @@ use core::slice;
 
 use hashbrown::HashTable;
 
+use crate::sort::sort;
 use crate::tags::{Interner, Numbers, TagId};
 
 /// The number of a client: small and dense, since bitmaps are indexed by it.
@@ -225,16 +226,26 @@ impl Index {
 
     /// The number of exactly this set if a client holds it; `names` are without duplicates.
     pub(crate) fn number(&self, client: ClientId, names: &[&str]) -> Option<u32> {
+        let set = self.find_names(names)?;
+        let held = self.held.get(client as usize)?;
+        held.find(hash_set(set), |&(other, _)| other == set)?;
+        Some(set)
+    }
+
+    /// A client that holds exactly this set; `names` are without duplicates.
+    pub(crate) fn holder(&self, names: &[&str]) -> Option<ClientId> {
+        let set = self.set(self.find_names(names)?);
+        set.clients.as_slice().first().copied()
+    }
+
+    fn find_names(&self, names: &[&str]) -> Option<SetId> {
         let ids: Option<Vec<_>> = names
             .iter()
             .map(|name| self.tags.find(name.as_bytes()))
             .collect();
         let mut ids = ids?;
-        ids.sort_unstable();
-        let set = self.find_set(&ids)?;
-        let held = self.held.get(client as usize)?;
-        held.find(hash_set(set), |&(other, _)| other == set)?;
-        Some(set)
+        sort(&mut ids);
+        self.find_set(&ids)
     }
 
     /// Takes out a tag that came into use or went out of it; see [`Interner::take_changed`].
@@ -251,7 +262,7 @@ impl Index {
             .map(|&(set, _)| {
                 let tags = self.set(set).members.tags();
                 let mut names: Vec<_> = tags.iter().map(|&tag| self.tags.name(tag)).collect();
-                names.sort_unstable();
+                sort(&mut names);
                 names
             })
     }
@@ -266,7 +277,7 @@ impl Index {
         let mut ids = core::mem::take(&mut self.ids);
         ids.clear();
         ids.extend(names.iter().map(|name| self.tags.acquire(name)));
-        ids.sort_unstable();
+        sort(&mut ids);
         let set = match self.find_set(&ids) {
             Some(set) => {
                 // The set holds its tags already.
@@ -288,7 +299,7 @@ impl Index {
                 .iter()
                 .filter_map(|name| self.tags.find(name.as_bytes())),
         );
-        ids.sort_unstable();
+        sort(&mut ids);
         let set = (ids.len() == names.len())
             .then(|| self.find_set(&ids))
             .flatten();

@@ -42,12 +42,14 @@ mod index;
 pub mod limits;
 pub mod message;
 mod session;
+mod sort;
 mod tags;
+mod text;
 
 pub use auth::{Access, AuthReply, AuthRequest, Authenticator};
 pub use broker::{
     Broker, CloseReason, Config, Credentials, CustomReply, CustomRequest, Output, Receipt, Scratch,
-    Stats, Verdict, dropped_notice, too_many_connections,
+    Stats, Verdict, dropped_notice, tls_required, too_many_connections,
 };
 pub use error::TokenError;
 pub use limits::Limits;

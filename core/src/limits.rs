@@ -3,6 +3,8 @@
 use alloc::string::String;
 use core::fmt;
 
+use crate::text::{Part, join, push, text};
+
 /// Every bound of a broker and its host, in one place.
 ///
 /// A trip of any of them is answered with a message that names the value, the limit and the setting.
@@ -27,6 +29,8 @@ pub struct Limits {
     pub outbox_messages: usize,
     /// Bytes waiting in one connection's outbox.
     pub outbox_bytes: usize,
+    /// Bytes waiting in all outboxes together. Over it, outboxes take no more than [`Limits::squeezed_bytes`] each.
+    pub outbox_total_bytes: usize,
     /// Connections open at once.
     pub connections: usize,
     /// Seconds a socket may take nothing before it is closed.
@@ -51,6 +55,7 @@ impl Default for Limits {
             bad_messages: 16,
             outbox_messages: 131_072,
             outbox_bytes: 8 << 20,
+            outbox_total_bytes: 512 << 20,
             connections: 65_536,
             stall_seconds: 10,
             heartbeat_seconds: 25,
@@ -73,15 +78,31 @@ pub struct Exceeded {
     pub setting: &'static str,
 }
 
-impl fmt::Display for Exceeded {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+impl Part for Exceeded {
+    fn push_to(&self, text: &mut String) {
         let Self {
             what,
             value,
             limit,
             setting,
         } = self;
-        write!(f, "{value} {what} exceed the limit of {limit} ({setting})")
+        push!(
+            text,
+            value,
+            " ",
+            what,
+            " exceed the limit of ",
+            limit,
+            " (",
+            setting,
+            ")"
+        )
+    }
+}
+
+impl fmt::Display for Exceeded {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&text![self])
     }
 }
 
@@ -91,23 +112,26 @@ impl Limits {
     /// # Errors
     /// A sentence naming the setting when it is unknown, or the value when it does not fit.
     pub fn set(&mut self, setting: &str, value: u64) -> Result<(), String> {
-        let size = || {
-            usize::try_from(value).map_err(|_| alloc::format!("{setting}: {value} is too large"))
-        };
+        let size =
+            || usize::try_from(value).map_err(|_| text![setting, ": ", value, " is too large"]);
         let short =
-            || u32::try_from(value).map_err(|_| alloc::format!("{setting}: {value} is too large"));
+            || u32::try_from(value).map_err(|_| text![setting, ": ", value, " is too large"]);
         let byte = |least: u8, most: u8| match u8::try_from(value) {
             Ok(value) if (least..=most).contains(&value) => Ok(value),
-            _ => Err(alloc::format!(
-                "{setting}: {value} is not between {least} and {most}"
-            )),
+            _ => Err(text![
+                setting,
+                ": ",
+                value,
+                " is not between ",
+                least,
+                " and ",
+                most
+            ]),
         };
         match setting {
             // Positions inside a message are 31 bits wide.
             "message-bytes" if value > 1 << 30 => {
-                return Err(alloc::format!(
-                    "{setting}: {value} is over 1073741824 (1 GiB)"
-                ));
+                return Err(text![setting, ": ", value, " is over 1073741824 (1 GiB)"]);
             }
             "message-bytes" => self.message_bytes = size()?,
             "nesting" => self.nesting = byte(2, 64)?,
@@ -118,19 +142,25 @@ impl Limits {
             "bad-messages" => self.bad_messages = byte(1, 255)?,
             "outbox-messages" => self.outbox_messages = size()?,
             "outbox-bytes" => self.outbox_bytes = size()?,
+            "outbox-total-bytes" => self.outbox_total_bytes = size()?,
             "connections" => self.connections = size()?,
             "stall-seconds" => self.stall_seconds = short()?,
             "heartbeat-seconds" => self.heartbeat_seconds = short()?,
             "handshake-seconds" => self.handshake_seconds = short()?,
             "drain-seconds" => self.drain_seconds = short()?,
             _ => {
-                return Err(alloc::format!(
-                    "unknown limit '{setting}' (known: {})",
-                    Self::SETTINGS.join(", ")
-                ));
+                let known = join(Self::SETTINGS.iter().copied(), ", ");
+                return Err(text!["unknown limit '", setting, "' (known: ", known, ")"]);
             }
         }
         Ok(())
+    }
+
+    /// Bytes that may wait in one outbox while all together are over [`Limits::outbox_total_bytes`]: enough for a
+    /// reader that keeps up, so that only those who do not lose messages.
+    #[must_use]
+    pub fn squeezed_bytes(&self) -> usize {
+        self.outbox_bytes.min(64 << 10)
     }
 
     /// The names that [`Limits::set`] takes.
@@ -144,6 +174,7 @@ impl Limits {
         "bad-messages",
         "outbox-messages",
         "outbox-bytes",
+        "outbox-total-bytes",
         "connections",
         "stall-seconds",
         "heartbeat-seconds",

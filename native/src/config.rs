@@ -16,6 +16,8 @@ use serde_json::Value;
 pub(crate) const KEYS: &[&str] = &[
     "server",
     "listeners",
+    "tls-cert",
+    "tls-key",
     "authenticator",
     "token",
     "token-file",
@@ -193,6 +195,8 @@ impl fmt::Debug for Secret {
 pub(crate) struct Layer {
     pub(crate) server: Option<bool>,
     pub(crate) listeners: Option<Vec<String>>,
+    pub(crate) tls_cert: Option<PathBuf>,
+    pub(crate) tls_key: Option<PathBuf>,
     pub(crate) authenticator: Option<String>,
     pub(crate) token: Option<Secret>,
     pub(crate) token_file: Option<PathBuf>,
@@ -236,6 +240,8 @@ impl Layer {
         let result = match key {
             "server" => value::flag(value, origin).map(|on| self.server = Some(on)),
             "listeners" => value::list(value).map(|list| self.listeners = Some(list)),
+            "tls-cert" => value::text(value).map(|path| self.tls_cert = Some(path.into())),
+            "tls-key" => value::text(value).map(|path| self.tls_key = Some(path.into())),
             "authenticator" => {
                 value::text(value).map(|uri| self.authenticator = Some(uri.to_owned()))
             }
@@ -289,6 +295,22 @@ pub(crate) fn variable(key: &str) -> String {
     format!("MIST_{}", key.to_ascii_uppercase().replace('-', "_"))
 }
 
+/// A switch that only the environment and the command line know.
+pub(crate) fn switch(
+    key: &str,
+    lookup: impl Fn(&str) -> Option<OsString>,
+) -> Result<bool, ConfigError> {
+    let Some(text) = lookup(&variable(key)) else {
+        return Ok(false);
+    };
+    let value = Value::String(text.to_string_lossy().into_owned());
+    value::flag(&value, &Origin::Environment).map_err(|why| ConfigError::Value {
+        origin: Origin::Environment,
+        key: key.to_owned(),
+        why,
+    })
+}
+
 /// A setting and the source that decided it.
 #[derive(Clone, Debug)]
 pub(crate) struct Decided<T> {
@@ -301,6 +323,8 @@ pub(crate) struct Decided<T> {
 pub(crate) struct Settings {
     pub(crate) server: Decided<bool>,
     pub(crate) listeners: Decided<Vec<String>>,
+    pub(crate) tls_cert: Option<Decided<PathBuf>>,
+    pub(crate) tls_key: Option<Decided<PathBuf>>,
     pub(crate) authenticator: Option<Decided<String>>,
     pub(crate) token: Option<Decided<Secret>>,
     pub(crate) access: Decided<Access>,
@@ -339,6 +363,8 @@ impl Settings {
             server: first(layers, |layer| layer.server).unwrap_or_default(),
             listeners: first(layers, |layer| layer.listeners.clone())
                 .unwrap_or_else(|| Decided::by_default(default())),
+            tls_cert: first(layers, |layer| layer.tls_cert.clone()),
+            tls_key: first(layers, |layer| layer.tls_key.clone()),
             authenticator: first(layers, |layer| layer.authenticator.clone()),
             token,
             access: first(layers, |layer| layer.access).unwrap_or_default(),
@@ -353,6 +379,19 @@ impl Settings {
             return Err(ConfigError::Contradiction(
                 "an authenticator needs the server's token: add --token-file, MIST_TOKEN_FILE, --token or MIST_TOKEN",
             ));
+        }
+        match (&self.tls_cert, &self.tls_key) {
+            (Some(_), None) => {
+                return Err(ConfigError::Contradiction(
+                    "a certificate needs its private key: add --tls-key or MIST_TLS_KEY",
+                ));
+            }
+            (None, Some(_)) => {
+                return Err(ConfigError::Contradiction(
+                    "a private key needs its certificate: add --tls-cert or MIST_TLS_CERT",
+                ));
+            }
+            _ => {}
         }
         if self.listeners.value.is_empty() {
             return Err(ConfigError::Contradiction(

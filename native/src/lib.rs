@@ -11,10 +11,11 @@ mod hub;
 mod listener;
 mod server;
 
+pub use auth::AuthenticatorFactory;
 pub use client::{Client, ClientError};
-pub use listener::{Acceptor, Address, ListenError, Listener, ListenerFactory};
+pub use listener::{Acceptor, Address, CertificateError, ListenError, Listener, ListenerFactory};
 pub use mist_core::{Access, Limits, Stats};
-pub use server::{AuthenticatorFactory, BindError, Handle, Server, ServerBuilder};
+pub use server::{BindError, Handle, Server, ServerBuilder};
 
 /// Runs the examples of the README.
 #[cfg(doctest)]

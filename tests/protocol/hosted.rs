@@ -207,3 +207,157 @@ async fn a_grant_taken_away_during_the_login_is_not_had_after_it() {
         assert!(came.contains("not authorized"), "after {change}: {came}");
     }
 }
+
+/// A store that makes a change at once, takes its time to say so, and says to each token what its name asks for.
+struct SlowToAnswer {
+    has_added: Arc<Semaphore>,
+    may_answer: Arc<Semaphore>,
+}
+
+impl SlowToAnswer {
+    fn say(token: &str) -> BoxFuture<'static, Result<(), TokenError>> {
+        let answer = match token {
+            "refused" => Err(TokenError::Invalid("it has a slash".to_owned())),
+            "mistagged" => Err(TokenError::InvalidTag("it has a NUL".to_owned())),
+            "away" => Err(TokenError::Unavailable("it is away".to_owned())),
+            "lost" => Err(TokenError::Uncertain("it was lost".to_owned())),
+            _ => Ok(()),
+        };
+        Box::pin(async { answer })
+    }
+}
+
+impl Authenticator for SlowToAnswer {
+    fn add_token<'a>(
+        &'a self,
+        token: &'a str,
+        _: &'a [String],
+    ) -> BoxFuture<'a, Result<(), TokenError>> {
+        Self::say(token)
+    }
+
+    fn remove_token<'a>(&'a self, token: &'a str) -> BoxFuture<'a, Result<(), TokenError>> {
+        Self::say(token)
+    }
+
+    fn add_tags<'a>(
+        &'a self,
+        token: &'a str,
+        _: &'a [String],
+    ) -> BoxFuture<'a, Result<(), TokenError>> {
+        Box::pin(async {
+            self.has_added.add_permits(1);
+            self.may_answer
+                .acquire()
+                .await
+                .expect("it stays open")
+                .forget();
+            Self::say(token).await
+        })
+    }
+
+    fn remove_tags<'a>(
+        &'a self,
+        token: &'a str,
+        _: &'a [String],
+    ) -> BoxFuture<'a, Result<(), TokenError>> {
+        Self::say(token)
+    }
+
+    fn tags<'a>(&'a self, token: &'a str) -> BoxFuture<'a, Result<Vec<String>, TokenError>> {
+        Box::pin(async { Self::say(token).await.map(|()| Vec::new()) })
+    }
+}
+
+async fn with_slow_answers() -> (Place, Arc<SlowToAnswer>) {
+    let store = Arc::new(SlowToAnswer {
+        has_added: Arc::new(Semaphore::new(0)),
+        may_answer: Arc::new(Semaphore::new(0)),
+    });
+    let opened = Arc::clone(&store);
+    let factory: AuthenticatorFactory = Arc::new(move |_| {
+        let store: Arc<dyn Authenticator> = Arc::clone(&opened) as _;
+        Box::pin(async { Ok(store) })
+    });
+    let builder = Server::builder()
+        .authenticator_scheme("slow", factory)
+        .authenticator("slow://")
+        .token("TK")
+        .access(Access::Scoped);
+    (serve(builder).await, store)
+}
+
+/// The store has the tag first and then not; so has the client, whichever answer would have been faster.
+#[tokio::test(flavor = "multi_thread")]
+async fn changes_of_one_token_count_in_the_order_the_store_made_them() {
+    let (place, store) = with_slow_answers().await;
+    let mut client = place.tcp().await;
+    client
+        .send(r#"{"command":"auth","data":"client","id":1}"#)
+        .await;
+    client.expect_like(r#"*"data":"success","id":1}"#).await;
+    let mut first = place.admin(Kind::Tcp, "TK").await;
+    let mut second = place.admin(Kind::Tcp, "TK").await;
+    first
+        .send(r#"{"command":"set","tags":["x"],"data":"client","id":2}"#)
+        .await;
+    let has_added = store.has_added.acquire().await;
+    has_added.expect("it stays open").forget();
+    second
+        .send(r#"{"command":"unset","tags":["x"],"data":"client","id":3}"#)
+        .await;
+    // Other tokens are not held up, and an unset that did not wait would be through by then.
+    let mut third = place.admin(Kind::Tcp, "TK").await;
+    for id in 10..20 {
+        third
+            .send(&format!(
+                r#"{{"command":"unset","tags":["x"],"data":"other","id":{id}}}"#
+            ))
+            .await;
+        third
+            .expect_like(&format!(r#"*"data":"success","id":{id}}}"#))
+            .await;
+    }
+    store.may_answer.add_permits(1);
+    first.expect_like(r#"*"data":"success","id":2}"#).await;
+    second.expect_like(r#"*"data":"success","id":3}"#).await;
+    client
+        .send(r#"{"command":"subscribe","tags":["x"],"id":4}"#)
+        .await;
+    client
+        .expect_like(r#"*"error":"not authorized*"id":4}"#)
+        .await;
+}
+
+/// What a store cannot do costs the command that asked for it, and nothing else.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_store_that_refuses_or_fails_is_quoted() {
+    let (place, _) = with_slow_answers().await;
+    let mut admin = place.admin(Kind::Ws, "TK").await;
+    for (token, said) in [
+        ("refused", "Invalid token - it has a slash"),
+        ("mistagged", "Invalid tag - it has a NUL"),
+        (
+            "away",
+            "Token store unavailable, nothing was changed - it is away",
+        ),
+        (
+            "lost",
+            "Token store unavailable, the change may have been made or not: look with tags, or repeat it - it was lost",
+        ),
+    ] {
+        for command in ["register", "unregister", "unset"] {
+            admin
+                .send(&format!(
+                    r#"{{"command":"{command}","tags":["x"],"data":"{token}","id":1}}"#
+                ))
+                .await;
+            admin
+                .expect(&format!(
+                    r#"{{"command":"{command}","error":"{said}","id":1}}"#
+                ))
+                .await;
+        }
+    }
+    admin.barrier().await;
+}

@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus};
 use std::sync::mpsc::{Receiver, Sender, channel};
 
+use mist_tests::certificate::Certificate;
 use mist_tests::process::{Process, command};
 use mist_tests::run::run;
 use mist_tests::transcript::{Door, Transcript};
@@ -121,6 +122,10 @@ fn shell_commands(program: &str) -> Vec<Vec<String>> {
     commands.retain(|words| words[0] == program);
     assert!(!commands.is_empty(), "the README has no {program}");
     commands
+}
+
+fn text(path: &Path) -> &str {
+    path.to_str().expect("UTF-8")
 }
 
 /// A folder with what the README tells to write.
@@ -244,6 +249,24 @@ impl Terminal {
                 assert_eq!((&**verb, &**option), ("add", "--tags"));
                 let kept = self.succeed(&["token", "tags", token].map(str::to_owned));
                 assert_eq!(kept.trim_end(), tags.replace(',', "\n"));
+            }
+            "ping" => {
+                // The port may be in use, and a certificate of that name has to be made.
+                let [_, host, uri, ca, file] = arguments else {
+                    panic!("a form of ping that this test does not know: {arguments:?}")
+                };
+                assert_eq!((&**host, &**ca), ("--host", "--ca"));
+                let (scheme, _) = uri.split_once("://").expect("a scheme");
+                let certificate = Certificate::make().expect("a certificate");
+                let copied = std::fs::copy(certificate.file(), self.folder.join(file));
+                copied.expect("the file is written");
+                let (pem, key) = (certificate.file(), certificate.key());
+                let flags = ["--tls-cert", text(&pem), "--tls-key", text(&key)];
+                let listener = format!("{scheme}://127.0.0.1:0");
+                let server = Process::start_on(&listener, &flags).expect("it listens");
+                let uri = format!("{scheme}://localhost:{}", server.address(scheme).port());
+                let words = ["ping", host, &uri, ca, file].map(str::to_owned);
+                assert_eq!(self.succeed(&words), "pong\n");
             }
             "who" => {
                 let text = self.succeed(arguments);
@@ -451,6 +474,7 @@ fn every_link_in_the_documents_leads_somewhere() {
         "PROTOCOL.md",
         "CHANGELOG.md",
         "tests/README.md",
+        "wasm/npm/README.md",
     ];
     let mut anchors = BTreeMap::new();
     let mut count = 0;

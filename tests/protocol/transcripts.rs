@@ -1,4 +1,4 @@
-//! Owns running every transcript against the three doors; must not know what any of them says.
+//! Owns running every transcript against every door; must not know what any of them says.
 //!
 //! `MIST_TRANSCRIPT=framing` runs only the files whose path contains that text.
 
@@ -50,4 +50,19 @@ async fn every_transcript_holds_over_tcp() {
 #[tokio::test(flavor = "multi_thread")]
 async fn every_transcript_holds_over_websocket() {
     every_transcript(Door::Ws).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn every_transcript_holds_over_tls() {
+    every_transcript(Door::Tls).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn every_transcript_holds_over_a_unix_socket() {
+    every_transcript(Door::Unix).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn every_transcript_holds_over_websocket_over_tls() {
+    every_transcript(Door::Wss).await;
 }

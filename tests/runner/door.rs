@@ -1,15 +1,16 @@
-//! Owns the three doors: how a broker is set up behind each, and how a client of a transcript reaches it.
+//! Owns the doors: how a broker is set up behind each, and how a client of a transcript reaches it.
 //! It must not know what a transcript says.
 
 use std::future::Future;
 use std::net::SocketAddr;
+use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use mist::Address;
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 
 use crate::bare::{Bare, SessionId, Setup};
+use crate::certificate::Certificate;
 use crate::transcript::{Door, Pairs};
 use crate::wire::{Incoming, Upgrade, Wire};
 
@@ -24,10 +25,18 @@ pub struct House {
 enum Kind {
     Core(Arc<Mutex<Bare>>),
     Server {
-        address: SocketAddr,
+        place: Place,
+        certificate: Certificate,
         stop: oneshot::Sender<()>,
         task: JoinHandle<()>,
     },
+}
+
+/// Where a server listens.
+#[derive(Debug)]
+enum Place {
+    Socket(SocketAddr),
+    File(PathBuf),
 }
 
 /// One client of a transcript.
@@ -53,22 +62,29 @@ impl House {
         let setup = Setup::from_pairs(settings)?;
         let kind = match door {
             Door::Core => Kind::Core(Arc::new(Mutex::new(Bare::new(&setup)))),
-            Door::Tcp | Door::Ws => {
-                let uri = format!("{}://127.0.0.1:0", door.word());
+            _ => {
+                let certificate = Certificate::make()?;
+                let file = certificate.folder().join("mist.sock");
+                let uri = match door {
+                    Door::Unix => format!("unix://{}", file.display()),
+                    _ => format!("{}://127.0.0.1:0", door.word()),
+                };
                 let server = setup
                     .server()
+                    .tls(certificate.file(), certificate.key())
                     .listen(&uri)
                     .bind()
                     .await
                     .map_err(|error| error.to_string())?;
-                let address = server.addresses().first().and_then(Address::socket);
-                let address = address.ok_or("the server has no address")?;
+                let address = server.addresses().first().ok_or("no address")?;
+                let place = address.socket().map_or(Place::File(file), Place::Socket);
                 let (stop, stopped) = oneshot::channel::<()>();
                 let run = server.run(async {
                     let _ = stopped.await;
                 });
                 Kind::Server {
-                    address,
+                    place,
+                    certificate,
                     stop,
                     task: spawn(run),
                 }
@@ -103,18 +119,28 @@ impl House {
                     session,
                 });
             }
-            (Kind::Server { address, .. }, Door::Ws) => {
-                Wire::upgrade(*address, &upgrade(options)?).await?.0
-            }
-            (Kind::Server { address, .. }, _) => {
-                let mut wire = Wire::tcp(*address).await?;
-                if let Some(token) = token {
-                    wire.send(&format!(r#"{{"command":"auth","data":"{token}"}}"#))
-                        .await?;
+            (
+                Kind::Server {
+                    place, certificate, ..
+                },
+                door,
+            ) => match (place, door) {
+                (Place::File(file), _) => Wire::unix(file).await?,
+                (Place::Socket(address), Door::Ws) => {
+                    Wire::upgrade(*address, &upgrade(options)?).await?.0
                 }
-                wire
-            }
+                (Place::Socket(address), Door::Wss) => {
+                    let upgrade = upgrade(options)?;
+                    Wire::upgrade_tls(*address, certificate, &upgrade).await?.0
+                }
+                (Place::Socket(address), Door::Tls) => Wire::tls(*address, certificate).await?,
+                (Place::Socket(address), _) => Wire::tcp(*address).await?,
+            },
         };
+        if let (Some(token), Door::Tcp) = (token, self.door.alike()) {
+            wire.send(&format!(r#"{{"command":"auth","data":"{token}"}}"#))
+                .await?;
+        }
         wire.piece = piece;
         Ok(Connection::Wire(wire))
     }

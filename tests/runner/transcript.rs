@@ -27,6 +27,12 @@ pub enum Door {
     Tcp,
     /// A server over WebSocket.
     Ws,
+    /// A server over TLS.
+    Tls,
+    /// A server over a Unix socket.
+    Unix,
+    /// A server over WebSocket over TLS.
+    Wss,
 }
 
 impl Door {
@@ -36,6 +42,18 @@ impl Door {
             Self::Core => "core",
             Self::Tcp => "tcp",
             Self::Ws => "ws",
+            Self::Tls => "tls",
+            Self::Unix => "unix",
+            Self::Wss => "wss",
+        }
+    }
+
+    /// The door at which a client does and sees the same: what is encrypted is no concern of a transcript.
+    pub fn alike(self) -> Self {
+        match self {
+            Self::Core => Self::Core,
+            Self::Tcp | Self::Tls | Self::Unix => Self::Tcp,
+            Self::Ws | Self::Wss => Self::Ws,
         }
     }
 }
@@ -95,7 +113,7 @@ pub enum Action {
 impl Transcript {
     /// Whether this transcript applies to a door.
     pub fn applies_to(&self, door: Door) -> bool {
-        self.doors.is_empty() || self.doors.iter().any(|word| word == door.word())
+        self.doors.is_empty() || self.doors.iter().any(|word| word == door.alike().word())
     }
 
     /// Parses the text of a transcript.

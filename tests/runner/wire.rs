@@ -1,18 +1,24 @@
-//! Owns the two sockets a test talks through, TCP and WebSocket, and their framing seen from a client.
+//! Owns the sockets a test talks through, plain and encrypted, and their framing seen from a client.
 //! It must not know what the messages mean.
 
+use std::fmt::Debug;
 use std::net::SocketAddr;
+use std::path::Path;
 use std::time::Duration;
 
 use futures_util::{SinkExt, StreamExt};
-use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
-use tokio::net::TcpStream;
-use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
+use tokio::io::{
+    AsyncBufReadExt, AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, BufReader, ReadHalf,
+    WriteHalf,
+};
+use tokio::net::{TcpStream, UnixStream};
 use tokio_tungstenite::WebSocketStream;
 use tokio_tungstenite::tungstenite::client::IntoClientRequest;
 use tokio_tungstenite::tungstenite::protocol::frame::coding::{Data, OpCode};
 use tokio_tungstenite::tungstenite::protocol::frame::{CloseFrame, Frame, coding::CloseCode};
 use tokio_tungstenite::tungstenite::{Error, Message, http};
+
+use crate::certificate::Certificate;
 
 /// How long any read may take before the test fails.
 pub const PATIENCE: Duration = Duration::from_secs(10);
@@ -50,12 +56,16 @@ pub struct Wire {
 
 #[derive(Debug)]
 enum Socket {
-    Tcp {
-        reader: BufReader<OwnedReadHalf>,
-        writer: OwnedWriteHalf,
+    Lines {
+        reader: BufReader<ReadHalf<Io>>,
+        writer: WriteHalf<Io>,
     },
-    Ws(Box<WebSocketStream<TcpStream>>),
+    Ws(Box<WebSocketStream<Io>>),
 }
+
+trait Duplex: AsyncRead + AsyncWrite + Send + Unpin + Debug {}
+impl<T: AsyncRead + AsyncWrite + Send + Unpin + Debug> Duplex for T {}
+type Io = Box<dyn Duplex>;
 
 impl Wire {
     /// Opens a TCP connection.
@@ -63,13 +73,35 @@ impl Wire {
     /// # Errors
     /// The reason as text.
     pub async fn tcp(address: SocketAddr) -> Result<Self, String> {
-        let stream = dial(address).await?;
-        let (reader, writer) = stream.into_split();
+        Ok(Self::lines(Box::new(dial(address).await?)))
+    }
+
+    /// Opens a TLS connection to a server that shows a certificate.
+    ///
+    /// # Errors
+    /// The reason as text.
+    pub async fn tls(address: SocketAddr, certificate: &Certificate) -> Result<Self, String> {
+        let stream = certificate.encrypt(dial(address).await?).await?;
+        Ok(Self::lines(Box::new(stream)))
+    }
+
+    /// Opens a connection to a Unix socket.
+    ///
+    /// # Errors
+    /// The reason as text.
+    pub async fn unix(path: &Path) -> Result<Self, String> {
+        let stream = UnixStream::connect(path).await;
+        let stream = stream.map_err(|error| format!("connecting to {path:?}: {error}"))?;
+        Ok(Self::lines(Box::new(stream)))
+    }
+
+    fn lines(io: Io) -> Self {
+        let (reader, writer) = tokio::io::split(io);
         let reader = BufReader::with_capacity(64 * 1024, reader);
-        Ok(Self {
-            socket: Socket::Tcp { reader, writer },
+        Self {
+            socket: Socket::Lines { reader, writer },
             piece: None,
-        })
+        }
     }
 
     /// Opens a WebSocket at the usual path, without a token.
@@ -89,6 +121,27 @@ impl Wire {
         upgrade: &Upgrade,
     ) -> Result<(Self, http::Response<Option<Vec<u8>>>), String> {
         let stream = dial(address).await?;
+        Self::upgrade_over(Box::new(stream), address, upgrade).await
+    }
+
+    /// Opens a WebSocket over TLS to a server that shows a certificate.
+    ///
+    /// # Errors
+    /// The reason as text, with the HTTP status when the server refused.
+    pub async fn upgrade_tls(
+        address: SocketAddr,
+        certificate: &Certificate,
+        upgrade: &Upgrade,
+    ) -> Result<(Self, http::Response<Option<Vec<u8>>>), String> {
+        let stream = certificate.encrypt(dial(address).await?).await?;
+        Self::upgrade_over(Box::new(stream), address, upgrade).await
+    }
+
+    async fn upgrade_over(
+        stream: Io,
+        address: SocketAddr,
+        upgrade: &Upgrade,
+    ) -> Result<(Self, http::Response<Option<Vec<u8>>>), String> {
         let target = if upgrade.target.is_empty() {
             WS_PATH
         } else {
@@ -125,7 +178,7 @@ impl Wire {
     /// The reason as text.
     pub async fn send(&mut self, message: &str) -> Result<(), String> {
         match &mut self.socket {
-            Socket::Tcp { .. } => self.write(format!("{message}\n").as_bytes()).await,
+            Socket::Lines { .. } => self.write(format!("{message}\n").as_bytes()).await,
             Socket::Ws(socket) => {
                 let sent = match self.piece {
                     Some(size) => send_fragments(socket, message.as_bytes(), size).await,
@@ -136,19 +189,21 @@ impl Wire {
         }
     }
 
-    /// Writes bytes to a TCP connection as they are.
+    /// Writes bytes to a connection of lines as they are.
     ///
     /// # Errors
     /// The reason as text; always on a WebSocket.
     pub async fn write(&mut self, bytes: &[u8]) -> Result<(), String> {
-        let Socket::Tcp { writer, .. } = &mut self.socket else {
-            return Err("raw bytes need a TCP connection".to_owned());
+        let Socket::Lines { writer, .. } = &mut self.socket else {
+            return Err("raw bytes need a connection without frames".to_owned());
         };
         for piece in bytes.chunks(self.piece.unwrap_or(bytes.len().max(1))) {
             writer
                 .write_all(piece)
                 .await
                 .map_err(|error| error.to_string())?;
+            // What encrypts may keep some of it otherwise.
+            writer.flush().await.map_err(|error| error.to_string())?;
         }
         Ok(())
     }
@@ -167,13 +222,13 @@ impl Wire {
             .map_err(|error| error.to_string())
     }
 
-    /// Ends sending: a half-closed TCP connection, or a WebSocket close frame.
+    /// Ends sending: a half-closed connection, or a WebSocket close frame.
     ///
     /// # Errors
     /// The reason as text.
     pub async fn finish(&mut self) -> Result<(), String> {
         match &mut self.socket {
-            Socket::Tcp { writer, .. } => {
+            Socket::Lines { writer, .. } => {
                 writer.shutdown().await.map_err(|error| error.to_string())
             }
             Socket::Ws(socket) => {
@@ -199,7 +254,7 @@ impl Wire {
     /// Waits for the next message for as long as it takes.
     pub async fn next(&mut self) -> Incoming {
         match &mut self.socket {
-            Socket::Tcp { reader, .. } => {
+            Socket::Lines { reader, .. } => {
                 let mut line = Vec::new();
                 match reader.read_until(b'\n', &mut line).await {
                     Ok(0) | Err(_) => Incoming::Closed(None),
@@ -232,13 +287,13 @@ impl Wire {
         Ok(())
     }
 
-    /// The next bytes of a TCP connection, however they are cut; none at its end.
+    /// The next bytes of a connection of lines, however they are cut; none at its end.
     ///
     /// # Errors
     /// When nothing comes within the usual patience.
     pub async fn chunk(&mut self) -> Result<Vec<u8>, String> {
-        let Socket::Tcp { reader, .. } = &mut self.socket else {
-            return Err("only for TCP".to_owned());
+        let Socket::Lines { reader, .. } = &mut self.socket else {
+            return Err("only without frames".to_owned());
         };
         let mut buffer = vec![0; 64 * 1024];
         match tokio::time::timeout(PATIENCE, reader.read(&mut buffer)).await {
@@ -263,7 +318,7 @@ async fn dial(address: SocketAddr) -> Result<TcpStream, String> {
 }
 
 async fn send_fragments(
-    socket: &mut WebSocketStream<TcpStream>,
+    socket: &mut WebSocketStream<Io>,
     bytes: &[u8],
     size: usize,
 ) -> Result<(), Error> {
@@ -280,7 +335,7 @@ async fn send_fragments(
     Ok(())
 }
 
-async fn next_frame(socket: &mut WebSocketStream<TcpStream>) -> Incoming {
+async fn next_frame(socket: &mut WebSocketStream<Io>) -> Incoming {
     let mut code = None;
     loop {
         match socket.next().await {

@@ -1,5 +1,10 @@
 //! The broker of a page: sessions behind ports, and a fast lane for the page itself, where tags and tag sets are numbers.
 
+use alloc::boxed::Box;
+use alloc::string::String;
+use alloc::vec;
+use alloc::vec::Vec;
+
 use mist_core::{
     Access, Authenticator, Config, Credentials, CustomReply, Limits, Output, Scratch, SessionId,
 };

@@ -1,7 +1,10 @@
 //! The client of a page: the core's client, a socket for it, and a host that makes the socket and hears the news.
 
-use std::sync::Arc;
-use std::time::Duration;
+use alloc::string::String;
+use alloc::sync::Arc;
+use alloc::vec;
+use alloc::vec::Vec;
+use core::time::Duration;
 
 use js_sys::{Array, JsString};
 use mist_core::client::{
@@ -68,6 +71,10 @@ pub struct Client {
 /// Times come in milliseconds since an arbitrary start.
 fn time(ms: f64) -> Duration {
     Duration::from_micros((ms * 1000.0) as u64)
+}
+
+fn millis(time: Duration) -> f64 {
+    time.as_secs() as f64 * 1000.0 + f64::from(time.subsec_micros()) / 1000.0
 }
 
 /// A number that means "none" when it is negative.
@@ -151,7 +158,10 @@ impl Client {
         self.settle();
         match self.client.poll_timeout() {
             // Rounded up: a timer that comes too early would do nothing and be set again.
-            Some(due) => due.saturating_sub(time(now)).as_micros().div_ceil(1000) as f64,
+            Some(due) => {
+                let left = due.saturating_sub(time(now));
+                f64::from(left.subsec_micros().div_ceil(1000)) + left.as_secs() as f64 * 1000.0
+            }
             None => -1.0,
         }
     }
@@ -285,19 +295,17 @@ impl Client {
             } => "auth",
             _ => "closed",
         };
-        self.host.fail(request, code, &format!("{error}"));
+        self.host.fail(request, code, &error.text());
     }
 
     fn tell(&mut self, event: Event) {
         let (name, text, number) = match event {
             Event::Connecting => ("connecting", String::new(), 0.0),
             Event::Open { resumed } => ("open", String::new(), f64::from(u8::from(resumed))),
-            Event::Waiting { reason, retry_in } => {
-                ("waiting", reason, retry_in.as_micros() as f64 / 1000.0)
-            }
+            Event::Waiting { reason, retry_in } => ("waiting", reason, millis(retry_in)),
             Event::Closed { reason } => {
                 let number = matches!(reason, CloseReason::AuthRefused(_));
-                ("closed", reason.to_string(), f64::from(u8::from(number)))
+                ("closed", reason.text(), f64::from(u8::from(number)))
             }
             Event::Message(delivery) => {
                 let tags = self.tags(&delivery.tags);
@@ -309,11 +317,10 @@ impl Client {
             Event::SubscriptionLost { tags, error } => {
                 return self.host.revoked(array(&tags), &error);
             }
-            Event::Refused { command, error, .. } => (
-                "refused",
-                format!("the broker refused {command}: {error}"),
-                0.0,
-            ),
+            Event::Refused { command, error, .. } => {
+                let text = ["the broker refused ", &command, ": ", &error].concat();
+                ("refused", text, 0.0)
+            }
             Event::Discarded { publishes } => ("discarded", String::new(), publishes as f64),
             Event::Unreadable { error } => ("unreadable", error, 0.0),
             _ => return,

@@ -4,8 +4,17 @@
 //! the host object, whose methods must only note what they are told. They run while the broker or client is borrowed,
 //! so they cannot call it; and what an application does with the news comes after the call has returned.
 
+#![no_std]
+
+extern crate alloc;
+// Where the crate is only checked, for the end of a panic.
+#[cfg(not(target_family = "wasm"))]
+extern crate std;
+
 mod broker;
 mod client;
+#[cfg(target_family = "wasm")]
+mod runtime;
 
 use wasm_bindgen::prelude::{JsValue, wasm_bindgen};
 

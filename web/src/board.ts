@@ -25,13 +25,18 @@ interface View {
 interface Options {
   readonly copyAs: (card: Card) => void;
   readonly announce: (text: string) => void;
-  readonly removed: (text: string) => void;
+  readonly removed: (text: string, undo: () => void) => void;
 }
+
+const mostShownPerSecond = 12;
 
 /** The cards in the middle. */
 export class Board {
   readonly #grid = byId("cards");
   readonly #views = new Map<string, View>();
+  /** When the last messages were shown, and the cards whose figure is old. */
+  #shown: number[] = [];
+  readonly #stale = new Set<View>();
   readonly #options: Options;
 
   constructor(options: Options) {
@@ -63,8 +68,15 @@ export class Board {
     byId<HTMLButtonElement>("add-card").disabled = cards.length >= most.cards;
   }
 
-  /** Lets a message's tags travel to the chips that wait for them. `from` finds where a tag sets out. */
+  /**
+   * Lets a message's tags travel to the chips that wait for them. `from` finds where a tag sets out. Of a flood only
+   * some are shown: more could not be seen, and would take the time to count them.
+   */
   show(entry: Entry, from: (tag: string) => Element): void {
+    const now = performance.now();
+    this.#shown = this.#shown.filter((at) => at > now - 1000);
+    if (this.#shown.length >= mostShownPerSecond) return;
+    this.#shown.push(now);
     const legs: Leg[] = [];
     for (const { id, tags } of entry.cards) {
       const view = this.#views.get(id);
@@ -94,8 +106,19 @@ export class Board {
     const view = this.#views.get(card.id);
     if (!view) return;
     view.matches += 1;
-    if (view.entry !== entry) view.count.textContent = String(view.matches);
+    if (view.entry !== entry) this.#count(view);
     else if (view.landed) this.#match(view, entry);
+  }
+
+  /** Brings a card's figure up to date, with the next picture. */
+  #count(view: View): void {
+    if (this.#stale.size === 0) {
+      requestAnimationFrame(() => {
+        for (const each of this.#stale) each.count.textContent = String(each.matches);
+        this.#stale.clear();
+      });
+    }
+    this.#stale.add(view);
   }
 
   /** Puts the lamps out that a message lit which the broker did not take. */
@@ -121,6 +144,7 @@ export class Board {
     view.last.textContent = entry.text || "(no text)";
     view.outcome.textContent = "";
     pulse(view.count, [{ translate: "0 -0.5em", opacity: 0 }, { translate: "0 0", opacity: 1 }], 320);
+    pulse(view.element, [{ scale: "1" }, { scale: "1.02" }, { scale: "1" }], 420);
     if (!wantsStillness() && !document.hidden) this.#ring(view);
     this.#restLater(view, 1500);
   }
@@ -129,9 +153,10 @@ export class Board {
   #ring(view: View): void {
     const ring = h("span", { class: "ring" });
     view.element.append(ring);
+    const { offsetWidth: width, offsetHeight: height } = view.element;
     const frames = [
-      { opacity: 0.9, inset: "0px", borderWidth: "3px" },
-      { opacity: 0, inset: "-14px", borderWidth: "1px" },
+      { opacity: 0.9, scale: "1" },
+      { opacity: 0, scale: `${1 + 32 / width} ${1 + 32 / height}` },
     ];
     const widening = ring.animate(frames, { duration: 750, easing: "cubic-bezier(.15,.7,.3,1)", fill: "forwards" });
     const done = (): void => ring.remove();
@@ -170,7 +195,10 @@ export class Board {
     const next = state().cards[at] ?? state().cards[at - 1];
     const nextView = next && this.#views.get(next.id);
     (nextView?.element.querySelector<HTMLElement>(".card-remove") ?? byId("empty-add-card")).focus();
-    this.#options.removed(`Removed “${card.name}”.`);
+    this.#options.removed(`Removed “${card.name}”.`, () => {
+      const now = state().cards;
+      change({ cards: [...now.slice(0, at), card, ...now.slice(at)] });
+    });
   }
 
   #make(card: Card): View {

@@ -11,7 +11,9 @@ export interface Point {
 }
 
 const spanMs = 45_000;
-const gap = 10;
+const gap = 14;
+/** What the lane of latencies begins at, in milliseconds: browsers let a page see no less. */
+const fastest = 0.1;
 
 interface Lane {
   readonly top: number;
@@ -26,9 +28,9 @@ export class Chart {
   #frame = 0;
   #running = false;
   #visible = true;
-  /** What the axes end at; they follow slowly, so that the lines do not jump. */
+  /** What the axes end at; they follow slowly, so that the lines do not jump. Latencies stand by their magnitude. */
   #most = 1;
-  #slowest = 1;
+  #decades = 2;
 
   constructor() {
     new ResizeObserver(() => this.#draw()).observe(this.#canvas);
@@ -89,14 +91,17 @@ export class Chart {
 
     const seen = this.#points;
     const most = Math.max(1, ...seen.map((point) => point.matches));
-    const slowest = Math.max(0.2, ...seen.map((point) => point.p99 ?? 0));
+    const slowest = Math.max(5, ...seen.map((point) => point.p99 ?? 0));
     this.#most += (round(most * 1.1) - this.#most) * 0.2;
-    this.#slowest += (round(slowest * 1.1) - this.#slowest) * 0.2;
+    this.#decades += (Math.ceil(Math.log10(slowest / fastest)) - this.#decades) * 0.2;
+    const decades = Math.round(this.#decades);
+    const magnitude = (value: number): number => 1 - Math.log10(Math.max(value, fastest) / fastest) / this.#decades;
 
     const now = this.#running ? performance.now() - 250 : (seen.at(-1)?.at ?? 0);
     const x = (at: number): number => width - ((now - at) / spanMs) * width;
-    this.#grid(context, upper, width, colour("--line"));
-    this.#grid(context, lower, width, colour("--line"));
+    const steps = Array.from({ length: decades + 1 }, (_, index) => index);
+    lines(context, upper, width, colour("--line"), [0, 0.5, 1]);
+    lines(context, lower, width, colour("--line"), steps.map((step) => magnitude(fastest * 10 ** step)));
     if (seen.length > 1) {
       const rate = (point: Point): number => 1 - point.matches / this.#most;
       trace(context, seen, upper, x, rate);
@@ -108,7 +113,7 @@ export class Chart {
       context.fillStyle = colour("--chart-fill");
       context.fill();
       for (const [name, of] of [["--chart-p99", "p99"], ["--chart-p50", "p50"]] as const) {
-        trace(context, seen.filter((point) => point[of] !== undefined), lower, x, (point) => 1 - (point[of] ?? 0) / this.#slowest);
+        trace(context, seen.filter((point) => point[of] !== undefined), lower, x, (point) => magnitude(point[of] ?? 0));
         context.strokeStyle = colour(name);
         context.lineWidth = 1.75;
         context.stroke();
@@ -116,21 +121,25 @@ export class Chart {
     }
     if (seen.length === 0) return;
     const halo = colour("--panel");
-    label(context, `${figure(this.#most)} matches/s`, upper.top + 9, colour("--muted"), halo);
-    label(context, `${milliseconds(this.#slowest)} latency`, lower.top + 9, colour("--muted"), halo);
-  }
-
-  #grid(context: CanvasRenderingContext2D, lane: Lane, width: number, colour: string): void {
-    context.strokeStyle = colour;
-    context.lineWidth = 1;
-    context.beginPath();
-    for (const share of [0, 0.5, 1]) {
-      const y = Math.round(lane.top + lane.height * share) + 0.5;
-      context.moveTo(0, y);
-      context.lineTo(width, y);
+    const round3 = Number(this.#most.toPrecision(3));
+    label(context, `${figure(round3).replace(/\.?0+ M/, " M")} matches/s`, upper.top + 9, colour("--muted"), halo);
+    for (const step of steps.slice(1)) {
+      const y = lower.top + magnitude(fastest * 10 ** step) * lower.height;
+      label(context, `${fastest * 10 ** step} ms`, y, colour("--muted"), halo);
     }
-    context.stroke();
   }
+}
+
+function lines(context: CanvasRenderingContext2D, lane: Lane, width: number, colour: string, at: readonly number[]): void {
+  context.strokeStyle = colour;
+  context.lineWidth = 1;
+  context.beginPath();
+  for (const share of at) {
+    const y = Math.round(lane.top + lane.height * share) + 0.5;
+    context.moveTo(0, y);
+    context.lineTo(width, y);
+  }
+  context.stroke();
 }
 
 function trace(

@@ -23,6 +23,8 @@ export class Chips {
   readonly #options: Options;
   readonly #chips = new Map<string, HTMLButtonElement>();
   #adder: HTMLButtonElement;
+  /** Ends an edit without a word: what is edited is there no more. */
+  #forget: (() => void) | undefined;
 
   constructor(options: Options) {
     this.#options = options;
@@ -69,6 +71,7 @@ export class Chips {
   }
 
   #draw(): void {
+    this.#forget?.();
     this.#chips.clear();
     const items = this.#tags.map((tag) => {
       const chip = h("button", { type: "button", class: "chip", title: "Edit; Delete removes" }, tag);
@@ -110,6 +113,7 @@ export class Chips {
     input.select();
 
     let over = false;
+    this.#forget = () => (over = true);
     const finish = (text: string | undefined, then: "on" | "back" | "leave"): void => {
       if (over) return;
       over = true;
@@ -130,6 +134,7 @@ export class Chips {
       event.preventDefault();
       finish("", "back");
     });
+    remove.addEventListener("click", () => finish("", "back"));
     input.addEventListener("keydown", (event) => {
       event.stopPropagation();
       if (event.isComposing) return;

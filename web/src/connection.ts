@@ -1,6 +1,7 @@
 /** Owns the switch between this page and a server, and says how the connection stands. It makes no connection. */
 
-import { byId } from "./dom.js";
+import { byId, h } from "./dom.js";
+import { defaultServer } from "./snippets.js";
 import { change, state } from "./state.js";
 import { ownServer, type Place, type Standing } from "./wire.js";
 
@@ -21,7 +22,7 @@ export class Connection {
   /** Whether a mist server is behind this page; unknown until it has answered. */
   #ownServer: boolean | undefined;
   /** The address the visitor agreed to: a link alone must not make a page connect somewhere else. */
-  #agreed = "";
+  #agreed = recall();
   #place: Place | undefined;
   #said = "";
   #standing: Standing | undefined;
@@ -34,7 +35,8 @@ export class Connection {
     }
     byId<HTMLFormElement>("server-form").addEventListener("submit", (event) => {
       event.preventDefault();
-      this.#agreed = this.#url.value.trim();
+      this.#agreed = addressOf(this.#url.value.trim());
+      remember(this.#agreed);
       this.#place = undefined;
       change({ mode: "server", server: this.#agreed });
     });
@@ -50,7 +52,7 @@ export class Connection {
     const { mode, server } = state();
     byId<HTMLInputElement>(`mode-${mode}`).checked = true;
     if (document.activeElement !== this.#url) this.#url.value = server;
-    this.#url.placeholder = this.#ownServer ? ownServer() : "ws://127.0.0.1:8888";
+    this.#url.placeholder = this.#ownServer ? ownServer() : defaultServer;
     this.#panel.hidden = mode === "page";
     const asked = this.#asked(mode, server);
     this.#explain(mode, server, asked);
@@ -70,7 +72,7 @@ export class Connection {
   /** Where the board's messages would be reached from outside. */
   address(): string {
     if (this.#place?.kind === "server") return this.#place.url;
-    return this.#ownServer ? ownServer() : "ws://127.0.0.1:8888";
+    return this.#ownServer ? ownServer() : defaultServer;
   }
 
   /** Where to go; nothing when there is no server to go to. Then the board stays where it is. */
@@ -86,12 +88,16 @@ export class Connection {
     if (mode === "page") return;
     const note = byId("server-note");
     if (asked?.kind === "server") {
-      note.textContent = "The same board, the same code; only the client is another. Open this page twice, or publish from a terminal.";
+      note.textContent =
+        "The same board, the same code; only the client is another. Open this page on a second machine, or publish from a terminal.";
     } else if (server) {
       note.textContent = `This link asks for the server ${server}. Press Connect if you trust it; until then the board stays in this page.`;
     } else if (this.#ownServer === false) {
-      note.textContent =
-        "This page comes from a plain file server: there is no mist behind it. Start one with “mist --server” and open http://127.0.0.1:8080, or give the address of one. Until then the board stays in this page.";
+      note.replaceChildren(
+        "This page comes from a plain file server: there is no mist behind it. Start one with ",
+        h("code", {}, "mist --server"),
+        " and open http://127.0.0.1:8080, or give the address of one. Until then the board stays in this page.",
+      );
     } else note.textContent = "Looking for a server behind this page …";
   }
 
@@ -119,11 +125,33 @@ function describe({ place, phase, reason, retryAt, shared }: Standing): string {
       return place.kind === "page" ? "Starting the broker …" : `Connecting to ${where} …`;
     case "waiting": {
       const seconds = Math.max(0, Math.ceil(((retryAt ?? performance.now()) - performance.now()) / 1000));
-      return `${capital(reason || "no connection")} · again in ${seconds} s`;
+      return `${capital(reason || "no connection")} – again in ${seconds} s`;
     }
     case "closed":
       return `Closed: ${reason || "no connection"}`;
   }
+}
+
+/** The address agreed to in this tab, before it was loaded again. */
+function recall(): string {
+  try {
+    return sessionStorage.getItem("mist-server") ?? "";
+  } catch {
+    return "";
+  }
+}
+
+function remember(agreed: string): void {
+  try {
+    sessionStorage.setItem("mist-server", agreed);
+  } catch {
+    // Where nothing may be kept, it is asked for again.
+  }
+}
+
+/** What was typed, as an address: `localhost:8888` is one too. */
+function addressOf(typed: string): string {
+  return typed === "" || typed.includes("://") ? typed : `ws://${typed}`;
 }
 
 function capital(text: string): string {
@@ -138,7 +166,7 @@ function hostOf(url: string): string {
 async function isMistServer(): Promise<boolean> {
   try {
     const answer = await fetch(location.pathname, { method: "HEAD", cache: "no-store" });
-    return /^mist\b/i.test(answer.headers.get("server") ?? "");
+    return answer.headers.has("mist-broker");
   } catch {
     return false;
   }

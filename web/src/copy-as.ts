@@ -37,6 +37,7 @@ export class CopyAs {
     byId("copy-title").textContent = wish.kind === "message" ? "Publish this message" : "Subscribe as this card";
     this.#choose(this.#language);
     this.#dialog.showModal();
+    this.#tabs.get(this.#language)?.focus();
   }
 
   #choose(language: Language): void {

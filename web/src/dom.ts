@@ -42,6 +42,7 @@ const icons = {
   play: "M5 3.5v9l7-4.5z",
   pause: "M4.5 3.5h2.5v9H4.5zM9 3.5h2.5v9H9z",
   remove: "M4 4l8 8M12 4l-8 8",
+  check: "M3 8.4l3.2 3.2L13 4.8",
   code: "M5.5 4.5 2 8l3.5 3.5M10.5 4.5 14 8l-3.5 3.5",
   edit: "M3 13l.6-2.7 7-7 2.1 2.1-7 7zM9.4 4.6l2 2",
   plus: "M8 3v10M3 8h10",

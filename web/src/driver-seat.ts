@@ -30,19 +30,26 @@ export class DriverSeat {
     this.#leave?.abort();
     const leave = new AbortController();
     this.#leave = leave;
-    const sit = (): Promise<void> => {
-      if (leave.signal.aborted) return Promise.resolve();
+    const sit = async (): Promise<void> => {
+      if (leave.signal.aborted) return;
       this.#note.hidden = true;
       this.#drives(true);
-      return new Promise((resolve) => leave.signal.addEventListener("abort", () => resolve()));
+      await new Promise((resolve) => leave.signal.addEventListener("abort", resolve));
     };
     const name = `mist-board:${place}`;
-    if (steal) {
-      navigator.locks.request(name, { steal: true }, sit).catch(() => this.#robbed(place, leave));
-      return;
-    }
-    this.#note.hidden = false;
-    navigator.locks.request(name, { signal: leave.signal }, sit).catch(() => this.#robbed(place, leave));
+    const first = async (lock: Lock | null): Promise<boolean> => {
+      if (lock) await sit();
+      return lock !== null;
+    };
+    const follow = async (): Promise<void> => {
+      if (leave.signal.aborted) return;
+      this.#note.hidden = false;
+      await navigator.locks.request(name, { signal: leave.signal }, sit);
+    };
+    navigator.locks
+      .request(name, steal ? { steal } : { ifAvailable: true }, first)
+      .then((sat) => (sat ? undefined : follow()))
+      .catch(() => this.#robbed(place, leave));
   }
 
   /** Another tab has taken the seat, unless this one left it: then this one waits for it. */

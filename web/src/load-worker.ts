@@ -66,8 +66,8 @@ scope.onmessage = (event) => {
 
 async function run(): Promise<void> {
   try {
-    await open();
     reportRegularly();
+    await open();
     await publishForever();
   } catch (error) {
     trouble = error instanceof Error ? error.message : String(error);

@@ -22,7 +22,7 @@ import { Wire, type Place } from "./wire.js";
 
 const notices = new Notices();
 const announce = (text: string): void => notices.announce(text);
-const removed = (text: string): void => notices.offer(text, "Undo", () => history.back());
+const removed = (text: string, undo: () => void): void => notices.offer(text, "Undo", undo);
 
 const wire = new Wire(
   (standing) => {
@@ -53,7 +53,8 @@ const tape = new Tape({
 const traffic = new Traffic(wire, {
   appeared: (entry) => {
     tape.add(entry);
-    if (entry.origin.kind === "vehicle") publishers.speaks(entry.origin.id, entry.text);
+    const said = entry.origin.kind === "vehicle" ? entry.origin : entry.origin.kind === "elsewhere" && speaker(entry);
+    if (said) publishers.speaks(said.id, entry.text);
     board.show(entry, (tag) => source(entry, tag));
   },
   delivered: (entry, card) => {
@@ -146,3 +147,5 @@ drawLegend();
 followTheme(() => load.recolour());
 onChange(show);
 followAddress((text) => notices.tell(text));
+// Until here the rooms were empty, and not shown: so nothing moves when they are filled.
+document.body.dataset.ready = "";

@@ -23,7 +23,7 @@ interface Options {
   readonly speak: (vehicle: Vehicle) => void;
   /** Publishes by hand. */
   readonly publish: (tags: readonly string[], text: string) => void;
-  readonly removed: (text: string) => void;
+  readonly removed: (text: string, undo: () => void) => void;
 }
 
 /** The vehicles and the composer. */
@@ -145,11 +145,15 @@ export class Publishers {
   }
 
   #remove(id: string): void {
-    const vehicle = state().vehicles.find((each) => each.id === id);
+    const at = state().vehicles.findIndex((each) => each.id === id);
+    const vehicle = state().vehicles[at];
     if (!vehicle) return;
     change({ vehicles: state().vehicles.filter((each) => each.id !== id) });
     byId("add-vehicle").focus();
-    this.#options.removed(`Removed “${vehicle.name}”.`);
+    this.#options.removed(`Removed “${vehicle.name}”.`, () => {
+      const now = state().vehicles;
+      change({ vehicles: [...now.slice(0, at), vehicle, ...now.slice(at)] });
+    });
   }
 
   #open(view: View, open: boolean): void {
@@ -211,7 +215,7 @@ export class Publishers {
       { class: "vehicle-fields", hidden: true },
       h("label", {}, "Name", fields.name),
       h("label", {}, "Says, one line per message", fields.text),
-      h("label", { class: "short" }, "Every … seconds", fields.every),
+      h("label", { class: "short" }, "Seconds between two messages", fields.every),
       h("button", { type: "button", class: "quiet", on: { click: () => this.#remove(id) } }, "Remove this vehicle"),
     );
     const element = h(

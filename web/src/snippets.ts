@@ -3,6 +3,9 @@
 /** The languages, as the visitor chooses them. */
 export const languages = { cli: "CLI", curl: "curl", js: "JavaScript", rust: "Rust" } as const;
 
+/** Where a server is that was started without further ado. */
+export const defaultServer = "ws://127.0.0.1:8888";
+
 /** One of them. */
 export type Language = keyof typeof languages;
 
@@ -46,7 +49,9 @@ function cliSubscribe({ tags, url }: Wish): string {
   return `mist subscribe ${cliHost(url)}${cliTags(tags)}`;
 }
 
+/** Without a host it is the server on this machine, at the port for commands. */
 function cliHost(url: string): string {
+  if (url === defaultServer) return "";
   return `--host ${shell(url.replace(/\/$/, ""))} `;
 }
 

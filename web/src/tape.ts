@@ -1,6 +1,7 @@
 /** Owns the tape: the last messages, newest first, and why each card got them or not. It keeps nothing else. */
 
 import { byId, h, icon, iconButton } from "./dom.js";
+import { pulse } from "./flight.js";
 import { explain, type Entry, type Verdict } from "./traffic.js";
 
 interface Row {
@@ -18,6 +19,8 @@ interface Options {
 }
 
 const mostRows = 60;
+/** A tape that moves more often cannot be read, and would only cost. */
+const drawEveryMs = 120;
 
 /** The messages on the right. While one is open, newer ones wait, so that nothing moves under the reader's eyes. */
 export class Tape {
@@ -26,7 +29,8 @@ export class Tape {
   #rows: Row[] = [];
   #waiting: Entry[] = [];
   readonly #fresh = new Set<Row>();
-  #drawing = false;
+  #timer = 0;
+  #drawn = 0;
   readonly #options: Options;
 
   constructor(options: Options) {
@@ -48,8 +52,7 @@ export class Tape {
   /** Puts a message on the tape. */
   add(entry: Entry): void {
     this.#waiting = [entry, ...this.#waiting].slice(0, mostRows);
-    if (this.#rows.some((row) => row.details.open)) this.#refresh();
-    else this.#release();
+    this.#later();
   }
 
   /** Something about a message has changed: one more card got it, or the broker refused it. */
@@ -57,20 +60,31 @@ export class Tape {
     const row = this.#rows.find((each) => each.entry === entry);
     if (!row) return;
     this.#fresh.add(row);
-    if (this.#drawing) return;
-    this.#drawing = true;
-    // Eight cards that get a message are one change to the row, not eight.
-    queueMicrotask(() => {
-      this.#drawing = false;
-      for (const each of this.#fresh) this.#fill(each);
+    this.#later();
+  }
+
+  /** Eight cards that get a message are one change, not eight; so are a hundred messages in one moment. */
+  #later(): void {
+    if (this.#timer) return;
+    const wait = Math.max(0, this.#drawn + drawEveryMs - performance.now());
+    this.#timer = window.setTimeout(() => {
+      this.#timer = 0;
+      this.#drawn = performance.now();
+      for (const row of this.#fresh) this.#fill(row);
       this.#fresh.clear();
-    });
+      if (this.#rows.some((row) => row.details.open)) this.#refresh();
+      else this.#release();
+    }, wait);
   }
 
   #release(): void {
     const rows = this.#waiting.map((entry) => this.#make(entry));
     this.#waiting = [];
     this.#list.prepend(...rows.map((row) => row.element));
+    if (this.#list.scrollTop === 0 && rows.length === 1) {
+      const height = rows[0]?.element.offsetHeight ?? 0;
+      pulse(this.#list, [{ translate: `0 ${-height}px` }, { translate: "0 0" }], 260);
+    }
     this.#rows = [...rows, ...this.#rows];
     for (const row of this.#rows.splice(mostRows)) row.element.remove();
     this.#refresh();
@@ -146,7 +160,7 @@ function verdictLine({ card, got, missing }: Verdict): HTMLElement {
     if (lacks) chip.prepend(h("span", { class: "sr" }, "missing: "));
     return chip;
   });
-  const mark = h("span", { class: "mark", data: { got: String(got) } }, icon(got ? "play" : "remove"));
+  const mark = h("span", { class: "mark", data: { got: String(got) } }, icon(got ? "check" : "remove"));
   mark.append(h("span", { class: "sr" }, got ? "got it" : "did not get it"));
   const late = !got && missing.length === 0 ? h("span", { class: "hint" }, "matches, and nothing has arrived") : null;
   return h("li", {}, mark, h("span", { class: "why-name" }, card.name), h("span", { class: "why-chips" }, ...chips), late);

@@ -55,11 +55,10 @@ export class Wire {
   /** Leaves the broker there was for this one. Going to the same place again is trying again at once. */
   async go(place: Place): Promise<void> {
     const attempt = ++this.#attempt;
-    const old = [this.#publisher, this.#subscriber];
+    for (const client of [this.#publisher, this.#subscriber]) client?.close().catch(ignore);
     this.#publisher = this.#subscriber = undefined;
     for (const want of this.#wants.values()) delete want.subscription;
     this.#stand({ place, phase: "connecting", reason: "", retryAt: undefined, shared: false });
-    await Promise.all(old.map((client) => client?.close()));
     try {
       const make = place.kind === "page" ? await this.#local() : remote(place.url, place.token);
       if (attempt !== this.#attempt) return;
@@ -98,12 +97,8 @@ export class Wire {
     if (!this.#subscriber || this.#subscriber.state === "closed") return;
     try {
       want.subscription = this.#subscriber.subscribe(want.tags, want.handler);
-      const subscriber = this.#subscriber;
-      want.subscription.ready.catch((error: unknown) => {
-        // That a client was closed, or a card taken away, is no news.
-        const expected = error instanceof MistError && ["closed", "unsubscribed"].includes(error.code);
-        if (!expected && subscriber === this.#subscriber) this.#complain(`Not subscribed: ${reasonOf(error)}.`);
-      });
+      // A refusal is an event of the client too.
+      want.subscription.ready.catch(ignore);
     } catch (error) {
       this.#complain(`Not subscribed: ${reasonOf(error)}.`);
     }
@@ -117,6 +112,7 @@ export class Wire {
       const retryAt = retryInMs === undefined ? undefined : performance.now() + retryInMs;
       this.#stand({ reason, retryAt });
     });
+    client.on("error", (error) => current() && this.#complain(`The broker says: ${reasonOf(error)}.`));
     const refresh = (): void => {
       if (current()) this.#stand({ phase: this.#phase() });
     };
@@ -152,7 +148,9 @@ export class Wire {
 
 /** The address of the server that served this page. */
 export function ownServer(): string {
-  return `${location.protocol === "https:" ? "wss:" : "ws:"}//${location.host}/`;
+  const url = new URL("./", location.href);
+  url.protocol = url.protocol === "https:" ? "wss:" : "ws:";
+  return url.href;
 }
 
 /** What an error says, as a sentence can go on with it. */

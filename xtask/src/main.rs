@@ -6,6 +6,7 @@
 #[cfg(target_os = "linux")]
 mod bench;
 mod check;
+mod dist;
 mod serve;
 mod services;
 mod steps;
@@ -54,6 +55,9 @@ enum Task {
     /// The next build of the server takes it in. Needs what `wasm` needs.
     Web,
 
+    /// Build what is handed out, into dist: the npm package, the page, the server, their checksums
+    Dist,
+
     /// Measure the server, next to others, and check every message while doing so
     ///
     /// The main figure is the processor time that the server uses for one delivered message. It
@@ -78,6 +82,7 @@ fn main() -> ExitCode {
         Task::Test => check::test(),
         Task::Lint => check::lint(),
         Task::Wasm(args) => wasm::run(&args).map(|()| ExitCode::SUCCESS),
+        Task::Dist => dist::run().map(|()| ExitCode::SUCCESS),
         Task::Web => web::build().map(|()| ExitCode::SUCCESS),
         #[cfg(target_os = "linux")]
         Task::Bench(args) => bench::run(&args),

@@ -9,6 +9,8 @@ use crate::auth::{Access, AuthReply, AuthRequest, Authenticator, Grants, NO_GRAN
 use crate::error::{Refusal, TokenError};
 use crate::message::{Command, Message, Reply};
 use crate::session::{About, Role, Session, SessionId};
+use crate::sort::sort;
+use crate::text::text;
 
 impl Broker {
     /// Answers [`Output::Ask`]; `request` is the one that was asked.
@@ -87,20 +89,14 @@ impl Broker {
         let refusal = match reply {
             Ok(tags) => {
                 if self.access == Access::Scoped {
-                    self.hold(session, token, Grants::new(tags));
+                    self.hold(session, token, Grants::new(&tags));
                 }
                 return self.acknowledge(session, "auth", &[], id);
             }
             Err(TokenError::NotFound | TokenError::Invalid(_)) => Refusal::WrongToken,
             Err(error) => Refusal::Token(error),
         };
-        let reply = Reply {
-            command: "auth",
-            error: &alloc::format!("{refusal}"),
-            id,
-            ..Reply::default()
-        };
-        self.send(session, reply.encode());
+        self.send_error(session, "auth", &text![refusal], id);
     }
 
     fn set_role(&mut self, session: SessionId, role: Role) {
@@ -193,7 +189,7 @@ impl Broker {
             .into_iter()
             .map(Cow::into_owned)
             .collect();
-        tags.sort_unstable();
+        sort(&mut tags);
         tags.dedup();
         Ok(match command {
             Command::Register => AuthRequest::Register { token, tags },
@@ -212,39 +208,30 @@ impl Broker {
         request: &AuthRequest,
         reply: AuthReply,
     ) {
-        let reply = match (request, &reply) {
-            (AuthRequest::Tags { .. }, Ok(tags)) => {
-                let mut tags: Vec<_> = tags.iter().map(String::as_str).collect();
-                tags.sort_unstable();
-                Reply {
-                    command,
-                    tags: &tags,
-                    id,
-                    ..Reply::default()
-                }
-                .encode()
-            }
-            (
-                AuthRequest::Register { tags, .. }
-                | AuthRequest::Set { tags, .. }
-                | AuthRequest::Unset { tags, .. },
-                Ok(_),
-            ) => {
-                let tags: Vec<_> = tags.iter().map(String::as_str).collect();
-                return self.acknowledge(session, command, &tags, id);
-            }
-            (AuthRequest::Unregister { .. }, Ok(_)) => {
-                return self.acknowledge(session, command, &[], id);
-            }
-            (_, Err(error)) => Reply {
-                command,
-                error: &alloc::format!("{error}"),
-                id,
-                ..Reply::default()
-            }
-            .encode(),
+        let told = match reply {
+            Ok(told) => told,
+            Err(error) => return self.send_error(session, command, &text![error], id),
         };
-        self.send(session, reply);
+        let tags = match request {
+            AuthRequest::Tags { .. } => &told,
+            AuthRequest::Register { tags, .. }
+            | AuthRequest::Set { tags, .. }
+            | AuthRequest::Unset { tags, .. } => tags,
+            AuthRequest::Unregister { .. } => &Vec::new(),
+        };
+        let mut tags: Vec<_> = tags.iter().map(String::as_str).collect();
+        if !matches!(request, AuthRequest::Tags { .. }) {
+            return self.acknowledge(session, command, &tags, id);
+        }
+        // In whatever order the store keeps them.
+        sort(&mut tags);
+        let reply = Reply {
+            command,
+            tags: &tags,
+            id,
+            ..Reply::default()
+        };
+        self.send(session, reply.encode());
     }
 
     /// Carries a change of a token over to the sessions that presented it, or are about to.
@@ -303,14 +290,14 @@ impl Broker {
             .filter(|tags| !grants.allow_subscribe(tags))
             .map(|tags| tags.into_iter().map(String::from).collect())
             .collect();
-        lost.sort_unstable();
+        sort(&mut lost);
         for tags in lost {
             let tags: Vec<_> = tags.iter().map(String::as_str).collect();
             self.index.unsubscribe(session.slot, &tags);
             let reply = Reply {
                 command: "unsubscribe",
                 tags: &tags,
-                error: &alloc::format!("{}", Refusal::Revoked),
+                error: &text![Refusal::Revoked],
                 ..Reply::default()
             };
             self.send(session, reply.encode());

@@ -9,6 +9,8 @@ use crate::error::{Grant, Refusal};
 use crate::limits::Exceeded;
 use crate::message::{Command, Data, Message, Reply, TagPlace, write_head};
 use crate::session::{Session, SessionId};
+use crate::sort::{sort, sort_by};
+use crate::text::{join, text};
 
 impl Broker {
     pub(super) fn publish(
@@ -77,7 +79,7 @@ impl Broker {
             return Err(Refusal::NotGranted(Grant::Publish(tag.into())));
         }
         if !places.is_sorted_by(|a, b| name(a) < name(b)) {
-            places.sort_unstable_by(|a, b| name(a).cmp(name(b)));
+            sort_by(places, |a, b| name(a).cmp(name(b)));
             places.dedup_by(|a, b| name(a) == name(b));
         }
         let names = places.iter().map(|place| name(place).as_bytes());
@@ -176,11 +178,16 @@ impl Broker {
         let mut sets: Vec<(String, Vec<&str>)> = self
             .index
             .held(session.slot)
-            .map(|tags| (tags.join(","), tags))
+            .map(|tags| (join(tags.iter().copied(), ","), tags))
             .collect();
-        sets.sort_unstable();
+        sort(&mut sets);
         let (texts, subscriptions): (Vec<_>, Vec<_>) = sets.into_iter().unzip();
-        answer(message, &texts.join(" "), &subscriptions, out);
+        answer(
+            message,
+            &join(texts.iter().map(String::as_str), " "),
+            &subscriptions,
+            out,
+        );
         Ok(())
     }
 
@@ -196,18 +203,19 @@ impl Broker {
         let tags = || self.index.tag_names().filter(is_shown);
         self.check_answer(tags().map(|tag| tag.len() + 1))?;
         let mut tags: Vec<_> = tags().collect();
-        tags.sort_unstable();
-        answer(message, &tags.join(" "), &[], out);
+        sort(&mut tags);
+        answer(message, &join(tags, " "), &[], out);
         Ok(())
     }
 
     fn who(&self, message: &Message<'_>, out: &mut Vec<u8>) {
         // Two blanks, as the original writes it.
-        let data = alloc::format!(
-            "Lifetime  connections: {}\nSubscribers connected: {}",
+        let data = text![
+            "Lifetime  connections: ",
             self.connected_total,
+            "\nSubscribers connected: ",
             self.index.subscribers()
-        );
+        ];
         answer(message, &data, &[], out);
     }
 
@@ -315,7 +323,7 @@ fn answer(message: &Message<'_>, data: &str, subscriptions: &[Vec<&str>], out: &
 /// Returns the tags sorted bytewise and without duplicates.
 fn sorted_set<'a>(tags: &'a [Cow<'_, str>]) -> Vec<&'a str> {
     let mut set: Vec<_> = tags.iter().map(|tag| &**tag).collect();
-    set.sort_unstable();
+    sort(&mut set);
     set.dedup();
     set
 }

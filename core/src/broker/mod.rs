@@ -11,10 +11,13 @@ mod tests;
 
 use alloc::borrow::Cow;
 use alloc::boxed::Box;
-use alloc::collections::{BTreeMap, VecDeque};
+use alloc::collections::VecDeque;
 use alloc::string::String;
 use alloc::vec::Vec;
 use core::fmt;
+
+use foldhash::fast::FixedState;
+use hashbrown::HashMap;
 
 use crate::auth::{Access, AuthRequest, Authenticator, Grants, Secret, TokenTable};
 use crate::error::{Refusal, too_many_bad_messages};
@@ -24,6 +27,8 @@ use crate::message::{
     Command, Data, Message, Messages, Reply, Scan, ScanError, TagPlace, Unreadable,
 };
 use crate::session::{About, Question, Role, Session, SessionId};
+use crate::sort::sort;
+use crate::text::text;
 
 /// What a broker is to be.
 #[derive(Clone, Default)]
@@ -279,7 +284,7 @@ pub struct Broker {
     connected: usize,
     connected_total: u64,
     table: TokenTable,
-    holders: BTreeMap<Box<str>, Holders>,
+    holders: HashMap<Box<str>, Holders, FixedState>,
     /// Sessions whose token the host is looking up.
     logging_in: Vec<SessionId>,
     outputs: VecDeque<Output>,
@@ -319,8 +324,8 @@ impl Broker {
             free: Vec::new(),
             connected: 0,
             connected_total: 0,
-            table: TokenTable::default(),
-            holders: BTreeMap::new(),
+            table: TokenTable::new(seed),
+            holders: HashMap::with_hasher(FixedState::with_seed(seed)),
             logging_in: Vec::new(),
             outputs: VecDeque::new(),
             scratch: Scratch::new(),
@@ -581,7 +586,7 @@ impl Broker {
     /// Finds who gets a message that the host itself publishes. Then as with [`Verdict::Deliver`].
     pub fn route(&self, tags: &[&str], data: &str, scratch: &mut Scratch, body: &mut Vec<u8>) {
         let mut sorted = tags.to_vec();
-        sorted.sort_unstable();
+        sort(&mut sorted);
         sorted.dedup();
         let names = sorted.iter().map(|tag| tag.as_bytes());
         self.index.matches(names, None, &mut scratch.matching);
@@ -618,15 +623,7 @@ impl Broker {
                 };
                 self.send(session, message.encode());
             }
-            Err(text) => {
-                let message = Reply {
-                    command: &question.command,
-                    error: &text,
-                    id,
-                    ..Reply::default()
-                };
-                self.send(session, message.encode());
-            }
+            Err(text) => self.send_error(session, &question.command, &text, id),
         }
         self.handle_backlog(session, &question);
     }
@@ -780,7 +777,7 @@ impl Broker {
 pub fn dropped_notice(count: u64) -> Vec<u8> {
     let reply = Reply {
         command: "dropped",
-        data: Data::Text(&alloc::format!("{count}")),
+        data: Data::Text(&text![count]),
         ..Reply::default()
     };
     reply.encode()
@@ -791,6 +788,16 @@ pub fn dropped_notice(count: u64) -> Vec<u8> {
 pub fn too_many_connections(limit: usize) -> Vec<u8> {
     let reply = Reply {
         error: &crate::error::too_many_connections(limit),
+        ..Reply::default()
+    };
+    reply.encode()
+}
+
+/// Returns what a client is told that talks in plain text to a listener that encrypts.
+#[must_use]
+pub fn tls_required() -> Vec<u8> {
+    let reply = Reply {
+        error: crate::error::TLS_REQUIRED,
         ..Reply::default()
     };
     reply.encode()
@@ -819,7 +826,7 @@ fn write_refusal(message: &Message<'_>, refusal: &Refusal, out: &mut Vec<u8>) {
         command: &message.command_name(),
         tags: &tags,
         data: data.map_or(Data::None, Data::Literal),
-        error: &alloc::format!("{refusal}"),
+        error: &text![refusal],
         id: message.id_literal(),
         ..Reply::default()
     }

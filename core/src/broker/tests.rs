@@ -68,7 +68,7 @@ impl Broker {
                     .apply(&request)
                     .expect("it is registered");
                 assert!(
-                    holders.grants == Grants::new(tags),
+                    holders.grants == Grants::new(&tags),
                     "grants are what the table says"
                 );
             }
@@ -135,7 +135,7 @@ fn brokers_stay_consistent_under_random_sessions() {
         };
         config.limits.bad_messages = 2;
         let mut broker = Broker::new(config, seed);
-        let mut store = TokenTable::default();
+        let mut store = TokenTable::new(1);
         let mut sessions = Vec::new();
         let mut questions = VecDeque::new();
         for _ in 0..150 {

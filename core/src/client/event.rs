@@ -8,6 +8,7 @@ use core::fmt;
 use core::time::Duration;
 
 use crate::message::Message;
+use crate::text::{Part, push, text};
 
 /// The name of one request until it is answered.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -188,13 +189,27 @@ pub enum CloseReason {
     Lost(String),
 }
 
+impl Part for CloseReason {
+    fn push_to(&self, text: &mut String) {
+        match self {
+            Self::Requested => push!(text, "closed by the application"),
+            Self::AuthRefused(error) => push!(text, "the server refused the token: ", error),
+            Self::Lost(reason) => push!(text, reason),
+        }
+    }
+}
+
+impl CloseReason {
+    /// Returns the sentence that is displayed, for hosts where formatting is dear.
+    #[must_use]
+    pub fn text(&self) -> String {
+        text![self]
+    }
+}
+
 impl fmt::Display for CloseReason {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Requested => f.write_str("closed by the application"),
-            Self::AuthRefused(text) => write!(f, "the server refused the token: {text}"),
-            Self::Lost(text) => f.write_str(text),
-        }
+        f.write_str(&text![self])
     }
 }
 
@@ -249,34 +264,69 @@ pub enum RequestError {
     },
 }
 
-impl fmt::Display for RequestError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+impl Part for RequestError {
+    fn push_to(&self, text: &mut String) {
         match self {
             Self::MissingTags { command } => {
-                write!(f, "cannot {command} without tags: name at least one")
+                push!(text, "cannot ", command, " without tags: name at least one")
             }
-            Self::Refused { command, error } => write!(f, "the server refused {command}: {error}"),
-            Self::Timeout { command, after } => write!(
-                f,
-                "no answer to {command} within {after:?}; the server may still have done it"
+            Self::Refused { command, error } => {
+                push!(text, "the server refused ", command, ": ", error)
+            }
+            Self::Timeout { command, after } => push!(
+                text,
+                "no answer to ",
+                command,
+                " within ",
+                after,
+                "; the server may still have done it"
             ),
-            Self::ConnectionLost { command, reason } => write!(
-                f,
-                "connection lost before {command} was answered ({reason}); the server may or may not have done it"
+            Self::ConnectionLost { command, reason } => push!(
+                text,
+                "connection lost before ",
+                command,
+                " was answered (",
+                reason,
+                "); the server may or may not have done it"
             ),
-            Self::Offline { command } => write!(
-                f,
-                "cannot {command} while offline: wait until the client is open, or let it buffer publishes"
+            Self::Offline { command } => push!(
+                text,
+                "cannot ",
+                command,
+                " while offline: wait until the client is open, or let it buffer publishes"
             ),
-            Self::BufferFull { publishes, bytes } => write!(
-                f,
-                "offline, and the buffer is full with {publishes} publishes of {bytes} bytes: publish less, or allow more"
+            Self::BufferFull { publishes, bytes } => push!(
+                text,
+                "offline, and the buffer is full with ",
+                publishes,
+                " publishes of ",
+                bytes,
+                " bytes: publish less, or allow more"
             ),
             Self::Unsubscribed => {
-                f.write_str("unsubscribed before the server acknowledged the subscription")
+                push!(
+                    text,
+                    "unsubscribed before the server acknowledged the subscription"
+                )
             }
-            Self::Closed { reason } => write!(f, "the client is closed ({reason}): connect anew"),
+            Self::Closed { reason } => {
+                push!(text, "the client is closed (", reason, "): connect anew")
+            }
         }
+    }
+}
+
+impl RequestError {
+    /// Returns the sentence that is displayed, for hosts where formatting is dear.
+    #[must_use]
+    pub fn text(&self) -> String {
+        text![self]
+    }
+}
+
+impl fmt::Display for RequestError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&text![self])
     }
 }
 

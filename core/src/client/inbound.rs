@@ -83,15 +83,9 @@ impl Client {
                 self.wire.clear();
                 let reason = CloseReason::AuthRefused(error.into());
                 if is_static {
-                    for (request, _) in self.requests.connection_lost() {
-                        let result = Err(RequestError::Closed {
-                            reason: reason.clone(),
-                        });
-                        self.outputs.push_back(Output::Answer { request, result });
-                    }
                     self.end(reason);
                 } else {
-                    self.lose(now, alloc::format!("{reason}"));
+                    self.lose(now, reason.text());
                 }
             }
             (Some(Errand::Auth { .. }), None) | (Some(Errand::Ping { is_restore: true }), _) => {

@@ -6,6 +6,7 @@ use core::time::Duration;
 use super::event::{CloseReason, Event, Output, Reply, RequestError};
 use super::requests::{Awaits, Errand, Offline};
 use super::{Client, Phase, Token};
+use crate::text::text;
 
 impl Client {
     /// Takes the connection that [`Output::Connect`] asked for: presents the token, restores the subscriptions,
@@ -99,22 +100,22 @@ impl Client {
 
     /// Does what is due.
     pub fn handle_timeout(&mut self, now: Duration) {
-        while let Some((request, waiting)) = self.requests.expired(now) {
-            self.time_out(request, &waiting);
+        while let Some(waiting) = self.requests.expired(now) {
+            self.time_out(waiting);
         }
         self.discard_old(now);
         match self.phase {
             Phase::Connecting { deadline } if now >= deadline => {
                 let after = self.config.connect_timeout;
                 self.outputs.push_back(Output::Disconnect);
-                self.lose(now, alloc::format!("no connection within {after:?}"));
+                self.lose(now, text!["no connection within ", after]);
             }
             Phase::Restoring { .. } if now >= self.heard + self.config.connect_timeout => {
                 let after = self.config.connect_timeout;
                 self.outputs.push_back(Output::Disconnect);
                 self.lose(
                     now,
-                    alloc::format!("connected, but the server sent nothing for {after:?}"),
+                    text!["connected, but the server sent nothing for ", after],
                 );
             }
             Phase::Waiting { until } if now >= until => self.connect(now),
@@ -124,7 +125,7 @@ impl Client {
                 } else {
                     let after = self.config.heartbeat_timeout;
                     self.outputs.push_back(Output::Disconnect);
-                    self.lose(now, alloc::format!("no sign of life within {after:?}"));
+                    self.lose(now, text!["no sign of life within ", after]);
                 }
             }
             _ => {}
@@ -177,7 +178,8 @@ impl Client {
         }
         self.wire.clear();
         self.subscriptions.connection_lost();
-        for (request, waiting) in self.requests.connection_lost() {
+        for waiting in self.requests.connection_lost() {
+            let request = waiting.request();
             let command = waiting.command.into_owned();
             let result = match waiting.awaits {
                 Awaits::WireOrLoss => Ok(Reply::success(&command)),
@@ -200,7 +202,8 @@ impl Client {
     }
 
     pub(super) fn end(&mut self, reason: CloseReason) {
-        for (request, _) in self.requests.take_all() {
+        for waiting in self.requests.take_all() {
+            let request = waiting.request();
             let result = Err(RequestError::Closed {
                 reason: reason.clone(),
             });

@@ -184,7 +184,7 @@ impl Client {
 
     /// Returns the wanted tag sets, sorted; each set's tags are sorted too.
     pub fn subscriptions(&self) -> impl ExactSizeIterator<Item = &[String]> {
-        self.subscriptions.sets().map(|tags| &**tags)
+        self.subscriptions.sets().into_iter()
     }
 
     /// Returns how many bytes wait to be taken as [`Output::Send`]; a host that lets this grow without bound has none.

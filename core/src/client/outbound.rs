@@ -111,7 +111,8 @@ impl Client {
         }
     }
 
-    pub(super) fn time_out(&mut self, request: RequestId, waiting: &Waiting) {
+    pub(super) fn time_out(&mut self, waiting: Waiting) {
+        let request = waiting.request();
         if let Awaits::Subscription(subscription) = waiting.awaits {
             self.subscriptions.set_waiting(subscription, None);
             let left = self.subscriptions.remove(subscription);
@@ -122,7 +123,7 @@ impl Client {
             }
         }
         let result = Err(RequestError::Timeout {
-            command: waiting.command.clone().into_owned(),
+            command: waiting.command.into_owned(),
             after: self.config.request_timeout,
         });
         self.outputs.push_back(Output::Answer { request, result });

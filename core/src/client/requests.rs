@@ -1,7 +1,7 @@
 //! Owns the numbers of requests, who waits for which answer, and until when; knows nothing of what is asked.
 
 use alloc::borrow::Cow;
-use alloc::collections::{BTreeMap, VecDeque};
+use alloc::collections::VecDeque;
 use alloc::string::String;
 use alloc::vec::Vec;
 use core::time::Duration;
@@ -25,10 +25,24 @@ pub(super) enum Awaits {
     Buffer,
 }
 
+impl Awaits {
+    fn is_of_connection(self) -> bool {
+        matches!(self, Self::Wire | Self::WireOrLoss)
+    }
+}
+
 #[derive(Debug)]
 pub(super) struct Waiting {
+    number: u64,
+    deadline: Duration,
     pub(super) command: Name,
     pub(super) awaits: Awaits,
+}
+
+impl Waiting {
+    pub(super) fn request(&self) -> RequestId {
+        RequestId(self.number)
+    }
 }
 
 /// What the client asks for on its own account.
@@ -44,14 +58,13 @@ pub(super) enum Errand {
     Ping { is_restore: bool },
 }
 
-/// The outstanding requests and errands.
+/// The outstanding requests and errands, in the order they were made: that of their numbers, of their deadlines, and
+/// mostly of their answers.
 #[derive(Debug, Default)]
 pub(super) struct Requests {
     last: u64,
-    waiting: BTreeMap<u64, Waiting>,
-    errands: BTreeMap<u64, Errand>,
-    /// In the order they were made, which is that of their deadlines; answered ones are passed over.
-    deadlines: VecDeque<(Duration, u64)>,
+    waiting: VecDeque<Waiting>,
+    errands: VecDeque<(u64, Errand)>,
 }
 
 impl Requests {
@@ -62,40 +75,51 @@ impl Requests {
 
     pub(super) fn add(&mut self, deadline: Duration, command: Name, awaits: Awaits) -> RequestId {
         let number = self.number();
-        self.waiting.insert(number, Waiting { command, awaits });
-        self.deadlines.push_back((deadline, number));
+        self.waiting.push_back(Waiting {
+            number,
+            deadline,
+            command,
+            awaits,
+        });
         RequestId(number)
     }
 
     pub(super) fn add_errand(&mut self, errand: Errand) -> u64 {
         let number = self.number();
-        self.errands.insert(number, errand);
+        self.errands.push_back((number, errand));
         number
+    }
+
+    fn place(&self, number: u64) -> Option<usize> {
+        self.waiting
+            .binary_search_by(|waiting| waiting.number.cmp(&number))
+            .ok()
     }
 
     /// Takes out a request, which must be answered now.
     pub(super) fn take(&mut self, request: RequestId) -> Option<Waiting> {
-        let waiting = self.waiting.remove(&request.0);
-        self.pass_over();
-        waiting
+        self.waiting.remove(self.place(request.0)?)
     }
 
     /// Takes out the request that waits for the wire's answer with this number.
     pub(super) fn take_wire(&mut self, number: u64) -> Option<Waiting> {
-        let waiting = self.waiting.get(&number)?;
-        matches!(waiting.awaits, Awaits::Wire | Awaits::WireOrLoss)
-            .then(|| self.take(RequestId(number)))?
+        let place = self.place(number)?;
+        let is_meant = self.waiting[place].awaits.is_of_connection();
+        is_meant.then(|| self.waiting.remove(place))?
     }
 
     pub(super) fn take_errand(&mut self, number: u64) -> Option<Errand> {
-        self.errands.remove(&number)
+        let place = self
+            .errands
+            .binary_search_by(|(other, _)| other.cmp(&number));
+        Some(self.errands.remove(place.ok()?)?.1)
     }
 
     /// Notes that a buffered request is on the wire now; `false` when nobody waits for it any more.
     pub(super) fn leaves_buffer(&mut self, request: RequestId) -> bool {
-        match self.waiting.get_mut(&request.0) {
-            Some(waiting) => {
-                waiting.awaits = Awaits::Wire;
+        match self.place(request.0) {
+            Some(place) => {
+                self.waiting[place].awaits = Awaits::Wire;
                 true
             }
             None => false,
@@ -103,57 +127,32 @@ impl Requests {
     }
 
     /// Takes out the next request that is past its deadline.
-    pub(super) fn expired(&mut self, now: Duration) -> Option<(RequestId, Waiting)> {
-        self.pass_over();
-        let &(deadline, number) = self.deadlines.front()?;
-        if deadline > now {
+    pub(super) fn expired(&mut self, now: Duration) -> Option<Waiting> {
+        if self.next_deadline()? > now {
             return None;
         }
-        let waiting = self.take(RequestId(number))?;
-        Some((RequestId(number), waiting))
+        self.waiting.pop_front()
     }
 
     pub(super) fn next_deadline(&self) -> Option<Duration> {
-        self.deadlines.front().map(|&(deadline, _)| deadline)
+        self.waiting.front().map(|waiting| waiting.deadline)
     }
 
     /// Forgets the errands and takes out what waited for an answer on the lost connection.
-    pub(super) fn connection_lost(&mut self) -> Vec<(RequestId, Waiting)> {
-        self.errands.clear();
-        self.take_where(|awaits| matches!(awaits, Awaits::Wire | Awaits::WireOrLoss))
+    pub(super) fn connection_lost(&mut self) -> VecDeque<Waiting> {
+        let all = self.take_all().into_iter();
+        let (taken, kept) = all.partition(|waiting| waiting.awaits.is_of_connection());
+        self.waiting = kept;
+        taken
     }
 
-    pub(super) fn take_all(&mut self) -> Vec<(RequestId, Waiting)> {
+    pub(super) fn take_all(&mut self) -> VecDeque<Waiting> {
         self.errands.clear();
-        self.take_where(|_| true)
+        core::mem::take(&mut self.waiting)
     }
 
     pub(super) fn is_empty(&self) -> bool {
         self.waiting.is_empty()
-    }
-
-    fn take_where(&mut self, is_meant: impl Fn(Awaits) -> bool) -> Vec<(RequestId, Waiting)> {
-        let mut taken = Vec::new();
-        let mut kept = BTreeMap::new();
-        for (number, waiting) in core::mem::take(&mut self.waiting) {
-            if is_meant(waiting.awaits) {
-                taken.push((RequestId(number), waiting));
-            } else {
-                kept.insert(number, waiting);
-            }
-        }
-        self.waiting = kept;
-        self.pass_over();
-        taken
-    }
-
-    fn pass_over(&mut self) {
-        while let Some((_, number)) = self.deadlines.front() {
-            if self.waiting.contains_key(number) {
-                break;
-            }
-            self.deadlines.pop_front();
-        }
     }
 }
 

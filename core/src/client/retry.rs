@@ -20,16 +20,23 @@ impl Default for Backoff {
     }
 }
 
+/// The low half of a number.
+const LOW: u64 = u32::MAX as u64;
+
 impl Backoff {
     /// Returns the delay before the attempt after `failures` failed ones; `random` picks within the ceiling.
     ///
     /// The whole range down to nothing is used, so that the clients of a server that restarts come back spread out.
     pub(super) fn delay(&self, failures: u32, random: u64) -> Duration {
         let doubled = self.min.saturating_mul(1 << failures.min(20));
-        let ceiling = doubled.min(self.max).as_nanos().min(u128::from(u64::MAX)) as u64;
-        // The high half of the product is a fraction of the ceiling without a division's bias.
-        let picked = (u128::from(ceiling) * u128::from(random)) >> 64;
-        Duration::from_nanos(picked as u64)
+        let ceiling = doubled.min(self.max);
+        // The high half of a product is a fraction of one factor without a division's bias.
+        let share =
+            |whole: u64| (whole >> 32) * (random >> 32) + ((whole & LOW) * (random >> 32) >> 32);
+        let micros = ceiling.as_secs().saturating_mul(1_000_000);
+        Duration::from_micros(share(
+            micros.saturating_add(u64::from(ceiling.subsec_micros())),
+        ))
     }
 }
 

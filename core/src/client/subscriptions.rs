@@ -1,7 +1,6 @@
 //! Owns which tag sets are wanted, by whom, and which of them the server holds; knows nothing of requests' deadlines.
 
 use alloc::boxed::Box;
-use alloc::collections::BTreeMap;
 use alloc::string::String;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
@@ -12,6 +11,7 @@ use hashbrown::HashMap;
 use super::event::{Delivery, RequestId, SubscriptionId};
 use crate::index::{Index, MatchScratch};
 use crate::message::Message;
+use crate::sort::sort;
 
 /// How many distinct arrays of tags are remembered with their matches; past it the memory starts anew.
 const REMEMBERED: usize = 1024;
@@ -76,10 +76,9 @@ pub(super) struct Dropped {
 pub(super) struct Subscriptions {
     wanted: Vec<Option<Wanted>>,
     free: Vec<Slot>,
-    by_tags: BTreeMap<Arc<[String]>, Slot>,
-    locals: BTreeMap<SubscriptionId, Local>,
+    locals: HashMap<SubscriptionId, Local, FixedState>,
     next_local: u64,
-    /// Answers which sets match; a set's slot stands where a broker has a client.
+    /// Answers which sets there are and which match; a set's slot stands where a broker has a client.
     index: Index,
     scratch: MatchScratch,
     known: HashMap<Box<str>, Known, FixedState>,
@@ -88,9 +87,13 @@ pub(super) struct Subscriptions {
 /// Returns the tags as a set: sorted, without duplicates.
 pub(super) fn tag_set<T: AsRef<str>>(tags: impl IntoIterator<Item = T>) -> Arc<[String]> {
     let mut tags: Vec<String> = tags.into_iter().map(|tag| tag.as_ref().into()).collect();
-    tags.sort_unstable();
+    sort(&mut tags);
     tags.dedup();
     tags.into()
+}
+
+fn names(tags: &[String]) -> Vec<&str> {
+    tags.iter().map(String::as_str).collect()
 }
 
 impl Subscriptions {
@@ -98,8 +101,7 @@ impl Subscriptions {
         Self {
             wanted: Vec::new(),
             free: Vec::new(),
-            by_tags: BTreeMap::new(),
-            locals: BTreeMap::new(),
+            locals: HashMap::with_hasher(FixedState::with_seed(seed)),
             next_local: 0,
             index: Index::new(seed),
             scratch: MatchScratch::default(),
@@ -112,9 +114,9 @@ impl Subscriptions {
     pub(super) fn add(&mut self, tags: Arc<[String]>) -> (SubscriptionId, Slot) {
         self.next_local += 1;
         let id = SubscriptionId(self.next_local);
-        let slot = match self.by_tags.get(&tags) {
-            Some(&slot) => slot,
-            None => self.add_set(tags),
+        let slot = match self.find(&tags) {
+            Some(slot) => slot,
+            None => self.add_set(&tags),
         };
         if let Some(wanted) = self.wanted[slot as usize].as_mut() {
             wanted.locals.push(id);
@@ -125,9 +127,9 @@ impl Subscriptions {
         (id, slot)
     }
 
-    fn add_set(&mut self, tags: Arc<[String]>) -> Slot {
+    fn add_set(&mut self, tags: &Arc<[String]>) -> Slot {
         let wanted = Wanted {
-            tags: Arc::clone(&tags),
+            tags: Arc::clone(tags),
             locals: Vec::new(),
             on_wire: OnWire::No,
         };
@@ -141,9 +143,7 @@ impl Subscriptions {
                 (self.wanted.len() - 1) as Slot
             }
         };
-        let names: Vec<&str> = tags.iter().map(String::as_str).collect();
-        self.index.subscribe(slot, &names);
-        self.by_tags.insert(tags, slot);
+        self.index.subscribe(slot, &names(tags));
         slot
     }
 
@@ -170,9 +170,7 @@ impl Subscriptions {
         let Some(wanted) = self.wanted[slot as usize].take() else {
             return;
         };
-        let names: Vec<&str> = wanted.tags.iter().map(String::as_str).collect();
-        self.index.unsubscribe(slot, &names);
-        self.by_tags.remove(&wanted.tags);
+        self.index.unsubscribe(slot, &names(&wanted.tags));
         self.free.push(slot);
     }
 
@@ -237,16 +235,20 @@ impl Subscriptions {
 
     /// Returns the slots of all wanted sets.
     pub(super) fn slots(&self) -> Vec<Slot> {
-        self.by_tags.values().copied().collect()
+        let slots = 0..self.wanted.len() as Slot;
+        slots.filter(|&slot| self.on_wire(slot).is_some()).collect()
     }
 
     /// Returns all wanted sets, sorted.
-    pub(super) fn sets(&self) -> impl ExactSizeIterator<Item = &Arc<[String]>> {
-        self.by_tags.keys()
+    pub(super) fn sets(&self) -> Vec<&[String]> {
+        let wanted = self.wanted.iter().flatten();
+        let mut sets: Vec<_> = wanted.map(|wanted| &*wanted.tags).collect();
+        sort(&mut sets);
+        sets
     }
 
     pub(super) fn find(&self, tags: &[String]) -> Option<Slot> {
-        self.by_tags.get(tags).copied()
+        self.index.holder(&names(tags))
     }
 
     /// Returns the newest local subscription of a set.
@@ -280,7 +282,7 @@ impl Subscriptions {
             .filter_map(|&slot| self.wanted.get(slot as usize)?.as_ref())
             .flat_map(|wanted| wanted.locals.iter().copied())
             .collect();
-        matches.sort_unstable();
+        sort(&mut matches);
         let known = Known {
             tags,
             matches: matches.into(),

@@ -83,6 +83,23 @@ fn a_session_with_grants_is_sent_the_ordinary_way() {
 }
 
 #[test]
+fn a_message_that_only_its_publisher_wants_is_for_no_set() {
+    let mut broker = numbered(Access::Open);
+    let session = connect(&mut broker, None);
+    subscribe(&mut broker, session, r#"["a"]"#);
+    while broker.poll_output().is_some() {}
+    let publish = br#"{"command":"publish","tags":["a"],"data":"hi","id":1}"#;
+    broker.handle_message(session, publish);
+    let Some(Output::Deliver { targets, sets, .. }) = broker.poll_output() else {
+        panic!("it is decided");
+    };
+    assert!(
+        targets.is_empty() && sets.is_empty(),
+        "{targets:?} {sets:?}"
+    );
+}
+
+#[test]
 fn a_frame_that_waits_keeps_its_line_ends_as_blanks() {
     let config = Config {
         commands: vec!["slow".into()],

@@ -43,11 +43,20 @@ pub(crate) struct ServerArgs {
     /// Run a server
     #[arg(long)]
     pub(crate) server: bool,
-    /// Where to listen: tcp://, http://, ws://; a comma list and/or repeated
+    /// Where to listen: tcp://, tls://, http://, https://, ws://, wss:// with HOST:PORT, or
+    /// unix:///PATH?mode=0600; a comma list and/or repeated
     /// [default: tcp://127.0.0.1:1445, http://127.0.0.1:8080, ws://127.0.0.1:8888]
     #[arg(long, value_name = "URI", num_args = 1..)]
     pub(crate) listeners: Vec<String>,
-    /// Where tokens are stored, as in memory://; needs a token
+    /// The certificate for tls://, https:// and wss://, in PEM, followed by those that vouch for it;
+    /// read again on SIGHUP [default: one made at each start]
+    #[arg(long, value_name = "FILE")]
+    pub(crate) tls_cert: Option<PathBuf>,
+    /// The certificate's private key, in PEM
+    #[arg(long, value_name = "FILE")]
+    pub(crate) tls_key: Option<PathBuf>,
+    /// Where tokens are stored: memory://, sqlite:///FILE, scribble://?db=FOLDER or
+    /// postgres://USER:PASSWORD@HOST:PORT?db=NAME; needs a token
     #[arg(long, value_name = "URI")]
     pub(crate) authenticator: Option<String>,
     /// Who may use the basic commands: open (everybody) or scoped (tokens, within their tags)
@@ -75,6 +84,8 @@ impl ServerArgs {
         [
             ("--server", self.server),
             ("--listeners", !self.listeners.is_empty()),
+            ("--tls-cert", self.tls_cert.is_some()),
+            ("--tls-key", self.tls_key.is_some()),
             ("--authenticator", self.authenticator.is_some()),
             ("--access", self.access.is_some()),
             ("--config", self.config.is_some()),
@@ -152,9 +163,16 @@ pub(crate) enum Command {
 /// Which server to talk to.
 #[derive(Clone, Debug, Args)]
 pub(crate) struct HostArgs {
-    /// The server: HOST:PORT, tcp://HOST:PORT or ws://HOST:PORT [default: 127.0.0.1:1445]
+    /// The server: HOST:PORT, tcp://, tls://, ws:// or wss:// with HOST:PORT, or unix:///PATH
+    /// [default: 127.0.0.1:1445]
     #[arg(long, value_name = "HOST")]
     pub(crate) host: Option<String>,
+    /// Trust the certificates in this PEM file, besides those that the system trusts
+    #[arg(long, value_name = "FILE")]
+    pub(crate) ca: Option<PathBuf>,
+    /// Do not check the server's certificate; anybody in between can read and change everything
+    #[arg(long)]
+    pub(crate) insecure: bool,
 }
 
 #[derive(Debug, Args)]

@@ -2,12 +2,13 @@
 
 use std::ffi::OsString;
 use std::fmt::Display;
+use std::path::PathBuf;
 
 use mist::client::{Client, ClientError};
 
 use super::args::{HostArgs, SharedArgs};
 use super::exit::{Code, Stop};
-use super::{serve, shared_layer};
+use super::{out, serve, shared_layer};
 use crate::config::{self, Layer, Origin, Secret, Settings};
 
 const DEFAULT_HOST: &str = "127.0.0.1:1445";
@@ -19,11 +20,13 @@ pub(super) struct Target {
     pub(super) host: String,
     uri: String,
     token: Option<Secret>,
+    ca: Option<PathBuf>,
+    is_insecure: bool,
 }
 
 impl Target {
     /// Finds out which server is meant, from the flags, then the environment.
-    pub(super) fn new(host: &HostArgs, shared: &SharedArgs) -> Result<Self, Stop> {
+    pub(super) fn new(args: &HostArgs, shared: &SharedArgs) -> Result<Self, Stop> {
         let lookup = |name: &str| std::env::var_os(name).filter(|value| !value.is_empty());
         let environment = Layer::from_environment(config::CLIENT_KEYS, lookup)?;
         let settings = Settings::decide(&[
@@ -34,12 +37,18 @@ impl Target {
         if settings.log_level.origin != Origin::Default {
             serve::start_log(settings.log_level.value);
         }
-        let host = host.host.clone().or_else(|| {
+        let ca = args.ca.clone();
+        let ca = ca.or_else(|| lookup(&config::variable("ca")).map(PathBuf::from));
+        let is_insecure = args.insecure || config::switch("insecure", lookup)?;
+        let host = args.host.clone().or_else(|| {
             lookup(&config::variable("host"))
                 .map(OsString::into_string)
                 .and_then(Result::ok)
         });
         let host = host.unwrap_or_else(|| DEFAULT_HOST.to_owned());
+        if is_insecure && (host.starts_with("tls://") || host.starts_with("wss://")) {
+            out::note("insecure: the server's certificate is not checked");
+        }
         Ok(Self {
             uri: match host.strip_prefix(':') {
                 Some(port) => format!("127.0.0.1:{port}"),
@@ -47,6 +56,8 @@ impl Target {
             },
             host,
             token: settings.token.map(|token| token.value),
+            ca,
+            is_insecure,
         })
     }
 
@@ -61,7 +72,10 @@ impl Target {
     }
 
     async fn open(&self, is_for_long: bool) -> Result<Client, Stop> {
-        let mut builder = Client::builder(&self.uri);
+        let mut builder = Client::builder(&self.uri).insecure(self.is_insecure);
+        if let Some(file) = &self.ca {
+            builder = builder.ca(file);
+        }
         if !is_for_long {
             builder = builder.reconnect(None);
         }
@@ -69,7 +83,9 @@ impl Target {
             builder = builder.token(token.reveal());
         }
         builder.connect().await.map_err(|error| match error {
-            ClientError::AuthRefused { .. } | ClientError::InvalidUri { .. } => failed(error),
+            ClientError::AuthRefused { .. }
+            | ClientError::InvalidUri { .. }
+            | ClientError::Certificate(_) => failed(error),
             // Closed is how it ends when no second attempt is wanted.
             ClientError::Connect { reason, .. } | ClientError::Closed { reason } => {
                 self.unreachable(&reason)

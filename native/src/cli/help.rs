@@ -6,17 +6,22 @@ pub(super) const ROOT: &str = "\
 Examples:
   mist --server
   mist --server --listeners tcp://0.0.0.0:1445,ws://0.0.0.0:8888
-  mist --server --authenticator memory:// --token-file /run/secrets/mist
+  mist --server --listeners tls://0.0.0.0:1446 --tls-cert cert.pem --tls-key key.pem
+  mist --server --authenticator sqlite:///var/lib/mist/tokens.db --token-file /run/secrets/mist
   mist subscribe --tags bus,line:7
   mist publish --tags bus,line:7,late --data \"3 minutes late\"
 
 Environment (a flag wins over a variable, a variable over the config file):
   MIST_HOST           the server that commands talk to
+  MIST_CA             as --ca
+  MIST_INSECURE       true: as --insecure
   MIST_TOKEN          the token
   MIST_TOKEN_FILE     a file with the token
   MIST_LOG_LEVEL      as --log-level
   MIST_SERVER         true: run a server
   MIST_LISTENERS      as --listeners, a comma list
+  MIST_TLS_CERT       as --tls-cert
+  MIST_TLS_KEY        as --tls-key
   MIST_AUTHENTICATOR  as --authenticator
   MIST_ACCESS         as --access
   MIST_LIMITS         as --limit, a comma list
@@ -32,7 +37,9 @@ Exit codes:
 pub(super) const PING: &str = "\
 Examples:
   mist ping
-  mist ping --host ws://127.0.0.1:8888";
+  mist ping --host ws://127.0.0.1:8888
+  mist ping --host tls://mist.example.org --ca ca.pem
+  mist ping --host unix:///run/mist.sock";
 
 pub(super) const SUBSCRIBE: &str = "\
 The first line says `Listening on tags '[…]'`, then comes one message per line. With -o json or raw
@@ -76,7 +83,8 @@ Examples:
   echo \"$new\" | mist token rm -";
 
 pub(super) const CHECK_CONFIG: &str = "\
-The environment counts as it does for a server. Tokens are not shown.
+The environment counts as it does for a server. The listeners' form and the certificate files are
+checked, no address is taken. Tokens are not shown.
 
 Examples:
   mist check-config mist.yml";

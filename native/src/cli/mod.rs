@@ -123,6 +123,8 @@ fn server_settings(cli: &Cli) -> Result<Settings, Stop> {
             let lists = server.listeners.iter();
             lists.flat_map(|list| config::comma_list(list)).collect()
         }),
+        tls_cert: server.tls_cert.clone(),
+        tls_key: server.tls_key.clone(),
         authenticator: server.authenticator.clone(),
         access: server.access,
         limits: server.limits.iter().cloned().collect(),

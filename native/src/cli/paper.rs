@@ -8,13 +8,16 @@ use mist::Access;
 
 use super::args::{Cli, SharedArgs};
 use super::exit::Stop;
-use super::{layered, out, shared_layer};
+use super::{layered, out, serve, shared_layer};
 use crate::config::{Decided, Settings};
 
 /// Prints, as YAML that could be a config file, what a server would use with this one.
 pub(super) fn check_config(file: &Path, shared: &SharedArgs) -> Result<(), Stop> {
     let settings = layered(shared_layer(shared), Some(file))?;
     settings.check()?;
+    serve::builder(&settings)
+        .and_then(|builder| builder.check().map_err(|error| error.to_string()))
+        .map_err(Stop::failed)?;
     out::raw(describe(&settings).as_bytes())
 }
 
@@ -27,6 +30,14 @@ fn describe(settings: &Settings) -> String {
     line(&mut text, "server", &settings.server, settings.server.value);
     let listeners = serde_json::Value::from(settings.listeners.value.as_slice());
     line(&mut text, "listeners", &settings.listeners, listeners);
+    for (key, path) in [
+        ("tls-cert", &settings.tls_cert),
+        ("tls-key", &settings.tls_key),
+    ] {
+        if let Some(path) = path {
+            line(&mut text, key, path, quoted(&path.value.to_string_lossy()));
+        }
+    }
     if let Some(uri) = &settings.authenticator {
         line(
             &mut text,

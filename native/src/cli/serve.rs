@@ -2,7 +2,7 @@
 
 use std::io::IsTerminal;
 
-use mist::{Address, Server};
+use mist::{Address, Handle, Server, ServerBuilder};
 use tracing::level_filters::LevelFilter;
 use tracing_subscriber::filter::Targets;
 use tracing_subscriber::layer::SubscriberExt;
@@ -27,13 +27,16 @@ pub(super) fn serve(settings: &Settings) -> Result<(), Stop> {
     runtime.block_on(run(settings))
 }
 
-async fn run(settings: &Settings) -> Result<(), Stop> {
-    let mut signals = Signals::new().map_err(|error| cannot_start(&error))?;
+/// Describes the server that the settings ask for.
+pub(super) fn builder(settings: &Settings) -> Result<ServerBuilder, String> {
     let mut builder = Server::builder()
         .access(settings.access.value)
-        .limits(settings.limits().map_err(|error| cannot_start(&error))?);
+        .limits(settings.limits()?);
     for uri in &settings.listeners.value {
         builder = builder.listen(uri);
+    }
+    if let (Some(certificate), Some(key)) = (&settings.tls_cert, &settings.tls_key) {
+        builder = builder.tls(&certificate.value, &key.value);
     }
     if let Some(uri) = &settings.authenticator {
         builder = builder.authenticator(&uri.value);
@@ -41,11 +44,25 @@ async fn run(settings: &Settings) -> Result<(), Stop> {
     if let Some(token) = &settings.token {
         builder = builder.token(token.value.reveal());
     }
+    Ok(builder)
+}
+
+async fn run(settings: &Settings) -> Result<(), Stop> {
+    let mut signals = Signals::new().map_err(|error| cannot_start(&error))?;
+    let builder = builder(settings).map_err(|error| cannot_start(&error))?;
     out::note(&format!("mist {VERSION}"));
     let server = builder.bind().await.map_err(|error| cannot_start(&error))?;
     for address in server.addresses() {
         let name = address.scheme().to_ascii_uppercase();
-        out::note(&format!("{name} server listening at '{address}'"));
+        let is_encrypted = ["tls", "https", "wss"].contains(&address.scheme());
+        let made = match server.fingerprint().filter(|_| is_encrypted) {
+            Some(fingerprint) => format!(" (self-signed certificate, SHA-256 {fingerprint})"),
+            None => String::new(),
+        };
+        out::note(&format!("{name} server listening at '{address}'{made}"));
+    }
+    if settings.tls_cert.is_some() {
+        reload_on_hangup(server.handle()).map_err(|error| cannot_start(&error))?;
     }
     if let Some(page) = page(server.addresses()) {
         out::note(&format!("the page is at {page}"));
@@ -81,6 +98,27 @@ fn page(addresses: &[Address]) -> Option<String> {
         true => format!("{scheme}://localhost:{}/", socket.port()),
         false => format!("{scheme}://{socket}/"),
     })
+}
+
+/// Reads the certificate anew at each SIGHUP. Without certificate files that signal ends the program, as it always does.
+#[cfg(unix)]
+fn reload_on_hangup(server: Handle) -> std::io::Result<()> {
+    use tokio::signal::unix::{SignalKind, signal};
+    let mut hangup = signal(SignalKind::hangup())?;
+    tokio::spawn(async move {
+        while hangup.recv().await.is_some() {
+            match server.reload_tls() {
+                Ok(()) => tracing::info!("the certificate was read again"),
+                Err(error) => tracing::error!("going on with the certificate as it was: {error}"),
+            }
+        }
+    });
+    Ok(())
+}
+
+#[cfg(not(unix))]
+fn reload_on_hangup(_: Handle) -> std::io::Result<()> {
+    Ok(())
 }
 
 /// Takes all the files the system allows this process, as servers do; each connection is one.

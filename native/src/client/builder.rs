@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::future::Future;
+use std::path::PathBuf;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
@@ -12,6 +13,7 @@ use tokio::time::Instant;
 
 use super::shared::Shared;
 use super::task::Task;
+use super::trust::Trust;
 use super::uri::Endpoint;
 use super::{Client, ClientError};
 
@@ -53,6 +55,8 @@ pub struct ClientBuilder {
     config: Config,
     message_buffer: usize,
     send_buffer: usize,
+    authorities: Vec<PathBuf>,
+    is_insecure: bool,
 }
 
 impl fmt::Debug for ClientBuilder {
@@ -80,6 +84,8 @@ impl ClientBuilder {
             config: Config::default(),
             message_buffer: 4096,
             send_buffer: 256 << 10,
+            authorities: Vec::new(),
+            is_insecure: false,
         }
     }
 
@@ -155,12 +161,32 @@ impl ClientBuilder {
         self
     }
 
+    /// Trusts the certificates in a PEM file, besides those that the system trusts: those that vouch for a server's,
+    /// or the server's own. Can be called for several files.
+    pub fn ca(mut self, file: impl Into<PathBuf>) -> Self {
+        self.authorities.push(file.into());
+        self
+    }
+
+    /// Takes whatever certificate the server shows: what is sent is encrypted, but anybody in between can pose as the
+    /// server, read everything and change it.
+    pub fn insecure(mut self, is_insecure: bool) -> Self {
+        self.is_insecure = is_insecure;
+        self
+    }
+
     /// Connects. Only the first attempt is made here: whether it is worth trying again is for the caller to say.
     ///
     /// # Errors
-    /// [`ClientError::InvalidUri`], [`ClientError::Connect`], [`ClientError::AuthRefused`].
+    /// [`ClientError::InvalidUri`], [`ClientError::Certificate`], [`ClientError::Connect`],
+    /// [`ClientError::AuthRefused`].
     pub async fn connect(self) -> Result<Client, ClientError> {
         let endpoint = Endpoint::parse(&self.uri)?;
+        let trust = if endpoint.transport.is_encrypted() {
+            Trust::new(self.authorities, self.is_insecure).await?
+        } else {
+            Trust::default()
+        };
         // Without randomness all that is lost is that clients come back at different times.
         let seed = getrandom::u64().unwrap_or_else(|_| u64::from(std::process::id()));
         let most = self.config.message_bytes;
@@ -173,6 +199,7 @@ impl ClientBuilder {
         let task = Task {
             shared: client.shared(),
             endpoint,
+            trust,
             token: self.token,
             most,
             flush,

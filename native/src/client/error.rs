@@ -16,10 +16,13 @@ pub enum ClientError {
         /// What is wrong with it, and what would be right.
         why: String,
     },
+    /// The certificates to trust cannot be used.
+    #[error("{0}")]
+    Certificate(String),
     /// The first attempt to connect failed.
-    #[error("cannot connect to {address}: {reason}; is a mist server listening there?")]
+    #[error("cannot connect to {address}: {reason}")]
     Connect {
-        /// Host and port.
+        /// Host and port, or the URI of a Unix socket.
         address: String,
         /// What happened.
         reason: String,

@@ -45,6 +45,7 @@ mod shared;
 mod streams;
 mod task;
 mod transport;
+mod trust;
 mod uri;
 
 use std::fmt;

@@ -14,6 +14,7 @@ use super::builder::{TokenSource, failure};
 use super::shared::Shared;
 use super::streams::Message;
 use super::transport::{Connection, dial};
+use super::trust::Trust;
 use super::uri::Endpoint;
 
 /// How far away a deadline is that does not exist.
@@ -29,6 +30,7 @@ pub(super) type First = tokio::sync::oneshot::Sender<Result<(), ClientError>>;
 pub(super) struct Task {
     pub(super) shared: Arc<Shared>,
     pub(super) endpoint: Endpoint,
+    pub(super) trust: Trust,
     pub(super) token: TokenSource,
     /// Bytes in the largest message that is accepted.
     pub(super) most: usize,
@@ -44,6 +46,8 @@ struct Held {
     /// Messages on their way from the state machine to the application.
     messages: Vec<Message>,
     is_reading: bool,
+    /// An error that no request asked for: why the server closes, if it does.
+    last_words: Option<String>,
 }
 
 /// Marks the end, also when the runtime drops the task.
@@ -63,6 +67,7 @@ impl Task {
             dialling: None,
             messages: Vec::new(),
             is_reading: true,
+            last_words: None,
         };
         let mut timer = Box::pin(tokio::time::sleep(NEVER));
         loop {
@@ -114,7 +119,14 @@ impl Task {
                         tags: delivery.tags,
                         data: delivery.data,
                     }),
-                    Some(Output::Event(event)) => self.tell(event),
+                    Some(Output::Event(event)) => {
+                        if let Event::Refused { command, error, .. } = &event
+                            && command.is_empty()
+                        {
+                            held.last_words = Some(error.clone());
+                        }
+                        self.tell(event);
+                    }
                     None => break,
                 }
             }
@@ -178,6 +190,10 @@ impl Task {
         };
         if let Some(reason) = lost {
             held.connection = None;
+            let reason = match held.last_words.take() {
+                Some(words) => format!("{reason}: {words}"),
+                None => reason,
+            };
             self.shared
                 .with(|inner, now| inner.machine.handle_close(now, &reason));
         }
@@ -186,10 +202,11 @@ impl Task {
     fn dial(&self) -> Dialling {
         let endpoint = self.endpoint.clone();
         let most = self.most;
+        let trust = self.trust.clone();
         let token = self.token.clone();
         Box::pin(async move {
             let token = token.obtain().await?;
-            Ok((dial(&endpoint, most).await?, token))
+            Ok((dial(&endpoint, &trust, most).await?, token))
         })
     }
 

@@ -7,14 +7,15 @@ use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use futures_util::stream::{SplitSink, SplitStream};
-use futures_util::{Sink, SinkExt, Stream, StreamExt};
+use futures_util::{SinkExt, Stream, StreamExt};
 use mist_core::client::Client as Machine;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, ReadHalf, WriteHalf};
-use tokio::net::TcpStream;
+use tokio::net::{TcpStream, UnixStream};
 use tokio_tungstenite::WebSocketStream;
 use tokio_tungstenite::tungstenite::protocol::{Message as Frame, WebSocketConfig};
-use tokio_tungstenite::tungstenite::{Bytes, Utf8Bytes};
+use tokio_tungstenite::tungstenite::{self, Bytes, Utf8Bytes};
 
+use super::trust::Trust;
 use super::uri::{Endpoint, Transport};
 
 /// How much is read at once, and how much room is kept free for it.
@@ -55,32 +56,57 @@ pub(super) enum Reader {
 }
 
 /// The sending side.
-pub(super) enum Writer {
-    Lines {
-        half: WriteHalf<Io>,
-        pending: Bytes,
-    },
-    Frames {
-        half: SplitSink<WebSocketStream<Io>, Frame>,
-        pending: Bytes,
-        is_flushed: bool,
-    },
+pub(super) struct Writer {
+    half: WritingHalf,
+    pending: Bytes,
+    /// Whether the system has all that was written; what encrypts or frames may keep some of it.
+    is_flushed: bool,
+}
+
+enum WritingHalf {
+    Lines(WriteHalf<Io>),
+    Frames(SplitSink<WebSocketStream<Io>, Frame>),
 }
 
 /// Opens a connection; messages over `most` bytes end it.
 ///
 /// This is the one place to add a scheme: make its stream, then choose the framing.
-pub(super) async fn dial(endpoint: &Endpoint, most: usize) -> Result<Connection, String> {
+pub(super) async fn dial(
+    endpoint: &Endpoint,
+    trust: &Trust,
+    most: usize,
+) -> Result<Connection, String> {
+    let io: Io = match endpoint.transport {
+        Transport::Tcp | Transport::Ws => Box::new(tcp(endpoint).await?),
+        Transport::Tls | Transport::Wss => {
+            let stream = tcp(endpoint).await?;
+            Box::new(trust.encrypt(stream, &endpoint.host).await?)
+        }
+        Transport::Unix => {
+            let stream = UnixStream::connect(&endpoint.path).await;
+            Box::new(stream.map_err(|error| match error.kind() {
+                io::ErrorKind::NotFound => "there is no such socket".to_owned(),
+                _ => nobody(&error),
+            })?)
+        }
+    };
+    match endpoint.transport {
+        Transport::Tcp | Transport::Tls | Transport::Unix => Ok(Connection::lines(io, most)),
+        Transport::Ws | Transport::Wss => Connection::frames(io, endpoint, most).await,
+    }
+}
+
+async fn tcp(endpoint: &Endpoint) -> Result<TcpStream, String> {
     let stream = TcpStream::connect((endpoint.host.as_str(), endpoint.port))
         .await
-        .map_err(|error| plain(&error))?;
+        .map_err(|error| nobody(&error))?;
     // Messages are written in batches already; waiting for more would only delay them.
     stream.set_nodelay(true).map_err(|error| plain(&error))?;
-    let io: Io = Box::new(stream);
-    match endpoint.transport {
-        Transport::Tcp => Ok(Connection::lines(io, most)),
-        Transport::Ws => Connection::frames(io, endpoint, most).await,
-    }
+    Ok(stream)
+}
+
+fn nobody(error: &io::Error) -> String {
+    format!("{}; is a mist server listening there?", plain(error))
 }
 
 /// Says an error in the words of its kind, without the operating system's number.
@@ -101,10 +127,7 @@ impl Connection {
                 whole: 0,
                 most,
             },
-            writer: Writer::Lines {
-                half: write,
-                pending: Bytes::new(),
-            },
+            writer: Writer::new(WritingHalf::Lines(write)),
         }
     }
 
@@ -122,11 +145,7 @@ impl Connection {
                 half: stream,
                 frames: Vec::new(),
             },
-            writer: Writer::Frames {
-                half: sink,
-                pending: Bytes::new(),
-                is_flushed: true,
-            },
+            writer: Writer::new(WritingHalf::Frames(sink)),
         })
     }
 
@@ -245,73 +264,70 @@ fn poll_frames(
 }
 
 impl Writer {
+    fn new(half: WritingHalf) -> Self {
+        Self {
+            half,
+            pending: Bytes::new(),
+            is_flushed: true,
+        }
+    }
+
     /// Whether everything queued is with the system.
     pub(super) fn is_idle(&self) -> bool {
-        match self {
-            Self::Lines { pending, .. } => pending.is_empty(),
-            Self::Frames {
-                pending,
-                is_flushed,
-                ..
-            } => pending.is_empty() && *is_flushed,
-        }
+        self.pending.is_empty() && self.is_flushed
     }
 
     /// Takes whole messages, each ended by a newline; only when idle.
     pub(super) fn queue(&mut self, messages: Vec<u8>) {
-        match self {
-            Self::Lines { pending, .. } => *pending = messages.into(),
-            Self::Frames {
-                pending,
-                is_flushed,
-                ..
-            } => {
-                *pending = messages.into();
-                *is_flushed = false;
-            }
-        }
+        self.pending = messages.into();
+        self.is_flushed = false;
     }
 
     /// Writes until idle; dropping the future loses nothing.
     pub(super) async fn write(&mut self) -> Result<(), String> {
-        match self {
-            Self::Lines { half, pending } => {
-                while !pending.is_empty() {
-                    half.write_buf(pending)
-                        .await
-                        .map_err(|error| plain(&error))?;
-                }
-                Ok(())
-            }
-            Self::Frames {
-                half,
-                pending,
-                is_flushed,
-            } => poll_fn(|cx| {
-                while !pending.is_empty() {
-                    ready!(half.poll_ready_unpin(cx))?;
-                    let end = memchr::memchr(b'\n', pending).unwrap_or(pending.len());
-                    let message = pending.split_to(end);
-                    *pending = pending.slice(1.min(pending.len())..);
-                    let text = Utf8Bytes::try_from(message)?;
-                    half.start_send_unpin(Frame::Text(text))?;
-                }
-                ready!(Pin::new(&mut *half).poll_flush(cx))?;
-                *is_flushed = true;
-                Poll::Ready(Ok(()))
-            })
-            .await
-            .map_err(|error: tokio_tungstenite::tungstenite::Error| error.to_string()),
-        }
+        let pending = &mut self.pending;
+        match &mut self.half {
+            WritingHalf::Lines(half) => write_lines(half, pending)
+                .await
+                .map_err(|error| plain(&error)),
+            WritingHalf::Frames(half) => poll_fn(|cx| poll_write_frames(half, pending, cx))
+                .await
+                .map_err(|error| error.to_string()),
+        }?;
+        self.is_flushed = true;
+        Ok(())
     }
 
     async fn end(&mut self, rest: Vec<u8>) -> Result<(), String> {
         self.write().await?;
         self.queue(rest);
         self.write().await?;
-        match self {
-            Self::Lines { half, .. } => half.shutdown().await.map_err(|error| plain(&error)),
-            Self::Frames { half, .. } => half.close().await.map_err(|error| error.to_string()),
+        match &mut self.half {
+            WritingHalf::Lines(half) => half.shutdown().await.map_err(|error| plain(&error)),
+            WritingHalf::Frames(half) => half.close().await.map_err(|error| error.to_string()),
         }
     }
+}
+
+async fn write_lines(half: &mut WriteHalf<Io>, pending: &mut Bytes) -> io::Result<()> {
+    while !pending.is_empty() {
+        half.write_buf(pending).await?;
+    }
+    half.flush().await
+}
+
+fn poll_write_frames(
+    half: &mut SplitSink<WebSocketStream<Io>, Frame>,
+    pending: &mut Bytes,
+    cx: &mut Context<'_>,
+) -> Poll<Result<(), tungstenite::Error>> {
+    while !pending.is_empty() {
+        ready!(half.poll_ready_unpin(cx))?;
+        let end = memchr::memchr(b'\n', pending).unwrap_or(pending.len());
+        let message = pending.split_to(end);
+        *pending = pending.slice(1.min(pending.len())..);
+        let text = Utf8Bytes::try_from(message)?;
+        half.start_send_unpin(Frame::Text(text))?;
+    }
+    half.poll_flush_unpin(cx)
 }

@@ -7,8 +7,20 @@ use super::ClientError;
 pub(super) enum Transport {
     /// Lines over TCP.
     Tcp,
+    /// Lines over TLS.
+    Tls,
     /// WebSocket frames over TCP.
     Ws,
+    /// WebSocket frames over TLS.
+    Wss,
+    /// Lines over a Unix socket.
+    Unix,
+}
+
+impl Transport {
+    pub(super) fn is_encrypted(self) -> bool {
+        matches!(self, Self::Tls | Self::Wss)
+    }
 }
 
 /// A parsed address.
@@ -18,7 +30,7 @@ pub(super) struct Endpoint {
     /// A name or an address, without the brackets of IPv6.
     pub(super) host: String,
     pub(super) port: u16,
-    /// For WebSocket, the path and query to ask for.
+    /// For WebSocket, the path and query to ask for; for a Unix socket, its file.
     pub(super) path: String,
 }
 
@@ -26,7 +38,8 @@ pub(super) struct Endpoint {
 const WS_PATH: &str = "/subscribe/websocket";
 
 impl Endpoint {
-    /// Reads `tcp://host:port`, `ws://host:port/path`, or `host:port`, which means tcp.
+    /// Reads `tcp://host:port`, `ws://host:port/path` and their encrypted kin, `unix:///path`, or `host:port`, which
+    /// means tcp.
     pub(super) fn parse(uri: &str) -> Result<Self, ClientError> {
         Self::read(uri.trim()).map_err(|why| ClientError::InvalidUri {
             uri: uri.into(),
@@ -38,8 +51,25 @@ impl Endpoint {
         let (scheme, rest) = uri.split_once("://").unwrap_or(("tcp", uri));
         let transport = match scheme.to_ascii_lowercase().as_str() {
             "tcp" => Transport::Tcp,
+            "tls" => Transport::Tls,
             "ws" => Transport::Ws,
-            other => return Err(format!("scheme '{other}' is not one of tcp://, ws://")),
+            "wss" => Transport::Wss,
+            "unix" if rest.is_empty() => {
+                return Err("the path is missing: write unix:///run/mist.sock".into());
+            }
+            "unix" => {
+                return Ok(Self {
+                    transport: Transport::Unix,
+                    host: String::new(),
+                    port: 0,
+                    path: rest.into(),
+                });
+            }
+            other => {
+                return Err(format!(
+                    "scheme '{other}' is not one of tcp://, tls://, ws://, wss://, unix://"
+                ));
+            }
         };
         let (authority, path) = match rest.find(['/', '?', '#']) {
             Some(at) => rest.split_at(at),
@@ -52,31 +82,36 @@ impl Endpoint {
         if host.is_empty() {
             return Err("the host is missing: write host:port, like 127.0.0.1:1445".into());
         }
-        let path = match (transport, path) {
-            (Transport::Tcp, "" | "/") => String::new(),
-            (Transport::Tcp, path) => {
+        let is_websocket = matches!(transport, Transport::Ws | Transport::Wss);
+        let path = match path {
+            "" | "/" if is_websocket => WS_PATH.into(),
+            path if is_websocket && path.starts_with('?') => format!("{WS_PATH}{path}"),
+            path if is_websocket => path.into(),
+            "" | "/" => String::new(),
+            path => {
                 return Err(format!(
-                    "a tcp address has no path, but this one has '{path}'"
+                    "a {scheme} address has no path, but this one has '{path}'"
                 ));
             }
-            (Transport::Ws, "" | "/") => WS_PATH.into(),
-            (Transport::Ws, path) if path.starts_with('?') => format!("{WS_PATH}{path}"),
-            (Transport::Ws, path) => path.into(),
         };
         Ok(Self {
             transport,
             host: host.into(),
             port: port.unwrap_or(match transport {
-                Transport::Tcp => 1445,
+                Transport::Tcp | Transport::Unix => 1445,
+                Transport::Tls => 1446,
                 Transport::Ws => 8888,
+                Transport::Wss => 8889,
             }),
             path,
         })
     }
 
-    /// Returns `host:port`, with the brackets of IPv6.
+    /// Returns `host:port`, with the brackets of IPv6, or the URI of a Unix socket.
     pub(super) fn address(&self) -> String {
-        if self.host.contains(':') {
+        if self.transport == Transport::Unix {
+            format!("unix://{}", self.path)
+        } else if self.host.contains(':') {
             format!("[{}]:{}", self.host, self.port)
         } else {
             format!("{}:{}", self.host, self.port)
@@ -128,12 +163,27 @@ mod tests {
         assert_eq!(parsed("[::1]"), tcp("[::1]:1445"));
         assert_eq!(parsed("ws://h"), ws("h:8888", WS_PATH));
         assert_eq!(parsed("WS://h:80/mist?a=b"), ws("h:80", "/mist?a=b"));
+        let encrypted = |transport, address: &str, path: &str| {
+            (transport, String::from(address), String::from(path))
+        };
+        assert_eq!(parsed("tls://h"), encrypted(Transport::Tls, "h:1446", ""));
+        assert_eq!(
+            parsed("wss://h?x=y"),
+            encrypted(Transport::Wss, "h:8889", "/subscribe/websocket?x=y")
+        );
+        assert_eq!(
+            parsed("unix:///run/mist.sock"),
+            encrypted(Transport::Unix, "unix:///run/mist.sock", "/run/mist.sock")
+        );
     }
 
     #[test]
     fn a_wrong_address_is_named_with_what_would_be_right() {
         for (uri, word) in [
             ("udp://h:1", "tcp://"),
+            ("https://h:1", "wss://"),
+            ("unix://", "path is missing"),
+            ("tls://h:1/path", "a tls address has no path"),
             ("tcp://h:port", "'port'"),
             ("tcp://h:70000", "'70000'"),
             ("tcp://:1445", "host is missing"),

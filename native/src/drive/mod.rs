@@ -29,6 +29,9 @@ enum Inbound {
     Frames(Box<Frames>),
 }
 
+/// How a client begins that expects TLS; no message begins so.
+const TLS_HELLO: [u8; 2] = [0x16, 3];
+
 /// Stands for a closing frame without a code, as RFC 6455 has it; such a code is never sent.
 const NO_CODE: u16 = 1005;
 
@@ -142,13 +145,21 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
                     Poll::Pending => return Step::Wait,
                 }
             }
+            // A plain socket has nothing to flush. One that encrypts keeps what it could not write; it counts as
+            // written only when the system has it.
+            match Pin::new(&mut self.stream).poll_flush(cx) {
+                Poll::Ready(Ok(())) => {}
+                Poll::Ready(Err(_)) => return Step::Gone,
+                Poll::Pending if self.outbox.block(cx) => return Step::Gone,
+                Poll::Pending => return Step::Wait,
+            }
             self.written = 0;
             match self
                 .outbox
                 .take(&mut self.writing, &mut tools.out.spare, cx)
             {
                 Taken::Some => {}
-                Taken::Nothing => break,
+                Taken::Nothing => return Step::Wait,
                 Taken::Ended(Ending::Dead) => return Step::Gone,
                 Taken::Ended(ending) => match self.phase {
                     Phase::Open => {
@@ -158,11 +169,6 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
                     Phase::Lingering => return self.shut(ending, cx),
                 },
             }
-        }
-        // A plain socket has nothing to flush; one that encrypts may.
-        match Pin::new(&mut self.stream).poll_flush(cx) {
-            Poll::Ready(Err(_)) => Step::Gone,
-            _ => Step::Wait,
         }
     }
 
@@ -233,6 +239,14 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
         match &mut self.inbound {
             Inbound::Lines if self.carry.len() <= SHORT_CARRY => {
                 let kept = self.carry.len();
+                if kept == 0 && input.starts_with(&TLS_HELLO) {
+                    tracing::info!(
+                        session = self.outbox.session.slot(),
+                        "closing a connection that speaks TLS, which this listener does not; tls:// and wss:// \
+                         listeners do"
+                    );
+                    return self.outbox.end_now(Ending::Dead);
+                }
                 self.carry.clear();
                 self.consume(tools, &input[..kept + count]);
             }

@@ -6,6 +6,8 @@
 pub(crate) mod framing;
 pub(crate) mod outbox;
 mod spare;
+mod store;
+mod turns;
 mod watch;
 pub(crate) mod worker;
 
@@ -19,19 +21,21 @@ use parking_lot::{RwLock, RwLockReadGuard, RwLockWriteGuard};
 use tokio_util::task::TaskTracker;
 
 use self::framing::Framing;
-use self::outbox::{Ending, Outbox};
+use self::outbox::{Appended, Backlog, Ending, Outbox};
+use self::store::Store;
 use self::worker::{Batch, Errand, Outgoing, Tools, with_worker};
-use crate::auth::{self, Authenticator, TokenError};
+use crate::auth::Authenticator;
 use crate::command::CommandHandler;
 
 pub(crate) struct Hub {
     shared: RwLock<Shared>,
     pub(crate) limits: Limits,
-    authenticator: Option<Arc<dyn Authenticator>>,
+    store: Store,
     commands: HashMap<String, Arc<dyn CommandHandler>>,
     /// Everything that runs for this server; a shutdown waits for it.
     pub(crate) tasks: TaskTracker,
     pub(crate) counters: Counters,
+    pub(crate) backlog: Arc<Backlog>,
     pub(crate) open_connections: AtomicUsize,
     is_ending: AtomicBool,
 }
@@ -50,6 +54,7 @@ pub(crate) struct Counters {
     pub(crate) dropped: AtomicU64,
     pub(crate) unreadable: AtomicU64,
     pub(crate) refused_connections: AtomicU64,
+    pub(crate) failed_handshakes: AtomicU64,
 }
 
 /// Whether a connection may be read from.
@@ -80,10 +85,11 @@ impl Hub {
                 broker,
                 outboxes: Vec::new(),
             }),
-            authenticator,
+            store: Store::new(authenticator),
             commands,
             tasks: TaskTracker::new(),
             counters: Counters::default(),
+            backlog: Arc::default(),
             open_connections: AtomicUsize::new(0),
             is_ending: AtomicBool::new(false),
         }
@@ -98,7 +104,7 @@ impl Hub {
         with_worker(|worker| {
             self.exclusively(&mut worker.tools, |shared| {
                 let session = shared.broker.connect(credentials);
-                let outbox = Arc::new(Outbox::new(session, framing));
+                let outbox = Arc::new(Outbox::new(session, framing, Arc::clone(&self.backlog)));
                 if shared.outboxes.len() <= session.slot() {
                     shared.outboxes.resize(session.slot() + 1, None);
                 }
@@ -310,14 +316,15 @@ impl Hub {
         } = out;
         let count = batch.ends.len();
         let outbox = |&slot: &u32| shared.outboxes.get(slot as usize)?.as_deref();
+        let room = self.backlog.room(&self.limits);
         let mut reached = 0;
-        let mut delivered = 0;
+        let mut delivered = Appended::default();
         if let [only] = targets
             && let Some(outbox) = outbox(only).filter(|outbox| outbox.framing == Framing::Lines)
         {
             reached = 1;
             let Batch { bytes, ends } = batch;
-            delivered = outbox.append_or_swap(bytes, ends, &self.limits, spare, woken);
+            delivered = outbox.append_or_swap(bytes, ends, room, spare, woken);
         } else {
             for outbox in targets.iter().filter_map(outbox) {
                 if outbox.framing == Framing::Frames && frames.ends.is_empty() {
@@ -328,13 +335,18 @@ impl Hub {
                     Framing::Frames => frames.segment(),
                 };
                 reached += 1;
-                delivered += outbox.append(segment, &self.limits, spare, woken);
+                let appended = outbox.append(segment, room, spare, woken);
+                delivered.messages += appended.messages;
+                delivered.bytes += appended.bytes;
             }
             frames.clear();
         }
         batch.clear();
-        self.note_dropped(reached * count - delivered);
-        delivered
+        if delivered.bytes > 0 {
+            self.backlog.add(delivered.bytes);
+        }
+        self.note_dropped(reached * count - delivered.messages);
+        delivered.messages
     }
 
     fn note_dropped(&self, count: usize) {
@@ -409,21 +421,11 @@ impl Hub {
     async fn run(self: Arc<Self>, errand: Errand) {
         match errand {
             Errand::Ask(session, request) => {
-                let (store, asked) = (self.authenticator.clone(), request.clone());
-                // On a task of its own, so that a store that panics costs this answer only.
-                let reply = self.tasks.spawn(async move {
-                    match store {
-                        Some(store) => auth::carry_out(&*store, &asked).await,
-                        None => Err(TokenError::Unavailable("no authenticator".into())),
-                    }
-                });
-                let reply = reply.await.unwrap_or_else(|_| {
-                    tracing::error!("the authenticator panicked");
-                    Err(TokenError::Unavailable("the authenticator failed".into()))
-                });
+                let (reply, turn) = self.store.ask(&self.tasks, request.clone()).await;
                 self.answer(session, |broker| {
                     broker.handle_auth_reply(session, &request, reply)
                 });
+                drop(turn);
             }
             Errand::Custom(session, request) => {
                 let handler = self.commands.get(&request.command).cloned();

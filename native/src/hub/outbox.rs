@@ -1,9 +1,12 @@
 //! Owns the bounded queue from the hub to one connection; knows nothing of sockets and makes no system call.
 //!
+//! What waits in all of them is bounded too, by a [`Backlog`] that they share.
+//!
 //! Everybody appends, only the connection's own task takes out. What is queued is already in the connection's framing,
 //! one message behind the other, so that a task writes many messages with one system call.
 
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::task::{Context, Waker};
 
 use mist_core::{CloseReason, Limits, SessionId, dropped_notice};
@@ -37,10 +40,57 @@ pub(crate) struct Segment<'a> {
 /// Bytes of answers that may wait for a client which asks without reading. Then it is not read from any more.
 const REPLY_BYTES: usize = 1 << 20;
 
+/// The bytes that wait in all outboxes.
+#[derive(Debug, Default)]
+pub(crate) struct Backlog(AtomicUsize);
+
+impl Backlog {
+    /// Notes bytes that [`Outbox::append`] took; once for many outboxes, since all threads meet here.
+    pub(crate) fn add(&self, bytes: usize) {
+        self.0.fetch_add(bytes, Ordering::Relaxed);
+    }
+
+    fn remove(&self, bytes: usize) {
+        self.0.fetch_sub(bytes, Ordering::Relaxed);
+    }
+
+    pub(crate) fn bytes(&self) -> usize {
+        self.0.load(Ordering::Relaxed)
+    }
+
+    /// What one outbox may hold as long as there is this much in all.
+    pub(crate) fn room(&self, limits: &Limits) -> Room {
+        let bytes = if self.bytes() < limits.outbox_total_bytes {
+            limits.outbox_bytes
+        } else {
+            limits.squeezed_bytes()
+        };
+        Room {
+            bytes,
+            messages: limits.outbox_messages,
+        }
+    }
+}
+
+/// What one outbox may hold.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Room {
+    pub(crate) bytes: usize,
+    pub(crate) messages: usize,
+}
+
+/// What an outbox took. The bytes are the caller's to add to the [`Backlog`].
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Appended {
+    pub(crate) messages: usize,
+    pub(crate) bytes: usize,
+}
+
 #[derive(Debug)]
 pub(crate) struct Outbox {
     pub(crate) session: SessionId,
     pub(crate) framing: Framing,
+    backlog: Arc<Backlog>,
     state: Mutex<State>,
     /// Whether the client is told of dropped messages.
     tells_drops: AtomicBool,
@@ -89,8 +139,8 @@ pub(crate) enum Concern {
     Dropping,
     /// It has caught up after losing this many.
     CaughtUp(u64),
-    /// Its socket took nothing for this many seconds.
-    Stalled(u32),
+    /// Its socket took nothing for this many seconds, while so many bytes wait for it.
+    Stalled(u32, usize),
     /// Nothing was heard from it for this many seconds.
     Silent(u32),
     /// It was to end this many seconds ago.
@@ -98,10 +148,11 @@ pub(crate) enum Concern {
 }
 
 impl Outbox {
-    pub(crate) fn new(session: SessionId, framing: Framing) -> Self {
+    pub(crate) fn new(session: SessionId, framing: Framing, backlog: Arc<Backlog>) -> Self {
         Self {
             session,
             framing,
+            backlog,
             state: Mutex::new(State::default()),
             tells_drops: AtomicBool::new(false),
             has_moved: AtomicBool::new(false),
@@ -109,25 +160,28 @@ impl Outbox {
         }
     }
 
-    /// Appends what fits of a segment; returns how many messages did. The rest is dropped and counted.
+    /// Appends what fits of a segment; returns what did. The rest is dropped and counted.
     ///
     /// A sleeping connection's waker goes to `woken`: the caller wakes it once it holds no lock.
     pub(crate) fn append(
         &self,
         segment: Segment<'_>,
-        limits: &Limits,
+        room: Room,
         spare: &mut Spare,
         woken: &mut Vec<Waker>,
-    ) -> usize {
+    ) -> Appended {
         let mut state = self.state.lock();
-        let fitting = state.fitting(segment, limits);
-        if fitting > 0 {
-            let end = segment.ends[fitting - 1] as usize;
-            state.room(spare).extend_from_slice(&segment.bytes[..end]);
-            state.messages += fitting;
-            state.wake(woken);
+        let messages = state.fitting(segment, room);
+        if messages == 0 {
+            return Appended::default();
         }
-        fitting
+        let bytes = segment.ends[messages - 1] as usize;
+        state
+            .buffer(spare)
+            .extend_from_slice(&segment.bytes[..bytes]);
+        state.messages += messages;
+        state.wake(woken);
+        Appended { messages, bytes }
     }
 
     /// Like [`Outbox::append`] for the only receiver: when its outbox is empty it gets the buffer itself.
@@ -135,27 +189,31 @@ impl Outbox {
         &self,
         bytes: &mut Vec<u8>,
         ends: &[u32],
-        limits: &Limits,
+        room: Room,
         spare: &mut Spare,
         woken: &mut Vec<Waker>,
-    ) -> usize {
+    ) -> Appended {
         let mut state = self.state.lock();
         if state.queued.is_empty()
             && state.taken_bytes == 0
             && state.ending.is_none()
-            && ends.len() <= limits.outbox_messages
-            && (bytes.len() <= limits.outbox_bytes || ends.len() == 1)
+            && ends.len() <= room.messages
+            && (bytes.len() <= room.bytes || ends.len() == 1)
         {
+            let taken = Appended {
+                messages: ends.len(),
+                bytes: bytes.len(),
+            };
             std::mem::swap(&mut state.queued, bytes);
             if bytes.capacity() == 0 {
                 *bytes = spare.take();
             }
             state.messages = ends.len();
             state.wake(woken);
-            return ends.len();
+            return taken;
         }
         drop(state);
-        self.append(Segment { bytes, ends }, limits, spare, woken)
+        self.append(Segment { bytes, ends }, room, spare, woken)
     }
 
     /// Appends an answer to the session's own request; it is never dropped.
@@ -193,10 +251,11 @@ impl Outbox {
         if state.ending.is_some() {
             return None;
         }
-        let queued = state.room(spare);
+        let queued = state.buffer(spare);
         let before = queued.len();
         write(queued);
         let length = queued.len() - before;
+        self.backlog.add(length);
         state.reply_bytes += length;
         state.messages += 1;
         Some(state)
@@ -253,7 +312,9 @@ impl Outbox {
         let mut state = self.state.lock();
         state.keep_waker(cx);
         state.is_blocked = false;
-        state.taken_bytes = 0;
+        if state.taken_bytes > 0 {
+            self.backlog.remove(std::mem::take(&mut state.taken_bytes));
+        }
         state.taken_messages = 0;
         buffer.clear();
         state.is_asleep = false;
@@ -264,8 +325,10 @@ impl Outbox {
             let count = std::mem::take(&mut state.dropped);
             if self.tells_drops.load(Ordering::Relaxed) {
                 // Behind all that was queued before the gap, before all that comes after it.
-                let framing = self.framing;
-                framing.write(&dropped_notice(count), state.room(spare));
+                let queued = state.buffer(spare);
+                let before = queued.len();
+                self.framing.write(&dropped_notice(count), queued);
+                self.backlog.add(queued.len() - before);
                 state.messages += 1;
             }
         }
@@ -327,7 +390,8 @@ impl Outbox {
                 state.dropped_at_last_look = 0;
                 Concern::CaughtUp(dropped)
             }),
-            (state.stalled > 0).then_some(Concern::Stalled(state.stalled)),
+            (state.stalled > 0)
+                .then(|| Concern::Stalled(state.stalled, state.queued.len() + state.taken_bytes)),
             (state.silent > 0).then_some(Concern::Silent(state.silent)),
             (state.ending_for > 0).then_some(Concern::Ending(state.ending_for)),
         ];
@@ -336,24 +400,31 @@ impl Outbox {
     }
 }
 
+impl Drop for Outbox {
+    fn drop(&mut self) {
+        let state = self.state.get_mut();
+        self.backlog.remove(state.queued.len() + state.taken_bytes);
+    }
+}
+
 impl State {
     /// How many messages of a segment fit; notes the others as dropped.
-    fn fitting(&mut self, segment: Segment<'_>, limits: &Limits) -> usize {
+    fn fitting(&mut self, segment: Segment<'_>, room: Room) -> usize {
         if self.ending.is_some() {
             return 0;
         }
         let used = self.queued.len() + self.taken_bytes;
-        let room = limits.outbox_bytes.saturating_sub(used);
-        let places = limits
-            .outbox_messages
+        let free = room.bytes.saturating_sub(used);
+        let places = room
+            .messages
             .saturating_sub(self.messages + self.taken_messages);
         let count = segment.ends.len();
-        if segment.bytes.len() <= room && count <= places {
+        if segment.bytes.len() <= free && count <= places {
             return count;
         }
         let mut fitting = segment
             .ends
-            .partition_point(|&end| end as usize <= room)
+            .partition_point(|&end| end as usize <= free)
             .min(places);
         if used == 0 {
             // A single message that is larger than the bound passes through an empty outbox.
@@ -365,7 +436,7 @@ impl State {
         fitting
     }
 
-    fn room(&mut self, spare: &mut Spare) -> &mut Vec<u8> {
+    fn buffer(&mut self, spare: &mut Spare) -> &mut Vec<u8> {
         if self.queued.capacity() == 0 {
             self.queued = spare.take();
         }
@@ -397,14 +468,12 @@ mod tests {
 
     fn outbox(framing: Framing) -> Outbox {
         let mut broker = Broker::new(Config::default(), 1);
-        Outbox::new(broker.connect(Credentials::default()), framing)
+        let session = broker.connect(Credentials::default());
+        Outbox::new(session, framing, Arc::default())
     }
 
-    fn limits(messages: usize, bytes: usize) -> Limits {
-        let mut limits = Limits::default();
-        limits.outbox_messages = messages;
-        limits.outbox_bytes = bytes;
-        limits
+    fn room(messages: usize, bytes: usize) -> Room {
+        Room { bytes, messages }
     }
 
     const THREE: Segment<'static> = Segment {
@@ -415,17 +484,16 @@ mod tests {
     #[test]
     fn a_segment_is_cut_at_a_message_when_it_does_not_fit() {
         let mut spare = Spare::default();
-        for (limits, expected, left) in [
-            (limits(2, 100), 2, &b"aa\nbb\n"[..]),
-            (limits(100, 8), 2, b"aa\nbb\n"),
-            (limits(3, 9), 3, b"aa\nbb\ncc\n"),
-            (limits(100, 1), 1, b"aa\n"),
+        for (room, expected, left) in [
+            (room(2, 100), 2, &b"aa\nbb\n"[..]),
+            (room(100, 8), 2, b"aa\nbb\n"),
+            (room(3, 9), 3, b"aa\nbb\ncc\n"),
+            (room(100, 1), 1, b"aa\n"),
         ] {
             let outbox = outbox(Framing::Lines);
-            assert_eq!(
-                outbox.append(THREE, &limits, &mut spare, &mut Vec::new()),
-                expected
-            );
+            let appended = outbox.append(THREE, room, &mut spare, &mut Vec::new());
+            assert_eq!(appended.messages, expected);
+            assert_eq!(appended.bytes, left.len());
             let mut buffer = Vec::new();
             let cx = Context::from_waker(Waker::noop());
             assert!(matches!(
@@ -441,9 +509,9 @@ mod tests {
         let outbox = outbox(Framing::Lines);
         outbox.tell_drops();
         let (mut spare, mut woken, mut buffer) = (Spare::default(), Vec::new(), Vec::new());
-        let limits = limits(2, 100);
+        let room = room(2, 100);
         let cx = Context::from_waker(Waker::noop());
-        outbox.append(THREE, &limits, &mut spare, &mut woken);
+        outbox.append(THREE, room, &mut spare, &mut woken);
         outbox.take(&mut buffer, &mut spare, &cx);
         assert_eq!(
             buffer,
@@ -453,7 +521,8 @@ mod tests {
             outbox.take(&mut buffer, &mut spare, &cx),
             Taken::Nothing
         ));
-        assert_eq!(outbox.append(THREE, &limits, &mut spare, &mut woken), 2);
+        let appended = outbox.append(THREE, room, &mut spare, &mut woken);
+        assert_eq!(appended.messages, 2);
     }
 
     #[test]
@@ -465,9 +534,41 @@ mod tests {
             outbox.take(&mut buffer, &mut spare, &cx),
             Taken::Nothing
         ));
-        let limits = Limits::default();
-        outbox.append(THREE, &limits, &mut spare, &mut woken);
-        outbox.append(THREE, &limits, &mut spare, &mut woken);
+        outbox.append(THREE, room(9, 99), &mut spare, &mut woken);
+        outbox.append(THREE, room(9, 99), &mut spare, &mut woken);
         assert_eq!(woken.len(), 1);
+    }
+
+    #[test]
+    fn what_waits_in_all_is_known_whatever_becomes_of_it() {
+        let backlog = Arc::new(Backlog::default());
+        let mut broker = Broker::new(Config::default(), 1);
+        let (mut spare, mut woken, mut buffer) = (Spare::default(), Vec::new(), Vec::new());
+        let cx = Context::from_waker(Waker::noop());
+        let mut limits = Limits::default();
+        limits.outbox_total_bytes = 10;
+        let mut open = || {
+            let session = broker.connect(Credentials::default());
+            Outbox::new(session, Framing::Frames, Arc::clone(&backlog))
+        };
+        let (first, second) = (open(), open());
+        assert_eq!(backlog.room(&limits).bytes, limits.outbox_bytes);
+        backlog.add(
+            first
+                .append(THREE, room(2, 99), &mut spare, &mut woken)
+                .bytes,
+        );
+        assert_eq!(backlog.bytes(), 6);
+        first.tell_drops();
+        second.append_reply(&mut spare, &mut woken, b"1234567");
+        assert_eq!(backlog.bytes(), 6 + 2 + 7);
+        assert_eq!(backlog.room(&limits).bytes, limits.squeezed_bytes());
+        first.take(&mut buffer, &mut spare, &cx);
+        assert_eq!(backlog.bytes(), buffer.len() + 9);
+        first.take(&mut buffer, &mut spare, &cx);
+        assert_eq!(backlog.bytes(), 9);
+        second.take(&mut buffer, &mut spare, &cx);
+        drop(second);
+        assert_eq!(backlog.bytes(), 0);
     }
 }

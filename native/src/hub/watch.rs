@@ -22,13 +22,42 @@ impl Hub {
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
             ticks.tick().await;
+            let mut stalled = Vec::new();
             for outbox in self.outboxes() {
-                self.watch_one(&outbox);
+                if let Some(bytes) = self.watch_one(&outbox) {
+                    stalled.push((bytes, outbox));
+                }
             }
+            self.relieve(stalled);
         }
     }
 
-    fn watch_one(&self, outbox: &Outbox) {
+    /// Cuts the stalled connections for which most waits, until all outboxes together are within half their bound.
+    /// Readers that take anything at all are never cut.
+    fn relieve(&self, mut stalled: Vec<(usize, Arc<Outbox>)>) {
+        let mut total = self.backlog.bytes();
+        if total < self.limits.outbox_total_bytes {
+            return;
+        }
+        stalled.sort_unstable_by_key(|&(bytes, _)| std::cmp::Reverse(bytes));
+        for (bytes, outbox) in stalled {
+            if total <= self.limits.outbox_total_bytes / 2 {
+                break;
+            }
+            tracing::warn!(
+                session = outbox.session.slot(),
+                bytes,
+                total,
+                "closing a connection whose socket takes nothing: too much waits in all outboxes (outbox-total-bytes)"
+            );
+            outbox.end_now(Ending::Dead);
+            total = total.saturating_sub(bytes);
+        }
+    }
+
+    /// Returns how many bytes wait for a connection whose socket takes nothing.
+    fn watch_one(&self, outbox: &Outbox) -> Option<usize> {
+        let mut stalled = None;
         let heartbeat = self.limits.heartbeat_seconds;
         outbox.look(|concern| match concern {
             Concern::Dropping => {
@@ -44,7 +73,10 @@ impl Hub {
                     "slow consumer: caught up"
                 );
             }
-            Concern::Stalled(seconds) if seconds >= self.limits.stall_seconds => {
+            Concern::Stalled(seconds, bytes) if seconds < self.limits.stall_seconds => {
+                stalled = Some(bytes);
+            }
+            Concern::Stalled(seconds, _) => {
                 tracing::warn!(
                     session = outbox.session.slot(),
                     seconds,
@@ -71,5 +103,6 @@ impl Hub {
             Concern::Ending(seconds) if seconds > LINGER_SECONDS => outbox.end_now(Ending::Dead),
             _ => {}
         });
+        stalled
     }
 }

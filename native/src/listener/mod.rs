@@ -1,9 +1,13 @@
-//! Owns the ways in: what a listener is, what it does with a connection, and which schemes there are.
+//! Owns the ways in: what a listener is, and what it does with a connection.
 
-pub(crate) mod tcp;
-pub(crate) mod web;
+mod certificate;
+pub(crate) mod scheme;
+mod socket;
+mod tcp;
+pub(crate) mod tls;
+mod unix;
+mod web;
 
-use std::collections::HashMap;
 use std::fmt;
 use std::future::Future;
 use std::io;
@@ -14,9 +18,10 @@ use std::time::Duration;
 
 use futures_util::future::BoxFuture;
 use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt};
-use tokio::net::{TcpListener, TcpStream};
 use tokio_util::sync::CancellationToken;
 
+pub use self::certificate::CertificateError;
+pub(crate) use self::certificate::read_certificates;
 use crate::drive::Connection;
 use crate::hub::Hub;
 
@@ -95,7 +100,15 @@ impl Acceptor {
     where
         S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
     {
-        match self.admit() {
+        self.serve_lines(self.admit(), stream);
+    }
+
+    /// Serves a connection that was counted; without a permit it is told why it is not let in.
+    pub(crate) fn serve_lines<S>(&self, permit: Option<Permit>, stream: S)
+    where
+        S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+    {
+        match permit {
             Some(permit) => self.spawn(
                 Arc::new(permit),
                 Connection::lines(Arc::clone(&self.hub), stream, None),
@@ -181,9 +194,17 @@ pub enum ListenError {
     },
     /// Somebody else listens there.
     #[error(
-        "cannot listen on '{uri}' - the address is in use; stop what listens there or choose another port"
+        "cannot listen on '{uri}' - the address is in use; stop what listens there or choose another"
     )]
     InUse {
+        /// The URI as it was given.
+        uri: String,
+    },
+    /// There is a file where the socket should be, and it is not one.
+    #[error(
+        "cannot listen on '{uri}' - there is something else than a socket; remove it or choose another path"
+    )]
+    NotASocket {
         /// The URI as it was given.
         uri: String,
     },
@@ -212,113 +233,3 @@ impl ListenError {
 /// Binds an address given as a URI.
 pub type ListenerFactory =
     Arc<dyn Fn(String) -> BoxFuture<'static, Result<Box<dyn Listener>, ListenError>> + Send + Sync>;
-
-/// The schemes a server knows, built-in and registered ones alike.
-pub(crate) fn built_in() -> HashMap<String, ListenerFactory> {
-    let mut schemes = HashMap::new();
-    let tcp: ListenerFactory = Arc::new(|uri| Box::pin(tcp::bind(uri)));
-    schemes.insert("tcp".to_owned(), tcp);
-    for scheme in ["http", "ws"] {
-        let web: ListenerFactory = Arc::new(|uri| Box::pin(web::bind(uri)));
-        schemes.insert(scheme.to_owned(), web);
-    }
-    schemes
-}
-
-/// Takes the address of a URI like `tcp://127.0.0.1:1445`; without a port it is `default_port`.
-pub(crate) async fn bind_socket(uri: &str, default_port: u16) -> Result<TcpListener, ListenError> {
-    let invalid = |why: &str| ListenError::Uri {
-        uri: uri.to_owned(),
-        why: why.to_owned(),
-    };
-    let (_, rest) = uri
-        .split_once("://")
-        .ok_or_else(|| invalid("no '://' behind the scheme"))?;
-    let place = rest.split(['/', '?', '#']).next().unwrap_or_default();
-    let place = place.rsplit('@').next().unwrap_or_default();
-    if place.is_empty() {
-        return Err(invalid("no host and port"));
-    }
-    let has_port = place
-        .rsplit_once(':')
-        .is_some_and(|(host, _)| !host.contains(':') || host.ends_with(']'));
-    let place = if has_port {
-        place.to_owned()
-    } else {
-        format!("{place}:{default_port}")
-    };
-    if let Some((_, port)) = place.rsplit_once(':') {
-        port.parse::<u16>()
-            .map_err(|_| invalid(&format!("'{port}' is not a port")))?;
-    }
-    let addresses = tokio::net::lookup_host(&place)
-        .await
-        .map_err(|source| ListenError::io(uri, source))?;
-    let mut refused = invalid("the host has no address");
-    for address in addresses {
-        let socket = match address {
-            SocketAddr::V4(_) => tokio::net::TcpSocket::new_v4(),
-            SocketAddr::V6(_) => tokio::net::TcpSocket::new_v6(),
-        };
-        let bound = socket.and_then(|socket| {
-            socket.set_reuseaddr(true)?;
-            socket.bind(address)?;
-            socket.listen(4096)
-        });
-        match bound {
-            Ok(listener) => return Ok(listener),
-            Err(source) => refused = ListenError::io(uri, source),
-        }
-    }
-    Err(refused)
-}
-
-/// Accepts for as long as the server runs. No error ends it: where the system is short of something, it waits a little.
-pub(crate) async fn accept_all(
-    listener: TcpListener,
-    acceptor: &Acceptor,
-    mut serve: impl FnMut(TcpStream, SocketAddr),
-) {
-    const SHORTEST: Duration = Duration::from_millis(10);
-    const LONGEST: Duration = Duration::from_secs(1);
-    let mut pause = SHORTEST;
-    loop {
-        let accepted = tokio::select! {
-            () = acceptor.stopped() => return,
-            accepted = listener.accept() => accepted,
-        };
-        match accepted {
-            Ok((stream, peer)) => {
-                pause = SHORTEST;
-                // Small messages are written in batches already; waiting for more would only delay them.
-                let _ = stream.set_nodelay(true);
-                let keepalive = socket2::TcpKeepalive::new()
-                    .with_time(Duration::from_secs(60))
-                    .with_interval(Duration::from_secs(15));
-                let _ = socket2::SockRef::from(&stream).set_tcp_keepalive(&keepalive);
-                serve(stream, peer);
-            }
-            Err(error) if is_of_the_peer(&error) => {}
-            Err(error) => {
-                if pause == SHORTEST {
-                    tracing::error!(%error, "cannot accept connections for now; trying again");
-                }
-                tokio::select! {
-                    () = acceptor.stopped() => return,
-                    () = tokio::time::sleep(pause) => {}
-                }
-                pause = (pause * 2).min(LONGEST);
-            }
-        }
-    }
-}
-
-/// Whether it was the connection that failed, not the listener.
-fn is_of_the_peer(error: &io::Error) -> bool {
-    matches!(
-        error.kind(),
-        io::ErrorKind::ConnectionAborted
-            | io::ErrorKind::ConnectionReset
-            | io::ErrorKind::ConnectionRefused
-    )
-}

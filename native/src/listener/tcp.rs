@@ -1,23 +1,30 @@
-//! The listener for JSON lines over TCP.
+//! The listener for JSON lines over TCP, encrypted or not.
+
+use std::sync::Arc;
 
 use futures_util::future::BoxFuture;
 use tokio::net::TcpListener;
 
-use super::{Acceptor, Address, ListenError, Listener, accept_all, bind_socket};
+use super::socket::{Place, accept_tcp};
+use super::tls::Tls;
+use super::{Acceptor, Address, ListenError, Listener};
 
 struct Tcp {
     listener: TcpListener,
     address: Address,
+    tls: Option<Arc<Tls>>,
 }
 
-pub(crate) async fn bind(uri: String) -> Result<Box<dyn Listener>, ListenError> {
-    let listener = bind_socket(&uri, 1445).await?;
-    let socket = listener
-        .local_addr()
-        .map_err(|source| ListenError::io(&uri, source))?;
+pub(super) async fn bind(
+    scheme: &str,
+    place: &Place<'_>,
+    tls: Option<Arc<Tls>>,
+) -> Result<Box<dyn Listener>, ListenError> {
+    let (listener, socket) = place.bind().await?;
     Ok(Box::new(Tcp {
         listener,
-        address: Address::from_socket("tcp", socket),
+        address: Address::from_socket(scheme, socket),
+        tls,
     }))
 }
 
@@ -28,8 +35,18 @@ impl Listener for Tcp {
 
     fn serve(self: Box<Self>, acceptor: Acceptor) -> BoxFuture<'static, ()> {
         Box::pin(async move {
-            accept_all(self.listener, &acceptor, |stream, _| {
-                acceptor.accept(stream)
+            accept_tcp(self.listener, &acceptor, |stream, peer| match &self.tls {
+                None => acceptor.accept(stream),
+                Some(tls) => tls.accept(
+                    (stream, peer),
+                    &acceptor,
+                    || {
+                        let mut text = mist_core::tls_required();
+                        text.push(b'\n');
+                        text
+                    },
+                    |acceptor, stream, greeted| acceptor.serve_lines(greeted.permit, stream),
+                ),
             })
             .await;
         })

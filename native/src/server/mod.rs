@@ -2,18 +2,22 @@
 
 use std::collections::HashMap;
 use std::future::Future;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use futures_util::future::BoxFuture;
 use mist_core::{Access, Authenticator as Kept, Broker, Config, Limits, Stats};
 use tokio_util::sync::CancellationToken;
 
-use crate::auth::Authenticator;
+use crate::auth::{self, Authenticator, AuthenticatorFactory};
 use crate::command::CommandHandler;
 use crate::hub::Hub;
 use crate::hub::outbox::Ending;
-use crate::listener::{self, Acceptor, Address, ListenError, Listener, ListenerFactory};
+use crate::listener::scheme::Scheme;
+use crate::listener::tls::Tls;
+use crate::listener::{
+    Acceptor, Address, CertificateError, ListenError, Listener, ListenerFactory,
+};
 
 /// Why a server could not start.
 #[derive(Debug, thiserror::Error)]
@@ -25,6 +29,19 @@ pub enum BindError {
         /// The schemes that are known, separated by commas.
         known: String,
     },
+    /// A listener that no server can start.
+    #[error("unsupported listener '{uri}'{hint} - known schemes: {known}")]
+    UnknownListener {
+        /// The URI as it was given.
+        uri: String,
+        /// What was meant, perhaps.
+        hint: String,
+        /// The schemes that are known, separated by commas.
+        known: String,
+    },
+    /// There is nothing to encrypt with.
+    #[error(transparent)]
+    Certificate(#[from] CertificateError),
     /// An address could not be taken.
     #[error(transparent)]
     Listen(#[from] ListenError),
@@ -59,10 +76,6 @@ pub enum BindError {
     Randomness(String),
 }
 
-/// Opens a token store given as a URI; the error is a text without secrets.
-pub type AuthenticatorFactory =
-    Arc<dyn Fn(String) -> BoxFuture<'static, Result<Arc<dyn Authenticator>, String>> + Send + Sync>;
-
 /// Says what a server is made of.
 ///
 /// ```
@@ -75,6 +88,8 @@ pub type AuthenticatorFactory =
 #[derive(Default)]
 pub struct ServerBuilder {
     listeners: Vec<String>,
+    /// Files with the certificate and its key.
+    tls: Option<(PathBuf, PathBuf)>,
     authenticator: Option<String>,
     token: Option<String>,
     access: Access,
@@ -103,7 +118,17 @@ impl ServerBuilder {
         self
     }
 
-    /// Sets where registered tokens are kept: `memory://`, or a registered scheme. Needs a token.
+    /// Sets the certificate for `tls://`, `https://` and `wss://` listeners: PEM files with the server's certificate
+    /// followed by those that vouch for it, and with its private key. Without this call the server makes a certificate
+    /// for itself at each start.
+    #[must_use]
+    pub fn tls(mut self, certificate: impl Into<PathBuf>, key: impl Into<PathBuf>) -> Self {
+        self.tls = Some((certificate.into(), key.into()));
+        self
+    }
+
+    /// Sets where registered tokens are kept: `memory://`, `sqlite://`, `scribble://`, `postgres://`, or a registered
+    /// scheme. Needs a token.
     #[must_use]
     pub fn authenticator(mut self, uri: &str) -> Self {
         self.authenticator = Some(uri.to_owned());
@@ -145,7 +170,7 @@ impl ServerBuilder {
         self
     }
 
-    /// Registers a scheme for authenticators.
+    /// Registers a scheme for authenticators; it may take the place of a built-in one other than `memory`.
     #[must_use]
     pub fn authenticator_scheme(mut self, scheme: &str, factory: AuthenticatorFactory) -> Self {
         self.authenticator_schemes
@@ -170,11 +195,12 @@ impl ServerBuilder {
                  not checked; add --authenticator memory:// to use it"
             );
         }
-        let listeners = self.bind_listeners().await?;
+        let tls = self.open_tls()?;
+        let listeners = self.bind_listeners(tls.as_ref()).await?;
         let mut seed = [0; 8];
         getrandom::fill(&mut seed).map_err(|error| BindError::Randomness(error.to_string()))?;
         let config = Config {
-            limits: within_open_files(self.limits),
+            limits: within_memory(within_open_files(self.limits)),
             access: self.access,
             token: self.token,
             authenticator: kept,
@@ -188,25 +214,109 @@ impl ServerBuilder {
                 .map(|listener| listener.address())
                 .collect(),
             hub: Arc::new(Hub::new(broker, authenticator, self.commands)),
+            tls,
             listeners,
         })
     }
 
-    async fn bind_listeners(&self) -> Result<Vec<Box<dyn Listener>>, BindError> {
-        let mut schemes = listener::built_in();
-        schemes.extend(self.listener_schemes.clone());
-        let known = list(schemes.keys());
-        let mut listeners = Vec::new();
+    /// Checks the listeners and the certificate files as far as that takes no address.
+    ///
+    /// # Errors
+    /// [`BindError`], also for a listener with an unknown scheme, which [`ServerBuilder::bind`] passes over.
+    pub fn check(&self) -> Result<(), BindError> {
         for uri in &self.listeners {
-            let scheme = uri.split("://").next().unwrap_or_default();
-            match schemes.get(scheme) {
-                Some(factory) => listeners.push(factory(uri.clone()).await?),
-                None => tracing::error!(
-                    "unsupported scheme in listener '{uri}', skipped - known schemes: {known}"
-                ),
+            match self.way(uri)? {
+                Way::BuiltIn(scheme) => scheme.check(uri)?,
+                Way::Registered(_) => {}
             }
         }
+        match &self.tls {
+            Some((certificate, key)) => {
+                Tls::from_files(certificate.clone(), key.clone())?;
+                Ok(())
+            }
+            None => Ok(()),
+        }
+    }
+
+    /// How to listen on a URI.
+    fn way(&self, uri: &str) -> Result<Way<'_>, BindError> {
+        let name = uri.split("://").next().unwrap_or_default();
+        if let Some(factory) = self.listener_schemes.get(name) {
+            return Ok(Way::Registered(factory));
+        }
+        let scheme = Scheme::named(name).filter(|_| name != uri);
+        scheme.map(Way::BuiltIn).ok_or_else(|| {
+            let hint = if uri.contains("://") {
+                String::new()
+            } else {
+                format!(", did you mean tcp://{uri}?")
+            };
+            BindError::UnknownListener {
+                uri: uri.to_owned(),
+                hint,
+                known: self.known_schemes(),
+            }
+        })
+    }
+
+    fn known_schemes(&self) -> String {
+        let own = self.listener_schemes.keys().map(String::as_str);
+        let mut names: Vec<_> = Scheme::ALL
+            .map(Scheme::name)
+            .into_iter()
+            .chain(own)
+            .collect();
+        names.sort_unstable();
+        names.dedup();
+        let names: Vec<_> = names.iter().map(|name| format!("{name}://")).collect();
+        names.join(", ")
+    }
+
+    /// What encrypted listeners encrypt with; nothing when there are none.
+    fn open_tls(&self) -> Result<Option<Arc<Tls>>, BindError> {
+        let uris = self.listeners.iter().map(|uri| (uri, self.way(uri)));
+        let encrypted = uris.filter_map(|(uri, way)| match way {
+            Ok(Way::BuiltIn(scheme)) if scheme.is_encrypted() => Some(scheme.host(uri)),
+            _ => None,
+        });
+        let hosts: Vec<_> = encrypted.collect();
+        let tls = match &self.tls {
+            // Wrong files are better found now than when they are needed.
+            Some((certificate, key)) => {
+                if hosts.is_empty() {
+                    tracing::warn!(
+                        "a certificate that no listener uses; add a tls://, https:// or wss:// one"
+                    );
+                }
+                Tls::from_files(certificate.clone(), key.clone())?
+            }
+            None if hosts.is_empty() => return Ok(None),
+            None => {
+                let hosts: Vec<_> = hosts.into_iter().flatten().collect();
+                Tls::self_signed(&hosts)?
+            }
+        };
+        Ok(Some(Arc::new(tls)))
+    }
+
+    async fn bind_listeners(
+        &self,
+        tls: Option<&Arc<Tls>>,
+    ) -> Result<Vec<Box<dyn Listener>>, BindError> {
+        let mut listeners = Vec::new();
+        for uri in &self.listeners {
+            listeners.push(match self.way(uri) {
+                Ok(Way::Registered(factory)) => factory(uri.clone()).await?,
+                Ok(Way::BuiltIn(scheme)) => scheme.bind(uri, tls.cloned()).await?,
+                Err(error) => {
+                    tracing::error!("{error}; skipped");
+                    continue;
+                }
+            });
+        }
         if listeners.is_empty() {
+            let known = self.known_schemes();
             return Err(BindError::NoListener { known });
         }
         Ok(listeners)
@@ -225,19 +335,14 @@ impl ServerBuilder {
         if scheme == "memory" {
             return Ok((Kept::Memory, None));
         }
-        let known = || {
-            list(
-                self.authenticator_schemes
-                    .keys()
-                    .chain([&"memory".to_owned()]),
-            )
-        };
+        let mut schemes = auth::built_in();
+        schemes.extend(self.authenticator_schemes.clone());
         // Behind the scheme there may be a password.
         let uri_shown = format!("{scheme}://…");
-        let Some(factory) = self.authenticator_schemes.get(scheme) else {
+        let Some(factory) = schemes.get(scheme) else {
             return Err(BindError::UnknownAuthenticator {
                 uri: uri_shown,
-                known: known(),
+                known: list(schemes.keys().chain([&"memory".to_owned()])),
             });
         };
         match factory(uri.clone()).await {
@@ -248,6 +353,12 @@ impl ServerBuilder {
             }),
         }
     }
+}
+
+/// Who knows how to listen on a URI.
+enum Way<'a> {
+    BuiltIn(Scheme),
+    Registered(&'a ListenerFactory),
 }
 
 /// Files that are not connections: listeners, the runtime's own, the token store's.
@@ -271,6 +382,22 @@ fn within_open_files(mut limits: Limits) -> Limits {
     limits
 }
 
+/// Outboxes together may take a quarter of the memory at most.
+fn within_memory(mut limits: Limits) -> Limits {
+    let memory = rustix::system::sysinfo();
+    let bytes = u64::from(memory.mem_unit).saturating_mul(memory.totalram) / 4;
+    let most = usize::try_from(bytes).unwrap_or(usize::MAX);
+    if most < limits.outbox_total_bytes {
+        tracing::info!(
+            bytes = most,
+            "smaller outboxes together than the limit of {} (outbox-total-bytes): a quarter of this machine's memory",
+            limits.outbox_total_bytes
+        );
+        limits.outbox_total_bytes = most;
+    }
+    limits
+}
+
 fn list<'a>(names: impl Iterator<Item = &'a String>) -> String {
     let mut names: Vec<_> = names.map(|name| format!("{name}://")).collect();
     names.sort_unstable();
@@ -280,6 +407,7 @@ fn list<'a>(names: impl Iterator<Item = &'a String>) -> String {
 /// A bound server: its addresses are taken, and clients can connect, but nobody is served until [`Server::run`].
 pub struct Server {
     hub: Arc<Hub>,
+    tls: Option<Arc<Tls>>,
     listeners: Vec<Box<dyn Listener>>,
     addresses: Vec<Address>,
 }
@@ -308,10 +436,19 @@ impl Server {
         &self.addresses
     }
 
+    /// The SHA-256 of the certificate that the server has made for itself, if it has, in hexadecimal pairs.
+    #[must_use]
+    pub fn fingerprint(&self) -> Option<&str> {
+        self.tls.as_ref()?.fingerprint()
+    }
+
     /// Returns a handle to publish through and to look at the server while it runs.
     #[must_use]
     pub fn handle(&self) -> Handle {
-        Handle(Arc::clone(&self.hub))
+        Handle {
+            hub: Arc::clone(&self.hub),
+            tls: self.tls.clone(),
+        }
     }
 
     /// Serves until `shutdown` completes; then accepts nothing more, writes what is queued, says goodbye and returns.
@@ -358,7 +495,10 @@ impl Server {
 
 /// A running server, seen from the program it runs in. Cheap to clone.
 #[derive(Clone)]
-pub struct Handle(Arc<Hub>);
+pub struct Handle {
+    hub: Arc<Hub>,
+    tls: Option<Arc<Tls>>,
+}
 
 impl std::fmt::Debug for Handle {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
@@ -369,12 +509,22 @@ impl std::fmt::Debug for Handle {
 impl Handle {
     /// Publishes a message; returns how many outboxes took it.
     pub fn publish(&self, tags: &[&str], data: &str) -> usize {
-        self.0.publish(tags, data)
+        self.hub.publish(tags, data)
+    }
+
+    /// Reads the certificate files anew, for connections that are made from now on; those that are open go on.
+    ///
+    /// Without files there is nothing to do.
+    ///
+    /// # Errors
+    /// [`CertificateError`] when the files cannot be used; the certificate stays as it was.
+    pub fn reload_tls(&self) -> Result<(), CertificateError> {
+        self.tls.as_ref().map_or(Ok(()), |tls| tls.reload())
     }
 
     /// Returns figures of the broker.
     #[must_use]
     pub fn stats(&self) -> Stats {
-        self.0.stats()
+        self.hub.stats()
     }
 }

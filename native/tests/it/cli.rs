@@ -1,6 +1,8 @@
 //! The `mist` program, run as people run it: real processes, real sockets, ports chosen by the system.
 
 mod commands;
+mod crash;
+mod encrypted;
 mod publishing;
 mod serving;
 mod settings;

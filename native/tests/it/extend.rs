@@ -474,7 +474,8 @@ async fn a_store_that_does_not_open_keeps_the_server_from_starting() {
         .await;
     assert_eq!(
         error.expect_err("it is unknown").to_string(),
-        "unsupported authenticator 'others://…' - known schemes: memory://, ours://"
+        "unsupported authenticator 'others://…' - known schemes: memory://, ours://, \
+         postgres://, postgresql://, scribble://, sqlite://"
     );
     // The built-in one keeps its name.
     let server = builder()

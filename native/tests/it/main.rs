@@ -3,4 +3,6 @@
 mod cli;
 mod client;
 mod extend;
+mod stores;
+mod transport;
 mod web;

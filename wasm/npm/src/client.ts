@@ -275,6 +275,10 @@ export class LinkedClient implements Client {
     const holder = {
       unsubscribe: (subscription: LocalSubscription) => this.#unsubscribe(subscription),
       dropped: () => this.#noteDrop(),
+      changed: (subscription: LocalSubscription) => {
+        this.#lane?.remove(subscription);
+        this.#lane?.add(subscription);
+      },
     };
     const subscription = new LocalSubscription(holder, names, handler, buffer);
     if (signal?.aborted) {

@@ -5,11 +5,52 @@
 
 import { report } from "./error.js";
 
-/** What takes messages out of the queue. */
-export interface Receiver<T> {
+/** What is called with a message. */
+type Handler = (message: never, subscription: never) => unknown;
+
+/** Who takes messages out of the queue, one by one. */
+export interface Receiver {
   /** Whose it is: it gets nothing that this one sends. */
   readonly lane: object | undefined;
-  take(item: T): void;
+  take(message: never): void;
+}
+
+/**
+ * The receivers of one tag set. Their handlers stand beside them: to look into thousands of receivers costs more than
+ * to call what they would.
+ */
+export class Receivers {
+  readonly all: Receiver[] = [];
+  readonly handlers: (Handler | undefined)[] = [];
+  /** Whose all of them are, if it is one. */
+  lane: object | undefined;
+
+  /** Returns these and one more; others, when these may stand in the queue with messages from before. */
+  with(receiver: Receiver, handler: Handler | undefined): Receivers {
+    const receivers = isEmpty() ? this : this.without();
+    receivers.#push(receiver, handler);
+    return receivers;
+  }
+
+  /** Returns these without one. */
+  without(receiver?: Receiver): Receivers {
+    const left = new Receivers();
+    for (const [at, other] of this.all.entries()) if (other !== receiver) left.#push(other, this.handlers[at]);
+    return left;
+  }
+
+  /** How many of them are not the sender's own. */
+  count(sender: object | undefined): number {
+    if (sender === undefined) return this.all.length;
+    if (this.lane !== undefined) return this.lane === sender ? 0 : this.all.length;
+    return this.all.filter(({ lane }) => lane !== sender).length;
+  }
+
+  #push(receiver: Receiver, handler: Handler | undefined): void {
+    this.lane = this.all.length === 0 || this.lane === receiver.lane ? receiver.lane : undefined;
+    this.all.push(receiver);
+    this.handlers.push(handler);
+  }
 }
 
 /** How many entries may wait. More come only from a page that publishes without ever letting go. */
@@ -31,10 +72,23 @@ let tail = 0;
 /** Whether `run` will be called: soon, or only after the page had its turn. */
 let due: "no" | "soon" | "later" = "no";
 
-/** Queues an item for some receivers, except the sender's own; `false` when the queue is full. */
-export function queue<T>(to: readonly Receiver<T>[], item: T, sender: object | undefined): boolean {
+/** Whether a receiver has ended since the queue was empty: it may still stand there. */
+let hasEnded = false;
+
+/** Whether nothing waits. */
+function isEmpty(): boolean {
+  return head === tail;
+}
+
+/** Notes that a receiver takes no more. */
+export function ended(): void {
+  hasEnded = true;
+}
+
+/** Queues a message for some receivers, except the sender's own; `false` when the queue is full. */
+export function queue(to: Receivers, message: unknown, sender: object | undefined): boolean {
   if (tail - head >= 3 * MOST) return false;
-  push(to, item, sender);
+  push(to, message, sender);
   return true;
 }
 
@@ -68,25 +122,38 @@ function run(): void {
       }
       left = AT_ONCE;
     }
-    const to = slots[head] as readonly Receiver<never>[] | ((item: never) => void);
+    const to = slots[head] as Receivers | ((item: never) => void);
     const item = slots[head + 1] as never;
     const sender = slots[head + 2];
     slots[head] = slots[head + 1] = slots[head + 2] = undefined;
     head += 3;
-    left -= to.length;
     if (typeof to === "function") {
+      left -= 1;
       to(item);
-      continue;
-    }
-    for (let index = 0; index < to.length; index++) {
-      const receiver = to[index]!;
-      if (sender === undefined || receiver.lane !== sender) receiver.take(item);
+    } else {
+      left -= to.all.length;
+      if (sender === undefined || to.lane !== sender) hand(to, item, sender);
     }
   }
   // The room is kept, unless it was a flood that needed so much.
   if (tail > 3 * KEPT) slots = [];
   head = tail = 0;
+  hasEnded = false;
   due = "no";
+}
+
+/** Calls everybody whom a message is for. */
+function hand({ all, handlers, lane }: Receivers, message: never, sender: unknown): void {
+  const isMixed = sender !== undefined && lane === undefined;
+  for (let index = 0; index < handlers.length; index++) {
+    const handler = handlers[index];
+    const receiver = all[index]!;
+    if (handler === undefined || hasEnded || isMixed) {
+      if (!isMixed || receiver.lane !== sender) receiver.take(message);
+    } else {
+      call(handler, message, receiver as never);
+    }
+  }
 }
 
 /** Runs something after the page has had a turn; timers would wait four milliseconds. */

@@ -8,12 +8,6 @@ export interface Socket {
   send(text: string): void;
 }
 
-/** Stands for one session of a broker in the same page, also when another has its number: it gets nothing of its own. */
-export interface Owner {
-  /** How many subscriptions of this page are its own. */
-  subscriptions: number;
-}
-
 /** A short way to a broker in the same page, past the wire. */
 export interface Lane {
   /** Publishes; `false` when the message must go over the wire. */

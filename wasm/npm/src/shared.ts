@@ -4,7 +4,7 @@
  */
 
 import { bridge } from "./bridge.js";
-import { Broker } from "./broker.js";
+import { Broker, dial } from "./broker.js";
 import { LinkedClient } from "./client.js";
 import { portLink, settingsOf } from "./connect.js";
 import { core } from "./core.js";
@@ -272,7 +272,7 @@ async function inTabs(name: string, options: BrokerOptions, locks: LockManager):
       return broker ? "here" : "other-tab";
     },
     dial(attempt, token) {
-      if (broker) return broker.dial(attempt, token);
+      if (broker) return dial(broker, attempt, token);
       const client = crypto.randomUUID();
       attempts.set(client, { attempt, token });
       cast({ type: "open", client, lock });

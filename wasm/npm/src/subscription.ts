@@ -1,13 +1,14 @@
 /** Owns one subscription's handler, iterator and end. Knows nothing of connections. */
 
-import { call, queue } from "./dispatch.js";
-import type { Owner } from "./link.js";
+import { Receivers, call, ended, queue } from "./dispatch.js";
 import type { Handler, Message, Subscription } from "./types.js";
 
 /** What a subscription needs of its client. */
 export interface Holder {
   unsubscribe(subscription: LocalSubscription): Promise<void>;
   dropped(): void;
+  /** Takes note that messages now go elsewhere too. */
+  changed(subscription: LocalSubscription): void;
 }
 
 export class LocalSubscription implements Subscription {
@@ -18,13 +19,13 @@ export class LocalSubscription implements Subscription {
   /** The number of its tag set at the broker of this page, or -1. */
   set = -1;
   /** Whose it is there. */
-  lane: Owner | undefined;
+  lane: object | undefined;
   dropped = 0;
   /** Called when it has ended. */
   onEnd: (() => void) | undefined;
 
   readonly holder: Holder;
-  readonly #self = [this];
+  #alone: Receivers | undefined;
   #handler: Handler | undefined;
   /** What an iterator has not taken yet; only filled for somebody who iterates. */
   #buffer: Message[] | undefined;
@@ -56,6 +57,7 @@ export class LocalSubscription implements Subscription {
   /** Ends it; `error` says why it never was. */
   end(error: Error): void {
     this.#isClosed = true;
+    ended();
     this.#settle.reject(error);
     this.onEnd?.();
     for (const wake of this.#waiting.splice(0)) wake({ done: true, value: undefined });
@@ -63,7 +65,8 @@ export class LocalSubscription implements Subscription {
 
   /** Queues a message for the handler or iterator. */
   offer(message: Message): void {
-    if (!queue(this.#self, message, undefined)) this.drop();
+    this.#alone ??= new Receivers().with(this, this.handler);
+    if (!queue(this.#alone, message, undefined)) this.drop();
   }
 
   /** Hands a message to the handler, and to who iterates. */
@@ -78,6 +81,11 @@ export class LocalSubscription implements Subscription {
       if (this.#buffer.length < this.#most) this.#buffer.push(message);
       else this.drop();
     }
+  }
+
+  /** What is called with a message when nothing else is to be done with it. */
+  get handler(): Handler | undefined {
+    return this.#buffer === undefined ? this.#handler : undefined;
   }
 
   /** Counts a message that is lost. */
@@ -95,7 +103,12 @@ export class LocalSubscription implements Subscription {
   }
 
   [Symbol.asyncIterator](): AsyncIterator<Message, undefined> {
-    const buffer = (this.#buffer ??= []);
+    if (!this.#buffer) {
+      this.#buffer = [];
+      this.#alone = undefined;
+      this.holder.changed(this);
+    }
+    const buffer = this.#buffer;
     return {
       next: () => {
         const value = buffer.shift();

@@ -55,6 +55,11 @@ fn text(hub: &Hub) -> String {
         "Subscriptions held now",
         gauge(stats.subscriptions),
     );
+    registry.register(
+        "outbox_bytes",
+        "Bytes that wait in all outboxes",
+        gauge(hub.backlog.bytes()),
+    );
     let counts = [
         (
             "sessions_opened",
@@ -85,6 +90,11 @@ fn text(hub: &Hub) -> String {
             "connections_refused",
             "Connections refused because there were too many",
             counters.refused_connections.load(Ordering::Relaxed),
+        ),
+        (
+            "handshakes_failed",
+            "TLS handshakes that failed",
+            counters.failed_handshakes.load(Ordering::Relaxed),
         ),
     ];
     for (name, help, value) in counts {

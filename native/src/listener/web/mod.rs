@@ -14,7 +14,8 @@ use hyper::body::Incoming;
 use hyper::service::{Service, service_fn};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
-use tokio::net::{TcpListener, TcpStream};
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::net::TcpListener;
 use warp::Filter;
 use warp::filters::BoxedFilter;
 use warp::http::StatusCode;
@@ -22,27 +23,26 @@ use warp::http::header::ALLOW;
 use warp::path::FullPath;
 use warp::reply::{Reply, Response};
 
-use super::{Acceptor, Address, ListenError, Listener, accept_all, bind_socket};
+use super::socket::{Place, accept_tcp};
+use super::tls::{Greeted, Tls};
+use super::{Acceptor, Address, ListenError, Listener};
 
 struct Web {
     listener: TcpListener,
     address: Address,
+    tls: Option<Arc<Tls>>,
 }
 
-pub(crate) async fn bind(uri: String) -> Result<Box<dyn Listener>, ListenError> {
-    let scheme = if uri.starts_with("http") {
-        "http"
-    } else {
-        "ws"
-    };
-    let port = if scheme == "http" { 8080 } else { 8888 };
-    let listener = bind_socket(&uri, port).await?;
-    let socket = listener
-        .local_addr()
-        .map_err(|source| ListenError::io(&uri, source))?;
+pub(super) async fn bind(
+    scheme: &str,
+    place: &Place<'_>,
+    tls: Option<Arc<Tls>>,
+) -> Result<Box<dyn Listener>, ListenError> {
+    let (listener, socket) = place.bind().await?;
     Ok(Box::new(Web {
         listener,
         address: Address::from_socket(scheme, socket),
+        tls,
     }))
 }
 
@@ -54,24 +54,50 @@ impl Listener for Web {
     fn serve(self: Box<Self>, acceptor: Acceptor) -> BoxFuture<'static, ()> {
         Box::pin(async move {
             let routes = routes(acceptor.clone());
-            accept_all(self.listener, &acceptor, |stream, _| {
-                serve_http(stream, &acceptor, &routes)
+            let patience = Duration::from_secs(acceptor.hub.limits.handshake_seconds.into());
+            accept_tcp(self.listener, &acceptor, |stream, peer| match &self.tls {
+                None => {
+                    let permit = acceptor.admit();
+                    serve_http(&acceptor, stream, Greeted { permit, patience }, &routes);
+                }
+                Some(tls) => {
+                    let routes = routes.clone();
+                    let serve = move |acceptor: &Acceptor, stream, greeted| {
+                        serve_http(acceptor, stream, greeted, &routes);
+                    };
+                    tls.accept((stream, peer), &acceptor, https_required, serve);
+                }
             })
             .await;
         })
     }
 }
 
+/// What a client is told that asks in plain text where it has to encrypt.
+fn https_required() -> Vec<u8> {
+    const TEXT: &str = "this port speaks TLS - use https:// or wss://\n";
+    let length = TEXT.len();
+    let head =
+        "HTTP/1.1 400 Bad Request\r\nConnection: close\r\nContent-Type: text/plain; charset=utf-8";
+    format!("{head}\r\nContent-Length: {length}\r\n\r\n{TEXT}").into()
+}
+
 /// Speaks HTTP on a connection until it ends, or until it becomes a WebSocket, which has a task of its own.
-fn serve_http(stream: TcpStream, acceptor: &Acceptor, routes: &BoxedFilter<(Response,)>) {
-    let handshake = Duration::from_secs(acceptor.hub.limits.handshake_seconds.into());
+fn serve_http<S>(
+    acceptor: &Acceptor,
+    stream: S,
+    greeted: Greeted,
+    routes: &BoxedFilter<(Response,)>,
+) where
+    S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+{
     let mut http = hyper::server::conn::http1::Builder::new();
     http.timer(TokioTimer::new())
-        .header_read_timeout(handshake)
+        .header_read_timeout(greeted.patience)
         .max_headers(100)
         .max_buf_size(64 << 10);
     // A WebSocket takes the permit over from the connection it was.
-    let permit = acceptor.admit().map(Arc::new);
+    let permit = greeted.permit.map(Arc::new);
     let routes = match &permit {
         Some(_) => routes.clone(),
         None => {
@@ -106,10 +132,21 @@ fn serve_http(stream: TcpStream, acceptor: &Acceptor, routes: &BoxedFilter<(Resp
             }
         };
         if let Some(Err(error)) = ended {
-            tracing::debug!(%error, "an HTTP connection ended early");
+            log_end(&error);
         }
         drop(permit);
     });
+}
+
+fn log_end(error: &hyper::Error) {
+    if error.is_parse() && !error.is_parse_too_large() {
+        tracing::info!(
+            %error,
+            "a client sent something that is not HTTP; if it speaks TLS, it needs an https:// or wss:// listener"
+        );
+    } else {
+        tracing::debug!(%error, "an HTTP connection ended early");
+    }
 }
 
 fn too_many_connections(limit: usize) -> BoxedFilter<(Response,)> {

@@ -70,6 +70,8 @@ fn answer(file: &'static File, known: Option<&str>) -> Response {
     let headers = response.headers_mut();
     for (name, value) in [
         (header::CONTENT_TYPE, content_type(file.path)),
+        // By this the page knows that a broker is behind it, and by its own path where. Proxies replace `Server`.
+        (header::HeaderName::from_static("mist-broker"), "here"),
         (header::CACHE_CONTROL, caching),
         (header::ETAG, file.tag),
         (header::CONTENT_SECURITY_POLICY, policy),

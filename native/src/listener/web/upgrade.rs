@@ -4,9 +4,11 @@ use std::sync::Arc;
 
 use base64::Engine;
 use base64::prelude::BASE64_URL_SAFE_NO_PAD;
-use hyper::upgrade::OnUpgrade;
+use hyper::upgrade::{OnUpgrade, Parts};
 use hyper_util::rt::TokioIo;
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
+use tokio_rustls::server::TlsStream;
 use tokio_tungstenite::tungstenite::handshake::derive_accept_key;
 use warp::Filter;
 use warp::filters::BoxedFilter;
@@ -119,21 +121,36 @@ fn start_websocket(
     on_upgrade: OnUpgrade,
     token: Option<String>,
 ) {
-    let hub = Arc::clone(&acceptor.hub);
     // The upgrade has its own task, so that the connection's future is not as large as the handshake's.
     acceptor.hub.tasks.clone().spawn(async move {
         let upgraded = tokio::select! {
             upgraded = on_upgrade => upgraded,
             () = acceptor.stopped() => return,
         };
-        let parts = upgraded.map(|upgraded| upgraded.downcast::<TokioIo<TcpStream>>());
-        if let Ok(Ok(parts)) = parts {
-            let stream = parts.io.into_inner();
-            let connection =
-                Connection::frames(hub, stream, parts.read_buf.to_vec(), token.as_deref());
-            acceptor.spawn(permit, connection);
+        let Ok(upgraded) = upgraded else { return };
+        match upgraded.downcast::<TokioIo<TcpStream>>() {
+            Ok(parts) => serve_frames(&acceptor, permit, parts, token.as_deref()),
+            Err(upgraded) => {
+                if let Ok(parts) = upgraded.downcast::<TokioIo<TlsStream<TcpStream>>>() {
+                    serve_frames(&acceptor, permit, parts, token.as_deref());
+                }
+            }
         }
     });
+}
+
+fn serve_frames<S>(
+    acceptor: &Acceptor,
+    permit: Arc<Permit>,
+    parts: Parts<TokioIo<S>>,
+    token: Option<&str>,
+) where
+    S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+{
+    let hub = Arc::clone(&acceptor.hub);
+    let stream = parts.io.into_inner();
+    let connection = Connection::frames(hub, stream, parts.read_buf.to_vec(), token);
+    acceptor.spawn(permit, connection);
 }
 
 /// The token a client presents with its upgrade request: the headers go before the query.

@@ -1,6 +1,7 @@
 //! `mist token`.
 
 use super::*;
+use crate::stores::{Home, Kind};
 
 #[test]
 fn tokens_live_from_add_to_rm() {
@@ -25,6 +26,58 @@ fn tokens_live_from_add_to_rm() {
     token(&["rm", "t"]).success().stdout("success\n");
     let assert = token(&["tags", "t"]).code(5);
     assert!(stderr(&assert).contains("Token not found"));
+}
+
+#[test]
+fn two_servers_share_a_store() {
+    for kind in [Kind::Sqlite, Kind::Scribble, Kind::Postgres] {
+        let Some(home) = Home::new(kind) else {
+            continue;
+        };
+        let uri = home.uri();
+        let arguments = ["--authenticator", &uri, "--token", "top"];
+        let mut servers = [Server::start(&arguments), Server::start(&arguments)];
+        std::thread::scope(|scope| {
+            for (name, server) in ["a", "b"].iter().zip(&mut servers) {
+                scope.spawn(move || {
+                    for number in 0..10 {
+                        let token = format!("{name}{number}");
+                        let add = ["token", "add", &token, "--tags", "x", "--token", "top"];
+                        server.mist(&add).success();
+                    }
+                });
+            }
+        });
+        for (name, server) in ["b", "a"].iter().zip(&servers) {
+            for number in 0..10 {
+                let token = format!("{name}{number}");
+                let tags = ["token", "tags", &token, "--token", "top"];
+                server.mist(&tags).success().stdout("x\n");
+            }
+        }
+    }
+}
+
+#[test]
+fn the_log_says_when_a_store_fails_and_when_it_works_again() {
+    let home = Home::new(Kind::Scribble).expect("it needs nothing");
+    let server = Server::start(&["--authenticator", &home.uri(), "--token", "top"]);
+    let file = home.folder.path().join("tokens/hush.json");
+    std::fs::write(file, "{").expect("written");
+    let tags = |token: &str| server.mist(&["token", "tags", token, "--token", "top"]);
+    for _ in 0..3 {
+        assert!(stderr(&tags("hush").code(5)).contains("is damaged at line 1"));
+    }
+    tags("other").code(5);
+    let failure = server.running.says("Token store unavailable");
+    assert!(
+        failure.contains("ERROR") && failure.contains("is damaged at line 1"),
+        "{failure}"
+    );
+    assert!(!failure.contains("hush"), "{failure}");
+    let next = server.running.stderr.recv_timeout(PATIENCE);
+    let next = next.expect("a line");
+    assert!(next.contains("the token store works again"), "{next}");
 }
 
 #[test]

@@ -4,19 +4,21 @@ use std::collections::BTreeMap;
 
 use super::*;
 
-const GAUGES: [&str; 4] = [
+const GAUGES: [&str; 5] = [
     "mist_connections",
     "mist_sessions",
+    "mist_outbox_bytes",
     "mist_subscribers",
     "mist_subscriptions",
 ];
-const COUNTERS: [&str; 6] = [
+const COUNTERS: [&str; 7] = [
     "mist_sessions_opened",
     "mist_messages_published",
     "mist_messages_delivered",
     "mist_messages_dropped",
     "mist_messages_unreadable",
     "mist_connections_refused",
+    "mist_handshakes_failed",
 ];
 
 #[tokio::test]

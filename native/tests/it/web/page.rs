@@ -8,7 +8,7 @@ fn named(html: &str) -> Vec<String> {
     for attribute in ["src=\"", "href=\""] {
         let values = html.split(attribute).skip(1);
         let values = values.filter_map(|rest| rest.split('"').next());
-        let own = values.filter(|value| !value.contains(':'));
+        let own = values.filter(|value| !value.contains([':', '#']));
         paths.extend(own.map(|value| format!("/{}", value.trim_start_matches(['.', '/']))));
     }
     paths

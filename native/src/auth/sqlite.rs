@@ -1,0 +1,266 @@
+//! Owns the tokens in an SQLite database, as hashes; knows nothing of who asks.
+
+use std::fs::OpenOptions;
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+use mist_core::{AuthReply, AuthRequest, TokenError};
+use percent_encoding::percent_decode_str;
+use rusqlite::{Connection, ErrorCode, OpenFlags, OptionalExtension, TransactionBehavior};
+use sha2::{Digest, Sha256};
+
+use super::worker::{Blocking, PATIENCE};
+
+/// "mist" in ASCII, in the database's header.
+const APPLICATION: i32 = 0x6d69_7374;
+
+/// The version of the tables below, in the database's header.
+const SCHEMA: i32 = 1;
+
+const TABLES: &str = "
+    CREATE TABLE tokens (
+        id INTEGER PRIMARY KEY,
+        sha256 BLOB NOT NULL UNIQUE
+    ) STRICT;
+    CREATE TABLE tags (
+        token_id INTEGER NOT NULL REFERENCES tokens (id) ON DELETE CASCADE,
+        tag TEXT NOT NULL,
+        PRIMARY KEY (token_id, tag)
+    ) STRICT, WITHOUT ROWID;
+";
+
+/// An open database.
+pub(super) struct Sqlite {
+    connection: Connection,
+    path: PathBuf,
+}
+
+/// The path in `sqlite:///path/to.db` or `sqlite://relative.db`.
+pub(super) fn path(uri: &str) -> Result<PathBuf, String> {
+    let path = uri.split_once("://").map_or("", |(_, path)| path);
+    if path.contains(['?', '#']) {
+        return Err("it takes no parameters; write ? and # in the path as %3F and %23".into());
+    }
+    let path = percent_decode_str(path).decode_utf8();
+    match path {
+        Ok(path) if path == ":memory:" => Err("use memory:// to keep tokens in memory".into()),
+        Ok(path) if !path.is_empty() && !path.contains('\0') => Ok(PathBuf::from(path.as_ref())),
+        _ => Err("name the file, as in sqlite:///var/lib/mist/tokens.db".into()),
+    }
+}
+
+impl Sqlite {
+    /// Opens the database, and creates what is missing.
+    pub(super) fn open(path: &Path) -> Result<Self, String> {
+        let shown = path.display();
+        // SQLite would open a file that cannot be written for reading only, and make new ones readable for everybody.
+        let file = OpenOptions::new()
+            .read(true)
+            .write(true)
+            .create(true)
+            .truncate(false)
+            .mode(0o600)
+            .open(path)
+            .map_err(|error| format!("cannot write '{shown}': {error}"))?;
+        drop(file);
+        // The working directory may change later, and `file:` in front would mean something to SQLite.
+        let path = std::path::absolute(path).map_err(|error| format!("'{shown}': {error}"))?;
+        let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+        let opened = Connection::open_with_flags(&path, flags).and_then(|mut connection| {
+            let found = prepare(&mut connection)?;
+            Ok((connection, found))
+        });
+        match opened {
+            Ok((connection, Found::Ours)) => Ok(Self { connection, path }),
+            Ok((_, Found::Newer(schema))) => Err(format!(
+                "'{shown}' was written by a newer mist (schema {schema}, this one knows {SCHEMA}): update mist"
+            )),
+            Ok((_, Found::Foreign)) => Err(format!(
+                "'{shown}' is a database of another program: name a file of its own"
+            )),
+            Err(error) => Err(explain(&path, &error)),
+        }
+    }
+
+    fn change(&mut self, request: &AuthRequest) -> rusqlite::Result<AuthReply> {
+        let hash = Sha256::digest(request.token());
+        let hash = hash.as_slice();
+        // Taking the write lock at once, a change never fails halfway because another program was faster.
+        let change = self
+            .connection
+            .transaction_with_behavior(TransactionBehavior::Immediate)?;
+        let known: Option<i64> = change
+            .prepare_cached("SELECT id FROM tokens WHERE sha256 = ?1")?
+            .query_row([hash], |row| row.get(0))
+            .optional()?;
+        let id = match (request, known) {
+            (AuthRequest::Register { .. }, Some(_)) => return Ok(Err(TokenError::Exists)),
+            (AuthRequest::Register { .. }, None) => {
+                change
+                    .prepare_cached("INSERT INTO tokens (sha256) VALUES (?1)")?
+                    .execute([hash])?;
+                change.last_insert_rowid()
+            }
+            (AuthRequest::Unregister { .. }, None) => return Ok(Ok(Vec::new())),
+            (_, None) => return Ok(Err(TokenError::NotFound)),
+            (_, Some(id)) => id,
+        };
+        match request {
+            AuthRequest::Register { tags, .. } | AuthRequest::Set { tags, .. } => {
+                let add = "INSERT OR IGNORE INTO tags (token_id, tag) VALUES (?1, ?2)";
+                let mut add = change.prepare_cached(add)?;
+                for tag in tags {
+                    add.execute((id, tag))?;
+                }
+            }
+            AuthRequest::Unset { tags, .. } => {
+                let remove = "DELETE FROM tags WHERE token_id = ?1 AND tag = ?2";
+                let mut remove = change.prepare_cached(remove)?;
+                for tag in tags {
+                    remove.execute((id, tag))?;
+                }
+            }
+            AuthRequest::Unregister { .. } => {
+                change
+                    .prepare_cached("DELETE FROM tokens WHERE id = ?1")?
+                    .execute([id])?;
+            }
+            AuthRequest::Tags { .. } => {}
+        }
+        change.commit()?;
+        Ok(Ok(Vec::new()))
+    }
+
+    fn tags(&self, token: &str) -> rusqlite::Result<AuthReply> {
+        let mut rows = self.connection.prepare_cached(
+            "SELECT tags.tag FROM tokens LEFT JOIN tags ON tags.token_id = tokens.id WHERE tokens.sha256 = ?1",
+        )?;
+        let rows = rows.query_map([Sha256::digest(token).as_slice()], |row| row.get(0))?;
+        // A token without tags is one row without a tag.
+        let rows: Vec<Option<String>> = rows.collect::<Result<_, _>>()?;
+        if rows.is_empty() {
+            return Ok(Err(TokenError::NotFound));
+        }
+        Ok(Ok(rows.into_iter().flatten().collect()))
+    }
+}
+
+impl Blocking for Sqlite {
+    fn answer(&mut self, request: &AuthRequest, deadline: Instant) -> AuthReply {
+        let left = deadline.saturating_duration_since(Instant::now());
+        let answer = self
+            .connection
+            .busy_timeout(left)
+            .and_then(|()| match request {
+                AuthRequest::Tags { token } => self.tags(token),
+                change => self.change(change),
+            });
+        answer.unwrap_or_else(|error| Err(TokenError::Unavailable(explain(&self.path, &error))))
+    }
+}
+
+/// Whose database it is.
+enum Found {
+    Ours,
+    Newer(i32),
+    Foreign,
+}
+
+fn prepare(connection: &mut Connection) -> rusqlite::Result<Found> {
+    connection.busy_timeout(PATIENCE)?;
+    // First of all, so that nothing is done to somebody else's database.
+    if let Some(found @ (Found::Newer(_) | Found::Foreign)) = look(connection)? {
+        return Ok(found);
+    }
+    switch_to_wal(connection)?;
+    // A change is on the disk when its commit returns.
+    connection.pragma_update(None, "synchronous", "FULL")?;
+    connection.pragma_update(None, "foreign_keys", true)?;
+    connection.pragma_update(None, "trusted_schema", false)?;
+    let creation = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
+    // Another server may have been faster.
+    let found = match look(&creation)? {
+        Some(found) => found,
+        None => {
+            creation.execute_batch(TABLES)?;
+            creation.pragma_update(None, "application_id", APPLICATION)?;
+            creation.pragma_update(None, "user_version", SCHEMA)?;
+            Found::Ours
+        }
+    };
+    creation.commit()?;
+    Ok(found)
+}
+
+/// Whose database it is; none when nobody has written to it yet.
+fn look(connection: &Connection) -> rusqlite::Result<Option<Found>> {
+    let number = |query: &str| connection.query_row(query, [], |row| row.get::<_, i32>(0));
+    let application = number("PRAGMA application_id")?;
+    let schema = number("PRAGMA user_version")?;
+    let tables = number("SELECT count(*) FROM sqlite_schema")?;
+    Ok(match (application, schema) {
+        (0, 0) if tables == 0 => None,
+        (APPLICATION, SCHEMA) => Some(Found::Ours),
+        (APPLICATION, newer) => Some(Found::Newer(newer)),
+        _ => Some(Found::Foreign),
+    })
+}
+
+/// Writers and readers do not wait for each other then. SQLite does not wait for others while it switches, so we do.
+fn switch_to_wal(connection: &Connection) -> rusqlite::Result<()> {
+    let deadline = Instant::now() + PATIENCE;
+    loop {
+        match connection.pragma_update(None, "journal_mode", "WAL") {
+            Err(error)
+                if error.sqlite_error_code() == Some(ErrorCode::DatabaseBusy)
+                    && Instant::now() < deadline =>
+            {
+                std::thread::sleep(Duration::from_millis(5));
+            }
+            done => return done,
+        }
+    }
+}
+
+fn explain(path: &Path, error: &rusqlite::Error) -> String {
+    let path = path.display();
+    match error.sqlite_error_code() {
+        Some(ErrorCode::DiskFull) => format!("no space left on the disk of '{path}'"),
+        Some(ErrorCode::ReadOnly) => format!("'{path}' or its folder cannot be written"),
+        Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked) => format!(
+            "another program has locked '{path}' for more than {} s",
+            PATIENCE.as_secs()
+        ),
+        Some(ErrorCode::NotADatabase) => {
+            format!("'{path}' is not an SQLite database: name another file")
+        }
+        Some(ErrorCode::DatabaseCorrupt) => {
+            format!("'{path}' is damaged: restore it from a backup")
+        }
+        _ => format!("'{path}': {error}"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_uri_names_a_file() {
+        let named = |uri| path(uri).map(|path| path.to_string_lossy().into_owned());
+        assert_eq!(named("sqlite:///a/b.db").as_deref(), Ok("/a/b.db"));
+        assert_eq!(named("sqlite://b.db").as_deref(), Ok("b.db"));
+        assert_eq!(named("sqlite://a%20%3F.db").as_deref(), Ok("a ?.db"));
+        for uri in [
+            "sqlite:",
+            "sqlite://",
+            "sqlite://:memory:",
+            "sqlite://%00",
+            "sqlite://%ff",
+            "sqlite:///a?mode=ro",
+        ] {
+            assert!(named(uri).is_err(), "{uri}");
+        }
+    }
+}

@@ -1,0 +1,73 @@
+//! Owns how a server's token store is asked: in turn, guarded, and its failures logged; knows nothing of sessions.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use mist_core::{AuthReply, AuthRequest};
+use tokio_util::task::TaskTracker;
+
+use super::turns::{Held, Turns};
+use crate::auth::{self, Authenticator, TokenError};
+
+/// The token store of a server, if it has one.
+pub(super) struct Store {
+    authenticator: Option<Arc<dyn Authenticator>>,
+    turns: Turns,
+    is_failing: AtomicBool,
+}
+
+impl Store {
+    pub(super) fn new(authenticator: Option<Arc<dyn Authenticator>>) -> Self {
+        Self {
+            authenticator,
+            turns: Turns::default(),
+            is_failing: AtomicBool::new(false),
+        }
+    }
+
+    /// Asks the store on a task of its own. The reply comes with the token's turn, which is to be held until the broker
+    /// has the reply, since grants follow the replies.
+    pub(super) async fn ask(
+        &self,
+        tasks: &TaskTracker,
+        request: AuthRequest,
+    ) -> (AuthReply, Option<Held<'_>>) {
+        let is_change = !matches!(request, AuthRequest::Tags { .. });
+        let mut turn = None;
+        // Logins need no turn: one that is overtaken by a change is looked up again.
+        if is_change {
+            turn = self.turns.take(request.token()).await;
+            if turn.is_none() {
+                let why = "earlier changes of this token are still under way".into();
+                return (Err(TokenError::Unavailable(why)), None);
+            }
+        }
+        let store = self.authenticator.clone();
+        // On a task of its own, so that a store that panics costs this answer only.
+        let reply = tasks.spawn(async move {
+            match store {
+                Some(store) => auth::carry_out(&*store, &request).await,
+                None => Err(TokenError::Unavailable("no authenticator".into())),
+            }
+        });
+        let reply = match reply.await {
+            Ok(Err(TokenError::Uncertain(why))) if !is_change => Err(TokenError::Unavailable(why)),
+            Ok(reply) => reply,
+            Err(_) if is_change => Err(TokenError::Uncertain("the authenticator panicked".into())),
+            Err(_) => Err(TokenError::Unavailable("the authenticator panicked".into())),
+        };
+        self.log(&reply);
+        (reply, turn)
+    }
+
+    /// Says when the store begins to fail, and when it works again; in between only those who ask are told.
+    fn log(&self, reply: &AuthReply) {
+        if let Err(error @ (TokenError::Unavailable(_) | TokenError::Uncertain(_))) = reply {
+            if !self.is_failing.swap(true, Ordering::Relaxed) {
+                tracing::error!("{error}");
+            }
+        } else if self.is_failing.swap(false, Ordering::Relaxed) {
+            tracing::info!("the token store works again");
+        }
+    }
+}

@@ -1,0 +1,168 @@
+//! The program: flags, variables, the start-up line, SIGHUP.
+
+use super::*;
+use crate::transport::Files;
+
+/// Starts a server and returns it with the first address it names.
+fn server(listener: &str, files: Option<&Files>) -> (Running, String, String) {
+    let mut command = command();
+    command.args(["--server", "--log-level", "debug", "--listeners", listener]);
+    if let Some(files) = files {
+        command.arg("--tls-cert").arg(files.certificate());
+        command.arg("--tls-key").arg(files.key());
+    }
+    let running = Running::start(&mut command, &[]);
+    let line = running.says("server listening at");
+    let uri = line.split('\'').nth(1).expect("a URI").to_owned();
+    (running, uri, line)
+}
+
+#[test]
+fn commands_reach_every_kind_of_listener() {
+    let files = Files::new();
+    let socket = format!("unix://{}", files.path("mist.sock").display());
+    let ca = files.certificate();
+    for listener in ["tls://127.0.0.1:0", "wss://127.0.0.1:0", &socket] {
+        let (_server, uri, _) = server(listener, Some(&files));
+        let mut one = command();
+        one.env("MIST_HOST", &uri).env("MIST_CA", &ca);
+        run(&mut one, &["ping"])
+            .success()
+            .stdout("pong\n")
+            .stderr("");
+        let mut other = command();
+        other.arg("publish").arg("--ca").arg(&ca);
+        run(&mut other, &["--host", &uri, "--tags", "a", "x"])
+            .success()
+            .stdout("success\n");
+    }
+}
+
+#[test]
+fn insecure_says_so_and_without_it_the_remedy_is_named() {
+    let (_server, uri, line) = server("tls://127.0.0.1:0", None);
+    assert!(line.contains("self-signed certificate, SHA-256 "), "{line}");
+    let assert = run(&mut command(), &["ping", "--host", &uri]).code(3);
+    let said = stderr(&assert);
+    assert!(
+        said.contains("--ca") && said.contains("--insecure"),
+        "{said}"
+    );
+    assert_eq!(said.lines().count(), 1, "{said}");
+    for variable in [false, true] {
+        let mut command = command();
+        command.env("MIST_HOST", &uri).arg("ping");
+        match variable {
+            true => command.env("MIST_INSECURE", "true"),
+            false => command.arg("--insecure"),
+        };
+        let assert = run(&mut command, &[]).success();
+        assert!(stderr(&assert).contains("not checked"));
+    }
+    let mut command = command();
+    let assert = run(command.env("MIST_INSECURE", "perhaps"), &["ping"]).code(1);
+    assert!(stderr(&assert).contains("MIST_INSECURE"));
+}
+
+#[test]
+fn a_hangup_reads_the_certificate_again() {
+    let mut files = Files::new();
+    let (running, uri, line) = server("tls://127.0.0.1:0", Some(&files));
+    assert!(!line.contains("SHA-256"), "{line}");
+    let ping = |files: &Files| {
+        let mut command = command();
+        command
+            .args(["ping", "--host", &uri, "--ca"])
+            .arg(files.certificate());
+        run(&mut command, &[])
+    };
+    ping(&files).success();
+    files.renew();
+    ping(&files).code(3);
+    running.signal("-HUP");
+    running.says("the certificate was read again");
+    ping(&files).success();
+    let key = std::fs::read(files.key()).expect("there");
+    std::fs::write(files.key(), "nonsense").expect("written");
+    running.signal("-HUP");
+    let line = running.says("going on with the certificate as it was");
+    assert!(line.contains("ERROR") && line.contains("key.pem"), "{line}");
+    std::fs::write(files.key(), key).expect("written");
+    ping(&files).success();
+}
+
+#[test]
+fn half_of_a_certificate_is_refused() {
+    let files = Files::new();
+    let (certificate, key) = (files.certificate(), files.key());
+    for (flag, path, wanted) in [
+        ("--tls-cert", certificate, "--tls-key"),
+        ("--tls-key", key, "--tls-cert"),
+    ] {
+        let mut command = command();
+        command
+            .args(["--server", "--listeners", "tls://127.0.0.1:0", flag])
+            .arg(path);
+        let assert = run(&mut command, &[]).code(1);
+        let said = stderr(&assert);
+        assert!(said.contains(wanted) && said.lines().count() == 1, "{said}");
+    }
+}
+
+#[test]
+fn a_client_that_speaks_tls_to_a_plain_port_is_logged() {
+    for (listener, scheme) in [("tcp://127.0.0.1:0", "tls"), ("http://127.0.0.1:0", "wss")] {
+        let (running, uri, _) = server(listener, None);
+        let (_, address) = uri.split_once("://").expect("a URI");
+        let host = format!("{scheme}://{address}");
+        run(&mut command(), &["ping", "--insecure", "--host", &host]).code(3);
+        let line = running.says("speaks TLS");
+        assert!(
+            line.contains("INFO") && line.contains(&format!("{scheme}://")),
+            "{line}"
+        );
+    }
+}
+
+#[test]
+fn a_listener_without_a_scheme_gets_a_hint() {
+    let mut command = command();
+    let assert = run(&mut command, &["--server", "--listeners", "127.0.0.1:1445"]).code(1);
+    assert!(stderr(&assert).contains("did you mean tcp://127.0.0.1:1445?"));
+}
+
+#[test]
+fn check_config_looks_at_listeners_and_certificates() {
+    let files = Files::new();
+    let config = files.path("mist.yml");
+    let path = config.to_str().expect("UTF-8").to_owned();
+    let check = |text: String| {
+        std::fs::write(&config, text).expect("written");
+        run(&mut command(), &["check-config", &path])
+    };
+    let tls = |certificate: std::path::PathBuf| {
+        let (certificate, key) = (certificate.display(), files.key());
+        let key = key.display();
+        format!("listeners: [\"tls://127.0.0.1:1446\"]\ntls-cert: {certificate}\ntls-key: {key}\n")
+    };
+    let assert = check(tls(files.certificate())).success();
+    let printed = String::from_utf8_lossy(&assert.get_output().stdout).into_owned();
+    assert!(
+        printed.contains("tls-cert: ") && printed.contains("tls-key: "),
+        "{printed}"
+    );
+    for (text, wanted) in [
+        (tls(files.path("none.pem")), "none.pem"),
+        (tls(files.key()), "no certificate"),
+        (
+            "listeners: 127.0.0.1:1445\n".to_owned(),
+            "did you mean tcp://127.0.0.1:1445?",
+        ),
+        ("listeners: \"gopher://h:1\"\n".to_owned(), "known schemes"),
+        ("tls-cert: x\n".to_owned(), "--tls-key"),
+    ] {
+        let assert = check(text).code(1);
+        let said = stderr(&assert);
+        assert!(said.contains(wanted) && said.lines().count() == 1, "{said}");
+    }
+}

@@ -1,0 +1,175 @@
+//! The token stores: one contract for all of them, what befalls them, and what they keep through it.
+
+mod contract;
+mod database;
+mod failures;
+mod files;
+mod postgres;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures_util::future::BoxFuture;
+use mist::auth::{Authenticator, TokenError};
+use mist::{Client, ClientError, Server};
+use tempfile::TempDir;
+use tokio::sync::oneshot;
+use tokio::task::JoinHandle;
+
+pub(crate) use self::database::Database;
+
+/// How long anything may take before the test fails; nothing waits for it to pass.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+async fn within<T>(future: impl Future<Output = T>) -> T {
+    tokio::time::timeout(PATIENCE, future)
+        .await
+        .expect("it took too long")
+}
+
+fn tags(names: &[&str]) -> Vec<String> {
+    names.iter().map(|&name| name.to_owned()).collect()
+}
+
+/// Which store.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Kind {
+    Memory,
+    Sqlite,
+    Scribble,
+    Postgres,
+}
+
+/// Where a store keeps its tokens, gone with the test.
+pub(crate) struct Home {
+    pub(crate) kind: Kind,
+    pub(crate) folder: TempDir,
+    database: Option<Database>,
+}
+
+impl Home {
+    /// None when the machine lacks what the store needs, which is said.
+    pub(crate) fn new(kind: Kind) -> Option<Self> {
+        let database = match kind {
+            Kind::Postgres => Some(Database::start()?),
+            _ => None,
+        };
+        Some(Self {
+            kind,
+            folder: tempfile::tempdir().expect("a folder"),
+            database,
+        })
+    }
+
+    pub(crate) fn uri(&self) -> String {
+        let folder = self.folder.path().display();
+        match (self.kind, &self.database) {
+            (Kind::Sqlite, _) => format!("sqlite://{folder}/tokens.db"),
+            (Kind::Scribble, _) => format!("scribble://?db={folder}"),
+            (Kind::Postgres, Some(database)) => database.uri(""),
+            _ => "memory://".into(),
+        }
+    }
+
+    async fn open(&self) -> Arc<dyn Authenticator> {
+        within(mist::auth::open(&self.uri()))
+            .await
+            .expect("it opens")
+    }
+}
+
+/// A server that keeps its tokens in a store.
+struct House {
+    address: String,
+    stop: oneshot::Sender<()>,
+    run: JoinHandle<()>,
+}
+
+impl House {
+    async fn at(uri: &str) -> Result<Self, mist::BindError> {
+        let builder = Server::builder().listen("tcp://127.0.0.1:0");
+        let server = within(builder.authenticator(uri).token("top").bind()).await?;
+        let address = server.addresses()[0].to_string();
+        let (stop, stopped) = oneshot::channel::<()>();
+        let run = tokio::spawn(server.run(async {
+            let _ = stopped.await;
+        }));
+        Ok(Self { address, stop, run })
+    }
+
+    async fn admin(&self) -> Admin {
+        let client = Client::builder(&self.address)
+            .token("top")
+            .request_timeout(PATIENCE);
+        Admin(within(client.connect()).await.expect("connected"))
+    }
+
+    async fn end(self) {
+        drop(self.stop);
+        within(self.run).await.expect("it ends in order");
+    }
+}
+
+/// A store seen through a server: what clients are told, put back into the terms of the trait.
+struct Admin(Client);
+
+fn understood<T>(answer: Result<T, ClientError>) -> Result<T, TokenError> {
+    answer.map_err(|error| {
+        let ClientError::Refused { reason, .. } = &error else {
+            panic!("{error}");
+        };
+        let after = |start: &str| {
+            let (_, why) = reason.split_once(start)?;
+            Some(why.trim_start_matches(" - ").to_owned())
+        };
+        if reason == "Token already exists" {
+            TokenError::Exists
+        } else if reason == "Token not found" {
+            TokenError::NotFound
+        } else if let Some(why) = after("Invalid token") {
+            TokenError::Invalid(why)
+        } else if let Some(why) = after("Invalid tag") {
+            TokenError::InvalidTag(why)
+        } else if let Some(why) = after("Token store unavailable, nothing was changed") {
+            TokenError::Unavailable(why)
+        } else if let Some(why) = after("Token store unavailable, the change may have been made") {
+            TokenError::Uncertain(why)
+        } else {
+            panic!("{reason}");
+        }
+    })
+}
+
+impl Authenticator for Admin {
+    fn add_token<'a>(
+        &'a self,
+        token: &'a str,
+        tags: &'a [String],
+    ) -> BoxFuture<'a, Result<(), TokenError>> {
+        Box::pin(async move { understood(self.0.register(token, tags).await) })
+    }
+
+    fn remove_token<'a>(&'a self, token: &'a str) -> BoxFuture<'a, Result<(), TokenError>> {
+        Box::pin(async move { understood(self.0.unregister(token).await) })
+    }
+
+    fn add_tags<'a>(
+        &'a self,
+        token: &'a str,
+        tags: &'a [String],
+    ) -> BoxFuture<'a, Result<(), TokenError>> {
+        Box::pin(async move { understood(self.0.set(token, tags).await) })
+    }
+
+    fn remove_tags<'a>(
+        &'a self,
+        token: &'a str,
+        tags: &'a [String],
+    ) -> BoxFuture<'a, Result<(), TokenError>> {
+        Box::pin(async move { understood(self.0.unset(token, tags).await) })
+    }
+
+    fn tags<'a>(&'a self, token: &'a str) -> BoxFuture<'a, Result<Vec<String>, TokenError>> {
+        Box::pin(async move { understood(self.0.tags(token).await) })
+    }
+}

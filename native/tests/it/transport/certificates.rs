@@ -1,0 +1,216 @@
+//! Which certificates servers show, and which ones clients take.
+
+use super::*;
+
+async fn failure(
+    uri: &str,
+    build: impl FnOnce(mist::client::ClientBuilder) -> mist::client::ClientBuilder,
+) -> String {
+    let error = within(build(Client::builder(uri)).connect()).await;
+    error.expect_err("it must not be trusted").to_string()
+}
+
+#[tokio::test]
+async fn a_certificate_that_nobody_vouches_for_needs_ca_or_insecure() {
+    let files = Files::new();
+    let site = Site::start(&files, "tls://127.0.0.1:0, wss://127.0.0.1:0").await;
+    for uri in &site.uris {
+        let error = failure(uri, |builder| builder).await;
+        assert!(
+            error.contains("--ca") && error.contains("--insecure"),
+            "{error}"
+        );
+        let other = Files::new();
+        let error = failure(uri, |builder| builder.ca(other.certificate())).await;
+        assert!(error.contains("--ca"), "{error}");
+        connect(uri, &files).await;
+        let insecure = Client::builder(uri).insecure(true).connect();
+        within(insecure).await.expect("anybody is trusted");
+    }
+    site.stop().await;
+}
+
+#[tokio::test]
+async fn a_wrong_name_is_named_with_the_right_ones() {
+    let files = Files::for_names(&["mist.example"]);
+    let site = Site::start(&files, "tls://127.0.0.1:0").await;
+    let error = failure(&site.uris[0], |builder| builder.ca(files.certificate())).await;
+    assert!(
+        error.contains("'127.0.0.1'") && error.contains("mist.example"),
+        "{error}"
+    );
+    site.stop().await;
+}
+
+#[tokio::test]
+async fn an_expired_certificate_is_refused_even_when_it_is_named() {
+    let names = vec!["127.0.0.1".to_owned()];
+    for is_ca in [false, true] {
+        let mut params = rcgen::CertificateParams::new(names.clone()).expect("names");
+        params.not_after = rcgen::date_time_ymd(2001, 1, 1);
+        if is_ca {
+            params.is_ca = rcgen::IsCa::Ca(rcgen::BasicConstraints::Unconstrained);
+        }
+        let signing_key = rcgen::KeyPair::generate().expect("a key");
+        let cert = params.self_signed(&signing_key).expect("a certificate");
+        let files = Files::new();
+        files.write(&rcgen::CertifiedKey { cert, signing_key });
+        let site = Site::start(&files, "tls://127.0.0.1:0").await;
+        let error = failure(&site.uris[0], |builder| builder.ca(files.certificate())).await;
+        assert!(error.contains("expired"), "{error}");
+        site.stop().await;
+    }
+}
+
+#[tokio::test]
+async fn a_certificate_that_may_sign_others_is_taken_when_it_is_named() {
+    for (name, is_right) in [("127.0.0.1", true), ("mist.example", false)] {
+        let mut params = rcgen::CertificateParams::new(vec![name.to_owned()]).expect("a name");
+        params.is_ca = rcgen::IsCa::Ca(rcgen::BasicConstraints::Unconstrained);
+        let signing_key = rcgen::KeyPair::generate().expect("a key");
+        let cert = params.self_signed(&signing_key).expect("a certificate");
+        let files = Files::new();
+        files.write(&rcgen::CertifiedKey { cert, signing_key });
+        let site = Site::start(&files, "tls://127.0.0.1:0").await;
+        let connecting = Client::builder(&site.uris[0])
+            .ca(files.certificate())
+            .connect();
+        let outcome = within(connecting).await;
+        assert_eq!(outcome.is_ok(), is_right, "{name}: {outcome:?}");
+        let other = Files::new();
+        failure(&site.uris[0], |builder| builder.ca(other.certificate())).await;
+        site.stop().await;
+    }
+}
+
+#[tokio::test]
+async fn a_server_without_files_makes_a_certificate() {
+    let builder = Server::builder().listen("tls://127.0.0.1:0, tcp://127.0.0.1:0");
+    let site = Site::run(builder.bind().await.expect("bound"));
+    let stream = TcpStream::connect(site.socket(0))
+        .await
+        .expect("it listens");
+    drop(stream);
+    let fingerprint = site.fingerprint.as_deref().expect("it was made");
+    let pairs: Vec<_> = fingerprint.split(':').collect();
+    assert!(
+        pairs.len() == 32
+            && pairs
+                .iter()
+                .all(|pair| u8::from_str_radix(pair, 16).is_ok())
+    );
+    let client = within(Client::builder(&site.uris[0]).insecure(true).connect()).await;
+    within(client.expect("connected").ping())
+        .await
+        .expect("a pong");
+    site.handle.reload_tls().expect("nothing to do");
+    site.stop().await;
+    let plain = Server::builder().listen("tcp://127.0.0.1:0");
+    assert_eq!(plain.bind().await.expect("bound").fingerprint(), None);
+}
+
+#[tokio::test]
+async fn a_new_certificate_is_for_new_connections() {
+    let mut files = Files::new();
+    let site = Site::start(&files, "tls://127.0.0.1:0").await;
+    let client = connect(&site.uris[0], &files).await;
+    within(client.ping()).await.expect("a pong");
+    let old = std::fs::read(files.certificate()).expect("there");
+    files.renew();
+    let kept = files.path("old.pem");
+    std::fs::write(&kept, old).expect("written");
+    site.handle.reload_tls().expect("it is fine");
+    within(client.ping()).await.expect("not disturbed");
+    connect(&site.uris[0], &files).await;
+    let error = failure(&site.uris[0], |builder| builder.ca(&kept)).await;
+    assert!(error.contains("certificate"), "{error}");
+    // What cannot be used changes nothing.
+    std::fs::write(files.key(), "nonsense").expect("written");
+    let error = site.handle.reload_tls().expect_err("no key");
+    assert!(error.to_string().contains("key.pem"), "{error}");
+    within(files.encrypt(site.socket(0)))
+        .await
+        .expect("as before");
+    within(client.ping()).await.expect("not disturbed");
+    site.stop().await;
+}
+
+#[tokio::test]
+async fn files_that_cannot_be_used_are_named_at_once() {
+    let (files, other) = (Files::new(), Files::new());
+    let write = |name: &str, text: &[u8]| {
+        let path = files.path(name);
+        std::fs::write(&path, text).expect("written");
+        path
+    };
+    let (certificate, key) = (files.certificate(), files.key());
+    let pem = std::fs::read_to_string(&certificate).expect("there");
+    for (certificate, key, words) in [
+        (files.path("none.pem"), key.clone(), &["cannot read", "none.pem"][..]),
+        (certificate.clone(), files.path("none.pem"), &["cannot read", "none.pem"]),
+        (certificate.clone(), other.key(), &["does not belong", "cert.pem", "key.pem"]),
+        (key.clone(), key.clone(), &["no certificate", "mixed up"]),
+        (certificate.clone(), certificate.clone(), &["no private key", "mixed up"]),
+        (write("empty.pem", b""), key.clone(), &["no certificate", "BEGIN CERTIFICATE"]),
+        (write("der.pem", &files.der), key.clone(), &["no certificate", "DER"]),
+        (write("cut.pem", &pem.as_bytes()[..200]), key.clone(), &["no certificate", "broken PEM"]),
+        (
+            certificate.clone(),
+            write("locked.pem", b"-----BEGIN ENCRYPTED PRIVATE KEY-----\nAAAA\n-----END ENCRYPTED PRIVATE KEY-----\n"),
+            &["no private key", "encrypted", "openssl"],
+        ),
+    ] {
+        let builder = Server::builder().listen("tls://127.0.0.1:0").tls(certificate, key);
+        let checked = builder.check().expect_err("unusable").to_string();
+        let error = refused(builder).await.to_string();
+        assert_eq!(checked, error);
+        for word in words {
+            assert!(error.contains(word), "{word} is not in: {error}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn authorities_that_cannot_be_read_are_named() {
+    let files = Files::new();
+    let error = failure("tls://127.0.0.1:1", |builder| {
+        builder.ca(files.path("none.pem"))
+    })
+    .await;
+    assert!(error.contains("none.pem"), "{error}");
+    let error = failure("tls://127.0.0.1:1", |builder| builder.ca(files.key())).await;
+    assert!(error.contains("no certificate"), "{error}");
+}
+
+#[test]
+fn a_check_needs_no_address() {
+    let check = |listeners: &str| {
+        let outcome = Server::builder().listen(listeners).check();
+        outcome
+            .err()
+            .map(|error| error.to_string())
+            .unwrap_or_default()
+    };
+    let all =
+        "tcp://h:1, tls://h, http://h:1, https://[::1]:1, ws://h, wss://h, unix:///x?mode=0660";
+    assert_eq!(check(all), "");
+    for (listener, word) in [
+        ("127.0.0.1:1445", "did you mean tcp://127.0.0.1:1445?"),
+        (
+            "gopher://h:1",
+            "known schemes: http://, https://, tcp://, tls://, unix://, ws://, wss://",
+        ),
+        ("tls://h:port", "'port'"),
+        ("tcp://", "no host"),
+        ("unix://", "no path"),
+        ("unix:///x?mode=rw", "'rw'"),
+        ("unix:///x?mode=1777", "'1777'"),
+        ("unix:///x?owner=me", "'owner=me'"),
+    ] {
+        assert!(
+            check(listener).contains(word),
+            "{listener}: {}",
+            check(listener)
+        );
+    }
+}
