@@ -1,6 +1,7 @@
 /**
  * Owns that random clients, subscriptions and publishes of every kind come out as a brute force says: the page and the
- * core know tags and tag sets by numbers, which are used again for others all the time.
+ * core know tags and tag sets by numbers, which are used again for others all the time. `MIST_TEST_SEEDS` and
+ * `MIST_TEST_STEPS` look further.
  */
 
 import { Broker, connect } from "mist-pubsub";

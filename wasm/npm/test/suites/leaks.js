@@ -1,4 +1,7 @@
-/** Owns that a page which runs for long does not grow: neither the memory of the core nor that of JavaScript. */
+/**
+ * Owns that a page which runs for long does not grow: neither the memory of the core nor that of JavaScript.
+ * `MIST_TEST_LEAK_SECONDS=600` looks longer.
+ */
 
 import { Broker, connect } from "mist-pubsub";
 
