@@ -162,8 +162,8 @@ export default function (tools) {
     /** @type {string[]} */
     const answers = [];
     strange.port1.onmessage = ({ data }) => void answers.push(data);
-    for (const data of [5, { command: "ping" }, ["x"], undefined, "nonsense"]) strange.port1.postMessage(data);
-    await until(() => answers.length === 5, () => answers.join("\n"));
+    for (const data of [5, { command: "ping" }, ["x"], "nonsense"]) strange.port1.postMessage(data);
+    await until(() => answers.length === 4, () => answers.join("\n"));
     equal(JSON.parse(/** @type {string} */ (answers[1])), { command: "ping", data: "pong" });
     strange.port1.close();
     await broker.close();
