@@ -176,9 +176,23 @@ async function inTabs(name: string, options: BrokerOptions, locks: LockManager):
   const { lock, end } = await live(locks);
   const attempts = new Map<string, { attempt: Attempt; token: string | undefined }>();
   const ports = new Map<string, MessagePort>();
+  /** By the lock that another tab holds as long as it lives. */
+  const tabs = new Map<string, Set<MessagePort>>();
   const probes = new Set<() => void>();
   const over = new AbortController();
   let broker: Broker | undefined;
+
+  /** Closes the ports of another tab when that is gone. */
+  const watchTab = (lock: string): Set<MessagePort> => {
+    const ofTab = new Set<MessagePort>();
+    tabs.set(lock, ofTab);
+    const close = (): void => {
+      tabs.delete(lock);
+      for (const port of ofTab) port.close();
+    };
+    locks.request(lock, { signal: over.signal }, close).catch(() => {});
+    return ofTab;
+  };
 
   const lose = (client: string, reason: string): void => {
     const lost = attempts.get(client);
@@ -196,13 +210,15 @@ async function inTabs(name: string, options: BrokerOptions, locks: LockManager):
       postMessage: (text: string | typeof GOODBYE) => cast({ type: "tell", client, text }),
     } as MessagePort;
     const detach = broker!.attach(port);
+    const ofTab = tabs.get(lock) ?? watchTab(lock);
+    ofTab.add(port);
     ports.set(client, port);
     port.close = () => {
       ports.delete(client);
+      ofTab.delete(port);
       detach();
     };
     cast({ type: "opened", client });
-    void locks.request(lock, { signal: over.signal }, () => port.close()).catch(() => {});
   };
 
   channel.onmessage = ({ data }: MessageEvent<Cast>) => {

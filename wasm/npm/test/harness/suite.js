@@ -45,7 +45,7 @@ import { path } from "../../scripts/places.js";
 /** @typedef {(tools: Tools) => void | Promise<void>} Suite */
 
 /** How long a test may take before it fails; nothing waits for it to pass. */
-const PATIENCE = 8_000;
+const PATIENCE = 30_000;
 
 /**
  * Runs a suite in Node and in Chromium.

@@ -162,8 +162,8 @@ export default function (tools) {
     /** @type {string[]} */
     const answers = [];
     strange.port1.onmessage = ({ data }) => void answers.push(data);
-    for (const data of [5, { command: "ping" }, ["x"], "nonsense"]) strange.port1.postMessage(data);
-    await until(() => answers.length === 4, () => answers.join("\n"));
+    for (const data of [5, { command: "ping" }, ["x"], true, "nonsense"]) strange.port1.postMessage(data);
+    await until(() => answers.length === 5, () => answers.join("\n"));
     equal(JSON.parse(/** @type {string} */ (answers[1])), { command: "ping", data: "pong" });
     strange.port1.close();
     await broker.close();
@@ -178,8 +178,8 @@ export default function (tools) {
     const near = broker.client({ token: "root" });
     const bridge = broker.bridge(upstream, { up: [["a"], ["a", "b"], ["b"]], down: [["a"], ["c"], ["a", "c"]] });
     await bridge.ready;
-    /** @type {string[][]} */
-    const [nearGot, farGot] = [[], []];
+    const nearGot = /** @type {string[]} */ ([]);
+    const farGot = /** @type {string[]} */ ([]);
     await near.subscribe(["a"], ({ text }) => void nearGot.push(text)).ready;
     await near.subscribe(["c"], ({ text }) => void nearGot.push(`c ${text}`)).ready;
     await far.subscribe(["a"], ({ text }) => void farGot.push(text)).ready;

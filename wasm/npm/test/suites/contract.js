@@ -2,6 +2,7 @@
 
 import { kinds, open } from "../harness/kinds.js";
 
+/** @typedef {import("mist-pubsub").Client} Client */
 /** @typedef {import("mist-pubsub").Message} Message */
 
 /** @type {import("../harness/suite.js").Suite} */
@@ -27,10 +28,11 @@ export default function (tools) {
   const opened = async (place, count = 2) => {
     const clients = Array.from({ length: count }, () => place.client());
     await Promise.all(clients.map((client) => client.ready));
-    return clients;
+    // As many as were asked for.
+    return /** @type {[Client, Client, Client, Client]} */ (clients);
   };
 
-  /** @param {import("mist-pubsub").Client} client @param {string[]} tags */
+  /** @param {Client} client @param {string[]} tags */
   const collect = async (client, tags) => {
     /** @type {string[]} */
     const got = [];
@@ -40,7 +42,7 @@ export default function (tools) {
   };
 
   /** After this, what was published before has arrived. */
-  const barrier = async (/** @type {import("mist-pubsub").Client[]} */ ...clients) => {
+  const barrier = async (/** @type {Client[]} */ ...clients) => {
     for (const client of clients) await client.ping();
     await tools.turn();
   };

@@ -1,0 +1,150 @@
+/** Owns that one broker serves all tabs: in a worker, or in one of the tabs, and in the next when that is closed. */
+
+import { Broker } from "mist-pubsub";
+
+/** @type {import("../harness/suite.js").Suite} */
+export default function (tools) {
+  const { assert, openTab, test, until } = tools;
+  const { ok, equal, rejects } = assert;
+
+  if (!openTab) {
+    test("where there are no tabs, that is said", async () => {
+      const error = await rejects(Broker.shared("x"), { name: "MistError", code: "unsupported" });
+      ok(/Web Locks|SharedWorker/.test(error.message), error.message);
+      await rejects(Broker.shared(""), { name: "MistError", code: "invalid-argument" });
+    });
+    return;
+  }
+
+  /** Opens a tab that is at the broker of all tabs; it notes what it hears. @param {string} name @param {boolean} hasWorker @param {string[][]} sets */
+  const join = async (name, hasWorker, ...sets) => {
+    const tab = await openTab();
+    const place = await tab.run(
+      async (name, hasWorker, sets) => {
+        const { Broker } = await import("mist-pubsub");
+        const broker = await Broker.shared(name, hasWorker ? {} : { worker: false });
+        const client = broker.client();
+        /** @type {string[]} */
+        const heard = [];
+        for (const tags of sets) await client.subscribe(tags, (/** @type {any} */ { text }) => void heard.push(text)).ready;
+        await client.ready;
+        Object.assign(globalThis, { broker, client, heard });
+        return broker.place;
+      },
+      name,
+      hasWorker,
+      sets,
+    );
+    return {
+      ...tab,
+      place,
+      publish: (/** @type {string[]} */ tags, /** @type {string} */ text) =>
+        tab.run(async (tags, text) => (await /** @type {any} */ (globalThis).client.publish(tags, text, { ack: true })).delivered, tags, text),
+      heard: () => tab.run(() => /** @type {any} */ (globalThis).heard.splice(0)),
+      who: () => tab.run(() => /** @type {any} */ (globalThis).client.admin.who()),
+    };
+  };
+
+  for (const hasWorker of [true, false]) {
+    const where = hasWorker ? "in a worker" : "in a tab";
+
+    test(`${where}: tabs reach each other, and who is closed is forgotten`, async () => {
+      const name = `meet ${hasWorker}`;
+      const one = await join(name, hasWorker, ["a"], ["a", "b"]);
+      const other = await join(name, hasWorker, ["b"]);
+      equal([one.place, other.place], hasWorker ? ["worker", "worker"] : ["here", "other-tab"]);
+      equal(await other.publish(["a", "b"], "1"), 1);
+      equal(await one.publish(["b"], "2"), 1);
+      await until(async () => (await one.heard()).join() === "1,1");
+      await until(async () => (await other.heard()).join() === "2");
+      equal(await one.who(), { connections: 2, subscribers: 2 });
+      await other.close();
+      await until(async () => (await one.who()).subscribers === 1, "the tab that was closed is not forgotten");
+      const third = await join(name, hasWorker, ["a"]);
+      equal(await third.publish(["a", "b"], "3"), 1);
+      // A client that is closed is forgotten at once, and another is as good.
+      const left = await third.run(async () => {
+        const { broker, client } = /** @type {any} */ (globalThis);
+        await client.close();
+        const again = broker.client();
+        await again.subscribe(["c"], () => {}).ready;
+        return (await again.admin.who()).subscribers;
+      });
+      equal(left, 2);
+      await third.run(() => /** @type {any} */ (globalThis).broker.close());
+      await until(async () => (await one.who()).subscribers === 1);
+      await Promise.all([one.close(), third.close()]);
+    });
+
+    test(`${where}: another name is another broker`, async () => {
+      const one = await join(`one ${hasWorker}`, hasWorker, ["a"]);
+      const other = await join(`other ${hasWorker}`, hasWorker, ["a"]);
+      equal(await one.publish(["a"], "x"), 0);
+      equal(await other.who(), { connections: 1, subscribers: 1 });
+      await Promise.all([one.close(), other.close()]);
+    });
+
+    test(`${where}: a token that grants too little is refused, and a wrong option is said`, async () => {
+      const tab = await openTab();
+      const told = await tab.run(
+        async (name, hasWorker) => {
+          const { Broker } = await import("mist-pubsub");
+          const more = hasWorker ? {} : { worker: /** @type {const} */ (false) };
+          const wrong = await Broker.shared(name, { ...more, access: "scoped" }).catch((error) => error.code);
+          const broker = await Broker.shared(name, { ...more, token: "root", access: "scoped" });
+          const admin = broker.client({ token: "root" });
+          await admin.ready;
+          await admin.admin.register("t", ["a"]);
+          const client = broker.client({ token: "t" });
+          await client.subscribe(["a"]).ready;
+          const refused = await client.subscribe(["b"]).ready.catch((error) => error.code);
+          const stranger = await broker.client({ token: "x" }).ready.catch((error) => error.code);
+          return [wrong, refused, stranger];
+        },
+        `tokens ${hasWorker}`,
+        hasWorker,
+      );
+      equal(told, ["invalid-argument", "refused", "auth"]);
+      await tab.close();
+    });
+  }
+
+  test("in a tab: when that tab is closed another takes over, with all subscriptions", async () => {
+    const first = await join("pass on", false, ["first"]);
+    const second = await join("pass on", false, ["a"]);
+    const third = await join("pass on", false, ["a"], ["b"]);
+    equal([first.place, second.place, third.place], ["here", "other-tab", "other-tab"]);
+    equal(await second.publish(["a"], "1"), 1);
+    await first.close();
+    const places = () => Promise.all([second, third].map((tab) => tab.run(() => /** @type {any} */ (globalThis).broker.place)));
+    await until(async () => (await places()).includes("here"), "nobody takes over");
+    const states = () => Promise.all([second, third].map((tab) => tab.run(() => /** @type {any} */ (globalThis).client.state)));
+    await until(async () => (await states()).join() === "open,open", "somebody is left behind");
+    equal((await places()).sort(), ["here", "other-tab"]);
+    await Promise.all([second.heard(), third.heard()]);
+    await until(async () => (await second.publish(["a", "b"], "2")) === 1);
+    await until(async () => (await third.heard()).filter((/** @type {string} */ text) => text === "2").length >= 2);
+    equal(await third.publish(["a"], "3"), 1);
+    await until(async () => (await second.heard()).includes("3"));
+    equal(await second.who(), { connections: 2, subscribers: 2 });
+    await Promise.all([second.close(), third.close()]);
+  });
+
+  test("a place without worker files falls back to the tabs", async () => {
+    const tab = await openTab();
+    const place = await tab.run(async () => {
+      const { Broker } = await import("mist-pubsub");
+      const broker = await Broker.shared("fall back", {
+        worker: () => {
+          throw new Error("not allowed here");
+        },
+      });
+      await broker.client().ready;
+      const { place } = broker;
+      await broker.close();
+      return place;
+    });
+    equal(place, "here");
+    await tab.close();
+  });
+}
