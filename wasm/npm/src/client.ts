@@ -345,7 +345,11 @@ export class LinkedClient implements Client {
     const { number } = subscription;
     this.#unnumbered.delete(subscription);
     this.#endSubscription(subscription, new MistError("unsubscribed", "unsubscribed before the broker acknowledged it"));
-    if (number !== 0) await this.#ask((core) => core.unsubscribe(now(), number));
+    if (number === 0) return;
+    await this.#ask((core) => core.unsubscribe(now(), number)).catch((error: unknown) => {
+      // It has ended with the client.
+      if (!this.#closed) throw error;
+    });
   }
 
   publish(tags: readonly TagLike[], data?: unknown, options?: PublishOptions): Promise<Receipt> {
