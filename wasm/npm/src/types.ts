@@ -21,7 +21,8 @@ export interface Message<T = any> {
   readonly tags: readonly string[];
   /**
    * The data. From a server it is a string, as it was sent. Inside a page it is what was published: a string as it
-   * is, any other value as a structured clone made when it was published.
+   * is, any other value as a structured clone made when it was published. What has no JSON, such as bytes, a Map or a
+   * cycle, can be published inside a page only: not to a port, and not with `ack`.
    */
   readonly data: T;
   /** The data as a string: a string as it is, any other value as JSON. Empty when there is none. */
@@ -68,7 +69,7 @@ export interface PublishOptions {
   signal?: AbortSignal;
 }
 
-/** How to wait for an answer. */
+/** How to wait for an answer. Without a connection, also before the first, nothing can be asked: `offline`. */
 export interface RequestOptions {
   /** Gives up waiting. What was asked for may be done all the same. */
   signal?: AbortSignal;
@@ -79,7 +80,8 @@ export interface SubscribeOptions {
   /** Ends the subscription when it is aborted. */
   signal?: AbortSignal;
   /**
-   * How many messages an iterator may fall behind before newer ones are dropped and counted.
+   * How many messages an iterator may fall behind before newer ones are dropped and counted. They are kept from the
+   * beginning where there is no handler, otherwise from the first iterator on; all iterators share them.
    * @defaultValue 8192
    */
   buffer?: number;
@@ -127,7 +129,7 @@ export interface Admin {
   tags(token: string, options?: RequestOptions): Promise<string[]>;
   /** How many connections there were, and how many subscribers there are. */
   who(options?: RequestOptions): Promise<Who>;
-  /** The distinct tags of all subscriptions, sorted. */
+  /** The distinct tags of all subscriptions, sorted. The protocol parts them by blanks: one with blanks comes in pieces. */
   listAll(options?: RequestOptions): Promise<string[]>;
 }
 
@@ -181,14 +183,19 @@ export interface Client extends Disposable {
   subscribe(tags: readonly TagLike[], handler?: Handler, options?: SubscribeOptions): Subscription;
 
   /**
-   * Publishes a message to every other client that subscribes to some of its tags.
+   * Publishes a message to every other client that holds a subscription all of whose tags are among these.
    *
-   * The promise is settled at once; with `ack` when the broker has acknowledged. Without a connection it is rejected
-   * (`offline`), or the message is kept for the next one, as {@link ConnectOptions.offline} has it.
+   * The promise is settled at once; with `ack` when the broker has acknowledged. What is wrong by itself rejects it:
+   * `missing-tags`, `invalid-argument`, `invalid-data`. What the broker refuses, over a limit or without a grant, does so
+   * with `ack`; otherwise it is an `error` event. Without a connection it is rejected (`offline`), or the message is kept
+   * for the next one, as {@link ConnectOptions.offline} has it.
    */
   publish(tags: readonly TagLike[], data?: unknown, options?: PublishOptions): Promise<Receipt>;
 
-  /** Publishes many messages in order: all are checked before the first is published. */
+  /**
+   * Publishes many messages in order. Tags and data of all are looked at before the first is published; what the broker
+   * refuses is told as for {@link Client.publish} without `ack`.
+   */
   publishAll(messages: readonly Outgoing[]): Promise<void>;
 
   /** Prepares to publish to one set of tags many times. */
@@ -252,7 +259,7 @@ export interface ConnectOptions {
    * @defaultValue 25000
    */
   heartbeatMs?: number;
-  /** How long to wait for an answer, in milliseconds. @defaultValue 10000 */
+  /** How long to wait for a connection, an answer, or a sign of life, in milliseconds. @defaultValue 10000 */
   timeoutMs?: number;
   /** What happens to a publish while there is no connection. @defaultValue "reject" */
   offline?: Offline;
@@ -356,7 +363,10 @@ export interface CommandCall {
   readonly data: string;
 }
 
-/** Answers a custom command: with data, with tags and data, or with nothing; what it throws is the error's text. */
+/**
+ * Answers a custom command: with data, with tags and data, or with nothing; what it throws is the error's text. Until
+ * then the client's later messages wait.
+ */
 export type CommandHandler = (
   call: CommandCall,
 ) => string | Partial<Reply> | void | Promise<string | Partial<Reply> | void>;

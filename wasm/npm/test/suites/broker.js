@@ -127,6 +127,23 @@ export default function (tools) {
     }
   });
 
+  test("a page that floods its handlers loses what is too much, is told, and goes on", async () => {
+    const broker = await Broker.create();
+    const [reader, writer] = [broker.client(), broker.client()];
+    let [handled, told] = [0, 0];
+    reader.on("dropped", ({ count }) => (told += count));
+    const subscription = reader.subscribe(["a"], () => (handled += 1));
+    await subscription.ready;
+    const flood = 140_000;
+    for (let number = 0; number < flood; number++) void writer.publish(["a"], "x");
+    await until(() => handled + told === flood, () => `${handled} handled, ${told} dropped`);
+    ok(told > 0 && handled > 100_000, `${handled} handled, ${told} dropped`);
+    equal([subscription.dropped, broker.stats().dropped, broker.stats().delivered], [told, told, handled]);
+    equal(await writer.publish(["a"], "y", { ack: true }), { delivered: 1 });
+    await until(() => handled + told === flood + 1);
+    await broker.close();
+  });
+
   test("the end of a broker is the end of its clients, near and far", async () => {
     const broker = await Broker.create();
     for (const [, client] of clients(broker)) await client.ready;

@@ -69,6 +69,7 @@ export default function (tools) {
     await barrier(one, other, one);
     equal([mine.got, theirs.got], [["from other"], ["from one"]]);
     await other.close();
+    await until(async () => (await one.admin.who()).subscribers === 1);
     equal(await one.publish(["a"], "to nobody", { ack: true }), { delivered: 0 });
     equal(mine.got, ["from other"]);
   });
