@@ -14,3 +14,4 @@ mod support;
 mod survival;
 mod transcripts;
 mod vectors;
+mod websocket;
