@@ -2,6 +2,7 @@
 
 mod data;
 mod document;
+mod drills;
 mod framing;
 mod hosted;
 mod lifecycle;

@@ -7,6 +7,7 @@
 mod bench;
 mod check;
 mod dist;
+mod drill;
 mod serve;
 mod services;
 mod steps;
@@ -58,6 +59,11 @@ enum Task {
     /// Build what is handed out, into dist: the npm package, the page, the server, their checksums
     Dist,
 
+    /// Run the drills: crowds, floods, kills, bad networks; in the short form that `test` has, or the long one
+    ///
+    /// Prints a table of what they measured.
+    Drill(drill::Drill),
+
     /// Measure the server, next to others, and check every message while doing so
     ///
     /// The main figure is the processor time that the server uses for one delivered message. It
@@ -83,6 +89,7 @@ fn main() -> ExitCode {
         Task::Lint => check::lint(),
         Task::Wasm(args) => wasm::run(&args).map(|()| ExitCode::SUCCESS),
         Task::Dist => dist::run().map(|()| ExitCode::SUCCESS),
+        Task::Drill(args) => drill::run(&args),
         Task::Web => web::build().map(|()| ExitCode::SUCCESS),
         #[cfg(target_os = "linux")]
         Task::Bench(args) => bench::run(&args),
