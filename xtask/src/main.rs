@@ -3,11 +3,14 @@
 //! This file owns the command line only; each command lives in its own module and knows nothing
 //! of the others.
 
+#![forbid(unsafe_code)]
+
 #[cfg(target_os = "linux")]
 mod bench;
 mod check;
 mod dist;
 mod drill;
+mod fuzz;
 mod serve;
 mod services;
 mod steps;
@@ -64,6 +67,11 @@ enum Task {
     /// Prints a table of what they measured.
     Drill(drill::Drill),
 
+    /// Feed any bytes to what reads the bytes of strangers, and keep every input that fails
+    ///
+    /// Needs a C++ compiler. The ordinary test run replays what is kept in tests/fuzz/corpus.
+    Fuzz(fuzz::Fuzz),
+
     /// Measure the server, next to others, and check every message while doing so
     ///
     /// The main figure is the processor time that the server uses for one delivered message. It
@@ -90,6 +98,7 @@ fn main() -> ExitCode {
         Task::Wasm(args) => wasm::run(&args).map(|()| ExitCode::SUCCESS),
         Task::Dist => dist::run().map(|()| ExitCode::SUCCESS),
         Task::Drill(args) => drill::run(&args),
+        Task::Fuzz(args) => fuzz::run(&args),
         Task::Web => web::build().map(|()| ExitCode::SUCCESS),
         #[cfg(target_os = "linux")]
         Task::Bench(args) => bench::run(&args),
