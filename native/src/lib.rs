@@ -3,6 +3,8 @@
 //! [`Server`] serves a broker from a program of one's own, [`Client`] talks to one. What they say to each other is in
 //! `PROTOCOL.md` of the repository.
 
+#![forbid(unsafe_code)]
+
 pub mod auth;
 pub mod client;
 pub mod command;

@@ -1,5 +1,7 @@
 //! The `mist` program: a server, and the commands that talk to one.
 
+#![forbid(unsafe_code)]
+
 mod cli;
 mod config;
 

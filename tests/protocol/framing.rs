@@ -285,25 +285,6 @@ async fn a_frame_may_end_in_a_newline_or_hold_some_between_its_fields() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_frame_against_the_rules_of_websocket_ends_with_code_1002() {
-    let server = server(&[]);
-    let place = Place::of(&server);
-    let mut client = place.ws().await;
-    let frame = Frame::message(
-        PING.as_bytes().to_vec(),
-        OpCode::Data(Data::Reserved(3)),
-        true,
-    );
-    client
-        .wire
-        .frame(Message::Frame(frame))
-        .await
-        .expect("the frame is sent");
-    assert_eq!(client.expect_closed().await, Some(1002));
-    is_well(place).await;
-}
-
-#[tokio::test(flavor = "multi_thread")]
 async fn a_frame_may_arrive_together_with_the_upgrade_request() {
     let server = server(&[]);
     let place = Place::of(&server);

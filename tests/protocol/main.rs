@@ -2,6 +2,7 @@
 
 mod data;
 mod document;
+mod drills;
 mod framing;
 mod hosted;
 mod lifecycle;
@@ -14,3 +15,4 @@ mod support;
 mod survival;
 mod transcripts;
 mod vectors;
+mod websocket;

@@ -245,7 +245,7 @@ pub(crate) fn tags_json<T: AsRef<str>>(tags: &[T]) -> String {
     serde_json::to_string(&tags).expect("strings can be written")
 }
 
-fn start(text: &str) -> String {
+pub(crate) fn start(text: &str) -> String {
     if text.len() <= 300 {
         text.to_owned()
     } else {

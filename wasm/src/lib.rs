@@ -5,6 +5,7 @@
 //! so they cannot call it; and what an application does with the news comes after the call has returned.
 
 #![no_std]
+#![forbid(unsafe_code)]
 
 extern crate alloc;
 // Where the crate is only checked, for the end of a panic.

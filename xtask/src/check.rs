@@ -49,6 +49,7 @@ pub(crate) fn test() -> Result<ExitCode> {
     let doctests = cargo(["test", "--workspace", "--doc"]);
     command(&mut steps, "run the documentation's examples", doctests);
     documentation(&mut steps);
+    steps.step("licences and sources of what is built in", supply_chain);
     Ok(steps.finish())
 }
 
@@ -89,6 +90,16 @@ fn documentation(steps: &mut Steps) {
     let mut doc = cargo(["doc", "--workspace", "--no-deps"]);
     doc.env("RUSTDOCFLAGS", "-D warnings");
     command(steps, "documentation", doc);
+}
+
+/// Compiling cargo-deny takes minutes, so that is left to whoever wants it.
+fn supply_chain() -> Result<Step> {
+    if !works(&mut cargo(["deny", "--version"])) {
+        let reason = "cargo-deny is not installed (cargo install --locked cargo-deny)";
+        return Ok(Step::Skip(reason.into()));
+    }
+    call(&mut cargo(["deny", "check", "bans", "licenses", "sources"]))?;
+    Ok(Step::Done)
 }
 
 fn fetch_components() -> Result<Step> {

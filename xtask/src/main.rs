@@ -3,10 +3,14 @@
 //! This file owns the command line only; each command lives in its own module and knows nothing
 //! of the others.
 
+#![forbid(unsafe_code)]
+
 #[cfg(target_os = "linux")]
 mod bench;
 mod check;
 mod dist;
+mod drill;
+mod fuzz;
 mod serve;
 mod services;
 mod steps;
@@ -58,6 +62,16 @@ enum Task {
     /// Build what is handed out, into dist: the npm package, the page, the server, their checksums
     Dist,
 
+    /// Run the drills: crowds, floods, kills, bad networks; in the short form that `test` has, or the long one
+    ///
+    /// Prints a table of what they measured.
+    Drill(drill::Drill),
+
+    /// Feed any bytes to what reads the bytes of strangers, and keep every input that fails
+    ///
+    /// Needs a C++ compiler. The ordinary test run replays what is kept in tests/fuzz/corpus.
+    Fuzz(fuzz::Fuzz),
+
     /// Measure the server, next to others, and check every message while doing so
     ///
     /// The main figure is the processor time that the server uses for one delivered message. It
@@ -83,6 +97,8 @@ fn main() -> ExitCode {
         Task::Lint => check::lint(),
         Task::Wasm(args) => wasm::run(&args).map(|()| ExitCode::SUCCESS),
         Task::Dist => dist::run().map(|()| ExitCode::SUCCESS),
+        Task::Drill(args) => drill::run(&args),
+        Task::Fuzz(args) => fuzz::run(&args),
         Task::Web => web::build().map(|()| ExitCode::SUCCESS),
         #[cfg(target_os = "linux")]
         Task::Bench(args) => bench::run(&args),

@@ -30,13 +30,12 @@ impl Backoff {
     pub(super) fn delay(&self, failures: u32, random: u64) -> Duration {
         let doubled = self.min.saturating_mul(1 << failures.min(20));
         let ceiling = doubled.min(self.max);
+        let seconds = ceiling.as_secs().saturating_mul(1_000_000);
+        let micros = seconds.saturating_add(u64::from(ceiling.subsec_micros()));
         // The high half of a product is a fraction of one factor without a division's bias.
-        let share =
-            |whole: u64| (whole >> 32) * (random >> 32) + ((whole & LOW) * (random >> 32) >> 32);
-        let micros = ceiling.as_secs().saturating_mul(1_000_000);
-        Duration::from_micros(share(
-            micros.saturating_add(u64::from(ceiling.subsec_micros())),
-        ))
+        let fraction = random >> 32;
+        let picked = (micros >> 32) * fraction + (((micros & LOW) * fraction) >> 32);
+        Duration::from_micros(picked)
     }
 }
 

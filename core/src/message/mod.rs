@@ -58,45 +58,36 @@ pub enum Command {
     Unknown,
 }
 
+/// The commands by their names on the wire.
+const COMMANDS: [(&str, Command); 13] = [
+    ("publish", Command::Publish),
+    ("ping", Command::Ping),
+    ("subscribe", Command::Subscribe),
+    ("unsubscribe", Command::Unsubscribe),
+    ("list", Command::List),
+    ("listall", Command::ListAll),
+    ("who", Command::Who),
+    ("auth", Command::Auth),
+    ("register", Command::Register),
+    ("unregister", Command::Unregister),
+    ("set", Command::Set),
+    ("unset", Command::Unset),
+    ("tags", Command::Tags),
+];
+
 impl Command {
     pub(crate) fn from_name(name: &[u8]) -> Self {
-        match name {
-            b"ping" => Self::Ping,
-            b"subscribe" => Self::Subscribe,
-            b"unsubscribe" => Self::Unsubscribe,
-            b"publish" => Self::Publish,
-            b"list" => Self::List,
-            b"listall" => Self::ListAll,
-            b"who" => Self::Who,
-            b"auth" => Self::Auth,
-            b"register" => Self::Register,
-            b"unregister" => Self::Unregister,
-            b"set" => Self::Set,
-            b"unset" => Self::Unset,
-            b"tags" => Self::Tags,
-            _ => Self::Unknown,
-        }
+        COMMANDS
+            .iter()
+            .find(|(known, _)| known.as_bytes() == name)
+            .map_or(Self::Unknown, |&(_, command)| command)
     }
 
     /// Returns the name on the wire, or `None` for [`Command::Unknown`].
     #[must_use]
     pub fn name(self) -> Option<&'static str> {
-        Some(match self {
-            Self::Ping => "ping",
-            Self::Subscribe => "subscribe",
-            Self::Unsubscribe => "unsubscribe",
-            Self::Publish => "publish",
-            Self::List => "list",
-            Self::ListAll => "listall",
-            Self::Who => "who",
-            Self::Auth => "auth",
-            Self::Register => "register",
-            Self::Unregister => "unregister",
-            Self::Set => "set",
-            Self::Unset => "unset",
-            Self::Tags => "tags",
-            Self::Unknown => return None,
-        })
+        let known = COMMANDS.iter().find(|&&(_, command)| command == self);
+        known.map(|&(name, _)| name)
     }
 
     /// Whether the command is one of those that need the server's token.

@@ -303,17 +303,10 @@ impl Reader<'_> {
     }
 
     fn field(&self, key: Span) -> Option<Field> {
-        let name = |name: &[u8]| match name {
-            b"command" => Some(Field::Command),
-            b"tags" => Some(Field::Tags),
-            b"data" => Some(Field::Data),
-            b"error" => Some(Field::Error),
-            b"id" => Some(Field::Id),
-            b"delivered" => Some(Field::Delivered),
-            b"subscriptions" => Some(Field::Subscriptions),
-            _ => None,
-        };
-        self.with_decoded(key, name)
+        self.with_decoded(key, |key| {
+            let known = FIELDS.iter().find(|(name, _)| name.as_bytes() == key);
+            known.map(|&(_, field)| field)
+        })
     }
 
     fn command(&self, span: Span) -> Command {
@@ -593,6 +586,7 @@ const ID_TYPE: Fault = Fault::Type {
     wanted: "a string or an integer",
 };
 
+#[derive(Clone, Copy)]
 enum Field {
     Command,
     Tags,
@@ -602,3 +596,13 @@ enum Field {
     Delivered,
     Subscriptions,
 }
+
+const FIELDS: [(&str, Field); 7] = [
+    ("command", Field::Command),
+    ("tags", Field::Tags),
+    ("data", Field::Data),
+    ("error", Field::Error),
+    ("id", Field::Id),
+    ("delivered", Field::Delivered),
+    ("subscriptions", Field::Subscriptions),
+];

@@ -12,8 +12,8 @@ use mist_core::{
     SessionId, Verdict,
 };
 
-use crate::dice::Dice;
-use crate::model::{Answer, BAD, Event, Model, Question, Request, Sent, Spelling};
+use super::dice::Dice;
+use super::model::{Answer, BAD, Event, Model, Question, Request, Sent, Spelling};
 
 /// One thing that happens. Sessions and questions are counted round those there are, so that a history from which
 /// things are left out is a history still.
@@ -40,7 +40,7 @@ enum Form {
     Frames,
 }
 
-struct History {
+pub(crate) struct History {
     config: Config,
     acts: Vec<Act>,
 }
@@ -182,11 +182,11 @@ fn act(dice: &mut Dice, is_late: bool) -> Act {
     }
 }
 
-fn history(seed: u64, is_late: bool) -> History {
-    let mut dice = Dice::new(seed);
+/// Rolls the dice for a history.
+pub(crate) fn history(mut dice: Dice, is_numbered: bool, is_late: bool) -> History {
     let mut config = Config {
         limits: limits(),
-        is_numbered: seed % 2 == 1,
+        is_numbered,
         ..Config::default()
     };
     config.access = dice.pick(&[Access::Open, Access::Scoped, Access::Scoped]);
@@ -389,7 +389,7 @@ impl Host {
 }
 
 /// Runs a history on both; panics where they part.
-fn run(history: &History, seed: u64, is_late: bool) {
+pub(crate) fn run(history: &History, seed: u64, is_late: bool) {
     let mut model = Model::new(history.config.clone());
     let mut host = Host::new(history.config.clone(), seed, is_late);
     let mut seen = Vec::new();
@@ -488,7 +488,7 @@ fn failure(history: &History, seed: u64, is_late: bool) -> Option<String> {
 
 /// Runs a history; if it fails, leaves out whatever it fails without, and tells the rest.
 fn run_or_shrink(seed: u64, is_late: bool) {
-    let mut history = history(seed, is_late);
+    let mut history = history(Dice::new(seed), seed % 2 == 1, is_late);
     let Some(mut text) = failure(&history, seed, is_late) else {
         return;
     };

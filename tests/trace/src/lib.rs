@@ -1,6 +1,8 @@
 //! Owns one history of a broker and its clients per seed, written down line by line. It decides nothing of what is
 //! right: the same lines on every machine is all it is for.
 
+#![forbid(unsafe_code)]
+
 use std::fmt::Write;
 use std::time::Duration;
 

@@ -4,6 +4,7 @@
  */
 
 import type { Core } from "./core.js";
+import { afterwards } from "./dispatch.js";
 import { MistError, aborted, textOf } from "./error.js";
 import { Events } from "./events.js";
 import type { Attempt, Lane, Link, Socket } from "./link.js";
@@ -72,7 +73,9 @@ export class LinkedClient implements Client {
   /** What was asked for before the core was loaded. */
   #early: (() => void)[] = [];
   #lane: Lane | undefined;
-  #hangUp: (() => void) | undefined;
+  #hangUp: (() => Promise<void> | void) | undefined;
+  /** When the other side knows that the connection was given up. */
+  #gone: Promise<void> | void = undefined;
   #unwatch: (() => void) | undefined;
   #timer: ReturnType<typeof setTimeout> | undefined;
   #isTimed = false;
@@ -138,19 +141,19 @@ export class LinkedClient implements Client {
   #host(): object {
     return {
       connect: () => later(() => this.#dial()),
-      disconnect: () => later(() => this.#giveUp()),
+      disconnect: () => later(() => (this.#gone = this.#giveUp())),
       message: (tags: string[], data: string, numbers: Float64Array) => {
         const message = new Delivered(tags, data, true);
         for (const number of numbers) this.#subscriptions.get(number)?.offer(message);
       },
       // Who asked notes the request's number first: some are answered before the call that asks returns.
       answer: (request: number, tags: string[], data: string, sets: string[][], delivered: number) => {
-        later(() => this.#take(request)?.resolve({ tags, data, sets, delivered }));
+        later(() => this.#settle(request, ({ resolve }) => resolve({ tags, data, sets, delivered })));
       },
       fail: (request: number, code: Code, text: string) => {
         const error = new MistError(code, text);
         if (request === 0) this.#failure = error;
-        else later(() => this.#take(request)?.reject(error));
+        else later(() => this.#settle(request, ({ reject }) => reject(error)));
       },
       event: (name: string, text: string, number: number) => this.#event(name, text, number),
       revoked: (tags: string[], text: string) => later(() => this.#revoked(tags, text)),
@@ -182,14 +185,16 @@ export class LinkedClient implements Client {
     if (isOver) return;
     this.#hangUp = () => {
       isOver = true;
-      hangUp();
+      return hangUp();
     };
   }
 
-  #giveUp(): void {
+  /** Gives the connection up; returns when the other side knows. */
+  #giveUp(): Promise<void> | void {
     this.#leaveLane();
-    this.#hangUp?.();
+    const hangUp = this.#hangUp;
     this.#hangUp = undefined;
+    return hangUp?.();
   }
 
   #leaveLane(): void {
@@ -340,7 +345,11 @@ export class LinkedClient implements Client {
     const { number } = subscription;
     this.#unnumbered.delete(subscription);
     this.#endSubscription(subscription, new MistError("unsubscribed", "unsubscribed before the broker acknowledged it"));
-    if (number !== 0) await this.#ask((core) => core.unsubscribe(now(), number));
+    if (number === 0) return;
+    await this.#ask((core) => core.unsubscribe(now(), number)).catch((error: unknown) => {
+      // It has ended with the client.
+      if (!this.#closed) throw error;
+    });
   }
 
   publish(tags: readonly TagLike[], data?: unknown, options?: PublishOptions): Promise<Receipt> {
@@ -442,6 +451,7 @@ export class LinkedClient implements Client {
 
   async close(): Promise<void> {
     this.#close(new MistError("closed", "the client is closed: make another"));
+    await this.#gone;
   }
 
   [Symbol.dispose](): void {
@@ -491,6 +501,12 @@ export class LinkedClient implements Client {
     const waiting = this.#waiting.get(request);
     this.#waiting.delete(request);
     return waiting;
+  }
+
+  /** Settles a request, once what came before its answer has been handled. */
+  #settle(request: number, settle: (waiting: Waiting) => void): void {
+    const waiting = this.#take(request);
+    if (waiting) afterwards(settle, waiting);
   }
 
   #failed(): MistError {
@@ -545,7 +561,7 @@ export class LinkedClient implements Client {
       clearTimeout(this.#timer);
       const core = this.#core;
       this.#core = undefined;
-      this.#giveUp();
+      this.#gone = this.#giveUp() ?? this.#gone;
       core?.free();
     });
   }

@@ -3,7 +3,7 @@
 import { LinkedClient, type Settings } from "./client.js";
 import { core } from "./core.js";
 import { MistError, textOf } from "./error.js";
-import { type Attempt, GOODBYE, type Link, leave } from "./link.js";
+import { type Attempt, GOODBYE, type Link, leave, patiently } from "./link.js";
 import type { Client, ConnectOptions, TokenSource, WebSocketLike } from "./types.js";
 
 type WebSocketClass = NonNullable<ConnectOptions["webSocket"]>;
@@ -119,8 +119,12 @@ function socketLink(url: string, webSocket: WebSocketClass, token: TokenSource |
       return () => {
         isGivenUp = true;
         if (!socket) return;
-        socket.onopen = socket.onmessage = socket.onclose = null;
-        socket.close();
+        const open = socket;
+        open.onopen = open.onmessage = null;
+        return patiently((done) => {
+          open.onclose = done;
+          open.close();
+        });
       };
     },
     watch,
@@ -148,7 +152,6 @@ export function portLink(port: MessagePort, token: TokenSource | undefined): Lin
     dial(attempt) {
       let isGivenUp = false;
       const end = (): void => {
-        if (isGivenUp) return;
         isGivenUp = true;
         leave(port, lose);
       };
@@ -156,6 +159,16 @@ export function portLink(port: MessagePort, token: TokenSource | undefined): Lin
         if (isGivenUp) return;
         end();
         attempt.lost("the broker has closed the port");
+      };
+      const hangUp = async (): Promise<void> => {
+        if (isGivenUp) return;
+        isGivenUp = true;
+        await patiently((done) => {
+          port.onmessage = ({ data }: MessageEvent) => data === GOODBYE && done();
+          port.addEventListener?.("close", done);
+          port.postMessage(GOODBYE);
+        });
+        leave(port, lose);
       };
       port.addEventListener?.("close", lose);
       port.onmessage = ({ data }: MessageEvent) => (data === GOODBYE ? lose() : attempt.receive(String(data)));
@@ -169,7 +182,7 @@ export function portLink(port: MessagePort, token: TokenSource | undefined): Lin
           attempt.lost(`cannot get a token: ${textOf(error)}`);
         },
       );
-      return end;
+      return hangUp;
     },
   };
 }

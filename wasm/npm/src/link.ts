@@ -51,8 +51,25 @@ export interface Attempt {
 export interface Link {
   /** Whether the token is the same at every attempt. */
   readonly hasStaticToken: boolean;
-  /** Begins an attempt to connect, or resumes; the function returned gives the connection up. */
-  dial(attempt: Attempt): () => void;
+  /**
+   * Begins an attempt to connect. The function returned gives the connection up, and returns when the other side knows,
+   * where that can be told.
+   */
+  dial(attempt: Attempt): () => Promise<void> | void;
   /** Calls `probe` whenever the connection may have been lost unnoticed; the function returned stops that. */
   watch?(probe: () => void): () => void;
+}
+
+/** How many milliseconds the other side has to answer a goodbye. */
+const PATIENCE = 1000;
+
+/** Waits for what `begin` begins, but not for ever. */
+export function patiently(begin: (done: () => void) => void): Promise<void> {
+  return new Promise((resolve) => {
+    const timer = setTimeout(resolve, PATIENCE);
+    begin(() => {
+      clearTimeout(timer);
+      resolve();
+    });
+  });
 }

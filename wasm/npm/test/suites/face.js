@@ -313,11 +313,13 @@ export default function (tools) {
     const subscription = client.subscribe(["a"]);
     const publisher = client.publisher(["a"]);
     await subscription.ready;
-    const waiting = [client.ping(), client.publish(["a"], "x", { ack: true })];
+    const waiting = [client.ping(), client.publish(["a"], "x", { ack: true })].map((asked) =>
+      asked.then(() => undefined, (/** @type {unknown} */ error) => error),
+    );
     await client.close();
     equal(client.state, "closed");
     for (const asked of waiting) {
-      const outcome = await asked.then(() => undefined, (error) => error);
+      const outcome = await asked;
       if (place.kind !== "page") check(outcome, "closed", /closed/);
     }
     for (const call of [

@@ -1,0 +1,45 @@
+//! Config files of any content: settings or an error of one line, never anything else, and never a secret in it.
+
+#[path = "../../../native/src/config/mod.rs"]
+#[allow(dead_code)]
+mod settings;
+
+use self::settings::{Layer, Origin, Settings};
+
+pub(crate) fn fuzz(bytes: &[u8]) {
+    static PLACE: std::sync::OnceLock<tempfile::TempDir> = std::sync::OnceLock::new();
+    let Some((format, text)) = bytes.split_first() else {
+        return;
+    };
+    let extension = ["yml", "json", "toml"][usize::from(*format) % 3];
+    let path = PLACE
+        .get_or_init(crate::folder)
+        .path()
+        .join(format!("mist.{extension}"));
+    std::fs::write(&path, text).expect("it is written");
+    let layer = match Layer::from_file(&path) {
+        Ok(layer) => layer,
+        Err(error) => return is_one_line(&error.to_string()),
+    };
+    let shown = format!("{layer:?}");
+    if let Some(token) = layer.token.as_ref().map(|token| token.reveal())
+        && token.len() > 8
+    {
+        assert!(!shown.contains(token), "the token is shown: {shown}");
+    }
+    match Settings::decide(&[(Origin::File(path), layer)]) {
+        Ok(settings) => {
+            if let Err(error) = settings.check() {
+                is_one_line(&error.to_string());
+            }
+            if let Err(error) = settings.limits() {
+                is_one_line(&error);
+            }
+        }
+        Err(error) => is_one_line(&error.to_string()),
+    }
+}
+
+fn is_one_line(error: &str) {
+    assert!(!error.is_empty() && !error.contains('\n'), "{error:?}");
+}

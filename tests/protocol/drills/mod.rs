@@ -1,0 +1,194 @@
+//! The drills: crowds, floods and failures, in a short form for every day and a long one (`MIST_DRILL=long`).
+//!
+//! Owns what they share: how large they are, the figures they report, clients that cost little, and the server's gauges.
+//! It must not know any single drill.
+
+mod churn;
+mod crowd;
+mod network;
+mod slow_writers;
+mod stalled;
+mod stopping;
+
+use std::collections::BTreeMap;
+use std::fmt::Display;
+use std::process::Command;
+
+use mist_tests::process::{LISTENERS, Process};
+use mist_tests::wire::PATIENCE;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::{TcpSocket, TcpStream};
+
+use crate::support::{Kind, PING, PONG, Place, start, tags_json};
+
+const MIB: u64 = 1 << 20;
+
+/// Chooses between the two sizes of a drill.
+fn sized<T>(short: T, long: T) -> T {
+    match std::env::var("MIST_DRILL").as_deref() {
+        Ok("long") => long,
+        _ => short,
+    }
+}
+
+/// Reports a figure; `cargo xtask drill` collects them.
+fn figure(drill: &str, name: &str, value: impl Display) {
+    eprintln!("figure | {drill} | {name} | {value}");
+}
+
+/// Starts a server that shows its gauges too.
+fn server(arguments: &[&str]) -> Process {
+    let listeners = format!("{LISTENERS},http://127.0.0.1:0");
+    Process::start_on(&listeners, arguments).expect("the server starts")
+}
+
+/// Asks for as many descriptors as the system lets this process have, and says whether `count` is among them.
+fn has_descriptors(count: usize) -> bool {
+    let limits = std::fs::read_to_string("/proc/self/limits").expect("the kernel tells");
+    let line = limits
+        .lines()
+        .find(|line| line.starts_with("Max open files"));
+    let hard = line.and_then(|line| line.split_whitespace().nth(4));
+    let hard = hard.expect("a hard limit");
+    let own = std::process::id().to_string();
+    let raised = Command::new("prlimit")
+        .args(["--pid", &own, &format!("--nofile={hard}:")])
+        .status()
+        .expect("prlimit is installed");
+    raised.success() && hard.parse().map_or(true, |hard: usize| hard >= count)
+}
+
+/// What `/metrics` says, by name.
+async fn gauges(server: &Process) -> BTreeMap<String, u64> {
+    let address = server.address("http");
+    let mut stream = TcpStream::connect(address).await.expect("it listens");
+    let request = format!("GET /metrics HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\n\r\n");
+    stream.write_all(request.as_bytes()).await.expect("taken");
+    let mut answer = String::new();
+    tokio::time::timeout(PATIENCE, stream.read_to_string(&mut answer))
+        .await
+        .expect("the metrics come")
+        .expect("as text");
+    answer
+        .lines()
+        .filter(|line| line.starts_with("mist_"))
+        .filter_map(|line| line.split_once(' '))
+        .filter_map(|(name, value)| Some((name.to_owned(), value.parse().ok()?)))
+        .collect()
+}
+
+fn memory(server: &Process) -> u64 {
+    server.memory().expect("the server runs")
+}
+
+/// A client without buffers of its own, for crowds. It must be told to the byte what comes.
+struct Light {
+    stream: TcpStream,
+    kind: Kind,
+}
+
+impl Light {
+    async fn open(place: Place, kind: Kind) -> Self {
+        Self::open_with(place, kind, None).await
+    }
+
+    /// `room` is what the system may keep for it unread.
+    async fn open_with(place: Place, kind: Kind, room: Option<u32>) -> Self {
+        let address = match kind {
+            Kind::Tcp => place.tcp,
+            Kind::Ws => place.ws,
+        };
+        let socket = TcpSocket::new_v4().expect("a socket");
+        if let Some(room) = room {
+            socket.set_recv_buffer_size(room).expect("a socket");
+        }
+        let mut stream = socket.connect(address).await.expect("it listens");
+        stream.set_nodelay(true).expect("a socket");
+        if kind == Kind::Ws {
+            let request = format!(
+                "GET / HTTP/1.1\r\nHost: {address}\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\
+                 Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n"
+            );
+            stream.write_all(request.as_bytes()).await.expect("taken");
+            let mut head = Vec::new();
+            while !head.ends_with(b"\r\n\r\n") {
+                head.push(stream.read_u8().await.expect("it upgrades"));
+            }
+            assert!(head.starts_with(b"HTTP/1.1 101"), "{head:?}");
+        }
+        Self { stream, kind }
+    }
+
+    async fn send(&mut self, message: &str) {
+        let mut bytes = Vec::new();
+        match self.kind {
+            Kind::Tcp => bytes.extend([message.as_bytes(), b"\n"].concat()),
+            Kind::Ws => {
+                // Masked with zeros.
+                frame_header(&mut bytes, message.len(), 0x80);
+                bytes.extend([0; 4]);
+                bytes.extend(message.as_bytes());
+            }
+        }
+        self.stream.write_all(&bytes).await.expect("taken");
+    }
+
+    async fn expect(&mut self, message: &str) {
+        let mut wanted = Vec::new();
+        match self.kind {
+            Kind::Tcp => wanted.extend([message.as_bytes(), b"\n"].concat()),
+            Kind::Ws => {
+                frame_header(&mut wanted, message.len(), 0);
+                wanted.extend(message.as_bytes());
+            }
+        }
+        let mut came = vec![0; wanted.len()];
+        let wait = tokio::time::timeout(PATIENCE, self.stream.read_exact(&mut came));
+        match wait.await {
+            Ok(Ok(_)) => {}
+            Ok(Err(error)) => panic!("{} does not come: {error}", start(message)),
+            Err(_) => panic!("{} does not come", start(message)),
+        }
+        let is_same = came == wanted;
+        let came = String::from_utf8_lossy(&came);
+        assert!(
+            is_same,
+            "expected {}, came {}",
+            start(message),
+            start(&came)
+        );
+    }
+
+    async fn barrier(&mut self) {
+        self.send(PING).await;
+        self.expect(PONG).await;
+    }
+
+    async fn subscribe<T: AsRef<str>>(&mut self, tags: &[T]) {
+        let tags = tags_json(tags);
+        self.send(&format!(r#"{{"command":"subscribe","tags":{tags}}}"#))
+            .await;
+        self.barrier().await;
+    }
+}
+
+/// The part of a whole text frame that says how long it is.
+fn frame_header(bytes: &mut Vec<u8>, length: usize, mask: u8) {
+    bytes.push(0x81);
+    match length {
+        0..126 => bytes.push(mask | length as u8),
+        126..0x1_0000 => {
+            bytes.push(mask | 126);
+            bytes.extend((length as u16).to_be_bytes());
+        }
+        _ => {
+            bytes.push(mask | 127);
+            bytes.extend((length as u64).to_be_bytes());
+        }
+    }
+}
+
+/// A publish message as it is sent and as it arrives.
+fn message(tag: &str, data: &str) -> String {
+    format!(r#"{{"command":"publish","tags":["{tag}"],"data":"{data}"}}"#)
+}

@@ -1,0 +1,232 @@
+//! Owns `cargo xtask drill`: runs the drills that stand among the tests, short or long, and prints the figures they report.
+//!
+//! It does not know what a drill does; a figure is a line `figure | DRILL | NAME | VALUE` on stderr.
+
+use std::fs;
+use std::io::{BufRead, BufReader};
+use std::process::{Command, ExitCode, Stdio};
+use std::time::Instant;
+
+use anyhow::{Context, Result, bail};
+use clap::Args;
+
+use crate::services;
+use crate::tools::{build_mist, cargo, spelled};
+
+/// The arguments of `cargo xtask drill`.
+#[derive(Args)]
+pub(crate) struct Drill {
+    /// Only the drill NAME, or those whose name contains it
+    #[arg(value_name = "NAME")]
+    name: Option<String>,
+
+    /// The long form: about an hour for all of them
+    #[arg(long)]
+    long: bool,
+
+    /// Say which drills there are, and run none
+    #[arg(long)]
+    list: bool,
+}
+
+/// Tests that make up a drill.
+struct Tests {
+    drill: &'static str,
+    about: &'static str,
+    package: &'static str,
+    binary: &'static str,
+    filter: &'static str,
+    /// A variable of the environment, and its values in the short form and the long one.
+    size: Option<(&'static str, &'static str, &'static str)>,
+}
+
+impl Tests {
+    const fn of_protocol(drill: &'static str, about: &'static str, filter: &'static str) -> Self {
+        Self {
+            drill,
+            about,
+            package: "mist-tests",
+            binary: "protocol",
+            filter,
+            size: Some(("MIST_DRILL", "short", "long")),
+        }
+    }
+
+    const fn of_server(drill: &'static str, about: &'static str, filter: &'static str) -> Self {
+        Self {
+            drill,
+            about,
+            package: "mist-pubsub",
+            binary: "it",
+            filter,
+            size: None,
+        }
+    }
+}
+
+const DRILLS: &[Tests] = &[
+    Tests {
+        drill: "simulation",
+        about: "histories of a broker from a seed, beside a model (2,000; long 200,000)",
+        package: "mist-pubsub-core",
+        binary: "it",
+        filter: "simulation::every_history",
+        size: Some(("MIST_SEEDS", "2000", "200000")),
+    },
+    Tests {
+        size: Some(("MIST_KILLS", "5", "200")),
+        ..Tests::of_server(
+            "kill",
+            "kill -9 during writes, per token store (5; long 200)",
+            "cli::crash::",
+        )
+    },
+    Tests::of_server(
+        "stores",
+        "a full disk, a read-only folder, a database stopped, frozen and back",
+        "stores::failures::",
+    ),
+    Tests::of_server(
+        "clients",
+        "the Rust client behind a proxy that cuts and falls silent",
+        "client::resuming::",
+    ),
+    Tests::of_protocol(
+        "survival",
+        "what killed the original; descriptors that run out",
+        "survival::",
+    ),
+    Tests::of_protocol(
+        "network",
+        "a proxy that cuts, stalls and half-closes",
+        "drills::network::",
+    ),
+    Tests::of_protocol(
+        "crowd",
+        "many connections, many subscriptions, few descriptors",
+        "drills::crowd::",
+    ),
+    Tests::of_protocol(
+        "slow-writers",
+        "half messages, half requests, a line without an end",
+        "drills::slow_writers::",
+    ),
+    Tests::of_protocol(
+        "stalled",
+        "readers that take nothing, and the limit on all outboxes",
+        "drills::stalled::",
+    ),
+    Tests::of_protocol(
+        "stopping",
+        "SIGTERM under load (5; long 50)",
+        "drills::stopping::",
+    ),
+    Tests::of_protocol(
+        "churn",
+        "coming and going (seconds; long 3 minutes)",
+        "drills::churn::",
+    ),
+];
+
+/// Runs the drills and prints a table of their figures.
+///
+/// # Errors
+///
+/// When there is no such drill, a build fails, or a drill does.
+pub(crate) fn run(args: &Drill) -> Result<ExitCode> {
+    let wanted = |tests: &&Tests| {
+        let name = args.name.as_deref().unwrap_or_default();
+        tests.drill.contains(name)
+    };
+    let chosen: Vec<&Tests> = DRILLS.iter().filter(wanted).collect();
+    if chosen.is_empty() {
+        let known: Vec<_> = DRILLS.iter().map(|tests| tests.drill).collect();
+        bail!("no drill has such a name; there are {}", known.join(", "));
+    }
+    if args.list {
+        for tests in chosen {
+            eprintln!("{:12}  {}", tests.drill, tests.about);
+        }
+        return Ok(ExitCode::SUCCESS);
+    }
+    build_mist(false)?;
+    if chosen.iter().any(|tests| tests.package == "mist-pubsub") {
+        services::fetch()?;
+    }
+    let mut table = Vec::new();
+    let mut failed = Vec::new();
+    for tests in chosen {
+        eprintln!("\n==> {}: {}", tests.drill, tests.about);
+        let mut command = command(tests, args.long);
+        let start = Instant::now();
+        let (figures, is_well) = watch(&mut command)?;
+        let outcome = if is_well { "passed" } else { "FAILED" };
+        let seconds = start.elapsed().as_secs();
+        table.push([tests.drill.into(), outcome.into(), format!("{seconds} s")]);
+        table.extend(figures);
+        if !is_well {
+            failed.push(spelled(&command));
+        }
+    }
+    let form = if args.long { "long" } else { "short" };
+    eprintln!("\n{form} form, {}", machine());
+    for [drill, name, value] in table {
+        eprintln!("| {drill} | {name} | {value} |");
+    }
+    match failed.is_empty() {
+        true => Ok(ExitCode::SUCCESS),
+        false => bail!("failed: {}", failed.join("; ")),
+    }
+}
+
+fn command(tests: &Tests, is_long: bool) -> Command {
+    let mut command = cargo(["test", "--package", tests.package, "--test", tests.binary]);
+    if is_long && tests.drill == "simulation" {
+        // Nothing but the processor is in its way.
+        command.arg("--release");
+    }
+    command.args([tests.filter, "--", "--nocapture", "--test-threads=1"]);
+    if let Some((name, short, long)) = tests.size {
+        command.env(name, if is_long { long } else { short });
+    }
+    command
+}
+
+/// Runs a command, passes on what it says, and collects the figures among it.
+fn watch(command: &mut Command) -> Result<(Vec<[String; 3]>, bool)> {
+    let mut child = command
+        .stderr(Stdio::piped())
+        .spawn()
+        .with_context(|| format!("cannot start `{}`", spelled(command)))?;
+    let mut figures = Vec::new();
+    let said = child.stderr.take().context("stderr is piped")?;
+    for line in BufReader::new(said).lines() {
+        let line = line?;
+        eprintln!("{line}");
+        // The test runner may have begun the line.
+        if let Some((_, figure)) = line.split_once("figure | ") {
+            let mut cells = figure.splitn(3, " | ").map(str::to_owned);
+            let mut cell = || cells.next().unwrap_or_default();
+            figures.push([cell(), cell(), cell()]);
+        }
+    }
+    Ok((figures, child.wait()?.success()))
+}
+
+/// The machine and the day, in a line.
+fn machine() -> String {
+    let value = |file: &str, key: &str| {
+        let text = fs::read_to_string(file).ok()?;
+        let line = text.lines().find(|line| line.starts_with(key))?;
+        Some(line.split_once(':')?.1.trim().to_owned())
+    };
+    let model = value("/proc/cpuinfo", "model name").unwrap_or_else(|| "unknown processor".into());
+    let memory = value("/proc/meminfo", "MemTotal").unwrap_or_default();
+    let processors = std::thread::available_parallelism().map_or(0, usize::from);
+    let day = Command::new("date").args(["-u", "+%Y-%m-%d"]).output();
+    let day = day.map_or_else(
+        |_| String::new(),
+        |day| String::from_utf8_lossy(&day.stdout).trim().to_owned(),
+    );
+    format!("{processors} × {model}, {memory}, {day}, debug build of the server")
+}
