@@ -70,6 +70,9 @@ export class LinkedClient implements Client {
   #events = new Events();
   #link: Link;
   #core: CoreClient | undefined;
+  /** Whether the first attempt to connect has come to something, and who waits for that. */
+  #hasTried = false;
+  #untried: (() => void)[] = [];
   /** What was asked for before the core was loaded. */
   #early: (() => void)[] = [];
   #lane: Lane | undefined;
@@ -207,11 +210,14 @@ export class LinkedClient implements Client {
       case "connecting":
         return this.#setState("connecting");
       case "open":
+        // First of all, so that what waits for it goes out before what a listener asks for.
+        this.#noteTried();
         if (this.#lane) for (const subscription of this.#subscriptions.values()) later(() => this.#lane?.add(subscription));
         this.#setState("open");
         this.#settleReady.resolve();
         return this.#events.emit("open", { resumed: number === 1 });
       case "waiting":
+        this.#noteTried();
         this.#setState("waiting");
         return this.#events.emit("close", { ...this.#code(), reason: text, retryInMs: number });
       case "closed":
@@ -370,7 +376,7 @@ export class LinkedClient implements Client {
     this.#checkOpen();
     if (options.signal?.aborted) throw aborted(options.signal);
     this.#lane?.check(names, text);
-    if (!this.#core) await this.#loaded();
+    if (!this.#hasTried) await this.#tried();
     if (options.ack) {
       const { delivered } = await this.#ask((core) => core.publish_acked(now(), names, text), options, data);
       return { delivered };
@@ -470,8 +476,8 @@ export class LinkedClient implements Client {
 
   /** Asks the core for something that is answered. */
   async #ask(ask: (core: CoreClient) => number, options: RequestOptions = {}, data?: unknown): Promise<Answer> {
-    if (!this.#core) await this.#loaded();
     const { signal } = options;
+    if (!this.#hasTried) await this.#tried();
     if (signal?.aborted) throw aborted(signal);
     let number = 0;
     let answer: Promise<Answer> | undefined;
@@ -525,10 +531,14 @@ export class LinkedClient implements Client {
     else this.#early.push(verb);
   }
 
-  #loaded(): Promise<void> {
-    return new Promise((resolve, reject) =>
-      this.#early.push(() => (this.#closed ? reject(this.#closed) : resolve())),
-    );
+  /** Waits for the outcome of the first attempt to connect: until then nobody can know that there is no connection. */
+  #tried(): Promise<void> {
+    return new Promise((resolve) => this.#untried.push(resolve));
+  }
+
+  #noteTried(): void {
+    this.#hasTried = true;
+    for (const resolve of this.#untried.splice(0)) resolve();
   }
 
   // --- the end ------------------------------------------------------------------------------------------------------
@@ -555,6 +565,7 @@ export class LinkedClient implements Client {
     this.#unwatch?.();
     this.#unlisten?.();
     this.#onClosed(this);
+    this.#noteTried();
     for (const verb of this.#early.splice(0)) verb();
     // After what the core still wants done: its last words go out before the connection does.
     later(() => {

@@ -69,7 +69,7 @@ export interface PublishOptions {
   signal?: AbortSignal;
 }
 
-/** How to wait for an answer. Without a connection, also before the first, nothing can be asked: `offline`. */
+/** How to wait for an answer. Before the first connection it is waited for; without one nothing can be asked: `offline`. */
 export interface RequestOptions {
   /** Gives up waiting. What was asked for may be done all the same. */
   signal?: AbortSignal;
@@ -187,8 +187,8 @@ export interface Client extends Disposable {
    *
    * The promise is settled at once; with `ack` when the broker has acknowledged. What is wrong by itself rejects it:
    * `missing-tags`, `invalid-argument`, `invalid-data`. What the broker refuses, over a limit or without a grant, does so
-   * with `ack`; otherwise it is an `error` event. Without a connection it is rejected (`offline`), or the message is kept
-   * for the next one, as {@link ConnectOptions.offline} has it.
+   * with `ack`; otherwise it is an `error` event. Before the first connection it waits for that. Without a connection it is
+   * rejected (`offline`), or the message is kept for the next one, as {@link ConnectOptions.offline} has it.
    */
   publish(tags: readonly TagLike[], data?: unknown, options?: PublishOptions): Promise<Receipt>;
 

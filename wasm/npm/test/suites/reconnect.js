@@ -119,6 +119,20 @@ export default function (tools) {
     equal(await client.publish(["a"], "x", { ack: true }), { delivered: 0 });
   });
 
+  drill("what is asked before the first connection waits for it, in order", async (dial) => {
+    const server = await startServer();
+    const reader = dial(server.ws);
+    /** @type {string[]} */
+    const got = [];
+    await reader.subscribe(["a"], ({ text }) => void got.push(text)).ready;
+    const client = dial(server.ws);
+    client.on("open", () => void client.publish(["a"], "3"));
+    const asked = [client.publish(["a"], "1"), client.publish(["a"], "2", { ack: true }), client.list()];
+    await Promise.all(asked);
+    await until(() => got.length === 3, () => got.join());
+    equal(got, ["1", "2", "3"]);
+  });
+
   drill("without a connection a publish is refused, unless it is to be kept", async (dial) => {
     const server = await startServer();
     await server.kill();
