@@ -47,12 +47,14 @@ pub enum BindError {
     Listen(#[from] ListenError),
     /// An authenticator without the server's token: nobody could ever use it.
     #[error(
-        "an authenticator has been specified but no token provided - add --token TOKEN (or MIST_TOKEN)"
+        "an authenticator has been specified but no token provided - add --token-file FILE, MIST_TOKEN_FILE, \
+         --token TOKEN or MIST_TOKEN"
     )]
     MissingToken,
     /// Scoped access with nothing that could be presented.
     #[error(
-        "access is scoped but no token provided - nobody could connect; add --token TOKEN (or MIST_TOKEN)"
+        "access is scoped but no token provided - nobody could connect; add --token-file FILE, MIST_TOKEN_FILE, \
+         --token TOKEN or MIST_TOKEN"
     )]
     ScopedWithoutToken,
     /// The authenticator's scheme is unknown.
