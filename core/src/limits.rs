@@ -23,6 +23,8 @@ pub struct Limits {
     pub tag_bytes: usize,
     /// Subscriptions one session may hold.
     pub subscriptions: usize,
+    /// Subscriptions all sessions may hold together.
+    pub subscriptions_total: usize,
     /// Invalid messages in a row before the session is closed.
     pub bad_messages: u8,
     /// Messages waiting in one connection's outbox.
@@ -52,6 +54,7 @@ impl Default for Limits {
             tags_per_subscription: 32,
             tag_bytes: 1024,
             subscriptions: 65_536,
+            subscriptions_total: 10_000_000,
             bad_messages: 16,
             outbox_messages: 131_072,
             outbox_bytes: 8 << 20,
@@ -139,6 +142,7 @@ impl Limits {
             "tags-per-subscription" => self.tags_per_subscription = size()?,
             "tag-bytes" => self.tag_bytes = size()?,
             "subscriptions" => self.subscriptions = size()?,
+            "subscriptions-total" => self.subscriptions_total = size()?,
             "bad-messages" => self.bad_messages = byte(1, 255)?,
             "outbox-messages" => self.outbox_messages = size()?,
             "outbox-bytes" => self.outbox_bytes = size()?,
@@ -171,6 +175,7 @@ impl Limits {
         "tags-per-subscription",
         "tag-bytes",
         "subscriptions",
+        "subscriptions-total",
         "bad-messages",
         "outbox-messages",
         "outbox-bytes",

@@ -156,6 +156,37 @@ fn subscriptions() {
 }
 
 #[test]
+fn subscriptions_of_all_sessions_together() {
+    for limit in [0, 1, 4] {
+        let mut world = World::new(|limits| limits.subscriptions_total = limit);
+        let sessions = [
+            world.session,
+            world.broker.connect(Credentials::default()),
+            world.broker.connect(Credentials::default()),
+        ];
+        for count in 1..=limit + 2 {
+            world.session = sessions[count % sessions.len()];
+            let error = world.say(&json!({ "command": "subscribe", "tags": [count.to_string()] }));
+            let expected = format!(
+                "{} subscriptions of all sessions exceed the limit of {limit} (subscriptions-total)",
+                limit + 1
+            );
+            assert_eq!(error, (count > limit).then_some(expected));
+            assert_eq!(world.broker.stats().subscriptions, count.min(limit));
+        }
+        if limit > 0 {
+            world.session = sessions[1];
+            let again = json!({ "command": "subscribe", "tags": ["1"] });
+            assert_eq!(world.say(&again), None, "it is held already");
+            world.broker.disconnect(sessions[1]);
+            world.session = sessions[0];
+            let other = json!({ "command": "subscribe", "tags": ["other"] });
+            assert_eq!(world.say(&other), None, "one that left makes room");
+        }
+    }
+}
+
+#[test]
 fn message_bytes() {
     for limit in [60, 1000] {
         let overhead = r#"{"command":"publish","tags":["t"],"data":""}"#.len();
