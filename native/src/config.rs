@@ -22,6 +22,8 @@ pub(crate) const KEYS: &[&str] = &[
     "token",
     "token-file",
     "access",
+    "allow-origin",
+    "allow-host",
     "log-level",
     "limits",
 ];
@@ -201,6 +203,8 @@ pub(crate) struct Layer {
     pub(crate) token: Option<Secret>,
     pub(crate) token_file: Option<PathBuf>,
     pub(crate) access: Option<Access>,
+    pub(crate) allow_origin: Option<Vec<String>>,
+    pub(crate) allow_host: Option<Vec<String>>,
     pub(crate) log_level: Option<LogLevel>,
     pub(crate) limits: BTreeMap<String, u64>,
 }
@@ -250,6 +254,8 @@ impl Layer {
             "access" => value::text(value)
                 .and_then(access)
                 .map(|access| self.access = Some(access)),
+            "allow-origin" => value::list(value).map(|list| self.allow_origin = Some(list)),
+            "allow-host" => value::list(value).map(|list| self.allow_host = Some(list)),
             "log-level" => value::text(value)
                 .and_then(str::parse)
                 .map(|level| self.log_level = Some(level)),
@@ -328,6 +334,8 @@ pub(crate) struct Settings {
     pub(crate) authenticator: Option<Decided<String>>,
     pub(crate) token: Option<Decided<Secret>>,
     pub(crate) access: Decided<Access>,
+    pub(crate) allow_origin: Decided<Vec<String>>,
+    pub(crate) allow_host: Decided<Vec<String>>,
     pub(crate) log_level: Decided<LogLevel>,
     /// Those that differ from the defaults in [`Limits`] on purpose.
     pub(crate) limits: BTreeMap<String, Decided<u64>>,
@@ -368,6 +376,8 @@ impl Settings {
             authenticator: first(layers, |layer| layer.authenticator.clone()),
             token,
             access: first(layers, |layer| layer.access).unwrap_or_default(),
+            allow_origin: first(layers, |layer| layer.allow_origin.clone()).unwrap_or_default(),
+            allow_host: first(layers, |layer| layer.allow_host.clone()).unwrap_or_default(),
             log_level: first(layers, |layer| layer.log_level).unwrap_or_default(),
             limits,
         })

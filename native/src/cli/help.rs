@@ -24,6 +24,8 @@ Environment (a flag wins over a variable, a variable over the config file):
   MIST_TLS_KEY        as --tls-key
   MIST_AUTHENTICATOR  as --authenticator
   MIST_ACCESS         as --access
+  MIST_ALLOW_ORIGIN   as --allow-origin, a comma list
+  MIST_ALLOW_HOST     as --allow-host, a comma list
   MIST_LIMITS         as --limit, a comma list
   MIST_CONFIG         as --config
   NO_COLOR            no colour in logs

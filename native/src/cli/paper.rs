@@ -54,6 +54,15 @@ fn describe(settings: &Settings) -> String {
         Access::Scoped => "scoped",
     };
     line(&mut text, "access", &settings.access, access);
+    for (key, list) in [
+        ("allow-origin", &settings.allow_origin),
+        ("allow-host", &settings.allow_host),
+    ] {
+        if !list.value.is_empty() {
+            let values = serde_json::Value::from(list.value.as_slice());
+            line(&mut text, key, list, values);
+        }
+    }
     let level = settings.log_level.value;
     line(&mut text, "log-level", &settings.log_level, level);
     if !settings.limits.is_empty() {

@@ -22,6 +22,7 @@ use tokio_util::sync::CancellationToken;
 
 pub use self::certificate::CertificateError;
 pub(crate) use self::certificate::read_certificates;
+pub(crate) use self::web::browsers::Browsers;
 use crate::drive::Connection;
 use crate::hub::Hub;
 
@@ -89,6 +90,7 @@ impl fmt::Display for Address {
 #[derive(Clone)]
 pub struct Acceptor {
     pub(crate) hub: Arc<Hub>,
+    pub(crate) browsers: Arc<Browsers>,
     pub(crate) stop: CancellationToken,
     /// Cancelled when the time to stop in good order is over.
     pub(crate) cut: CancellationToken,

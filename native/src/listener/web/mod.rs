@@ -1,10 +1,12 @@
 //! The listener for HTTP and WebSocket. The only place that knows warp.
 
 mod api;
+pub(super) mod browsers;
 mod metrics;
 mod page;
 mod upgrade;
 
+use std::convert::Infallible;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -53,17 +55,23 @@ impl Listener for Web {
 
     fn serve(self: Box<Self>, acceptor: Acceptor) -> BoxFuture<'static, ()> {
         Box::pin(async move {
-            let routes = routes(acceptor.clone());
             let patience = Duration::from_secs(acceptor.hub.limits.handshake_seconds.into());
+            let site = Site {
+                routes: routes(acceptor.clone()),
+                is_loopback: self
+                    .address
+                    .socket()
+                    .is_some_and(|socket| socket.ip().to_canonical().is_loopback()),
+            };
             accept_tcp(self.listener, &acceptor, |stream, peer| match &self.tls {
                 None => {
                     let permit = acceptor.admit();
-                    serve_http(&acceptor, stream, Greeted { permit, patience }, &routes);
+                    serve_http(&acceptor, stream, Greeted { permit, patience }, &site);
                 }
                 Some(tls) => {
-                    let routes = routes.clone();
+                    let site = site.clone();
                     let serve = move |acceptor: &Acceptor, stream, greeted| {
-                        serve_http(acceptor, stream, greeted, &routes);
+                        serve_http(acceptor, stream, greeted, &site);
                     };
                     tls.accept((stream, peer), &acceptor, https_required, serve);
                 }
@@ -71,6 +79,14 @@ impl Listener for Web {
             .await;
         })
     }
+}
+
+/// What is served on a listener.
+#[derive(Clone)]
+struct Site {
+    routes: BoxedFilter<(Response,)>,
+    /// Whether only this machine can reach it.
+    is_loopback: bool,
 }
 
 /// What a client is told that asks in plain text where it has to encrypt.
@@ -83,12 +99,8 @@ fn https_required() -> Vec<u8> {
 }
 
 /// Speaks HTTP on a connection until it ends, or until it becomes a WebSocket, which has a task of its own.
-fn serve_http<S>(
-    acceptor: &Acceptor,
-    stream: S,
-    greeted: Greeted,
-    routes: &BoxedFilter<(Response,)>,
-) where
+fn serve_http<S>(acceptor: &Acceptor, stream: S, greeted: Greeted, site: &Site)
+where
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
     let mut http = hyper::server::conn::http1::Builder::new();
@@ -99,7 +111,7 @@ fn serve_http<S>(
     // A WebSocket takes the permit over from the connection it was.
     let permit = greeted.permit.map(Arc::new);
     let routes = match &permit {
-        Some(_) => routes.clone(),
+        Some(_) => site.routes.clone(),
         None => {
             http.keep_alive(false);
             too_many_connections(acceptor.hub.limits.connections)
@@ -107,11 +119,29 @@ fn serve_http<S>(
     };
     let routes = TowerToHyperService::new(warp::service(routes));
     let lent = permit.clone();
+    let (browsers, is_loopback) = (Arc::clone(&acceptor.browsers), site.is_loopback);
     let service = service_fn(move |mut request: Request<Incoming>| {
         if let Some(permit) = &lent {
             request.extensions_mut().insert(Arc::clone(permit));
         }
-        routes.call(request)
+        let checked = browsers.check(&request, is_loopback).map(|origin| {
+            let early = origin.as_ref().and_then(|_| browsers::preflight(&request));
+            (origin, early.ok_or_else(|| routes.call(request)))
+        });
+        async move {
+            let (origin, answer) = match checked {
+                Ok(checked) => checked,
+                Err(refusal) => return Ok::<_, Infallible>(*refusal),
+            };
+            let mut response = match answer {
+                Ok(early) => early,
+                Err(answer) => answer.await?,
+            };
+            if let Some(origin) = origin {
+                browsers::share(&mut response, origin);
+            }
+            Ok(response)
+        }
     });
     let stop = acceptor.stop.clone();
     let cut = acceptor.cut.clone();

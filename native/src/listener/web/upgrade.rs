@@ -45,20 +45,21 @@ pub(super) fn is_websocket_path(path: &str) -> bool {
 
 /// Whether a request asks for a WebSocket where there is one. Those who offer another protocol, as clients of HTTP/2
 /// do, get what they would get without.
+pub(super) fn is_wanted(path: &str, headers: &HeaderMap) -> bool {
+    let names =
+        |name, wanted: &str| listed(headers, name).any(|value| value.eq_ignore_ascii_case(wanted));
+    is_websocket_path(path)
+        && names(header::UPGRADE, "websocket")
+        && names(header::CONNECTION, "upgrade")
+}
+
 fn wants_websocket() -> BoxedFilter<()> {
     warp::path::full()
         .and(warp::header::headers_cloned())
         .and_then(|path: FullPath, headers: HeaderMap| async move {
-            let names = |name, wanted: &str| {
-                listed(&headers, name).any(|value| value.eq_ignore_ascii_case(wanted))
-            };
-            if is_websocket_path(path.as_str())
-                && names(header::UPGRADE, "websocket")
-                && names(header::CONNECTION, "upgrade")
-            {
-                Ok(())
-            } else {
-                Err(warp::reject::not_found())
+            match is_wanted(path.as_str(), &headers) {
+                true => Ok(()),
+                false => Err(warp::reject::not_found()),
             }
         })
         .untuple_one()

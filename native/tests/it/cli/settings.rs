@@ -73,6 +73,16 @@ fn bad_config_files_fail_in_one_line() {
             "needs the server's token",
         ),
         ("yml", "listeners: []", "no listeners"),
+        (
+            "yml",
+            "allow-origin: app.example.com",
+            "invalid --allow-origin 'app.example.com'",
+        ),
+        (
+            "toml",
+            "allow-host = [\"a:80\"]",
+            "invalid --allow-host 'a:80'",
+        ),
         ("json", "{", "is not valid JSON"),
         ("conf", "", ".yml, .yaml, .json or .toml"),
     ] {

@@ -167,7 +167,7 @@ async fn a_request_that_does_not_go_on_is_cut() {
         .write("GET / HTTP/1.1\r\nConnection: Upgrade\r\nUpgrade: websocket\r\nSec-Web")
         .await;
     let mut body = site.open().await;
-    body.write("POST /publish?tags=a HTTP/1.1\r\nHost: mist\r\nContent-Length: 5\r\n\r\nab")
+    body.write("POST /publish?tags=a HTTP/1.1\r\nHost: localhost\r\nContent-Length: 5\r\n\r\nab")
         .await;
     assert_eq!(body.answer("POST").await.status, 408);
     for http in [fresh, used, upgrade, body] {
@@ -186,7 +186,7 @@ async fn a_request_that_does_not_go_on_does_not_outlive_the_server() {
     let mut head = site.open().await;
     head.write("GET /ping HTTP/1.1\r\nHost: mi").await;
     let mut body = site.open().await;
-    body.write("POST /publish?tags=a HTTP/1.1\r\nHost: mist\r\nContent-Length: 5\r\n\r\nab")
+    body.write("POST /publish?tags=a HTTP/1.1\r\nHost: localhost\r\nContent-Length: 5\r\n\r\nab")
         .await;
     let mut used = site.open().await;
     used.ask("GET", "/ping", &[], "").await;
