@@ -207,5 +207,12 @@ pub(crate) fn too_many_connections(limit: usize) -> String {
     ]
 }
 
+/// The text before a connection is closed because its address has enough.
+pub(crate) fn too_many_of_address(limit: usize) -> String {
+    alloc::format!(
+        "too many connections from your address: the limit is {limit} (connections-per-address); closing"
+    )
+}
+
 /// The text for a client that does not encrypt where it has to.
 pub(crate) const TLS_REQUIRED: &str = "this port speaks TLS: connect with tls://; closing";

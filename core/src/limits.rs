@@ -35,6 +35,8 @@ pub struct Limits {
     pub outbox_total_bytes: usize,
     /// Connections open at once.
     pub connections: usize,
+    /// Connections open at once from one address, an IPv6 network of 64 bits counting as one; 0 is no bound.
+    pub connections_per_address: usize,
     /// Seconds a socket may take nothing before it is closed.
     pub stall_seconds: u32,
     /// Seconds between WebSocket pings; the answer is due within a third of it.
@@ -60,6 +62,7 @@ impl Default for Limits {
             outbox_bytes: 8 << 20,
             outbox_total_bytes: 512 << 20,
             connections: 65_536,
+            connections_per_address: 0,
             stall_seconds: 10,
             heartbeat_seconds: 25,
             handshake_seconds: 10,
@@ -148,6 +151,7 @@ impl Limits {
             "outbox-bytes" => self.outbox_bytes = size()?,
             "outbox-total-bytes" => self.outbox_total_bytes = size()?,
             "connections" => self.connections = size()?,
+            "connections-per-address" => self.connections_per_address = size()?,
             "stall-seconds" => self.stall_seconds = short()?,
             "heartbeat-seconds" => self.heartbeat_seconds = short()?,
             "handshake-seconds" => self.handshake_seconds = short()?,
@@ -181,6 +185,7 @@ impl Limits {
         "outbox-bytes",
         "outbox-total-bytes",
         "connections",
+        "connections-per-address",
         "stall-seconds",
         "heartbeat-seconds",
         "handshake-seconds",

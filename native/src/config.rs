@@ -24,6 +24,7 @@ pub(crate) const KEYS: &[&str] = &[
     "access",
     "allow-origin",
     "allow-host",
+    "trusted-proxies",
     "log-level",
     "limits",
 ];
@@ -205,6 +206,7 @@ pub(crate) struct Layer {
     pub(crate) access: Option<Access>,
     pub(crate) allow_origin: Option<Vec<String>>,
     pub(crate) allow_host: Option<Vec<String>>,
+    pub(crate) trusted_proxies: Option<Vec<String>>,
     pub(crate) log_level: Option<LogLevel>,
     pub(crate) limits: BTreeMap<String, u64>,
 }
@@ -256,6 +258,7 @@ impl Layer {
                 .map(|access| self.access = Some(access)),
             "allow-origin" => value::list(value).map(|list| self.allow_origin = Some(list)),
             "allow-host" => value::list(value).map(|list| self.allow_host = Some(list)),
+            "trusted-proxies" => value::list(value).map(|list| self.trusted_proxies = Some(list)),
             "log-level" => value::text(value)
                 .and_then(str::parse)
                 .map(|level| self.log_level = Some(level)),
@@ -336,6 +339,7 @@ pub(crate) struct Settings {
     pub(crate) access: Decided<Access>,
     pub(crate) allow_origin: Decided<Vec<String>>,
     pub(crate) allow_host: Decided<Vec<String>>,
+    pub(crate) trusted_proxies: Decided<Vec<String>>,
     pub(crate) log_level: Decided<LogLevel>,
     /// Those that differ from the defaults in [`Limits`] on purpose.
     pub(crate) limits: BTreeMap<String, Decided<u64>>,
@@ -378,6 +382,8 @@ impl Settings {
             access: first(layers, |layer| layer.access).unwrap_or_default(),
             allow_origin: first(layers, |layer| layer.allow_origin.clone()).unwrap_or_default(),
             allow_host: first(layers, |layer| layer.allow_host.clone()).unwrap_or_default(),
+            trusted_proxies: first(layers, |layer| layer.trusted_proxies.clone())
+                .unwrap_or_default(),
             log_level: first(layers, |layer| layer.log_level).unwrap_or_default(),
             limits,
         })

@@ -799,6 +799,16 @@ pub fn too_many_connections(limit: usize) -> Vec<u8> {
     reply.encode()
 }
 
+/// Returns what a client is told that is not let in, since its address has `limit` connections.
+#[must_use]
+pub fn too_many_of_address(limit: usize) -> Vec<u8> {
+    let reply = Reply {
+        error: &crate::error::too_many_of_address(limit),
+        ..Reply::default()
+    };
+    reply.encode()
+}
+
 /// Returns what a client is told that talks in plain text to a listener that encrypts.
 #[must_use]
 pub fn tls_required() -> Vec<u8> {

@@ -73,6 +73,10 @@ pub(crate) struct ServerArgs {
     /// [default: localhost and IP addresses]
     #[arg(long, value_name = "HOST")]
     pub(crate) allow_host: Vec<String>,
+    /// Networks of proxies that are believed about whom they ask for, by X-Forwarded-For or Forwarded:
+    /// 10.0.0.0/8 or an address; a comma list and/or repeated [default: none]
+    #[arg(long, value_name = "CIDR")]
+    pub(crate) trusted_proxies: Vec<String>,
     /// Settings from a .yml, .yaml, .json or .toml file
     #[arg(long, value_name = "FILE")]
     pub(crate) config: Option<PathBuf>,
@@ -100,6 +104,7 @@ impl ServerArgs {
             ("--access", self.access.is_some()),
             ("--allow-origin", !self.allow_origin.is_empty()),
             ("--allow-host", !self.allow_host.is_empty()),
+            ("--trusted-proxies", !self.trusted_proxies.is_empty()),
             ("--config", self.config.is_some()),
             ("--limit", !self.limits.is_empty()),
         ]

@@ -26,6 +26,7 @@ Environment (a flag wins over a variable, a variable over the config file):
   MIST_ACCESS         as --access
   MIST_ALLOW_ORIGIN   as --allow-origin, a comma list
   MIST_ALLOW_HOST     as --allow-host, a comma list
+  MIST_TRUSTED_PROXIES  as --trusted-proxies, a comma list
   MIST_LIMITS         as --limit, a comma list
   MIST_CONFIG         as --config
   NO_COLOR            no colour in logs

@@ -126,6 +126,7 @@ fn server_settings(cli: &Cli) -> Result<Settings, Stop> {
         listeners: list(&server.listeners),
         allow_origin: list(&server.allow_origin),
         allow_host: list(&server.allow_host),
+        trusted_proxies: list(&server.trusted_proxies),
         tls_cert: server.tls_cert.clone(),
         tls_key: server.tls_key.clone(),
         authenticator: server.authenticator.clone(),

@@ -57,6 +57,7 @@ fn describe(settings: &Settings) -> String {
     for (key, list) in [
         ("allow-origin", &settings.allow_origin),
         ("allow-host", &settings.allow_host),
+        ("trusted-proxies", &settings.trusted_proxies),
     ] {
         if !list.value.is_empty() {
             let values = serde_json::Value::from(list.value.as_slice());

@@ -41,6 +41,9 @@ pub(super) fn builder(settings: &Settings) -> Result<ServerBuilder, String> {
     for host in &settings.allow_host.value {
         builder = builder.allow_host(host);
     }
+    for network in &settings.trusted_proxies.value {
+        builder = builder.trusted_proxies(network);
+    }
     if let (Some(certificate), Some(key)) = (&settings.tls_cert, &settings.tls_key) {
         builder = builder.tls(&certificate.value, &key.value);
     }

@@ -26,6 +26,7 @@ use self::store::Store;
 use self::worker::{Batch, Errand, Outgoing, Tools, with_worker};
 use crate::auth::Authenticator;
 use crate::command::CommandHandler;
+use crate::listener::peer::Crowd;
 
 pub(crate) struct Hub {
     shared: RwLock<Shared>,
@@ -37,6 +38,7 @@ pub(crate) struct Hub {
     pub(crate) counters: Counters,
     pub(crate) backlog: Arc<Backlog>,
     pub(crate) open_connections: AtomicUsize,
+    pub(crate) crowd: Crowd,
     is_ending: AtomicBool,
 }
 
@@ -91,6 +93,7 @@ impl Hub {
             counters: Counters::default(),
             backlog: Arc::default(),
             open_connections: AtomicUsize::new(0),
+            crowd: Crowd::default(),
             is_ending: AtomicBool::new(false),
         }
     }

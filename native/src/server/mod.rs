@@ -16,7 +16,7 @@ use crate::hub::outbox::Ending;
 use crate::listener::scheme::Scheme;
 use crate::listener::tls::Tls;
 use crate::listener::{
-    Acceptor, Address, Browsers, CertificateError, ListenError, Listener, ListenerFactory,
+    Acceptor, Address, Browsers, CertificateError, ListenError, Listener, ListenerFactory, Proxies,
 };
 
 /// Why a server could not start.
@@ -100,6 +100,7 @@ pub struct ServerBuilder {
     access: Access,
     origins: Vec<String>,
     hosts: Vec<String>,
+    trusted_proxies: Vec<String>,
     limits: Limits,
     commands: HashMap<String, Arc<dyn CommandHandler>>,
     listener_schemes: HashMap<String, ListenerFactory>,
@@ -174,6 +175,14 @@ impl ServerBuilder {
         self
     }
 
+    /// Believes the proxies of a network, as `10.0.0.0/8` or an address, about whom they ask for: `X-Forwarded-For`, or
+    /// `Forwarded` where there is none, on the http and ws listeners. Proxies must overwrite or extend both.
+    #[must_use]
+    pub fn trusted_proxies(mut self, network: &str) -> Self {
+        self.trusted_proxies.push(network.to_owned());
+        self
+    }
+
     /// Sets the limits.
     #[must_use]
     pub fn limits(mut self, limits: Limits) -> Self {
@@ -210,7 +219,7 @@ impl ServerBuilder {
     /// # Errors
     /// [`BindError`], at once, when an address is taken, nothing is left to listen on, or the settings do not fit.
     pub async fn bind(self) -> Result<Server, BindError> {
-        let browsers = Arc::new(self.browsers()?);
+        let (browsers, proxies) = self.believed()?;
         let (kept, authenticator) = self.open_authenticator().await?;
         if self.access == Access::Scoped && self.token.is_none() {
             return Err(BindError::ScopedWithoutToken);
@@ -240,14 +249,19 @@ impl ServerBuilder {
                 .map(|listener| listener.address())
                 .collect(),
             hub: Arc::new(Hub::new(broker, authenticator, self.commands)),
-            browsers,
+            browsers: Arc::new(browsers),
+            proxies: Arc::new(proxies),
             tls,
             listeners,
         })
     }
 
-    fn browsers(&self) -> Result<Browsers, BindError> {
-        Browsers::new(&self.origins, &self.hosts).map_err(BindError::Setting)
+    /// What is believed of requests.
+    fn believed(&self) -> Result<(Browsers, Proxies), BindError> {
+        let browsers = Browsers::new(&self.origins, &self.hosts);
+        let proxies = Proxies::new(&self.trusted_proxies);
+        let both = browsers.and_then(|browsers| Ok((browsers, proxies?)));
+        both.map_err(BindError::Setting)
     }
 
     /// Checks the listeners and the certificate files as far as that takes no address.
@@ -255,7 +269,7 @@ impl ServerBuilder {
     /// # Errors
     /// [`BindError`], also for a listener with an unknown scheme, which [`ServerBuilder::bind`] passes over.
     pub fn check(&self) -> Result<(), BindError> {
-        self.browsers()?;
+        self.believed()?;
         for uri in &self.listeners {
             match self.way(uri)? {
                 Way::BuiltIn(scheme) => scheme.check(uri)?,
@@ -440,6 +454,7 @@ fn list<'a>(names: impl Iterator<Item = &'a String>) -> String {
 pub struct Server {
     hub: Arc<Hub>,
     browsers: Arc<Browsers>,
+    proxies: Arc<Proxies>,
     tls: Option<Arc<Tls>>,
     listeners: Vec<Box<dyn Listener>>,
     addresses: Vec<Address>,
@@ -492,6 +507,7 @@ impl Server {
         let Self {
             hub,
             browsers,
+            proxies,
             listeners,
             ..
         } = self;
@@ -501,6 +517,7 @@ impl Server {
             let acceptor = Acceptor {
                 hub: Arc::clone(&hub),
                 browsers: Arc::clone(&browsers),
+                proxies: Arc::clone(&proxies),
                 stop: stop.clone(),
                 cut: cut.clone(),
             };

@@ -1,6 +1,7 @@
 //! What the http and ws listeners answer: a server in this process, and a client that writes requests by hand, so that
 //! every byte of them is the test's own.
 
+mod addresses;
 mod browsers;
 mod events;
 mod operators;

@@ -23,7 +23,7 @@ use warp::reply::{Reply, Response};
 use warp::sse::Event;
 
 use super::upgrade::token;
-use super::{query, refuse};
+use super::{Caller, query, refuse, unavailable};
 use crate::drive::Connection;
 use crate::listener::Acceptor;
 
@@ -39,19 +39,22 @@ pub(super) fn publish(acceptor: Acceptor) -> BoxedFilter<(Response,)> {
         .and(warp::post())
         .and(warp::header::headers_cloned())
         .and(query())
+        .and(warp::ext::get::<Caller>())
         .and(warp::body::stream())
-        .then(move |headers: HeaderMap, query: String, body| {
-            let acceptor = acceptor.clone();
-            async move {
-                let body = match read_body(&acceptor.hub.limits, &headers, body).await {
-                    Ok(body) => body,
-                    Err(refusal) => return refusal,
-                };
-                publish_one(&acceptor, &headers, &query, body)
-                    .await
-                    .unwrap_or_else(|refusal| refusal)
-            }
-        })
+        .then(
+            move |headers: HeaderMap, query: String, caller: Caller, body| {
+                let acceptor = acceptor.clone();
+                async move {
+                    let body = match read_body(&acceptor.hub.limits, &headers, body).await {
+                        Ok(body) => body,
+                        Err(refusal) => return refusal,
+                    };
+                    publish_one(&acceptor, &caller, &headers, &query, body)
+                        .await
+                        .unwrap_or_else(|refusal| refusal)
+                }
+            },
+        )
         .boxed()
 }
 
@@ -114,6 +117,7 @@ struct Publish {
 
 async fn publish_one(
     acceptor: &Acceptor,
+    caller: &Caller,
     headers: &HeaderMap,
     query: &str,
     body: Vec<u8>,
@@ -140,7 +144,7 @@ async fn publish_one(
     let request = Request::new(Command::Publish)
         .tags(&tags)
         .data(message.data.as_deref().unwrap_or_default());
-    let mut visit = Visit::begin(acceptor, headers, query).await?;
+    let mut visit = Visit::begin(acceptor, caller, headers, query).await?;
     let answer = visit.ask(request).await?;
     Ok(json(StatusCode::OK, answer))
 }
@@ -151,10 +155,11 @@ pub(super) fn subscribe(acceptor: Acceptor) -> BoxedFilter<(Response,)> {
         .and(warp::get())
         .and(warp::header::headers_cloned())
         .and(query())
-        .then(move |headers: HeaderMap, query: String| {
+        .and(warp::ext::get::<Caller>())
+        .then(move |headers: HeaderMap, query: String, caller: Caller| {
             let acceptor = acceptor.clone();
             async move {
-                events(&acceptor, &headers, &query)
+                events(&acceptor, &caller, &headers, &query)
                     .await
                     .unwrap_or_else(|refusal| refusal)
             }
@@ -164,6 +169,7 @@ pub(super) fn subscribe(acceptor: Acceptor) -> BoxedFilter<(Response,)> {
 
 async fn events(
     acceptor: &Acceptor,
+    caller: &Caller,
     headers: &HeaderMap,
     query: &str,
 ) -> Result<Response, Response> {
@@ -172,7 +178,7 @@ async fn events(
         let text = "Unable to subscribe - missing tags; ask for /subscribe?tags=a,b\n";
         return Err(refuse(StatusCode::BAD_REQUEST, text));
     }
-    let mut visit = Visit::begin(acceptor, headers, query).await?;
+    let mut visit = Visit::begin(acceptor, caller, headers, query).await?;
     for set in &sets {
         let tags: Vec<_> = set.iter().map(String::as_str).collect();
         visit
@@ -221,17 +227,18 @@ impl Visit {
     /// Connects, with the token of the request if it has one; a wrong one is refused before anything is done.
     async fn begin(
         acceptor: &Acceptor,
+        caller: &Caller,
         headers: &HeaderMap,
         query: &str,
     ) -> Result<Self, Response> {
+        let seat = caller.seat(acceptor).map_err(unavailable)?;
         let (near, far) = tokio::io::duplex(PIPE_BYTES);
         let token = token(headers, query);
         // Within the count of the HTTP connection that the request came on.
-        acceptor.hub.tasks.spawn(Connection::lines(
-            Arc::clone(&acceptor.hub),
-            far,
-            token.as_deref(),
-        ));
+        acceptor.spawn(
+            seat,
+            Connection::lines(Arc::clone(&acceptor.hub), far, token.as_deref()),
+        );
         let mut visit = Self {
             pipe: BufReader::new(near),
             has_token: token.is_some(),

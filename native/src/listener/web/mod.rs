@@ -4,11 +4,11 @@ mod api;
 pub(super) mod browsers;
 mod metrics;
 mod page;
+pub(super) mod proxies;
 mod upgrade;
 
 use std::convert::Infallible;
 use std::sync::Arc;
-use std::time::Duration;
 
 use futures_util::future::BoxFuture;
 use hyper::Request;
@@ -25,9 +25,10 @@ use warp::http::header::ALLOW;
 use warp::path::FullPath;
 use warp::reply::{Reply, Response};
 
+use super::peer::{Peer, Seat};
 use super::socket::{Place, accept_tcp};
-use super::tls::{Greeted, Tls};
-use super::{Acceptor, Address, ListenError, Listener};
+use super::tls::Tls;
+use super::{Acceptor, Address, Guest, ListenError, Listener, Permit};
 
 struct Web {
     listener: TcpListener,
@@ -55,7 +56,6 @@ impl Listener for Web {
 
     fn serve(self: Box<Self>, acceptor: Acceptor) -> BoxFuture<'static, ()> {
         Box::pin(async move {
-            let patience = Duration::from_secs(acceptor.hub.limits.handshake_seconds.into());
             let site = Site {
                 routes: routes(acceptor.clone()),
                 is_loopback: self
@@ -63,17 +63,17 @@ impl Listener for Web {
                     .socket()
                     .is_some_and(|socket| socket.ip().to_canonical().is_loopback()),
             };
-            accept_tcp(self.listener, &acceptor, |stream, peer| match &self.tls {
-                None => {
-                    let permit = acceptor.admit();
-                    serve_http(&acceptor, stream, Greeted { permit, patience }, &site);
-                }
-                Some(tls) => {
-                    let site = site.clone();
-                    let serve = move |acceptor: &Acceptor, stream, greeted| {
-                        serve_http(acceptor, stream, greeted, &site);
-                    };
-                    tls.accept((stream, peer), &acceptor, https_required, serve);
+            accept_tcp(self.listener, &acceptor, |stream, peer| {
+                let guest = acceptor.greet(Some(peer.ip()));
+                match &self.tls {
+                    None => serve_http(&acceptor, stream, guest, &site),
+                    Some(tls) => {
+                        let site = site.clone();
+                        let serve = move |acceptor: &Acceptor, stream, guest| {
+                            serve_http(acceptor, stream, guest, &site);
+                        };
+                        tls.accept(stream, guest, &acceptor, https_required, serve);
+                    }
                 }
             })
             .await;
@@ -99,30 +99,36 @@ fn https_required() -> Vec<u8> {
 }
 
 /// Speaks HTTP on a connection until it ends, or until it becomes a WebSocket, which has a task of its own.
-fn serve_http<S>(acceptor: &Acceptor, stream: S, greeted: Greeted, site: &Site)
+fn serve_http<S>(acceptor: &Acceptor, stream: S, guest: Guest, site: &Site)
 where
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
     let mut http = hyper::server::conn::http1::Builder::new();
     http.timer(TokioTimer::new())
-        .header_read_timeout(greeted.patience)
+        .header_read_timeout(guest.left_of(acceptor.hub.limits.handshake_seconds))
         .max_headers(100)
         .max_buf_size(64 << 10);
     // A WebSocket takes the permit over from the connection it was.
-    let permit = greeted.permit.map(Arc::new);
-    let routes = match &permit {
-        Some(_) => site.routes.clone(),
-        None => {
+    let address = guest.address;
+    let (permit, routes) = match guest.permit {
+        Ok(permit) => (Some(Arc::new(permit)), site.routes.clone()),
+        Err(refusal) => {
             http.keep_alive(false);
-            too_many_connections(acceptor.hub.limits.connections)
+            (None, too_many_connections(refusal))
         }
     };
     let routes = TowerToHyperService::new(warp::service(routes));
     let lent = permit.clone();
     let (browsers, is_loopback) = (Arc::clone(&acceptor.browsers), site.is_loopback);
+    let proxies = Arc::clone(&acceptor.proxies);
     let service = service_fn(move |mut request: Request<Incoming>| {
         if let Some(permit) = &lent {
-            request.extensions_mut().insert(Arc::clone(permit));
+            let client = address.map(|address| proxies.client(address, request.headers()));
+            request.extensions_mut().insert(Caller {
+                permit: Arc::clone(permit),
+                peer: client.map(Peer::from),
+                is_counted: client == address,
+            });
         }
         let checked = browsers.check(&request, is_loopback).map(|origin| {
             let early = origin.as_ref().and_then(|_| browsers::preflight(&request));
@@ -179,13 +185,31 @@ fn log_end(error: &hyper::Error) {
     }
 }
 
-fn too_many_connections(limit: usize) -> BoxedFilter<(Response,)> {
+fn too_many_connections(message: Vec<u8>) -> BoxedFilter<(Response,)> {
     warp::any()
-        .map(move || {
-            let message = mist_core::too_many_connections(limit);
-            warp::reply::with_status(message, StatusCode::SERVICE_UNAVAILABLE).into_response()
-        })
+        .map(move || unavailable(message.clone()))
         .boxed()
+}
+
+/// Who makes a request.
+#[derive(Clone)]
+struct Caller {
+    permit: Arc<Permit>,
+    peer: Option<Peer>,
+    /// Whether the permit counts among those of the caller's address; not where a proxy asks for others.
+    is_counted: bool,
+}
+
+impl Caller {
+    /// Counts what will go on for long among what the caller's address has.
+    fn seat(&self, acceptor: &Acceptor) -> Result<Option<Seat>, Vec<u8>> {
+        acceptor.seat(self.peer.filter(|_| !self.is_counted))
+    }
+}
+
+/// Answers a client that is one too many.
+fn unavailable(message: Vec<u8>) -> Response {
+    warp::reply::with_status(message, StatusCode::SERVICE_UNAVAILABLE).into_response()
 }
 
 fn routes(acceptor: Acceptor) -> BoxedFilter<(Response,)> {

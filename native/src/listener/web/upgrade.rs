@@ -16,8 +16,9 @@ use warp::http::{HeaderMap, HeaderName, StatusCode, header};
 use warp::path::FullPath;
 use warp::reply::{Reply, Response};
 
-use super::{query, refuse};
+use super::{Caller, query, refuse, unavailable};
 use crate::drive::Connection;
+use crate::listener::peer::Seat;
 use crate::listener::{Acceptor, Permit};
 
 /// The requests that ask for a WebSocket at one of its paths.
@@ -25,12 +26,12 @@ pub(super) fn route(acceptor: Acceptor) -> BoxedFilter<(Response,)> {
     wants_websocket()
         .and(warp::get())
         .and(warp::ext::get::<OnUpgrade>())
-        .and(warp::ext::get::<Arc<Permit>>())
+        .and(warp::ext::get::<Caller>())
         .and(warp::header::headers_cloned())
         .and(query())
         .map(
-            move |on_upgrade, permit, headers: HeaderMap, query: String| {
-                upgrade(&acceptor, permit, on_upgrade, &headers, &query)
+            move |on_upgrade, caller, headers: HeaderMap, query: String| {
+                upgrade(&acceptor, caller, on_upgrade, &headers, &query)
             },
         )
         .boxed()
@@ -69,7 +70,7 @@ fn wants_websocket() -> BoxedFilter<()> {
 /// Answers an upgrade request and starts the connection, or says what is wrong with the request.
 fn upgrade(
     acceptor: &Acceptor,
-    permit: Arc<Permit>,
+    caller: Caller,
     on_upgrade: OnUpgrade,
     headers: &HeaderMap,
     query: &str,
@@ -103,8 +104,12 @@ fn upgrade(
     let Ok(response) = response.body(Vec::new()) else {
         return StatusCode::BAD_REQUEST.into_response();
     };
+    let seat = match caller.seat(acceptor) {
+        Ok(seat) => seat,
+        Err(refusal) => return unavailable(refusal),
+    };
     let token = token(headers, query);
-    start_websocket(acceptor.clone(), permit, on_upgrade, token);
+    start_websocket(acceptor.clone(), (caller.permit, seat), on_upgrade, token);
     response.into_response()
 }
 
@@ -118,7 +123,7 @@ pub(super) fn upgrade_required(text: &str) -> Response {
 
 fn start_websocket(
     acceptor: Acceptor,
-    permit: Arc<Permit>,
+    permit: (Arc<Permit>, Option<Seat>),
     on_upgrade: OnUpgrade,
     token: Option<String>,
 ) {
@@ -142,7 +147,7 @@ fn start_websocket(
 
 fn serve_frames<S>(
     acceptor: &Acceptor,
-    permit: Arc<Permit>,
+    permit: (Arc<Permit>, Option<Seat>),
     parts: Parts<TokioIo<S>>,
     token: Option<&str>,
 ) where
