@@ -13,6 +13,13 @@ use crate::text::{Part, join, push, text};
 pub struct Limits {
     /// Bytes in one message: a TCP line, a WebSocket message or an HTTP body.
     pub message_bytes: usize,
+    /// Bytes in one message of a session that has not authenticated where it has to.
+    pub unauthenticated_bytes: usize,
+    /// Seconds in which a session has to authenticate where it has to, from when its connection was made; 0 is no bound.
+    pub authentication_seconds: u32,
+    /// Wrong tokens from one address, an IPv6 network of 64 bits counting as one, before further tokens from there have
+    /// to wait; 0 is no bound.
+    pub failed_tokens: u32,
     /// Open arrays and objects at any point of a message, from 2, which every message with tags needs, to 64.
     pub nesting: u8,
     /// Tags on a published message.
@@ -51,6 +58,9 @@ impl Default for Limits {
     fn default() -> Self {
         Self {
             message_bytes: 4 << 20,
+            unauthenticated_bytes: 4 << 10,
+            authentication_seconds: 5,
+            failed_tokens: 5,
             nesting: 16,
             tags_per_message: 64,
             tags_per_subscription: 32,
@@ -140,6 +150,9 @@ impl Limits {
                 return Err(text![setting, ": ", value, " is over 1073741824 (1 GiB)"]);
             }
             "message-bytes" => self.message_bytes = size()?,
+            "unauthenticated-bytes" => self.unauthenticated_bytes = size()?,
+            "authentication-seconds" => self.authentication_seconds = short()?,
+            "failed-tokens" => self.failed_tokens = short()?,
             "nesting" => self.nesting = byte(2, 64)?,
             "tags-per-message" => self.tags_per_message = size()?,
             "tags-per-subscription" => self.tags_per_subscription = size()?,
@@ -164,6 +177,15 @@ impl Limits {
         Ok(())
     }
 
+    /// The bounds for a session that has not authenticated where it has to.
+    #[must_use]
+    pub fn before_authentication(&self) -> Self {
+        Self {
+            message_bytes: self.message_bytes.min(self.unauthenticated_bytes),
+            ..self.clone()
+        }
+    }
+
     /// Bytes that may wait in one outbox while all together are over [`Limits::outbox_total_bytes`]: enough for a
     /// reader that keeps up, so that only those who do not lose messages.
     #[must_use]
@@ -174,6 +196,9 @@ impl Limits {
     /// The names that [`Limits::set`] takes.
     pub const SETTINGS: &'static [&'static str] = &[
         "message-bytes",
+        "unauthenticated-bytes",
+        "authentication-seconds",
+        "failed-tokens",
         "nesting",
         "tags-per-message",
         "tags-per-subscription",

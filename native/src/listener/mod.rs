@@ -28,7 +28,7 @@ use self::peer::{Peer, Seat};
 pub(crate) use self::web::browsers::Browsers;
 pub(crate) use self::web::proxies::Proxies;
 use crate::drive::Connection;
-use crate::hub::Hub;
+use crate::hub::{Arrival, Hub};
 
 /// A bound address: taken, and not served yet.
 pub trait Listener: Send + 'static {
@@ -123,10 +123,14 @@ impl Acceptor {
     where
         S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
     {
+        let arrival = Arrival {
+            peer: guest.address.map(Peer::from),
+            took: guest.since.elapsed(),
+        };
         match guest.permit {
             Ok(permit) => self.spawn(
                 permit,
-                Connection::lines(Arc::clone(&self.hub), stream, None),
+                Connection::lines(Arc::clone(&self.hub), stream, None, arrival),
             ),
             Err(refusal) => self.refuse(stream, refusal),
         }
@@ -213,8 +217,13 @@ pub(crate) struct Guest {
 }
 
 impl Guest {
+    /// What is left of the time for handshakes, which is part of the time to authenticate.
+    pub(crate) fn patience(&self, hub: &Hub) -> Duration {
+        self.left_of(hub.handshake_seconds())
+    }
+
     /// What is left of a number of seconds since it was accepted.
-    pub(crate) fn left_of(&self, seconds: u32) -> Duration {
+    fn left_of(&self, seconds: u32) -> Duration {
         let deadline = self.since + Duration::from_secs(seconds.into());
         deadline.saturating_duration_since(Instant::now())
     }

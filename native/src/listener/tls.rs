@@ -128,10 +128,10 @@ impl Tls {
         let acceptor = acceptor.clone();
         let tls = TlsAcceptor::from(Arc::clone(&self.config));
         acceptor.hub.tasks.clone().spawn(async move {
-            let seconds = acceptor.hub.limits.handshake_seconds;
+            let seconds = acceptor.hub.handshake_seconds();
             let shaken = tokio::select! {
                 () = acceptor.stopped() => return,
-                shaken = timeout(guest.left_of(seconds), shake(stream, tls, in_plain)) => shaken,
+                shaken = timeout(guest.patience(&acceptor.hub), shake(stream, tls, in_plain)) => shaken,
             };
             let error = match shaken {
                 Ok(Ok(Some(stream))) => return serve(&acceptor, stream, guest),

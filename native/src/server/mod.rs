@@ -240,6 +240,7 @@ impl ServerBuilder {
             token: self.token,
             authenticator: kept,
             commands: self.commands.keys().cloned().collect(),
+            is_guarded: true,
             ..Config::default()
         };
         let broker = Broker::new(config, u64::from_ne_bytes(seed));

@@ -8,6 +8,7 @@ mod operators;
 mod page;
 mod publishing;
 mod requests;
+mod strangers;
 mod upgrades;
 
 use std::net::SocketAddr;

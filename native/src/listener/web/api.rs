@@ -45,10 +45,6 @@ pub(super) fn publish(acceptor: Acceptor) -> BoxedFilter<(Response,)> {
             move |headers: HeaderMap, query: String, caller: Caller, body| {
                 let acceptor = acceptor.clone();
                 async move {
-                    let body = match read_body(&acceptor.hub.limits, &headers, body).await {
-                        Ok(body) => body,
-                        Err(refusal) => return refusal,
-                    };
                     publish_one(&acceptor, &caller, &headers, &query, body)
                         .await
                         .unwrap_or_else(|refusal| refusal)
@@ -58,15 +54,19 @@ pub(super) fn publish(acceptor: Acceptor) -> BoxedFilter<(Response,)> {
         .boxed()
 }
 
-/// Reads a body up to the limit. What is over it is thrown away, so that the client gets to read why.
+/// Reads a body up to the limit, which is another without a token where one is needed. What is over it is thrown away, so that the client gets to read why.
 async fn read_body<B: Buf>(
     limits: &Limits,
+    is_early: bool,
     headers: &HeaderMap,
     body: impl Stream<Item = Result<B, warp::Error>>,
 ) -> Result<Vec<u8>, Response> {
-    let limit = limits.message_bytes;
+    let (limit, setting) = match limits.before_authentication().message_bytes {
+        limit if is_early && limit < limits.message_bytes => (limit, "unauthenticated-bytes"),
+        _ => (limits.message_bytes, "message-bytes"),
+    };
     let too_large = |what: &str| {
-        let text = format!("{what} exceed the limit of {limit} (message-bytes)\n");
+        let text = format!("{what} exceed the limit of {limit} ({setting})\n");
         refuse(StatusCode::PAYLOAD_TOO_LARGE, text)
     };
     let announced = headers
@@ -115,13 +115,20 @@ struct Publish {
     data: Option<String>,
 }
 
-async fn publish_one(
+async fn publish_one<B: Buf>(
     acceptor: &Acceptor,
     caller: &Caller,
     headers: &HeaderMap,
     query: &str,
-    body: Vec<u8>,
+    body: impl Stream<Item = Result<B, warp::Error>>,
 ) -> Result<Response, Response> {
+    // Nobody's body is read whose token is wrong.
+    let visit = match token(headers, query) {
+        Some(_) => Some(Visit::begin(acceptor, caller, headers, query).await?),
+        None => None,
+    };
+    let is_early = acceptor.hub.is_scoped && visit.is_none();
+    let body = read_body(&acceptor.hub.limits, is_early, headers, body).await?;
     let sets = tag_sets(query);
     let message = if sets.is_empty() {
         serde_json::from_slice(&body).map_err(|error| {
@@ -144,7 +151,10 @@ async fn publish_one(
     let request = Request::new(Command::Publish)
         .tags(&tags)
         .data(message.data.as_deref().unwrap_or_default());
-    let mut visit = Visit::begin(acceptor, caller, headers, query).await?;
+    let mut visit = match visit {
+        Some(visit) => visit,
+        None => Visit::begin(acceptor, caller, headers, query).await?,
+    };
     let answer = visit.ask(request).await?;
     Ok(json(StatusCode::OK, answer))
 }
@@ -237,7 +247,12 @@ impl Visit {
         // Within the count of the HTTP connection that the request came on.
         acceptor.spawn(
             seat,
-            Connection::lines(Arc::clone(&acceptor.hub), far, token.as_deref()),
+            Connection::lines(
+                Arc::clone(&acceptor.hub),
+                far,
+                token.as_deref(),
+                caller.arrival(),
+            ),
         );
         let mut visit = Self {
             pipe: BufReader::new(near),
@@ -288,7 +303,7 @@ impl Visit {
             _ if answer.command == "auth" => StatusCode::UNAUTHORIZED,
             error if !error.starts_with("not authorized") => {
                 // The body was within the limit; what is made of it, with its escapes, was not.
-                match error.contains("(message-bytes)") {
+                match error.contains("-bytes); closing") {
                     true => StatusCode::PAYLOAD_TOO_LARGE,
                     false => StatusCode::BAD_REQUEST,
                 }

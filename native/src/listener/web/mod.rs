@@ -9,6 +9,7 @@ mod upgrade;
 
 use std::convert::Infallible;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use futures_util::future::BoxFuture;
 use hyper::Request;
@@ -18,6 +19,7 @@ use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpListener;
+use tokio::time::Instant;
 use warp::Filter;
 use warp::filters::BoxedFilter;
 use warp::http::StatusCode;
@@ -29,6 +31,7 @@ use super::peer::{Peer, Seat};
 use super::socket::{Place, accept_tcp};
 use super::tls::Tls;
 use super::{Acceptor, Address, Guest, ListenError, Listener, Permit};
+use crate::hub::Arrival;
 
 struct Web {
     listener: TcpListener,
@@ -105,11 +108,12 @@ where
 {
     let mut http = hyper::server::conn::http1::Builder::new();
     http.timer(TokioTimer::new())
-        .header_read_timeout(guest.left_of(acceptor.hub.limits.handshake_seconds))
+        .header_read_timeout(guest.patience(&acceptor.hub))
         .max_headers(100)
         .max_buf_size(64 << 10);
     // A WebSocket takes the permit over from the connection it was.
-    let address = guest.address;
+    let (address, since) = (guest.address, guest.since);
+    let is_first = AtomicBool::new(true);
     let (permit, routes) = match guest.permit {
         Ok(permit) => (Some(Arc::new(permit)), site.routes.clone()),
         Err(refusal) => {
@@ -123,11 +127,17 @@ where
     let proxies = Arc::clone(&acceptor.proxies);
     let service = service_fn(move |mut request: Request<Incoming>| {
         if let Some(permit) = &lent {
+            // A later request begins anew; how long the connection was at rest is no matter.
+            let since = match is_first.swap(false, Ordering::Relaxed) {
+                true => since,
+                false => Instant::now(),
+            };
             let client = address.map(|address| proxies.client(address, request.headers()));
             request.extensions_mut().insert(Caller {
                 permit: Arc::clone(permit),
                 peer: client.map(Peer::from),
                 is_counted: client == address,
+                since,
             });
         }
         let checked = browsers.check(&request, is_loopback).map(|origin| {
@@ -198,9 +208,17 @@ struct Caller {
     peer: Option<Peer>,
     /// Whether the permit counts among those of the caller's address; not where a proxy asks for others.
     is_counted: bool,
+    since: Instant,
 }
 
 impl Caller {
+    fn arrival(&self) -> Arrival {
+        Arrival {
+            peer: self.peer,
+            took: self.since.elapsed(),
+        }
+    }
+
     /// Counts what will go on for long among what the caller's address has.
     fn seat(&self, acceptor: &Acceptor) -> Result<Option<Seat>, Vec<u8>> {
         acceptor.seat(self.peer.filter(|_| !self.is_counted))

@@ -18,8 +18,8 @@ use warp::reply::{Reply, Response};
 
 use super::{Caller, query, refuse, unavailable};
 use crate::drive::Connection;
+use crate::listener::Acceptor;
 use crate::listener::peer::Seat;
-use crate::listener::{Acceptor, Permit};
 
 /// The requests that ask for a WebSocket at one of its paths.
 pub(super) fn route(acceptor: Acceptor) -> BoxedFilter<(Response,)> {
@@ -109,7 +109,7 @@ fn upgrade(
         Err(refusal) => return unavailable(refusal),
     };
     let token = token(headers, query);
-    start_websocket(acceptor.clone(), (caller.permit, seat), on_upgrade, token);
+    start_websocket(acceptor.clone(), caller, seat, on_upgrade, token);
     response.into_response()
 }
 
@@ -123,7 +123,8 @@ pub(super) fn upgrade_required(text: &str) -> Response {
 
 fn start_websocket(
     acceptor: Acceptor,
-    permit: (Arc<Permit>, Option<Seat>),
+    caller: Caller,
+    seat: Option<Seat>,
     on_upgrade: OnUpgrade,
     token: Option<String>,
 ) {
@@ -135,10 +136,10 @@ fn start_websocket(
         };
         let Ok(upgraded) = upgraded else { return };
         match upgraded.downcast::<TokioIo<TcpStream>>() {
-            Ok(parts) => serve_frames(&acceptor, permit, parts, token.as_deref()),
+            Ok(parts) => serve_frames(&acceptor, caller, seat, parts, token.as_deref()),
             Err(upgraded) => {
                 if let Ok(parts) = upgraded.downcast::<TokioIo<TlsStream<TcpStream>>>() {
-                    serve_frames(&acceptor, permit, parts, token.as_deref());
+                    serve_frames(&acceptor, caller, seat, parts, token.as_deref());
                 }
             }
         }
@@ -147,7 +148,8 @@ fn start_websocket(
 
 fn serve_frames<S>(
     acceptor: &Acceptor,
-    permit: (Arc<Permit>, Option<Seat>),
+    caller: Caller,
+    seat: Option<Seat>,
     parts: Parts<TokioIo<S>>,
     token: Option<&str>,
 ) where
@@ -155,8 +157,14 @@ fn serve_frames<S>(
 {
     let hub = Arc::clone(&acceptor.hub);
     let stream = parts.io.into_inner();
-    let connection = Connection::frames(hub, stream, parts.read_buf.to_vec(), token);
-    acceptor.spawn(permit, connection);
+    let connection = Connection::frames(
+        hub,
+        stream,
+        parts.read_buf.to_vec(),
+        token,
+        caller.arrival(),
+    );
+    acceptor.spawn((caller.permit, seat), connection);
 }
 
 /// The token a client presents with its upgrade request: the headers go before the query.
