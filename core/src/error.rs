@@ -145,7 +145,8 @@ impl ScanError {
         }
     }
 
-    pub(crate) fn text(&self, limits: &Limits) -> String {
+    /// `is_early` is whether the limits were those before authentication.
+    pub(crate) fn text(&self, limits: &Limits, is_early: bool) -> String {
         let at = self.at;
         match self.fault {
             Fault::UnexpectedEnd => {
@@ -181,11 +182,17 @@ impl ScanError {
                 at
             ],
             Fault::TooLong => {
+                let (limit, setting) = match limits.unauthenticated_bytes {
+                    early if is_early && early < limits.message_bytes => {
+                        (early, "unauthenticated-bytes")
+                    }
+                    _ => (limits.message_bytes, "message-bytes"),
+                };
                 let exceeded = Exceeded {
                     what: "bytes of one message",
                     value: at,
-                    limit: limits.message_bytes,
-                    setting: "message-bytes",
+                    limit,
+                    setting,
                 };
                 text![exceeded, "; closing"]
             }
@@ -198,12 +205,30 @@ pub(crate) fn too_many_bad_messages(limit: u8) -> String {
     text![limit, " invalid messages in a row (bad-messages); closing"]
 }
 
+/// The text before a session is closed for not authenticating.
+pub(crate) fn not_authenticated(seconds: usize) -> String {
+    text![
+        "not authorized - no valid token within ",
+        seconds,
+        " seconds (authentication-seconds); closing"
+    ]
+}
+
 /// The text before a connection is closed because there are enough.
 pub(crate) fn too_many_connections(limit: usize) -> String {
     text![
         "too many connections: the limit is ",
         limit,
         " (connections); closing"
+    ]
+}
+
+/// The text before a connection is closed because its address has enough.
+pub(crate) fn too_many_of_address(limit: usize) -> String {
+    text![
+        "too many connections from your address: the limit is ",
+        limit,
+        " (connections-per-address); closing"
     ]
 }
 

@@ -13,6 +13,13 @@ use crate::text::{Part, join, push, text};
 pub struct Limits {
     /// Bytes in one message: a TCP line, a WebSocket message or an HTTP body.
     pub message_bytes: usize,
+    /// Bytes in one message of a session that has not authenticated where it has to.
+    pub unauthenticated_bytes: usize,
+    /// Seconds in which a session has to authenticate where it has to, from when its connection was made; 0 is no bound.
+    pub authentication_seconds: u32,
+    /// Wrong tokens from one address, an IPv6 network of 64 bits counting as one, before further tokens from there have
+    /// to wait; 0 is no bound.
+    pub failed_tokens: u32,
     /// Open arrays and objects at any point of a message, from 2, which every message with tags needs, to 64.
     pub nesting: u8,
     /// Tags on a published message.
@@ -23,6 +30,8 @@ pub struct Limits {
     pub tag_bytes: usize,
     /// Subscriptions one session may hold.
     pub subscriptions: usize,
+    /// Subscriptions all sessions may hold together.
+    pub subscriptions_total: usize,
     /// Invalid messages in a row before the session is closed.
     pub bad_messages: u8,
     /// Messages waiting in one connection's outbox.
@@ -33,6 +42,8 @@ pub struct Limits {
     pub outbox_total_bytes: usize,
     /// Connections open at once.
     pub connections: usize,
+    /// Connections open at once from one address, an IPv6 network of 64 bits counting as one; 0 is no bound.
+    pub connections_per_address: usize,
     /// Seconds a socket may take nothing before it is closed.
     pub stall_seconds: u32,
     /// Seconds between WebSocket pings; the answer is due within a third of it.
@@ -47,16 +58,21 @@ impl Default for Limits {
     fn default() -> Self {
         Self {
             message_bytes: 4 << 20,
+            unauthenticated_bytes: 4 << 10,
+            authentication_seconds: 5,
+            failed_tokens: 5,
             nesting: 16,
             tags_per_message: 64,
             tags_per_subscription: 32,
             tag_bytes: 1024,
             subscriptions: 65_536,
+            subscriptions_total: 10_000_000,
             bad_messages: 16,
             outbox_messages: 131_072,
             outbox_bytes: 8 << 20,
             outbox_total_bytes: 512 << 20,
             connections: 65_536,
+            connections_per_address: 0,
             stall_seconds: 10,
             heartbeat_seconds: 25,
             handshake_seconds: 10,
@@ -134,16 +150,21 @@ impl Limits {
                 return Err(text![setting, ": ", value, " is over 1073741824 (1 GiB)"]);
             }
             "message-bytes" => self.message_bytes = size()?,
+            "unauthenticated-bytes" => self.unauthenticated_bytes = size()?,
+            "authentication-seconds" => self.authentication_seconds = short()?,
+            "failed-tokens" => self.failed_tokens = short()?,
             "nesting" => self.nesting = byte(2, 64)?,
             "tags-per-message" => self.tags_per_message = size()?,
             "tags-per-subscription" => self.tags_per_subscription = size()?,
             "tag-bytes" => self.tag_bytes = size()?,
             "subscriptions" => self.subscriptions = size()?,
+            "subscriptions-total" => self.subscriptions_total = size()?,
             "bad-messages" => self.bad_messages = byte(1, 255)?,
             "outbox-messages" => self.outbox_messages = size()?,
             "outbox-bytes" => self.outbox_bytes = size()?,
             "outbox-total-bytes" => self.outbox_total_bytes = size()?,
             "connections" => self.connections = size()?,
+            "connections-per-address" => self.connections_per_address = size()?,
             "stall-seconds" => self.stall_seconds = short()?,
             "heartbeat-seconds" => self.heartbeat_seconds = short()?,
             "handshake-seconds" => self.handshake_seconds = short()?,
@@ -156,6 +177,15 @@ impl Limits {
         Ok(())
     }
 
+    /// The bounds for a session that has not authenticated where it has to.
+    #[must_use]
+    pub fn before_authentication(&self) -> Self {
+        Self {
+            message_bytes: self.message_bytes.min(self.unauthenticated_bytes),
+            ..self.clone()
+        }
+    }
+
     /// Bytes that may wait in one outbox while all together are over [`Limits::outbox_total_bytes`]: enough for a
     /// reader that keeps up, so that only those who do not lose messages.
     #[must_use]
@@ -166,16 +196,21 @@ impl Limits {
     /// The names that [`Limits::set`] takes.
     pub const SETTINGS: &'static [&'static str] = &[
         "message-bytes",
+        "unauthenticated-bytes",
+        "authentication-seconds",
+        "failed-tokens",
         "nesting",
         "tags-per-message",
         "tags-per-subscription",
         "tag-bytes",
         "subscriptions",
+        "subscriptions-total",
         "bad-messages",
         "outbox-messages",
         "outbox-bytes",
         "outbox-total-bytes",
         "connections",
+        "connections-per-address",
         "stall-seconds",
         "heartbeat-seconds",
         "handshake-seconds",

@@ -40,6 +40,8 @@ pub(crate) struct Session {
     pub(crate) has_spoken: bool,
     /// Whether a request ever carried an `id`: such a client understands what the original never said.
     pub(crate) uses_ids: bool,
+    /// Whether it ever presented a valid token.
+    pub(crate) is_admitted: bool,
     /// Unreadable messages since the last readable one.
     pub(crate) bad_in_row: u8,
     /// Whether it was told to go; nothing it says counts any more.
@@ -61,7 +63,9 @@ pub(crate) struct Question {
 pub(crate) enum About {
     /// An admin command.
     Admin(AuthRequest),
-    /// A token presented by a client.
+    /// A token presented by a client, before the host says that it may be looked at.
+    Presented(String),
+    /// A token presented by a client, while its tags are looked up.
     Login {
         token: String,
         /// Whether the token was changed since the host was asked, so that its answer may be out of date.

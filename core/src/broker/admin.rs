@@ -8,7 +8,7 @@ use super::{Broker, Output};
 use crate::auth::{Access, AuthReply, AuthRequest, Authenticator, Grants, NO_GRANTS};
 use crate::error::{Refusal, TokenError};
 use crate::message::{Command, Message, Reply};
-use crate::session::{About, Role, Session, SessionId};
+use crate::session::{About, Question, Role, Session, SessionId};
 use crate::sort::sort;
 use crate::text::text;
 
@@ -40,15 +40,40 @@ impl Broker {
                 is_stale: true,
             } => self.look_up(session, token.clone(), id),
             About::Login { token, .. } => self.finish_log_in(session, token, id, reply),
-            About::Custom => {}
+            About::Presented(_) | About::Custom => {}
         }
         self.handle_backlog(session, &question);
     }
 
     /// Takes a token that a client presents.
     pub(super) fn log_in(&mut self, session: SessionId, token: &str, id: Option<&str>) {
+        if self.is_guarded && (self.token.is_some() || self.authenticator != Authenticator::None) {
+            self.ask(session, "auth", id, About::Presented(token.into()));
+            self.outputs.push_back(Output::TokenPresented { session });
+        } else {
+            self.check(session, token, id);
+        }
+    }
+
+    /// Answers [`Output::TokenPresented`].
+    pub fn check_token(&mut self, session: SessionId) {
+        let is_presented = |question: &mut Question| matches!(question.about, About::Presented(_));
+        if !self.question_mut(session).is_some_and(is_presented) {
+            return;
+        }
+        let Some(question) = self.answer(session) else {
+            return;
+        };
+        if let About::Presented(token) = &question.about {
+            self.check(session, token, question.id.as_deref());
+        }
+        self.handle_backlog(session, &question);
+    }
+
+    fn check(&mut self, session: SessionId, token: &str, id: Option<&str>) {
         if self.token.as_ref().is_some_and(|secret| secret.is(token)) {
             self.set_role(session, Role::Admin);
+            self.note_checked(session, true);
             return self.acknowledge(session, "auth", &[], id);
         }
         match (self.authenticator, self.access) {
@@ -91,12 +116,26 @@ impl Broker {
                 if self.access == Access::Scoped {
                     self.hold(session, token, Grants::new(&tags));
                 }
+                self.note_checked(session, true);
                 return self.acknowledge(session, "auth", &[], id);
             }
-            Err(TokenError::NotFound | TokenError::Invalid(_)) => Refusal::WrongToken,
+            Err(TokenError::NotFound | TokenError::Invalid(_)) => {
+                self.note_checked(session, false);
+                Refusal::WrongToken
+            }
             Err(error) => Refusal::Token(error),
         };
         self.send_error(session, "auth", &text![refusal], id);
+    }
+
+    fn note_checked(&mut self, session: SessionId, is_valid: bool) {
+        if let Some(state) = self.session_mut(session) {
+            state.is_admitted |= is_valid;
+        }
+        if self.is_guarded {
+            let checked = Output::TokenChecked { session, is_valid };
+            self.outputs.push_back(checked);
+        }
     }
 
     fn set_role(&mut self, session: SessionId, role: Role) {

@@ -114,18 +114,33 @@ impl Broker {
         {
             return Err(Refusal::NotGranted(Grant::Subscribe));
         }
-        let held = self.index.count(session.slot);
-        if held >= self.limits.subscriptions && !self.index.holds(session.slot, &set) {
-            return Err(Refusal::Exceeded(Exceeded {
-                what: "subscriptions",
-                value: held + 1,
-                limit: self.limits.subscriptions,
-                setting: "subscriptions",
-            }));
-        }
+        self.check_room(session, &set)?;
         self.index.subscribe(session.slot, &set);
         self.acknowledge_message(session, message);
         Ok(())
+    }
+
+    /// Whether one more subscription is within the limits; one that is held already is no more.
+    fn check_room(&self, session: SessionId, set: &[&str]) -> Result<(), Refusal> {
+        let limits = &self.limits;
+        let (own, all) = (self.index.count(session.slot), self.index.subscriptions());
+        let (what, held, limit, setting) = if own >= limits.subscriptions {
+            ("subscriptions", own, limits.subscriptions, "subscriptions")
+        } else if all >= limits.subscriptions_total {
+            let what = "subscriptions of all sessions";
+            (what, all, limits.subscriptions_total, "subscriptions-total")
+        } else {
+            return Ok(());
+        };
+        if self.index.holds(session.slot, set) {
+            return Ok(());
+        }
+        Err(Refusal::Exceeded(Exceeded {
+            what,
+            value: held + 1,
+            limit,
+            setting,
+        }))
     }
 
     pub(super) fn unsubscribe(

@@ -20,7 +20,7 @@ use foldhash::fast::FixedState;
 use hashbrown::HashMap;
 
 use crate::auth::{Access, AuthRequest, Authenticator, Grants, Secret, TokenTable};
-use crate::error::{Refusal, too_many_bad_messages};
+use crate::error::{Refusal, not_authenticated, too_many_bad_messages};
 use crate::index::{Index, MatchScratch};
 use crate::limits::Limits;
 use crate::message::{
@@ -43,6 +43,8 @@ pub struct Config {
     pub authenticator: Authenticator,
     /// The names of commands that the host answers.
     pub commands: Vec<String>,
+    /// Whether the host says when a token that a client presents is looked at: see [`Output::TokenPresented`].
+    pub is_guarded: bool,
     /// Whether the host wants to know tags and tag sets by number: see [`Broker::decide_numbers`].
     pub is_numbered: bool,
 }
@@ -56,6 +58,7 @@ impl fmt::Debug for Config {
             .field("token", &self.token.as_ref().map(|_| "…"))
             .field("authenticator", &self.authenticator)
             .field("commands", &self.commands)
+            .field("is_guarded", &self.is_guarded)
             .field("is_numbered", &self.is_numbered)
             .finish()
     }
@@ -112,6 +115,19 @@ pub enum Output {
         /// What.
         request: AuthRequest,
     },
+    /// Call [`Broker::check_token`] when the time has come; until then the host reads no further from the session. Only
+    /// where [`Config::is_guarded`].
+    TokenPresented {
+        /// Who presents a token.
+        session: SessionId,
+    },
+    /// Know how it went. Only where [`Config::is_guarded`].
+    TokenChecked {
+        /// Who presented a token.
+        session: SessionId,
+        /// Whether the server takes it.
+        is_valid: bool,
+    },
     /// Run a custom command, then call [`Broker::handle_custom_reply`]. Until then the host reads no further.
     Custom {
         /// Who asked.
@@ -136,6 +152,8 @@ pub enum CloseReason {
     BadMessages,
     /// A message was over the size limit.
     MessageTooLarge,
+    /// It did not authenticate in time.
+    Unauthenticated,
 }
 
 /// A message with a custom command.
@@ -278,6 +296,7 @@ pub struct Broker {
     token: Option<Secret>,
     commands: Vec<String>,
     index: Index,
+    is_guarded: bool,
     is_numbered: bool,
     slots: Vec<Slot>,
     free: Vec<u32>,
@@ -319,6 +338,7 @@ impl Broker {
                 true => Index::numbered(seed),
                 false => Index::new(seed),
             },
+            is_guarded: config.is_guarded,
             is_numbered: config.is_numbered,
             slots: Vec::new(),
             free: Vec::new(),
@@ -337,6 +357,12 @@ impl Broker {
     #[must_use]
     pub fn limits(&self) -> &Limits {
         &self.limits
+    }
+
+    /// Who may use the basic commands.
+    #[must_use]
+    pub fn access(&self) -> Access {
+        self.access
     }
 
     /// Adds the name of a command that the host answers; `false` when the broker answers that one itself.
@@ -416,6 +442,8 @@ impl Broker {
             match output {
                 Output::Send { session, .. }
                 | Output::Close { session, .. }
+                | Output::TokenPresented { session }
+                | Output::TokenChecked { session, .. }
                 | Output::Custom { session, .. } => {
                     if self.session(session).is_some() {
                         return Some(output);
@@ -456,13 +484,17 @@ impl Broker {
 
     fn handle_messages(&mut self, session: SessionId, mut messages: Messages<'_>) {
         let mut scan = core::mem::take(&mut self.scan);
-        let limits = self.limits.clone();
+        let (all, early) = (self.limits.clone(), self.limits.before_authentication());
         loop {
             if let Some(question) = self.question_mut(session) {
                 messages.append_rest(&mut question.backlog);
                 break;
             }
-            match messages.next(&mut scan, &limits) {
+            let limits = match self.needs_token(session) {
+                true => &early,
+                false => &all,
+            };
+            match messages.next(&mut scan, limits) {
                 Some(Ok(message)) => self.handle(session, &message),
                 Some(Err(unreadable)) => self.handle_unreadable(session, &unreadable),
                 None => break,
@@ -574,13 +606,39 @@ impl Broker {
             unreadable.message.command_name(),
             unreadable.message.id_literal(),
         );
-        self.send_error(session, &command, &unreadable.error.text(&self.limits), id);
+        let is_early = self.needs_token(session);
+        let text = unreadable.error.text(&self.limits, is_early);
+        self.send_error(session, &command, &text, id);
         if reason == Some(CloseReason::BadMessages) {
             self.send_error(session, "", &too_many_bad_messages(limit), None);
         }
         if let Some(reason) = reason {
             self.outputs.push_back(Output::Close { session, reason });
         }
+    }
+
+    /// Takes the news that the time to authenticate is over: if the session has to and has not, nor is it being looked
+    /// at, it is told so and closed.
+    pub fn handle_unauthenticated(&mut self, session: SessionId) {
+        let needs_token = self.needs_token(session);
+        let seconds = self.limits.authentication_seconds as usize;
+        let Some(state) = self.session_mut(session) else {
+            return;
+        };
+        if !needs_token || state.is_closing || state.question.is_some() {
+            return;
+        }
+        state.is_closing = true;
+        self.send_error(session, "auth", &not_authenticated(seconds), None);
+        let reason = CloseReason::Unauthenticated;
+        self.outputs.push_back(Output::Close { session, reason });
+    }
+
+    /// Whether the session still has to authenticate, so that [`Limits::before_authentication`] hold for it.
+    #[must_use]
+    pub fn needs_token(&self, session: SessionId) -> bool {
+        let state = self.session(session);
+        self.access == Access::Scoped && state.is_some_and(|state| !state.is_admitted)
     }
 
     /// Finds who gets a message that the host itself publishes. Then as with [`Verdict::Deliver`].
@@ -788,6 +846,16 @@ pub fn dropped_notice(count: u64) -> Vec<u8> {
 pub fn too_many_connections(limit: usize) -> Vec<u8> {
     let reply = Reply {
         error: &crate::error::too_many_connections(limit),
+        ..Reply::default()
+    };
+    reply.encode()
+}
+
+/// Returns what a client is told that is not let in, since its address has `limit` connections.
+#[must_use]
+pub fn too_many_of_address(limit: usize) -> Vec<u8> {
+    let reply = Reply {
+        error: &crate::error::too_many_of_address(limit),
         ..Reply::default()
     };
     reply.encode()

@@ -31,7 +31,7 @@ impl Client {
             match message {
                 Ok(message) => self.handle_message(now, &message),
                 Err(unreadable) => {
-                    let error = unreadable.error.text(&limits);
+                    let error = unreadable.error.text(&limits, false);
                     self.event(Event::Unreadable { error });
                 }
             }

@@ -1,7 +1,9 @@
 //! Every limit, one below, at, and one above: and the text that names value, limit and setting.
 
 use mist_core::message::{Messages, Scan};
-use mist_core::{Broker, CloseReason, Config, Credentials, Limits, Output, SessionId};
+use mist_core::{
+    Access, Authenticator, Broker, CloseReason, Config, Credentials, Limits, Output, SessionId,
+};
 use serde_json::{Value, json};
 
 struct World {
@@ -156,6 +158,37 @@ fn subscriptions() {
 }
 
 #[test]
+fn subscriptions_of_all_sessions_together() {
+    for limit in [0, 1, 4] {
+        let mut world = World::new(|limits| limits.subscriptions_total = limit);
+        let sessions = [
+            world.session,
+            world.broker.connect(Credentials::default()),
+            world.broker.connect(Credentials::default()),
+        ];
+        for count in 1..=limit + 2 {
+            world.session = sessions[count % sessions.len()];
+            let error = world.say(&json!({ "command": "subscribe", "tags": [count.to_string()] }));
+            let expected = format!(
+                "{} subscriptions of all sessions exceed the limit of {limit} (subscriptions-total)",
+                limit + 1
+            );
+            assert_eq!(error, (count > limit).then_some(expected));
+            assert_eq!(world.broker.stats().subscriptions, count.min(limit));
+        }
+        if limit > 0 {
+            world.session = sessions[1];
+            let again = json!({ "command": "subscribe", "tags": ["1"] });
+            assert_eq!(world.say(&again), None, "it is held already");
+            world.broker.disconnect(sessions[1]);
+            world.session = sessions[0];
+            let other = json!({ "command": "subscribe", "tags": ["other"] });
+            assert_eq!(world.say(&other), None, "one that left makes room");
+        }
+    }
+}
+
+#[test]
 fn message_bytes() {
     for limit in [60, 1000] {
         let overhead = r#"{"command":"publish","tags":["t"],"data":""}"#.len();
@@ -181,6 +214,129 @@ fn message_bytes() {
             }
         }
     }
+}
+
+#[test]
+fn bytes_before_authentication() {
+    for (early, all, setting) in [
+        (60, 1000, "unauthenticated-bytes"),
+        (1000, 60, "message-bytes"),
+    ] {
+        let scoped = || {
+            let mut config = Config {
+                access: Access::Scoped,
+                authenticator: Authenticator::Memory,
+                token: Some("T".to_owned()),
+                ..Config::default()
+            };
+            config.limits.unauthenticated_bytes = early;
+            config.limits.message_bytes = all;
+            let mut broker = Broker::new(config, 1);
+            let session = broker.connect(Credentials::default());
+            World { broker, session }
+        };
+        let ping = |length: usize| {
+            let overhead = r#"{"command":"ping","data":""}"#.len();
+            format!(
+                r#"{{"command":"ping","data":"{}"}}"#,
+                "d".repeat(length - overhead)
+            )
+        };
+        for length in [59, 60, 61] {
+            let mut world = scoped();
+            world
+                .broker
+                .handle_message(world.session, ping(length).as_bytes());
+            let (errors, close) = world.drain();
+            if length > 60 {
+                let text =
+                    format!("61 bytes of one message exceed the limit of 60 ({setting}); closing");
+                assert_eq!(errors, [text]);
+                assert_eq!(close, Some(CloseReason::MessageTooLarge));
+            } else {
+                assert!(errors.is_empty() && close.is_none(), "{errors:?}");
+            }
+        }
+        // The message right behind the token is held to the limit of those who have shown one.
+        let mut world = scoped();
+        let auth = r#"{"command":"auth","data":"T"}"#;
+        for length in [all - 1, all, all + 1] {
+            let both = format!("{auth}\n{}", ping(length));
+            world.session = world.broker.connect(Credentials::default());
+            world.broker.handle_message(world.session, both.as_bytes());
+            let (errors, close) = world.drain();
+            assert_eq!(close.is_some(), length > all, "{errors:?}");
+            if length > all {
+                assert!(errors[0].contains("(message-bytes)"), "{errors:?}");
+            }
+        }
+        // A token that is taken away later leaves that as it is.
+        let mut admin = scoped();
+        assert_eq!(admin.say_bytes(auth.as_bytes()), None);
+        let desk = json!({ "command": "register", "data": "desk", "tags": ["a"] });
+        assert_eq!(admin.say(&desk), None);
+        let client = admin.broker.connect(Credentials {
+            token: Some("desk"),
+        });
+        assert_eq!(
+            admin.say(&json!({ "command": "unregister", "data": "desk" })),
+            None
+        );
+        assert!(!admin.broker.needs_token(client));
+    }
+}
+
+#[test]
+fn who_does_not_authenticate_in_time_is_told_and_closed() {
+    let world = |access, authenticator, is_guarded| {
+        let config = Config {
+            access,
+            authenticator,
+            is_guarded,
+            token: Some("T".to_owned()),
+            ..Config::default()
+        };
+        let mut broker = Broker::new(config, 1);
+        let session = broker.connect(Credentials::default());
+        World { broker, session }
+    };
+    let text = "not authorized - no valid token within 5 seconds (authentication-seconds); closing";
+    // The wrong token is answered, and is no token.
+    for says in [
+        None,
+        Some(r#"{"command":"ping"}"#),
+        Some(r#"{"command":"auth","data":"no"}"#),
+    ] {
+        let mut late = world(Access::Scoped, Authenticator::Memory, false);
+        if let Some(says) = says {
+            late.say_bytes(says.as_bytes());
+        }
+        for _ in 0..2 {
+            late.broker.handle_unauthenticated(late.session);
+        }
+        let (errors, close) = late.drain();
+        assert_eq!(
+            (errors, close),
+            (vec![text.to_owned()], Some(CloseReason::Unauthenticated))
+        );
+    }
+    let auth = br#"{"command":"auth","data":"T"}"#;
+    let mut admitted = world(Access::Scoped, Authenticator::Memory, false);
+    assert_eq!(admitted.say_bytes(auth), None);
+    admitted.broker.handle_unauthenticated(admitted.session);
+    assert_eq!(admitted.drain(), (Vec::new(), None));
+    let mut open = world(Access::Open, Authenticator::Memory, false);
+    open.broker.handle_unauthenticated(open.session);
+    assert_eq!(open.drain(), (Vec::new(), None));
+    // Who waits for us is not late.
+    let mut waiting = world(Access::Scoped, Authenticator::Memory, true);
+    waiting.broker.handle_message(waiting.session, auth);
+    waiting.broker.handle_unauthenticated(waiting.session);
+    assert!(matches!(
+        waiting.broker.poll_output(),
+        Some(Output::TokenPresented { .. })
+    ));
+    assert!(waiting.broker.poll_output().is_none());
 }
 
 #[test]

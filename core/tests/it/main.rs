@@ -2,6 +2,7 @@
 
 mod dice;
 mod grants;
+mod guarded;
 mod json;
 mod limits;
 mod lines;

@@ -63,6 +63,20 @@ pub(crate) struct ServerArgs {
     /// [default: open]
     #[arg(long, value_name = "MODE", value_parser = config::access)]
     pub(crate) access: Option<Access>,
+    /// Let the pages of an origin talk to the http and ws listeners: https://example.com,
+    /// https://*.example.com, null, or * for all; a comma list and/or repeated
+    /// [default: pages of the same host, and of this machine where it listens on loopback]
+    #[arg(long, value_name = "ORIGIN")]
+    pub(crate) allow_origin: Vec<String>,
+    /// A name that the http and ws listeners go by, as mist.example.com or *.example.com; those on
+    /// loopback refuse requests for other names, with this flag all do; a comma list and/or repeated
+    /// [default: localhost and IP addresses]
+    #[arg(long, value_name = "HOST")]
+    pub(crate) allow_host: Vec<String>,
+    /// Networks of proxies that are believed about whom they ask for, by X-Forwarded-For or Forwarded:
+    /// 10.0.0.0/8 or an address; a comma list and/or repeated [default: none]
+    #[arg(long, value_name = "CIDR")]
+    pub(crate) trusted_proxies: Vec<String>,
     /// Settings from a .yml, .yaml, .json or .toml file
     #[arg(long, value_name = "FILE")]
     pub(crate) config: Option<PathBuf>,
@@ -88,6 +102,9 @@ impl ServerArgs {
             ("--tls-key", self.tls_key.is_some()),
             ("--authenticator", self.authenticator.is_some()),
             ("--access", self.access.is_some()),
+            ("--allow-origin", !self.allow_origin.is_empty()),
+            ("--allow-host", !self.allow_host.is_empty()),
+            ("--trusted-proxies", !self.trusted_proxies.is_empty()),
             ("--config", self.config.is_some()),
             ("--limit", !self.limits.is_empty()),
         ]

@@ -117,12 +117,16 @@ fn shared_layer(shared: &args::SharedArgs) -> Layer {
 
 fn server_settings(cli: &Cli) -> Result<Settings, Stop> {
     let server = &cli.server;
+    let list = |lists: &[String]| {
+        let items = || lists.iter().flat_map(|list| config::comma_list(list));
+        (!lists.is_empty()).then(|| items().collect())
+    };
     let flags = Layer {
         server: server.server.then_some(true),
-        listeners: (!server.listeners.is_empty()).then(|| {
-            let lists = server.listeners.iter();
-            lists.flat_map(|list| config::comma_list(list)).collect()
-        }),
+        listeners: list(&server.listeners),
+        allow_origin: list(&server.allow_origin),
+        allow_host: list(&server.allow_host),
+        trusted_proxies: list(&server.trusted_proxies),
         tls_cert: server.tls_cert.clone(),
         tls_key: server.tls_key.clone(),
         authenticator: server.authenticator.clone(),

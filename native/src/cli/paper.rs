@@ -54,6 +54,16 @@ fn describe(settings: &Settings) -> String {
         Access::Scoped => "scoped",
     };
     line(&mut text, "access", &settings.access, access);
+    for (key, list) in [
+        ("allow-origin", &settings.allow_origin),
+        ("allow-host", &settings.allow_host),
+        ("trusted-proxies", &settings.trusted_proxies),
+    ] {
+        if !list.value.is_empty() {
+            let values = serde_json::Value::from(list.value.as_slice());
+            line(&mut text, key, list, values);
+        }
+    }
     let level = settings.log_level.value;
     line(&mut text, "log-level", &settings.log_level, level);
     if !settings.limits.is_empty() {
@@ -65,15 +75,19 @@ fn describe(settings: &Settings) -> String {
     text
 }
 
-/// Hides the password that a store's URI may hold.
+/// Hides the password that a store's URI may hold, also in one whose password should have been escaped and is not: then
+/// a parser would take a part of it for the path.
 fn redacted(uri: &str) -> String {
-    match url::Url::parse(uri) {
-        Ok(mut url) if url.password().is_some() => {
-            // Refused only for URIs that cannot hold a password, which this one does.
-            let _ = url.set_password(Some("***"));
-            url.into()
-        }
-        _ => uri.to_owned(),
+    let Some((scheme, rest)) = uri.split_once("://") else {
+        return uri.to_owned();
+    };
+    match rest.rsplit_once('@') {
+        Some((before, place)) => match before.split_once(':') {
+            Some((user, _)) => format!("{scheme}://{user}:***@{place}"),
+            None => uri.to_owned(),
+        },
+        None if url::Url::parse(uri).is_ok() => uri.to_owned(),
+        None => format!("{scheme}://…"),
     }
 }
 
@@ -112,6 +126,29 @@ mod tests {
             redacted("postgres://me:secret@host:5432?db=mist"),
             "postgres://me:***@host:5432?db=mist"
         );
-        assert_eq!(redacted("memory://"), "memory://");
+        for uri in [
+            "memory://",
+            "scribble://?db=/var/lib/mist",
+            "sqlite:///var/lib/a@b.db",
+            "postgres://me@host:5432?db=mist",
+            "postgres://host:5432?db=mist",
+        ] {
+            assert_eq!(redacted(uri), uri);
+        }
+    }
+
+    #[test]
+    fn a_password_that_is_not_escaped_is_hidden_as_a_whole() {
+        for password in [
+            "se#cret",
+            "5432/secret",
+            "sec?ret",
+            "se@cret",
+            "s:e/c#r@e?t",
+        ] {
+            let uri = format!("postgres://me:{password}@host:5432?db=mist");
+            assert_eq!(redacted(&uri), "postgres://me:***@host:5432?db=mist");
+        }
+        assert_eq!(redacted("postgres://me:secret"), "postgres://…");
     }
 }

@@ -35,6 +35,15 @@ pub(super) fn builder(settings: &Settings) -> Result<ServerBuilder, String> {
     for uri in &settings.listeners.value {
         builder = builder.listen(uri);
     }
+    for origin in &settings.allow_origin.value {
+        builder = builder.allow_origin(origin);
+    }
+    for host in &settings.allow_host.value {
+        builder = builder.allow_host(host);
+    }
+    for network in &settings.trusted_proxies.value {
+        builder = builder.trusted_proxies(network);
+    }
     if let (Some(certificate), Some(key)) = (&settings.tls_cert, &settings.tls_key) {
         builder = builder.tls(&certificate.value, &key.value);
     }

@@ -22,6 +22,9 @@ pub(crate) const KEYS: &[&str] = &[
     "token",
     "token-file",
     "access",
+    "allow-origin",
+    "allow-host",
+    "trusted-proxies",
     "log-level",
     "limits",
 ];
@@ -201,6 +204,9 @@ pub(crate) struct Layer {
     pub(crate) token: Option<Secret>,
     pub(crate) token_file: Option<PathBuf>,
     pub(crate) access: Option<Access>,
+    pub(crate) allow_origin: Option<Vec<String>>,
+    pub(crate) allow_host: Option<Vec<String>>,
+    pub(crate) trusted_proxies: Option<Vec<String>>,
     pub(crate) log_level: Option<LogLevel>,
     pub(crate) limits: BTreeMap<String, u64>,
 }
@@ -250,6 +256,9 @@ impl Layer {
             "access" => value::text(value)
                 .and_then(access)
                 .map(|access| self.access = Some(access)),
+            "allow-origin" => value::list(value).map(|list| self.allow_origin = Some(list)),
+            "allow-host" => value::list(value).map(|list| self.allow_host = Some(list)),
+            "trusted-proxies" => value::list(value).map(|list| self.trusted_proxies = Some(list)),
             "log-level" => value::text(value)
                 .and_then(str::parse)
                 .map(|level| self.log_level = Some(level)),
@@ -328,6 +337,9 @@ pub(crate) struct Settings {
     pub(crate) authenticator: Option<Decided<String>>,
     pub(crate) token: Option<Decided<Secret>>,
     pub(crate) access: Decided<Access>,
+    pub(crate) allow_origin: Decided<Vec<String>>,
+    pub(crate) allow_host: Decided<Vec<String>>,
+    pub(crate) trusted_proxies: Decided<Vec<String>>,
     pub(crate) log_level: Decided<LogLevel>,
     /// Those that differ from the defaults in [`Limits`] on purpose.
     pub(crate) limits: BTreeMap<String, Decided<u64>>,
@@ -368,6 +380,10 @@ impl Settings {
             authenticator: first(layers, |layer| layer.authenticator.clone()),
             token,
             access: first(layers, |layer| layer.access).unwrap_or_default(),
+            allow_origin: first(layers, |layer| layer.allow_origin.clone()).unwrap_or_default(),
+            allow_host: first(layers, |layer| layer.allow_host.clone()).unwrap_or_default(),
+            trusted_proxies: first(layers, |layer| layer.trusted_proxies.clone())
+                .unwrap_or_default(),
             log_level: first(layers, |layer| layer.log_level).unwrap_or_default(),
             limits,
         })

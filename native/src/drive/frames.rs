@@ -10,7 +10,11 @@ use tokio_tungstenite::tungstenite::{Error, Message};
 const READ_BUFFER: usize = 4 << 10;
 
 /// A client's frames, on their way to become lines.
-pub(crate) struct Frames(WebSocketContext);
+pub(crate) struct Frames {
+    socket: WebSocketContext,
+    /// Bytes since a message last ended.
+    unfinished: usize,
+}
 
 /// How a stream of frames ends.
 #[derive(Debug, PartialEq, Eq)]
@@ -31,11 +35,15 @@ impl Frames {
             .write_buffer_size(0)
             .max_message_size(Some(limits.message_bytes))
             .max_frame_size(Some(limits.message_bytes));
-        Self(WebSocketContext::from_partially_read(
-            ahead,
-            Role::Server,
-            Some(config),
-        ))
+        Self {
+            unfinished: ahead.len(),
+            socket: WebSocketContext::from_partially_read(ahead, Role::Server, Some(config)),
+        }
+    }
+
+    /// How many bytes have come, at most, of a message that has not ended yet.
+    pub(crate) fn unfinished(&self) -> usize {
+        self.unfinished
     }
 
     /// Takes bytes; appends the messages that end in them to `lines`, and frames that must be answered to `output`.
@@ -50,10 +58,17 @@ impl Frames {
     ) -> Result<(), FramesEnd> {
         let mut stream = Wire { bytes, output };
         let mut code = None;
+        self.unfinished += bytes.len();
         loop {
-            match self.0.read(&mut stream) {
-                Ok(Message::Text(text)) => push_line(text.as_str().as_bytes(), lines),
-                Ok(Message::Binary(bytes)) => push_line(&bytes, lines),
+            match self.socket.read(&mut stream) {
+                Ok(Message::Text(text)) => {
+                    self.unfinished = 0;
+                    push_line(text.as_str().as_bytes(), lines);
+                }
+                Ok(Message::Binary(bytes)) => {
+                    self.unfinished = 0;
+                    push_line(&bytes, lines);
+                }
                 Ok(Message::Close(frame)) => code = frame.map(|frame| frame.code.into()),
                 Ok(_) => {}
                 Err(Error::Io(error)) if error.kind() == io::ErrorKind::WouldBlock => return Ok(()),

@@ -18,7 +18,7 @@ use self::frames::{Frames, FramesEnd};
 use crate::hub::framing::{CLOSE, Framing, write_frame};
 use crate::hub::outbox::{Ending, Outbox, Taken};
 use crate::hub::worker::{READ_BYTES, Tools, Worker, with_worker};
-use crate::hub::{Flow, Hub};
+use crate::hub::{Arrival, Flow, Hub};
 
 /// Up to here an incomplete line is put in front of what is read next; a longer one is collected apart.
 const SHORT_CARRY: usize = 8 << 10;
@@ -71,24 +71,36 @@ enum Step {
 
 impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
     /// A connection that speaks JSON lines.
-    pub(crate) fn lines(hub: Arc<Hub>, stream: S, token: Option<&str>) -> Self {
-        Self::new(hub, stream, Inbound::Lines, Credentials { token })
+    pub(crate) fn lines(hub: Arc<Hub>, stream: S, token: Option<&str>, arrival: Arrival) -> Self {
+        Self::new(hub, stream, Inbound::Lines, Credentials { token }, arrival)
     }
 
     /// A connection that has been upgraded to WebSocket; `ahead` was read behind the request.
-    pub(crate) fn frames(hub: Arc<Hub>, stream: S, ahead: Vec<u8>, token: Option<&str>) -> Self {
+    pub(crate) fn frames(
+        hub: Arc<Hub>,
+        stream: S,
+        ahead: Vec<u8>,
+        token: Option<&str>,
+        arrival: Arrival,
+    ) -> Self {
         let inbound = Inbound::Frames(Box::new(Frames::new(ahead, &hub.limits)));
-        let mut connection = Self::new(hub, stream, inbound, Credentials { token });
+        let mut connection = Self::new(hub, stream, inbound, Credentials { token }, arrival);
         with_worker(|worker| connection.take_in(worker, 0));
         connection
     }
 
-    fn new(hub: Arc<Hub>, stream: S, inbound: Inbound, credentials: Credentials<'_>) -> Self {
+    fn new(
+        hub: Arc<Hub>,
+        stream: S,
+        inbound: Inbound,
+        credentials: Credentials<'_>,
+        arrival: Arrival,
+    ) -> Self {
         let framing = match inbound {
             Inbound::Lines => Framing::Lines,
             Inbound::Frames(_) => Framing::Frames,
         };
-        let outbox = hub.connect(credentials, framing);
+        let outbox = hub.connect(credentials, framing, arrival);
         let is_paused = credentials.token.is_some() && hub.is_waiting(outbox.session);
         Self {
             hub,
@@ -253,8 +265,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
             Inbound::Lines => {
                 let read = &input[..count];
                 self.carry.extend_from_slice(read);
-                if memchr::memchr(b'\n', read).is_some()
-                    || self.carry.len() > self.hub.limits.message_bytes
+                if memchr::memchr(b'\n', read).is_some() || self.carry.len() > self.message_bytes()
                 {
                     let carried = std::mem::take(&mut self.carry);
                     self.consume(tools, &carried);
@@ -264,8 +275,14 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
                 lines.clear();
                 let mut output = Vec::new();
                 let fed = frames.feed(&input[..count], lines, &mut output);
+                let unfinished = frames.unfinished();
                 self.consume(tools, lines);
                 lines.shrink_to(2 * READ_BYTES);
+                // The frames themselves are held to the limit of those who have authenticated.
+                if unfinished > self.message_bytes() && !self.is_paused {
+                    let session = self.outbox.session;
+                    return self.hub.handle_too_long(session, unfinished, tools);
+                }
                 if let Err(FramesEnd::Closed(code)) = fed {
                     self.at_end = Some(Ending::PeerLeft(Some(code.unwrap_or(NO_CODE))));
                     return self.end_unless_paused();
@@ -304,7 +321,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
             }
         };
         let partial = bytes.len() - whole;
-        if partial > self.hub.limits.message_bytes {
+        // What is paused may be a token, on which it depends how long the rest may be.
+        if partial > self.message_bytes() && !self.is_paused {
             self.hub
                 .handle_too_long(self.outbox.session, partial, tools);
             return;
@@ -315,6 +333,10 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
         } else {
             self.carry.extend_from_slice(keep);
         }
+    }
+
+    fn message_bytes(&self) -> usize {
+        self.hub.limits_of(&self.outbox).message_bytes
     }
 
     /// Goes on with what was put off, if the reason is gone.

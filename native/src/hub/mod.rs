@@ -4,6 +4,7 @@
 //! append it to outboxes; then, outside all locks, wake each touched connection once.
 
 pub(crate) mod framing;
+mod guesses;
 pub(crate) mod outbox;
 mod spare;
 mod store;
@@ -14,22 +15,32 @@ pub(crate) mod worker;
 use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+use std::time::{Duration, Instant};
 
 use mist_core::message::{Command, Messages};
-use mist_core::{Broker, Credentials, Limits, Output, SessionId, Stats, Verdict};
-use parking_lot::{RwLock, RwLockReadGuard, RwLockWriteGuard};
+use mist_core::{Access, Broker, Credentials, Limits, Output, SessionId, Stats, Verdict};
+use parking_lot::{Mutex, RwLock, RwLockReadGuard, RwLockWriteGuard};
 use tokio_util::task::TaskTracker;
 
 use self::framing::Framing;
+use self::guesses::Guesses;
 use self::outbox::{Appended, Backlog, Ending, Outbox};
 use self::store::Store;
 use self::worker::{Batch, Errand, Outgoing, Tools, with_worker};
 use crate::auth::Authenticator;
 use crate::command::CommandHandler;
+use crate::listener::peer::{Crowd, Peer};
 
 pub(crate) struct Hub {
     shared: RwLock<Shared>,
     pub(crate) limits: Limits,
+    /// Whether clients must authenticate.
+    pub(crate) is_scoped: bool,
+    /// Those for sessions that have still to authenticate.
+    early_limits: Limits,
+    guesses: Mutex<Guesses>,
+    /// Sessions whose token waits, and until when.
+    held_back: Mutex<Vec<(Instant, SessionId)>>,
     store: Store,
     commands: HashMap<String, Arc<dyn CommandHandler>>,
     /// Everything that runs for this server; a shutdown waits for it.
@@ -37,6 +48,7 @@ pub(crate) struct Hub {
     pub(crate) counters: Counters,
     pub(crate) backlog: Arc<Backlog>,
     pub(crate) open_connections: AtomicUsize,
+    pub(crate) crowd: Crowd,
     is_ending: AtomicBool,
 }
 
@@ -54,7 +66,17 @@ pub(crate) struct Counters {
     pub(crate) dropped: AtomicU64,
     pub(crate) unreadable: AtomicU64,
     pub(crate) refused_connections: AtomicU64,
+    pub(crate) refused_tokens: AtomicU64,
     pub(crate) failed_handshakes: AtomicU64,
+}
+
+/// How a connection came.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Arrival {
+    /// Where from, if that is an internet address.
+    pub(crate) peer: Option<Peer>,
+    /// How long it took until its session is opened.
+    pub(crate) took: Duration,
 }
 
 /// Whether a connection may be read from.
@@ -81,6 +103,10 @@ impl Hub {
     ) -> Self {
         Self {
             limits: broker.limits().clone(),
+            is_scoped: broker.access() == Access::Scoped,
+            early_limits: broker.limits().before_authentication(),
+            guesses: Mutex::new(Guesses::new(broker.limits().failed_tokens)),
+            held_back: Mutex::default(),
             shared: RwLock::new(Shared {
                 broker,
                 outboxes: Vec::new(),
@@ -91,6 +117,7 @@ impl Hub {
             counters: Counters::default(),
             backlog: Arc::default(),
             open_connections: AtomicUsize::new(0),
+            crowd: Crowd::default(),
             is_ending: AtomicBool::new(false),
         }
     }
@@ -100,11 +127,19 @@ impl Hub {
         self: &Arc<Self>,
         credentials: Credentials<'_>,
         framing: Framing,
+        arrival: Arrival,
     ) -> Arc<Outbox> {
         with_worker(|worker| {
             self.exclusively(&mut worker.tools, |shared| {
                 let session = shared.broker.connect(credentials);
-                let outbox = Arc::new(Outbox::new(session, framing, Arc::clone(&self.backlog)));
+                let backlog = Arc::clone(&self.backlog);
+                let outbox = Arc::new(Outbox::new(session, framing, arrival.peer, backlog));
+                if shared.broker.needs_token(session) {
+                    let took = u32::try_from(arrival.took.as_secs()).unwrap_or(u32::MAX);
+                    let seconds = self.limits.authentication_seconds;
+                    let left = (seconds > 0).then(|| seconds.saturating_sub(took));
+                    outbox.begin_probation(left);
+                }
                 if shared.outboxes.len() <= session.slot() {
                     shared.outboxes.resize(session.slot() + 1, None);
                 }
@@ -161,7 +196,8 @@ impl Hub {
             run_tags,
             out,
         } = tools;
-        while let Some(next) = messages.next(scan, &self.limits) {
+        let mut limits = self.limits_of(own);
+        while let Some(next) = messages.next(scan, limits) {
             if is_run {
                 let bytes = out.batch.bytes.len() * scratch.targets().len();
                 // Messages with the same tags in a row are matched once and appended in one piece.
@@ -221,6 +257,7 @@ impl Hub {
                     let shared = lock.write(&self.shared);
                     shared.broker.handle(own.session, &message);
                     delivered += self.execute(shared, out);
+                    limits = self.limits_of(own);
                     if shared.broker.is_waiting(own.session) {
                         flow = Flow::Paused(messages.rest().len());
                     }
@@ -247,6 +284,27 @@ impl Hub {
         }
         self.settle(out);
         flow
+    }
+
+    /// The time for TLS handshakes and requests' heads; also to authenticate, where that must be done.
+    pub(crate) fn handshake_seconds(&self) -> u32 {
+        let Limits {
+            handshake_seconds,
+            authentication_seconds,
+            ..
+        } = self.limits;
+        match authentication_seconds {
+            seconds if self.is_scoped && seconds > 0 => handshake_seconds.min(seconds),
+            _ => handshake_seconds,
+        }
+    }
+
+    /// The bounds for what a connection sends.
+    pub(crate) fn limits_of(&self, outbox: &Outbox) -> &Limits {
+        match outbox.is_on_probation() {
+            true => &self.early_limits,
+            false => &self.limits,
+        }
     }
 
     /// Publishes a message of the host itself; returns how many outboxes took it.
@@ -380,6 +438,12 @@ impl Hub {
                     }
                 }
                 Output::Ask { session, request } => out.errands.push(Errand::Ask(session, request)),
+                Output::TokenPresented { session } => self.hold_back(shared, session),
+                Output::TokenChecked { session, is_valid } => {
+                    if let Some(outbox) = shared.outbox(session) {
+                        self.note_checked(outbox, is_valid);
+                    }
+                }
                 Output::Custom { session, request } => {
                     out.errands.push(Errand::Custom(session, request));
                 }
@@ -392,6 +456,36 @@ impl Hub {
             }
         }
         delivered
+    }
+
+    /// Lets the broker look at a token, at once or when it has waited.
+    fn hold_back(&self, shared: &mut Shared, session: SessionId) {
+        let peer = shared.outbox(session).and_then(|outbox| outbox.peer);
+        let now = Instant::now();
+        let wait = peer.map(|peer| self.guesses.lock().attempt(peer, now));
+        match wait.filter(|wait| !wait.is_zero()) {
+            Some(wait) => self.held_back.lock().push((now + wait, session)),
+            None => shared.broker.check_token(session),
+        }
+    }
+
+    fn note_checked(&self, outbox: &Outbox, is_valid: bool) {
+        if is_valid {
+            outbox.end_probation();
+        } else {
+            self.counters.refused_tokens.fetch_add(1, Ordering::Relaxed);
+        }
+        let Some(peer) = outbox.peer else { return };
+        let mut guesses = self.guesses.lock();
+        if is_valid {
+            guesses.succeed(peer);
+        } else if guesses.fail(peer, Instant::now()) {
+            tracing::warn!(
+                %peer,
+                "{} wrong tokens from one address; further tokens from there have to wait (failed-tokens)",
+                self.limits.failed_tokens
+            );
+        }
     }
 
     /// Changes the broker and carries out what follows from it.

@@ -6,7 +6,7 @@
 //! one message behind the other, so that a task writes many messages with one system call.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicUsize, Ordering};
 use std::task::{Context, Waker};
 
 use mist_core::{CloseReason, Limits, SessionId, dropped_notice};
@@ -14,6 +14,7 @@ use parking_lot::{Mutex, MutexGuard};
 
 use super::framing::{Framing, PING, write_frame};
 use super::spare::Spare;
+use crate::listener::peer::Peer;
 
 /// Why a connection ends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -90,6 +91,7 @@ pub(crate) struct Appended {
 pub(crate) struct Outbox {
     pub(crate) session: SessionId,
     pub(crate) framing: Framing,
+    pub(crate) peer: Option<Peer>,
     backlog: Arc<Backlog>,
     state: Mutex<State>,
     /// Whether the client is told of dropped messages.
@@ -97,7 +99,12 @@ pub(crate) struct Outbox {
     /// Whether the socket took bytes, and whether bytes came in, since the watch last looked.
     has_moved: AtomicBool,
     was_heard: AtomicBool,
+    /// Seconds that are left to authenticate; 0 when that is done, or need not be.
+    probation: AtomicU32,
 }
+
+/// The probation of a session that must authenticate, whenever it likes.
+const ANY_TIME: u32 = u32::MAX;
 
 #[derive(Debug, Default)]
 struct State {
@@ -145,19 +152,57 @@ pub(crate) enum Concern {
     Silent(u32),
     /// It was to end this many seconds ago.
     Ending(u32),
+    /// Its time to authenticate is over.
+    Unauthenticated,
 }
 
 impl Outbox {
-    pub(crate) fn new(session: SessionId, framing: Framing, backlog: Arc<Backlog>) -> Self {
+    pub(crate) fn new(
+        session: SessionId,
+        framing: Framing,
+        peer: Option<Peer>,
+        backlog: Arc<Backlog>,
+    ) -> Self {
         Self {
             session,
             framing,
+            peer,
             backlog,
             state: Mutex::new(State::default()),
             tells_drops: AtomicBool::new(false),
             has_moved: AtomicBool::new(false),
             was_heard: AtomicBool::new(false),
+            probation: AtomicU32::new(0),
         }
+    }
+
+    /// From now on the session has this many seconds to authenticate; without a number, any time.
+    pub(crate) fn begin_probation(&self, seconds: Option<u32>) {
+        // The first look comes at once, perhaps.
+        let left = seconds.map_or(ANY_TIME, |seconds| seconds.max(1).saturating_add(1));
+        self.probation.store(left, Ordering::Relaxed);
+    }
+
+    pub(crate) fn end_probation(&self) {
+        self.probation.store(0, Ordering::Relaxed);
+    }
+
+    /// Whether the session has still to authenticate.
+    pub(crate) fn is_on_probation(&self) -> bool {
+        self.probation.load(Ordering::Relaxed) != 0
+    }
+
+    /// Counts one second of the probation; returns whether it is over.
+    fn is_overdue(&self) -> bool {
+        let left = self.probation.load(Ordering::Relaxed);
+        if left > 1 && left != ANY_TIME {
+            // Unless it has authenticated meanwhile.
+            let order = Ordering::Relaxed;
+            let _ = self
+                .probation
+                .compare_exchange(left, left - 1, order, order);
+        }
+        left == 1
     }
 
     /// Appends what fits of a segment; returns what did. The rest is dropped and counted.
@@ -394,6 +439,7 @@ impl Outbox {
                 .then(|| Concern::Stalled(state.stalled, state.queued.len() + state.taken_bytes)),
             (state.silent > 0).then_some(Concern::Silent(state.silent)),
             (state.ending_for > 0).then_some(Concern::Ending(state.ending_for)),
+            self.is_overdue().then_some(Concern::Unauthenticated),
         ];
         drop(state);
         concerns.into_iter().flatten().for_each(&mut tell);
@@ -469,7 +515,7 @@ mod tests {
     fn outbox(framing: Framing) -> Outbox {
         let mut broker = Broker::new(Config::default(), 1);
         let session = broker.connect(Credentials::default());
-        Outbox::new(session, framing, Arc::default())
+        Outbox::new(session, framing, None, Arc::default())
     }
 
     fn room(messages: usize, bytes: usize) -> Room {
@@ -549,7 +595,7 @@ mod tests {
         limits.outbox_total_bytes = 10;
         let mut open = || {
             let session = broker.connect(Credentials::default());
-            Outbox::new(session, Framing::Frames, Arc::clone(&backlog))
+            Outbox::new(session, Framing::Frames, None, Arc::clone(&backlog))
         };
         let (first, second) = (open(), open());
         assert_eq!(backlog.room(&limits).bytes, limits.outbox_bytes);

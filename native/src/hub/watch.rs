@@ -3,7 +3,7 @@
 //! One look over all outboxes a second replaces a timer per connection.
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use tokio::time::{MissedTickBehavior, interval};
 
@@ -29,6 +29,19 @@ impl Hub {
                 }
             }
             self.relieve(stalled);
+            self.release(Instant::now());
+        }
+    }
+
+    /// Has the tokens looked at that have waited long enough.
+    fn release(self: &Arc<Self>, now: Instant) {
+        let due: Vec<_> = self
+            .held_back
+            .lock()
+            .extract_if(.., |(until, _)| *until <= now)
+            .collect();
+        for (_, session) in due {
+            self.answer(session, |broker| broker.check_token(session));
         }
     }
 
@@ -56,7 +69,7 @@ impl Hub {
     }
 
     /// Returns how many bytes wait for a connection whose socket takes nothing.
-    fn watch_one(&self, outbox: &Outbox) -> Option<usize> {
+    fn watch_one(self: &Arc<Self>, outbox: &Outbox) -> Option<usize> {
         let mut stalled = None;
         let heartbeat = self.limits.heartbeat_seconds;
         outbox.look(|concern| match concern {
@@ -100,6 +113,11 @@ impl Hub {
                     outbox.end_now(Ending::Dead);
                 }
             }
+            Concern::Unauthenticated => with_worker(|worker| {
+                self.exclusively(&mut worker.tools, |shared| {
+                    shared.broker.handle_unauthenticated(outbox.session);
+                });
+            }),
             Concern::Ending(seconds) if seconds > LINGER_SECONDS => outbox.end_now(Ending::Dead),
             _ => {}
         });

@@ -1,6 +1,7 @@
 //! Owns the ways in: what a listener is, and what it does with a connection.
 
 mod certificate;
+pub(crate) mod peer;
 pub(crate) mod scheme;
 mod socket;
 mod tcp;
@@ -11,19 +12,23 @@ mod web;
 use std::fmt;
 use std::future::Future;
 use std::io;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use futures_util::future::BoxFuture;
 use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt};
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 pub use self::certificate::CertificateError;
 pub(crate) use self::certificate::read_certificates;
+use self::peer::{Peer, Seat};
+pub(crate) use self::web::browsers::Browsers;
+pub(crate) use self::web::proxies::Proxies;
 use crate::drive::Connection;
-use crate::hub::Hub;
+use crate::hub::{Arrival, Hub};
 
 /// A bound address: taken, and not served yet.
 pub trait Listener: Send + 'static {
@@ -89,6 +94,8 @@ impl fmt::Display for Address {
 #[derive(Clone)]
 pub struct Acceptor {
     pub(crate) hub: Arc<Hub>,
+    pub(crate) browsers: Arc<Browsers>,
+    pub(crate) proxies: Arc<Proxies>,
     pub(crate) stop: CancellationToken,
     /// Cancelled when the time to stop in good order is over.
     pub(crate) cut: CancellationToken,
@@ -100,20 +107,32 @@ impl Acceptor {
     where
         S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
     {
-        self.serve_lines(self.admit(), stream);
+        self.serve_lines(self.greet(None), stream);
     }
 
-    /// Serves a connection that was counted; without a permit it is told why it is not let in.
-    pub(crate) fn serve_lines<S>(&self, permit: Option<Permit>, stream: S)
+    /// Serves a connection like [`Acceptor::accept`], within the bounds of the address that it comes from.
+    pub fn accept_from<S>(&self, stream: S, address: IpAddr)
     where
         S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
     {
-        match permit {
-            Some(permit) => self.spawn(
-                Arc::new(permit),
-                Connection::lines(Arc::clone(&self.hub), stream, None),
+        self.serve_lines(self.greet(Some(address)), stream);
+    }
+
+    /// Serves a guest; without a permit it is told why it is not let in.
+    pub(crate) fn serve_lines<S>(&self, guest: Guest, stream: S)
+    where
+        S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+    {
+        let arrival = Arrival {
+            peer: guest.address.map(Peer::from),
+            took: guest.since.elapsed(),
+        };
+        match guest.permit {
+            Ok(permit) => self.spawn(
+                permit,
+                Connection::lines(Arc::clone(&self.hub), stream, None, arrival),
             ),
-            None => self.refuse(stream),
+            Err(refusal) => self.refuse(stream, refusal),
         }
     }
 
@@ -122,26 +141,43 @@ impl Acceptor {
         self.stop.cancelled().await;
     }
 
-    /// Counts a connection, unless there are too many.
-    pub(crate) fn admit(&self) -> Option<Permit> {
-        let permit = Permit(Arc::clone(&self.hub));
-        let before = self.hub.open_connections.fetch_add(1, Ordering::Relaxed);
-        if before < self.hub.limits.connections {
-            return Some(permit);
+    /// Receives a connection: counts it, unless there are too many, and notes where it comes from and when.
+    pub(crate) fn greet(&self, address: Option<IpAddr>) -> Guest {
+        // Of what a proxy hands on, each request has an address of its own.
+        let counted = address.filter(|address| !self.proxies.trusts(*address));
+        Guest {
+            permit: self.admit(counted.map(Peer::from)),
+            address,
+            since: Instant::now(),
         }
-        self.hub
-            .counters
-            .refused_connections
-            .fetch_add(1, Ordering::Relaxed);
-        None
+    }
+
+    fn admit(&self, peer: Option<Peer>) -> Result<Permit, Vec<u8>> {
+        let hub = &self.hub;
+        let permit = Permit(Arc::clone(hub), self.seat(peer)?);
+        let before = hub.open_connections.fetch_add(1, Ordering::Relaxed);
+        if before < hub.limits.connections {
+            return Ok(permit);
+        }
+        self.count_refused();
+        Err(mist_core::too_many_connections(hub.limits.connections))
+    }
+
+    /// Counts a connection among those of its address, unless there are too many.
+    pub(crate) fn seat(&self, peer: Option<Peer>) -> Result<Option<Seat>, Vec<u8>> {
+        Seat::take(&self.hub, peer).inspect_err(|_| self.count_refused())
+    }
+
+    fn count_refused(&self) {
+        let refused = &self.hub.counters.refused_connections;
+        refused.fetch_add(1, Ordering::Relaxed);
     }
 
     /// Says why before it closes.
-    fn refuse<S>(&self, mut stream: S)
+    fn refuse<S>(&self, mut stream: S, mut text: Vec<u8>)
     where
         S: AsyncWrite + Unpin + Send + 'static,
     {
-        let mut text = mist_core::too_many_connections(self.hub.limits.connections);
         text.push(b'\n');
         self.hub.tasks.spawn(async move {
             // As long as the system takes to buffer a line; a client that does not read gets no more attention.
@@ -155,7 +191,7 @@ impl Acceptor {
 
     pub(crate) fn spawn(
         &self,
-        permit: Arc<Permit>,
+        permit: impl Send + 'static,
         connection: impl Future<Output = ()> + Send + 'static,
     ) {
         self.hub.tasks.spawn(async move {
@@ -171,8 +207,33 @@ impl fmt::Debug for Acceptor {
     }
 }
 
-/// Counts one open connection for as long as it lives.
-pub(crate) struct Permit(Arc<Hub>);
+/// A connection that has just been accepted.
+pub(crate) struct Guest {
+    /// Or what the client is told when there are too many.
+    pub(crate) permit: Result<Permit, Vec<u8>>,
+    /// Where it comes from, if that is an internet address.
+    pub(crate) address: Option<IpAddr>,
+    pub(crate) since: Instant,
+}
+
+impl Guest {
+    /// What is left of the time for handshakes, which is part of the time to authenticate.
+    pub(crate) fn patience(&self, hub: &Hub) -> Duration {
+        self.left_of(hub.handshake_seconds())
+    }
+
+    /// What is left of a number of seconds since it was accepted.
+    fn left_of(&self, seconds: u32) -> Duration {
+        let deadline = self.since + Duration::from_secs(seconds.into());
+        deadline.saturating_duration_since(Instant::now())
+    }
+}
+
+/// Counts one open connection, also among those of its address, for as long as it lives.
+pub(crate) struct Permit(
+    Arc<Hub>,
+    #[expect(dead_code, reason = "it counts while it is there")] Option<Seat>,
+);
 
 impl Drop for Permit {
     fn drop(&mut self) {

@@ -36,16 +36,17 @@ impl Listener for Tcp {
     fn serve(self: Box<Self>, acceptor: Acceptor) -> BoxFuture<'static, ()> {
         Box::pin(async move {
             accept_tcp(self.listener, &acceptor, |stream, peer| match &self.tls {
-                None => acceptor.accept(stream),
+                None => acceptor.accept_from(stream, peer.ip()),
                 Some(tls) => tls.accept(
-                    (stream, peer),
+                    stream,
+                    acceptor.greet(Some(peer.ip())),
                     &acceptor,
                     || {
                         let mut text = mist_core::tls_required();
                         text.push(b'\n');
                         text
                     },
-                    |acceptor, stream, greeted| acceptor.serve_lines(greeted.permit, stream),
+                    |acceptor, stream, guest| acceptor.serve_lines(guest, stream),
                 ),
             })
             .await;

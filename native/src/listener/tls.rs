@@ -1,7 +1,6 @@
 //! Owns how connections become encrypted; knows nothing of what is spoken over them.
 
 use std::io;
-use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -15,12 +14,12 @@ use rustls::server::{ClientHello, NoServerSessionStorage, ResolvesServerCert};
 use rustls::sign::CertifiedKey;
 use tokio::io::AsyncWriteExt;
 use tokio::net::TcpStream;
-use tokio::time::{Instant, timeout, timeout_at};
+use tokio::time::timeout;
 use tokio_rustls::TlsAcceptor;
 use tokio_rustls::server::TlsStream;
 
 use super::certificate::{self, CertificateError};
-use super::{Acceptor, Permit};
+use super::{Acceptor, Guest};
 
 /// What all listeners of a server encrypt with.
 pub(crate) struct Tls {
@@ -49,14 +48,6 @@ impl std::fmt::Debug for Current {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str("Current")
     }
-}
-
-/// What is left of a connection's beginning once it is encrypted.
-pub(super) struct Greeted {
-    /// None when there are too many connections.
-    pub(super) permit: Option<Permit>,
-    /// How much of the time for handshakes the client has still got.
-    pub(super) patience: Duration,
 }
 
 /// The type of record that a client's first one has.
@@ -128,26 +119,22 @@ impl Tls {
     /// A client that does not encrypt is told so by the words of `in_plain`.
     pub(super) fn accept(
         &self,
-        (stream, peer): (TcpStream, SocketAddr),
+        stream: TcpStream,
+        guest: Guest,
         acceptor: &Acceptor,
         in_plain: fn() -> Vec<u8>,
-        serve: impl FnOnce(&Acceptor, TlsStream<TcpStream>, Greeted) + Send + 'static,
+        serve: impl FnOnce(&Acceptor, TlsStream<TcpStream>, Guest) + Send + 'static,
     ) {
-        let permit = acceptor.admit();
         let acceptor = acceptor.clone();
         let tls = TlsAcceptor::from(Arc::clone(&self.config));
         acceptor.hub.tasks.clone().spawn(async move {
-            let seconds = acceptor.hub.limits.handshake_seconds;
-            let deadline = Instant::now() + Duration::from_secs(seconds.into());
+            let seconds = acceptor.hub.handshake_seconds();
             let shaken = tokio::select! {
                 () = acceptor.stopped() => return,
-                shaken = timeout_at(deadline, shake(stream, tls, in_plain)) => shaken,
+                shaken = timeout(guest.patience(&acceptor.hub), shake(stream, tls, in_plain)) => shaken,
             };
             let error = match shaken {
-                Ok(Ok(Some(stream))) => {
-                    let patience = deadline.saturating_duration_since(Instant::now());
-                    return serve(&acceptor, stream, Greeted { permit, patience });
-                }
+                Ok(Ok(Some(stream))) => return serve(&acceptor, stream, guest),
                 Ok(Ok(None)) => return,
                 Ok(Err(error)) => error,
                 Err(_) => io::Error::other(format!(
@@ -156,7 +143,8 @@ impl Tls {
             };
             let failed = &acceptor.hub.counters.failed_handshakes;
             failed.fetch_add(1, Ordering::Relaxed);
-            tracing::debug!(%peer, %error, "a TLS handshake failed");
+            let peer = guest.address;
+            tracing::debug!(?peer, %error, "a TLS handshake failed");
         });
     }
 }

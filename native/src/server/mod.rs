@@ -16,7 +16,7 @@ use crate::hub::outbox::Ending;
 use crate::listener::scheme::Scheme;
 use crate::listener::tls::Tls;
 use crate::listener::{
-    Acceptor, Address, CertificateError, ListenError, Listener, ListenerFactory,
+    Acceptor, Address, Browsers, CertificateError, ListenError, Listener, ListenerFactory, Proxies,
 };
 
 /// Why a server could not start.
@@ -39,6 +39,9 @@ pub enum BindError {
         /// The schemes that are known, separated by commas.
         known: String,
     },
+    /// A setting that cannot be read.
+    #[error("{0}")]
+    Setting(String),
     /// There is nothing to encrypt with.
     #[error(transparent)]
     Certificate(#[from] CertificateError),
@@ -47,12 +50,14 @@ pub enum BindError {
     Listen(#[from] ListenError),
     /// An authenticator without the server's token: nobody could ever use it.
     #[error(
-        "an authenticator has been specified but no token provided - add --token TOKEN (or MIST_TOKEN)"
+        "an authenticator has been specified but no token provided - add --token-file FILE, MIST_TOKEN_FILE, \
+         --token TOKEN or MIST_TOKEN"
     )]
     MissingToken,
     /// Scoped access with nothing that could be presented.
     #[error(
-        "access is scoped but no token provided - nobody could connect; add --token TOKEN (or MIST_TOKEN)"
+        "access is scoped but no token provided - nobody could connect; add --token-file FILE, MIST_TOKEN_FILE, \
+         --token TOKEN or MIST_TOKEN"
     )]
     ScopedWithoutToken,
     /// The authenticator's scheme is unknown.
@@ -93,6 +98,9 @@ pub struct ServerBuilder {
     authenticator: Option<String>,
     token: Option<String>,
     access: Access,
+    origins: Vec<String>,
+    hosts: Vec<String>,
+    trusted_proxies: Vec<String>,
     limits: Limits,
     commands: HashMap<String, Arc<dyn CommandHandler>>,
     listener_schemes: HashMap<String, ListenerFactory>,
@@ -149,6 +157,32 @@ impl ServerBuilder {
         self
     }
 
+    /// Lets the pages of an origin talk to the http and ws listeners: `https://example.com`, `https://*.example.com`,
+    /// `null`, or `*` for all. Pages of the same host need no leave, nor do pages of this machine where a listener is on
+    /// a loopback address, nor programs that are no browsers.
+    #[must_use]
+    pub fn allow_origin(mut self, origin: &str) -> Self {
+        self.origins.push(origin.to_owned());
+        self
+    }
+
+    /// Adds a name that the server goes by, as `mist.example.com` or `*.example.com`. A listener on a loopback address
+    /// refuses requests for any other name, so that no page can reach it by a name of its own that points here; with this
+    /// call all listeners do. IP addresses and `localhost` are always taken.
+    #[must_use]
+    pub fn allow_host(mut self, host: &str) -> Self {
+        self.hosts.push(host.to_owned());
+        self
+    }
+
+    /// Believes the proxies of a network, as `10.0.0.0/8` or an address, about whom they ask for: `X-Forwarded-For`, or
+    /// `Forwarded` where there is none, on the http and ws listeners. Proxies must overwrite or extend both.
+    #[must_use]
+    pub fn trusted_proxies(mut self, network: &str) -> Self {
+        self.trusted_proxies.push(network.to_owned());
+        self
+    }
+
     /// Sets the limits.
     #[must_use]
     pub fn limits(mut self, limits: Limits) -> Self {
@@ -185,6 +219,7 @@ impl ServerBuilder {
     /// # Errors
     /// [`BindError`], at once, when an address is taken, nothing is left to listen on, or the settings do not fit.
     pub async fn bind(self) -> Result<Server, BindError> {
+        let (browsers, proxies) = self.believed()?;
         let (kept, authenticator) = self.open_authenticator().await?;
         if self.access == Access::Scoped && self.token.is_none() {
             return Err(BindError::ScopedWithoutToken);
@@ -205,6 +240,7 @@ impl ServerBuilder {
             token: self.token,
             authenticator: kept,
             commands: self.commands.keys().cloned().collect(),
+            is_guarded: true,
             ..Config::default()
         };
         let broker = Broker::new(config, u64::from_ne_bytes(seed));
@@ -214,9 +250,19 @@ impl ServerBuilder {
                 .map(|listener| listener.address())
                 .collect(),
             hub: Arc::new(Hub::new(broker, authenticator, self.commands)),
+            browsers: Arc::new(browsers),
+            proxies: Arc::new(proxies),
             tls,
             listeners,
         })
+    }
+
+    /// What is believed of requests.
+    fn believed(&self) -> Result<(Browsers, Proxies), BindError> {
+        let browsers = Browsers::new(&self.origins, &self.hosts);
+        let proxies = Proxies::new(&self.trusted_proxies);
+        let both = browsers.and_then(|browsers| Ok((browsers, proxies?)));
+        both.map_err(BindError::Setting)
     }
 
     /// Checks the listeners and the certificate files as far as that takes no address.
@@ -224,6 +270,7 @@ impl ServerBuilder {
     /// # Errors
     /// [`BindError`], also for a listener with an unknown scheme, which [`ServerBuilder::bind`] passes over.
     pub fn check(&self) -> Result<(), BindError> {
+        self.believed()?;
         for uri in &self.listeners {
             match self.way(uri)? {
                 Way::BuiltIn(scheme) => scheme.check(uri)?,
@@ -407,6 +454,8 @@ fn list<'a>(names: impl Iterator<Item = &'a String>) -> String {
 /// A bound server: its addresses are taken, and clients can connect, but nobody is served until [`Server::run`].
 pub struct Server {
     hub: Arc<Hub>,
+    browsers: Arc<Browsers>,
+    proxies: Arc<Proxies>,
     tls: Option<Arc<Tls>>,
     listeners: Vec<Box<dyn Listener>>,
     addresses: Vec<Address>,
@@ -456,12 +505,20 @@ impl Server {
     /// When it returns, no task of the server is left. Draining takes at most
     /// [`Limits::drain_seconds`](mist_core::Limits).
     pub async fn run(self, shutdown: impl Future<Output = ()>) {
-        let Self { hub, listeners, .. } = self;
+        let Self {
+            hub,
+            browsers,
+            proxies,
+            listeners,
+            ..
+        } = self;
         let (stop, cut) = (CancellationToken::new(), CancellationToken::new());
         let watch = tokio::spawn(Arc::clone(&hub).watch());
         for listener in listeners {
             let acceptor = Acceptor {
                 hub: Arc::clone(&hub),
+                browsers: Arc::clone(&browsers),
+                proxies: Arc::clone(&proxies),
                 stop: stop.clone(),
                 cut: cut.clone(),
             };

@@ -4,6 +4,7 @@ mod commands;
 mod crash;
 mod encrypted;
 mod publishing;
+mod secrets;
 mod serving;
 mod settings;
 mod subscribing;

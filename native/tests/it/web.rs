@@ -1,11 +1,14 @@
 //! What the http and ws listeners answer: a server in this process, and a client that writes requests by hand, so that
 //! every byte of them is the test's own.
 
+mod addresses;
+mod browsers;
 mod events;
 mod operators;
 mod page;
 mod publishing;
 mod requests;
+mod strangers;
 mod upgrades;
 
 use std::net::SocketAddr;
@@ -252,7 +255,7 @@ impl Http {
 /// A request; its length goes without saying.
 fn request(method: &str, target: &str, headers: &[&str], body: impl AsRef<[u8]>) -> Vec<u8> {
     let body = body.as_ref();
-    let mut request = format!("{method} {target} HTTP/1.1\r\nHost: mist\r\n");
+    let mut request = format!("{method} {target} HTTP/1.1\r\nHost: localhost\r\n");
     for header in headers {
         request += header;
         request += "\r\n";

@@ -95,6 +95,7 @@ impl World {
             token: Some(TOKENS[0].to_owned()),
             authenticator: Authenticator::Memory,
             commands: vec!["echo".to_owned()],
+            is_guarded: false,
             is_numbered: dice.once_in(2),
         };
         let mut client = client::Config::default();

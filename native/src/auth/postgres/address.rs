@@ -37,6 +37,10 @@ impl Address {
         if url.fragment().is_some() {
             return Err(format!("there is a # - {example}"));
         }
+        // A password with a slash that is not escaped would be cut in two, and shown as the name.
+        if url.path().contains('@') {
+            return Err(format!("there is an @ in the path - {example}"));
+        }
         let decoded = |text| decode(text).ok_or_else(|| format!("not UTF-8 - {example}"));
 
         let mut host = decoded(url.host_str().unwrap_or_default().trim_matches(['[', ']']))?;

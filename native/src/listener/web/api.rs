@@ -23,7 +23,7 @@ use warp::reply::{Reply, Response};
 use warp::sse::Event;
 
 use super::upgrade::token;
-use super::{query, refuse};
+use super::{Caller, query, refuse, unavailable};
 use crate::drive::Connection;
 use crate::listener::Acceptor;
 
@@ -39,31 +39,34 @@ pub(super) fn publish(acceptor: Acceptor) -> BoxedFilter<(Response,)> {
         .and(warp::post())
         .and(warp::header::headers_cloned())
         .and(query())
+        .and(warp::ext::get::<Caller>())
         .and(warp::body::stream())
-        .then(move |headers: HeaderMap, query: String, body| {
-            let acceptor = acceptor.clone();
-            async move {
-                let body = match read_body(&acceptor.hub.limits, &headers, body).await {
-                    Ok(body) => body,
-                    Err(refusal) => return refusal,
-                };
-                publish_one(&acceptor, &headers, &query, body)
-                    .await
-                    .unwrap_or_else(|refusal| refusal)
-            }
-        })
+        .then(
+            move |headers: HeaderMap, query: String, caller: Caller, body| {
+                let acceptor = acceptor.clone();
+                async move {
+                    publish_one(&acceptor, &caller, &headers, &query, body)
+                        .await
+                        .unwrap_or_else(|refusal| refusal)
+                }
+            },
+        )
         .boxed()
 }
 
-/// Reads a body up to the limit. What is over it is thrown away, so that the client gets to read why.
+/// Reads a body up to the limit, which is another without a token where one is needed. What is over it is thrown away, so that the client gets to read why.
 async fn read_body<B: Buf>(
     limits: &Limits,
+    is_early: bool,
     headers: &HeaderMap,
     body: impl Stream<Item = Result<B, warp::Error>>,
 ) -> Result<Vec<u8>, Response> {
-    let limit = limits.message_bytes;
+    let (limit, setting) = match limits.before_authentication().message_bytes {
+        limit if is_early && limit < limits.message_bytes => (limit, "unauthenticated-bytes"),
+        _ => (limits.message_bytes, "message-bytes"),
+    };
     let too_large = |what: &str| {
-        let text = format!("{what} exceed the limit of {limit} (message-bytes)\n");
+        let text = format!("{what} exceed the limit of {limit} ({setting})\n");
         refuse(StatusCode::PAYLOAD_TOO_LARGE, text)
     };
     let announced = headers
@@ -112,12 +115,20 @@ struct Publish {
     data: Option<String>,
 }
 
-async fn publish_one(
+async fn publish_one<B: Buf>(
     acceptor: &Acceptor,
+    caller: &Caller,
     headers: &HeaderMap,
     query: &str,
-    body: Vec<u8>,
+    body: impl Stream<Item = Result<B, warp::Error>>,
 ) -> Result<Response, Response> {
+    // Nobody's body is read whose token is wrong.
+    let visit = match token(headers, query) {
+        Some(_) => Some(Visit::begin(acceptor, caller, headers, query).await?),
+        None => None,
+    };
+    let is_early = acceptor.hub.is_scoped && visit.is_none();
+    let body = read_body(&acceptor.hub.limits, is_early, headers, body).await?;
     let sets = tag_sets(query);
     let message = if sets.is_empty() {
         serde_json::from_slice(&body).map_err(|error| {
@@ -140,7 +151,10 @@ async fn publish_one(
     let request = Request::new(Command::Publish)
         .tags(&tags)
         .data(message.data.as_deref().unwrap_or_default());
-    let mut visit = Visit::begin(acceptor, headers, query).await?;
+    let mut visit = match visit {
+        Some(visit) => visit,
+        None => Visit::begin(acceptor, caller, headers, query).await?,
+    };
     let answer = visit.ask(request).await?;
     Ok(json(StatusCode::OK, answer))
 }
@@ -151,10 +165,11 @@ pub(super) fn subscribe(acceptor: Acceptor) -> BoxedFilter<(Response,)> {
         .and(warp::get())
         .and(warp::header::headers_cloned())
         .and(query())
-        .then(move |headers: HeaderMap, query: String| {
+        .and(warp::ext::get::<Caller>())
+        .then(move |headers: HeaderMap, query: String, caller: Caller| {
             let acceptor = acceptor.clone();
             async move {
-                events(&acceptor, &headers, &query)
+                events(&acceptor, &caller, &headers, &query)
                     .await
                     .unwrap_or_else(|refusal| refusal)
             }
@@ -164,6 +179,7 @@ pub(super) fn subscribe(acceptor: Acceptor) -> BoxedFilter<(Response,)> {
 
 async fn events(
     acceptor: &Acceptor,
+    caller: &Caller,
     headers: &HeaderMap,
     query: &str,
 ) -> Result<Response, Response> {
@@ -172,7 +188,7 @@ async fn events(
         let text = "Unable to subscribe - missing tags; ask for /subscribe?tags=a,b\n";
         return Err(refuse(StatusCode::BAD_REQUEST, text));
     }
-    let mut visit = Visit::begin(acceptor, headers, query).await?;
+    let mut visit = Visit::begin(acceptor, caller, headers, query).await?;
     for set in &sets {
         let tags: Vec<_> = set.iter().map(String::as_str).collect();
         visit
@@ -221,17 +237,23 @@ impl Visit {
     /// Connects, with the token of the request if it has one; a wrong one is refused before anything is done.
     async fn begin(
         acceptor: &Acceptor,
+        caller: &Caller,
         headers: &HeaderMap,
         query: &str,
     ) -> Result<Self, Response> {
+        let seat = caller.seat(acceptor).map_err(unavailable)?;
         let (near, far) = tokio::io::duplex(PIPE_BYTES);
         let token = token(headers, query);
         // Within the count of the HTTP connection that the request came on.
-        acceptor.hub.tasks.spawn(Connection::lines(
-            Arc::clone(&acceptor.hub),
-            far,
-            token.as_deref(),
-        ));
+        acceptor.spawn(
+            seat,
+            Connection::lines(
+                Arc::clone(&acceptor.hub),
+                far,
+                token.as_deref(),
+                caller.arrival(),
+            ),
+        );
         let mut visit = Self {
             pipe: BufReader::new(near),
             has_token: token.is_some(),
@@ -281,7 +303,7 @@ impl Visit {
             _ if answer.command == "auth" => StatusCode::UNAUTHORIZED,
             error if !error.starts_with("not authorized") => {
                 // The body was within the limit; what is made of it, with its escapes, was not.
-                match error.contains("(message-bytes)") {
+                match error.contains("-bytes); closing") {
                     true => StatusCode::PAYLOAD_TOO_LARGE,
                     false => StatusCode::BAD_REQUEST,
                 }

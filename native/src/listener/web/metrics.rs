@@ -92,6 +92,11 @@ fn text(hub: &Hub) -> String {
             counters.refused_connections.load(Ordering::Relaxed),
         ),
         (
+            "tokens_refused",
+            "Tokens presented that were not valid",
+            counters.refused_tokens.load(Ordering::Relaxed),
+        ),
+        (
             "handshakes_failed",
             "TLS handshakes that failed",
             counters.failed_handshakes.load(Ordering::Relaxed),

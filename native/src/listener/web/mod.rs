@@ -1,12 +1,15 @@
 //! The listener for HTTP and WebSocket. The only place that knows warp.
 
 mod api;
+pub(super) mod browsers;
 mod metrics;
 mod page;
+pub(super) mod proxies;
 mod upgrade;
 
+use std::convert::Infallible;
 use std::sync::Arc;
-use std::time::Duration;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use futures_util::future::BoxFuture;
 use hyper::Request;
@@ -16,6 +19,7 @@ use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpListener;
+use tokio::time::Instant;
 use warp::Filter;
 use warp::filters::BoxedFilter;
 use warp::http::StatusCode;
@@ -23,9 +27,11 @@ use warp::http::header::ALLOW;
 use warp::path::FullPath;
 use warp::reply::{Reply, Response};
 
+use super::peer::{Peer, Seat};
 use super::socket::{Place, accept_tcp};
-use super::tls::{Greeted, Tls};
-use super::{Acceptor, Address, ListenError, Listener};
+use super::tls::Tls;
+use super::{Acceptor, Address, Guest, ListenError, Listener, Permit};
+use crate::hub::Arrival;
 
 struct Web {
     listener: TcpListener,
@@ -53,24 +59,37 @@ impl Listener for Web {
 
     fn serve(self: Box<Self>, acceptor: Acceptor) -> BoxFuture<'static, ()> {
         Box::pin(async move {
-            let routes = routes(acceptor.clone());
-            let patience = Duration::from_secs(acceptor.hub.limits.handshake_seconds.into());
-            accept_tcp(self.listener, &acceptor, |stream, peer| match &self.tls {
-                None => {
-                    let permit = acceptor.admit();
-                    serve_http(&acceptor, stream, Greeted { permit, patience }, &routes);
-                }
-                Some(tls) => {
-                    let routes = routes.clone();
-                    let serve = move |acceptor: &Acceptor, stream, greeted| {
-                        serve_http(acceptor, stream, greeted, &routes);
-                    };
-                    tls.accept((stream, peer), &acceptor, https_required, serve);
+            let site = Site {
+                routes: routes(acceptor.clone()),
+                is_loopback: self
+                    .address
+                    .socket()
+                    .is_some_and(|socket| socket.ip().to_canonical().is_loopback()),
+            };
+            accept_tcp(self.listener, &acceptor, |stream, peer| {
+                let guest = acceptor.greet(Some(peer.ip()));
+                match &self.tls {
+                    None => serve_http(&acceptor, stream, guest, &site),
+                    Some(tls) => {
+                        let site = site.clone();
+                        let serve = move |acceptor: &Acceptor, stream, guest| {
+                            serve_http(acceptor, stream, guest, &site);
+                        };
+                        tls.accept(stream, guest, &acceptor, https_required, serve);
+                    }
                 }
             })
             .await;
         })
     }
+}
+
+/// What is served on a listener.
+#[derive(Clone)]
+struct Site {
+    routes: BoxedFilter<(Response,)>,
+    /// Whether only this machine can reach it.
+    is_loopback: bool,
 }
 
 /// What a client is told that asks in plain text where it has to encrypt.
@@ -83,35 +102,62 @@ fn https_required() -> Vec<u8> {
 }
 
 /// Speaks HTTP on a connection until it ends, or until it becomes a WebSocket, which has a task of its own.
-fn serve_http<S>(
-    acceptor: &Acceptor,
-    stream: S,
-    greeted: Greeted,
-    routes: &BoxedFilter<(Response,)>,
-) where
+fn serve_http<S>(acceptor: &Acceptor, stream: S, guest: Guest, site: &Site)
+where
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
     let mut http = hyper::server::conn::http1::Builder::new();
     http.timer(TokioTimer::new())
-        .header_read_timeout(greeted.patience)
+        .header_read_timeout(guest.patience(&acceptor.hub))
         .max_headers(100)
         .max_buf_size(64 << 10);
     // A WebSocket takes the permit over from the connection it was.
-    let permit = greeted.permit.map(Arc::new);
-    let routes = match &permit {
-        Some(_) => routes.clone(),
-        None => {
+    let (address, since) = (guest.address, guest.since);
+    let is_first = AtomicBool::new(true);
+    let (permit, routes) = match guest.permit {
+        Ok(permit) => (Some(Arc::new(permit)), site.routes.clone()),
+        Err(refusal) => {
             http.keep_alive(false);
-            too_many_connections(acceptor.hub.limits.connections)
+            (None, too_many_connections(refusal))
         }
     };
     let routes = TowerToHyperService::new(warp::service(routes));
     let lent = permit.clone();
+    let (browsers, is_loopback) = (Arc::clone(&acceptor.browsers), site.is_loopback);
+    let proxies = Arc::clone(&acceptor.proxies);
     let service = service_fn(move |mut request: Request<Incoming>| {
         if let Some(permit) = &lent {
-            request.extensions_mut().insert(Arc::clone(permit));
+            // A later request begins anew; how long the connection was at rest is no matter.
+            let since = match is_first.swap(false, Ordering::Relaxed) {
+                true => since,
+                false => Instant::now(),
+            };
+            let client = address.map(|address| proxies.client(address, request.headers()));
+            request.extensions_mut().insert(Caller {
+                permit: Arc::clone(permit),
+                peer: client.map(Peer::from),
+                is_counted: client == address,
+                since,
+            });
         }
-        routes.call(request)
+        let checked = browsers.check(&request, is_loopback).map(|origin| {
+            let early = origin.as_ref().and_then(|_| browsers::preflight(&request));
+            (origin, early.ok_or_else(|| routes.call(request)))
+        });
+        async move {
+            let (origin, answer) = match checked {
+                Ok(checked) => checked,
+                Err(refusal) => return Ok::<_, Infallible>(*refusal),
+            };
+            let mut response = match answer {
+                Ok(early) => early,
+                Err(answer) => answer.await?,
+            };
+            if let Some(origin) = origin {
+                browsers::share(&mut response, origin);
+            }
+            Ok(response)
+        }
     });
     let stop = acceptor.stop.clone();
     let cut = acceptor.cut.clone();
@@ -149,13 +195,39 @@ fn log_end(error: &hyper::Error) {
     }
 }
 
-fn too_many_connections(limit: usize) -> BoxedFilter<(Response,)> {
+fn too_many_connections(message: Vec<u8>) -> BoxedFilter<(Response,)> {
     warp::any()
-        .map(move || {
-            let message = mist_core::too_many_connections(limit);
-            warp::reply::with_status(message, StatusCode::SERVICE_UNAVAILABLE).into_response()
-        })
+        .map(move || unavailable(message.clone()))
         .boxed()
+}
+
+/// Who makes a request.
+#[derive(Clone)]
+struct Caller {
+    permit: Arc<Permit>,
+    peer: Option<Peer>,
+    /// Whether the permit counts among those of the caller's address; not where a proxy asks for others.
+    is_counted: bool,
+    since: Instant,
+}
+
+impl Caller {
+    fn arrival(&self) -> Arrival {
+        Arrival {
+            peer: self.peer,
+            took: self.since.elapsed(),
+        }
+    }
+
+    /// Counts what will go on for long among what the caller's address has.
+    fn seat(&self, acceptor: &Acceptor) -> Result<Option<Seat>, Vec<u8>> {
+        acceptor.seat(self.peer.filter(|_| !self.is_counted))
+    }
+}
+
+/// Answers a client that is one too many.
+fn unavailable(message: Vec<u8>) -> Response {
+    warp::reply::with_status(message, StatusCode::SERVICE_UNAVAILABLE).into_response()
 }
 
 fn routes(acceptor: Acceptor) -> BoxedFilter<(Response,)> {

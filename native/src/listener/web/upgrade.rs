@@ -16,21 +16,22 @@ use warp::http::{HeaderMap, HeaderName, StatusCode, header};
 use warp::path::FullPath;
 use warp::reply::{Reply, Response};
 
-use super::{query, refuse};
+use super::{Caller, query, refuse, unavailable};
 use crate::drive::Connection;
-use crate::listener::{Acceptor, Permit};
+use crate::listener::Acceptor;
+use crate::listener::peer::Seat;
 
 /// The requests that ask for a WebSocket at one of its paths.
 pub(super) fn route(acceptor: Acceptor) -> BoxedFilter<(Response,)> {
     wants_websocket()
         .and(warp::get())
         .and(warp::ext::get::<OnUpgrade>())
-        .and(warp::ext::get::<Arc<Permit>>())
+        .and(warp::ext::get::<Caller>())
         .and(warp::header::headers_cloned())
         .and(query())
         .map(
-            move |on_upgrade, permit, headers: HeaderMap, query: String| {
-                upgrade(&acceptor, permit, on_upgrade, &headers, &query)
+            move |on_upgrade, caller, headers: HeaderMap, query: String| {
+                upgrade(&acceptor, caller, on_upgrade, &headers, &query)
             },
         )
         .boxed()
@@ -45,20 +46,21 @@ pub(super) fn is_websocket_path(path: &str) -> bool {
 
 /// Whether a request asks for a WebSocket where there is one. Those who offer another protocol, as clients of HTTP/2
 /// do, get what they would get without.
+pub(super) fn is_wanted(path: &str, headers: &HeaderMap) -> bool {
+    let names =
+        |name, wanted: &str| listed(headers, name).any(|value| value.eq_ignore_ascii_case(wanted));
+    is_websocket_path(path)
+        && names(header::UPGRADE, "websocket")
+        && names(header::CONNECTION, "upgrade")
+}
+
 fn wants_websocket() -> BoxedFilter<()> {
     warp::path::full()
         .and(warp::header::headers_cloned())
         .and_then(|path: FullPath, headers: HeaderMap| async move {
-            let names = |name, wanted: &str| {
-                listed(&headers, name).any(|value| value.eq_ignore_ascii_case(wanted))
-            };
-            if is_websocket_path(path.as_str())
-                && names(header::UPGRADE, "websocket")
-                && names(header::CONNECTION, "upgrade")
-            {
-                Ok(())
-            } else {
-                Err(warp::reject::not_found())
+            match is_wanted(path.as_str(), &headers) {
+                true => Ok(()),
+                false => Err(warp::reject::not_found()),
             }
         })
         .untuple_one()
@@ -68,7 +70,7 @@ fn wants_websocket() -> BoxedFilter<()> {
 /// Answers an upgrade request and starts the connection, or says what is wrong with the request.
 fn upgrade(
     acceptor: &Acceptor,
-    permit: Arc<Permit>,
+    caller: Caller,
     on_upgrade: OnUpgrade,
     headers: &HeaderMap,
     query: &str,
@@ -102,8 +104,12 @@ fn upgrade(
     let Ok(response) = response.body(Vec::new()) else {
         return StatusCode::BAD_REQUEST.into_response();
     };
+    let seat = match caller.seat(acceptor) {
+        Ok(seat) => seat,
+        Err(refusal) => return unavailable(refusal),
+    };
     let token = token(headers, query);
-    start_websocket(acceptor.clone(), permit, on_upgrade, token);
+    start_websocket(acceptor.clone(), caller, seat, on_upgrade, token);
     response.into_response()
 }
 
@@ -117,7 +123,8 @@ pub(super) fn upgrade_required(text: &str) -> Response {
 
 fn start_websocket(
     acceptor: Acceptor,
-    permit: Arc<Permit>,
+    caller: Caller,
+    seat: Option<Seat>,
     on_upgrade: OnUpgrade,
     token: Option<String>,
 ) {
@@ -129,10 +136,10 @@ fn start_websocket(
         };
         let Ok(upgraded) = upgraded else { return };
         match upgraded.downcast::<TokioIo<TcpStream>>() {
-            Ok(parts) => serve_frames(&acceptor, permit, parts, token.as_deref()),
+            Ok(parts) => serve_frames(&acceptor, caller, seat, parts, token.as_deref()),
             Err(upgraded) => {
                 if let Ok(parts) = upgraded.downcast::<TokioIo<TlsStream<TcpStream>>>() {
-                    serve_frames(&acceptor, permit, parts, token.as_deref());
+                    serve_frames(&acceptor, caller, seat, parts, token.as_deref());
                 }
             }
         }
@@ -141,7 +148,8 @@ fn start_websocket(
 
 fn serve_frames<S>(
     acceptor: &Acceptor,
-    permit: Arc<Permit>,
+    caller: Caller,
+    seat: Option<Seat>,
     parts: Parts<TokioIo<S>>,
     token: Option<&str>,
 ) where
@@ -149,8 +157,14 @@ fn serve_frames<S>(
 {
     let hub = Arc::clone(&acceptor.hub);
     let stream = parts.io.into_inner();
-    let connection = Connection::frames(hub, stream, parts.read_buf.to_vec(), token);
-    acceptor.spawn(permit, connection);
+    let connection = Connection::frames(
+        hub,
+        stream,
+        parts.read_buf.to_vec(),
+        token,
+        caller.arrival(),
+    );
+    acceptor.spawn((caller.permit, seat), connection);
 }
 
 /// The token a client presents with its upgrade request: the headers go before the query.

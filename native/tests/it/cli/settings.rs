@@ -58,6 +58,36 @@ fn what_check_config_prints_is_a_config_file() {
 }
 
 #[test]
+fn what_is_no_origin_host_or_network_is_named() {
+    for (extension, text, expected) in [
+        (
+            "yml",
+            "allow-origin: app.example.com",
+            "invalid --allow-origin 'app.example.com'",
+        ),
+        (
+            "toml",
+            "allow-host = [\"a:80\"]",
+            "invalid --allow-host 'a:80'",
+        ),
+        (
+            "json",
+            r#"{"trusted-proxies":"10.0.0.0/8,10/8"}"#,
+            "invalid --trusted-proxies '10/8'",
+        ),
+    ] {
+        let config = file(extension, text);
+        for arguments in [
+            ["check-config", path(&config)].as_slice(),
+            &["--server", "--listeners", TCP, "--config", path(&config)],
+        ] {
+            let said = stderr(&mist(arguments).failure());
+            assert!(said.contains(expected), "{said}");
+        }
+    }
+}
+
+#[test]
 fn bad_config_files_fail_in_one_line() {
     for (extension, text, expected) in [
         ("yml", "listner: x", "did you mean 'listeners'?"),

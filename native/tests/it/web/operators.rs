@@ -11,7 +11,7 @@ const GAUGES: [&str; 5] = [
     "mist_subscribers",
     "mist_subscriptions",
 ];
-const COUNTERS: [&str; 7] = [
+const COUNTERS: [&str; 8] = [
     "mist_sessions_opened",
     "mist_messages_published",
     "mist_messages_delivered",
@@ -19,6 +19,7 @@ const COUNTERS: [&str; 7] = [
     "mist_messages_unreadable",
     "mist_connections_refused",
     "mist_handshakes_failed",
+    "mist_tokens_refused",
 ];
 
 #[tokio::test]

@@ -143,7 +143,7 @@ async fn a_client_that_asks_first_need_not_send_what_is_too_large() {
     let site = Site::limited("message-bytes", 1000).await;
     let head = |length: usize| {
         format!(
-            "POST /publish?tags=a HTTP/1.1\r\nHost: mist\r\nExpect: 100-continue\r\nContent-Length: {length}\r\n\r\n"
+            "POST /publish?tags=a HTTP/1.1\r\nHost: localhost\r\nExpect: 100-continue\r\nContent-Length: {length}\r\n\r\n"
         )
     };
     let mut http = site.open().await;

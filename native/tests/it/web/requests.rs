@@ -155,6 +155,38 @@ async fn a_head_that_is_too_large_is_refused() {
 }
 
 #[tokio::test]
+async fn a_head_has_a_hundred_headers_and_a_target_as_much_as_fits() {
+    let site = Site::start().await;
+    let headers: Vec<_> = (0..99).map(|number| format!("X-{number}: x")).collect();
+    let headers: Vec<_> = headers.iter().map(String::as_str).collect();
+    // The host is one of them.
+    let most = site.open().await.ask("GET", "/ping", &headers, "").await;
+    assert_eq!(most.status, 200);
+    let more: Vec<_> = headers.iter().copied().chain(["X-More: x"]).collect();
+    let refused = site.open().await.ask("GET", "/ping", &more, "").await;
+    assert_eq!(refused.status, 431);
+    let target = format!("/ping?{}", "x".repeat(20_000));
+    assert_eq!(site.get(&target).await.status, 200);
+    // No target may be longer than 65,534 bytes.
+    let target = format!("/ping?{}", "x".repeat(65_529));
+    let mut http = site.open().await;
+    let _ = http.0.write_all(&request("GET", &target, &[], "")).await;
+    let rest = String::from_utf8_lossy(&http.rest().await).into_owned();
+    assert!(
+        rest.starts_with("HTTP/1.1 414") || rest.starts_with("HTTP/1.1 431"),
+        "{rest}"
+    );
+}
+
+#[tokio::test]
+async fn a_connection_at_rest_between_requests_is_closed() {
+    let site = Site::limited("handshake-seconds", 1).await;
+    let mut used = site.open().await;
+    assert_eq!(used.ask("GET", "/ping", &[], "").await.status, 200);
+    assert_eq!(used.rest().await, b"");
+}
+
+#[tokio::test]
 async fn a_request_that_does_not_go_on_is_cut() {
     let site = Site::limited("handshake-seconds", 1).await;
     let mut fresh = site.open().await;
@@ -167,7 +199,7 @@ async fn a_request_that_does_not_go_on_is_cut() {
         .write("GET / HTTP/1.1\r\nConnection: Upgrade\r\nUpgrade: websocket\r\nSec-Web")
         .await;
     let mut body = site.open().await;
-    body.write("POST /publish?tags=a HTTP/1.1\r\nHost: mist\r\nContent-Length: 5\r\n\r\nab")
+    body.write("POST /publish?tags=a HTTP/1.1\r\nHost: localhost\r\nContent-Length: 5\r\n\r\nab")
         .await;
     assert_eq!(body.answer("POST").await.status, 408);
     for http in [fresh, used, upgrade, body] {
@@ -186,7 +218,7 @@ async fn a_request_that_does_not_go_on_does_not_outlive_the_server() {
     let mut head = site.open().await;
     head.write("GET /ping HTTP/1.1\r\nHost: mi").await;
     let mut body = site.open().await;
-    body.write("POST /publish?tags=a HTTP/1.1\r\nHost: mist\r\nContent-Length: 5\r\n\r\nab")
+    body.write("POST /publish?tags=a HTTP/1.1\r\nHost: localhost\r\nContent-Length: 5\r\n\r\nab")
         .await;
     let mut used = site.open().await;
     used.ask("GET", "/ping", &[], "").await;

@@ -1,0 +1,140 @@
+//! A host that says when a token is looked at: nothing is said before, and what comes behind waits its turn.
+
+use mist_core::{
+    Access, AuthRequest, Authenticator, Broker, Config, Credentials, Output, SessionId, TokenError,
+};
+
+fn broker(authenticator: Authenticator) -> Broker {
+    let config = Config {
+        access: Access::Scoped,
+        authenticator,
+        token: Some("T".to_owned()),
+        is_guarded: true,
+        ..Config::default()
+    };
+    Broker::new(config, 1)
+}
+
+fn presented(broker: &mut Broker) -> SessionId {
+    match broker.poll_output() {
+        Some(Output::TokenPresented { session }) => session,
+        other => panic!("a token is presented, not {other:?}"),
+    }
+}
+
+fn checked(broker: &mut Broker) -> bool {
+    match broker.poll_output() {
+        Some(Output::TokenChecked { is_valid, .. }) => is_valid,
+        other => panic!("a token is checked, not {other:?}"),
+    }
+}
+
+fn said(broker: &mut Broker) -> String {
+    match broker.poll_output() {
+        Some(Output::Send { message, .. }) => String::from_utf8(message).expect("UTF-8"),
+        other => panic!("something is said, not {other:?}"),
+    }
+}
+
+#[test]
+fn a_token_is_not_looked_at_before_the_host_says_so() {
+    let mut broker = broker(Authenticator::Memory);
+    for (token, is_valid) in [("T", true), ("no", false)] {
+        let session = broker.connect(Credentials::default());
+        let messages = format!(
+            "{{\"command\":\"auth\",\"data\":\"{token}\",\"id\":1}}\n{{\"command\":\"ping\"}}\n"
+        );
+        broker.handle_message(session, messages.as_bytes());
+        assert_eq!(presented(&mut broker), session);
+        assert!(broker.poll_output().is_none() && broker.is_waiting(session));
+        broker.check_token(session);
+        assert_eq!(checked(&mut broker), is_valid);
+        assert_eq!(said(&mut broker).contains("success"), is_valid);
+        assert!(
+            said(&mut broker).contains("pong"),
+            "what came behind follows"
+        );
+        assert_eq!(broker.needs_token(session), !is_valid);
+        // Once is enough.
+        broker.check_token(session);
+        assert!(broker.poll_output().is_none() && !broker.is_waiting(session));
+    }
+}
+
+#[test]
+fn a_token_that_came_with_the_connection_waits_as_well() {
+    let mut broker = broker(Authenticator::Memory);
+    let session = broker.connect(Credentials { token: Some("T") });
+    assert_eq!(presented(&mut broker), session);
+    broker.handle_message(session, br#"{"command":"subscribe","tags":["a"],"id":1}"#);
+    assert!(broker.poll_output().is_none());
+    broker.check_token(session);
+    assert!(checked(&mut broker));
+    assert!(said(&mut broker).contains("success"));
+}
+
+#[test]
+fn a_store_is_asked_only_then_and_what_came_behind_waits_for_both() {
+    let mut broker = broker(Authenticator::Host);
+    let session = broker.connect(Credentials::default());
+    broker.handle_message(
+        session,
+        b"{\"command\":\"auth\",\"data\":\"desk\"}\n{\"command\":\"ping\"}\n",
+    );
+    presented(&mut broker);
+    assert!(broker.poll_output().is_none());
+    broker.check_token(session);
+    let Some(Output::Ask { request, .. }) = broker.poll_output() else {
+        panic!("the store is asked");
+    };
+    assert_eq!(request.token(), "desk");
+    assert!(broker.poll_output().is_none());
+    // It is not the host's turn to speak of the guard any more.
+    broker.check_token(session);
+    assert!(broker.poll_output().is_none() && broker.is_waiting(session));
+    broker.handle_auth_reply(session, &request, Err(TokenError::NotFound));
+    assert!(!checked(&mut broker));
+    assert!(said(&mut broker).contains("not valid"));
+    assert!(said(&mut broker).contains("pong"));
+}
+
+#[test]
+fn a_store_that_fails_says_nothing_about_the_token() {
+    let mut broker = broker(Authenticator::Host);
+    let session = broker.connect(Credentials {
+        token: Some("desk"),
+    });
+    presented(&mut broker);
+    broker.check_token(session);
+    let request = AuthRequest::Tags {
+        token: "desk".to_owned(),
+    };
+    assert!(matches!(broker.poll_output(), Some(Output::Ask { .. })));
+    let away = Err(TokenError::Unavailable("away".to_owned()));
+    broker.handle_auth_reply(session, &request, away);
+    assert!(said(&mut broker).contains("away"));
+    assert!(broker.poll_output().is_none());
+}
+
+#[test]
+fn who_has_gone_is_not_looked_at() {
+    let mut broker = broker(Authenticator::Memory);
+    let session = broker.connect(Credentials { token: Some("T") });
+    presented(&mut broker);
+    broker.disconnect(session);
+    let next = broker.connect(Credentials { token: Some("T") });
+    broker.check_token(session);
+    assert_eq!(presented(&mut broker), next);
+    assert!(broker.poll_output().is_none() && broker.is_waiting(next));
+}
+
+#[test]
+fn where_there_is_nothing_to_check_nothing_waits() {
+    let config = Config {
+        is_guarded: true,
+        ..Config::default()
+    };
+    let mut broker = Broker::new(config, 1);
+    broker.connect(Credentials { token: Some("any") });
+    assert!(broker.poll_output().is_none());
+}

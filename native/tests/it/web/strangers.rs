@@ -1,0 +1,282 @@
+//! Those who have not authenticated where they must: how much they may send, how long they may take, how often they may
+//! guess; on every kind of listener.
+
+use std::time::Instant;
+
+use futures_util::{SinkExt, StreamExt};
+use tokio_tungstenite::tungstenite::Message;
+use tokio_tungstenite::tungstenite::protocol::Role;
+
+use super::*;
+
+const UPGRADE: [&str; 4] = [
+    "Connection: Upgrade",
+    "Upgrade: websocket",
+    "Sec-WebSocket-Version: 13",
+    "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==",
+];
+
+const LATE: &str = r#"{"command":"auth","error":"not authorized - no valid token within 1 seconds (authentication-seconds); closing"}"#;
+
+type Socket = tokio_tungstenite::WebSocketStream<BufReader<TcpStream>>;
+
+async fn scoped(access: Access, limits: &[(&str, u64)]) -> Site {
+    let mut all = mist::Limits::default();
+    for (name, value) in limits {
+        all.set(name, *value).expect("a limit");
+    }
+    Site::with(|builder| {
+        let builder = builder.authenticator("memory://").token(ADMIN);
+        builder.access(access).limits(all)
+    })
+    .await
+}
+
+async fn upgrade(site: &Site, more: &[&str]) -> Socket {
+    let headers: Vec<&str> = UPGRADE.iter().chain(more).copied().collect();
+    let mut http = Http::open(site.ws).await;
+    assert_eq!(http.ask("GET", "/", &headers, "").await.status, 101);
+    Socket::from_raw_socket(http.0, Role::Client, None).await
+}
+
+async fn said(socket: &mut Socket) -> Message {
+    within(socket.next()).await.expect("open").expect("a frame")
+}
+
+/// What a TCP client is answered, line by line.
+async fn ask_lines(site: &Site, messages: &str, count: usize) -> Vec<String> {
+    let mut tcp = Http::open(site.tcp).await;
+    tcp.write(messages).await;
+    let mut lines = Vec::new();
+    for _ in 0..count {
+        let mut line = String::new();
+        within(tcp.0.read_line(&mut line)).await.expect("a line");
+        lines.push(line.trim_end().to_owned());
+    }
+    lines
+}
+
+fn publish(length: usize) -> String {
+    let data = "d".repeat(length);
+    format!(r#"{{"command":"publish","tags":["a"],"data":"{data}","id":1}}"#)
+}
+
+#[tokio::test]
+async fn a_stranger_is_closed_after_a_while_and_told_why() {
+    let site = scoped(Access::Scoped, &[("authentication-seconds", 1)]).await;
+    let known = site.admin().await;
+    let mut socket = upgrade(&site, &[]).await;
+    let mut wrong = upgrade(&site, &["X-Auth-Token: wrong"]).await;
+    let silent = Http::open(site.tcp).await;
+    let mut half = Http::open(site.tcp).await;
+    half.write(r#"{"command":"au"#).await;
+    for tcp in [silent, half] {
+        let rest = String::from_utf8(tcp.rest().await).expect("text");
+        assert_eq!(rest.trim_end(), LATE);
+    }
+    assert!(said(&mut wrong).await.to_string().contains("not valid"));
+    for socket in [&mut socket, &mut wrong] {
+        assert_eq!(said(socket).await.to_string(), LATE);
+        let Message::Close(Some(frame)) = said(socket).await else {
+            panic!("it says goodbye");
+        };
+        assert_eq!(u16::from(frame.code), 1008);
+    }
+    // The time before the request counts as well.
+    assert_eq!(Http::open(site.ws).await.rest().await, b"");
+    known.ping().await.expect("whoever has authenticated stays");
+    known.close().await.expect("closed");
+}
+
+#[tokio::test]
+async fn with_open_access_nobody_has_to_hurry_or_to_be_brief() {
+    let limits = [("authentication-seconds", 1), ("unauthenticated-bytes", 10)];
+    let site = scoped(Access::Open, &limits).await;
+    let client = site.client().await;
+    let scoped = scoped(Access::Scoped, &limits).await;
+    // Somebody else's time runs out meanwhile.
+    Http::open(scoped.tcp).await.rest().await;
+    client
+        .publish(["a"], "longer than ten bytes")
+        .await
+        .expect("published");
+    client.ping().await.expect("served");
+}
+
+#[tokio::test]
+async fn what_comes_right_behind_the_token_may_be_large() {
+    let site = scoped(Access::Scoped, &[]).await;
+    let auth = format!(r#"{{"command":"auth","data":"{ADMIN}"}}"#);
+    for length in [5_000, 60_000, 1 << 20] {
+        let lines = ask_lines(&site, &format!("{auth}\n{}\n", publish(length)), 1).await;
+        assert!(lines[0].contains("success"), "{lines:?}");
+        let mut socket = upgrade(&site, &[]).await;
+        for message in [auth.clone(), publish(length)] {
+            within(socket.feed(Message::text(message)))
+                .await
+                .expect("taken");
+        }
+        within(socket.flush()).await.expect("sent");
+        assert!(said(&mut socket).await.to_string().contains("success"));
+        let token = format!("X-Auth-Token: {ADMIN}");
+        let mut socket = upgrade(&site, &[&token]).await;
+        within(socket.send(Message::text(publish(length))))
+            .await
+            .expect("sent");
+        assert!(said(&mut socket).await.to_string().contains("success"));
+        let body = "d".repeat(length);
+        let answer = site.post("/publish?tags=a", &[&token], &body).await;
+        assert_eq!(answer.status, 200, "{answer:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_message_of_a_stranger_that_never_ends_is_not_kept() {
+    let site = scoped(Access::Scoped, &[]).await;
+    let reason = "exceed the limit of 4096 (unauthenticated-bytes); closing";
+    let mut tcp = Http::open(site.tcp).await;
+    tcp.write("x".repeat(5_000)).await;
+    let said_on_tcp = String::from_utf8(tcp.rest().await).expect("text");
+    assert!(said_on_tcp.contains(reason), "{said_on_tcp}");
+    // The head of a frame of a million bytes, and some of them.
+    let mut http = Http::open(site.ws).await;
+    assert_eq!(http.ask("GET", "/", &UPGRADE, "").await.status, 101);
+    let mut frame = vec![0x81, 0xFF];
+    frame.extend(1_000_000_u64.to_be_bytes());
+    frame.extend([0; 4]);
+    frame.extend([b'x'; 5_000]);
+    http.write(&frame).await;
+    let said_on_ws = String::from_utf8_lossy(&http.rest().await).into_owned();
+    assert!(said_on_ws.contains(reason), "{said_on_ws}");
+    let answer = site.post("/publish?tags=a", &[], "d".repeat(4_097)).await;
+    assert_eq!(answer.status, 413);
+    assert_eq!(
+        answer.body,
+        "4097 bytes exceed the limit of 4096 (unauthenticated-bytes)\n"
+    );
+    let answer = site.post("/publish?tags=a", &[], "d".repeat(3_000)).await;
+    assert_eq!(answer.status, 401);
+    // Nor is that of somebody whose token is wrong even read.
+    let mut wrong = site.open().await;
+    wrong
+        .write("POST /publish?tags=a HTTP/1.1\r\nHost: localhost\r\nX-Auth-Token: no\r\nContent-Length: 900000\r\n\r\n")
+        .await;
+    assert_eq!(wrong.answer("POST").await.status, 401);
+}
+
+/// Presents a wrong token in one of the ways there are.
+async fn guess(site: &Site, way: usize) {
+    match way {
+        0 => {
+            let auth = "{\"command\":\"auth\",\"data\":\"wrong\"}\n";
+            let lines = ask_lines(site, auth, 1).await;
+            assert!(lines[0].contains("not valid"), "{lines:?}");
+        }
+        1 => {
+            let mut socket = upgrade(site, &["X-Auth-Token: wrong"]).await;
+            assert!(said(&mut socket).await.to_string().contains("not valid"));
+        }
+        2 => {
+            let bearer = ["Authorization: Bearer wrong"];
+            assert_eq!(site.post("/publish?tags=a", &bearer, "x").await.status, 401);
+        }
+        _ => assert_eq!(
+            site.get("/subscribe?tags=a&x-auth-token=wrong")
+                .await
+                .status,
+            401
+        ),
+    }
+}
+
+#[tokio::test]
+async fn after_wrong_tokens_in_any_way_further_ones_wait_and_nobody_else_does() {
+    for way in 0..4 {
+        let site = scoped(Access::Scoped, &[("failed-tokens", 2)]).await;
+        let others = site.client().await;
+        guess(&site, way).await;
+        guess(&site, (way + 1) % 4).await;
+        let start = Instant::now();
+        let auth = format!("{{\"command\":\"auth\",\"data\":\"{ADMIN}\",\"id\":1}}\n");
+        let both = format!("{auth}{{\"command\":\"ping\"}}\n");
+        let (lines, ()) = tokio::join!(
+            // Also the right one: who guesses must not see from the pause that it is.
+            ask_lines(&site, &both, 2),
+            async {
+                for _ in 0..100 {
+                    others.ping().await.expect("others are served");
+                }
+                assert_eq!(site.get("/ping").await.body, "pong\n");
+            }
+        );
+        assert!(
+            lines[0].contains("success") && lines[1].contains("pong"),
+            "{lines:?}"
+        );
+        assert!(
+            start.elapsed() >= Duration::from_secs(1),
+            "{:?}",
+            start.elapsed()
+        );
+        // It has cleared the address: two are free again.
+        guess(&site, way).await;
+        let lines = ask_lines(&site, &auth, 1).await;
+        assert!(lines[0].contains("success"), "{lines:?}");
+        let metrics = site.get("/metrics").await.body;
+        assert!(metrics.contains("mist_tokens_refused_total 3"), "{metrics}");
+    }
+}
+
+#[tokio::test]
+async fn a_token_that_waits_is_given_time_and_does_not_hold_up_the_end() {
+    let limits = [("failed-tokens", 1), ("authentication-seconds", 1)];
+    let site = scoped(Access::Scoped, &limits).await;
+    guess(&site, 0).await;
+    let auth = format!("{{\"command\":\"auth\",\"data\":\"{ADMIN}\",\"id\":1}}\n");
+    for _ in 0..2 {
+        // The second waits for two seconds.
+        let wrong = "{\"command\":\"auth\",\"data\":\"wrong\"}\n";
+        let lines = ask_lines(&site, wrong, 1).await;
+        assert!(lines[0].contains("not valid"), "{lines:?}");
+    }
+    let mut waiting = Http::open(site.tcp).await;
+    waiting.write(&auth).await;
+    let handle = site.handle.clone();
+    let mut witness = site.open().await;
+    while handle.stats().sessions == 0 {
+        witness.ask("GET", "/ping", &[], "").await;
+    }
+    let metrics = tokio::runtime::Handle::current().metrics();
+    site.stop().await;
+    assert_eq!(metrics.num_alive_tasks(), 0, "run() has returned");
+}
+
+#[tokio::test]
+async fn clients_of_a_trusted_proxy_guess_for_themselves() {
+    let mut limits = mist::Limits::default();
+    limits.set("failed-tokens", 1).expect("a limit");
+    let site = Site::with(|builder| {
+        let builder = builder
+            .authenticator("memory://")
+            .token(ADMIN)
+            .limits(limits);
+        builder.access(Access::Scoped).trusted_proxies("127.0.0.1")
+    })
+    .await;
+    let ask = async |client: &str, token: &str| {
+        let headers = [
+            format!("X-Forwarded-For: {client}"),
+            format!("X-Auth-Token: {token}"),
+        ];
+        let headers = [&*headers[0], &*headers[1]];
+        site.post("/publish?tags=a", &headers, "x").await.status
+    };
+    assert_eq!(ask("192.0.2.1", "wrong").await, 401);
+    let start = Instant::now();
+    let (held, other) = tokio::join!(
+        async { (ask("192.0.2.1", ADMIN).await, start.elapsed()) },
+        ask("192.0.2.2", ADMIN),
+    );
+    assert_eq!((held.0, other), (200, 200));
+    assert!(held.1 >= Duration::from_secs(1), "{held:?}");
+}
