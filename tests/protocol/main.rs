@@ -10,6 +10,7 @@ mod liveness;
 mod matching;
 mod order;
 mod readme;
+mod security;
 mod slow;
 mod support;
 mod survival;

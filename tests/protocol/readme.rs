@@ -473,6 +473,7 @@ fn every_link_in_the_documents_leads_somewhere() {
         "ARCHITECTURE.md",
         "PROTOCOL.md",
         "CHANGELOG.md",
+        "SECURITY.md",
         "tests/README.md",
         "wasm/npm/README.md",
     ];
