@@ -273,8 +273,8 @@ impl BenchArgs {
             TagSets::Repeating => 1,
         };
         let tags = self.tags.unwrap_or(if is_match { 8 } else { least });
-        // In a sweep, one tag is what the scenarios have that can do with one.
-        if tags < least && self.scenario != Scenario::All {
+        // In a sweep, one tag is for the scenarios that can do with one.
+        if tags < least && !(is_match && self.scenario == Scenario::All) {
             let why = if is_match {
                 "match"
             } else {

@@ -315,14 +315,14 @@ impl Load {
                 },
                 now = glance.tick() => {
                     let so_far = self.settled();
-                    if so_far != settled {
+                    if so_far != settled || !self.is_behind() {
                         (settled, moved_at) = (so_far, now);
                     }
                     progress.show(self.sent(), settled);
                     if deadline.is_some_and(|deadline| now >= deadline) {
                         return Ended { stop, is_settled: false };
                     }
-                    if now.saturating_duration_since(moved_at) > PATIENCE && self.is_behind() {
+                    if now.saturating_duration_since(moved_at) > PATIENCE {
                         if is_stalled {
                             return Ended { stop: Some(stands_still()), is_settled: false };
                         }

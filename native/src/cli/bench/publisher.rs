@@ -46,8 +46,8 @@ pub(super) struct Outgoing {
     /// Told at each pong.
     pub(super) progress: Arc<Notify>,
     sent: AtomicU64,
-    /// When the server had taken everything.
-    pub(super) settled_at: Mutex<Option<Instant>>,
+    /// When something was last written, or a pong came.
+    pub(super) active_at: Mutex<Option<Instant>>,
     pub(super) delays: Option<Arc<Mutex<Delays>>>,
 }
 
@@ -58,7 +58,7 @@ impl Outgoing {
             asked: Mutex::default(),
             progress: Arc::clone(progress),
             sent: AtomicU64::new(0),
-            settled_at: Mutex::default(),
+            active_at: Mutex::default(),
             delays,
         })
     }
@@ -89,7 +89,7 @@ impl Outgoing {
         if let (Some(number), Some(delays)) = (asked.number, &self.delays) {
             delays.lock().arrived(number, now);
         }
-        *self.settled_at.lock() = Some(now);
+        *self.active_at.lock() = Some(now);
         self.gate.settle_up_to(asked.sent);
     }
 
@@ -304,6 +304,7 @@ impl Publisher {
         }
         self.writer.write(buffer).await.map_err(lost)?;
         self.outgoing.sent.store(sent, Ordering::Relaxed);
+        *self.outgoing.active_at.lock() = Some(Instant::now());
         Ok(count)
     }
 

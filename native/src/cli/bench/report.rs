@@ -158,8 +158,8 @@ impl Row {
             .iter()
             .zip(&before.sent)
             .map(|(outgoing, before)| {
-                let settled = outgoing.settled_at.lock().filter(|_| ended.is_settled);
-                (outgoing.messages() - before, since(settled))
+                let end = *outgoing.active_at.lock();
+                (outgoing.messages() - before, since(end))
             });
         let published: Vec<_> = published.collect();
         let mut bytes = 0;
