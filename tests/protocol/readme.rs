@@ -268,6 +268,14 @@ impl Terminal {
                 let words = ["ping", host, &uri, ca, file].map(str::to_owned);
                 assert_eq!(self.succeed(&words), "pong\n");
             }
+            "bench" | "latency" => {
+                let text = self.succeed(arguments);
+                let figure = match &*arguments[0] {
+                    "bench" => "delivered/s",
+                    _ => "p99",
+                };
+                assert!(text.contains(figure), "{text}");
+            }
             "who" => {
                 let text = self.succeed(arguments);
                 assert!(text.contains("connections"), "{text}");

@@ -6,6 +6,7 @@ use std::time::Duration;
 use clap::{ArgAction, Args, Parser, Subcommand, ValueEnum};
 use mist::Access;
 
+use super::bench::{BenchArgs, LatencyArgs};
 use super::help;
 use crate::config::{self, LogLevel};
 
@@ -150,6 +151,12 @@ pub(crate) enum Command {
     /// Count connections and subscribers
     #[command(after_help = help::WHO)]
     Who(HostArgs),
+    /// Measure how many messages a server passes on
+    #[command(after_help = help::BENCH)]
+    Bench(BenchArgs),
+    /// Measure how long messages take through a server
+    #[command(after_help = help::LATENCY)]
+    Latency(LatencyArgs),
     /// Manage tokens and the tags they grant (needs the server's token)
     #[command(after_help = help::TOKEN)]
     Token {
@@ -228,8 +235,8 @@ pub(crate) struct SubscribeArgs {
     /// End after N messages
     #[arg(short = 'n', long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
     pub(crate) count: Option<u64>,
-    /// End after so many seconds, with exit code 124
-    #[arg(short = 'W', long, value_name = "SECONDS", value_parser = seconds)]
+    /// End after this time, as in 10, 10s or 500ms, with exit code 124
+    #[arg(short = 'W', long, value_name = "TIME", value_parser = duration)]
     pub(crate) wait: Option<Duration>,
     /// How messages are printed
     #[arg(short = 'o', long, value_enum, default_value_t)]
@@ -318,13 +325,24 @@ pub(crate) struct TokenTagsArgs {
     pub(crate) tags: TagsArgs,
 }
 
-fn seconds(text: &str) -> Result<Duration, String> {
-    let wrong = || format!("'{text}' is not a number of seconds");
-    let seconds = text.parse::<f64>().map_err(|_| wrong())?;
-    Duration::try_from_secs_f64(seconds).map_err(|_| wrong())
+/// Reads `5`, `5s`, `500ms`, `2m` or `1h`.
+pub(super) fn duration(text: &str) -> Result<Duration, String> {
+    let wrong = || format!("'{text}' is not a time; write 5s, 500ms or 2m");
+    let unit = text.find(|c: char| c.is_ascii_alphabetic());
+    let (number, unit) = text.split_at(unit.unwrap_or(text.len()));
+    let unit = match unit {
+        "" | "s" => 1.0,
+        "ms" => 1e-3,
+        "us" => 1e-6,
+        "m" => 60.0,
+        "h" => 3600.0,
+        _ => return Err(wrong()),
+    };
+    let number = number.trim().parse::<f64>().map_err(|_| wrong())?;
+    Duration::try_from_secs_f64(number * unit).map_err(|_| wrong())
 }
 
-fn rate(text: &str) -> Result<f64, String> {
+pub(super) fn rate(text: &str) -> Result<f64, String> {
     let number = text.strip_suffix("/s").unwrap_or(text);
     match number.trim().parse::<f64>() {
         Ok(rate) if rate.is_finite() && rate > 0.0 => Ok(rate),
@@ -353,9 +371,20 @@ mod tests {
     }
 
     #[test]
-    fn seconds_and_rates_are_positive_numbers() {
-        assert_eq!(seconds("1.5"), Ok(Duration::from_millis(1500)));
-        assert!(seconds("-1").is_err() && seconds("inf").is_err() && seconds("x").is_err());
+    fn times_and_rates_are_positive_numbers() {
+        for (text, millis) in [
+            ("1.5", 1500),
+            ("5s", 5000),
+            ("500ms", 500),
+            ("2m", 120_000),
+            ("1 h", 3_600_000),
+        ] {
+            assert_eq!(duration(text), Ok(Duration::from_millis(millis)), "{text}");
+        }
+        for text in ["-1", "inf", "x", "", "s", "5d", "1e999"] {
+            let error = duration(text).expect_err(text);
+            assert!(error.contains("write 5s"), "{error}");
+        }
         assert_eq!((rate("50"), rate("2.5/s")), (Ok(50.0), Ok(2.5)));
         assert!(rate("0").is_err() && rate("5/m").is_err() && rate("NaN").is_err());
     }

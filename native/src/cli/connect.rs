@@ -4,7 +4,7 @@ use std::ffi::OsString;
 use std::fmt::Display;
 use std::path::PathBuf;
 
-use mist::client::{Client, ClientError};
+use mist::client::{Client, ClientBuilder, ClientError, Dialler};
 
 use super::args::{HostArgs, SharedArgs};
 use super::exit::{Code, Stop};
@@ -71,11 +71,26 @@ impl Target {
         self.open(true).await
     }
 
-    async fn open(&self, is_for_long: bool) -> Result<Client, Stop> {
-        let mut builder = Client::builder(&self.uri).insecure(self.is_insecure);
-        if let Some(file) = &self.ca {
-            builder = builder.ca(file);
+    /// Prepares bare connections, for commands that make their own messages.
+    pub(super) async fn dialler(&self) -> Result<Dialler, Stop> {
+        self.builder().dialler().await.map_err(failed)
+    }
+
+    /// The token to present, if there is one.
+    pub(super) fn token(&self) -> Option<&str> {
+        self.token.as_ref().map(Secret::reveal)
+    }
+
+    fn builder(&self) -> ClientBuilder {
+        let builder = Client::builder(&self.uri).insecure(self.is_insecure);
+        match &self.ca {
+            Some(file) => builder.ca(file),
+            None => builder,
         }
+    }
+
+    async fn open(&self, is_for_long: bool) -> Result<Client, Stop> {
+        let mut builder = self.builder();
         if !is_for_long {
             builder = builder.reconnect(None);
         }

@@ -64,6 +64,47 @@ Examples:
   tail -f app.log | mist publish --tags log --stdin-line
   mist publish --tags load --count 1000 --rate 50/s --ack x";
 
+pub(super) const BENCH: &str = "\
+Scenarios:
+  pub      publishers alone; without `mist bench sub` elsewhere nobody gets their messages
+  sub      subscribers alone: waits for `mist bench pub`, and ends when that has ended
+  pipe     one publisher, one subscriber
+  fan-out  one publisher, many subscribers that all get everything (10)
+  pairs    many publishers, each with a subscriber of its own (10)
+  match    one publisher; many subscriptions to two tags each, of which about one matches (10000)
+  all      all of these but sub, one after the other
+
+Measured is what arrives, from the first message to the last arrival; connecting and subscribing are
+not in it. A publisher waits while one of its readers has --window messages still to read, and writes
+many messages at once; `pub` and `match` wait for the server's pongs in the same way. Each message
+carries its publisher and a number, so what is lost, doubled or out of order is counted:
+  dropped  lost, and the server has said so; a smaller --window avoids it
+  lost     lost without a word, which is an error (exit code 5)
+The messages are made and read by --threads threads of this one process; when they are busy all the
+time, it is they that are measured. Under --access scoped this takes the server's token.
+
+Examples:
+  mist bench
+  mist bench pipe --size 16,128,1024
+  mist bench fan-out --subscribers 100 --duration 5s --json
+  mist bench pairs --clients 50 --count 1000000 --csv pairs.csv
+  mist bench match --subscriptions 100000 --tags 4
+  mist bench sub --clients 10        in one terminal, and in another
+  mist bench pub --count 100000";
+
+pub(super) const LATENCY: &str = "\
+Messages are published on a schedule, and each one's time counts from the moment it was due: when the
+server, the network or this program stands still, the messages that should have gone meanwhile show
+it. With --ping it is the time from when a ping was due to its pong, on one connection.
+`sent late` says how long after their due times messages were handed over: what it shows has been
+this program's own delay, or a server that takes nothing.
+
+Examples:
+  mist latency
+  mist latency --rate 1000/s --subscribers 100 --duration 10s
+  mist latency --ping --host wss://mist.example.org
+  mist latency --json | jq .p99_us";
+
 pub(super) const LISTALL: &str = "\
 Examples:
   mist listall

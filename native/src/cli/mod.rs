@@ -2,6 +2,7 @@
 
 mod args;
 mod ask;
+mod bench;
 mod connect;
 mod exit;
 mod help;
@@ -75,6 +76,8 @@ fn dispatch(cli: Cli) -> Result<(), Stop> {
             let job = publish::job(args)?;
             block_on(publish::run(&target(&args.host)?, args, &job))
         }
+        Command::Bench(args) => bench::run(target(&args.host)?, args),
+        Command::Latency(args) => bench::run_latency(target(&args.host)?, args),
         Command::Token { command } => token::run(command, &cli.shared),
         Command::CheckConfig { file } => paper::check_config(file, &cli.shared),
         Command::Completions { shell } => paper::completions(*shell),
@@ -84,10 +87,7 @@ fn dispatch(cli: Cli) -> Result<(), Stop> {
 
 /// Runs a command's future, which Ctrl-C ends.
 fn block_on(work: impl Future<Output = Result<(), Stop>>) -> Result<(), Stop> {
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()
-        .map_err(|error| Stop::failed(format!("cannot start: {error}")))?;
+    let runtime = runtime(1)?;
     let result = runtime.block_on(async {
         tokio::select! {
             biased;
@@ -98,6 +98,18 @@ fn block_on(work: impl Future<Output = Result<(), Stop>>) -> Result<(), Stop> {
     // Nothing that still waits, for a name server say, may hold up the end.
     runtime.shutdown_background();
     result
+}
+
+fn runtime(threads: u16) -> Result<tokio::runtime::Runtime, Stop> {
+    let mut builder = match threads {
+        1 => tokio::runtime::Builder::new_current_thread(),
+        _ => tokio::runtime::Builder::new_multi_thread(),
+    };
+    builder
+        .worker_threads(threads.into())
+        .enable_all()
+        .build()
+        .map_err(|error| Stop::failed(format!("cannot start: {error}")))
 }
 
 impl From<ConfigError> for Stop {

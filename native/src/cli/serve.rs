@@ -131,7 +131,7 @@ fn reload_on_hangup(_: Handle) -> std::io::Result<()> {
 }
 
 /// Takes all the files the system allows this process, as servers do; each connection is one.
-fn raise_file_limit() {
+pub(super) fn raise_file_limit() {
     use rustix::process::{Resource, getrlimit, setrlimit};
     let mut limit = getrlimit(Resource::Nofile);
     limit.current = limit.maximum;

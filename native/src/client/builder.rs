@@ -11,6 +11,7 @@ use mist_core::client::{Backoff, Client as Machine, Config, Offline, Token};
 use tokio::sync::oneshot;
 use tokio::time::Instant;
 
+use super::link::Dialler;
 use super::shared::Shared;
 use super::task::Task;
 use super::trust::Trust;
@@ -181,12 +182,7 @@ impl ClientBuilder {
     /// [`ClientError::InvalidUri`], [`ClientError::Certificate`], [`ClientError::Connect`],
     /// [`ClientError::AuthRefused`].
     pub async fn connect(self) -> Result<Client, ClientError> {
-        let endpoint = Endpoint::parse(&self.uri)?;
-        let trust = if endpoint.transport.is_encrypted() {
-            Trust::new(self.authorities, self.is_insecure).await?
-        } else {
-            Trust::default()
-        };
+        let (endpoint, trust) = self.server().await?;
         // Without randomness all that is lost is that clients come back at different times.
         let seed = getrandom::u64().unwrap_or_else(|_| u64::from(std::process::id()));
         let most = self.config.message_bytes;
@@ -213,5 +209,31 @@ impl ClientBuilder {
                 reason: "its task is gone".into(),
             }),
         }
+    }
+
+    /// Prepares bare connections to the server. They present no token.
+    ///
+    /// # Errors
+    /// [`ClientError::InvalidUri`], [`ClientError::Certificate`].
+    #[doc(hidden)]
+    pub async fn dialler(self) -> Result<Dialler, ClientError> {
+        let (endpoint, trust) = self.server().await?;
+        Ok(Dialler {
+            endpoint,
+            trust,
+            most: self.config.message_bytes,
+            patience: self.config.connect_timeout,
+        })
+    }
+
+    /// Where the server is, and whether to trust it.
+    async fn server(&self) -> Result<(Endpoint, Trust), ClientError> {
+        let endpoint = Endpoint::parse(&self.uri)?;
+        let trust = if endpoint.transport.is_encrypted() {
+            Trust::new(self.authorities.clone(), self.is_insecure).await?
+        } else {
+            Trust::default()
+        };
+        Ok((endpoint, trust))
     }
 }

@@ -40,6 +40,7 @@
 
 mod builder;
 mod error;
+mod link;
 mod queue;
 mod shared;
 mod streams;
@@ -54,6 +55,9 @@ use std::time::Duration;
 
 pub use builder::ClientBuilder;
 pub use error::ClientError;
+// For the load generator of the command line; no promise that it stays as it is.
+#[doc(hidden)]
+pub use link::{Dialler, Link, LinkReader, LinkWriter};
 pub use mist_core::client::{Backoff, CloseReason, Event, Offline, Reply, State};
 pub use streams::{Events, Message, Messages};
 use tokio::time::Instant;

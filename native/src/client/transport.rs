@@ -216,6 +216,20 @@ impl Reader {
         }
     }
 
+    /// Shows each message that was read, without its line end.
+    pub(super) fn each(&self, mut show: impl FnMut(&[u8])) {
+        match self {
+            Self::Lines { buffer, whole, .. } => {
+                let mut start = 0;
+                for end in memchr::memchr_iter(b'\n', &buffer[..*whole]) {
+                    show(&buffer[start..end]);
+                    start = end + 1;
+                }
+            }
+            Self::Frames { frames, .. } => frames.iter().for_each(|it| show(it.as_bytes())),
+        }
+    }
+
     /// Hands what was read to the state machine.
     pub(super) fn deliver(&self, machine: &mut Machine, now: Duration) {
         match self {

@@ -54,6 +54,8 @@ fn every_command_has_help_with_examples() {
         "list",
         "listall",
         "who",
+        "bench",
+        "latency",
         "token",
         "check-config",
         "completions",

@@ -1,0 +1,301 @@
+//! Owns what can be typed after `mist bench` and `mist latency`, and what of it does not go together.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use clap::{Args, ValueEnum};
+
+use super::message::MARK;
+use crate::cli::args::{HostArgs, duration, rate};
+use crate::cli::exit::Stop;
+
+/// How long each scenario is measured unless something else is said.
+const DURATION: Duration = Duration::from_secs(2);
+/// Subscriptions in `match`.
+const SUBSCRIPTIONS: u32 = 10_000;
+
+/// Who publishes to whom.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Scenario {
+    /// Publishers alone
+    Pub,
+    /// Subscribers alone, for the messages of `mist bench pub`
+    Sub,
+    /// One publisher, one subscriber
+    Pipe,
+    /// One publisher, many subscribers
+    FanOut,
+    /// Many publishers with a subscriber each
+    Pairs,
+    /// Many subscriptions, few of which match
+    Match,
+    /// All but sub, one after the other
+    #[default]
+    All,
+}
+
+impl Scenario {
+    /// What `all` is.
+    const EACH: [Self; 5] = [
+        Self::Pub,
+        Self::Pipe,
+        Self::FanOut,
+        Self::Pairs,
+        Self::Match,
+    ];
+
+    /// The name, as it is typed.
+    pub(super) fn name(self) -> &'static str {
+        match self {
+            Self::Pub => "pub",
+            Self::Sub => "sub",
+            Self::Pipe => "pipe",
+            Self::FanOut => "fan-out",
+            Self::Pairs => "pairs",
+            Self::Match => "match",
+            Self::All => "all",
+        }
+    }
+}
+
+/// Whether a publisher's messages all have the same tags.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum TagSets {
+    /// Each message has other tags than the one before
+    Varying,
+    /// All messages of a publisher have the same tags
+    Repeating,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct BenchArgs {
+    /// What to measure
+    #[arg(value_enum, default_value_t)]
+    pub(super) scenario: Scenario,
+    #[command(flatten)]
+    pub(crate) host: HostArgs,
+    /// Bytes of data in a message; a comma list measures each
+    #[arg(long, value_name = "BYTES", value_delimiter = ',', default_value = "128", value_parser = size)]
+    pub(super) size: Vec<usize>,
+    /// Publishers in pub; subscribers in sub, fan-out and match; pairs in pairs
+    #[arg(long, value_name = "N", value_parser = connections())]
+    clients: Option<u32>,
+    /// Connections that publish
+    #[arg(long, value_name = "N", value_parser = connections())]
+    publishers: Option<u32>,
+    /// Connections that subscribe
+    #[arg(long, value_name = "N", value_parser = connections())]
+    subscribers: Option<u32>,
+    /// Tags on each message [default: 1; 2 when they vary; 8 in match]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=64))]
+    tags: Option<u32>,
+    /// Whether messages one after the other have the same tags [default: repeating; varying in match]
+    #[arg(long, value_enum, value_name = "HOW")]
+    tag_sets: Option<TagSets>,
+    /// Subscriptions of all subscribers together, in match [default: 10000]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=10_000_000))]
+    subscriptions: Option<u32>,
+    /// The tag by which pub and sub find each other
+    #[arg(long, value_name = "TAG", default_value = "bench")]
+    pub(super) tag: String,
+    /// End after N messages of all publishers together
+    #[arg(short = 'n', long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
+    pub(super) count: Option<u64>,
+    /// End after this time, as in 5s or 500ms [default: 2s for each scenario, unless --count is given]
+    #[arg(long, value_name = "TIME", value_parser = duration)]
+    duration: Option<Duration>,
+    /// Publish at most so many messages per second, all publishers together, as in 5000/s
+    #[arg(long, value_name = "N/s", value_parser = rate)]
+    pub(super) rate: Option<f64>,
+    /// Messages that each subscriber may have still to read [default: 8192, or 2 MiB of them]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
+    pub(super) window: Option<u64>,
+    /// How long to publish before anything is measured
+    #[arg(long, value_name = "TIME", default_value = "200ms", value_parser = duration)]
+    pub(super) warm_up: Duration,
+    /// Threads that make and read the messages
+    #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u16).range(1..=1024))]
+    pub(super) threads: u16,
+    #[command(flatten)]
+    pub(super) print: PrintArgs,
+}
+
+/// How results are told.
+#[derive(Debug, Args)]
+pub(crate) struct PrintArgs {
+    /// Print JSON, one object per line
+    #[arg(long)]
+    pub(super) json: bool,
+    /// Write the figures to a file, too, as comma-separated values
+    #[arg(long, value_name = "FILE")]
+    pub(super) csv: Option<PathBuf>,
+    /// Show no progress bar; there is none when stderr is no terminal
+    #[arg(long)]
+    pub(super) no_progress: bool,
+    /// Print figures and errors only: no heading, no notes, no progress
+    #[arg(short, long)]
+    pub(super) quiet: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct LatencyArgs {
+    #[command(flatten)]
+    pub(crate) host: HostArgs,
+    /// Messages per second, as in 1000/s
+    #[arg(long, value_name = "N/s", default_value = "1000/s", value_parser = rate)]
+    pub(super) rate: f64,
+    /// Connections that subscribe; the times of all are taken together [default: 1]
+    #[arg(long, value_name = "N", value_parser = connections(), conflicts_with = "ping")]
+    pub(super) subscribers: Option<u32>,
+    /// Bytes of data in a message [default: 128]
+    #[arg(long, value_name = "BYTES", value_parser = size, conflicts_with = "ping")]
+    pub(super) size: Option<usize>,
+    /// For how long to publish, as in 5s or 500ms
+    #[arg(long, value_name = "TIME", default_value = "5s", value_parser = duration)]
+    pub(super) duration: Duration,
+    /// Measure pings and their pongs only
+    #[arg(long)]
+    pub(super) ping: bool,
+    #[command(flatten)]
+    pub(super) print: PrintArgs,
+}
+
+fn connections() -> clap::builder::RangedI64ValueParser<u32> {
+    clap::value_parser!(u32).range(1..=100_000)
+}
+
+fn size(text: &str) -> Result<usize, String> {
+    match text.trim().parse() {
+        Ok(size) if (MARK..=1 << 30).contains(&size) => Ok(size),
+        Ok(_) => Err(format!(
+            "write {MARK} or more, for the mark by which each message is recognised"
+        )),
+        Err(_) => Err(format!("'{text}' is not a number of bytes; write 128")),
+    }
+}
+
+/// How much of everything one scenario has.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Shape {
+    pub(super) scenario: Scenario,
+    pub(super) publishers: usize,
+    pub(super) subscribers: usize,
+    pub(super) tags: usize,
+    pub(super) tag_sets: TagSets,
+    /// Only in `match`, else one per subscriber.
+    pub(super) subscriptions: usize,
+}
+
+impl BenchArgs {
+    /// How long each scenario is measured; nothing when only the count ends it.
+    pub(super) fn duration(&self) -> Option<Duration> {
+        match (self.duration, self.count) {
+            (None, None) => Some(DURATION),
+            (given, _) => given,
+        }
+    }
+
+    /// The time that was asked for, if any was.
+    pub(super) fn given_duration(&self) -> Option<Duration> {
+        self.duration
+    }
+
+    /// The scenarios to go through.
+    pub(super) fn shapes(&self) -> Result<Vec<Shape>, Stop> {
+        match self.scenario {
+            Scenario::All => Scenario::EACH
+                .map(|one| self.shape(one))
+                .into_iter()
+                .collect(),
+            one => {
+                self.check(one)?;
+                Ok(vec![self.shape(one)?])
+            }
+        }
+    }
+
+    /// Refuses what a scenario has no use for.
+    fn check(&self, scenario: Scenario) -> Result<(), Stop> {
+        use Scenario::{Match, Pairs, Pipe, Pub, Sub};
+        let refused = [
+            ("--clients", self.clients.is_some(), &[Pipe][..]),
+            ("--publishers", self.publishers.is_some(), &[Pipe, Sub]),
+            ("--subscribers", self.subscribers.is_some(), &[Pipe, Pub]),
+        ];
+        let name = scenario.name();
+        for (flag, is_given, without) in refused {
+            if is_given && without.contains(&scenario) {
+                return Err(Stop::usage(format!(
+                    "{flag} does not go with '{name}': leave it out, or take fan-out or pairs"
+                )));
+            }
+        }
+        if self.subscriptions.is_some() && scenario != Match {
+            return Err(Stop::usage(format!(
+                "--subscriptions does not go with '{name}': leave it out, or take match"
+            )));
+        }
+        if scenario == Pairs
+            && let (Some(publishers), Some(subscribers)) = (self.publishers, self.subscribers)
+            && publishers != subscribers
+        {
+            return Err(Stop::usage(format!(
+                "{publishers} publishers and {subscribers} subscribers are no pairs: write --clients N"
+            )));
+        }
+        Ok(())
+    }
+
+    fn shape(&self, scenario: Scenario) -> Result<Shape, Stop> {
+        let (clients, publishers, subscribers) = (self.clients, self.publishers, self.subscribers);
+        let (publishers, subscribers) = match scenario {
+            Scenario::Pub => (publishers.or(clients).unwrap_or(1), 0),
+            Scenario::Sub => (0, subscribers.or(clients).unwrap_or(1)),
+            Scenario::Pipe => (1, 1),
+            Scenario::Pairs => {
+                let pairs = clients.or(publishers).or(subscribers).unwrap_or(10);
+                (pairs, pairs)
+            }
+            Scenario::FanOut | Scenario::Match | Scenario::All => (
+                publishers.unwrap_or(1),
+                subscribers.or(clients).unwrap_or(10),
+            ),
+        };
+        let is_match = scenario == Scenario::Match;
+        let tag_sets = self.tag_sets.unwrap_or(if is_match {
+            TagSets::Varying
+        } else {
+            TagSets::Repeating
+        });
+        let least = match tag_sets {
+            _ if is_match => 2,
+            TagSets::Varying => 2,
+            TagSets::Repeating => 1,
+        };
+        let tags = self.tags.unwrap_or(if is_match { 8 } else { least });
+        // In a sweep, one tag is for the scenarios that can do with one.
+        if tags < least && !(is_match && self.scenario == Scenario::All) {
+            let why = if is_match {
+                "match"
+            } else {
+                "--tag-sets varying"
+            };
+            return Err(Stop::usage(format!(
+                "--tags {tags} is too few for {why}: write 2 or more"
+            )));
+        }
+        let subscriptions = if is_match {
+            self.subscriptions.unwrap_or(SUBSCRIPTIONS).max(subscribers)
+        } else {
+            subscribers
+        };
+        Ok(Shape {
+            scenario,
+            publishers: publishers as usize,
+            subscribers: subscribers as usize,
+            tags: tags.max(least) as usize,
+            tag_sets,
+            subscriptions: subscriptions as usize,
+        })
+    }
+}

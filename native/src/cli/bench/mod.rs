@@ -1,0 +1,234 @@
+//! Owns `mist bench` and `mist latency`: which runs there are, and how they end. What is measured stands in their help.
+//!
+//! The generator makes its messages itself and checks each that arrives, on bare connections: an ordinary client would
+//! measure itself.
+
+mod args;
+mod flow;
+mod inbox;
+mod latency;
+mod link;
+mod load;
+mod message;
+mod plan;
+mod progress;
+mod publisher;
+mod report;
+mod schedule;
+
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use tokio::sync::watch;
+
+pub(super) use self::args::{BenchArgs, LatencyArgs};
+use self::args::{Scenario, Shape};
+use self::inbox::Inbox;
+use self::link::Opener;
+use self::load::{Interrupts, Load, Measure};
+use self::plan::Plan;
+use self::progress::Progress;
+use self::report::{Faults, Report, Row};
+use super::connect::Target;
+use super::exit::{Code, Stop};
+use super::{out, runtime, serve};
+
+/// How long nothing may come back before the server counts as standing still.
+const PATIENCE: Duration = Duration::from_secs(10);
+/// Unless something else is said, a reader has this much to read at most: far less than a server's outbox holds.
+const WINDOW_MESSAGES: u64 = 8192;
+const WINDOW_BYTES: u64 = 2 << 20;
+/// The same for all readers together, which share what a server keeps for all outboxes.
+const ALL_WINDOWS_BYTES: u64 = 128 << 20;
+
+/// `mist bench`
+pub(super) fn run(target: Target, args: &BenchArgs) -> Result<(), Stop> {
+    let shapes = args.shapes()?;
+    let mut report = Report::new(&args.print)?;
+    drive(args.threads, async |interrupts| {
+        let opener = Opener::new(&target).await?;
+        // A run that failed does not keep the others from being measured.
+        let mut result = Ok(());
+        for shape in &shapes {
+            for &size in &args.size {
+                let run = Run {
+                    opener: &opener,
+                    args,
+                    shape,
+                    size,
+                };
+                match run.carry_out(&mut report, interrupts.clone()).await {
+                    Err(stop) if stop.code == Code::ServerError => result = Err(stop),
+                    other => other?,
+                }
+            }
+        }
+        result
+    })
+}
+
+/// `mist latency`
+pub(super) fn run_latency(target: Target, args: &LatencyArgs) -> Result<(), Stop> {
+    drive(1, async |interrupts| {
+        latency::measure(&target, args, interrupts).await
+    })
+}
+
+/// Runs something that hears of Ctrl-C and decides itself how to end.
+fn drive(threads: u16, work: impl AsyncFnOnce(Interrupts) -> Result<(), Stop>) -> Result<(), Stop> {
+    serve::raise_file_limit();
+    let runtime = runtime(threads)?;
+    let result = runtime.block_on(async {
+        let (sender, interrupts) = watch::channel(0);
+        tokio::spawn(async move {
+            while tokio::signal::ctrl_c().await.is_ok() {
+                sender.send_modify(|count| *count += 1);
+            }
+            std::future::pending::<()>().await;
+        });
+        work(interrupts).await
+    });
+    runtime.shutdown_background();
+    result
+}
+
+/// A name that keeps this run apart from others on the same server.
+fn fresh_name() -> String {
+    format!("bench-{:08x}", random())
+}
+
+fn random() -> u32 {
+    // Without randomness all that is lost is that runs get into each other's way.
+    getrandom::u32().unwrap_or_else(|_| std::process::id())
+}
+
+/// One scenario with one size of message.
+struct Run<'a> {
+    opener: &'a Opener,
+    args: &'a BenchArgs,
+    shape: &'a Shape,
+    size: usize,
+}
+
+impl Run<'_> {
+    async fn carry_out(
+        &self,
+        report: &mut Report<'_>,
+        mut interrupts: Interrupts,
+    ) -> Result<(), Stop> {
+        let Self {
+            args, shape, size, ..
+        } = *self;
+        let is_half = matches!(shape.scenario, Scenario::Pub | Scenario::Sub);
+        let is_apart = is_half && args.scenario != Scenario::All;
+        let name = if is_apart {
+            args.tag.clone()
+        } else {
+            fresh_name()
+        };
+        let plan = Plan::new(shape, &name);
+        let window = self.window(&plan);
+        // Publishers of one process number themselves; those of several must not meet.
+        let first_id = if is_apart {
+            random() % (message::PUBLISHERS - shape.publishers as u32)
+        } else {
+            0
+        };
+        let measure = Measure {
+            size,
+            window,
+            first_id,
+        };
+        let opening = Load::open(self.opener, plan, measure, None, interrupts.clone());
+        let mut load = tokio::select! {
+            biased;
+            _ = interrupts.changed() => return Err(Stop::quiet(Code::Interrupted)),
+            load = opening => load?,
+        };
+        if shape.scenario == Scenario::Sub {
+            return self.listen(&mut load, window, report).await;
+        }
+
+        let mut before = load.before();
+        let mut ended = None;
+        if !args.warm_up.is_zero() {
+            let mut unseen = Progress::hidden();
+            let warm_up = load.publish(None, Some(args.warm_up), args.rate, &mut unseen);
+            ended = Some(warm_up.await).filter(|ended| ended.stop.is_some());
+        }
+        if ended.is_none() {
+            let mut progress = self.progress(args.duration());
+            before = load.before();
+            ended = Some(
+                load.publish(args.count, args.duration(), args.rate, &mut progress)
+                    .await,
+            );
+        }
+        let Some(ended) = ended else { return Ok(()) };
+        let missing = |inbox: &Inbox| {
+            inbox
+                .gate
+                .sent
+                .load(Ordering::Relaxed)
+                .saturating_sub(inbox.tally.lock().received)
+        };
+        let faults = Faults::new(&load.inboxes, ended.is_settled, missing);
+        report.row(&Row::new(
+            shape, size, window, &load, &before, &ended, faults,
+        ))?;
+        if is_apart {
+            load.say_end().await?;
+        }
+        ended.stop.map_or(Ok(()), Err)?;
+        faults.verdict(args.print.quiet, "a smaller --window avoids that")
+    }
+
+    async fn listen(
+        &self,
+        load: &mut Load,
+        window: u64,
+        report: &mut Report<'_>,
+    ) -> Result<(), Stop> {
+        let Self {
+            args, shape, size, ..
+        } = *self;
+        if !args.print.quiet {
+            out::note(&format!("waiting for `mist bench pub --tag {}`", args.tag));
+        }
+        let before = load.before();
+        let mut progress = self.progress(args.given_duration());
+        let ended = load
+            .listen(args.count, args.given_duration(), &mut progress)
+            .await;
+        drop(progress);
+        let missing = |inbox: &Inbox| {
+            let tally = inbox.tally.lock();
+            tally.sum(|flow| flow.promised.unwrap_or(0).saturating_sub(flow.received))
+        };
+        let faults = Faults::new(&load.inboxes, ended.is_settled, missing);
+        report.row(&Row::new(
+            shape, size, window, load, &before, &ended, faults,
+        ))?;
+        ended.stop.map_or(Ok(()), Err)?;
+        faults.verdict(args.print.quiet, "give `mist bench pub` a --rate")
+    }
+
+    fn progress(&self, duration: Option<Duration>) -> Progress {
+        let print = &self.args.print;
+        let is_shown = !print.quiet && !print.no_progress;
+        Progress::new(
+            self.shape.scenario.name(),
+            self.args.count,
+            duration,
+            is_shown,
+        )
+    }
+
+    fn window(&self, plan: &Plan) -> u64 {
+        let template = plan.publishers.first().and_then(|it| it.templates.first());
+        let bytes = template.map_or(self.size, |template| template.bytes(self.size)) as u64;
+        let all = ALL_WINDOWS_BYTES / bytes / plan.subscribers.len().max(1) as u64;
+        let default = WINDOW_MESSAGES.min(WINDOW_BYTES / bytes).min(all).max(2);
+        self.args.window.unwrap_or(default)
+    }
+}
