@@ -260,7 +260,7 @@ impl Publisher {
     }
 
     /// Makes up to `most` messages, as many as go into one write; returns how many.
-    fn fill(&mut self, most: u64) -> (Vec<u8>, u64) {
+    fn fill(&self, most: u64) -> (Vec<u8>, u64) {
         let line = self.publishing.templates[0].bytes(self.size);
         let room = BATCH.min(line.saturating_mul(usize::try_from(most).unwrap_or(usize::MAX)));
         let mut buffer = Vec::with_capacity(room + line + PING.len());
