@@ -8,6 +8,7 @@ import { LinkedClient, type Settings } from "./client.js";
 import { type Core, core } from "./core.js";
 import { MistError, textOf } from "./error.js";
 import { type Carried, FastLane, SessionLane } from "./lane.js";
+import { nameOf, textOfData } from "./message.js";
 import { type Attempt, GOODBYE, type Link, type Socket, leave } from "./link.js";
 import { type SharedBroker, type SharedOptions, shared } from "./shared.js";
 import { defer, enter } from "./turn.js";
@@ -20,6 +21,7 @@ import type {
   CommandCall,
   CommandHandler,
   LocalOptions,
+  Reply,
   Tag,
 } from "./types.js";
 
@@ -35,6 +37,9 @@ interface Sent {
   readonly text: string;
   readonly carried: Carried | undefined;
 }
+
+/** How many characters a session may send ahead of a command that it waits for. */
+const AHEAD = 8 << 20;
 
 /** Neither a sign of life nor another attempt: the broker is right here. */
 const SETTINGS: Settings = {
@@ -144,6 +149,9 @@ export class Broker {
   /** Makes a client of this broker. */
   client(options: LocalOptions = {}): Client {
     this.#checkOpen();
+    if (options.token !== undefined && typeof options.token !== "string") {
+      throw new MistError("invalid-argument", `a token is a string, not ${typeof options.token}`);
+    }
     const link: Link = { hasStaticToken: true, dial: (attempt) => this.#dial(attempt, options.token) };
     const client = new LinkedClient(this.#module, link, SETTINGS, options.signal, (client) =>
       this.#clients.delete(client),
@@ -183,8 +191,11 @@ export class Broker {
   /** Takes a message of a client of this page, after the command that it waits for. */
   #receive(session: number, sent: Sent): void {
     const waiting = this.#busy.get(session);
-    if (waiting) waiting.push(sent);
-    else this.#fast.carrying(sent.carried, () => this.#core.receive(session, sent.text));
+    if (waiting) {
+      waiting.push(sent);
+      const ahead = waiting.reduce((sum, { text }) => sum + text.length, 0);
+      if (ahead > AHEAD) this.#cut(session, `more than ${AHEAD} characters sent ahead of a command's answer`);
+    } else this.#fast.carrying(sent.carried, () => this.#core.receive(session, sent.text));
   }
 
   /**
@@ -211,8 +222,7 @@ export class Broker {
     port.onmessage = ({ data }: MessageEvent) => {
       if (this.#ports.get(session) !== hangUp) return;
       if (data === GOODBYE) return detach();
-      const text = typeof data === "string" ? data : JSON.stringify(data) ?? String(data);
-      enter(() => this.#core.receive(session, text));
+      enter(() => this.#receive(session, { text: textOfPost(data), carried: undefined }));
     };
     port.addEventListener?.("close", detach);
     return detach;
@@ -221,6 +231,12 @@ export class Broker {
   #disconnect(session: number): void {
     this.#forget(session);
     if (!this.#isClosed) enter(() => this.#core.disconnect(session));
+  }
+
+  /** Ends a session of the broker's own accord. */
+  #cut(session: number, reason: string): void {
+    enter(() => this.#core.disconnect(session));
+    this.#lose(session, reason);
   }
 
   #forget(session: number): void {
@@ -264,8 +280,12 @@ export class Broker {
     let failed: string | undefined;
     try {
       const reply = await this.#commands.get(call.command)?.(call);
-      if (typeof reply === "string") answered = { tags: [], data: reply };
-      else if (reply) answered = { tags: [...(reply.tags ?? [])], data: reply.data ?? "" };
+      if (typeof reply === "object" && reply !== null && ("tags" in reply || "data" in reply)) {
+        const { tags = [], data } = reply as Partial<Reply>;
+        answered = { tags: [...tags].map(nameOf), data: textOfData(data) };
+      } else if (reply !== undefined) {
+        answered = { tags: [], data: textOfData(reply) };
+      }
     } catch (error) {
       failed = textOf(error) || "the command failed";
     }
@@ -319,5 +339,14 @@ export class Broker {
 
   #checkOpen(): void {
     if (this.#isClosed) throw new MistError("closed", "the broker is closed: create another");
+  }
+}
+
+/** What was posted as a message of the protocol. Anybody may post anything. */
+function textOfPost(data: unknown): string {
+  try {
+    return typeof data === "string" ? data : (JSON.stringify(data) ?? "");
+  } catch {
+    return "";
   }
 }

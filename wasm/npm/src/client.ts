@@ -53,6 +53,8 @@ interface Answer {
 }
 
 interface Waiting {
+  /** Called at once when the answer is good, while the broker still stands as the answer says. */
+  onAnswer: (() => void) | undefined;
   resolve(answer: Answer): void;
   reject(error: Error): void;
 }
@@ -151,7 +153,10 @@ export class LinkedClient implements Client {
       },
       // Who asked notes the request's number first: some are answered before the call that asks returns.
       answer: (request: number, tags: string[], data: string, sets: string[][], delivered: number) => {
-        later(() => this.#settle(request, ({ resolve }) => resolve({ tags, data, sets, delivered })));
+        later(() => {
+          this.#waiting.get(request)?.onAnswer?.();
+          this.#settle(request, ({ resolve }) => resolve({ tags, data, sets, delivered }));
+        });
       },
       fail: (request: number, code: Code, text: string) => {
         const error = new MistError(code, text);
@@ -219,7 +224,7 @@ export class LinkedClient implements Client {
       case "waiting":
         this.#noteTried();
         this.#setState("waiting");
-        return this.#events.emit("close", { ...this.#code(), reason: text, retryInMs: number });
+        return this.#events.emit("close", { ...this.#code(), reason: text, retryInMs: Math.round(number) });
       case "closed":
         return later(() => this.#ended(new MistError(number === 1 ? "auth" : "closed", text)));
       case "dropped":
@@ -287,6 +292,7 @@ export class LinkedClient implements Client {
       unsubscribe: (subscription: LocalSubscription) => this.#unsubscribe(subscription),
       dropped: () => this.#noteDrop(),
       changed: (subscription: LocalSubscription) => {
+        if (subscription.set < 0) return;
         this.#lane?.remove(subscription);
         this.#lane?.add(subscription);
       },
@@ -316,7 +322,8 @@ export class LinkedClient implements Client {
       if (number !== undefined && request !== undefined) {
         subscription.number = number;
         this.#subscriptions.set(number, subscription);
-        this.#await(request).then(
+        // Not before the answer: until then the number of the set may be that of another.
+        this.#await(request, () => this.#lane?.add(subscription)).then(
           () => this.#subscribed(subscription),
           (error: Error) => this.#refused(subscription, error),
         );
@@ -324,8 +331,6 @@ export class LinkedClient implements Client {
       return numbers;
     });
     if (numbers?.length === 0) subscription.end(this.#failed());
-    // In the page the answer has come by now, and so may the next message.
-    if (this.#state === "open") this.#lane?.add(subscription);
   }
 
   #subscribed(subscription: LocalSubscription): void {
@@ -367,15 +372,23 @@ export class LinkedClient implements Client {
         return Promise.reject(error as Error);
       }
     }
-    return this.#publish(tags, data, options);
+    let names: string[];
+    let text: string;
+    try {
+      [names, text] = [namesOf(tags, "publish"), textOfData(data)];
+      this.#lane?.check("publish", names, text, options?.ack === true);
+    } catch (error) {
+      return Promise.reject(error as Error);
+    }
+    const published = this.#publish(names, text, data, options);
+    // Nobody need wait for it, and what can become of it however right it is must not end a program.
+    if (!options?.ack) published.catch((error: MistError) => this.#events.emit("error", error));
+    return published;
   }
 
-  async #publish(tags: readonly TagLike[], data: unknown, options: PublishOptions = {}): Promise<Receipt> {
-    const names = namesOf(tags, "publish");
-    const text = textOfData(data);
+  async #publish(names: string[], text: string, data: unknown, options: PublishOptions = {}): Promise<Receipt> {
     this.#checkOpen();
     if (options.signal?.aborted) throw aborted(options.signal);
-    this.#lane?.check(names, text);
     if (!this.#hasTried) await this.#tried();
     if (options.ack) {
       const { delivered } = await this.#ask((core) => core.publish_acked(now(), names, text), options, data);
@@ -392,7 +405,8 @@ export class LinkedClient implements Client {
     if (this.#state === "open" && this.#lane?.publishAll(messages)) return;
     const checked = messages.map((message: Outgoing | undefined) => {
       const { tags, data } = message ?? {};
-      textOfData(data);
+      // Inside a page data need not have a text.
+      if (!this.#lane) textOfData(data);
       return { tags: namesOf(tags, "publish"), data };
     });
     await Promise.all(checked.map(({ tags, data }) => this.publish(tags, data)));
@@ -471,6 +485,7 @@ export class LinkedClient implements Client {
     if (typeof command !== "string" || command === "") {
       throw new MistError("invalid-argument", "a command's name is a string that is not empty");
     }
+    this.#lane?.check(command, tags, data, true);
     return this.#ask((core) => core.request(now(), command, tags, data), options);
   }
 
@@ -499,8 +514,8 @@ export class LinkedClient implements Client {
     return this.#lane && data !== undefined ? this.#lane.carry(data, publish) : publish();
   }
 
-  #await(request: number): Promise<Answer> {
-    return new Promise((resolve, reject) => this.#waiting.set(request, { resolve, reject }));
+  #await(request: number, onAnswer?: () => void): Promise<Answer> {
+    return new Promise((resolve, reject) => this.#waiting.set(request, { resolve, reject, onAnswer }));
   }
 
   #take(request: number): Waiting | undefined {
@@ -561,6 +576,7 @@ export class LinkedClient implements Client {
     this.#unnumbered.clear();
     this.#setState("closed");
     this.#settleReady.reject(this.#closed);
+    if (error.code === "auth") this.#events.emit("error", error);
     this.#events.emit("close", { ...this.#code(), reason: error.message });
     this.#unwatch?.();
     this.#unlisten?.();

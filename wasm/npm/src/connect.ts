@@ -72,7 +72,8 @@ function urlOf(given: string | URL): string {
   }
   url.protocol = url.protocol.replace(/^http/, "ws");
   if (url.protocol !== "ws:" && url.protocol !== "wss:") {
-    throw new MistError("invalid-url", `cannot connect to ${url.protocol}// from here: use the server's ws:// or wss://`);
+    const hint = /^\w[\w.-]*:\d+/.test(String(given)) ? `: is ws://${String(given)} meant?` : ": use the server's ws:// or wss://";
+    throw new MistError("invalid-url", `cannot connect to ${url.protocol} from here${hint}`);
   }
   url.hash = "";
   return url.href;
@@ -80,7 +81,10 @@ function urlOf(given: string | URL): string {
 
 /** Asks for the token; `undefined` when there is none. */
 async function ask(token: TokenSource | undefined): Promise<string | undefined> {
-  return typeof token === "function" ? token() : token;
+  if (typeof token !== "function") return token;
+  const given: unknown = await token();
+  if (typeof given !== "string") throw new TypeError(`the function for it returned ${typeof given}, not a string`);
+  return given;
 }
 
 function socketLink(url: string, webSocket: WebSocketClass, token: TokenSource | undefined): Link {
@@ -171,7 +175,7 @@ export function portLink(port: MessagePort, token: TokenSource | undefined): Lin
         leave(port, lose);
       };
       port.addEventListener?.("close", lose);
-      port.onmessage = ({ data }: MessageEvent) => (data === GOODBYE ? lose() : attempt.receive(String(data)));
+      port.onmessage = ({ data }: MessageEvent) => (data === GOODBYE ? lose() : attempt.receive(typeof data === "string" ? data : ""));
       ask(token).then(
         (token) => {
           if (!isGivenUp) attempt.open({ send: (text) => port.postMessage(text) }, token);

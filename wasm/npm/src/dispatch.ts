@@ -25,18 +25,33 @@ export class Receivers {
   /** Whose all of them are, if it is one. */
   lane: object | undefined;
 
+  /** When they were queued last. */
+  round = -1;
+
   /** Returns these and one more; others, when these may stand in the queue with messages from before. */
   with(receiver: Receiver, handler: Handler | undefined): Receivers {
-    const receivers = isEmpty() ? this : this.without();
+    const receivers = this.#own();
     receivers.#push(receiver, handler);
     return receivers;
   }
 
   /** Returns these without one. */
-  without(receiver?: Receiver): Receivers {
-    const left = new Receivers();
-    for (const [at, other] of this.all.entries()) if (other !== receiver) left.#push(other, this.handlers[at]);
-    return left;
+  without(receiver: Receiver): Receivers {
+    const receivers = this.#own();
+    const at = receivers.all.indexOf(receiver);
+    if (at >= 0) {
+      receivers.all.splice(at, 1);
+      receivers.handlers.splice(at, 1);
+    }
+    return receivers;
+  }
+
+  /** These, or a copy when these may stand in the queue. */
+  #own(): Receivers {
+    if (this.round !== round) return this;
+    const copy = new Receivers();
+    for (const [at, receiver] of this.all.entries()) copy.#push(receiver, this.handlers[at]);
+    return copy;
   }
 
   /** How many of them are not the sender's own. */
@@ -75,10 +90,8 @@ let due: "no" | "soon" | "later" = "no";
 /** Whether a receiver has ended since the queue was empty: it may still stand there. */
 let hasEnded = false;
 
-/** Whether nothing waits. */
-function isEmpty(): boolean {
-  return head === tail;
-}
+/** How often the queue has become empty. */
+let round = 0;
 
 /** Notes that a receiver takes no more. */
 export function ended(): void {
@@ -88,6 +101,7 @@ export function ended(): void {
 /** Queues a message for some receivers, except the sender's own; `false` when the queue is full. */
 export function queue(to: Receivers, message: unknown, sender: object | undefined): boolean {
   if (tail - head >= 3 * MOST) return false;
+  to.round = round;
   push(to, message, sender);
   return true;
 }
@@ -117,6 +131,10 @@ function run(): void {
       if (performance.now() >= end) {
         // Handlers that publish could otherwise keep the page from ever drawing or reading again.
         due = "later";
+        // What has been handed out must not stay, however long others follow.
+        slots = slots.slice(head, tail);
+        tail -= head;
+        head = 0;
         soon(() => due === "later" && run());
         return;
       }
@@ -138,6 +156,7 @@ function run(): void {
   // The room is kept, unless it was a flood that needed so much.
   if (tail > 3 * KEPT) slots = [];
   head = tail = 0;
+  round += 1;
   hasEnded = false;
   due = "no";
 }

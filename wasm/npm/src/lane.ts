@@ -129,19 +129,21 @@ export class FastLane {
     return count;
   }
 
-  /** Whether data may be over the limit. Tags alone hardly are, and escapes are six bytes at most. */
+  /** Whether a message may be over the limit for all that is known at once: escapes are six bytes at most. */
   #isLarge(data: unknown): boolean {
-    return typeof data === "string" && data.length * 8 > this.#limits.message;
+    const { message, tags, tag } = this.#limits;
+    return 6 * (tags * tag + (typeof data === "string" ? data.length : 0)) + 256 > message;
   }
 
   /**
    * Refuses a message that the broker would hang up for.
    * @throws MistError `too-large`.
    */
-  check(tags: readonly string[], text: string): void {
-    if (!this.#isLarge(text)) return;
+  check(command: string, tags: readonly string[], data: string, hasId: boolean): void {
+    if (!this.#isLarge(data)) return;
     const limit = this.#limits.message;
-    const size = new TextEncoder().encode(JSON.stringify({ command: "publish", tags, data: text })).length;
+    const id = hasId ? { id: Number.MAX_SAFE_INTEGER } : {};
+    const size = new TextEncoder().encode(JSON.stringify({ command, tags, data, ...id })).length;
     if (size > limit) {
       throw new MistError("too-large", `a message of ${size} bytes exceeds the limit of ${limit} (message-bytes)`);
     }
@@ -149,9 +151,10 @@ export class FastLane {
 
   /** Publishes; `false` when the message must go over the wire, since only the core can tell what to do. */
   publish(session: number, owner: object, tags: readonly TagLike[], data: unknown): boolean {
+    // First, since a getter in it may publish, and that is written to the same place.
+    const value = copyOf(data);
     const count = this.#write(tags, this.#area);
     if (count < 0 || this.#isLarge(data)) return false;
-    const value = copyOf(data);
     const found = this.#core.publish(session, count);
     if (found < 0) return false;
     // Before anybody has it: what has no JSON cannot go to a port.
@@ -165,7 +168,7 @@ export class FastLane {
   /** A message as it goes over a port. */
   #wire(tags: readonly TagLike[], value: unknown): string {
     const { tags: names, text } = new Delivered(tags, value, false);
-    this.check(names, text);
+    this.check("publish", names, text, false);
     return JSON.stringify({ command: "publish", tags: names, ...(text === "" ? {} : { data: text }) });
   }
 
@@ -175,13 +178,13 @@ export class FastLane {
     if (this.hasPorts) return false;
     let at = this.#area;
     const end = this.#area + AREA - this.#limits.tags - 1;
-    const values: unknown[] = [];
+    // First, since getters in them may publish, and that is written to the same place.
+    const values = messages.map((message: Outgoing | undefined) => copyOf(message?.data));
     for (const message of messages as readonly (Outgoing | undefined)[]) {
       const count = message && at < end ? this.#write(message.tags, at + 1) : -1;
       if (count < 0 || this.#isLarge(message?.data)) return false;
       this.#words[at] = count;
       at += count + 1;
-      values.push(copyOf(message?.data));
     }
     const found = this.#core.publish_all(session, messages.length);
     if (found < 0) return false;
@@ -299,8 +302,8 @@ export class SessionLane implements Lane {
     return this.#lane.publishAll(this.#session, this.#owner, messages);
   }
 
-  check(tags: readonly string[], text: string): void {
-    this.#lane.check(tags, text);
+  check(command: string, tags: readonly string[], data: string, hasId: boolean): void {
+    this.#lane.check(command, tags, data, hasId);
   }
 
   carry<T>(data: unknown, publish: () => T): T {

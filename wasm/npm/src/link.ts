@@ -18,7 +18,7 @@ export interface Lane {
    * Refuses a message that the broker would hang up for.
    * @throws MistError `too-large`.
    */
-  check(tags: readonly string[], text: string): void;
+  check(command: string, tags: readonly string[], data: string, hasId: boolean): void;
   /** Keeps the value of what goes over the wire meanwhile, so that it arrives as it is. */
   carry<T>(data: unknown, publish: () => T): T;
   /** The handle for a tag. */

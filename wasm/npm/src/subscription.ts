@@ -1,7 +1,11 @@
 /** Owns one subscription's handler, iterator and end. Knows nothing of connections. */
 
 import { Receivers, call, ended, queue } from "./dispatch.js";
-import type { Handler, Message, Subscription } from "./types.js";
+import { MistError } from "./error.js";
+import type { Code, Handler, Message, Subscription } from "./types.js";
+
+/** How a subscription ends when the application wants it to. */
+const WANTED: ReadonlySet<Code> = new Set<Code>(["closed", "unsubscribed", "aborted"]);
 
 /** What a subscription needs of its client. */
 export interface Holder {
@@ -30,7 +34,9 @@ export class LocalSubscription implements Subscription {
   /** What an iterator has not taken yet; only filled for somebody who iterates. */
   #buffer: Message[] | undefined;
   #most: number;
-  #waiting: ((result: IteratorResult<Message, undefined>) => void)[] = [];
+  #waiting: ((result: IteratorResult<Message, undefined> | Promise<never>) => void)[] = [];
+  /** Why it ended though nobody asked for it: iterating fails with it, once. */
+  #failure: Error | undefined;
   #isClosed = false;
   #settle!: { resolve: () => void; reject: (error: Error) => void };
 
@@ -60,7 +66,8 @@ export class LocalSubscription implements Subscription {
     ended();
     this.#settle.reject(error);
     this.onEnd?.();
-    for (const wake of this.#waiting.splice(0)) wake({ done: true, value: undefined });
+    if (!(error instanceof MistError) || !WANTED.has(error.code)) this.#failure = error;
+    for (const wake of this.#waiting.splice(0)) wake(this.#over());
   }
 
   /** Queues a message for the handler or iterator. */
@@ -88,6 +95,12 @@ export class LocalSubscription implements Subscription {
     return this.#buffer === undefined ? this.#handler : undefined;
   }
 
+  #over(): IteratorResult<Message, undefined> | Promise<never> {
+    const failure = this.#failure;
+    this.#failure = undefined;
+    return failure ? Promise.reject(failure) : { done: true, value: undefined };
+  }
+
   /** Counts a message that is lost. */
   drop(): void {
     this.dropped += 1;
@@ -113,7 +126,7 @@ export class LocalSubscription implements Subscription {
       next: () => {
         const value = buffer.shift();
         if (value) return Promise.resolve({ done: false, value });
-        if (this.#isClosed) return Promise.resolve({ done: true, value: undefined });
+        if (this.#isClosed) return Promise.resolve(this.#over());
         return new Promise((resolve) => this.#waiting.push(resolve));
       },
       return: async () => {

@@ -37,7 +37,10 @@ export interface Message<T = any> {
 /** What is called with each message of a subscription. What it throws or rejects with goes to `reportError`. */
 export type Handler = (message: Message, subscription: Subscription) => unknown;
 
-/** One subscription of a client. Iterate over it, or give a handler, or both. */
+/**
+ * One subscription of a client. Iterate over it, or give a handler, or both. Iterating ends with the subscription; it
+ * fails when nobody wanted that: refused, revoked, or the client's token refused.
+ */
 export interface Subscription extends AsyncIterable<Message>, Disposable {
   /** The tags, sorted, without duplicates. */
   readonly tags: readonly string[];
@@ -188,7 +191,8 @@ export interface Client extends Disposable {
    * The promise is settled at once; with `ack` when the broker has acknowledged. What is wrong by itself rejects it:
    * `missing-tags`, `invalid-argument`, `invalid-data`. What the broker refuses, over a limit or without a grant, does so
    * with `ack`; otherwise it is an `error` event. Before the first connection it waits for that. Without a connection it is
-   * rejected (`offline`), or the message is kept for the next one, as {@link ConnectOptions.offline} has it.
+   * rejected (`offline`), or the message is kept for the next one, as {@link ConnectOptions.offline} has it. Without
+   * `ack` the rejection is an `error` event too, and ignoring the promise is fine.
    */
   publish(tags: readonly TagLike[], data?: unknown, options?: PublishOptions): Promise<Receipt>;
 
@@ -364,12 +368,10 @@ export interface CommandCall {
 }
 
 /**
- * Answers a custom command: with data, with tags and data, or with nothing; what it throws is the error's text. Until
- * then the client's later messages wait.
+ * Answers a custom command: with data, with `{ tags, data }`, or with nothing; data that is not a string goes as JSON.
+ * What it throws is the error's text. Until it is settled the client's later messages wait.
  */
-export type CommandHandler = (
-  call: CommandCall,
-) => string | Partial<Reply> | void | Promise<string | Partial<Reply> | void>;
+export type CommandHandler = (call: CommandCall) => unknown;
 
 /** Figures of a broker. */
 export interface BrokerStats {
