@@ -100,7 +100,7 @@ pub(super) async fn measure(
     let start = Instant::now() + LEAD;
     let schedule = Schedule::new(start, args.rate);
     *delays.lock() = Delays::new(schedule);
-    let ended = load.keep(schedule, count, args.ping, &mut progress).await;
+    let ended = load.keep(schedule, count, args.ping, &mut progress).await?;
     drop(progress);
 
     let missing = |inbox: &Inbox| {
