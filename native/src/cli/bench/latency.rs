@@ -153,7 +153,7 @@ impl Figures {
         match self.kind {
             "ping" => format!("{sent} pings at {rate}/s in {seconds} s\n"),
             _ => format!(
-                "{sent} messages of {} bytes at {rate}/s to {} subscribers in {seconds} s\n",
+                "{sent} messages of {} bytes at {rate}/s in {seconds} s, subscribers: {}\n",
                 self.size, self.subscribers
             ),
         }
