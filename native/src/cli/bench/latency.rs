@@ -3,6 +3,7 @@
 use std::fmt::Write;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
+use std::time::Duration;
 
 use hdrhistogram::Histogram;
 use parking_lot::Mutex;
@@ -24,7 +25,7 @@ use crate::cli::out;
 /// How long the bars of the histogram are.
 const BAR: usize = 40;
 /// How long after the connections are open the schedule starts.
-const LEAD: std::time::Duration = std::time::Duration::from_millis(10);
+const LEAD: Duration = Duration::from_millis(10);
 
 /// What was measured.
 #[derive(Debug, Serialize)]
