@@ -79,7 +79,7 @@ not in it. A publisher waits while one of its readers has --window messages stil
 many messages at once; `pub` and `match` wait for the server's pongs in the same way. Each message
 carries its publisher and a number, so what is lost, doubled or out of order is counted:
   dropped  lost, and the server has said so; a smaller --window avoids it
-  lost     lost without a word, which is an error (exit code 5)
+  lost     lost without a word, which is an error (exit code 5); ? when the run was cut short
 The messages are made and read by --threads threads of this one process; when they are busy all the
 time, it is they that are measured. Under --access scoped this takes the server's token.
 

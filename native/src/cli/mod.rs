@@ -76,8 +76,8 @@ fn dispatch(cli: Cli) -> Result<(), Stop> {
             let job = publish::job(args)?;
             block_on(publish::run(&target(&args.host)?, args, &job))
         }
-        Command::Bench(args) => bench::run(target(&args.host)?, args),
-        Command::Latency(args) => bench::run_latency(target(&args.host)?, args),
+        Command::Bench(args) => bench::run(&target(&args.host)?, args),
+        Command::Latency(args) => bench::run_latency(&target(&args.host)?, args),
         Command::Token { command } => token::run(command, &cli.shared),
         Command::CheckConfig { file } => paper::check_config(file, &cli.shared),
         Command::Completions { shell } => paper::completions(*shell),

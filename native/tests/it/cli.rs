@@ -165,8 +165,10 @@ impl Server {
         );
         let line = running.says("server listening at");
         let (_, address) = line.split_once("://").expect("a URI");
+        // Behind the quote may stand what certificate it has.
+        let (address, _) = address.split_once('\'').expect("a quote");
         Self {
-            host: address.trim_end_matches('\'').to_owned(),
+            host: address.to_owned(),
             running,
         }
     }

@@ -95,10 +95,10 @@ pub(crate) struct BenchArgs {
     /// Subscriptions of all subscribers together, in match [default: 10000]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=10_000_000))]
     subscriptions: Option<u32>,
-    /// The tag by which pub and sub find each other
-    #[arg(long, value_name = "TAG", default_value = "bench")]
-    pub(super) tag: String,
-    /// End after N messages of all publishers together
+    /// The tag by which pub and sub find each other [default: bench]
+    #[arg(long, value_name = "TAG")]
+    tag: Option<String>,
+    /// End after N messages of all publishers together; in sub, N that each subscriber has had
     #[arg(short = 'n', long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
     pub(super) count: Option<u64>,
     /// End after this time, as in 5s or 500ms [default: 2s for each scenario, unless --count is given]
@@ -195,6 +195,11 @@ impl BenchArgs {
         }
     }
 
+    /// What the two halves have in common.
+    pub(super) fn tag(&self) -> &str {
+        self.tag.as_deref().unwrap_or("bench")
+    }
+
     /// The time that was asked for, if any was.
     pub(super) fn given_duration(&self) -> Option<Duration> {
         self.duration
@@ -202,38 +207,55 @@ impl BenchArgs {
 
     /// The scenarios to go through.
     pub(super) fn shapes(&self) -> Result<Vec<Shape>, Stop> {
-        match self.scenario {
-            Scenario::All => Scenario::EACH
-                .map(|one| self.shape(one))
-                .into_iter()
-                .collect(),
-            one => {
-                self.check(one)?;
-                Ok(vec![self.shape(one)?])
-            }
-        }
+        self.check(self.scenario)?;
+        let one = [self.scenario];
+        let each = match self.scenario {
+            Scenario::All => &Scenario::EACH[..],
+            _ => &one,
+        };
+        each.iter().map(|&scenario| self.shape(scenario)).collect()
     }
 
     /// Refuses what a scenario has no use for.
     fn check(&self, scenario: Scenario) -> Result<(), Stop> {
-        use Scenario::{Match, Pairs, Pipe, Pub, Sub};
-        let refused = [
-            ("--clients", self.clients.is_some(), &[Pipe][..]),
-            ("--publishers", self.publishers.is_some(), &[Pipe, Sub]),
-            ("--subscribers", self.subscribers.is_some(), &[Pipe, Pub]),
+        use Scenario::{All, FanOut, Match, Pairs, Pipe, Pub, Sub};
+        let publishing = &[Pub, Pipe, FanOut, Pairs, Match, All][..];
+        let flags = [
+            (
+                "--clients",
+                self.clients.is_some(),
+                &[Pub, Sub, FanOut, Pairs, Match, All][..],
+            ),
+            (
+                "--publishers",
+                self.publishers.is_some(),
+                &[Pub, FanOut, Pairs, Match, All],
+            ),
+            (
+                "--subscribers",
+                self.subscribers.is_some(),
+                &[Sub, FanOut, Pairs, Match, All],
+            ),
+            (
+                "--subscriptions",
+                self.subscriptions.is_some(),
+                &[Match, All],
+            ),
+            ("--tag", self.tag.is_some(), &[Pub, Sub]),
+            ("--tags", self.tags.is_some(), publishing),
+            ("--tag-sets", self.tag_sets.is_some(), publishing),
+            ("--rate", self.rate.is_some(), publishing),
+            ("--window", self.window.is_some(), publishing),
         ];
-        let name = scenario.name();
-        for (flag, is_given, without) in refused {
-            if is_given && without.contains(&scenario) {
+        for (flag, is_given, fitting) in flags {
+            if is_given && !fitting.contains(&scenario) {
+                let fitting: Vec<_> = fitting.iter().map(|one| one.name()).collect();
                 return Err(Stop::usage(format!(
-                    "{flag} does not go with '{name}': leave it out, or take fan-out or pairs"
+                    "{flag} does not go with '{}': leave it out, or take {}",
+                    scenario.name(),
+                    fitting.join(" or ")
                 )));
             }
-        }
-        if self.subscriptions.is_some() && scenario != Match {
-            return Err(Stop::usage(format!(
-                "--subscriptions does not go with '{name}': leave it out, or take match"
-            )));
         }
         if scenario == Pairs
             && let (Some(publishers), Some(subscribers)) = (self.publishers, self.subscribers)

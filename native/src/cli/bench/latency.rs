@@ -3,6 +3,7 @@
 use std::fmt::Write;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
+use std::time::Duration;
 
 use hdrhistogram::Histogram;
 use parking_lot::Mutex;
@@ -24,7 +25,7 @@ use crate::cli::out;
 /// How long the bars of the histogram are.
 const BAR: usize = 40;
 /// How long after the connections are open the schedule starts.
-const LEAD: std::time::Duration = std::time::Duration::from_millis(10);
+const LEAD: Duration = Duration::from_millis(10);
 
 /// What was measured.
 #[derive(Debug, Serialize)]
@@ -100,7 +101,7 @@ pub(super) async fn measure(
     let start = Instant::now() + LEAD;
     let schedule = Schedule::new(start, args.rate);
     *delays.lock() = Delays::new(schedule);
-    let ended = load.keep(schedule, count, args.ping, &mut progress).await;
+    let ended = load.keep(schedule, count, args.ping, &mut progress).await?;
     drop(progress);
 
     let missing = |inbox: &Inbox| {
@@ -153,7 +154,7 @@ impl Figures {
         match self.kind {
             "ping" => format!("{sent} pings at {rate}/s in {seconds} s\n"),
             _ => format!(
-                "{sent} messages of {} bytes at {rate}/s to {} subscribers in {seconds} s\n",
+                "{sent} messages of {} bytes at {rate}/s in {seconds} s, subscribers: {}\n",
                 self.size, self.subscribers
             ),
         }

@@ -1,12 +1,12 @@
 //! Owns opening the generator's connections: the token, the subscriptions, proof that they are live.
 
+use mist::ClientError;
 use mist::client::{Dialler, Link};
 use serde_json::json;
 
 use super::message::{Heard, data_finder, read};
 use crate::cli::connect::{Target, failed, refused};
 use crate::cli::exit::{Code, Stop};
-use mist::ClientError;
 
 /// How many subscriptions are asked for before their answers are read: a server stops reading from who does not read.
 const AT_ONCE: usize = 256;

@@ -169,14 +169,14 @@ impl Load {
         }
     }
 
-    /// Publishes: so many messages in all, for so long, at this rate in all.
+    /// Publishes: so many messages in all, for so long, at this rate in all. The error is why nothing was measured.
     pub(super) async fn publish(
         &mut self,
         count: Option<u64>,
         duration: Option<Duration>,
         rate: Option<f64>,
         progress: &mut Progress,
-    ) -> Ended {
+    ) -> Result<Ended, Stop> {
         let until = duration.map(|duration| Instant::now() + duration);
         let publishers = std::mem::take(&mut self.publishers);
         let among = publishers.len() as u64;
@@ -200,7 +200,7 @@ impl Load {
         count: u64,
         pings: bool,
         progress: &mut Progress,
-    ) -> Ended {
+    ) -> Result<Ended, Stop> {
         let mut work = JoinSet::new();
         for publisher in std::mem::take(&mut self.publishers) {
             work.spawn(publisher.keep(schedule, count, pings));
@@ -224,7 +224,7 @@ impl Load {
         count: Option<u64>,
         duration: Option<Duration>,
         progress: &mut Progress,
-    ) -> Ended {
+    ) -> Result<Ended, Stop> {
         let mut glance = tokio::time::interval(GLANCE);
         let (mut settled, mut moved_at) = (0, None::<Instant>);
         let mut stop = None;
@@ -235,9 +235,7 @@ impl Load {
                     stop = Some(Stop::quiet(Code::Interrupted));
                     break;
                 }
-                Some(stop) = self.faults.recv() => {
-                    return Ended { stop: Some(stop), is_settled: false };
-                }
+                Some(stop) = self.faults.recv() => return cut_short(stop),
                 now = glance.tick() => {
                     let so_far = self.settled();
                     if so_far != settled {
@@ -264,17 +262,17 @@ impl Load {
             .inboxes
             .iter()
             .all(|inbox| inbox.tally.lock().is_complete());
-        Ended {
+        Ok(Ended {
             stop,
             is_settled: arrived.is_ok() && is_complete,
-        }
+        })
     }
 
     async fn carry_out(
         &mut self,
         mut work: JoinSet<Result<Publisher, Stop>>,
         progress: &mut Progress,
-    ) -> Ended {
+    ) -> Result<Ended, Stop> {
         let inboxes = Arc::clone(&self.inboxes);
         let work = async move {
             let mut publishers = Vec::new();
@@ -300,18 +298,16 @@ impl Load {
                 _ = self.interrupts.changed() => {
                     self.halt.cancel();
                     if deadline.replace(Instant::now() + GRACE).is_some() {
-                        return Ended { stop, is_settled: false };
+                        return Ok(Ended { stop, is_settled: false });
                     }
                 }
-                Some(stop) = self.faults.recv() => {
-                    return Ended { stop: Some(stop), is_settled: false };
-                }
+                Some(stop) = self.faults.recv() => return cut_short(stop),
                 done = &mut work => return match done {
                     Ok(publishers) => {
                         self.publishers = publishers;
-                        Ended { stop, is_settled: true }
+                        Ok(Ended { stop, is_settled: true })
                     }
-                    Err(stop) => Ended { stop: Some(stop), is_settled: false },
+                    Err(stop) => cut_short(stop),
                 },
                 now = glance.tick() => {
                     let so_far = self.settled();
@@ -320,11 +316,11 @@ impl Load {
                     }
                     progress.show(self.sent(), settled);
                     if deadline.is_some_and(|deadline| now >= deadline) {
-                        return Ended { stop, is_settled: false };
+                        return Ok(Ended { stop, is_settled: false });
                     }
                     if now.saturating_duration_since(moved_at) > PATIENCE {
                         if is_stalled {
-                            return Ended { stop: Some(stands_still()), is_settled: false };
+                            return Ok(Ended { stop: Some(stands_still()), is_settled: false });
                         }
                         // Perhaps what the publishers wait for is lost: if so, the pongs behind it still come.
                         (is_stalled, moved_at) = (true, now);
@@ -353,6 +349,17 @@ impl Load {
             |inbox: &Arc<Inbox>| inbox.gate.settled() < inbox.gate.sent.load(Ordering::Relaxed);
         self.inboxes.iter().any(is_unread) || self.outgoing.iter().any(|it| it.is_waiting())
     }
+}
+
+/// What was measured before a connection was lost counts; what was refused is no measure of anything.
+fn cut_short(stop: Stop) -> Result<Ended, Stop> {
+    if stop.code != Code::CannotConnect {
+        return Err(stop);
+    }
+    Ok(Ended {
+        stop: Some(stop),
+        is_settled: false,
+    })
 }
 
 fn stands_still() -> Stop {

@@ -42,12 +42,11 @@ const WINDOW_BYTES: u64 = 2 << 20;
 const ALL_WINDOWS_BYTES: u64 = 128 << 20;
 
 /// `mist bench`
-pub(super) fn run(target: Target, args: &BenchArgs) -> Result<(), Stop> {
+pub(super) fn run(target: &Target, args: &BenchArgs) -> Result<(), Stop> {
     let shapes = args.shapes()?;
     let mut report = Report::new(&args.print)?;
     drive(args.threads, async |interrupts| {
-        let opener = Opener::new(&target).await?;
-        // A run that failed does not keep the others from being measured.
+        let opener = Opener::new(target).await?;
         let mut result = Ok(());
         for shape in &shapes {
             for &size in &args.size {
@@ -58,7 +57,15 @@ pub(super) fn run(target: Target, args: &BenchArgs) -> Result<(), Stop> {
                     size,
                 };
                 match run.carry_out(&mut report, interrupts.clone()).await {
-                    Err(stop) if stop.code == Code::ServerError => result = Err(stop),
+                    // What one scenario shows does not keep the others from being measured.
+                    Err(stop) if stop.code == Code::ServerError => {
+                        if let Err(Stop {
+                            text: Some(text), ..
+                        }) = std::mem::replace(&mut result, Err(stop))
+                        {
+                            out::note(&text);
+                        }
+                    }
                     other => other?,
                 }
             }
@@ -68,9 +75,9 @@ pub(super) fn run(target: Target, args: &BenchArgs) -> Result<(), Stop> {
 }
 
 /// `mist latency`
-pub(super) fn run_latency(target: Target, args: &LatencyArgs) -> Result<(), Stop> {
+pub(super) fn run_latency(target: &Target, args: &LatencyArgs) -> Result<(), Stop> {
     drive(1, async |interrupts| {
-        latency::measure(&target, args, interrupts).await
+        latency::measure(target, args, interrupts).await
     })
 }
 
@@ -119,10 +126,9 @@ impl Run<'_> {
         let Self {
             args, shape, size, ..
         } = *self;
-        let is_half = matches!(shape.scenario, Scenario::Pub | Scenario::Sub);
-        let is_apart = is_half && args.scenario != Scenario::All;
+        let is_apart = matches!(args.scenario, Scenario::Pub | Scenario::Sub);
         let name = if is_apart {
-            args.tag.clone()
+            args.tag().to_owned()
         } else {
             fresh_name()
         };
@@ -146,7 +152,7 @@ impl Run<'_> {
             load = opening => load?,
         };
         if shape.scenario == Scenario::Sub {
-            return self.listen(&mut load, window, report).await;
+            return self.listen(&mut load, report).await;
         }
 
         let mut before = load.before();
@@ -154,14 +160,14 @@ impl Run<'_> {
         if !args.warm_up.is_zero() {
             let mut unseen = Progress::hidden();
             let warm_up = load.publish(None, Some(args.warm_up), args.rate, &mut unseen);
-            ended = Some(warm_up.await).filter(|ended| ended.stop.is_some());
+            ended = Some(warm_up.await?).filter(|ended| ended.stop.is_some());
         }
         if ended.is_none() {
             let mut progress = self.progress(args.duration());
             before = load.before();
             ended = Some(
                 load.publish(args.count, args.duration(), args.rate, &mut progress)
-                    .await,
+                    .await?,
             );
         }
         let Some(ended) = ended else { return Ok(()) };
@@ -174,7 +180,13 @@ impl Run<'_> {
         };
         let faults = Faults::new(&load.inboxes, ended.is_settled, missing);
         report.row(&Row::new(
-            shape, size, window, &load, &before, &ended, faults,
+            shape,
+            size,
+            Some(window),
+            &load,
+            &before,
+            &ended,
+            faults,
         ))?;
         if is_apart {
             load.say_end().await?;
@@ -183,32 +195,33 @@ impl Run<'_> {
         faults.verdict(args.print.quiet, "a smaller --window avoids that")
     }
 
-    async fn listen(
-        &self,
-        load: &mut Load,
-        window: u64,
-        report: &mut Report<'_>,
-    ) -> Result<(), Stop> {
-        let Self {
-            args, shape, size, ..
-        } = *self;
+    async fn listen(&self, load: &mut Load, report: &mut Report<'_>) -> Result<(), Stop> {
+        let Self { args, shape, .. } = *self;
         if !args.print.quiet {
-            out::note(&format!("waiting for `mist bench pub --tag {}`", args.tag));
+            out::note(&format!(
+                "waiting for `mist bench pub --tag {}`",
+                args.tag()
+            ));
         }
         let before = load.before();
         let mut progress = self.progress(args.given_duration());
         let ended = load
             .listen(args.count, args.given_duration(), &mut progress)
-            .await;
+            .await?;
         drop(progress);
+        // How large they are is for whoever publishes to say.
+        let received = load.inboxes.iter().map(|inbox| {
+            let tally = inbox.tally.lock();
+            (tally.received, tally.bytes)
+        });
+        let (messages, bytes) = received.fold((0, 0), |sum, one| (sum.0 + one.0, sum.1 + one.1));
+        let size = bytes.checked_div(messages).unwrap_or(0) as usize;
         let missing = |inbox: &Inbox| {
             let tally = inbox.tally.lock();
             tally.sum(|flow| flow.promised.unwrap_or(0).saturating_sub(flow.received))
         };
         let faults = Faults::new(&load.inboxes, ended.is_settled, missing);
-        report.row(&Row::new(
-            shape, size, window, load, &before, &ended, faults,
-        ))?;
+        report.row(&Row::new(shape, size, None, load, &before, &ended, faults))?;
         ended.stop.map_or(Ok(()), Err)?;
         faults.verdict(args.print.quiet, "give `mist bench pub` a --rate")
     }

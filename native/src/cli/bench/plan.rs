@@ -167,6 +167,7 @@ impl Dice {
 
 #[cfg(test)]
 mod tests {
+    use super::super::message::{Kind, Mark};
     use super::*;
 
     fn shape(scenario: Scenario, tags: usize, subscriptions: usize) -> Shape {
@@ -189,8 +190,8 @@ mod tests {
         for publisher in &plan.publishers {
             for (template, reach) in publisher.templates.iter().zip(&publisher.reach) {
                 let mut line = Vec::new();
-                let mark = super::super::message::Mark {
-                    kind: super::super::message::Kind::Counted,
+                let mark = Mark {
+                    kind: Kind::Counted,
                     publisher: 0,
                     number: 0,
                 };

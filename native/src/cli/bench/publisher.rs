@@ -4,6 +4,7 @@
 use std::collections::VecDeque;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
 
 use mist::client::{LinkReader, LinkWriter};
 use parking_lot::Mutex;
@@ -20,6 +21,11 @@ use crate::cli::exit::{Code, Stop};
 
 /// How many bytes are written at once.
 const BATCH: usize = 64 << 10;
+
+/// How far away a moment is that does not come.
+const NEVER: Duration = Duration::from_secs(86_400 * 365);
+/// How many pings are written at once.
+const PINGS: u64 = 1024;
 
 /// What a publisher is to do.
 #[derive(Clone, Debug, Default)]
@@ -109,9 +115,9 @@ impl Outgoing {
     }
 }
 
-async fn unless_halted(halt: &CancellationToken, work: impl Future<Output = ()>) {
+async fn unless_halted(halt: &CancellationToken, work: impl Future) {
     tokio::select! {
-        () = work => {}
+        _ = work => {}
         () = halt.cancelled() => {}
     }
 }
@@ -143,35 +149,25 @@ impl Publisher {
     pub(super) async fn publish(mut self, order: Order) -> Result<Self, Stop> {
         let start = Instant::now();
         let schedule = order.rate.map(|rate| Schedule::new(start, rate));
+        let count = order.count.unwrap_or(u64::MAX);
+        let until = order.until.unwrap_or(start + NEVER);
+        // Little room makes for small writes: rather wait until half of it is free.
+        let enough = (self.window / self.sharing() / 2).max(1);
         let mut done = 0;
-        while !self.halt.is_cancelled() && order.until.is_none_or(|until| Instant::now() < until) {
-            let mut allowed = order.count.map_or(u64::MAX, |count| count - done);
-            if allowed == 0 {
-                break;
-            }
+        while done < count && Instant::now() < until && !self.halt.is_cancelled() {
+            let mut allowed = count - done;
             if let Some(schedule) = schedule {
                 allowed = allowed.min(schedule.count(Instant::now()) - done);
                 if allowed == 0 {
-                    let next = schedule.due(done);
-                    let next = order.until.map_or(next, |until| until.min(next));
+                    let next = schedule.due(done).min(until);
                     unless_halted(&self.halt, tokio::time::sleep_until(next)).await;
                     continue;
                 }
             }
             let room = self.room();
-            // Little room makes for small writes: rather wait until half of it is free.
-            if room == 0 || (room < self.window / 2 / self.sharing() && room < allowed) {
-                let progress = Arc::clone(&self.outgoing.progress);
-                let until = order.until;
-                let progress = async {
-                    match until {
-                        Some(until) => {
-                            drop(tokio::time::timeout_at(until, progress.notified()).await)
-                        }
-                        None => progress.notified().await,
-                    }
-                };
-                unless_halted(&self.halt, progress).await;
+            if room < enough.min(allowed) {
+                let progress = self.outgoing.progress.notified();
+                unless_halted(&self.halt, tokio::time::timeout_at(until, progress)).await;
                 continue;
             }
             done += self.write_some(allowed.min(room)).await?;
@@ -193,22 +189,16 @@ impl Publisher {
             let now = Instant::now();
             let due = schedule.count(now).min(count) - done;
             if due == 0 {
-                let tick = Arc::clone(&ticker.tick);
-                unless_halted(&self.halt, tick.notified()).await;
+                unless_halted(&self.halt, ticker.tick.notified()).await;
                 continue;
             }
-            let most = if pings { due.min(1024) } else { due };
             let first = done;
             done += if pings {
-                self.ping_some(done, most).await?
+                self.ping_some(first, due.min(PINGS)).await?
             } else {
-                let written = self.fill(most);
-                self.note_late(first, written.1, now);
-                self.write(written).await?
+                self.write_some(due).await?
             };
-            if pings {
-                self.note_late(first, done - first, now);
-            }
+            self.note_late(first, done - first, now);
         }
         self.settle().await?;
         Ok(self)

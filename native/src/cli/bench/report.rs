@@ -118,7 +118,7 @@ pub(super) struct Row {
     publishers: usize,
     subscribers: usize,
     subscriptions: usize,
-    window: u64,
+    window: Option<u64>,
     seconds: f64,
     published: Option<Side>,
     delivered: Option<Side>,
@@ -132,7 +132,7 @@ impl Row {
     pub(super) fn new(
         shape: &Shape,
         size: usize,
-        window: u64,
+        window: Option<u64>,
         load: &Load,
         before: &Before,
         ended: &Ended,
@@ -252,6 +252,7 @@ impl Row {
             None => ",".repeat(5),
         };
         let faults = &self.faults;
+        let known = |figure: Option<u64>| figure.map_or(String::new(), |figure| figure.to_string());
         format!(
             "{},{},{},{},{},{},{},{},{},{},{},{},{},{},{}\n",
             self.scenario,
@@ -260,11 +261,11 @@ impl Row {
             self.publishers,
             self.subscribers,
             self.subscriptions,
-            self.window,
+            known(self.window),
             self.seconds,
             side(self.published),
             side(self.delivered),
-            faults.lost.map_or(String::new(), |lost| lost.to_string()),
+            known(faults.lost),
             faults.dropped,
             faults.duplicates,
             faults.out_of_order,

@@ -312,38 +312,29 @@ fn latency_prints_quantiles_bars_and_a_distribution() {
 #[test]
 fn an_interrupted_run_prints_what_it_has() {
     let server = Server::start(&[]);
-    let mut command = command();
-    command.args([
-        "bench",
-        "pipe",
-        "--host",
-        &server.host,
-        "--duration",
-        "1h",
-        "--warm-up",
-        "0",
-    ]);
+    let mut subscriber = server.subscriber(&["--tags", "bench", "-n", "1"]);
     let file = tempfile::NamedTempFile::new().expect("a file");
     let path = file.path().to_str().expect("UTF-8");
-    let mut bench = Running::start(&mut command, &["--csv", path, "--no-progress"]);
-    let begins = Instant::now();
-    while !stdout(&server.mist(&["listall"])).contains("bench-") {
-        assert!(begins.elapsed() < PATIENCE, "it does not subscribe");
-    }
+    let mut command = command();
+    command.args(["bench", "pub", "--host", &server.host, "--csv", path]);
+    let mut bench = Running::start(&mut command, &["--duration", "1h", "--warm-up", "0"]);
+    assert!(subscriber.end().success());
     bench.signal("-INT");
     let lines = Running::rest(&bench.stdout);
     assert_eq!(bench.end().code(), Some(130));
-    // Between subscribing and publishing there is nothing to print.
-    if !lines.is_empty() {
-        assert!(
-            lines[0].contains("delivered/s") && lines[1].starts_with("pipe"),
-            "{lines:?}"
-        );
-        let csv = std::fs::read_to_string(path).expect("written");
-        let rows: Vec<Vec<_>> = csv.lines().map(|line| line.split(',').collect()).collect();
-        assert_eq!((rows.len(), rows[0].len()), (2, rows[1].len()), "{csv}");
-        assert_eq!(rows[1].last(), Some(&"true"));
-    }
+    assert!(
+        lines[0].contains("delivered/s") && lines[1].starts_with("pub"),
+        "{lines:?}"
+    );
+    let csv = std::fs::read_to_string(path).expect("written");
+    let rows: Vec<Vec<_>> = csv.lines().map(|line| line.split(',').collect()).collect();
+    assert_eq!((rows.len(), rows[0].len()), (2, rows[1].len()), "{csv}");
+    assert_eq!(rows[1].last(), Some(&"true"));
+    let published = rows[0]
+        .iter()
+        .position(|name| *name == "published_messages");
+    let published = published.and_then(|at| rows[1][at].parse().ok());
+    assert!(published > Some(0), "{csv}");
 }
 
 #[test]
@@ -385,6 +376,8 @@ fn a_slip_is_named_with_its_remedy() {
         (&["bench", "pipe", "--clients", "3"][..], "fan-out"),
         (&["bench", "pub", "--subscribers", "3"], "leave it out"),
         (&["bench", "sub", "--publishers", "3"], "leave it out"),
+        (&["bench", "sub", "--rate", "5"], "take pub or pipe"),
+        (&["bench", "--tag", "x"], "pub or sub"),
         (&["bench", "pub", "--size", "15"], "write 16 or more"),
         (&["bench", "pub", "--size", "big"], "'big'"),
         (&["bench", "pub", "--duration", "5x"], "write 5s"),
