@@ -90,7 +90,7 @@ class Shared implements SharedBroker {
       ...(place.watch && { watch: (probe) => place.watch!(probe) }),
     };
     const settings = settingsOf({ retry: { minMs: 50, maxMs: 2_000 } });
-    const client: Client = new LinkedClient(core(), link, settings, signal, () => this.#clients.delete(client));
+    const client = new LinkedClient(core(), link, settings, signal, (client) => this.#clients.delete(client));
     if (client.state !== "closed") this.#clients.add(client);
     return client;
   }

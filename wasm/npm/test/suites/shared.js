@@ -109,6 +109,20 @@ export default function (tools) {
     });
   }
 
+  test("a signal that is already aborted gives a client that is closed", async () => {
+    const tab = await openTab();
+    const told = await tab.run(async () => {
+      const { Broker } = await import("mist-pubsub");
+      const broker = await Broker.shared("aborted", { worker: false });
+      const client = broker.client({ signal: AbortSignal.abort() });
+      const code = await client.ready.catch((error) => error.code);
+      await broker.close();
+      return [client.state, code];
+    });
+    equal(told, ["closed", "aborted"]);
+    await tab.close();
+  });
+
   test("in a tab: when that tab is closed another takes over, with all subscriptions", async () => {
     const first = await join("pass on", false, ["first"]);
     const second = await join("pass on", false, ["a"]);
