@@ -144,6 +144,38 @@ export default function (tools) {
     await Promise.all([second.close(), third.close()]);
   });
 
+  test("in a tab: when that tab leaves, its broker ends, and another takes over", async () => {
+    const first = await join("leave", false, ["a"]);
+    const second = await join("leave", false, ["a"]);
+    equal([first.place, second.place], ["here", "other-tab"]);
+    const told = await first.run(async () => {
+      const { broker } = /** @type {any} */ (globalThis);
+      const { Broker } = await import("mist-pubsub");
+      const upstream = (await Broker.create()).client();
+      await Promise.all([broker.close(), broker.close()]);
+      return [() => broker.client(), () => broker.bridge(upstream, { up: [["a"]] })].map((make) => {
+        try {
+          return make();
+        } catch (error) {
+          return /** @type {any} */ (error).code;
+        }
+      });
+    });
+    equal(told, ["closed", "closed"]);
+    await until(() => second.run(() => /** @type {any} */ (globalThis).broker.place === "here"), "nobody takes over");
+    await until(() => second.run(() => /** @type {any} */ (globalThis).client.state === "open"));
+    // The tab that left can come back, and is then as any other.
+    const back = await first.run(async () => {
+      const { Broker } = await import("mist-pubsub");
+      const broker = await Broker.shared("leave", { worker: false });
+      const { delivered } = await broker.client().publish(["a"], "again", { ack: true });
+      return [broker.place, delivered];
+    });
+    equal(back, ["other-tab", 1]);
+    await until(async () => (await second.heard()).includes("again"));
+    await Promise.all([first.close(), second.close()]);
+  });
+
   test("a place without worker files falls back to the tabs", async () => {
     const tab = await openTab();
     const place = await tab.run(async () => {
