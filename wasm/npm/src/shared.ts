@@ -26,7 +26,7 @@ export interface SharedBroker extends Disposable {
   client(options?: LocalOptions): Client;
   /** Joins it with another broker, through this tab. */
   bridge(upstream: Client, options: BridgeOptions): Bridge;
-  /** Ends this tab's clients. The broker goes on for the others. */
+  /** Ends this tab's clients, and makes no more. The broker goes on for the others. */
   close(): Promise<void>;
 }
 
@@ -73,6 +73,7 @@ interface Place {
 class Shared implements SharedBroker {
   #place: Place;
   #clients = new Set<Client>();
+  #closing: Promise<void> | undefined;
 
   constructor(place: Place) {
     this.#place = place;
@@ -83,6 +84,9 @@ class Shared implements SharedBroker {
   }
 
   client({ token, signal }: LocalOptions = {}): Client {
+    if (this.#closing) {
+      throw new MistError("closed", "this tab has left the shared broker: call Broker.shared() again");
+    }
     const place = this.#place;
     const link: Link = {
       hasStaticToken: true,
@@ -90,7 +94,7 @@ class Shared implements SharedBroker {
       ...(place.watch && { watch: (probe) => place.watch!(probe) }),
     };
     const settings = settingsOf({ retry: { minMs: 50, maxMs: 2_000 } });
-    const client: Client = new LinkedClient(core(), link, settings, signal, () => this.#clients.delete(client));
+    const client = new LinkedClient(core(), link, settings, signal, (client) => this.#clients.delete(client));
     if (client.state !== "closed") this.#clients.add(client);
     return client;
   }
@@ -99,7 +103,11 @@ class Shared implements SharedBroker {
     return bridge(this.client(), upstream, options);
   }
 
-  async close(): Promise<void> {
+  close(): Promise<void> {
+    return (this.#closing ??= this.#leave());
+  }
+
+  async #leave(): Promise<void> {
     await Promise.all([...this.#clients].map((client) => client.close()));
     this.#place.close();
   }
@@ -180,6 +188,7 @@ async function inTabs(name: string, options: BrokerOptions, locks: LockManager):
   const tabs = new Map<string, Set<MessagePort>>();
   const probes = new Set<() => void>();
   const over = new AbortController();
+  const ended = new Promise((resolve) => over.signal.addEventListener("abort", resolve));
   let broker: Broker | undefined;
 
   /** Closes the ports of another tab when that is gone. */
@@ -245,13 +254,14 @@ async function inTabs(name: string, options: BrokerOptions, locks: LockManager):
 
   /** Makes the broker here, says so, and keeps it as long as the tab lives. */
   const lead = async (isReady: () => void): Promise<void> => {
-    broker = await Broker.create(options);
+    const made = await Broker.create(options);
+    if (over.signal.aborted) return made.close();
+    broker = made;
     isReady();
     cast({ type: "leader" });
     loseAll();
     probes.forEach((probe) => probe());
-    await new Promise((resolve) => over.signal.addEventListener("abort", resolve));
-    await broker.close();
+    await ended;
   };
   // Who does not get the lock at once waits for it, while the others are asked.
   await new Promise<void>((resolve, reject) => {
@@ -287,6 +297,8 @@ async function inTabs(name: string, options: BrokerOptions, locks: LockManager):
     },
     close() {
       over.abort();
+      // It says goodbye to the other tabs over the channel, and nobody else gets the lock before it is gone.
+      void broker?.close();
       end();
       channel.close();
     },

@@ -109,6 +109,20 @@ export default function (tools) {
     });
   }
 
+  test("a signal that is already aborted gives a client that is closed", async () => {
+    const tab = await openTab();
+    const told = await tab.run(async () => {
+      const { Broker } = await import("mist-pubsub");
+      const broker = await Broker.shared("aborted", { worker: false });
+      const client = broker.client({ signal: AbortSignal.abort() });
+      const code = await client.ready.catch((error) => error.code);
+      await broker.close();
+      return [client.state, code];
+    });
+    equal(told, ["closed", "aborted"]);
+    await tab.close();
+  });
+
   test("in a tab: when that tab is closed another takes over, with all subscriptions", async () => {
     const first = await join("pass on", false, ["first"]);
     const second = await join("pass on", false, ["a"]);
@@ -128,6 +142,38 @@ export default function (tools) {
     await until(async () => (await second.heard()).includes("3"));
     equal(await second.who(), { connections: 2, subscribers: 2 });
     await Promise.all([second.close(), third.close()]);
+  });
+
+  test("in a tab: when that tab leaves, its broker ends, and another takes over", async () => {
+    const first = await join("leave", false, ["a"]);
+    const second = await join("leave", false, ["a"]);
+    equal([first.place, second.place], ["here", "other-tab"]);
+    const told = await first.run(async () => {
+      const { broker } = /** @type {any} */ (globalThis);
+      const { Broker } = await import("mist-pubsub");
+      const upstream = (await Broker.create()).client();
+      await Promise.all([broker.close(), broker.close()]);
+      return [() => broker.client(), () => broker.bridge(upstream, { up: [["a"]] })].map((make) => {
+        try {
+          return make();
+        } catch (error) {
+          return /** @type {any} */ (error).code;
+        }
+      });
+    });
+    equal(told, ["closed", "closed"]);
+    await until(() => second.run(() => /** @type {any} */ (globalThis).broker.place === "here"), "nobody takes over");
+    await until(() => second.run(() => /** @type {any} */ (globalThis).client.state === "open"));
+    // The tab that left can come back, and is then as any other.
+    const back = await first.run(async () => {
+      const { Broker } = await import("mist-pubsub");
+      const broker = await Broker.shared("leave", { worker: false });
+      const { delivered } = await broker.client().publish(["a"], "again", { ack: true });
+      return [broker.place, delivered];
+    });
+    equal(back, ["other-tab", 1]);
+    await until(async () => (await second.heard()).includes("again"));
+    await Promise.all([first.close(), second.close()]);
   });
 
   test("a place without worker files falls back to the tabs", async () => {
