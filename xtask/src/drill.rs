@@ -20,7 +20,7 @@ pub(crate) struct Drill {
     #[arg(value_name = "NAME")]
     name: Option<String>,
 
-    /// The long form: about an hour for all of them
+    /// The long form: half an hour for all of them
     #[arg(long)]
     long: bool,
 

@@ -351,6 +351,13 @@ impl Model {
         }
         let is_first = !state.has_spoken;
         state.has_spoken = true;
+        let length = sent.line().len();
+        let huge = Sent::Huge(length);
+        let sent = if length > self.limits.message_bytes {
+            &huge
+        } else {
+            sent
+        };
         match sent {
             Sent::Request(request) => {
                 state.bad_in_row = 0;

@@ -100,7 +100,12 @@ impl Sqlite {
                 change
                     .prepare_cached("INSERT INTO tokens (sha256) VALUES (?1)")?
                     .execute([hash])?;
-                change.last_insert_rowid()
+                let id = change.last_insert_rowid();
+                // Whoever deletes tokens by hand may leave their tags behind, and numbers are given again.
+                change
+                    .prepare_cached("DELETE FROM tags WHERE token_id = ?1")?
+                    .execute([id])?;
+                id
             }
             (AuthRequest::Unregister { .. }, None) => return Ok(Ok(Vec::new())),
             (_, None) => return Ok(Err(TokenError::NotFound)),

@@ -55,7 +55,7 @@ pub(crate) enum ConfigError {
         format: &'static str,
         why: String,
     },
-    #[error("{origin}: unknown key '{key}'{}; known keys: {}", file::hint(key, KEYS), KEYS.join(", "))]
+    #[error("{origin}: unknown key '{}'{}; known keys: {}", key.escape_debug(), file::hint(key, KEYS), KEYS.join(", "))]
     UnknownKey { origin: Origin, key: String },
     #[error("{}: {why}", origin.names(key))]
     Value {

@@ -22,8 +22,8 @@ use tokio::net::TcpListener;
 use tokio::time::Instant;
 use warp::Filter;
 use warp::filters::BoxedFilter;
-use warp::http::StatusCode;
 use warp::http::header::ALLOW;
+use warp::http::{StatusCode, Uri};
 use warp::path::FullPath;
 use warp::reply::{Reply, Response};
 
@@ -142,7 +142,7 @@ where
         }
         let checked = browsers.check(&request, is_loopback).map(|origin| {
             let early = origin.as_ref().and_then(|_| browsers::preflight(&request));
-            (origin, early.ok_or_else(|| routes.call(request)))
+            (origin, early.ok_or_else(|| routes.call(with_path(request))))
         });
         async move {
             let (origin, answer) = match checked {
@@ -182,6 +182,14 @@ where
         }
         drop(permit);
     });
+}
+
+/// A target such as `host:port` has no path, and warp panics without one. What takes its place leads nowhere.
+fn with_path(mut request: Request<Incoming>) -> Request<Incoming> {
+    if request.uri().path_and_query().is_none() {
+        *request.uri_mut() = Uri::from_static("*");
+    }
+    request
 }
 
 fn log_end(error: &hyper::Error) {

@@ -91,6 +91,7 @@ fn what_is_no_origin_host_or_network_is_named() {
 fn bad_config_files_fail_in_one_line() {
     for (extension, text, expected) in [
         ("yml", "listner: x", "did you mean 'listeners'?"),
+        ("json", r#"{"a\nb": 7}"#, r"unknown key 'a\nb'"),
         ("json", r#"{"token": 7}"#, "key 'token': expected a text"),
         (
             "toml",

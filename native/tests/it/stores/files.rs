@@ -90,6 +90,25 @@ async fn a_database_that_is_not_ours_is_left_alone() {
     }
 }
 
+/// `sqlite3` in a shell does not follow references, and gives the number of a deleted row again.
+#[tokio::test]
+async fn a_new_token_has_no_tags_of_one_that_was_deleted_by_hand() {
+    let home = Home::new(Kind::Sqlite).expect("it needs nothing");
+    let store = home.open().await;
+    store
+        .add_token("old", &tags(&["all"]))
+        .await
+        .expect("added");
+    Connection::open(home.folder.path().join("tokens.db"))
+        .and_then(|shell| shell.execute_batch("PRAGMA foreign_keys = OFF; DELETE FROM tokens"))
+        .expect("deleted");
+    store
+        .add_token("new", &tags(&["few"]))
+        .await
+        .expect("added");
+    assert_eq!(store.tags("new").await, Ok(tags(&["few"])));
+}
+
 #[tokio::test]
 async fn a_damaged_database_is_said_to_be() {
     let home = Home::new(Kind::Sqlite).expect("it needs nothing");

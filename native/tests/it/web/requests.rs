@@ -21,6 +21,9 @@ async fn an_unknown_path_is_told_the_known_ones() {
         "/subscribers",
         "/subscribe/websockets",
         "/wss",
+        // No path at all.
+        "localhost:80",
+        "*",
     ] {
         let answer = site.get(target).await;
         assert_eq!(answer.status, 404, "{target}");
