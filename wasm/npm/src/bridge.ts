@@ -8,7 +8,7 @@ import type { Bridge, BridgeOptions, Client, Message, Subscription, TagLike } fr
  * client that published it. `near` belongs to the bridge and ends with it.
  */
 export function bridge(near: Client, far: Client, options: BridgeOptions): Bridge {
-  const { up = [], down = [], signal } = options ?? {};
+  const { up = [], down = [], signal, onError = report } = options ?? {};
   if (up.length + down.length === 0) {
     void near.close();
     throw new MistError("missing-tags", 'a bridge needs tag sets to pass on, such as {up: [["a"]], down: [["b", "c"]]}');
@@ -21,8 +21,8 @@ export function bridge(near: Client, far: Client, options: BridgeOptions): Bridg
   };
   const end = (): void => void close();
   try {
-    pass(near, far, up, subscriptions);
-    pass(far, near, down, subscriptions);
+    pass(near, far, up, onError, subscriptions);
+    pass(far, near, down, onError, subscriptions);
   } catch (error) {
     end();
     throw error;
@@ -34,7 +34,13 @@ export function bridge(near: Client, far: Client, options: BridgeOptions): Bridg
   return { ready, close, [Symbol.dispose]: end };
 }
 
-function pass(from: Client, to: Client, sets: readonly (readonly TagLike[])[], made: Subscription[]): void {
+function pass(
+  from: Client,
+  to: Client,
+  sets: readonly (readonly TagLike[])[],
+  onError: (error: unknown) => void,
+  made: Subscription[],
+): void {
   let last: Message | undefined;
   const publish = (message: Message): void => {
     // One message comes once for each set that it matches, one after the other.
@@ -42,7 +48,7 @@ function pass(from: Client, to: Client, sets: readonly (readonly TagLike[])[], m
     last = message;
     to.publish(message.tags, message.data).catch((error: unknown) => {
       // Without a connection a message is lost, as any other that is published then.
-      if (!(error instanceof MistError) || (error.code !== "offline" && error.code !== "closed")) report(error);
+      if (!(error instanceof MistError) || (error.code !== "offline" && error.code !== "closed")) onError(error);
     });
   };
   for (const tags of sets) made.push(from.subscribe(tags, publish));

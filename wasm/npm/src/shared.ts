@@ -8,11 +8,15 @@ import { Broker, dial } from "./broker.js";
 import { LinkedClient } from "./client.js";
 import { portLink, settingsOf } from "./connect.js";
 import { core } from "./core.js";
+import { differing } from "./differing.js";
 import { MistError } from "./error.js";
 import { type Attempt, GOODBYE, type Link } from "./link.js";
 import type { Bridge, BridgeOptions, BrokerOptions, Client, LocalOptions } from "./types.js";
 
-/** What the broker of all tabs is to be: as the first of them says. */
+/**
+ * What the broker of all tabs is to be. The first tab says it; another says the same, or leaves it out. Where there is no
+ * worker every tab should say it: when the one that has the broker is closed, the next makes it as it was told itself.
+ */
 export interface SharedOptions extends Omit<BrokerOptions, "seed"> {
   /** Makes the worker, where a bundler or a policy wants it in a certain form. `false`: none, one of the tabs has it. */
   worker?: ((name: string) => SharedWorker) | false;
@@ -24,7 +28,7 @@ export interface SharedBroker extends Disposable {
   readonly place: "worker" | "here" | "other-tab";
   /** Makes a client of it. */
   client(options?: LocalOptions): Client;
-  /** Joins it with another broker, through this tab. */
+  /** Joins it with another broker, through this tab and with the token that it gave. */
   bridge(upstream: Client, options: BridgeOptions): Bridge;
   /** Ends this tab's clients, and makes no more. The broker goes on for the others. */
   close(): Promise<void>;
@@ -40,8 +44,8 @@ export function workerWith(make: (name: string) => SharedWorker): void {
 /** What a tab says to the worker first, and then for each client. */
 export type Hello = { options: BrokerOptions; lock: string } | { port: MessagePort };
 
-/** What the worker answers. */
-export type Welcome = { ready: true } | { error: string };
+/** What the worker answers: the options that it has otherwise, or why there is no broker. */
+export type Welcome = { differs: string[] } | { error: string };
 
 export async function shared(name: string, options: SharedOptions = {}): Promise<SharedBroker> {
   if (typeof name !== "string" || name === "") {
@@ -53,13 +57,21 @@ export async function shared(name: string, options: SharedOptions = {}): Promise
   }
   const { worker = makeWorker, ...rest } = options;
   if (worker && typeof SharedWorker === "function") {
-    const place = await inWorker(() => worker(`mist:${name}`), rest, locks);
-    if (place) return new Shared(place);
+    const place = await inWorker(name, () => worker(`mist:${name}`), rest, locks);
+    if (place) return new Shared(place, rest.token);
   }
   if (typeof BroadcastChannel !== "function") {
     throw new MistError("unsupported", "there is neither SharedWorker nor BroadcastChannel here: use Broker.create()");
   }
-  return new Shared(await inTabs(name, rest, locks));
+  return new Shared(await inTabs(name, rest, locks), rest.token);
+}
+
+/** What a tab is told that wants another broker than there is. */
+function unlike(name: string, differs: readonly string[]): MistError {
+  return new MistError(
+    "invalid-argument",
+    `the shared broker "${name}" runs with other options (${differs.join(", ")}): give the same in every tab, or leave them out`,
+  );
 }
 
 /** Where the broker is, as a tab reaches it. */
@@ -72,11 +84,14 @@ interface Place {
 
 class Shared implements SharedBroker {
   #place: Place;
+  /** The broker's own, for the bridges. */
+  #token: string | undefined;
   #clients = new Set<Client>();
   #closing: Promise<void> | undefined;
 
-  constructor(place: Place) {
+  constructor(place: Place, token: string | undefined) {
     this.#place = place;
+    this.#token = token || undefined;
   }
 
   get place(): SharedBroker["place"] {
@@ -100,7 +115,7 @@ class Shared implements SharedBroker {
   }
 
   bridge(upstream: Client, options: BridgeOptions): Bridge {
-    return bridge(this.client(), upstream, options);
+    return bridge(this.client(this.#token === undefined ? {} : { token: this.#token }), upstream, options);
   }
 
   close(): Promise<void> {
@@ -122,17 +137,19 @@ async function live(locks: LockManager): Promise<{ lock: string; end: () => void
   const lock = `mist-tab:${crypto.randomUUID()}`;
   let end = (): void => {};
   const over = new Promise<void>((resolve) => (end = resolve));
-  await new Promise<void>((held) => {
-    void locks.request(lock, () => {
+  await new Promise<void>((held, reject) => {
+    const hold = (): Promise<void> => {
       held();
       return over;
-    });
+    };
+    locks.request(lock, hold).catch(reject);
   });
   return { lock, end };
 }
 
 /** Finds the broker in a worker; nothing when there cannot be one. */
 async function inWorker(
+  name: string,
   make: () => SharedWorker,
   options: BrokerOptions,
   locks: LockManager,
@@ -144,18 +161,21 @@ async function inWorker(
     return undefined;
   }
   const { lock, end } = await live(locks);
-  const welcome = await new Promise<Welcome | undefined>((resolve) => {
-    worker.onerror = () => resolve(undefined);
-    worker.port.onmessage = ({ data }: MessageEvent<Welcome>) => resolve(data);
-    worker.port.postMessage({ options, lock } satisfies Hello);
-  });
-  if (!welcome) {
+  try {
+    const welcome = await new Promise<Welcome | undefined>((resolve) => {
+      worker.onerror = () => resolve(undefined);
+      worker.port.onmessage = ({ data }: MessageEvent<Welcome>) => resolve(data);
+      worker.port.postMessage({ options, lock } satisfies Hello);
+    });
+    if (!welcome) {
+      end();
+      return undefined;
+    }
+    if ("error" in welcome) throw new MistError("invalid-argument", welcome.error);
+    if (welcome.differs.length > 0) throw unlike(name, welcome.differs);
+  } catch (error) {
     end();
-    return undefined;
-  }
-  if ("error" in welcome) {
-    end();
-    throw new MistError("invalid-argument", welcome.error);
+    throw error;
   }
   return {
     place: "worker",
@@ -168,9 +188,11 @@ async function inWorker(
   };
 }
 
-/** What goes over the channel of the tabs: from a client to the tab that has the broker, or back. */
+/** What goes over the channel of the tabs: from a tab or its client to the tab that has the broker, or back. */
 type Cast =
   | { type: "leader" }
+  | { type: "hello"; tab: string; options: BrokerOptions }
+  | { type: "welcome"; tab: string; differs: string[] }
   | { type: "open"; client: string; lock: string }
   | { type: "opened"; client: string }
   | { type: "ask"; client: string; text: string }
@@ -179,9 +201,9 @@ type Cast =
 
 /** Finds the broker in one of the tabs: in the one that gets the lock, and the next one after it. */
 async function inTabs(name: string, options: BrokerOptions, locks: LockManager): Promise<Place> {
+  const { lock, end } = await live(locks);
   const channel = new BroadcastChannel(`mist:${name}`);
   const cast = (message: Cast): void => channel.postMessage(message);
-  const { lock, end } = await live(locks);
   const attempts = new Map<string, { attempt: Attempt; token: string | undefined }>();
   const ports = new Map<string, MessagePort>();
   /** By the lock that another tab holds as long as it lives. */
@@ -190,6 +212,9 @@ async function inTabs(name: string, options: BrokerOptions, locks: LockManager):
   const over = new AbortController();
   const ended = new Promise((resolve) => over.signal.addEventListener("abort", resolve));
   let broker: Broker | undefined;
+  /** Asks the tab that has the broker, as long as it is not known whether that is the one wanted here. */
+  let hello = (): void => {};
+  let welcome = (_differs: readonly string[]): void => {};
 
   /** Closes the ports of another tab when that is gone. */
   const watchTab = (lock: string): Set<MessagePort> => {
@@ -235,7 +260,12 @@ async function inTabs(name: string, options: BrokerOptions, locks: LockManager):
       case "leader":
         // The broker is new: whoever was at the old one begins again.
         loseAll();
-        return probes.forEach((probe) => probe());
+        probes.forEach((probe) => probe());
+        return hello();
+      case "hello":
+        return broker && cast({ type: "welcome", tab: data.tab, differs: differing(options, data.options) });
+      case "welcome":
+        return data.tab === lock ? welcome(data.differs) : undefined;
       case "open":
         return broker && openPort(data.client, data.lock);
       case "opened": {
@@ -252,6 +282,14 @@ async function inTabs(name: string, options: BrokerOptions, locks: LockManager):
     }
   };
 
+  const close = (): void => {
+    over.abort();
+    // It says goodbye to the other tabs over the channel, and nobody else gets the lock before it is gone.
+    void broker?.close();
+    end();
+    channel.close();
+  };
+
   /** Makes the broker here, says so, and keeps it as long as the tab lives. */
   const lead = async (isReady: () => void): Promise<void> => {
     const made = await Broker.create(options);
@@ -264,18 +302,28 @@ async function inTabs(name: string, options: BrokerOptions, locks: LockManager):
     await ended;
   };
   // Who does not get the lock at once waits for it, while the others are asked.
-  await new Promise<void>((resolve, reject) => {
-    const fail = (error: unknown): void => {
-      if (!over.signal.aborted) reject(error);
-    };
-    const wait = (): void => void locks.request(`mist:${name}`, { signal: over.signal }, () => lead(() => {})).catch(fail);
+  const { token, access, limits } = options;
+  const found = new Promise<void>((resolve, reject) => {
     const begin = (held: Lock | null): Promise<void> | void => {
       if (held) return lead(resolve);
-      wait();
-      resolve();
+      locks.request(`mist:${name}`, { signal: over.signal }, () => lead(resolve)).catch(reject);
+      if (!token && !access && !limits) return resolve();
+      hello = () => cast({ type: "hello", tab: lock, options });
+      welcome = (differs) => {
+        hello = () => {};
+        if (differs.length > 0) reject(unlike(name, differs));
+        else resolve();
+      };
+      hello();
     };
-    locks.request(`mist:${name}`, { ifAvailable: true }, begin).catch(fail);
+    locks.request(`mist:${name}`, { ifAvailable: true }, begin).catch(reject);
   });
+  try {
+    await found;
+  } catch (error) {
+    close();
+    throw error;
+  }
 
   return {
     get place() {
@@ -295,12 +343,6 @@ async function inTabs(name: string, options: BrokerOptions, locks: LockManager):
       probes.add(probe);
       return () => probes.delete(probe);
     },
-    close() {
-      over.abort();
-      // It says goodbye to the other tabs over the channel, and nobody else gets the lock before it is gone.
-      void broker?.close();
-      end();
-      channel.close();
-    },
+    close,
   };
 }

@@ -350,6 +350,11 @@ export interface BridgeOptions {
   down?: readonly (readonly TagLike[])[];
   /** Ends the bridge when it is aborted. */
   signal?: AbortSignal;
+  /**
+   * Hears of a message that cannot pass, such as a value of the page that is not JSON; the bridge goes on. Without it
+   * that is an uncaught error, which ends a Node process.
+   */
+  onError?: (error: unknown) => void;
 }
 
 /** A broker in this page and another broker, joined. */

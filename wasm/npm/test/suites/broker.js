@@ -231,6 +231,36 @@ export default function (tools) {
     await Promise.all([upstream.close(), far.close(), broker.close()]);
   });
 
+  test("what cannot pass over a bridge is told, and the rest passes", async () => {
+    const [broker, other] = [await Broker.create(), await Broker.create()];
+    const { port1, port2 } = new MessageChannel();
+    other.attach(port2);
+    const upstream = connect(port1);
+    const [near, far] = [broker.client(), other.client()];
+    /** @type {string[]} */
+    const got = [];
+    await far.subscribe(["a"], ({ text }) => void got.push(text)).ready;
+    const loop = /** @type {Record<string, unknown>} */ ({});
+    loop["loop"] = loop;
+    /** @type {any[]} */
+    const told = [];
+    const uncaught = tools.catchReports();
+    const onError = (/** @type {unknown} */ error) => void told.push(error);
+    for (const options of [{ up: [["a"]], onError }, { up: [["a"]] }]) {
+      const bridge = broker.bridge(upstream, options);
+      await bridge.ready;
+      await near.publish(["a"], loop);
+      await near.publish(["a"], 5n);
+      await near.publish(["a"], "good");
+      const heard = options.onError ? told : uncaught.errors;
+      await until(() => heard.length === 2 && got.length === 1, () => `${heard.length} errors, ${got.length} messages`);
+      equal([got.splice(0), told.length, ...heard.map(({ code }) => code)], [["good"], 2, "invalid-data", "invalid-data"]);
+      await bridge.close();
+    }
+    uncaught.end();
+    await Promise.all([upstream.close(), broker.close(), other.close()]);
+  });
+
   test("a bridge that cannot be is refused, and leaves nothing behind", async () => {
     const [broker, other] = [await Broker.create(), await Broker.create()];
     const upstream = other.client();

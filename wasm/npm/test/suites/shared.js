@@ -107,6 +107,102 @@ export default function (tools) {
       equal(told, ["invalid-argument", "refused", "auth"]);
       await tab.close();
     });
+
+    test(`${where}: a bridge has the token that its tab gave`, async () => {
+      const tab = await openTab();
+      const told = await tab.run(
+        async (name, hasWorker) => {
+          const { Broker } = await import("mist-pubsub");
+          const more = hasWorker ? {} : { worker: /** @type {const} */ (false) };
+          const broker = await Broker.shared(name, { ...more, token: "root", access: "scoped" });
+          const far = await Broker.create();
+          const bridge = broker.bridge(far.client(), { up: [["a"]], down: [["b"]] });
+          await bridge.ready;
+          const reader = broker.client({ token: "root" });
+          const got = new Promise((resolve) => reader.subscribe(["b"], ({ text }) => resolve(text)).ready.then(() => far.client().publish(["b"], "down")));
+          return got;
+        },
+        `bridge ${hasWorker}`,
+        hasWorker,
+      );
+      equal(told, "down");
+      await tab.close();
+    });
+
+    test(`${where}: what cannot be made leaves no lock and no channel behind, and the next is made`, async () => {
+      const tab = await openTab();
+      const told = await tab.run(
+        async (name, hasWorker) => {
+          const { Broker } = await import("mist-pubsub");
+          const more = hasWorker ? {} : { worker: /** @type {const} */ (false) };
+          let channels = 0;
+          const Channel = BroadcastChannel;
+          globalThis.BroadcastChannel = class extends Channel {
+            /** @param {string} name */
+            constructor(name) {
+              super(name);
+              channels += 1;
+            }
+            /** @override */
+            close() {
+              channels -= 1;
+              super.close();
+            }
+          };
+          const held = async () => {
+            const { held = [] } = await navigator.locks.query();
+            return held.filter((lock) => lock.name?.startsWith("mist")).length + channels;
+          };
+          Object.assign(globalThis, { held });
+          const wrong = [{ access: "scoped" }, { limits: { nonsense: 1 } }, { limits: { "message-bytes": () => 1 } }];
+          const failed = wrong.map((options) =>
+            Broker.shared(name, { ...more, .../** @type {any} */ (options) }).catch((error) => error instanceof Error),
+          );
+          // Those who come together share the first attempt; a good one among them is not spoilt.
+          const good = Broker.shared(name, { ...more, token: "t" });
+          const broker = await good;
+          const all = await Promise.all(failed);
+          await broker.client({ token: "t" }).ready;
+          await broker.close();
+          return all;
+        },
+        `fail ${hasWorker}`,
+        hasWorker,
+      );
+      equal(told, [true, true, true]);
+      await until(() => tab.run(async () => (await /** @type {any} */ (globalThis).held()) === 0), "something is left");
+      await tab.close();
+    });
+
+    test(`${where}: another tab gives the same options, or none, and hears which differ`, async () => {
+      const [first, second] = [await openTab(), await openTab()];
+      const share = async (/** @type {string} */ name, /** @type {boolean} */ hasWorker, /** @type {any} */ options) => {
+        const { Broker } = await import("mist-pubsub");
+        try {
+          const broker = await Broker.shared(name, { ...(hasWorker ? {} : { worker: false }), ...options });
+          await broker.client({ token: "root" }).ready;
+          return "good";
+        } catch (error) {
+          const { code, message } = /** @type {any} */ (error);
+          return `${code}: ${message}`;
+        }
+      };
+      const name = `differ ${hasWorker}`;
+      const limits = { "message-bytes": 4096, "tags-per-message": 9 };
+      equal(await first.run(share, name, hasWorker, { token: "root", access: "scoped", limits }), "good");
+      const same = { access: "scoped", limits: { "tags-per-message": 9, "message-bytes": 4096 } };
+      for (const options of [{}, same, { token: "root" }]) equal(await second.run(share, name, hasWorker, options), "good");
+      for (const [options, names] of /** @type {const} */ ([
+        [{ token: "secret" }, "token"],
+        [{ token: "secret", access: "open" }, "token, access"],
+        [{ limits: {} }, "limits"],
+      ])) {
+        const told = await second.run(share, name, hasWorker, options);
+        ok(told.startsWith(`invalid-argument: the shared broker "${name}" runs with other options (${names})`), told);
+        ok(!/secret|root/.test(told), told);
+      }
+      await Promise.all([first.close(), second.close()]);
+    });
   }
 
   test("a signal that is already aborted gives a client that is closed", async () => {
