@@ -54,7 +54,14 @@ pub(crate) fn build() -> Result<()> {
     }
     let compiled = compile("mist-pubsub-wasm", "mist_pubsub_wasm")?;
     bind(&compiled, &package().join("gen"), "mist")?;
-    let sources = ["src", "gen", "scripts", "package.json", "tsconfig.json"];
+    let sources = [
+        "src",
+        "gen",
+        "scripts",
+        "package.json",
+        "package-lock.json",
+        "tsconfig.json",
+    ];
     let sources = sources.map(|name| package().join(name));
     // The types are written last, when they are right.
     let made = package().join("dist").join("index.d.ts");

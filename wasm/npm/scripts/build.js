@@ -9,6 +9,9 @@ import { build } from "esbuild";
 import { stripped } from "./module.js";
 import { path, tool } from "./places.js";
 
+/** The modules that applications import. Node has its own script for the first, with the same types. */
+const ENTRIES = ["index", "inline", "slim"];
+
 mkdirSync(path("dist"), { recursive: true });
 optimise();
 clear();
@@ -21,7 +24,8 @@ declare();
 /** Shrinks the core. It is the slowest step by far, so it is left out when nothing changed. */
 function optimise() {
   const [from, to, named] = [path("gen/mist_bg.wasm"), path("dist/mist_bg.wasm"), path("gen/named.wasm")];
-  const sources = [from, path("scripts/build.js")].map((file) => statSync(file).mtimeMs);
+  const makers = [path("scripts/build.js"), path("scripts/module.js"), tool("wasm-opt")];
+  const sources = [from, ...makers].map((file) => statSync(file).mtimeMs);
   if (existsSync(to) && statSync(to).mtimeMs > Math.max(...sources)) return;
   // The names are for the size report.
   // Large functions stay apart, which compresses better; below the stack's end nothing is ever stored.
@@ -56,16 +60,27 @@ async function bundle() {
     outdir: path("dist"),
     logLevel: "warning",
   };
-  const entries = ["index", "node", "inline", "slim"].map((entry) => path(`src/${entry}.ts`));
+  const entries = ENTRIES.map((entry) => path(`src/${entry}.ts`));
   await Promise.all([
     build({ ...common, entryPoints: entries }),
+    // Node shows the line that threw: it is to be one, with names that say something.
+    build({ ...common, entryPoints: [path("src/node.ts")], minify: false }),
     build({ ...common, entryPoints: [path("src/shared-worker.ts")], external: ["./index.js"] }),
   ]);
 }
 
-/** Checks all types, and writes those of the package. */
+/** Checks all types, and writes those of the package: what the entries' declarations lead to, and nothing else. */
 function declare() {
   run("tsc", ["--project", path("tsconfig.json")]);
+  const published = new Set(ENTRIES.map((entry) => `${entry}.d.ts`));
+  // What is found is added, and visited in turn.
+  for (const file of published) {
+    const named = readFileSync(path(`dist/${file}`), "utf8").matchAll(/"\.\/([^"]+)\.js"/g);
+    for (const [, module] of named) published.add(`${module}.d.ts`);
+  }
+  for (const file of readdirSync(path("dist"))) {
+    if (file.endsWith(".d.ts") && !published.has(file)) rmSync(path(`dist/${file}`));
+  }
 }
 
 /**

@@ -10,7 +10,7 @@ import { MistError, textOf } from "./error.js";
 import { type Carried, FastLane, SessionLane } from "./lane.js";
 import { nameOf, textOfData } from "./message.js";
 import { type Attempt, GOODBYE, type Link, type Socket, leave } from "./link.js";
-import { type SharedBroker, type SharedOptions, shared } from "./shared.js";
+import { shared } from "./shared.js";
 import { defer, enter } from "./turn.js";
 import type {
   Bridge,
@@ -22,6 +22,8 @@ import type {
   CommandHandler,
   LocalOptions,
   Reply,
+  SharedBroker,
+  SharedOptions,
   Tag,
 } from "./types.js";
 

@@ -363,6 +363,8 @@ export class LinkedClient implements Client {
     });
   }
 
+  publish(tags: readonly TagLike[], data: unknown, options: { ack: true }): Promise<Required<Receipt>>;
+  publish(tags: readonly TagLike[], data?: unknown, options?: PublishOptions): Promise<Receipt>;
   publish(tags: readonly TagLike[], data?: unknown, options?: PublishOptions): Promise<Receipt> {
     // The short way first: it does not take what is wrong, and that comes to light on the other.
     if (options === undefined && this.#lane !== undefined && this.#state === "open") {
@@ -417,7 +419,7 @@ export class LinkedClient implements Client {
     const handles = names.map((name) => this.tag(name));
     return {
       tags: sorted(names),
-      publish: (data, options) => this.publish(handles, data, options),
+      publish: ((data?: unknown, options?: PublishOptions) => this.publish(handles, data, options)) as Publisher["publish"],
     };
   }
 

@@ -4,7 +4,7 @@ import { LinkedClient, type Settings } from "./client.js";
 import { core } from "./core.js";
 import { MistError, textOf } from "./error.js";
 import { type Attempt, GOODBYE, type Link, leave, patiently } from "./link.js";
-import type { Client, ConnectOptions, TokenSource, WebSocketLike } from "./types.js";
+import type { Client, ConnectOptions, PortLike, TokenSource, WebSocketLike } from "./types.js";
 
 type WebSocketClass = NonNullable<ConnectOptions["webSocket"]>;
 
@@ -14,7 +14,7 @@ type WebSocketClass = NonNullable<ConnectOptions["webSocket"]>;
  * Returns at once: what is subscribed meanwhile is taken along, and lost connections are made again.
  * @throws MistError `invalid-url`, `invalid-argument`, or `unsupported` where there is no WebSocket.
  */
-export function connect(to: string | URL | MessagePort, options: ConnectOptions = {}): Client {
+export function connect(to: string | URL | PortLike, options: ConnectOptions = {}): Client {
   const { token, signal } = options;
   if (token !== undefined && typeof token !== "string" && typeof token !== "function") {
     throw new MistError("invalid-argument", `a token is a string, or a function that returns one, not ${typeof token}`);
@@ -150,7 +150,7 @@ function watch(probe: () => void): () => void {
 }
 
 /** A link over a port at which a broker listens. */
-export function portLink(port: MessagePort, token: TokenSource | undefined): Link {
+export function portLink(port: PortLike, token: TokenSource | undefined): Link {
   return {
     hasStaticToken: typeof token === "string",
     dial(attempt) {

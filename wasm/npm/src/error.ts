@@ -4,10 +4,16 @@ import type { Code } from "./types.js";
 
 /** Any failure of this package: `code` is for programs, the message says what to do. */
 export class MistError extends Error {
-  override readonly name = "MistError";
+  // Neither is lost when names are shortened, and the stack begins with it.
+  static override readonly name = "MistError";
+  declare readonly name: "MistError";
   readonly code: Code;
 
-  constructor(code: Code, message: string, options?: ErrorOptions) {
+  static {
+    Object.assign(this.prototype, { name: this.name });
+  }
+
+  constructor(code: Code, message: string, options?: { cause?: unknown }) {
     super(message, options);
     this.code = code;
   }

@@ -1,7 +1,7 @@
 /** What lies between a client and its broker: one attempt to connect after the other. Knows nothing of either. */
 
 import type { LocalSubscription } from "./subscription.js";
-import type { Outgoing, Tag, TagLike } from "./types.js";
+import type { Outgoing, PortLike, Tag, TagLike } from "./types.js";
 
 /** What the core's client needs of a socket. */
 export interface Socket {
@@ -33,7 +33,7 @@ export interface Lane {
 export const GOODBYE = null;
 
 /** Closes a port; `onClose` was to hear of its end. */
-export function leave(port: MessagePort, onClose: () => void): void {
+export function leave(port: PortLike, onClose: () => void): void {
   port.onmessage = null;
   port.removeEventListener?.("close", onClose);
   port.postMessage(GOODBYE);

@@ -11,28 +11,15 @@ import { core } from "./core.js";
 import { differing } from "./differing.js";
 import { MistError } from "./error.js";
 import { type Attempt, GOODBYE, type Link } from "./link.js";
-import type { Bridge, BridgeOptions, BrokerOptions, Client, LocalOptions } from "./types.js";
-
-/**
- * What the broker of all tabs is to be. The first tab says it; another says the same, or leaves it out. Where there is no
- * worker every tab should say it: when the one that has the broker is closed, the next makes it as it was told itself.
- */
-export interface SharedOptions extends Omit<BrokerOptions, "seed"> {
-  /** Makes the worker, where a bundler or a policy wants it in a certain form. `false`: none, one of the tabs has it. */
-  worker?: ((name: string) => SharedWorker) | false;
-}
-
-/** The broker of all tabs, from one of them. */
-export interface SharedBroker extends Disposable {
-  /** Where it lives now: in a worker, in this very tab, or in another. */
-  readonly place: "worker" | "here" | "other-tab";
-  /** Makes a client of it. */
-  client(options?: LocalOptions): Client;
-  /** Joins it with another broker, through this tab and with the token that it gave. */
-  bridge(upstream: Client, options: BridgeOptions): Bridge;
-  /** Ends this tab's clients, and makes no more. The broker goes on for the others. */
-  close(): Promise<void>;
-}
+import type {
+  Bridge,
+  BridgeOptions,
+  BrokerOptions,
+  Client,
+  LocalOptions,
+  SharedBroker,
+  SharedOptions,
+} from "./types.js";
 
 let makeWorker: ((name: string) => SharedWorker) | undefined;
 
@@ -57,7 +44,7 @@ export async function shared(name: string, options: SharedOptions = {}): Promise
   }
   const { worker = makeWorker, ...rest } = options;
   if (worker && typeof SharedWorker === "function") {
-    const place = await inWorker(name, () => worker(`mist:${name}`), rest, locks);
+    const place = await inWorker(name, () => worker(`mist:${name}`) as SharedWorker, rest, locks);
     if (place) return new Shared(place, rest.token);
   }
   if (typeof BroadcastChannel !== "function") {

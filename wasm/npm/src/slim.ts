@@ -1,4 +1,14 @@
 /** The entry without any place for the core: the application gives it to `init`. */
 
-export { init, type Source } from "./core.js";
+import * as core from "./core.js";
+
 export * from "./face.js";
+
+/**
+ * What `init` takes: the URL of the core, its bytes, a response with them, the compiled module, or a promise of any of
+ * these.
+ */
+export type Source = string | object;
+
+/** Loads the core from `source`. */
+export const init: (source: Source) => Promise<void> = (source) => core.init(source as core.Source);

@@ -1,4 +1,25 @@
-/** The face of the package: what an application sees of a client, wherever its broker runs. */
+/**
+ * The face of the package: what an application sees of clients and brokers, wherever they run. It names nothing that
+ * only a page or only Node declares, so that it compiles in both.
+ */
+
+/** The key of `using`, where the project's `lib` knows it. */
+type DisposeKey = Extract<SymbolConstructor["dispose" & keyof SymbolConstructor], symbol>;
+
+/** What `using` ends, by its method `Symbol.dispose`. It is there for projects whose `lib` has `esnext.disposable`. */
+export type Disposing = { [K in DisposeKey]: () => void };
+
+/** What is needed of a port: of a MessagePort in a page or of `node:worker_threads`, or of a worker's own `self`. */
+export interface PortLike {
+  /** Set here, by whoever is given the port. Not every declaration of Node's ports has it; all of them do. */
+  // eslint-disable-next-line @typescript-eslint/no-explicit-any -- pages and Node declare other events.
+  onmessage?: any;
+  postMessage(message: unknown): void;
+  close(): void;
+  /** Where there is a `close` event, the end of the other side is known by it. */
+  addEventListener?(type: "close", listener: () => void): void;
+  removeEventListener?(type: "close", listener: () => void): void;
+}
 
 /** A tag's name, or a handle for it from {@link Client.tag}. */
 export type TagLike = string | Tag;
@@ -24,7 +45,7 @@ export interface Message<T = any> {
    * is, any other value as a structured clone made when it was published. What has no JSON, such as bytes, a Map or a
    * cycle, can be published inside a page only: not to a port, and not with `ack`.
    */
-  readonly data: T;
+  readonly data: T | string;
   /** The data as a string: a string as it is, any other value as JSON. Empty when there is none. */
   readonly text: string;
   /**
@@ -35,13 +56,15 @@ export interface Message<T = any> {
 }
 
 /** What is called with each message of a subscription. What it throws or rejects with goes to `reportError`. */
-export type Handler = (message: Message, subscription: Subscription) => unknown;
+// eslint-disable-next-line @typescript-eslint/no-explicit-any -- as in Message.
+export type Handler<T = any> = (message: Message<T>, subscription: Subscription<T>) => unknown;
 
 /**
  * One subscription of a client. Iterate over it, or give a handler, or both. Iterating ends with the subscription; it
  * fails when nobody wanted that: refused, revoked, or the client's token refused.
  */
-export interface Subscription extends AsyncIterable<Message>, Disposable {
+// eslint-disable-next-line @typescript-eslint/no-explicit-any -- as in Message.
+export interface Subscription<T = any> extends AsyncIterable<Message<T>>, Disposing {
   /** The tags, sorted, without duplicates. */
   readonly tags: readonly string[];
   /**
@@ -55,7 +78,6 @@ export interface Subscription extends AsyncIterable<Message>, Disposable {
   readonly dropped: number;
   /** Ends the subscription, and its iterators. Ending it again does nothing. */
   unsubscribe(): Promise<void>;
-  [Symbol.dispose](): void;
 }
 
 /** What a publisher is told. */
@@ -95,6 +117,7 @@ export interface Publisher {
   /** The tags, sorted, without duplicates. */
   readonly tags: readonly string[];
   /** Publishes, as {@link Client.publish}. */
+  publish(data: unknown, options: PublishOptions & { ack: true }): Promise<Required<Receipt>>;
   publish(data?: unknown, options?: PublishOptions): Promise<Receipt>;
 }
 
@@ -169,7 +192,7 @@ export interface ListenOptions {
  *
  * Handlers and listeners never run inside a call of yours: they run soon after, in the order of the messages.
  */
-export interface Client extends Disposable {
+export interface Client extends Disposing {
   /** How the client stands with its broker. */
   readonly state: State;
   /** Settles once the client is open for the first time, or closed before. */
@@ -180,10 +203,12 @@ export interface Client extends Disposable {
   /**
    * Subscribes to the messages that carry all of `tags`.
    *
-   * It is wanted from now on, over lost connections, until it is unsubscribed.
+   * It is wanted from now on, over lost connections, until it is unsubscribed. `T` is what the messages' data is, as
+   * {@link Message.json} gives it: nobody checks that.
    * @throws {@link MistError} `missing-tags`, `invalid-argument`, `closed`.
    */
-  subscribe(tags: readonly TagLike[], handler?: Handler, options?: SubscribeOptions): Subscription;
+  // eslint-disable-next-line @typescript-eslint/no-explicit-any -- as in Message.
+  subscribe<T = any>(tags: readonly TagLike[], handler?: Handler<T>, options?: SubscribeOptions): Subscription<T>;
 
   /**
    * Publishes a message to every other client that holds a subscription all of whose tags are among these.
@@ -194,6 +219,11 @@ export interface Client extends Disposable {
    * rejected (`offline`), or the message is kept for the next one, as {@link ConnectOptions.offline} has it. Without
    * `ack` the rejection is an `error` event too, and ignoring the promise is fine.
    */
+  publish(
+    tags: readonly TagLike[],
+    data: unknown,
+    options: PublishOptions & { ack: true },
+  ): Promise<Required<Receipt>>;
   publish(tags: readonly TagLike[], data?: unknown, options?: PublishOptions): Promise<Receipt>;
 
   /**
@@ -226,7 +256,6 @@ export interface Client extends Disposable {
 
   /** Ends the client: its subscriptions, its iterators, its connection. What waits for an answer is rejected. */
   close(): Promise<void>;
-  [Symbol.dispose](): void;
 }
 
 /** Where a client's token comes from: asked at every attempt to connect, so that a fresh one can be had. */
@@ -342,6 +371,30 @@ export interface LocalOptions {
   signal?: AbortSignal;
 }
 
+/**
+ * What the broker of all tabs is to be. The first tab says it; another says the same, or leaves it out. Where there is no
+ * worker every tab should say it: when the one that has the broker is closed, the next makes it as it was told itself.
+ */
+export interface SharedOptions extends Omit<BrokerOptions, "seed"> {
+  /**
+   * Makes the SharedWorker, where a bundler or a policy wants it in a certain form. `false`: none, one of the tabs has
+   * the broker.
+   */
+  worker?: ((name: string) => { readonly port: PortLike }) | false;
+}
+
+/** The broker of all tabs, from one of them. */
+export interface SharedBroker extends Disposing {
+  /** Where it lives now: in a worker, in this very tab, or in another. */
+  readonly place: "worker" | "here" | "other-tab";
+  /** Makes a client of it. */
+  client(options?: LocalOptions): Client;
+  /** Joins it with another broker, through this tab and with the token that it gave. */
+  bridge(upstream: Client, options: BridgeOptions): Bridge;
+  /** Ends this tab's clients, and makes no more. The broker goes on for the others. */
+  close(): Promise<void>;
+}
+
 /** What passes over a {@link Bridge}: tag sets, each as in `subscribe`. */
 export interface BridgeOptions {
   /** Messages of the page with all tags of one of these sets are published to the other side too. */
@@ -358,7 +411,7 @@ export interface BridgeOptions {
 }
 
 /** A broker in this page and another broker, joined. */
-export interface Bridge extends Disposable {
+export interface Bridge extends Disposing {
   /** Settles once both sides have acknowledged every set. */
   readonly ready: Promise<void>;
   /** Ends the bridge. The upstream client stays open: it is yours. */

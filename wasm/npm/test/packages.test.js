@@ -106,34 +106,76 @@ test("the types are right for every way of importing", async () => {
   await run(process.execPath, [tool("attw"), tarball, "--profile", "esm-only", ...wasm]);
 });
 
-for (const [resolution, module] of [
-  ["nodenext", "nodenext"],
-  ["bundler", "esnext"],
-]) {
-  test(`a TypeScript project that resolves as ${resolution} compiles against the types alone`, async () => {
+/** What every TypeScript application may write. */
+const TYPED = `
+  import { Broker, MistError, connect, type Client, type Message } from "mist-pubsub";
+  import * as inline from "mist-pubsub/inline";
+  import { init } from "mist-pubsub/slim";
+  const broker: Broker = await Broker.create();
+  const clients: Client[] = [connect("ws://localhost"), broker.client()];
+  const heard: Message<{ late: number }>[] = [];
+  for (const client of clients) {
+    const subscription = client.subscribe<{ late: number }>(["bus"], (message) => heard.push(message));
+    for await (const message of subscription) message.json().late satisfies number;
+    client.subscribe(["bus"], ({ data }) => data.whatever);
+    const { delivered } = await client.publish(["bus"], "12 min", { ack: true });
+    delivered satisfies number;
+    (await client.publisher(["bus"]).publish(12, { ack: true })).delivered satisfies number;
+    // @ts-expect-error -- nobody knows without an acknowledgement
+    (await client.publish(["bus"])).delivered satisfies number;
+    await client.ready.catch((error: unknown) => error instanceof MistError && error.code === "offline");
+  }
+  await init(new URL("https://localhost"));
+  export const same: [typeof connect, typeof Broker] = [inline.connect, inline.Broker];
+  export const isBroker = (value: unknown): Broker | false => value instanceof Broker && value;`;
+
+/** The projects people have: what they compile with, and what only they can write. */
+const TYPESCRIPT = [
+  {
+    name: "in Node, without the types of a page",
+    options: { module: "nodenext", lib: ["es2022"], types: ["node"] },
+    code: `
+      import { MessageChannel } from "node:worker_threads";
+      const { port1, port2 } = new MessageChannel();
+      broker.attach(port1);
+      connect(port2);`,
+  },
+  {
+    name: "in a page with a bundler",
+    options: { module: "esnext", moduleResolution: "bundler", lib: ["es2023", "dom"], types: [] },
+    code: `
+      const { port1, port2 } = new MessageChannel();
+      broker.attach(port1);
+      connect(port2, { webSocket: WebSocket });
+      await init(fetch("mist_bg.wasm"));
+      const worker = (name: string) => new SharedWorker("worker.js", { type: "module", name });
+      await Broker.shared("board", { worker });`,
+  },
+  {
+    name: "with `using`",
+    options: { module: "esnext", moduleResolution: "bundler", lib: ["es2022", "dom", "esnext.disposable"], types: [] },
+    code: `
+      using client = broker.client();
+      client[Symbol.dispose]();
+      using bus = client.subscribe(["bus"]);
+      export const things: Disposable[] = [broker, bus, await Broker.shared("board")];`,
+  },
+];
+
+for (const { name, options, code } of TYPESCRIPT) {
+  test(`a TypeScript project ${name} compiles against the types alone`, async () => {
     const compilerOptions = {
       strict: true,
       exactOptionalPropertyTypes: true,
       skipLibCheck: false,
       noEmit: true,
       target: "es2022",
-      lib: ["es2022", "dom", "esnext.disposable"],
-      module,
-      moduleResolution: resolution,
-      types: [],
+      typeRoots: [path("node_modules/@types")],
+      ...options,
     };
-    const root = await project(`types-${resolution}`, {
+    const root = await project(`types-${TYPESCRIPT.findIndex((other) => other.name === name)}`, {
       "tsconfig.json": JSON.stringify({ compilerOptions, files: ["app.ts"] }),
-      "app.ts": [
-        'import { Broker, connect, type Client, type Message } from "mist-pubsub";',
-        'import * as inline from "mist-pubsub/inline";',
-        'import { init } from "mist-pubsub/slim";',
-        'const clients: Client[] = [connect("ws://localhost"), (await Broker.create()).client()];',
-        'const heard: Message[] = [];',
-        'for (const client of clients) client.subscribe(["bus"], (message) => heard.push(message));',
-        'await init(new URL("https://localhost"));',
-        "export const same: typeof connect = inline.connect;",
-      ].join("\n"),
+      "app.ts": TYPED + code,
     });
     await run(process.execPath, [tool("tsc"), "--project", root]).catch(({ stdout }) => ok(false, stdout));
   });
@@ -161,6 +203,19 @@ test("Node imports it, and requires it", async () => {
     const { stdout, stderr } = await run(process.execPath, [join(root, file)]);
     equal([stdout, stderr], ["12 min\n", ""], file);
   }
+});
+
+test("Node shows what threw, and where, in a few lines", async () => {
+  const root = await project("thrown", {
+    "thrown.mjs": 'import { connect } from "mist-pubsub"; connect("ws://localhost", { heartbeatMs: NaN });',
+  });
+  const { stderr } = await run(process.execPath, [join(root, "thrown.mjs")]).then(
+    () => ok(false, "it does not throw"),
+    (error) => error,
+  );
+  ok(stderr.length < 3000, `${stderr.length} characters`);
+  ok(stderr.includes("MistError: heartbeatMs: NaN"), stderr);
+  ok(stderr.includes("at settingsOf"), stderr);
 });
 
 test("a page without a bundler asks for one script and the core", { skip }, async () => {
