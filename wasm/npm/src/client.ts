@@ -363,7 +363,7 @@ export class LinkedClient implements Client {
     });
   }
 
-  publish(tags: readonly TagLike[], data: unknown, options: { ack: true }): Promise<Required<Receipt>>;
+  publish(tags: readonly TagLike[], data: unknown, options: PublishOptions & { ack: true }): Promise<Required<Receipt>>;
   publish(tags: readonly TagLike[], data?: unknown, options?: PublishOptions): Promise<Receipt>;
   publish(tags: readonly TagLike[], data?: unknown, options?: PublishOptions): Promise<Receipt> {
     // The short way first: it does not take what is wrong, and that comes to light on the other.
