@@ -1,6 +1,7 @@
 //! Owns numbers: many connections, many subscriptions. It must not know what one client may do wrong.
 
 use mist_tests::process::{LISTENERS, Process, command};
+use mist_tests::wire::{Incoming, PATIENCE, Wire};
 
 use super::{Light, MIB, figure, gauges, has_descriptors, memory, message, server, sized};
 use crate::support::{Kind, Place, eventually, is_well};
@@ -152,11 +153,11 @@ async fn eventually_well(place: Place) {
         let mut client = place.tcp().await;
         // A refusal may come before the ping is taken.
         let _ = client.wire.send(crate::support::PING).await;
-        let pong = mist_tests::wire::Incoming::Message(crate::support::PONG.into());
-        if client.wire.recv().await == pong {
+        let pong = Incoming::Message(crate::support::PONG.into());
+        if client.wire.recv().await == pong && Wire::ws(place.ws).await.is_ok() {
             break client.close().await;
         }
-        assert!(start.elapsed() < mist_tests::wire::PATIENCE, "still full");
+        assert!(start.elapsed() < PATIENCE, "still full");
     }
     is_well(place).await;
 }
