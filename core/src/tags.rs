@@ -77,10 +77,18 @@ impl Seeds {
         }
     }
 
+    /// The length goes in with the bytes.
     #[inline]
-    fn hash<T: Hash + ?Sized>(&self, value: &T) -> u64 {
+    fn hash_name(&self, name: &[u8]) -> u64 {
         let mut hasher = FoldHasher::with_seed(self.sum, &self.factors);
-        value.hash(&mut hasher);
+        hasher.write(name);
+        hasher.finish()
+    }
+
+    #[inline]
+    fn hash_ids(&self, ids: &[TagId]) -> u64 {
+        let mut hasher = FoldHasher::with_seed(self.sum, &self.factors);
+        ids.hash(&mut hasher);
         hasher.finish()
     }
 }
@@ -189,7 +197,7 @@ impl Interner {
         let hash = self.hash(name.as_bytes());
         let (seeds, entries) = (&self.seeds, &self.entries);
         self.numbers.insert(hash, tag.0, |number| {
-            seeds.hash(entries[number as usize].name.as_bytes())
+            seeds.hash_name(entries[number as usize].name.as_bytes())
         });
         self.note(tag);
         tag
@@ -208,12 +216,12 @@ impl Interner {
     }
 
     pub(crate) fn hash_ids(&self, tags: &[TagId]) -> u64 {
-        self.seeds.hash(tags)
+        self.seeds.hash_ids(tags)
     }
 
     #[inline]
     fn hash(&self, name: &[u8]) -> u64 {
-        self.seeds.hash(name)
+        self.seeds.hash_name(name)
     }
 }
 

@@ -7,7 +7,7 @@ use alloc::vec::Vec;
 use super::{Broker, Receipt, Scratch, Verdict, restart, write_refusal};
 use crate::error::{Grant, Refusal};
 use crate::limits::Exceeded;
-use crate::message::{Command, Data, Message, Reply, TagPlace, write_head};
+use crate::message::{Command, Data, Message, Reply, Span, write_head};
 use crate::session::{Session, SessionId};
 use crate::sort::{sort, sort_by};
 use crate::text::{join, text};
@@ -50,43 +50,54 @@ impl Broker {
         )?;
         let Scratch {
             matching,
-            places,
+            names,
             decoded,
             head,
+            is_verbatim,
             ..
         } = scratch;
-        decoded.clear();
-        decoded.shrink_to(self.limits.tags_per_message * self.limits.tag_bytes);
-        places.clear();
-        for index in 0..message.tag_count() {
-            places.push(message.tag_into(index, decoded));
-        }
-        let text = message.text();
-        let name = |place: &TagPlace| match place {
-            TagPlace::Text(range) => &text[range.clone()],
-            TagPlace::Decoded(range) => &decoded[range.clone()],
+        // Where the names stand: in the message itself, unless escapes have to be undone.
+        let (tags, source) = match message.plain_tags() {
+            Some(tags) => (tags, message.text()),
+            None => {
+                decoded.clear();
+                decoded.shrink_to(self.limits.tags_per_message * self.limits.tag_bytes);
+                message.decode_tags(names, decoded);
+                (&names[..], &**decoded)
+            }
         };
-        if let Some(long) = places
-            .iter()
-            .map(name)
-            .find(|tag| tag.len() > self.limits.tag_bytes)
-        {
-            return Err(self.tag_too_long(long));
+        if let Some(long) = tags.iter().find(|tag| tag.len() > self.limits.tag_bytes) {
+            return Err(self.tag_too_long(&source[long.range()]));
         }
-        if let Some(grants) = self.grants(state)
-            && let Some(tag) = places.iter().map(name).find(|tag| !grants.allows(tag))
-        {
-            return Err(Refusal::NotGranted(Grant::Publish(tag.into())));
+        if let Some(grants) = self.grants(state) {
+            let mut tags = tags.iter().map(|tag| &source[tag.range()]);
+            if let Some(tag) = tags.find(|tag| !grants.allows(tag)) {
+                return Err(Refusal::NotGranted(Grant::Publish(tag.into())));
+            }
         }
-        if !places.is_sorted_by(|a, b| name(a) < name(b)) {
-            sort_by(places, |a, b| name(a).cmp(name(b)));
-            places.dedup_by(|a, b| name(a) == name(b));
+        let bytes = source.as_bytes();
+        let names_of = |tag: &Span| &bytes[tag.range()];
+        self.index
+            .matches(tags.iter().map(names_of), Some(session.slot), matching);
+        if matching.targets.is_empty() {
+            return Ok(());
         }
-        let names = places.iter().map(|place| name(place).as_bytes());
-        self.index.matches(names, Some(session.slot), matching);
+        let is_sorted = tags.is_sorted_by(|a, b| a.order(b, bytes).is_lt());
+        *is_verbatim = is_sorted && message.plain_tags().is_some() && message.compact().is_some();
+        if *is_verbatim {
+            return Ok(());
+        }
         restart(head);
-        if !matching.targets.is_empty() {
-            write_head(head, places.iter().map(name));
+        if is_sorted {
+            write_head(head, tags.iter().map(|tag| &source[tag.range()]));
+        } else {
+            if let Some(tags) = message.plain_tags() {
+                names.clear();
+                names.extend_from_slice(tags);
+            }
+            sort_by(names, |a, b| a.order(b, bytes));
+            names.dedup_by(|a, b| a.order(b, bytes).is_eq());
+            write_head(head, names.iter().map(|tag| &source[tag.range()]));
         }
         Ok(())
     }

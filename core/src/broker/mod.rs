@@ -24,7 +24,8 @@ use crate::error::{Refusal, not_authenticated, too_many_bad_messages};
 use crate::index::{Index, MatchScratch};
 use crate::limits::Limits;
 use crate::message::{
-    Command, Data, Message, Messages, Reply, Scan, ScanError, TagPlace, Unreadable,
+    Command, Data, Message, Messages, Reply, Scan, ScanError, Span, Unreadable, write_head,
+    write_plain_head, write_rest,
 };
 use crate::session::{About, Question, Role, Session, SessionId};
 use crate::sort::sort;
@@ -222,10 +223,12 @@ pub enum Verdict {
 #[derive(Debug, Default)]
 pub struct Scratch {
     matching: MatchScratch,
-    /// The tags of the message, sorted and without duplicates.
-    places: Vec<TagPlace>,
+    /// The tags of a message with escapes in them, one behind the other, and where each stands.
     decoded: String,
+    names: Vec<Span>,
+    /// What is delivered before the data, unless the message goes out as it came in.
     head: Vec<u8>,
+    is_verbatim: bool,
     reply: Vec<u8>,
 }
 
@@ -254,10 +257,33 @@ impl Scratch {
         &self.reply
     }
 
+    /// Exchanges [`Scratch::targets`] for another list, which the next decision overwrites.
+    pub fn exchange_targets(&mut self, targets: &mut Vec<u32>) {
+        core::mem::swap(&mut self.matching.targets, targets);
+    }
+
+    /// Whether what is delivered is [`Message::compact`], for the message decided last, or one with the same
+    /// [`Message::tags_text`], if it is compact.
+    #[must_use]
+    #[inline]
+    pub fn is_verbatim(&self) -> bool {
+        self.is_verbatim
+    }
+
     /// Appends what is delivered: the message decided last, or one with the same [`Message::tags_text`].
     #[inline]
     pub fn write_body(&self, message: &Message<'_>, out: &mut Vec<u8>) {
-        crate::message::write_body(out, &self.head, message.data_literal());
+        match message.compact() {
+            Some(whole) if self.is_verbatim => out.extend_from_slice(whole.as_bytes()),
+            None if self.is_verbatim => {
+                write_plain_head(out, message.tags_text());
+                write_rest(out, message.data_literal());
+            }
+            _ => {
+                out.extend_from_slice(&self.head);
+                write_rest(out, message.data_literal());
+            }
+        }
     }
 }
 
@@ -649,13 +675,14 @@ impl Broker {
         let names = sorted.iter().map(|tag| tag.as_bytes());
         self.index.matches(names, None, &mut scratch.matching);
         restart(&mut scratch.head);
-        crate::message::write_head(&mut scratch.head, sorted.iter().copied());
+        write_head(&mut scratch.head, sorted.iter().copied());
         let mut literal = Vec::new();
         crate::message::write_string(&mut literal, data);
         let literal = core::str::from_utf8(&literal)
             .ok()
             .filter(|_| !data.is_empty());
-        crate::message::write_body(body, &scratch.head, literal);
+        body.extend_from_slice(&scratch.head);
+        write_rest(body, literal);
     }
 
     /// Answers [`Output::Custom`]: with nothing, a message, or an error's text.

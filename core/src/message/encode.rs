@@ -106,7 +106,7 @@ fn write_number(out: &mut Vec<u8>, number: u64) {
 ///
 /// `tags` are sorted bytewise and without duplicates.
 pub(crate) fn write_head<'a>(head: &mut Vec<u8>, tags: impl Iterator<Item = &'a str>) {
-    head.extend_from_slice(b"{\"command\":\"publish\",\"tags\":[");
+    write_plain_head(head, "[");
     for (index, tag) in tags.enumerate() {
         if index > 0 {
             head.push(b',');
@@ -116,10 +116,15 @@ pub(crate) fn write_head<'a>(head: &mut Vec<u8>, tags: impl Iterator<Item = &'a 
     head.push(b']');
 }
 
-/// Writes a whole delivered message: the head, the data's literal as it came in, the end.
+/// The same for tags that are written in the right form already.
+pub(crate) fn write_plain_head(head: &mut Vec<u8>, tags: &str) {
+    head.extend_from_slice(b"{\"command\":\"publish\",\"tags\":");
+    head.extend_from_slice(tags.as_bytes());
+}
+
+/// Writes what stands behind the head of a delivered message: the data's literal as it came in, and the end.
 #[inline]
-pub(crate) fn write_body(out: &mut Vec<u8>, head: &[u8], data_literal: Option<&str>) {
-    out.extend_from_slice(head);
+pub(crate) fn write_rest(out: &mut Vec<u8>, data_literal: Option<&str>) {
     if let Some(literal) = data_literal {
         out.extend_from_slice(b",\"data\":");
         out.extend_from_slice(literal.as_bytes());

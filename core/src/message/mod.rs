@@ -16,11 +16,11 @@ use alloc::vec::Vec;
 use core::fmt;
 use core::ops::Range;
 
-pub(crate) use encode::{Data, Reply, write_body, write_head};
+pub(crate) use encode::{Data, Reply, write_head, write_plain_head, write_rest};
 pub use encode::{Request, encode_publish, encode_request};
 pub use lines::{Messages, Unreadable};
-pub(crate) use scan::Fault;
 use scan::skip_blanks;
+pub(crate) use scan::{Fault, Span};
 pub use scan::{Scan, ScanError};
 pub(crate) use string::write_string;
 
@@ -201,15 +201,27 @@ impl<'a> Message<'a> {
         }
     }
 
-    /// The tag at `index`: borrowed where it stands, or appended to `decoded` when it has escapes.
-    pub(crate) fn tag_into(&self, index: usize, decoded: &mut String) -> TagPlace {
-        let span = self.scan.tags[index];
-        if span.is_escaped() {
-            let start = decoded.len();
-            string::decode_into(&self.text[span.range()], decoded);
-            TagPlace::Decoded(start..decoded.len())
-        } else {
-            TagPlace::Text(span.range())
+    /// The whole message, if it is a publish written as this crate writes one, but for the order of its tags.
+    #[must_use]
+    #[inline]
+    pub fn compact(&self) -> Option<&'a str> {
+        self.scan.compact.clone().map(|range| &self.text[range])
+    }
+
+    /// Where the tags stand in the text, in the order they were sent; `None` when one has escapes.
+    #[inline]
+    pub(crate) fn plain_tags(&self) -> Option<&'a [Span]> {
+        let tags = &self.scan.tags[..];
+        (!self.scan.has_escaped_tags).then_some(tags)
+    }
+
+    /// Puts the tags decoded into `text`, and where they stand there into `spans`.
+    pub(crate) fn decode_tags(&self, spans: &mut Vec<Span>, text: &mut String) {
+        spans.clear();
+        for tag in &self.scan.tags {
+            let start = text.len();
+            string::decode_into(&self.text[tag.range()], text);
+            spans.push(Span::new(start, text.len(), false));
         }
     }
 
@@ -226,11 +238,4 @@ impl<'a> Message<'a> {
         string::decode_into(content, &mut decoded);
         Cow::Owned(decoded)
     }
-}
-
-/// Where a tag's decoded bytes are found.
-#[derive(Clone, Debug)]
-pub(crate) enum TagPlace {
-    Text(Range<usize>),
-    Decoded(Range<usize>),
 }

@@ -3,15 +3,16 @@
 use alloc::borrow::Cow;
 use alloc::string::String;
 use alloc::vec::Vec;
+use core::cmp::Ordering;
 use core::ops::Range;
 
-use super::string::content_end;
+use super::string::{content_end, literal_end};
 use super::{Command, Message};
 use crate::limits::Limits;
 
 /// The place of a string literal's content in the text, without its quotes.
 #[derive(Clone, Copy, Debug, Default)]
-pub(super) struct Span {
+pub(crate) struct Span {
     start: u32,
     /// The end, with the highest bit set when the content has escapes.
     end: u32,
@@ -20,7 +21,7 @@ pub(super) struct Span {
 const ESCAPED: u32 = 1 << 31;
 
 impl Span {
-    fn new(start: usize, end: usize, escaped: bool) -> Self {
+    pub(super) fn new(start: usize, end: usize, escaped: bool) -> Self {
         // The host hands over at most a buffer of messages within `Limits::message_bytes`, far below 2 GiB.
         let flag = if escaped { ESCAPED } else { 0 };
         Self {
@@ -29,12 +30,43 @@ impl Span {
         }
     }
 
-    pub(super) fn range(self) -> Range<usize> {
+    #[inline]
+    pub(crate) fn range(self) -> Range<usize> {
         self.start as usize..(self.end & !ESCAPED) as usize
+    }
+
+    /// How many bytes it is long as it stands.
+    #[inline]
+    pub(crate) fn len(self) -> usize {
+        self.range().len()
     }
 
     pub(super) fn is_escaped(self) -> bool {
         self.end & ESCAPED != 0
+    }
+
+    /// The bytewise order of what stands in `text` at two places.
+    #[inline]
+    pub(crate) fn order(self, other: &Self, text: &[u8]) -> Ordering {
+        // Most differ in their first bytes.
+        let first = self.prefix(text).cmp(&other.prefix(text));
+        first.then_with(|| text[self.range()].cmp(&text[other.range()]))
+    }
+
+    /// The first bytes as a number that is ordered as they are; behind the end there are zeros.
+    #[inline]
+    fn prefix(self, text: &[u8]) -> u64 {
+        let range = self.range();
+        match text.get(range.start..).and_then(|rest| rest.first_chunk()) {
+            Some(word) => {
+                let beyond = 64 - 8 * range.len().min(8) as u32;
+                u64::from_be_bytes(*word) & u64::MAX.checked_shl(beyond).unwrap_or(0)
+            }
+            None => {
+                let bytes = text[range].iter().chain(&[0; 8]).take(8);
+                bytes.fold(0, |word, &byte| word << 8 | u64::from(byte))
+            }
+        }
     }
 }
 
@@ -74,10 +106,13 @@ pub struct Scan {
     pub(super) command: Option<Span>,
     pub(super) kind: Command,
     pub(super) tags: Vec<Span>,
+    pub(super) has_escaped_tags: bool,
     /// How many tags there were, also those past what `tags` keeps.
     pub(super) tag_count: usize,
     pub(super) tags_text: Range<usize>,
     pub(super) data: Option<Span>,
+    /// The place of the whole message, when it was read as a compact publish.
+    pub(super) compact: Option<Range<usize>>,
     pub(super) id: Option<Range<usize>>,
     pub(super) answer: Answer,
 }
@@ -138,6 +173,8 @@ impl Scan {
             return None;
         }
         self.tags.clear();
+        self.has_escaped_tags = false;
+        let start = at;
         let mut at = at + PUBLISH_HEAD.len();
         let tags_start = at - 1;
         loop {
@@ -145,11 +182,12 @@ impl Scan {
             if bytes.get(at) != Some(&b'"') {
                 return None;
             }
-            let (end, escaped) = content_end(bytes, at + 1).ok()?;
+            let (end, escaped) = literal_end(bytes, at + 1)?;
             if self.tags.len() == limits.tags_per_message {
                 return None;
             }
             self.tags.push(Span::new(at + 1, end, escaped));
+            self.has_escaped_tags |= escaped;
             at = end + 1;
             if bytes.get(at) != Some(&b',') {
                 break;
@@ -160,15 +198,17 @@ impl Scan {
             return None;
         }
         self.tags_text = tags_start..at + 1;
-        let start = at + DATA_KEY.len();
-        let (end, escaped) = content_end(bytes, start).ok()?;
+        let data = at + DATA_KEY.len();
+        let (end, escaped) = literal_end(bytes, data)?;
         if bytes.get(end + 1..end + 3)? != b"}\n" {
             return None;
         }
         self.command = None;
         self.kind = Command::Publish;
         self.tag_count = self.tags.len();
-        self.data = Some(Span::new(start, end, escaped));
+        self.data = Some(Span::new(data, end, escaped));
+        // Empty data is left out of what is delivered.
+        self.compact = (end > data).then_some(start..end + 2);
         self.id = None;
         self.answer = Answer::default();
         Some(end + 3)
@@ -190,9 +230,11 @@ impl Scan {
         self.command = None;
         self.kind = Command::Unknown;
         self.tags.clear();
+        self.has_escaped_tags = false;
         self.tag_count = 0;
         self.tags_text = 0..0;
         self.data = None;
+        self.compact = None;
         self.id = None;
         self.answer = Answer::default();
     }
@@ -332,6 +374,7 @@ impl Reader<'_> {
             wanted: "an array of strings",
         };
         scan.tags.clear();
+        scan.has_escaped_tags = false;
         scan.tag_count = 0;
         scan.tags_text = 0..0;
         let start = self.at;
@@ -355,6 +398,7 @@ impl Reader<'_> {
                 // Kept up to the limit only, so that one message cannot grow the reused list for good.
                 if scan.tags.len() < self.limits.tags_per_message {
                     scan.tags.push(tag);
+                    scan.has_escaped_tags |= tag.is_escaped();
                 }
                 scan.tag_count += 1;
                 self.blanks();

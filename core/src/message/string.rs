@@ -19,46 +19,45 @@ fn specials(word: u64) -> u64 {
     (quote | backslash | control) & HIGHS
 }
 
-/// Whether a block holds any byte that `specials` marks; written so that it compiles to vector code.
-fn is_special(block: &[u8; 32]) -> bool {
-    block.iter().fold(0u8, |seen, &byte| {
-        seen | u8::from(byte == b'"') | u8::from(byte == b'\\') | u8::from(byte < 0x20)
-    }) != 0
+/// Whether a control character stands in a text; written so that it compiles to vector code.
+fn has_control(text: &[u8]) -> bool {
+    let (blocks, rest) = text.as_chunks::<16>();
+    let mut least = [u8::MAX; 16];
+    // The last block reaches back to make the rest a whole one, where the text is long enough.
+    let last = text.last_chunk::<16>();
+    for block in blocks.iter().chain(last) {
+        for (least, byte) in least.iter_mut().zip(block) {
+            *least = (*least).min(*byte);
+        }
+    }
+    let rest = if last.is_some() { &[] } else { rest };
+    least.iter().chain(rest).any(|&byte| byte < 0x20)
 }
 
 /// Returns the position of the first quote, backslash or control character at or after `at`.
-fn plain_until(text: &[u8], mut at: usize) -> usize {
-    // Short strings, nearly all tags, end within the first words.
-    for _ in 0..4 {
-        let Some(word) = text.get(at..).and_then(|rest| rest.first_chunk::<8>()) else {
-            break;
-        };
+#[inline(always)]
+fn plain_until(text: &[u8], at: usize) -> usize {
+    // Short strings, nearly all tags, end within the first word.
+    if let Some(word) = text.get(at..).and_then(|rest| rest.first_chunk::<8>()) {
         let marks = specials(u64::from_le_bytes(*word));
         if marks != 0 {
             return at + (marks.trailing_zeros() / 8) as usize;
         }
-        at += 8;
     }
-    while let Some(block) = text.get(at..).and_then(|rest| rest.first_chunk::<32>()) {
-        if is_special(block) {
-            break;
-        }
-        at += 32;
+    plain_until_far(text, at)
+}
+
+/// The same for long strings: two searches that compile to vector code.
+#[inline(never)]
+fn plain_until_far(text: &[u8], at: usize) -> usize {
+    let rest = text.get(at..).unwrap_or_default();
+    let end = memchr::memchr2(b'"', b'\\', rest).unwrap_or(rest.len());
+    let plain = &rest[..end];
+    if !has_control(plain) {
+        return at + end;
     }
-    while let Some(word) = text.get(at..).and_then(|rest| rest.first_chunk::<8>()) {
-        let marks = specials(u64::from_le_bytes(*word));
-        if marks != 0 {
-            return at + (marks.trailing_zeros() / 8) as usize;
-        }
-        at += 8;
-    }
-    while let Some(&byte) = text.get(at) {
-        if byte == b'"' || byte == b'\\' || byte < 0x20 {
-            break;
-        }
-        at += 1;
-    }
-    at
+    let control = plain.iter().position(|&byte| byte < 0x20);
+    at + control.unwrap_or(end)
 }
 
 /// Finds the end of the literal whose content starts at `start`: the closing quote's position, and whether it has escapes.
@@ -76,6 +75,17 @@ pub(super) fn content_end(text: &[u8], start: usize) -> Result<(usize, bool), (u
             Some(_) => return Err((at, Fault::ControlCharacter)),
             None => return Err((at, Fault::UnexpectedEnd)),
         }
+    }
+}
+
+/// As [`content_end`], for those who do not want to know what is wrong.
+#[inline]
+pub(super) fn literal_end(text: &[u8], start: usize) -> Option<(usize, bool)> {
+    let end = plain_until(text, start);
+    match text.get(end) {
+        Some(b'"') => Some((end, false)),
+        Some(b'\\') => content_end(text, end).ok(),
+        _ => None,
     }
 }
 

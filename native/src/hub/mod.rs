@@ -6,6 +6,7 @@
 pub(crate) mod framing;
 mod guesses;
 pub(crate) mod outbox;
+mod run;
 mod spare;
 mod store;
 mod turns;
@@ -25,8 +26,9 @@ use tokio_util::task::TaskTracker;
 use self::framing::Framing;
 use self::guesses::Guesses;
 use self::outbox::{Appended, Backlog, Ending, Outbox};
+use self::run::Batch;
 use self::store::Store;
-use self::worker::{Batch, Errand, Outgoing, Tools, with_worker};
+use self::worker::{Errand, Outgoing, Tools, with_worker};
 use crate::auth::Authenticator;
 use crate::command::CommandHandler;
 use crate::listener::peer::{Crowd, Peer};
@@ -92,8 +94,6 @@ pub(crate) enum Flow {
 const EXCLUSIVE_AT_ONCE: u32 = 64;
 /// Tag sets that matching looks at before those who change the broker get it in between.
 const WALKED_AT_ONCE: usize = 100_000;
-/// Bytes that are appended, over all receivers, before those who change the broker get it in between.
-const APPENDED_AT_ONCE: usize = 4 << 20;
 
 impl Hub {
     pub(crate) fn new(
@@ -187,70 +187,85 @@ impl Hub {
         tools: &mut Tools,
     ) -> Flow {
         let mut lock = Lock::Free;
-        let mut is_run = false;
         let mut flow = Flow::Open;
-        let (mut published, mut delivered, mut appended, mut walked) = (0, 0, 0, 0);
+        let (mut published, mut delivered, mut walked) = (0, 0, 0);
         let Tools {
             scan,
             scratch,
-            run_tags,
+            tags,
             out,
         } = tools;
+        let input = messages.rest();
         let mut limits = self.limits_of(own);
+        // Whether `tags` were decided last, and whether somebody gets messages with them.
+        let (mut is_decided, mut has_targets) = (false, false);
         while let Some(next) = messages.next(scan, limits) {
-            if is_run {
-                let bytes = out.batch.bytes.len() * scratch.targets().len();
-                // Messages with the same tags in a row are matched once and appended in one piece.
-                if let Ok(message) = &next
-                    && message.command() == Command::Publish
-                    && message.id_literal().is_none()
-                    && message.tags_text() == run_tags
-                    && bytes < APPENDED_AT_ONCE
-                {
-                    published += 1;
-                    out.batch.push(scratch, message);
-                    continue;
+            let end = input.len() - messages.rest().len();
+            if let Ok(message) = &next
+                && is_decided
+                && message.tags_text() == tags
+                && message.command() == Command::Publish
+                && message.id_literal().is_none()
+                && !out.is_full()
+            {
+                // Messages with the same tags in a row are decided once.
+                published += 1;
+                if has_targets {
+                    out.run.push(scratch, message, input, end);
                 }
-                delivered += self.deliver(lock.read(&self.shared), scratch.targets(), out);
-                is_run = false;
-                appended += bytes;
-                if appended >= APPENDED_AT_ONCE {
-                    appended = 0;
-                    lock = Lock::Free;
-                }
+                continue;
             }
+            is_decided = false;
             let message = match next {
                 Ok(message) => message,
                 Err(unreadable) => {
                     self.counters.unreadable.fetch_add(1, Ordering::Relaxed);
+                    delivered += self.deliver(lock.read(&self.shared), input, out);
                     let shared = lock.write(&self.shared);
                     shared.broker.handle_unreadable(own.session, &unreadable);
                     self.execute(shared, out);
                     continue;
                 }
             };
-            published += u64::from(message.command() == Command::Publish);
-            if walked >= WALKED_AT_ONCE {
+            if walked >= WALKED_AT_ONCE || out.is_full() {
+                delivered += self.deliver(lock.read(&self.shared), input, out);
                 walked = 0;
+                out.appended = 0;
                 lock = Lock::Free;
             }
+            published += u64::from(message.command() == Command::Publish);
             let shared = lock.read(&self.shared);
             match shared.broker.decide(own.session, &message, scratch) {
                 Verdict::Deliver(receipt) => {
                     walked += scratch.walked();
-                    out.batch.push(scratch, &message);
+                    has_targets = !scratch.targets().is_empty();
+                    // Messages to the same receivers in a row are appended in one piece, whatever their tags are.
+                    if has_targets && out.run.targets != scratch.targets() {
+                        delivered += self.deliver(shared, input, out);
+                        scratch.exchange_targets(&mut out.run.targets);
+                    }
                     let Some(receipt) = receipt else {
-                        is_run = true;
-                        run_tags.clear();
-                        run_tags.push_str(message.tags_text());
+                        if has_targets {
+                            out.run.push(scratch, &message, input, end);
+                        }
+                        is_decided = true;
+                        tags.clear();
+                        tags.push_str(message.tags_text());
                         continue;
                     };
-                    let count = self.deliver(shared, scratch.targets(), out);
+                    // What was published before is not counted in the answer.
+                    delivered += self.deliver(shared, input, out);
+                    let mut count = 0;
+                    if has_targets {
+                        out.run.push(scratch, &message, input, end);
+                        count = self.deliver(shared, input, out);
+                    }
                     delivered += count;
                     own.append_own_reply(&mut out.spare, &receipt.reply(count));
                 }
                 Verdict::Reply => own.append_own_reply(&mut out.spare, scratch.reply()),
                 Verdict::Exclusive => {
+                    delivered += self.deliver(shared, input, out);
                     if message.id_literal().is_some() {
                         own.tell_drops();
                     }
@@ -270,8 +285,8 @@ impl Hub {
                 break;
             }
         }
-        if is_run {
-            delivered += self.deliver(lock.read(&self.shared), scratch.targets(), out);
+        if !out.run.is_empty() {
+            delivered += self.deliver(lock.read(&self.shared), input, out);
         }
         drop(lock);
         if published > 0 {
@@ -312,11 +327,11 @@ impl Hub {
         with_worker(|worker| {
             let Tools { scratch, out, .. } = &mut worker.tools;
             let shared = self.shared.read();
-            shared
-                .broker
-                .route(tags, data, scratch, &mut out.batch.bytes);
-            out.batch.end_line();
-            let delivered = self.deliver(&shared, scratch.targets(), out);
+            let lines = &mut out.run.lines.bytes;
+            shared.broker.route(tags, data, scratch, lines);
+            out.run.end_line();
+            scratch.exchange_targets(&mut out.run.targets);
+            let delivered = self.deliver(&shared, &[], out);
             drop(shared);
             out.wake_all();
             self.counters.published.fetch_add(1, Ordering::Relaxed);
@@ -363,33 +378,40 @@ impl Hub {
             .collect()
     }
 
-    /// Gives the batch to its receivers and empties it; returns how many messages outboxes took, each counted.
-    fn deliver(&self, shared: &Shared, targets: &[u32], out: &mut Outgoing) -> usize {
+    /// Gives the run to its receivers and empties it; returns how many messages outboxes took, each counted.
+    fn deliver(&self, shared: &Shared, input: &[u8], out: &mut Outgoing) -> usize {
         let Outgoing {
-            batch,
+            run,
             frames,
+            appended,
             spare,
             woken,
             ..
         } = out;
-        let count = batch.ends.len();
+        if run.is_empty() {
+            return 0;
+        }
+        *appended += run.weight();
+        let count = run.len();
         let outbox = |&slot: &u32| shared.outboxes.get(slot as usize)?.as_deref();
         let room = self.backlog.room(&self.limits);
         let mut reached = 0;
         let mut delivered = Appended::default();
-        if let [only] = targets
-            && let Some(outbox) = outbox(only).filter(|outbox| outbox.framing == Framing::Lines)
+        if let [only] = run.targets[..]
+            && run.is_written()
+            && let Some(outbox) = outbox(&only).filter(|outbox| outbox.framing == Framing::Lines)
         {
             reached = 1;
-            let Batch { bytes, ends } = batch;
+            let Batch { bytes, ends } = &mut run.lines;
             delivered = outbox.append_or_swap(bytes, ends, room, spare, woken);
         } else {
-            for outbox in targets.iter().filter_map(outbox) {
+            let lines = run.segment(input);
+            for outbox in run.targets.iter().filter_map(outbox) {
                 if outbox.framing == Framing::Frames && frames.ends.is_empty() {
-                    frames.frame(batch);
+                    frames.frame(lines);
                 }
                 let segment = match outbox.framing {
-                    Framing::Lines => batch.segment(),
+                    Framing::Lines => lines,
                     Framing::Frames => frames.segment(),
                 };
                 reached += 1;
@@ -399,7 +421,7 @@ impl Hub {
             }
             frames.clear();
         }
-        batch.clear();
+        run.clear();
         if delivered.bytes > 0 {
             self.backlog.add(delivered.bytes);
         }
@@ -427,11 +449,13 @@ impl Hub {
                     receipt,
                     ..
                 } => {
-                    let slots: Vec<u32> =
-                        targets.iter().map(|target| target.slot() as u32).collect();
-                    out.batch.bytes.extend_from_slice(&message);
-                    out.batch.end_line();
-                    let count = self.deliver(shared, &slots, out);
+                    let run = &mut out.run;
+                    run.targets.clear();
+                    run.targets
+                        .extend(targets.iter().map(|target| target.slot() as u32));
+                    run.lines.bytes.extend_from_slice(&message);
+                    run.end_line();
+                    let count = self.deliver(shared, &[], out);
                     delivered += count;
                     if let Some(receipt) = receipt {
                         shared.append_reply(receipt.session(), &receipt.reply(count), out);
