@@ -29,7 +29,7 @@ use clap::Args;
 use crate::tools;
 use machine::Processors;
 use report::Report;
-use scenario::{SCENARIOS, Scenario};
+use scenario::{ONE_SIZE, SCENARIOS, Scenario};
 use server::{Contender, Kind};
 use trial::{Plan, Trial};
 
@@ -168,9 +168,7 @@ pub(crate) fn run(args: &Bench) -> Result<ExitCode> {
     for round in 1..=rounds {
         for (scenario, size) in trials(args) {
             for contender in &contenders {
-                if !scenario.kinds.contains(&contender.kind)
-                    || !contender.speaks(scenario.transport)
-                {
+                if !scenario.is_for(contender.kind, size) || !contender.speaks(scenario.transport) {
                     continue;
                 }
                 let trial = Trial {
@@ -312,7 +310,7 @@ fn trials(args: &Bench) -> Vec<(&'static Scenario, usize)> {
         if scenario.is_sized && !args.quick {
             trials.extend(sizes.iter().map(|&size| (scenario, size)));
         } else {
-            trials.push((scenario, 128));
+            trials.push((scenario, ONE_SIZE));
         }
     }
     trials

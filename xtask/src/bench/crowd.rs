@@ -98,6 +98,7 @@ fn said_once(trial: &Trial<'_>, chosen: &[u64], listeners: &Listeners) -> Messag
         publish: wire.publish(&tags, trial.size),
         deliveries: streams.into_iter().map(delivery).collect(),
         reply: None,
+        sets: 1,
     }
 }
 
@@ -123,6 +124,7 @@ fn said_for_each_pair(trial: &Trial<'_>, chosen: &[u64], listeners: &Listeners) 
         publish: Template::joined(&publishes),
         deliveries,
         reply: Some(replies.concat()).filter(|replies| !replies.is_empty()),
+        sets: 1,
     }
 }
 

@@ -35,6 +35,8 @@ pub(crate) struct Message {
     pub(crate) deliveries: Vec<Delivery>,
     /// What the publisher hears.
     pub(crate) reply: Option<Vec<u8>>,
+    /// How many different sets of tags it goes through; 1 unless one of its tags varies.
+    pub(crate) sets: u32,
 }
 
 struct Publisher {
@@ -346,7 +348,8 @@ impl<'w> Load<'w> {
                 clippy::cast_possible_truncation,
                 reason = "the number wraps; order is kept"
             )]
-            let stamp = Stamp::new(publisher.conn as u32, publisher.published as u32);
+            let (flow, number) = (publisher.conn as u32, publisher.published as u32);
+            let stamp = Stamp::new(flow, number, number % message.sets);
             conn.out.extend_from_slice(message.publish.stamp(stamp));
             for delivery in &mut message.deliveries {
                 let stream = &mut self.streams[delivery.stream];

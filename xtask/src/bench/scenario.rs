@@ -23,15 +23,30 @@ pub(crate) enum Work {
     Stalled,
 }
 
-/// Who publishes to how many, and with how many tag sets in turn.
+/// Who publishes to how many, and with which tags.
 #[derive(Clone, Copy)]
 pub(crate) struct Shape {
     /// Publishers.
     pub(crate) publishers: usize,
-    /// Subscribers of each publisher.
+    /// The groups of subscribers that a publisher speaks to in turn.
+    pub(crate) groups: usize,
+    /// Subscribers of each group.
     pub(crate) subscribers: usize,
-    /// Each message carries a second tag, taken in turn from so many; none: one tag only.
-    pub(crate) rotation: Option<usize>,
+    /// What the messages carry.
+    pub(crate) tags: Tags,
+}
+
+/// The tags of a publisher's messages to one group.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Tags {
+    /// One, always the same.
+    One,
+    /// Two, always the same.
+    Repeating,
+    /// Two, of which the second is another one than in the last message.
+    Varying,
+    /// Two out of order, of which one has never been there before.
+    Unsorted,
 }
 
 /// A scenario.
@@ -44,26 +59,39 @@ pub(crate) struct Scenario {
     pub(crate) work: Work,
     /// Over what.
     pub(crate) transport: Transport,
-    /// Whether it is repeated for each payload size, or done with 128 bytes only.
+    /// Whether it is repeated for each payload size, or done with one size only.
     pub(crate) is_sized: bool,
     /// Which servers it can be done with.
-    pub(crate) kinds: &'static [Kind],
+    kinds: &'static [Kind],
+}
+
+impl Shape {
+    /// Each publisher has its own subscribers and one tag that they ask for.
+    pub(crate) const fn plain(publishers: usize, subscribers: usize) -> Self {
+        Self {
+            publishers,
+            groups: 1,
+            subscribers,
+            tags: Tags::One,
+        }
+    }
 }
 
 const fn fan(publishers: usize, subscribers: usize) -> Work {
-    Work::Fan(Shape {
-        publishers,
-        subscribers,
-        rotation: None,
-    })
+    Work::Fan(Shape::plain(publishers, subscribers))
 }
 
-const fn rotating(subscribers: usize, rotation: usize) -> Work {
-    Work::Fan(Shape {
-        publishers: 1,
-        subscribers,
-        rotation: Some(rotation),
-    })
+const fn tagged(publishers: usize, subscribers: usize, tags: Tags) -> Work {
+    let plain = Shape::plain(publishers, subscribers);
+    Work::Fan(Shape { tags, ..plain })
+}
+
+const fn repeating(publishers: usize, subscribers: usize) -> Work {
+    tagged(publishers, subscribers, Tags::Repeating)
+}
+
+const fn varying(publishers: usize, subscribers: usize) -> Work {
+    tagged(publishers, subscribers, Tags::Varying)
 }
 
 const ALL: &[Kind] = &[
@@ -74,11 +102,17 @@ const ALL: &[Kind] = &[
     Kind::Relay,
 ];
 const BROKERS: &[Kind] = &[Kind::Mist, Kind::Other, Kind::Nats, Kind::Redis];
+/// The payload of scenarios that are not repeated for each size.
+pub(crate) const ONE_SIZE: usize = 128;
+
 const MIST: &[Kind] = &[Kind::Mist, Kind::Other];
+
+const REPEATING: &str = "two tags, always the same";
+const VARYING: &str = "two tags, 1,024 sets in turn";
 
 impl Scenario {
     const fn new(name: &'static str, work: Work, about: &'static str) -> Self {
-        let is_sized = matches!(work, Work::Fan(Shape { rotation: None, .. }));
+        let is_sized = matches!(work, Work::Fan(_));
         let transport = Transport::Tcp;
         let kinds = BROKERS;
         Self {
@@ -89,6 +123,13 @@ impl Scenario {
             is_sized,
             kinds,
         }
+    }
+
+    /// Whether `kind` takes part with payloads of `size` bytes. What has two tags is compared with
+    /// peers at one size only, to save time.
+    pub(crate) fn is_for(&self, kind: Kind, size: usize) -> bool {
+        let is_plain = !matches!(self.work, Work::Fan(Shape { tags, .. }) if tags != Tags::One);
+        self.kinds.contains(&kind) && (is_plain || size == ONE_SIZE || MIST.contains(&kind))
     }
 
     const fn with(self, kinds: &'static [Kind]) -> Self {
@@ -114,17 +155,35 @@ pub(crate) const SCENARIOS: &[Scenario] = &[
     Scenario::new("ws-fan-100", fan(1, 100), "WebSocket, 100 subscribers")
         .with(MIST)
         .over_websocket(),
-    Scenario::new("same-tags-1", rotating(1, 1), "two tags, always the same"),
-    Scenario::new("many-tags-1", rotating(1, 64), "two tags, 64 sets in turn"),
+    Scenario::new("repeating-pipe", repeating(1, 1), REPEATING),
+    Scenario::new("varying-pipe", varying(1, 1), VARYING),
+    Scenario::new("repeating-fan-10", repeating(1, 10), REPEATING),
+    Scenario::new("varying-fan-10", varying(1, 10), VARYING),
+    Scenario::new("repeating-fan-100", repeating(1, 100), REPEATING),
+    Scenario::new("varying-fan-100", varying(1, 100), VARYING),
+    Scenario::new("repeating-fan-1000", repeating(1, 1000), REPEATING),
+    Scenario::new("varying-fan-1000", varying(1, 1000), VARYING),
+    Scenario::new("repeating-pairs-50", repeating(50, 1), REPEATING),
+    Scenario::new("varying-pairs-50", varying(50, 1), VARYING),
+    Scenario::new("repeating-ws-fan-100", repeating(1, 100), REPEATING)
+        .with(MIST)
+        .over_websocket(),
+    Scenario::new("varying-ws-fan-100", varying(1, 100), VARYING)
+        .with(MIST)
+        .over_websocket(),
     Scenario::new(
-        "same-tags-100",
-        rotating(100, 1),
-        "the same, 100 subscribers",
+        "alternating",
+        Work::Fan(Shape {
+            groups: 16,
+            tags: Tags::Repeating,
+            ..Shape::plain(1, 1)
+        }),
+        "one publisher, each message for another of 16 subscribers",
     ),
     Scenario::new(
-        "many-tags-100",
-        rotating(100, 64),
-        "the same, 100 subscribers",
+        "unsorted",
+        tagged(1, 1, Tags::Unsorted),
+        "two tags out of order, one of them never seen before",
     ),
     Scenario::new("match-100k", Work::Match, "100,000 sets of two, few match"),
     Scenario::new("memory", Work::Memory, "10,000 connections, one set each"),

@@ -12,9 +12,9 @@ use super::crowd;
 use super::link::connect;
 use super::load::{Delays, Delivery, Idle, Load, Message};
 use super::machine::{self, Processors};
-use super::scenario::{Scenario, Shape, Work};
+use super::scenario::{Scenario, Shape, Tags, Work};
 use super::server::{Contender, Server};
-use super::wire::{Role, Subscription};
+use super::wire::{Role, Subscription, VARIABLE};
 
 /// One measured figure.
 #[derive(Clone, Debug)]
@@ -128,27 +128,29 @@ impl Trial<'_> {
                 template: wire.delivery(tags, to, self.size),
             }],
             reply: None,
+            sets: 1,
         }
     }
 
     fn fan_load(&self, server: &Server, shape: Shape) -> Result<Load<'static>> {
         let mut load = self.load(server, self.plan.window)?;
         load.is_lenient_with_replies = matches!(self.scenario.work, Work::Stalled);
-        for publisher in 0..shape.publishers {
-            let topic = format!("t{publisher:03}");
-            let stream = load.add_stream();
-            let to = topic_of(&topic, shape.rotation.is_some());
-            for _ in 0..shape.subscribers {
-                load.add_subscriber(std::slice::from_ref(&to), stream)?;
+        let mut topics = (0..).map(|number| format!("t{number:03}"));
+        for _ in 0..shape.publishers {
+            let mut messages = Vec::new();
+            let groups: Vec<_> = topics.by_ref().take(shape.groups).collect();
+            for topic in &groups {
+                let stream = load.add_stream();
+                let to = topic_of(topic, shape.tags != Tags::One);
+                for _ in 0..shape.subscribers {
+                    load.add_subscriber(std::slice::from_ref(&to), stream)?;
+                }
+                let (second, sets) = second_tag(shape.tags);
+                let tags: Vec<_> = std::iter::once(topic.clone()).chain(second).collect();
+                let message = self.message(&tags, &to, stream);
+                messages.push(Message { sets, ..message });
             }
-            let tag_sets: Vec<_> = match shape.rotation {
-                None => vec![to.tags.clone()],
-                Some(count) => (0..count)
-                    .map(|turn| vec![topic.clone(), format!("v{turn:02}")])
-                    .collect(),
-            };
-            let messages = tag_sets.iter().map(|tags| self.message(tags, &to, stream));
-            load.add_publisher(&to.tags, messages.collect())?;
+            load.add_publisher(&groups, messages)?;
         }
         Ok(load)
     }
@@ -187,12 +189,7 @@ impl Trial<'_> {
     }
 
     fn latency(&self, server: &Server) -> Result<Vec<Figure>> {
-        let shape = Shape {
-            publishers: 1,
-            subscribers: 100,
-            rotation: None,
-        };
-        let mut load = self.fan_load(server, shape)?;
+        let mut load = self.fan_load(server, Shape::plain(1, 100))?;
         let warm_up = 200;
         let count = if self.plan.is_quick { 500 } else { 2000 };
         let (due, taken) = (Vec::new(), Vec::new());
@@ -223,12 +220,7 @@ impl Trial<'_> {
     }
 
     fn ping_in_flood(&self, server: &Server) -> Result<Vec<Figure>> {
-        let shape = Shape {
-            publishers: 1,
-            subscribers: 1,
-            rotation: None,
-        };
-        let mut load = self.fan_load(server, shape)?;
+        let mut load = self.fan_load(server, Shape::plain(1, 1))?;
         let pinger = load.add_pinger()?;
         self.warm_up(&mut load)?;
         let mut taken = Vec::new();
@@ -257,12 +249,7 @@ impl Trial<'_> {
     }
 
     fn stalled(&self, server: &Server) -> Result<Vec<Figure>> {
-        let shape = |subscribers| Shape {
-            publishers: 1,
-            subscribers,
-            rotation: None,
-        };
-        let mut load = self.fan_load(server, shape(10))?;
+        let mut load = self.fan_load(server, Shape::plain(1, 10))?;
         let all_read = self.rate(&mut load)? / 10.0;
         load.prove_the_end()?;
 
@@ -272,7 +259,7 @@ impl Trial<'_> {
         let to = [topic_of("t000", false)];
         let role = Role::Subscriber;
         let stalled = connect(wire, server.address(transport), role, &to)?;
-        let mut load = self.fan_load(&server, shape(9))?;
+        let mut load = self.fan_load(&server, Shape::plain(1, 9))?;
         let before = server.resident()?;
         let one_stalls = self.rate(&mut load)? / 9.0;
         let grown = server.resident()?.saturating_sub(before);
@@ -292,6 +279,17 @@ impl Trial<'_> {
         let start = Instant::now();
         load.run_for(self.plan.time)?;
         Ok(as_f64(load.delivered() - before) / start.elapsed().as_secs_f64())
+    }
+}
+
+/// What a message carries beside its topic, and through how many sets that goes.
+fn second_tag(tags: Tags) -> (Option<String>, u32) {
+    match tags {
+        Tags::One => (None, 1),
+        Tags::Repeating => (Some("vaaaaaaaa".to_owned()), 1),
+        Tags::Varying => (Some(format!("v{VARIABLE}")), 1024),
+        // `n` stands before the `t` of the topic, behind which it is said.
+        Tags::Unsorted => (Some(format!("n{VARIABLE}")), u32::MAX),
     }
 }
 

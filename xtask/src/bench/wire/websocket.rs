@@ -8,7 +8,7 @@ use std::net::TcpStream;
 use anyhow::{Result, ensure};
 
 use super::mist::{PING, PONG, head, sorted_head, subscribe};
-use super::{Interlude, Role, STAMP, Subscription, Template, Wire, ask};
+use super::{Interlude, Place, Role, Subscription, Template, Wire, ask};
 
 /// mist over WebSocket.
 pub(crate) struct MistWebSocket;
@@ -56,19 +56,28 @@ fn masked(kind: u8, body: &[u8]) -> Vec<u8> {
     frame
 }
 
+impl<const N: usize> Place<N> {
+    /// The same place in a frame of which `before` bytes stand before the masked ones.
+    fn masked(self, before: usize) -> Self {
+        let mut pad = [0; N];
+        for (at, byte) in pad.iter_mut().enumerate() {
+            *byte = MASK[(self.at + at) % MASK.len()];
+        }
+        let at = before + self.at;
+        Self { at, pad }
+    }
+}
+
 impl Template {
     /// This message as the frame of a client.
     fn into_client_frame(self) -> Self {
         let before = frame_head(TEXT, self.bytes.len(), 0x80).len() + MASK.len();
-        let mut pad = [0; STAMP];
-        let first = self.stamps.first().copied().unwrap_or(0);
-        for (at, byte) in pad.iter_mut().enumerate() {
-            *byte = MASK[(first + at) % MASK.len()];
-        }
+        let stamps = self.stamps.iter().map(|place| place.masked(before));
+        let turns = self.turns.iter().map(|place| place.masked(before));
         Self {
             bytes: masked(TEXT, &self.bytes),
-            stamps: vec![before + first],
-            pad: u128::from_ne_bytes(pad),
+            stamps: stamps.collect(),
+            turns: turns.collect(),
         }
     }
 
@@ -76,12 +85,13 @@ impl Template {
     fn into_server_frame(self) -> Self {
         let mut bytes = frame_head(TEXT, self.bytes.len(), 0);
         let before = bytes.len();
-        let stamps = self.stamps.iter().map(|at| before + at).collect();
+        let stamps = self.stamps.iter().map(|place| place.moved(before));
+        let turns = self.turns.iter().map(|place| place.moved(before));
         bytes.extend_from_slice(&self.bytes);
         Self {
             bytes,
-            stamps,
-            pad: 0,
+            stamps: stamps.collect(),
+            turns: turns.collect(),
         }
     }
 }
@@ -146,21 +156,21 @@ impl Wire for MistWebSocket {
 
 #[cfg(test)]
 mod tests {
-    use super::super::Stamp;
+    use super::super::{Stamp, VARIABLE};
     use super::*;
 
     #[test]
     fn unmasking_a_publish_gives_the_delivery() {
-        let tags = ["a".to_owned()];
+        let tags = ["a".to_owned(), format!("b{VARIABLE}")];
         let mut sent = MistWebSocket.publish(&tags, 200);
         let to = Subscription {
             tags: tags.to_vec(),
             open: false,
         };
         let mut came = MistWebSocket.delivery(&tags, &to, 200);
-        let mut sent = sent.stamp(Stamp::new(3, 77)).to_vec();
+        let mut sent = sent.stamp(Stamp::new(3, 77, 5)).to_vec();
         mask(&mut sent[8..]);
         assert_eq!(sent[..2], [TEXT, 0x80 | 126]);
-        assert_eq!(sent[8..], came.stamp(Stamp::new(3, 77))[4..]);
+        assert_eq!(sent[8..], came.stamp(Stamp::new(3, 77, 5))[4..]);
     }
 }
