@@ -57,7 +57,7 @@ pub(crate) struct Bench {
         long,
         value_delimiter = ',',
         value_name = "NAMES",
-        default_value = "nats,redis,relay"
+        default_value = "nats,redis,mosquitto,relay"
     )]
     peers: Vec<Kind>,
 

@@ -99,9 +99,16 @@ const ALL: &[Kind] = &[
     Kind::Other,
     Kind::Nats,
     Kind::Redis,
+    Kind::Mosquitto,
     Kind::Relay,
 ];
-const BROKERS: &[Kind] = &[Kind::Mist, Kind::Other, Kind::Nats, Kind::Redis];
+const BROKERS: &[Kind] = &[
+    Kind::Mist,
+    Kind::Other,
+    Kind::Nats,
+    Kind::Redis,
+    Kind::Mosquitto,
+];
 /// The payload of scenarios that are not repeated for each size.
 pub(crate) const ONE_SIZE: usize = 128;
 

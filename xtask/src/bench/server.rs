@@ -11,7 +11,7 @@ use anyhow::{Context, Result, bail};
 use clap::ValueEnum;
 
 use super::machine::{self, Processors};
-use super::wire::{MistTcp, MistWebSocket, Nats, Redis, RelayWire, Wire};
+use super::wire::{MistTcp, MistWebSocket, Mosquitto, Nats, Redis, RelayWire, Wire};
 
 /// How long a server may take to accept its first connection.
 const START: Duration = Duration::from_secs(10);
@@ -29,6 +29,8 @@ pub(crate) enum Kind {
     Nats,
     /// redis-server
     Redis,
+    /// mosquitto
+    Mosquitto,
     /// A program that copies bytes and parses nothing: the floor
     Relay,
 }
@@ -41,6 +43,7 @@ impl Kind {
             Self::Other => "other mist",
             Self::Nats => "nats",
             Self::Redis => "redis",
+            Self::Mosquitto => "mosquitto",
             Self::Relay => "relay",
         }
     }
@@ -81,6 +84,7 @@ impl Contender {
         let (name, package) = match kind {
             Kind::Nats => ("nats-server", "nats-server"),
             Kind::Redis => ("redis-server", "redis-server"),
+            Kind::Mosquitto => ("mosquitto", "mosquitto"),
             Kind::Relay | Kind::Mist | Kind::Other => {
                 let program = std::env::current_exe()?;
                 return Ok(Self { kind, program });
@@ -100,6 +104,15 @@ impl Contender {
         transport == Transport::Tcp || self.is_mist()
     }
 
+    /// How many bytes its readers may be behind, of the `window` asked for. mosquitto writes every
+    /// delivery by itself, so that what waits makes it no faster, and takes long to be drained.
+    pub(crate) fn window(&self, window: usize) -> usize {
+        match self.kind {
+            Kind::Mosquitto => window.min(16 * 1024),
+            _ => window,
+        }
+    }
+
     /// How one speaks to it.
     pub(crate) fn wire(&self, transport: Transport) -> &'static dyn Wire {
         match (self.kind, transport) {
@@ -107,6 +120,7 @@ impl Contender {
             (Kind::Mist | Kind::Other, Transport::Tcp) => &MistTcp,
             (Kind::Nats, _) => &Nats,
             (Kind::Redis, _) => &Redis,
+            (Kind::Mosquitto, _) => &Mosquitto,
             (Kind::Relay, _) => &RelayWire,
         }
     }
@@ -141,6 +155,11 @@ impl Contender {
                 command.args(["--save", "", "--appendonly", "no", "--maxclients", "15000"]);
                 command.args(["--loglevel", "warning"]);
             }
+            Kind::Mosquitto => {
+                let file = folder.join("mosquitto.conf");
+                fs::write(&file, mosquitto_config(tcp))?;
+                command.arg("-c").arg(file);
+            }
             Kind::Relay => {
                 command.args(["relay", &tcp.to_string()]);
             }
@@ -171,6 +190,18 @@ impl Contender {
         }
         Ok(server)
     }
+}
+
+/// What mosquitto cannot be told by flags. It loses nothing by default but to bounds, and as root
+/// it would turn into another user, which unties its end from ours.
+fn mosquitto_config(address: SocketAddr) -> String {
+    format!(
+        "listener {} {}\nallow_anonymous true\npersistence false\nuser root\n\
+         max_queued_messages 0\nmax_queued_bytes 0\nset_tcp_nodelay true\nsys_interval 0\n\
+         log_dest stderr\nlog_type error\nlog_type warning\n",
+        address.port(),
+        address.ip()
+    )
 }
 
 /// A port that nobody uses. Somebody may take it before the server does; then the start fails.

@@ -114,7 +114,7 @@ impl Trial<'_> {
         Load::new(
             self.contender.wire(transport),
             server.address(transport),
-            window,
+            self.contender.window(window),
         )
     }
 

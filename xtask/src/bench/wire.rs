@@ -6,6 +6,7 @@
 //! greeting is over.
 
 mod mist;
+mod mosquitto;
 mod nats;
 mod redis;
 mod relay;
@@ -17,6 +18,7 @@ use std::net::TcpStream;
 use anyhow::{Result, bail};
 
 pub(crate) use mist::MistTcp;
+pub(crate) use mosquitto::Mosquitto;
 pub(crate) use nats::Nats;
 pub(crate) use redis::Redis;
 pub(crate) use relay::{READY, RelayWire};
