@@ -3,12 +3,15 @@
 //! The server runs on one processor and the generator on another. All servers do the same work in
 //! the same run, in turn, so that whatever disturbs the machine disturbs them alike.
 
+mod cost;
 mod crowd;
+mod growth;
 mod link;
 mod load;
 mod machine;
 mod relay;
 mod report;
+mod scale;
 mod scenario;
 mod server;
 mod stream;
@@ -119,24 +122,24 @@ pub(crate) fn relay(args: &RelayArgs) -> Result<ExitCode> {
 /// The arguments of a confined program.
 #[derive(Args)]
 pub(crate) struct Confined {
-    /// The processor it may use
+    /// The processors it may use
     #[arg(long)]
-    processor: Option<usize>,
+    processor: Vec<usize>,
 
     /// The program and its arguments
     #[arg(last = true, required = true)]
     command: Vec<OsString>,
 }
 
-/// Becomes another program, on one processor and for as long as the benchmark lives.
+/// Becomes another program, on some processors and for as long as the benchmark lives.
 ///
 /// # Errors
 ///
 /// When the program cannot be started.
 pub(crate) fn confined(args: &Confined) -> Result<ExitCode> {
     machine::end_with_parent()?;
-    if let Some(processor) = args.processor {
-        machine::pin(processor)?;
+    if !args.processor.is_empty() {
+        machine::pin(&args.processor)?;
     }
     let (program, rest) = args.command.split_first().context("no program")?;
     tools::become_it(Command::new(program).args(rest))
@@ -276,7 +279,7 @@ fn plan(args: &Bench) -> Result<Plan> {
                 "server on processor {}, generator on {}",
                 two.server, two.generator
             );
-            machine::pin(two.generator)?;
+            machine::pin(&[two.generator])?;
         }
         None => eprintln!("!!! one processor only: server and generator disturb each other"),
     }

@@ -11,31 +11,37 @@ use nix::sys::signal::Signal;
 use nix::time::ClockId;
 use nix::unistd::Pid;
 
-/// Which processor the server and the generator run on.
+/// Which processors the server and the generator run on.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Processors {
     /// The server's.
     pub(crate) server: usize,
     /// The generator's.
     pub(crate) generator: usize,
+    /// One more, where there is one.
+    pub(crate) spare: Option<usize>,
 }
 
 impl Processors {
-    /// The first two processors we may use, or none when there is only one.
+    /// The first processors we may use, or none when there is only one.
     pub(crate) fn find() -> Result<Option<Self>> {
         let set = sched_getaffinity(Pid::from_raw(0)).context("cannot ask for our processors")?;
         let mut usable = (0..CpuSet::count()).filter(|&cpu| set.is_set(cpu).unwrap_or(false));
-        Ok(usable
-            .next()
-            .zip(usable.next())
-            .map(|(server, generator)| Self { server, generator }))
+        let (server, generator, spare) = (usable.next(), usable.next(), usable.next());
+        Ok(server.zip(generator).map(|(server, generator)| Self {
+            server,
+            generator,
+            spare,
+        }))
     }
 }
 
-/// Binds this thread to one processor.
-pub(crate) fn pin(cpu: usize) -> Result<()> {
+/// Binds this thread to these processors.
+pub(crate) fn pin(cpus: &[usize]) -> Result<()> {
     let mut set = CpuSet::new();
-    set.set(cpu)?;
+    for &cpu in cpus {
+        set.set(cpu)?;
+    }
     sched_setaffinity(Pid::from_raw(0), &set).context("cannot choose a processor")
 }
 

@@ -9,8 +9,12 @@ use super::server::{Kind, Transport};
 pub(crate) enum Work {
     /// Publishers at full speed, each with its own subscribers.
     Fan(Shape),
-    /// Many subscriptions, few of which match.
-    Match,
+    /// So many subscriptions, few of which match.
+    Match(usize),
+    /// Messages that match so many different subscriptions.
+    Sets(usize),
+    /// One processor and two.
+    Scale(Scaled),
     /// Many idle connections.
     Memory,
     /// Connecting, subscribing, closing.
@@ -21,6 +25,15 @@ pub(crate) enum Work {
     PingInFlood,
     /// Healthy readers beside one that reads nothing.
     Stalled,
+}
+
+/// What a server does with one processor and with two.
+#[derive(Clone, Copy)]
+pub(crate) enum Scaled {
+    /// Publishers at full speed, each with its own subscribers.
+    Fan(Shape),
+    /// Several publishers and many subscriptions, few of which match.
+    Match,
 }
 
 /// Who publishes to how many, and with which tags.
@@ -114,6 +127,11 @@ pub(crate) const ONE_SIZE: usize = 128;
 
 const MIST: &[Kind] = &[Kind::Mist, Kind::Other];
 
+/// Those that have more than one thread for messages.
+const SCALING: &[Kind] = &[Kind::Mist, Kind::Other, Kind::Nats];
+
+const MATCH: &str = "so many sets of two, one publish in twenty matches one";
+const SETS: &str = "47 tags, so many sets of two that match, each of another connection";
 const REPEATING: &str = "two tags, always the same";
 const VARYING: &str = "two tags, 1,024 sets in turn";
 
@@ -192,7 +210,29 @@ pub(crate) const SCENARIOS: &[Scenario] = &[
         tagged(1, 1, Tags::Unsorted),
         "two tags out of order, one of them never seen before",
     ),
-    Scenario::new("match-100k", Work::Match, "100,000 sets of two, few match"),
+    Scenario::new("match-1k", Work::Match(1000), MATCH),
+    Scenario::new("match-10k", Work::Match(10_000), MATCH),
+    Scenario::new("match-100k", Work::Match(100_000), MATCH),
+    Scenario::new("match-1m", Work::Match(1_000_000), MATCH),
+    Scenario::new("sets-1", Work::Sets(1), SETS).with(MIST),
+    Scenario::new("sets-10", Work::Sets(10), SETS).with(MIST),
+    Scenario::new("sets-100", Work::Sets(100), SETS).with(MIST),
+    Scenario::new("sets-1000", Work::Sets(1000), SETS).with(MIST),
+    Scenario::new(
+        "scale-fan",
+        Work::Scale(Scaled::Fan(Shape {
+            tags: Tags::Varying,
+            ..Shape::plain(8, 50)
+        })),
+        "8 times one to 50, with one core and with two: deliveries",
+    )
+    .with(SCALING),
+    Scenario::new(
+        "scale-match",
+        Work::Scale(Scaled::Match),
+        "8 publishers, 100,000 sets of two, few match: publishes",
+    )
+    .with(SCALING),
     Scenario::new("memory", Work::Memory, "10,000 connections, one set each"),
     Scenario::new("ws-memory", Work::Memory, "WebSocket, 10,000 connections")
         .with(MIST)

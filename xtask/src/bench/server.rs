@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result, bail};
 use clap::ValueEnum;
 
-use super::machine::{self, Processors};
+use super::machine;
 use super::wire::{MistTcp, MistWebSocket, Mosquitto, Nats, Redis, RelayWire, Wire};
 
 /// How long a server may take to accept its first connection.
@@ -125,18 +125,18 @@ impl Contender {
         }
     }
 
-    /// Starts it on free ports, on its own processor, and waits until it accepts connections.
+    /// Starts it on free ports, on its own processors, and waits until it accepts connections.
     ///
     /// # Errors
     ///
     /// When it ends or stays deaf; the message has what it printed.
-    pub(crate) fn start(&self, folder: &Path, processors: Option<Processors>) -> Result<Server> {
+    pub(crate) fn start(&self, folder: &Path, processors: &[usize]) -> Result<Server> {
         let tcp = free_address()?;
         let web = free_address()?;
         let mut command = Command::new(std::env::current_exe()?);
         command.arg("confined");
-        if let Some(processors) = processors {
-            command.args(["--processor", &processors.server.to_string()]);
+        for processor in processors {
+            command.args(["--processor", &processor.to_string()]);
         }
         command.arg("--").arg(&self.program);
         match self.kind {

@@ -8,10 +8,13 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
 
+use super::cost::{Before, Cost};
 use super::crowd;
+use super::growth;
 use super::link::connect;
 use super::load::{Delays, Delivery, Idle, Load, Message};
 use super::machine::{self, Processors};
+use super::scale;
 use super::scenario::{Scenario, Shape, Tags, Work};
 use super::server::{Contender, Server};
 use super::wire::{Role, Subscription, VARIABLE};
@@ -91,7 +94,9 @@ impl Trial<'_> {
         let (before, start) = (held_up()?, Instant::now());
         let figures = match self.scenario.work {
             Work::Fan(shape) => self.fan(&server, shape),
-            Work::Match => crowd::matching(self, &server),
+            Work::Match(subscriptions) => growth::matching(self, &server, subscriptions),
+            Work::Sets(matches) => growth::sets(self, &server, matches),
+            Work::Scale(load) => scale::cores(self, &server, load),
             Work::Memory => crowd::memory(self, &server),
             Work::Connect => self.connect(&server),
             Work::Latency => self.latency(&server),
@@ -100,12 +105,22 @@ impl Trial<'_> {
         };
         let figures = figures
             .with_context(|| format!("the server's last words: {:?}", server.last_words()))?;
+        if matches!(self.scenario.work, Work::Scale(_)) {
+            // On two processors it is server and generator that hold each other up.
+            return Ok((figures, 0.0));
+        }
         let held_up = held_up()?.saturating_sub(before).as_secs_f64();
         Ok((figures, held_up / start.elapsed().as_secs_f64()))
     }
 
     fn start(&self) -> Result<Server> {
-        self.contender.start(self.folder, self.plan.processors)
+        let own = self.plan.processors.map(|processors| processors.server);
+        self.start_on(own.as_slice())
+    }
+
+    /// Starts a server that may use these processors only; any if none is named.
+    pub(crate) fn start_on(&self, processors: &[usize]) -> Result<Server> {
+        self.contender.start(self.folder, processors)
     }
 
     /// A generator for `server` without any connection.
@@ -132,7 +147,7 @@ impl Trial<'_> {
         }
     }
 
-    fn fan_load(&self, server: &Server, shape: Shape) -> Result<Load<'static>> {
+    pub(crate) fn fan_load(&self, server: &Server, shape: Shape) -> Result<Load<'static>> {
         let mut load = self.load(server, self.plan.window)?;
         load.is_lenient_with_replies = matches!(self.scenario.work, Work::Stalled);
         let mut topics = (0..).map(|number| format!("t{number:03}"));
@@ -157,13 +172,18 @@ impl Trial<'_> {
 
     fn fan(&self, server: &Server, shape: Shape) -> Result<Vec<Figure>> {
         let mut load = self.fan_load(server, shape)?;
-        self.warm_up(&mut load)?;
-        let before = Before::now(server, &load)?;
+        let cost = self.cost(server, &mut load)?;
+        load.prove_the_end()?;
+        Ok(cost.figures())
+    }
+
+    /// What full load costs until everything has arrived.
+    pub(crate) fn cost(&self, server: &Server, load: &mut Load<'_>) -> Result<Cost> {
+        self.warm_up(load)?;
+        let before = Before::now(server, load)?;
         load.run_for(self.plan.time)?;
         load.drain()?;
-        let figures = before.figures(server, &load)?;
-        load.prove_the_end()?;
-        Ok(figures)
+        before.cost(server, load)
     }
 
     fn warm_up(&self, load: &mut Load<'_>) -> Result<()> {
@@ -297,46 +317,6 @@ fn second_tag(tags: Tags) -> (Option<String>, u32) {
 pub(crate) fn topic_of(topic: &str, open: bool) -> Subscription {
     let tags = vec![topic.to_owned()];
     Subscription { tags, open }
-}
-
-/// Where everything stood before a measurement.
-pub(crate) struct Before {
-    at: Instant,
-    server: Duration,
-    generator: Duration,
-    deliveries: u64,
-}
-
-impl Before {
-    /// Notes where everything stands.
-    pub(crate) fn now(server: &Server, load: &Load<'_>) -> Result<Self> {
-        Ok(Self {
-            generator: machine::own_cpu()?,
-            server: server.cpu()?,
-            deliveries: load.owed(),
-            at: Instant::now(),
-        })
-    }
-
-    /// What has happened since, when all deliveries owed have arrived.
-    fn figures(&self, server: &Server, load: &Load<'_>) -> Result<Vec<Figure>> {
-        let wall = self.at.elapsed();
-        let cpu = server.cpu()? - self.server;
-        let generator = machine::own_cpu()? - self.generator;
-        let deliveries = as_f64(load.owed() - self.deliveries);
-        Ok(vec![
-            Figure::main("CPU µs per delivery", micros(cpu) / deliveries),
-            Figure::side(
-                "thousand deliveries/s",
-                deliveries / wall.as_secs_f64() / 1000.0,
-            ),
-            Figure::side("server busy", cpu.as_secs_f64() / wall.as_secs_f64()),
-            Figure::side(
-                "generator busy",
-                generator.as_secs_f64() / wall.as_secs_f64(),
-            ),
-        ])
-    }
 }
 
 fn percentiles(mut nanos: Vec<u64>) -> Vec<Figure> {
