@@ -9,6 +9,7 @@ mod growth;
 mod link;
 mod load;
 mod machine;
+mod record;
 mod relay;
 mod report;
 mod scale;
@@ -97,6 +98,10 @@ pub(crate) struct Bench {
     #[arg(long, value_name = "FILE")]
     json: Option<PathBuf>,
 
+    /// Write the table and the plot of README.md anew
+    #[arg(long, conflicts_with_all = ["only", "quick", "alone", "no_mist"])]
+    record: bool,
+
     /// List the scenarios and stop
     #[arg(long)]
     list: bool,
@@ -154,7 +159,7 @@ pub(crate) fn run(args: &Bench) -> Result<ExitCode> {
     if args.list {
         let lines = SCENARIOS
             .iter()
-            .map(|one| format!("{:<16} {}\n", one.name, one.about));
+            .map(|one| format!("{:<20} {}\n", one.name, one.about));
         return print(&lines.collect::<String>());
     }
     if cfg!(debug_assertions) {
@@ -201,6 +206,9 @@ pub(crate) fn run(args: &Bench) -> Result<ExitCode> {
     }
     for failure in report.failures() {
         eprintln!("FAILED: {failure}");
+    }
+    if args.record {
+        record::write(&report, &contenders, (rounds, plan.time))?;
     }
     let is_well = report.failures().is_empty();
     Ok(if is_well {
@@ -279,6 +287,9 @@ fn plan(args: &Bench) -> Result<Plan> {
                 "server on processor {}, generator on {}",
                 two.server, two.generator
             );
+            if two.spare.is_none() {
+                eprintln!("both share both where a server has two (scale-…)");
+            }
             machine::pin(&[two.generator])?;
         }
         None => eprintln!("!!! one processor only: server and generator disturb each other"),

@@ -9,6 +9,9 @@ use super::machine;
 use super::server::Server;
 use super::trial::{Figure, as_f64, micros};
 
+/// The main figure of a server that passes messages on.
+pub(crate) const PER_DELIVERY: &str = "CPU µs per delivery";
+
 /// Where everything stood before a measurement.
 pub(crate) struct Before {
     at: Instant,
@@ -61,7 +64,7 @@ impl Cost {
     pub(crate) fn figures(&self) -> Vec<Figure> {
         let wall = self.wall.as_secs_f64();
         vec![
-            Figure::main("CPU µs per delivery", micros(self.server) / self.deliveries),
+            Figure::main(PER_DELIVERY, micros(self.server) / self.deliveries),
             Figure::side("thousand deliveries/s", self.deliveries / wall / 1000.0),
             Figure::side("server busy", self.server.as_secs_f64() / wall),
             Figure::side("generator busy", self.generator.as_secs_f64() / wall),

@@ -80,6 +80,30 @@ pub(crate) fn held_up(pid: u32) -> Result<Duration> {
     Ok(Duration::from_nanos(nanos))
 }
 
+/// The machine in a few words.
+pub(crate) fn describe() -> Result<String> {
+    let info = fs::read_to_string("/proc/cpuinfo")?;
+    let model = info.lines().find(|line| line.starts_with("model name"));
+    let model = model.and_then(|line| line.split_once(':'));
+    let model = model.map_or("unknown processor", |(_, name)| name.trim());
+    let cores = info.lines().filter(|line| line.starts_with("processor"));
+    let memory = fs::read_to_string("/proc/meminfo")?;
+    let memory = memory
+        .lines()
+        .find_map(|line| line.strip_prefix("MemTotal:"));
+    let memory = memory.and_then(|line| line.trim().strip_suffix("kB"));
+    let kilobytes: u64 = memory.context("no MemTotal in meminfo")?.trim().parse()?;
+    // What stands behind the second number is whose kernel it is.
+    let kernel = fs::read_to_string("/proc/sys/kernel/osrelease")?;
+    let kernel: Vec<_> = kernel.trim().split('.').take(2).collect();
+    Ok(format!(
+        "{model}, {} cores, {} GB of memory, Linux {}",
+        cores.count(),
+        kilobytes.div_ceil(1 << 20),
+        kernel.join(".")
+    ))
+}
+
 /// The memory of a process that is in use now, in bytes.
 pub(crate) fn resident(pid: u32) -> Result<u64> {
     let status = fs::read_to_string(format!("/proc/{pid}/status"))?;

@@ -2,7 +2,8 @@
 //!
 //! A server takes as many threads as it may use processors; none has to be told. On a machine with
 //! three or more the generator keeps one to itself. With two it must share them, so that nobody can
-//! become twice as fast: what a perfect server would reach is worked out and printed beside.
+//! become twice as fast: how much faster two processors would be, if every message cost both sides
+//! what it costs with one, is worked out and printed beside.
 
 use anyhow::Result;
 
@@ -67,7 +68,7 @@ pub(super) fn cores(trial: &Trial<'_>, alone: &Server, work: Scaled) -> Result<V
     let two = measure(trial, &server, work);
     machine::pin(&[processors.generator])?;
     let two = two?;
-    let possible = if is_shared {
+    let at_equal_cost = if is_shared {
         // Two processors for all the work there is.
         2.0 * one.wall / (one.server + one.generator)
     } else {
@@ -79,7 +80,7 @@ pub(super) fn cores(trial: &Trial<'_>, alone: &Server, work: Scaled) -> Result<V
         Figure::main("CPU µs each, 1 core", one.server),
         Figure::main("CPU µs each, 2 cores", two.server),
         Figure::main("times faster with 2 cores", one.wall / two.wall),
-        Figure::main("times faster possible here", possible),
+        Figure::main("times faster at equal cost", at_equal_cost),
         Figure::side("generator's CPU µs each", one.generator),
     ])
 }

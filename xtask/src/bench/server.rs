@@ -99,6 +99,25 @@ impl Contender {
         }
     }
 
+    /// The version it says it has.
+    pub(crate) fn version(&self) -> Option<String> {
+        let flag = match self.kind {
+            Kind::Relay => return None,
+            Kind::Mosquitto => "-h",
+            _ => "--version",
+        };
+        // mosquitto explains itself and fails.
+        let said = Command::new(&self.program).arg(flag).output().ok()?.stdout;
+        let said = String::from_utf8_lossy(&said);
+        let words = said.split_whitespace().map(|word| {
+            let word = word.strip_prefix('v').unwrap_or(word);
+            word.strip_prefix('=').unwrap_or(word)
+        });
+        let is_version =
+            |word: &&str| word.starts_with(|c: char| c.is_ascii_digit()) && word.contains('.');
+        words.into_iter().find(is_version).map(str::to_owned)
+    }
+
     /// Whether it speaks over `transport` here.
     pub(crate) fn speaks(&self, transport: Transport) -> bool {
         transport == Transport::Tcp || self.is_mist()
