@@ -5,6 +5,7 @@
 
 mod cost;
 mod crowd;
+mod frames;
 mod growth;
 mod link;
 mod load;

@@ -186,7 +186,7 @@ impl<'w> Load<'w> {
         self.last_progress = Instant::now();
         self.ready.push(conn);
         if !rest.is_empty() {
-            self.take(conn, &rest)?;
+            self.take_off_frames(conn, &rest)?;
         }
         Ok(conn)
     }
@@ -401,7 +401,7 @@ impl<'w> Load<'w> {
                 // A short read means that the socket is empty; the next event tells of more.
                 self.conns[conn].is_ready = n == chunk.len();
                 self.last_progress = Instant::now();
-                self.take(conn, &chunk[..n])
+                self.take_off_frames(conn, &chunk[..n])
             }
             Err(error) if error.kind() == ErrorKind::WouldBlock => {
                 self.conns[conn].is_ready = false;
@@ -412,6 +412,19 @@ impl<'w> Load<'w> {
         };
         self.chunk = chunk;
         outcome.with_context(|| self.place(conn))
+    }
+
+    fn take_off_frames(&mut self, conn: usize, came: &[u8]) -> Result<()> {
+        if !self.wire.is_framed() {
+            return self.take(conn, came);
+        }
+        let mut came = came;
+        while !came.is_empty() {
+            let (piece, rest) = self.conns[conn].frames.split(came);
+            self.take(conn, piece)?;
+            came = rest;
+        }
+        Ok(())
     }
 
     /// Compares what came in with what must come.

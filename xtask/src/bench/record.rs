@@ -4,6 +4,7 @@
 
 mod plot;
 mod rows;
+mod table;
 
 use std::fmt::Write as _;
 use std::fs;
@@ -48,7 +49,7 @@ pub(crate) fn write(
     let seconds = time.as_secs_f64();
     let made = format!("medians of {rounds} rounds with {seconds} s under full load each");
     let what = said(&machine::describe()?, &servers, &made)?;
-    let table = rows::table(report, &servers);
+    let table = table::table(report, &servers);
     let mut section = format!("![{}]({PLOT})\n\n{table}\n{what}", plot::ALTERNATIVE);
     if table.contains('~') {
         section

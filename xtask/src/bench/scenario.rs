@@ -127,8 +127,8 @@ pub(crate) const ONE_SIZE: usize = 128;
 
 const MIST: &[Kind] = &[Kind::Mist, Kind::Other];
 
-/// Those that have more than one thread for messages.
-const SCALING: &[Kind] = &[Kind::Mist, Kind::Other, Kind::Nats];
+/// Those that have more than one thread for messages, and those that speak WebSocket.
+const MIST_AND_NATS: &[Kind] = &[Kind::Mist, Kind::Other, Kind::Nats];
 
 const MATCH: &str = "so many sets of two, one publish in twenty matches one";
 const SETS: &str = "47 tags, so many sets of two that match, each of another connection";
@@ -175,10 +175,10 @@ pub(crate) const SCENARIOS: &[Scenario] = &[
     Scenario::new("fan-1000", fan(1, 1000), "1,000 subscribers").with(ALL),
     Scenario::new("pairs-50", fan(50, 1), "50 times one to one").with(ALL),
     Scenario::new("ws-pipe", fan(1, 1), "WebSocket, one to one")
-        .with(MIST)
+        .with(MIST_AND_NATS)
         .over_websocket(),
     Scenario::new("ws-fan-100", fan(1, 100), "WebSocket, 100 subscribers")
-        .with(MIST)
+        .with(MIST_AND_NATS)
         .over_websocket(),
     Scenario::new("repeating-pipe", repeating(1, 1), REPEATING),
     Scenario::new("varying-pipe", varying(1, 1), VARYING),
@@ -191,10 +191,10 @@ pub(crate) const SCENARIOS: &[Scenario] = &[
     Scenario::new("repeating-pairs-50", repeating(50, 1), REPEATING),
     Scenario::new("varying-pairs-50", varying(50, 1), VARYING),
     Scenario::new("repeating-ws-fan-100", repeating(1, 100), REPEATING)
-        .with(MIST)
+        .with(MIST_AND_NATS)
         .over_websocket(),
     Scenario::new("varying-ws-fan-100", varying(1, 100), VARYING)
-        .with(MIST)
+        .with(MIST_AND_NATS)
         .over_websocket(),
     Scenario::new(
         "alternating",
@@ -226,16 +226,16 @@ pub(crate) const SCENARIOS: &[Scenario] = &[
         })),
         "8 times one to 50, with one core and with two: deliveries",
     )
-    .with(SCALING),
+    .with(MIST_AND_NATS),
     Scenario::new(
         "scale-match",
         Work::Scale(Scaled::Match),
         "8 publishers, 100,000 sets of two, few match: publishes",
     )
-    .with(SCALING),
+    .with(MIST_AND_NATS),
     Scenario::new("memory", Work::Memory, "10,000 connections, one set each"),
     Scenario::new("ws-memory", Work::Memory, "WebSocket, 10,000 connections")
-        .with(MIST)
+        .with(MIST_AND_NATS)
         .over_websocket(),
     Scenario::new("connect", Work::Connect, "connect, subscribe, close"),
     Scenario::new(

@@ -11,7 +11,7 @@ use anyhow::{Context, Result, bail};
 use clap::ValueEnum;
 
 use super::machine;
-use super::wire::{MistTcp, MistWebSocket, Mosquitto, Nats, Redis, RelayWire, Wire};
+use super::wire::{MistTcp, MistWebSocket, Mosquitto, Nats, NatsWebSocket, Redis, RelayWire, Wire};
 
 /// How long a server may take to accept its first connection.
 const START: Duration = Duration::from_secs(10);
@@ -75,6 +75,10 @@ impl Contender {
         matches!(self.kind, Kind::Mist | Kind::Other)
     }
 
+    fn has_websocket(&self) -> bool {
+        self.is_mist() || self.kind == Kind::Nats
+    }
+
     /// A peer, when its program is on this machine.
     ///
     /// # Errors
@@ -120,7 +124,7 @@ impl Contender {
 
     /// Whether it speaks over `transport` here.
     pub(crate) fn speaks(&self, transport: Transport) -> bool {
-        transport == Transport::Tcp || self.is_mist()
+        transport == Transport::Tcp || self.has_websocket()
     }
 
     /// How many bytes its readers may be behind, of the `window` asked for. mosquitto writes every
@@ -137,7 +141,8 @@ impl Contender {
         match (self.kind, transport) {
             (Kind::Mist | Kind::Other, Transport::WebSocket) => &MistWebSocket,
             (Kind::Mist | Kind::Other, Transport::Tcp) => &MistTcp,
-            (Kind::Nats, _) => &Nats,
+            (Kind::Nats, Transport::WebSocket) => &NatsWebSocket,
+            (Kind::Nats, Transport::Tcp) => &Nats,
             (Kind::Redis, _) => &Redis,
             (Kind::Mosquitto, _) => &Mosquitto,
             (Kind::Relay, _) => &RelayWire,
@@ -165,8 +170,11 @@ impl Contender {
                 command.args(["--log-level", "WARN"]);
             }
             Kind::Nats => {
+                let file = folder.join("nats.conf");
+                fs::write(&file, nats_config(web))?;
                 let port = tcp.port().to_string();
                 command.args(["--addr", "127.0.0.1", "--port", &port]);
+                command.arg("--config").arg(file);
             }
             Kind::Redis => {
                 let port = tcp.port().to_string();
@@ -204,11 +212,16 @@ impl Contender {
             log,
         };
         server.wait_for(tcp)?;
-        if self.is_mist() {
+        if self.has_websocket() {
             server.wait_for(web)?;
         }
         Ok(server)
     }
+}
+
+/// What NATS cannot be told by flags.
+fn nats_config(address: SocketAddr) -> String {
+    format!("websocket {{ listen: \"{address}\", no_tls: true }}\n")
 }
 
 /// What mosquitto cannot be told by flags. It loses nothing by default but to bounds, and as root

@@ -19,7 +19,7 @@ use anyhow::{Result, bail};
 
 pub(crate) use mist::MistTcp;
 pub(crate) use mosquitto::Mosquitto;
-pub(crate) use nats::Nats;
+pub(crate) use nats::{Nats, NatsWebSocket};
 pub(crate) use redis::Redis;
 pub(crate) use relay::{READY, RelayWire};
 pub(crate) use websocket::MistWebSocket;
@@ -235,6 +235,12 @@ pub(crate) trait Wire {
 
     /// The answer to `ping`.
     fn pong(&self, role: Role<'_>) -> Vec<u8>;
+
+    /// Whether what comes in is cut into WebSocket frames as the server likes. Then `delivery`,
+    /// `pong` and `interlude` are about what the frames carry.
+    fn is_framed(&self) -> bool {
+        false
+    }
 
     /// Whether `ping` may be said at any time.
     fn pings_any_time(&self) -> bool {

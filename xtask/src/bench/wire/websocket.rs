@@ -1,4 +1,4 @@
-//! Owns mist over WebSocket: one JSON object per text frame.
+//! Owns WebSocket: mist over it, one JSON object per text frame, and how others get in and speak.
 //!
 //! Frames are made and recognised here and not by a library because the generator compares whole
 //! streams of bytes; a library would hand out one message at a time and become the bottleneck.
@@ -13,7 +13,7 @@ use super::{Interlude, Place, Role, Subscription, Template, Wire, ask};
 /// mist over WebSocket.
 pub(crate) struct MistWebSocket;
 
-const TEXT: u8 = 0x81;
+pub(super) const TEXT: u8 = 0x81;
 const PING_FRAME: u8 = 0x89;
 const PONG_FRAME: u8 = 0x8a;
 
@@ -47,7 +47,7 @@ fn mask(bytes: &mut [u8]) {
 }
 
 /// A frame from a client.
-fn masked(kind: u8, body: &[u8]) -> Vec<u8> {
+pub(super) fn masked(kind: u8, body: &[u8]) -> Vec<u8> {
     let mut frame = frame_head(kind, body.len(), 0x80);
     frame.extend_from_slice(&MASK);
     let start = frame.len();
@@ -70,7 +70,7 @@ impl<const N: usize> Place<N> {
 
 impl Template {
     /// This message as the frame of a client.
-    fn into_client_frame(self) -> Self {
+    pub(super) fn into_client_frame(self) -> Self {
         let before = frame_head(TEXT, self.bytes.len(), 0x80).len() + MASK.len();
         let stamps = self.stamps.iter().map(|place| place.masked(before));
         let turns = self.turns.iter().map(|place| place.masked(before));
@@ -96,24 +96,29 @@ impl Template {
     }
 }
 
+/// Turns a connection into a WebSocket; reads up to `end`.
+pub(super) fn upgrade(socket: &mut TcpStream, path: &str, end: &[u8]) -> Result<()> {
+    let host = socket.peer_addr()?;
+    let request = format!(
+        "GET {path} HTTP/1.1\r\nHost: {host}\r\nConnection: Upgrade\r\n\
+         Upgrade: websocket\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: {KEY}\r\n\r\n"
+    );
+    let answer = ask(socket, request.as_bytes(), end)?;
+    let answer = String::from_utf8_lossy(&answer);
+    ensure!(
+        answer.starts_with("HTTP/1.1 101 ") && answer.contains(ACCEPT),
+        "the upgrade was refused: {answer}"
+    );
+    Ok(())
+}
+
 impl Wire for MistWebSocket {
     fn has_tag_sets(&self) -> bool {
         true
     }
 
     fn greet(&self, socket: &mut TcpStream, _role: Role<'_>) -> Result<()> {
-        let host = socket.peer_addr()?;
-        let request = format!(
-            "GET /subscribe/websocket HTTP/1.1\r\nHost: {host}\r\nConnection: Upgrade\r\n\
-             Upgrade: websocket\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: {KEY}\r\n\r\n"
-        );
-        let answer = ask(socket, request.as_bytes(), b"\r\n\r\n")?;
-        let answer = String::from_utf8_lossy(&answer);
-        ensure!(
-            answer.starts_with("HTTP/1.1 101 ") && answer.contains(ACCEPT),
-            "the upgrade was refused: {answer}"
-        );
-        Ok(())
+        upgrade(socket, "/subscribe/websocket", b"\r\n\r\n")
     }
 
     fn subscribe(&self, subscription: &Subscription, out: &mut Vec<u8>) {
