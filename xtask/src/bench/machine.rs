@@ -6,8 +6,9 @@ use std::time::Duration;
 use anyhow::{Context, Result};
 use nix::sched::{CpuSet, sched_getaffinity, sched_setaffinity};
 use nix::sys::prctl;
-use nix::sys::resource::{Resource, getrlimit, setrlimit};
+use nix::sys::resource::{Resource, UsageWho, getrlimit, getrusage, setrlimit};
 use nix::sys::signal::Signal;
+use nix::sys::time::TimeValLike as _;
 use nix::time::ClockId;
 use nix::unistd::Pid;
 
@@ -33,6 +34,14 @@ impl Processors {
             generator,
             spare,
         }))
+    }
+}
+
+impl Processors {
+    /// All of them.
+    pub(crate) fn all(self) -> Vec<usize> {
+        let two = [self.server, self.generator];
+        two.into_iter().chain(self.spare).collect()
     }
 }
 
@@ -68,16 +77,41 @@ pub(crate) fn own_cpu() -> Result<Duration> {
     Ok(ClockId::CLOCK_THREAD_CPUTIME_ID.now()?.into())
 }
 
-/// How long the threads of a process have wanted to run while others ran on their processor.
-pub(crate) fn held_up(pid: u32) -> Result<Duration> {
-    let mut nanos = 0;
-    for thread in fs::read_dir(format!("/proc/{pid}/task"))? {
-        // A thread may end between the listing and the look.
-        let status = fs::read_to_string(thread?.path().join("schedstat")).unwrap_or_default();
-        let second = status.split(' ').nth(1);
-        nanos += second.map_or(Ok(0), str::parse::<u64>)?;
+/// The processor time that this process has used so far, and those of its children that have ended.
+pub(crate) fn family_cpu() -> Result<Duration> {
+    let mut used = Duration::ZERO;
+    for who in [UsageWho::RUSAGE_SELF, UsageWho::RUSAGE_CHILDREN] {
+        let usage = getrusage(who)?;
+        for time in [usage.user_time(), usage.system_time()] {
+            used += Duration::from_micros(u64::try_from(time.num_microseconds())?);
+        }
     }
-    Ok(Duration::from_nanos(nanos))
+    Ok(used)
+}
+
+/// How long these processors have run programs so far, all together; all processors if none is named.
+pub(crate) fn busy(cpus: &[usize]) -> Result<Duration> {
+    busy_in(&fs::read_to_string("/proc/stat")?, cpus)
+}
+
+fn busy_in(stat: &str, cpus: &[usize]) -> Result<Duration> {
+    // Linux counts in hundredths of a second, whatever its clock does.
+    const TICK: Duration = Duration::from_millis(10);
+    let mut ticks = 0;
+    for line in stat.lines() {
+        let mut words = line.split(' ');
+        let name = words.next().and_then(|name| name.strip_prefix("cpu"));
+        let Some(Ok(cpu)) = name.map(str::parse::<usize>) else {
+            continue;
+        };
+        if cpus.is_empty() || cpus.contains(&cpu) {
+            // As a user, as a nice one, as the system.
+            for word in words.take(3) {
+                ticks += word.parse::<u32>()?;
+            }
+        }
+    }
+    Ok(TICK * ticks)
 }
 
 /// The machine in a few words.
@@ -111,4 +145,17 @@ pub(crate) fn resident(pid: u32) -> Result<u64> {
     let kilobytes = line.and_then(|line| line.trim().strip_suffix("kB"));
     let kilobytes: u64 = kilobytes.context("no VmRSS in status")?.trim().parse()?;
     Ok(kilobytes * 1024)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_the_processors_named_count_and_idle_time_does_not() {
+        let stat = "cpu  9 9 9 9 9\ncpu0 1 2 3 99 5\ncpu1 10 20 30 99 5\nintr 7 7\n";
+        let busy = |cpus: &[usize]| busy_in(stat, cpus).expect("numbers").as_millis();
+        assert_eq!(busy(&[1]), 600);
+        assert_eq!(busy(&[]), 660);
+    }
 }

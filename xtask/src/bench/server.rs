@@ -264,11 +264,6 @@ impl Server {
         machine::cpu_of(self.child.id())
     }
 
-    /// How long it has wanted to run while others ran on its processor.
-    pub(crate) fn held_up(&self) -> Result<Duration> {
-        machine::held_up(self.child.id())
-    }
-
     /// The memory it uses now, in bytes.
     pub(crate) fn resident(&self) -> Result<u64> {
         machine::resident(self.child.id())

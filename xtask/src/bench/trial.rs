@@ -81,17 +81,18 @@ pub(crate) struct Trial<'a> {
 }
 
 impl Trial<'_> {
-    /// Measures once, with a fresh server. Also answers for which part of the time the server or the
-    /// generator had to wait for a processor that others used.
+    /// Measures once, with a fresh server. Also answers for which part of the time others used
+    /// processors of the server or the generator.
     ///
     /// # Errors
     ///
     /// When a message is lost, doubled, out of order or changed, among others.
     pub(crate) fn run(&self) -> Result<(Vec<Figure>, f64)> {
         let server = self.start()?;
-        let held_up =
-            || -> Result<_> { Ok(server.held_up()? + machine::held_up(std::process::id())?) };
-        let (before, start) = (held_up()?, Instant::now());
+        let cpus = self.plan.processors.map_or(vec![], Processors::all);
+        let busy = || machine::busy(&cpus);
+        let ours = || -> Result<_> { Ok(server.cpu()? + machine::family_cpu()?) };
+        let (busy_before, ours_before, start) = (busy()?, ours()?, Instant::now());
         let figures = match self.scenario.work {
             Work::Fan(shape) => self.fan(&server, shape),
             Work::Match(subscriptions) => growth::matching(self, &server, subscriptions),
@@ -105,12 +106,9 @@ impl Trial<'_> {
         };
         let figures = figures
             .with_context(|| format!("the server's last words: {:?}", server.last_words()))?;
-        if matches!(self.scenario.work, Work::Scale(_)) {
-            // On two processors it is server and generator that hold each other up.
-            return Ok((figures, 0.0));
-        }
-        let held_up = held_up()?.saturating_sub(before).as_secs_f64();
-        Ok((figures, held_up / start.elapsed().as_secs_f64()))
+        let (busy, ours) = (busy()? - busy_before, ours()? - ours_before);
+        let others = busy.saturating_sub(ours).as_secs_f64();
+        Ok((figures, others / start.elapsed().as_secs_f64()))
     }
 
     fn start(&self) -> Result<Server> {
