@@ -166,6 +166,9 @@ pub(crate) fn run(args: &Bench) -> Result<ExitCode> {
     if cfg!(debug_assertions) {
         return run_optimised();
     }
+    if args.record {
+        record::check(&args.sizes)?;
+    }
     let contenders = contenders(args)?;
     let kinds: Vec<_> = contenders.iter().map(|one| one.kind).collect();
     let plan = plan(args)?;

@@ -14,6 +14,7 @@ use anyhow::{Context, Result, bail, ensure};
 
 use super::machine;
 use super::report::Report;
+use super::scenario::ONE_SIZE;
 use super::server::{Contender, Kind};
 use crate::tools;
 
@@ -21,6 +22,28 @@ const BEGIN: &str = "<!-- bench:begin -->";
 const END: &str = "<!-- bench:end -->";
 const PLOT: &str = "tests/performance.svg";
 const WIDTH: usize = 120;
+
+/// Looks, before anything is measured, whether it could be recorded.
+///
+/// # Errors
+///
+/// When it could not.
+pub(crate) fn check(sizes: &[u32]) -> Result<()> {
+    let is_there = sizes
+        .iter()
+        .any(|&size| usize::try_from(size) == Ok(ONE_SIZE));
+    ensure!(
+        is_there,
+        "--record needs {ONE_SIZE} among the --sizes, for the plot"
+    );
+    with_section(&readme()?, "")?;
+    Ok(())
+}
+
+fn readme() -> Result<String> {
+    let file = tools::root().join("README.md");
+    fs::read_to_string(&file).with_context(|| format!("cannot read {}", file.display()))
+}
 
 /// Writes the README's table and the plot.
 ///
@@ -44,8 +67,6 @@ pub(crate) fn write(
         .map(|one| (one.kind, one.version().unwrap_or_default()))
         .collect();
     let kinds: Vec<_> = servers.iter().map(|(kind, _)| *kind).collect();
-    let file = tools::root().join("README.md");
-    let text = fs::read_to_string(&file).with_context(|| format!("{}", file.display()))?;
     let seconds = time.as_secs_f64();
     let made = format!("medians of {rounds} rounds with {seconds} s under full load each");
     let what = said(&machine::describe()?, &servers, &made)?;
@@ -55,9 +76,9 @@ pub(crate) fn write(
         section
             .push_str("A `~` is before figures of which other programs disturbed every round.\n");
     }
-    let text = with_section(&text, &section)?;
+    let text = with_section(&readme()?, &section)?;
     fs::write(tools::root().join(PLOT), plot::draw(report, &kinds)?)?;
-    fs::write(file, text)?;
+    fs::write(tools::root().join("README.md"), text)?;
     eprintln!("recorded in README.md and {PLOT}");
     Ok(())
 }

@@ -12,7 +12,7 @@ pub(crate) const CALM: f64 = 0.05;
 /// One value of a figure.
 struct Sample {
     value: f64,
-    /// For which part of the trial it was held up by others.
+    /// For which part of the trial others used our processors.
     held_up: f64,
 }
 
