@@ -3,12 +3,17 @@
 //! The server runs on one processor and the generator on another. All servers do the same work in
 //! the same run, in turn, so that whatever disturbs the machine disturbs them alike.
 
+mod cost;
 mod crowd;
+mod frames;
+mod growth;
 mod link;
 mod load;
 mod machine;
+mod record;
 mod relay;
 mod report;
+mod scale;
 mod scenario;
 mod server;
 mod stream;
@@ -29,7 +34,7 @@ use clap::Args;
 use crate::tools;
 use machine::Processors;
 use report::Report;
-use scenario::{SCENARIOS, Scenario};
+use scenario::{ONE_SIZE, SCENARIOS, Scenario};
 use server::{Contender, Kind};
 use trial::{Plan, Trial};
 
@@ -57,7 +62,7 @@ pub(crate) struct Bench {
         long,
         value_delimiter = ',',
         value_name = "NAMES",
-        default_value = "nats,redis,relay"
+        default_value = "nats,redis,mosquitto,relay"
     )]
     peers: Vec<Kind>,
 
@@ -94,6 +99,10 @@ pub(crate) struct Bench {
     #[arg(long, value_name = "FILE")]
     json: Option<PathBuf>,
 
+    /// Write the table and the plot of README.md anew
+    #[arg(long, conflicts_with_all = ["only", "quick", "alone", "no_mist"])]
+    record: bool,
+
     /// List the scenarios and stop
     #[arg(long)]
     list: bool,
@@ -119,24 +128,24 @@ pub(crate) fn relay(args: &RelayArgs) -> Result<ExitCode> {
 /// The arguments of a confined program.
 #[derive(Args)]
 pub(crate) struct Confined {
-    /// The processor it may use
+    /// The processors it may use
     #[arg(long)]
-    processor: Option<usize>,
+    processor: Vec<usize>,
 
     /// The program and its arguments
     #[arg(last = true, required = true)]
     command: Vec<OsString>,
 }
 
-/// Becomes another program, on one processor and for as long as the benchmark lives.
+/// Becomes another program, on some processors and for as long as the benchmark lives.
 ///
 /// # Errors
 ///
 /// When the program cannot be started.
 pub(crate) fn confined(args: &Confined) -> Result<ExitCode> {
     machine::end_with_parent()?;
-    if let Some(processor) = args.processor {
-        machine::pin(processor)?;
+    if !args.processor.is_empty() {
+        machine::pin(&args.processor)?;
     }
     let (program, rest) = args.command.split_first().context("no program")?;
     tools::become_it(Command::new(program).args(rest))
@@ -151,11 +160,14 @@ pub(crate) fn run(args: &Bench) -> Result<ExitCode> {
     if args.list {
         let lines = SCENARIOS
             .iter()
-            .map(|one| format!("{:<16} {}\n", one.name, one.about));
+            .map(|one| format!("{:<20} {}\n", one.name, one.about));
         return print(&lines.collect::<String>());
     }
     if cfg!(debug_assertions) {
         return run_optimised();
+    }
+    if args.record {
+        record::check(&args.sizes)?;
     }
     let contenders = contenders(args)?;
     let kinds: Vec<_> = contenders.iter().map(|one| one.kind).collect();
@@ -168,9 +180,7 @@ pub(crate) fn run(args: &Bench) -> Result<ExitCode> {
     for round in 1..=rounds {
         for (scenario, size) in trials(args) {
             for contender in &contenders {
-                if !scenario.kinds.contains(&contender.kind)
-                    || !contender.speaks(scenario.transport)
-                {
+                if !scenario.is_for(contender.kind, size) || !contender.speaks(scenario.transport) {
                     continue;
                 }
                 let trial = Trial {
@@ -200,6 +210,9 @@ pub(crate) fn run(args: &Bench) -> Result<ExitCode> {
     }
     for failure in report.failures() {
         eprintln!("FAILED: {failure}");
+    }
+    if args.record {
+        record::write(&report, &contenders, (rounds, plan.time))?;
     }
     let is_well = report.failures().is_empty();
     Ok(if is_well {
@@ -278,7 +291,10 @@ fn plan(args: &Bench) -> Result<Plan> {
                 "server on processor {}, generator on {}",
                 two.server, two.generator
             );
-            machine::pin(two.generator)?;
+            if two.spare.is_none() {
+                eprintln!("both share both where a server has two (scale-…)");
+            }
+            machine::pin(&[two.generator])?;
         }
         None => eprintln!("!!! one processor only: server and generator disturb each other"),
     }
@@ -312,7 +328,7 @@ fn trials(args: &Bench) -> Vec<(&'static Scenario, usize)> {
         if scenario.is_sized && !args.quick {
             trials.extend(sizes.iter().map(|&size| (scenario, size)));
         } else {
-            trials.push((scenario, 128));
+            trials.push((scenario, ONE_SIZE));
         }
     }
     trials

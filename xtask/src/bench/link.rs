@@ -9,6 +9,7 @@ use std::time::Duration;
 use anyhow::{Context, Result, bail};
 use mio::net::TcpStream;
 
+use super::frames::Frames;
 use super::wire::{Role, Subscription, Wire};
 
 /// How long nothing at all may happen while something is owed.
@@ -25,6 +26,8 @@ pub(super) struct Conn {
     /// The start of an interlude whose rest has not come.
     pub(super) carry: Vec<u8>,
     pub(super) is_ready: bool,
+    /// Where the server's frames end.
+    pub(super) frames: Frames,
 }
 
 impl Conn {
@@ -39,6 +42,7 @@ impl Conn {
             is_blocked: false,
             carry: Vec::new(),
             is_ready: true,
+            frames: Frames::default(),
         })
     }
 

@@ -35,6 +35,8 @@ pub(crate) struct Message {
     pub(crate) deliveries: Vec<Delivery>,
     /// What the publisher hears.
     pub(crate) reply: Option<Vec<u8>>,
+    /// How many different sets of tags it goes through; 1 unless one of its tags varies.
+    pub(crate) sets: u32,
 }
 
 struct Publisher {
@@ -184,7 +186,7 @@ impl<'w> Load<'w> {
         self.last_progress = Instant::now();
         self.ready.push(conn);
         if !rest.is_empty() {
-            self.take(conn, &rest)?;
+            self.take_off_frames(conn, &rest)?;
         }
         Ok(conn)
     }
@@ -346,7 +348,8 @@ impl<'w> Load<'w> {
                 clippy::cast_possible_truncation,
                 reason = "the number wraps; order is kept"
             )]
-            let stamp = Stamp::new(publisher.conn as u32, publisher.published as u32);
+            let (flow, number) = (publisher.conn as u32, publisher.published as u32);
+            let stamp = Stamp::new(flow, number, number % message.sets);
             conn.out.extend_from_slice(message.publish.stamp(stamp));
             for delivery in &mut message.deliveries {
                 let stream = &mut self.streams[delivery.stream];
@@ -398,7 +401,7 @@ impl<'w> Load<'w> {
                 // A short read means that the socket is empty; the next event tells of more.
                 self.conns[conn].is_ready = n == chunk.len();
                 self.last_progress = Instant::now();
-                self.take(conn, &chunk[..n])
+                self.take_off_frames(conn, &chunk[..n])
             }
             Err(error) if error.kind() == ErrorKind::WouldBlock => {
                 self.conns[conn].is_ready = false;
@@ -409,6 +412,19 @@ impl<'w> Load<'w> {
         };
         self.chunk = chunk;
         outcome.with_context(|| self.place(conn))
+    }
+
+    fn take_off_frames(&mut self, conn: usize, came: &[u8]) -> Result<()> {
+        if !self.wire.is_framed() {
+            return self.take(conn, came);
+        }
+        let mut came = came;
+        while !came.is_empty() {
+            let (piece, rest) = self.conns[conn].frames.split(came);
+            self.take(conn, piece)?;
+            came = rest;
+        }
+        Ok(())
     }
 
     /// Compares what came in with what must come.

@@ -6,36 +6,51 @@ use std::time::Duration;
 use anyhow::{Context, Result};
 use nix::sched::{CpuSet, sched_getaffinity, sched_setaffinity};
 use nix::sys::prctl;
-use nix::sys::resource::{Resource, getrlimit, setrlimit};
+use nix::sys::resource::{Resource, UsageWho, getrlimit, getrusage, setrlimit};
 use nix::sys::signal::Signal;
+use nix::sys::time::TimeValLike as _;
 use nix::time::ClockId;
 use nix::unistd::Pid;
 
-/// Which processor the server and the generator run on.
+/// Which processors the server and the generator run on.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Processors {
     /// The server's.
     pub(crate) server: usize,
     /// The generator's.
     pub(crate) generator: usize,
+    /// One more, where there is one.
+    pub(crate) spare: Option<usize>,
 }
 
 impl Processors {
-    /// The first two processors we may use, or none when there is only one.
+    /// The first processors we may use, or none when there is only one.
     pub(crate) fn find() -> Result<Option<Self>> {
         let set = sched_getaffinity(Pid::from_raw(0)).context("cannot ask for our processors")?;
         let mut usable = (0..CpuSet::count()).filter(|&cpu| set.is_set(cpu).unwrap_or(false));
-        Ok(usable
-            .next()
-            .zip(usable.next())
-            .map(|(server, generator)| Self { server, generator }))
+        let (server, generator, spare) = (usable.next(), usable.next(), usable.next());
+        Ok(server.zip(generator).map(|(server, generator)| Self {
+            server,
+            generator,
+            spare,
+        }))
     }
 }
 
-/// Binds this thread to one processor.
-pub(crate) fn pin(cpu: usize) -> Result<()> {
+impl Processors {
+    /// All of them.
+    pub(crate) fn all(self) -> Vec<usize> {
+        let two = [self.server, self.generator];
+        two.into_iter().chain(self.spare).collect()
+    }
+}
+
+/// Binds this thread to these processors.
+pub(crate) fn pin(cpus: &[usize]) -> Result<()> {
     let mut set = CpuSet::new();
-    set.set(cpu)?;
+    for &cpu in cpus {
+        set.set(cpu)?;
+    }
     sched_setaffinity(Pid::from_raw(0), &set).context("cannot choose a processor")
 }
 
@@ -62,16 +77,65 @@ pub(crate) fn own_cpu() -> Result<Duration> {
     Ok(ClockId::CLOCK_THREAD_CPUTIME_ID.now()?.into())
 }
 
-/// How long the threads of a process have wanted to run while others ran on their processor.
-pub(crate) fn held_up(pid: u32) -> Result<Duration> {
-    let mut nanos = 0;
-    for thread in fs::read_dir(format!("/proc/{pid}/task"))? {
-        // A thread may end between the listing and the look.
-        let status = fs::read_to_string(thread?.path().join("schedstat")).unwrap_or_default();
-        let second = status.split(' ').nth(1);
-        nanos += second.map_or(Ok(0), str::parse::<u64>)?;
+/// The processor time that this process has used so far, and those of its children that have ended.
+pub(crate) fn family_cpu() -> Result<Duration> {
+    let mut used = Duration::ZERO;
+    for who in [UsageWho::RUSAGE_SELF, UsageWho::RUSAGE_CHILDREN] {
+        let usage = getrusage(who)?;
+        for time in [usage.user_time(), usage.system_time()] {
+            used += Duration::from_micros(u64::try_from(time.num_microseconds())?);
+        }
     }
-    Ok(Duration::from_nanos(nanos))
+    Ok(used)
+}
+
+/// How long these processors have run programs so far, all together; all processors if none is named.
+pub(crate) fn busy(cpus: &[usize]) -> Result<Duration> {
+    busy_in(&fs::read_to_string("/proc/stat")?, cpus)
+}
+
+fn busy_in(stat: &str, cpus: &[usize]) -> Result<Duration> {
+    // Linux counts in hundredths of a second, whatever its clock does.
+    const TICK: Duration = Duration::from_millis(10);
+    let mut ticks = 0;
+    for line in stat.lines() {
+        let mut words = line.split(' ');
+        let name = words.next().and_then(|name| name.strip_prefix("cpu"));
+        let Some(Ok(cpu)) = name.map(str::parse::<usize>) else {
+            continue;
+        };
+        if cpus.is_empty() || cpus.contains(&cpu) {
+            // As a user, as a nice one, as the system.
+            for word in words.take(3) {
+                ticks += word.parse::<u32>()?;
+            }
+        }
+    }
+    Ok(TICK * ticks)
+}
+
+/// The machine in a few words.
+pub(crate) fn describe() -> Result<String> {
+    let info = fs::read_to_string("/proc/cpuinfo")?;
+    let model = info.lines().find(|line| line.starts_with("model name"));
+    let model = model.and_then(|line| line.split_once(':'));
+    let model = model.map_or("unknown processor", |(_, name)| name.trim());
+    let cores = info.lines().filter(|line| line.starts_with("processor"));
+    let memory = fs::read_to_string("/proc/meminfo")?;
+    let memory = memory
+        .lines()
+        .find_map(|line| line.strip_prefix("MemTotal:"));
+    let memory = memory.and_then(|line| line.trim().strip_suffix("kB"));
+    let kilobytes: u64 = memory.context("no MemTotal in meminfo")?.trim().parse()?;
+    // What stands behind the second number is whose kernel it is.
+    let kernel = fs::read_to_string("/proc/sys/kernel/osrelease")?;
+    let kernel: Vec<_> = kernel.trim().split('.').take(2).collect();
+    Ok(format!(
+        "{model}, {} cores, {} GB of memory, Linux {}",
+        cores.count(),
+        kilobytes.div_ceil(1 << 20),
+        kernel.join(".")
+    ))
 }
 
 /// The memory of a process that is in use now, in bytes.
@@ -81,4 +145,17 @@ pub(crate) fn resident(pid: u32) -> Result<u64> {
     let kilobytes = line.and_then(|line| line.trim().strip_suffix("kB"));
     let kilobytes: u64 = kilobytes.context("no VmRSS in status")?.trim().parse()?;
     Ok(kilobytes * 1024)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_the_processors_named_count_and_idle_time_does_not() {
+        let stat = "cpu  9 9 9 9 9\ncpu0 1 2 3 99 5\ncpu1 10 20 30 99 5\nintr 7 7\n";
+        let busy = |cpus: &[usize]| busy_in(stat, cpus).expect("numbers").as_millis();
+        assert_eq!(busy(&[1]), 600);
+        assert_eq!(busy(&[]), 660);
+    }
 }

@@ -12,7 +12,7 @@ pub(crate) const CALM: f64 = 0.05;
 /// One value of a figure.
 struct Sample {
     value: f64,
-    /// For which part of the trial it was held up by others.
+    /// For which part of the trial others used our processors.
     held_up: f64,
 }
 
@@ -45,6 +45,15 @@ impl Series {
     fn is_disturbed(&self) -> bool {
         self.samples.iter().all(|sample| sample.held_up > CALM)
     }
+}
+
+/// A figure of a whole run.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Median {
+    /// How much.
+    pub(crate) value: f64,
+    /// Whether no round was calm.
+    pub(crate) is_disturbed: bool,
 }
 
 /// The figures of a run, in the order in which they first came.
@@ -108,6 +117,34 @@ impl Report {
         &self.failures
     }
 
+    /// The payload sizes of a scenario.
+    pub(crate) fn sizes(&self, scenario: &str) -> impl Iterator<Item = usize> {
+        let of_it = self
+            .series
+            .iter()
+            .filter(move |one| one.scenario == scenario);
+        of_it.map(|one| one.size)
+    }
+
+    /// The median of one figure, if it was measured.
+    pub(crate) fn median(
+        &self,
+        scenario: &str,
+        size: usize,
+        kind: Kind,
+        figure: &str,
+    ) -> Option<Median> {
+        let wanted = (scenario, size, kind, figure);
+        let found = self
+            .series
+            .iter()
+            .find(|one| (one.scenario, one.size, one.kind, one.figure) == wanted)?;
+        Some(Median {
+            value: found.median(),
+            is_disturbed: found.is_disturbed(),
+        })
+    }
+
     /// A Markdown table of the medians.
     pub(crate) fn table(&self, kinds: &[Kind]) -> String {
         let names: Vec<_> = kinds.iter().map(|kind| kind.name()).collect();
@@ -122,14 +159,12 @@ impl Report {
             done.push(row);
             table.push_str(&format!("| {} | {} | {} |", row.0, row.1, row.2));
             for kind in kinds {
-                let cell = self.series.iter().find(|other| {
-                    (other.scenario, other.size, other.figure) == row && other.kind == *kind
-                });
+                let cell = self.median(row.0, row.1, *kind, row.2);
                 let cell = cell.map_or_else(
                     || "–".to_owned(),
                     |cell| {
-                        let sign = if cell.is_disturbed() { "~" } else { "" };
-                        format!("{sign}{}", short(cell.median()))
+                        let sign = if cell.is_disturbed { "~" } else { "" };
+                        format!("{sign}{}", short(cell.value))
                     },
                 );
                 table.push_str(&format!(" {cell} |"));

@@ -9,8 +9,12 @@ use super::server::{Kind, Transport};
 pub(crate) enum Work {
     /// Publishers at full speed, each with its own subscribers.
     Fan(Shape),
-    /// Many subscriptions, few of which match.
-    Match,
+    /// So many subscriptions, few of which match.
+    Match(usize),
+    /// Messages that match so many different subscriptions.
+    Sets(usize),
+    /// One processor and two.
+    Scale(Scaled),
     /// Many idle connections.
     Memory,
     /// Connecting, subscribing, closing.
@@ -23,15 +27,39 @@ pub(crate) enum Work {
     Stalled,
 }
 
-/// Who publishes to how many, and with how many tag sets in turn.
+/// What a server does with one processor and with two.
+#[derive(Clone, Copy)]
+pub(crate) enum Scaled {
+    /// Publishers at full speed, each with its own subscribers.
+    Fan(Shape),
+    /// Several publishers and many subscriptions, few of which match.
+    Match,
+}
+
+/// Who publishes to how many, and with which tags.
 #[derive(Clone, Copy)]
 pub(crate) struct Shape {
     /// Publishers.
     pub(crate) publishers: usize,
-    /// Subscribers of each publisher.
+    /// The groups of subscribers that a publisher speaks to in turn.
+    pub(crate) groups: usize,
+    /// Subscribers of each group.
     pub(crate) subscribers: usize,
-    /// Each message carries a second tag, taken in turn from so many; none: one tag only.
-    pub(crate) rotation: Option<usize>,
+    /// What the messages carry.
+    pub(crate) tags: Tags,
+}
+
+/// The tags of a publisher's messages to one group.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Tags {
+    /// One, always the same.
+    One,
+    /// Two, always the same.
+    Repeating,
+    /// Two, of which the second is another one than in the last message.
+    Varying,
+    /// Two out of order, of which one has never been there before.
+    Unsorted,
 }
 
 /// A scenario.
@@ -44,26 +72,39 @@ pub(crate) struct Scenario {
     pub(crate) work: Work,
     /// Over what.
     pub(crate) transport: Transport,
-    /// Whether it is repeated for each payload size, or done with 128 bytes only.
+    /// Whether it is repeated for each payload size, or done with one size only.
     pub(crate) is_sized: bool,
     /// Which servers it can be done with.
-    pub(crate) kinds: &'static [Kind],
+    kinds: &'static [Kind],
+}
+
+impl Shape {
+    /// Each publisher has its own subscribers and one tag that they ask for.
+    pub(crate) const fn plain(publishers: usize, subscribers: usize) -> Self {
+        Self {
+            publishers,
+            groups: 1,
+            subscribers,
+            tags: Tags::One,
+        }
+    }
 }
 
 const fn fan(publishers: usize, subscribers: usize) -> Work {
-    Work::Fan(Shape {
-        publishers,
-        subscribers,
-        rotation: None,
-    })
+    Work::Fan(Shape::plain(publishers, subscribers))
 }
 
-const fn rotating(subscribers: usize, rotation: usize) -> Work {
-    Work::Fan(Shape {
-        publishers: 1,
-        subscribers,
-        rotation: Some(rotation),
-    })
+const fn tagged(publishers: usize, subscribers: usize, tags: Tags) -> Work {
+    let plain = Shape::plain(publishers, subscribers);
+    Work::Fan(Shape { tags, ..plain })
+}
+
+const fn repeating(publishers: usize, subscribers: usize) -> Work {
+    tagged(publishers, subscribers, Tags::Repeating)
+}
+
+const fn varying(publishers: usize, subscribers: usize) -> Work {
+    tagged(publishers, subscribers, Tags::Varying)
 }
 
 const ALL: &[Kind] = &[
@@ -71,14 +112,32 @@ const ALL: &[Kind] = &[
     Kind::Other,
     Kind::Nats,
     Kind::Redis,
+    Kind::Mosquitto,
     Kind::Relay,
 ];
-const BROKERS: &[Kind] = &[Kind::Mist, Kind::Other, Kind::Nats, Kind::Redis];
+const BROKERS: &[Kind] = &[
+    Kind::Mist,
+    Kind::Other,
+    Kind::Nats,
+    Kind::Redis,
+    Kind::Mosquitto,
+];
+/// The payload of scenarios that are not repeated for each size.
+pub(crate) const ONE_SIZE: usize = 128;
+
 const MIST: &[Kind] = &[Kind::Mist, Kind::Other];
+
+/// Those that have more than one thread for messages, and those that speak WebSocket.
+const MIST_AND_NATS: &[Kind] = &[Kind::Mist, Kind::Other, Kind::Nats];
+
+const MATCH: &str = "so many sets of two, one publish in twenty matches one";
+const SETS: &str = "47 tags, so many sets of two that match, each of another connection";
+const REPEATING: &str = "two tags, always the same";
+const VARYING: &str = "two tags, 1,024 sets in turn";
 
 impl Scenario {
     const fn new(name: &'static str, work: Work, about: &'static str) -> Self {
-        let is_sized = matches!(work, Work::Fan(Shape { rotation: None, .. }));
+        let is_sized = matches!(work, Work::Fan(_));
         let transport = Transport::Tcp;
         let kinds = BROKERS;
         Self {
@@ -89,6 +148,13 @@ impl Scenario {
             is_sized,
             kinds,
         }
+    }
+
+    /// Whether `kind` takes part with payloads of `size` bytes. What has two tags is compared with
+    /// peers at one size only, to save time.
+    pub(crate) fn is_for(&self, kind: Kind, size: usize) -> bool {
+        let is_plain = !matches!(self.work, Work::Fan(Shape { tags, .. }) if tags != Tags::One);
+        self.kinds.contains(&kind) && (is_plain || size == ONE_SIZE || MIST.contains(&kind))
     }
 
     const fn with(self, kinds: &'static [Kind]) -> Self {
@@ -109,27 +175,67 @@ pub(crate) const SCENARIOS: &[Scenario] = &[
     Scenario::new("fan-1000", fan(1, 1000), "1,000 subscribers").with(ALL),
     Scenario::new("pairs-50", fan(50, 1), "50 times one to one").with(ALL),
     Scenario::new("ws-pipe", fan(1, 1), "WebSocket, one to one")
-        .with(MIST)
+        .with(MIST_AND_NATS)
         .over_websocket(),
     Scenario::new("ws-fan-100", fan(1, 100), "WebSocket, 100 subscribers")
-        .with(MIST)
+        .with(MIST_AND_NATS)
         .over_websocket(),
-    Scenario::new("same-tags-1", rotating(1, 1), "two tags, always the same"),
-    Scenario::new("many-tags-1", rotating(1, 64), "two tags, 64 sets in turn"),
+    Scenario::new("repeating-pipe", repeating(1, 1), REPEATING),
+    Scenario::new("varying-pipe", varying(1, 1), VARYING),
+    Scenario::new("repeating-fan-10", repeating(1, 10), REPEATING),
+    Scenario::new("varying-fan-10", varying(1, 10), VARYING),
+    Scenario::new("repeating-fan-100", repeating(1, 100), REPEATING),
+    Scenario::new("varying-fan-100", varying(1, 100), VARYING),
+    Scenario::new("repeating-fan-1000", repeating(1, 1000), REPEATING),
+    Scenario::new("varying-fan-1000", varying(1, 1000), VARYING),
+    Scenario::new("repeating-pairs-50", repeating(50, 1), REPEATING),
+    Scenario::new("varying-pairs-50", varying(50, 1), VARYING),
+    Scenario::new("repeating-ws-fan-100", repeating(1, 100), REPEATING)
+        .with(MIST_AND_NATS)
+        .over_websocket(),
+    Scenario::new("varying-ws-fan-100", varying(1, 100), VARYING)
+        .with(MIST_AND_NATS)
+        .over_websocket(),
     Scenario::new(
-        "same-tags-100",
-        rotating(100, 1),
-        "the same, 100 subscribers",
+        "alternating",
+        Work::Fan(Shape {
+            groups: 16,
+            tags: Tags::Repeating,
+            ..Shape::plain(1, 1)
+        }),
+        "one publisher, each message for another of 16 subscribers",
     ),
     Scenario::new(
-        "many-tags-100",
-        rotating(100, 64),
-        "the same, 100 subscribers",
+        "unsorted",
+        tagged(1, 1, Tags::Unsorted),
+        "two tags out of order, one of them never seen before",
     ),
-    Scenario::new("match-100k", Work::Match, "100,000 sets of two, few match"),
+    Scenario::new("match-1k", Work::Match(1000), MATCH),
+    Scenario::new("match-10k", Work::Match(10_000), MATCH),
+    Scenario::new("match-100k", Work::Match(100_000), MATCH),
+    Scenario::new("match-1m", Work::Match(1_000_000), MATCH),
+    Scenario::new("sets-1", Work::Sets(1), SETS).with(MIST),
+    Scenario::new("sets-10", Work::Sets(10), SETS).with(MIST),
+    Scenario::new("sets-100", Work::Sets(100), SETS).with(MIST),
+    Scenario::new("sets-1000", Work::Sets(1000), SETS).with(MIST),
+    Scenario::new(
+        "scale-fan",
+        Work::Scale(Scaled::Fan(Shape {
+            tags: Tags::Varying,
+            ..Shape::plain(8, 50)
+        })),
+        "8 times one to 50, with one core and with two: deliveries",
+    )
+    .with(MIST_AND_NATS),
+    Scenario::new(
+        "scale-match",
+        Work::Scale(Scaled::Match),
+        "8 publishers, 100,000 sets of two, few match: publishes",
+    )
+    .with(MIST_AND_NATS),
     Scenario::new("memory", Work::Memory, "10,000 connections, one set each"),
     Scenario::new("ws-memory", Work::Memory, "WebSocket, 10,000 connections")
-        .with(MIST)
+        .with(MIST_AND_NATS)
         .over_websocket(),
     Scenario::new("connect", Work::Connect, "connect, subscribe, close"),
     Scenario::new(

@@ -10,8 +10,8 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result, bail};
 use clap::ValueEnum;
 
-use super::machine::{self, Processors};
-use super::wire::{MistTcp, MistWebSocket, Nats, Redis, RelayWire, Wire};
+use super::machine;
+use super::wire::{MistTcp, MistWebSocket, Mosquitto, Nats, NatsWebSocket, Redis, RelayWire, Wire};
 
 /// How long a server may take to accept its first connection.
 const START: Duration = Duration::from_secs(10);
@@ -29,6 +29,8 @@ pub(crate) enum Kind {
     Nats,
     /// redis-server
     Redis,
+    /// mosquitto
+    Mosquitto,
     /// A program that copies bytes and parses nothing: the floor
     Relay,
 }
@@ -41,6 +43,7 @@ impl Kind {
             Self::Other => "other mist",
             Self::Nats => "nats",
             Self::Redis => "redis",
+            Self::Mosquitto => "mosquitto",
             Self::Relay => "relay",
         }
     }
@@ -72,6 +75,10 @@ impl Contender {
         matches!(self.kind, Kind::Mist | Kind::Other)
     }
 
+    fn has_websocket(&self) -> bool {
+        self.is_mist() || self.kind == Kind::Nats
+    }
+
     /// A peer, when its program is on this machine.
     ///
     /// # Errors
@@ -81,6 +88,7 @@ impl Contender {
         let (name, package) = match kind {
             Kind::Nats => ("nats-server", "nats-server"),
             Kind::Redis => ("redis-server", "redis-server"),
+            Kind::Mosquitto => ("mosquitto", "mosquitto"),
             Kind::Relay | Kind::Mist | Kind::Other => {
                 let program = std::env::current_exe()?;
                 return Ok(Self { kind, program });
@@ -95,9 +103,37 @@ impl Contender {
         }
     }
 
+    /// The version it says it has.
+    pub(crate) fn version(&self) -> Option<String> {
+        let flag = match self.kind {
+            Kind::Relay => return None,
+            Kind::Mosquitto => "-h",
+            _ => "--version",
+        };
+        // mosquitto explains itself and fails.
+        let said = Command::new(&self.program).arg(flag).output().ok()?.stdout;
+        let said = String::from_utf8_lossy(&said);
+        let words = said.split_whitespace().map(|word| {
+            let word = word.strip_prefix('v').unwrap_or(word);
+            word.strip_prefix('=').unwrap_or(word)
+        });
+        let is_version =
+            |word: &&str| word.starts_with(|c: char| c.is_ascii_digit()) && word.contains('.');
+        words.into_iter().find(is_version).map(str::to_owned)
+    }
+
     /// Whether it speaks over `transport` here.
     pub(crate) fn speaks(&self, transport: Transport) -> bool {
-        transport == Transport::Tcp || self.is_mist()
+        transport == Transport::Tcp || self.has_websocket()
+    }
+
+    /// How many bytes its readers may be behind, of the `window` asked for. mosquitto writes every
+    /// delivery by itself, so that what waits makes it no faster, and takes long to be drained.
+    pub(crate) fn window(&self, window: usize) -> usize {
+        match self.kind {
+            Kind::Mosquitto => window.min(16 * 1024),
+            _ => window,
+        }
     }
 
     /// How one speaks to it.
@@ -105,24 +141,26 @@ impl Contender {
         match (self.kind, transport) {
             (Kind::Mist | Kind::Other, Transport::WebSocket) => &MistWebSocket,
             (Kind::Mist | Kind::Other, Transport::Tcp) => &MistTcp,
-            (Kind::Nats, _) => &Nats,
+            (Kind::Nats, Transport::WebSocket) => &NatsWebSocket,
+            (Kind::Nats, Transport::Tcp) => &Nats,
             (Kind::Redis, _) => &Redis,
+            (Kind::Mosquitto, _) => &Mosquitto,
             (Kind::Relay, _) => &RelayWire,
         }
     }
 
-    /// Starts it on free ports, on its own processor, and waits until it accepts connections.
+    /// Starts it on free ports, on its own processors, and waits until it accepts connections.
     ///
     /// # Errors
     ///
     /// When it ends or stays deaf; the message has what it printed.
-    pub(crate) fn start(&self, folder: &Path, processors: Option<Processors>) -> Result<Server> {
+    pub(crate) fn start(&self, folder: &Path, processors: &[usize]) -> Result<Server> {
         let tcp = free_address()?;
         let web = free_address()?;
         let mut command = Command::new(std::env::current_exe()?);
         command.arg("confined");
-        if let Some(processors) = processors {
-            command.args(["--processor", &processors.server.to_string()]);
+        for processor in processors {
+            command.args(["--processor", &processor.to_string()]);
         }
         command.arg("--").arg(&self.program);
         match self.kind {
@@ -132,14 +170,22 @@ impl Contender {
                 command.args(["--log-level", "WARN"]);
             }
             Kind::Nats => {
+                let file = folder.join("nats.conf");
+                fs::write(&file, nats_config(web))?;
                 let port = tcp.port().to_string();
                 command.args(["--addr", "127.0.0.1", "--port", &port]);
+                command.arg("--config").arg(file);
             }
             Kind::Redis => {
                 let port = tcp.port().to_string();
                 command.args(["--bind", "127.0.0.1", "--port", &port]);
                 command.args(["--save", "", "--appendonly", "no", "--maxclients", "15000"]);
                 command.args(["--loglevel", "warning"]);
+            }
+            Kind::Mosquitto => {
+                let file = folder.join("mosquitto.conf");
+                fs::write(&file, mosquitto_config(tcp))?;
+                command.arg("-c").arg(file);
             }
             Kind::Relay => {
                 command.args(["relay", &tcp.to_string()]);
@@ -166,11 +212,28 @@ impl Contender {
             log,
         };
         server.wait_for(tcp)?;
-        if self.is_mist() {
+        if self.has_websocket() {
             server.wait_for(web)?;
         }
         Ok(server)
     }
+}
+
+/// What NATS cannot be told by flags.
+fn nats_config(address: SocketAddr) -> String {
+    format!("websocket {{ listen: \"{address}\", no_tls: true }}\n")
+}
+
+/// What mosquitto cannot be told by flags. It loses nothing by default but to bounds, and as root
+/// it would turn into another user, which unties its end from ours.
+fn mosquitto_config(address: SocketAddr) -> String {
+    format!(
+        "listener {} {}\nallow_anonymous true\npersistence false\nuser root\n\
+         max_queued_messages 0\nmax_queued_bytes 0\nset_tcp_nodelay true\nsys_interval 0\n\
+         log_dest stderr\nlog_type error\nlog_type warning\n",
+        address.port(),
+        address.ip()
+    )
 }
 
 /// A port that nobody uses. Somebody may take it before the server does; then the start fails.
@@ -199,11 +262,6 @@ impl Server {
     /// The processor time it has used so far.
     pub(crate) fn cpu(&self) -> Result<Duration> {
         machine::cpu_of(self.child.id())
-    }
-
-    /// How long it has wanted to run while others ran on its processor.
-    pub(crate) fn held_up(&self) -> Result<Duration> {
-        machine::held_up(self.child.id())
     }
 
     /// The memory it uses now, in bytes.

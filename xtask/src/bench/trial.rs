@@ -8,13 +8,16 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
 
+use super::cost::{Before, Cost};
 use super::crowd;
+use super::growth;
 use super::link::connect;
 use super::load::{Delays, Delivery, Idle, Load, Message};
 use super::machine::{self, Processors};
-use super::scenario::{Scenario, Shape, Work};
+use super::scale;
+use super::scenario::{Scenario, Shape, Tags, Work};
 use super::server::{Contender, Server};
-use super::wire::{Role, Subscription};
+use super::wire::{Role, Subscription, VARIABLE};
 
 /// One measured figure.
 #[derive(Clone, Debug)]
@@ -78,20 +81,23 @@ pub(crate) struct Trial<'a> {
 }
 
 impl Trial<'_> {
-    /// Measures once, with a fresh server. Also answers for which part of the time the server or the
-    /// generator had to wait for a processor that others used.
+    /// Measures once, with a fresh server. Also answers for which part of the time others used
+    /// processors of the server or the generator.
     ///
     /// # Errors
     ///
     /// When a message is lost, doubled, out of order or changed, among others.
     pub(crate) fn run(&self) -> Result<(Vec<Figure>, f64)> {
         let server = self.start()?;
-        let held_up =
-            || -> Result<_> { Ok(server.held_up()? + machine::held_up(std::process::id())?) };
-        let (before, start) = (held_up()?, Instant::now());
+        let cpus = self.plan.processors.map_or(vec![], Processors::all);
+        let busy = || machine::busy(&cpus);
+        let ours = || -> Result<_> { Ok(server.cpu()? + machine::family_cpu()?) };
+        let (busy_before, ours_before, start) = (busy()?, ours()?, Instant::now());
         let figures = match self.scenario.work {
             Work::Fan(shape) => self.fan(&server, shape),
-            Work::Match => crowd::matching(self, &server),
+            Work::Match(subscriptions) => growth::matching(self, &server, subscriptions),
+            Work::Sets(matches) => growth::sets(self, &server, matches),
+            Work::Scale(load) => scale::cores(self, &server, load),
             Work::Memory => crowd::memory(self, &server),
             Work::Connect => self.connect(&server),
             Work::Latency => self.latency(&server),
@@ -100,12 +106,19 @@ impl Trial<'_> {
         };
         let figures = figures
             .with_context(|| format!("the server's last words: {:?}", server.last_words()))?;
-        let held_up = held_up()?.saturating_sub(before).as_secs_f64();
-        Ok((figures, held_up / start.elapsed().as_secs_f64()))
+        let (busy, ours) = (busy()? - busy_before, ours()? - ours_before);
+        let others = busy.saturating_sub(ours).as_secs_f64();
+        Ok((figures, others / start.elapsed().as_secs_f64()))
     }
 
     fn start(&self) -> Result<Server> {
-        self.contender.start(self.folder, self.plan.processors)
+        let own = self.plan.processors.map(|processors| processors.server);
+        self.start_on(own.as_slice())
+    }
+
+    /// Starts a server that may use these processors only; any if none is named.
+    pub(crate) fn start_on(&self, processors: &[usize]) -> Result<Server> {
+        self.contender.start(self.folder, processors)
     }
 
     /// A generator for `server` without any connection.
@@ -114,7 +127,7 @@ impl Trial<'_> {
         Load::new(
             self.contender.wire(transport),
             server.address(transport),
-            window,
+            self.contender.window(window),
         )
     }
 
@@ -128,40 +141,47 @@ impl Trial<'_> {
                 template: wire.delivery(tags, to, self.size),
             }],
             reply: None,
+            sets: 1,
         }
     }
 
-    fn fan_load(&self, server: &Server, shape: Shape) -> Result<Load<'static>> {
+    pub(crate) fn fan_load(&self, server: &Server, shape: Shape) -> Result<Load<'static>> {
         let mut load = self.load(server, self.plan.window)?;
         load.is_lenient_with_replies = matches!(self.scenario.work, Work::Stalled);
-        for publisher in 0..shape.publishers {
-            let topic = format!("t{publisher:03}");
-            let stream = load.add_stream();
-            let to = topic_of(&topic, shape.rotation.is_some());
-            for _ in 0..shape.subscribers {
-                load.add_subscriber(std::slice::from_ref(&to), stream)?;
+        let mut topics = (0..).map(|number| format!("t{number:03}"));
+        for _ in 0..shape.publishers {
+            let mut messages = Vec::new();
+            let groups: Vec<_> = topics.by_ref().take(shape.groups).collect();
+            for topic in &groups {
+                let stream = load.add_stream();
+                let to = topic_of(topic, shape.tags != Tags::One);
+                for _ in 0..shape.subscribers {
+                    load.add_subscriber(std::slice::from_ref(&to), stream)?;
+                }
+                let (second, sets) = second_tag(shape.tags);
+                let tags: Vec<_> = std::iter::once(topic.clone()).chain(second).collect();
+                let message = self.message(&tags, &to, stream);
+                messages.push(Message { sets, ..message });
             }
-            let tag_sets: Vec<_> = match shape.rotation {
-                None => vec![to.tags.clone()],
-                Some(count) => (0..count)
-                    .map(|turn| vec![topic.clone(), format!("v{turn:02}")])
-                    .collect(),
-            };
-            let messages = tag_sets.iter().map(|tags| self.message(tags, &to, stream));
-            load.add_publisher(&to.tags, messages.collect())?;
+            load.add_publisher(&groups, messages)?;
         }
         Ok(load)
     }
 
     fn fan(&self, server: &Server, shape: Shape) -> Result<Vec<Figure>> {
         let mut load = self.fan_load(server, shape)?;
-        self.warm_up(&mut load)?;
-        let before = Before::now(server, &load)?;
+        let cost = self.cost(server, &mut load)?;
+        load.prove_the_end()?;
+        Ok(cost.figures())
+    }
+
+    /// What full load costs until everything has arrived.
+    pub(crate) fn cost(&self, server: &Server, load: &mut Load<'_>) -> Result<Cost> {
+        self.warm_up(load)?;
+        let before = Before::now(server, load)?;
         load.run_for(self.plan.time)?;
         load.drain()?;
-        let figures = before.figures(server, &load)?;
-        load.prove_the_end()?;
-        Ok(figures)
+        before.cost(server, load)
     }
 
     fn warm_up(&self, load: &mut Load<'_>) -> Result<()> {
@@ -187,12 +207,7 @@ impl Trial<'_> {
     }
 
     fn latency(&self, server: &Server) -> Result<Vec<Figure>> {
-        let shape = Shape {
-            publishers: 1,
-            subscribers: 100,
-            rotation: None,
-        };
-        let mut load = self.fan_load(server, shape)?;
+        let mut load = self.fan_load(server, Shape::plain(1, 100))?;
         let warm_up = 200;
         let count = if self.plan.is_quick { 500 } else { 2000 };
         let (due, taken) = (Vec::new(), Vec::new());
@@ -223,12 +238,7 @@ impl Trial<'_> {
     }
 
     fn ping_in_flood(&self, server: &Server) -> Result<Vec<Figure>> {
-        let shape = Shape {
-            publishers: 1,
-            subscribers: 1,
-            rotation: None,
-        };
-        let mut load = self.fan_load(server, shape)?;
+        let mut load = self.fan_load(server, Shape::plain(1, 1))?;
         let pinger = load.add_pinger()?;
         self.warm_up(&mut load)?;
         let mut taken = Vec::new();
@@ -257,12 +267,7 @@ impl Trial<'_> {
     }
 
     fn stalled(&self, server: &Server) -> Result<Vec<Figure>> {
-        let shape = |subscribers| Shape {
-            publishers: 1,
-            subscribers,
-            rotation: None,
-        };
-        let mut load = self.fan_load(server, shape(10))?;
+        let mut load = self.fan_load(server, Shape::plain(1, 10))?;
         let all_read = self.rate(&mut load)? / 10.0;
         load.prove_the_end()?;
 
@@ -272,7 +277,7 @@ impl Trial<'_> {
         let to = [topic_of("t000", false)];
         let role = Role::Subscriber;
         let stalled = connect(wire, server.address(transport), role, &to)?;
-        let mut load = self.fan_load(&server, shape(9))?;
+        let mut load = self.fan_load(&server, Shape::plain(1, 9))?;
         let before = server.resident()?;
         let one_stalls = self.rate(&mut load)? / 9.0;
         let grown = server.resident()?.saturating_sub(before);
@@ -295,50 +300,21 @@ impl Trial<'_> {
     }
 }
 
+/// What a message carries beside its topic, and through how many sets that goes.
+fn second_tag(tags: Tags) -> (Option<String>, u32) {
+    match tags {
+        Tags::One => (None, 1),
+        Tags::Repeating => (Some("vaaaaaaaa".to_owned()), 1),
+        Tags::Varying => (Some(format!("v{VARIABLE}")), 1024),
+        // `n` stands before the `t` of the topic, behind which it is said.
+        Tags::Unsorted => (Some(format!("n{VARIABLE}")), u32::MAX),
+    }
+}
+
 /// The subscription to one topic.
 pub(crate) fn topic_of(topic: &str, open: bool) -> Subscription {
     let tags = vec![topic.to_owned()];
     Subscription { tags, open }
-}
-
-/// Where everything stood before a measurement.
-pub(crate) struct Before {
-    at: Instant,
-    server: Duration,
-    generator: Duration,
-    deliveries: u64,
-}
-
-impl Before {
-    /// Notes where everything stands.
-    pub(crate) fn now(server: &Server, load: &Load<'_>) -> Result<Self> {
-        Ok(Self {
-            generator: machine::own_cpu()?,
-            server: server.cpu()?,
-            deliveries: load.owed(),
-            at: Instant::now(),
-        })
-    }
-
-    /// What has happened since, when all deliveries owed have arrived.
-    fn figures(&self, server: &Server, load: &Load<'_>) -> Result<Vec<Figure>> {
-        let wall = self.at.elapsed();
-        let cpu = server.cpu()? - self.server;
-        let generator = machine::own_cpu()? - self.generator;
-        let deliveries = as_f64(load.owed() - self.deliveries);
-        Ok(vec![
-            Figure::main("CPU µs per delivery", micros(cpu) / deliveries),
-            Figure::side(
-                "thousand deliveries/s",
-                deliveries / wall.as_secs_f64() / 1000.0,
-            ),
-            Figure::side("server busy", cpu.as_secs_f64() / wall.as_secs_f64()),
-            Figure::side(
-                "generator busy",
-                generator.as_secs_f64() / wall.as_secs_f64(),
-            ),
-        ])
-    }
 }
 
 fn percentiles(mut nanos: Vec<u64>) -> Vec<Figure> {

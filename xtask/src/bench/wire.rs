@@ -6,6 +6,7 @@
 //! greeting is over.
 
 mod mist;
+mod mosquitto;
 mod nats;
 mod redis;
 mod relay;
@@ -17,7 +18,8 @@ use std::net::TcpStream;
 use anyhow::{Result, bail};
 
 pub(crate) use mist::MistTcp;
-pub(crate) use nats::Nats;
+pub(crate) use mosquitto::Mosquitto;
+pub(crate) use nats::{Nats, NatsWebSocket};
 pub(crate) use redis::Redis;
 pub(crate) use relay::{READY, RelayWire};
 pub(crate) use websocket::MistWebSocket;
@@ -25,14 +27,48 @@ pub(crate) use websocket::MistWebSocket;
 /// How many bytes of each payload number the message.
 pub(crate) const STAMP: usize = 16;
 
+/// How many bytes of a tag vary.
+const TURN: usize = 8;
+
+/// In a tag, what each message replaces by the letters of its turn.
+pub(crate) const VARIABLE: &str = "\0\0\0\0\0\0\0\0";
+
 /// The bytes of one message, with a place for its number.
 #[derive(Clone, Debug)]
 pub(crate) struct Template {
     bytes: Vec<u8>,
     /// Where the number stands; in more than one place if a message has to be said repeatedly.
-    stamps: Vec<usize>,
-    /// What the stamp is XORed with: WebSocket clients must mask.
-    pad: u128,
+    stamps: Vec<Place<STAMP>>,
+    /// Where the variable parts of tags stand.
+    turns: Vec<Place<TURN>>,
+}
+
+/// A place for `N` bytes in a message.
+#[derive(Clone, Copy, Debug)]
+struct Place<const N: usize> {
+    at: usize,
+    /// What they are XORed with: WebSocket clients must mask.
+    pad: [u8; N],
+}
+
+impl<const N: usize> Place<N> {
+    fn at(at: usize) -> Self {
+        Self { at, pad: [0; N] }
+    }
+
+    fn moved(self, by: usize) -> Self {
+        let at = self.at + by;
+        Self { at, ..self }
+    }
+
+    #[inline]
+    fn fill(&self, bytes: &mut [u8], text: [u8; N]) {
+        let mut text = text;
+        for (byte, pad) in text.iter_mut().zip(self.pad) {
+            *byte ^= pad;
+        }
+        bytes[self.at..self.at + N].copy_from_slice(&text);
+    }
 }
 
 impl Template {
@@ -49,10 +85,17 @@ impl Template {
             }
         }
         bytes.extend_from_slice(tail);
+        let variable = VARIABLE.as_bytes();
+        let mut turns = Vec::new();
+        for (at, window) in head.windows(TURN).enumerate() {
+            if window == variable {
+                turns.push(Place::at(at));
+            }
+        }
         Self {
             bytes,
-            stamps: vec![stamp_at],
-            pad: 0,
+            stamps: vec![Place::at(stamp_at)],
+            turns,
         }
     }
 
@@ -61,22 +104,27 @@ impl Template {
         let mut whole = Self {
             bytes: Vec::new(),
             stamps: Vec::new(),
-            pad: 0,
+            turns: Vec::new(),
         };
         for part in parts {
             let start = whole.bytes.len();
-            whole.stamps.extend(part.stamps.iter().map(|at| start + at));
+            let stamps = part.stamps.iter().map(|place| place.moved(start));
+            whole.stamps.extend(stamps);
+            let turns = part.turns.iter().map(|place| place.moved(start));
+            whole.turns.extend(turns);
             whole.bytes.extend_from_slice(&part.bytes);
         }
         whole
     }
 
-    /// Puts the number of a message into the payload.
+    /// Puts the number of a message into the payload, and its turn into the tags that vary.
     #[inline]
-    pub(crate) fn stamp(&mut self, number: Stamp) -> &[u8] {
-        let stamped = (u128::from_ne_bytes(number.0) ^ self.pad).to_ne_bytes();
-        for &at in &self.stamps {
-            self.bytes[at..at + STAMP].copy_from_slice(&stamped);
+    pub(crate) fn stamp(&mut self, stamp: Stamp) -> &[u8] {
+        for place in &self.stamps {
+            place.fill(&mut self.bytes, stamp.number);
+        }
+        for place in &self.turns {
+            place.fill(&mut self.bytes, stamp.turn);
         }
         &self.bytes
     }
@@ -87,9 +135,14 @@ impl Template {
     }
 }
 
-/// The number of a message as it stands in the payload: publisher and running number.
+/// What is different in each message.
 #[derive(Clone, Copy)]
-pub(crate) struct Stamp([u8; STAMP]);
+pub(crate) struct Stamp {
+    /// As it stands in the payload: publisher and running number.
+    number: [u8; STAMP],
+    /// As it stands in the tags that vary.
+    turn: [u8; TURN],
+}
 
 /// Two letters for each byte.
 const LETTERS: [[u8; 2]; 256] = {
@@ -103,16 +156,25 @@ const LETTERS: [[u8; 2]; 256] = {
 };
 
 impl Stamp {
-    /// The stamp of message `number` of publisher `flow`.
+    /// The stamp of message `number` of publisher `flow`, whose tags that vary are those of `turn`.
     #[inline]
-    pub(crate) fn new(flow: u32, number: u32) -> Self {
+    pub(crate) fn new(flow: u32, number: u32, turn: u32) -> Self {
         let value = (u64::from(flow) << 32) | u64::from(number);
-        let mut text = [0; STAMP];
-        for (pair, byte) in text.chunks_exact_mut(2).zip(value.to_be_bytes()) {
-            pair.copy_from_slice(&LETTERS[usize::from(byte)]);
+        Self {
+            number: letters(value.to_be_bytes()),
+            turn: letters(turn.to_be_bytes()),
         }
-        Self(text)
     }
+}
+
+/// `bytes` as text of `M` letters.
+#[inline]
+fn letters<const N: usize, const M: usize>(bytes: [u8; N]) -> [u8; M] {
+    let mut text = [0; M];
+    for (pair, byte) in text.chunks_exact_mut(2).zip(bytes) {
+        pair.copy_from_slice(&LETTERS[usize::from(byte)]);
+    }
+    text
 }
 
 /// What a connection is for.
@@ -174,6 +236,12 @@ pub(crate) trait Wire {
     /// The answer to `ping`.
     fn pong(&self, role: Role<'_>) -> Vec<u8>;
 
+    /// Whether what comes in is cut into WebSocket frames as the server likes. Then `delivery`,
+    /// `pong` and `interlude` are about what the frames carry.
+    fn is_framed(&self) -> bool {
+        false
+    }
+
     /// Whether `ping` may be said at any time.
     fn pings_any_time(&self) -> bool {
         true
@@ -205,8 +273,8 @@ mod tests {
 
     #[test]
     fn stamps_differ_and_stay_printable() {
-        let one = Stamp::new(1, 255).0;
-        let other = Stamp::new(1, 256).0;
+        let one = Stamp::new(1, 255, 0).number;
+        let other = Stamp::new(1, 256, 0).number;
         assert_eq!(&one, b"aaaaaaabaaaaaapp");
         assert_ne!(one, other);
     }
@@ -214,9 +282,17 @@ mod tests {
     #[test]
     fn templates_hold_payloads_of_the_size_asked_for() {
         let mut template = Template::around(b"<", 128, b">");
-        let bytes = template.stamp(Stamp::new(0, 7)).to_vec();
+        let bytes = template.stamp(Stamp::new(0, 7, 0)).to_vec();
         assert_eq!(bytes.len(), 130);
         assert_eq!(&bytes[..17], b"<aaaaaaaaaaaaaaah");
         assert!(!bytes.contains(&b'"') && !bytes.contains(&b'\\'));
+    }
+
+    #[test]
+    fn a_tag_that_varies_has_the_letters_of_the_turn() {
+        let head = format!("v{VARIABLE},");
+        let mut template = Template::around(head.as_bytes(), 16, b"");
+        let bytes = template.stamp(Stamp::new(0, 7, 0x2f)).to_vec();
+        assert_eq!(bytes, *b"vaaaaaacp,aaaaaaaaaaaaaaah");
     }
 }

@@ -49,6 +49,7 @@ fn publish(server: SocketAddr) -> Result<u64> {
             template: RelayWire.delivery(&to.tags, &to, 32),
         }],
         reply: None,
+        sets: 1,
     };
     load.add_publisher(&to.tags, vec![message])?;
     load.allow(1000);

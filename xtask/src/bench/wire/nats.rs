@@ -1,14 +1,20 @@
-//! Owns the text protocol of NATS. A set of tags becomes one subject, `a.b`.
+//! Owns the text protocol of NATS, also over WebSocket. A set of tags becomes one subject, `a.b`.
 
+use std::io::Write as _;
 use std::net::TcpStream;
 
 use anyhow::{Result, ensure};
 
+use super::websocket::{TEXT, masked, upgrade};
 use super::{Interlude, Role, Subscription, Template, Wire, ask};
 
 /// NATS over TCP.
 pub(crate) struct Nats;
 
+/// NATS over WebSocket. The server puts as much into a frame as it likes, a publisher one message.
+pub(crate) struct NatsWebSocket;
+
+const CONNECT: &[u8] = b"CONNECT {\"verbose\":false,\"pedantic\":false,\"protocol\":0}\r\n";
 const PING: &[u8] = b"PING\r\n";
 const PONG: &[u8] = b"PONG\r\n";
 
@@ -33,8 +39,7 @@ impl Wire for Nats {
     fn greet(&self, socket: &mut TcpStream, _role: Role<'_>) -> Result<()> {
         let info = ask(socket, b"", b"\r\n")?;
         ensure!(info.starts_with(b"INFO "), "NATS did not greet");
-        let connect = b"CONNECT {\"verbose\":false,\"pedantic\":false,\"protocol\":0}\r\n";
-        std::io::Write::write_all(socket, connect)?;
+        socket.write_all(CONNECT)?;
         Ok(())
     }
 
@@ -80,6 +85,51 @@ impl Wire for Nats {
                 },
             },
             None => Interlude::Incomplete,
+        }
+    }
+}
+
+impl Wire for NatsWebSocket {
+    fn greet(&self, socket: &mut TcpStream, _role: Role<'_>) -> Result<()> {
+        // The greeting may come together with the answer to the upgrade.
+        upgrade(socket, "/", b"} \r\n")?;
+        socket.write_all(&masked(TEXT, CONNECT))?;
+        Ok(())
+    }
+
+    fn is_framed(&self) -> bool {
+        true
+    }
+
+    fn subscribe(&self, subscription: &Subscription, out: &mut Vec<u8>) {
+        let mut plain = Vec::new();
+        Nats.subscribe(subscription, &mut plain);
+        out.extend(masked(TEXT, &plain));
+    }
+
+    fn publish(&self, tags: &[String], size: usize) -> Template {
+        Nats.publish(tags, size).into_client_frame()
+    }
+
+    fn delivery(&self, tags: &[String], to: &Subscription, size: usize) -> Template {
+        Nats.delivery(tags, to, size)
+    }
+
+    fn ping(&self, out: &mut Vec<u8>) {
+        out.extend(masked(TEXT, PING));
+    }
+
+    fn pong(&self, role: Role<'_>) -> Vec<u8> {
+        Nats.pong(role)
+    }
+
+    fn interlude(&self, bytes: &[u8]) -> Interlude {
+        match Nats.interlude(bytes) {
+            Interlude::Skip { len, reply } if !reply.is_empty() => Interlude::Skip {
+                len,
+                reply: masked(TEXT, &reply),
+            },
+            other => other,
         }
     }
 }

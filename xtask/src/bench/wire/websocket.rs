@@ -1,4 +1,4 @@
-//! Owns mist over WebSocket: one JSON object per text frame.
+//! Owns WebSocket: mist over it, one JSON object per text frame, and how others get in and speak.
 //!
 //! Frames are made and recognised here and not by a library because the generator compares whole
 //! streams of bytes; a library would hand out one message at a time and become the bottleneck.
@@ -8,12 +8,12 @@ use std::net::TcpStream;
 use anyhow::{Result, ensure};
 
 use super::mist::{PING, PONG, head, sorted_head, subscribe};
-use super::{Interlude, Role, STAMP, Subscription, Template, Wire, ask};
+use super::{Interlude, Place, Role, Subscription, Template, Wire, ask};
 
 /// mist over WebSocket.
 pub(crate) struct MistWebSocket;
 
-const TEXT: u8 = 0x81;
+pub(super) const TEXT: u8 = 0x81;
 const PING_FRAME: u8 = 0x89;
 const PONG_FRAME: u8 = 0x8a;
 
@@ -47,7 +47,7 @@ fn mask(bytes: &mut [u8]) {
 }
 
 /// A frame from a client.
-fn masked(kind: u8, body: &[u8]) -> Vec<u8> {
+pub(super) fn masked(kind: u8, body: &[u8]) -> Vec<u8> {
     let mut frame = frame_head(kind, body.len(), 0x80);
     frame.extend_from_slice(&MASK);
     let start = frame.len();
@@ -56,19 +56,28 @@ fn masked(kind: u8, body: &[u8]) -> Vec<u8> {
     frame
 }
 
+impl<const N: usize> Place<N> {
+    /// The same place in a frame of which `before` bytes stand before the masked ones.
+    fn masked(self, before: usize) -> Self {
+        let mut pad = [0; N];
+        for (at, byte) in pad.iter_mut().enumerate() {
+            *byte = MASK[(self.at + at) % MASK.len()];
+        }
+        let at = before + self.at;
+        Self { at, pad }
+    }
+}
+
 impl Template {
     /// This message as the frame of a client.
-    fn into_client_frame(self) -> Self {
+    pub(super) fn into_client_frame(self) -> Self {
         let before = frame_head(TEXT, self.bytes.len(), 0x80).len() + MASK.len();
-        let mut pad = [0; STAMP];
-        let first = self.stamps.first().copied().unwrap_or(0);
-        for (at, byte) in pad.iter_mut().enumerate() {
-            *byte = MASK[(first + at) % MASK.len()];
-        }
+        let stamps = self.stamps.iter().map(|place| place.masked(before));
+        let turns = self.turns.iter().map(|place| place.masked(before));
         Self {
             bytes: masked(TEXT, &self.bytes),
-            stamps: vec![before + first],
-            pad: u128::from_ne_bytes(pad),
+            stamps: stamps.collect(),
+            turns: turns.collect(),
         }
     }
 
@@ -76,14 +85,31 @@ impl Template {
     fn into_server_frame(self) -> Self {
         let mut bytes = frame_head(TEXT, self.bytes.len(), 0);
         let before = bytes.len();
-        let stamps = self.stamps.iter().map(|at| before + at).collect();
+        let stamps = self.stamps.iter().map(|place| place.moved(before));
+        let turns = self.turns.iter().map(|place| place.moved(before));
         bytes.extend_from_slice(&self.bytes);
         Self {
             bytes,
-            stamps,
-            pad: 0,
+            stamps: stamps.collect(),
+            turns: turns.collect(),
         }
     }
+}
+
+/// Turns a connection into a WebSocket; reads up to `end`.
+pub(super) fn upgrade(socket: &mut TcpStream, path: &str, end: &[u8]) -> Result<()> {
+    let host = socket.peer_addr()?;
+    let request = format!(
+        "GET {path} HTTP/1.1\r\nHost: {host}\r\nConnection: Upgrade\r\n\
+         Upgrade: websocket\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: {KEY}\r\n\r\n"
+    );
+    let answer = ask(socket, request.as_bytes(), end)?;
+    let answer = String::from_utf8_lossy(&answer);
+    ensure!(
+        answer.starts_with("HTTP/1.1 101 ") && answer.contains(ACCEPT),
+        "the upgrade was refused: {answer}"
+    );
+    Ok(())
 }
 
 impl Wire for MistWebSocket {
@@ -92,18 +118,7 @@ impl Wire for MistWebSocket {
     }
 
     fn greet(&self, socket: &mut TcpStream, _role: Role<'_>) -> Result<()> {
-        let host = socket.peer_addr()?;
-        let request = format!(
-            "GET /subscribe/websocket HTTP/1.1\r\nHost: {host}\r\nConnection: Upgrade\r\n\
-             Upgrade: websocket\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: {KEY}\r\n\r\n"
-        );
-        let answer = ask(socket, request.as_bytes(), b"\r\n\r\n")?;
-        let answer = String::from_utf8_lossy(&answer);
-        ensure!(
-            answer.starts_with("HTTP/1.1 101 ") && answer.contains(ACCEPT),
-            "the upgrade was refused: {answer}"
-        );
-        Ok(())
+        upgrade(socket, "/subscribe/websocket", b"\r\n\r\n")
     }
 
     fn subscribe(&self, subscription: &Subscription, out: &mut Vec<u8>) {
@@ -146,21 +161,21 @@ impl Wire for MistWebSocket {
 
 #[cfg(test)]
 mod tests {
-    use super::super::Stamp;
+    use super::super::{Stamp, VARIABLE};
     use super::*;
 
     #[test]
     fn unmasking_a_publish_gives_the_delivery() {
-        let tags = ["a".to_owned()];
+        let tags = ["a".to_owned(), format!("b{VARIABLE}")];
         let mut sent = MistWebSocket.publish(&tags, 200);
         let to = Subscription {
             tags: tags.to_vec(),
             open: false,
         };
         let mut came = MistWebSocket.delivery(&tags, &to, 200);
-        let mut sent = sent.stamp(Stamp::new(3, 77)).to_vec();
+        let mut sent = sent.stamp(Stamp::new(3, 77, 5)).to_vec();
         mask(&mut sent[8..]);
         assert_eq!(sent[..2], [TEXT, 0x80 | 126]);
-        assert_eq!(sent[8..], came.stamp(Stamp::new(3, 77))[4..]);
+        assert_eq!(sent[8..], came.stamp(Stamp::new(3, 77, 5))[4..]);
     }
 }
