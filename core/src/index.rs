@@ -2,8 +2,8 @@
 //!
 //! Identical sets are stored once, with the list of their clients. A set stands in the posting list of one of its
 //! tags only, its *home*: the one that the fewest sets hold. Matching marks the message's tags in a bitmap, walks the
-//! posting lists of those tags, and tests two bits per posting; the posting itself says whom the match is for.
-//! Sets of four and more tags stand in a second list per tag, behind a column of 64-bit signatures.
+//! posting lists of those tags, and tests a bit per posting; a second column says whom a match is for. Sets of three
+//! tags stand in a second list per tag, and those of more in a third, by 64-bit signatures.
 
 #[cfg(test)]
 mod tests;
@@ -27,28 +27,101 @@ const MANY: u32 = 1 << 31;
 /// A posting list is looked over for better homes whenever it has to grow, from this length on.
 const REHOME_FROM: usize = 4096;
 
-/// A set of up to three tags, seen from its home tag.
+/// Sets with the same home, by columns: matching reads all keys, and the other column only where a key fits.
+#[derive(Debug)]
+struct List<K> {
+    keys: Vec<K>,
+    postings: Vec<Posting>,
+}
+
+/// What a set in a list is, beside its key.
 #[derive(Clone, Copy, Debug)]
 struct Posting {
-    /// The other tags; the home tag itself fills up, since its bit is always set.
-    others: [TagId; 2],
     /// The only client, or [`MANY`] and the set's number.
     answer: u32,
+    set: SetId,
 }
 
-/// The sets whose home is one tag. `short_sets[i]` is the set of `short[i]`, touched only by updates.
+impl<K> Default for List<K> {
+    fn default() -> Self {
+        Self {
+            keys: Vec::new(),
+            postings: Vec::new(),
+        }
+    }
+}
+
+impl<K> List<K> {
+    fn len(&self) -> usize {
+        self.keys.len()
+    }
+
+    /// Whether it has to grow for one set more.
+    fn is_full(&self) -> bool {
+        self.keys.len() == self.keys.capacity()
+    }
+
+    /// Adds a set; returns its position.
+    fn push(&mut self, key: K, posting: Posting) -> u32 {
+        if self.keys.capacity() == 0 {
+            // Most tags of most brokers are home to one set.
+            self.keys.reserve_exact(1);
+            self.postings.reserve_exact(1);
+        }
+        self.keys.push(key);
+        self.postings.push(posting);
+        self.keys.len() as u32 - 1
+    }
+
+    /// Removes the set at `at`; returns which set stands there now.
+    fn remove(&mut self, at: usize) -> Option<SetId> {
+        self.keys.swap_remove(at);
+        self.postings.swap_remove(at);
+        give_back(&mut self.keys);
+        give_back(&mut self.postings);
+        self.postings.get(at).map(|posting| posting.set)
+    }
+}
+
+/// The sets whose home is one tag.
 #[derive(Debug, Default)]
 struct Home {
-    short: Vec<Posting>,
-    short_sets: Vec<SetId>,
-    long: Option<Box<LongSets>>,
+    /// Sets of two tags by the other one, and of one by itself.
+    pairs: List<TagId>,
+    more: Option<Box<More>>,
 }
 
-/// The sets of four and more tags at one home: a column to sift by, and their numbers.
+/// The larger sets of a home.
 #[derive(Debug, Default)]
-struct LongSets {
-    signatures: Vec<u64>,
-    sets: Vec<SetId>,
+struct More {
+    /// Sets of three tags by the other two.
+    triples: List<[TagId; 2]>,
+    /// Sets of four and more by their signatures.
+    long: List<u64>,
+}
+
+impl More {
+    fn len(&self) -> usize {
+        self.triples.len() + self.long.len()
+    }
+}
+
+impl Home {
+    /// How many sets matching looks at.
+    fn len(&self) -> usize {
+        self.pairs.len() + self.more.as_ref().map_or(0, |more| more.len())
+    }
+
+    /// Changes what a set's list says of it.
+    fn set_answer(&mut self, set: &Set, answer: u32) {
+        let at = set.at as usize;
+        let posting = match (set.members.tags().len(), &mut self.more) {
+            (3, Some(more)) => &mut more.triples.postings[at],
+            (4.., Some(more)) => &mut more.long.postings[at],
+            _ => &mut self.pairs.postings[at],
+        };
+        posting.answer = answer;
+    }
 }
 
 #[derive(Debug)]
@@ -365,25 +438,23 @@ impl Index {
         let sifted = signature(ids);
         for &tag in ids.iter() {
             let home = &self.homes[tag.0 as usize];
-            *walked += home.short.len() + home.long.as_ref().map_or(0, |long| long.sets.len());
-            for posting in &home.short {
-                let [first, second] = posting.others;
+            *walked += home.len();
+            for (other, posting) in home.pairs.keys.iter().zip(&home.pairs.postings) {
+                if is_set(tag_bits, other.0) {
+                    answers.push(posting.answer);
+                }
+            }
+            let Some(more) = &home.more else { continue };
+            for ([first, second], posting) in more.triples.keys.iter().zip(&more.triples.postings) {
                 if is_set(tag_bits, first.0) && is_set(tag_bits, second.0) {
                     answers.push(posting.answer);
                 }
             }
-            if let Some(long) = &home.long {
-                for (&wanted, &number) in long.signatures.iter().zip(&long.sets) {
-                    if wanted & !sifted == 0 {
-                        let found = self.set(number);
-                        if found
-                            .members
-                            .tags()
-                            .iter()
-                            .all(|tag| is_set(tag_bits, tag.0))
-                        {
-                            answers.push(self.answer(number, &found.clients));
-                        }
+            for (&wanted, posting) in more.long.keys.iter().zip(&more.long.postings) {
+                if wanted & !sifted == 0 {
+                    let mut tags = self.set(posting.set).members.tags().iter();
+                    if tags.all(|tag| is_set(tag_bits, tag.0)) {
+                        answers.push(posting.answer);
                     }
                 }
             }
@@ -449,14 +520,6 @@ impl Index {
         }
     }
 
-    /// What a posting says of a set that matches.
-    fn answer(&self, number: SetId, clients: &Clients) -> u32 {
-        match clients {
-            Clients::One(client) if !self.is_numbered => *client,
-            _ => MANY | number,
-        }
-    }
-
     fn set(&self, set: SetId) -> &Set {
         self.sets[set as usize]
             .as_ref()
@@ -498,8 +561,12 @@ impl Index {
         });
         let home = self.rarest(number);
         // Growing is rare whatever clients do; a length is reached again and again by one who comes and goes.
-        let list = &self.homes[home.0 as usize].short;
-        let grows = ids.len() <= 3 && list.len() == list.capacity();
+        let lists = &self.homes[home.0 as usize];
+        let grows = match (ids.len(), &lists.more) {
+            (..3, _) => lists.pairs.is_full(),
+            (3, Some(more)) => more.triples.is_full(),
+            _ => false,
+        };
         self.settle(number, home);
         if grows {
             self.rehome(home);
@@ -521,72 +588,65 @@ impl Index {
         let stored = self.sets[number as usize]
             .as_mut()
             .expect("a set that is referred to exists");
-        let list = &mut self.homes[home.0 as usize];
-        stored.home = home;
+        let lists = &mut self.homes[home.0 as usize];
         let answer = match stored.clients {
             Clients::One(client) if !self.is_numbered => client,
             _ => MANY | number,
         };
-        match &stored.members {
-            Members::Short { tags, .. } => {
-                let mut others = [home; 2];
-                let mut next = others.iter_mut();
-                for &tag in tags.iter().filter(|&&tag| tag != home) {
-                    // Fill-ups of a set of two repeat its first tag; a third distinct other cannot be.
-                    if let Some(place) = next.next() {
-                        *place = tag;
-                    }
-                }
-                stored.at = list.short.len() as u32;
-                list.short.push(Posting { others, answer });
-                list.short_sets.push(number);
+        let posting = Posting {
+            answer,
+            set: number,
+        };
+        stored.home = home;
+        stored.at = match *stored.members.tags() {
+            [only] => lists.pairs.push(only, posting),
+            [a, b] => lists.pairs.push(if a == home { b } else { a }, posting),
+            [a, b, c] => {
+                let others = match home {
+                    _ if home == a => [b, c],
+                    _ if home == b => [a, c],
+                    _ => [a, b],
+                };
+                let more = lists.more.get_or_insert_default();
+                more.triples.push(others, posting)
             }
-            Members::Long(tags) => {
-                let long = list.long.get_or_insert_default();
-                stored.at = long.sets.len() as u32;
-                long.signatures.push(signature(tags));
-                long.sets.push(number);
+            ref tags => {
+                let more = lists.more.get_or_insert_default();
+                more.long.push(signature(tags), posting)
             }
-        }
+        };
     }
 
     /// Takes a set out of its home's list; the list's last set moves into the gap.
     fn unsettle(&mut self, number: SetId) {
         let stored = self.set(number);
-        let (home, at) = (stored.home, stored.at as usize);
-        let is_short = matches!(stored.members, Members::Short { .. });
-        let list = &mut self.homes[home.0 as usize];
-        let moved = if is_short {
-            list.short.swap_remove(at);
-            list.short_sets.swap_remove(at);
-            give_back(&mut list.short);
-            give_back(&mut list.short_sets);
-            list.short_sets.get(at).copied()
-        } else {
-            let long = list
-                .long
-                .as_mut()
-                .expect("a long set stands in a long list");
-            long.signatures.swap_remove(at);
-            long.sets.swap_remove(at);
-            let moved = long.sets.get(at).copied();
-            if long.sets.is_empty() {
-                list.long = None;
-            }
-            moved
+        let (home, at) = (stored.home, stored.at);
+        let tags = stored.members.tags().len();
+        let lists = &mut self.homes[home.0 as usize];
+        let moved = match (tags, &mut lists.more) {
+            (3, Some(more)) => more.triples.remove(at as usize),
+            (4.., Some(more)) => more.long.remove(at as usize),
+            _ => lists.pairs.remove(at as usize),
         };
+        if lists.more.as_ref().is_some_and(|more| more.len() == 0) {
+            lists.more = None;
+        }
         if let Some(moved) = moved {
-            self.set_mut(moved).at = at as u32;
+            self.set_mut(moved).at = at;
         }
     }
 
     /// Sends sets away from a home that has grown long, to tags that have become rarer than it by half.
     fn rehome(&mut self, home: TagId) {
-        if self.homes[home.0 as usize].short.len() < REHOME_FROM {
+        let lists = &self.homes[home.0 as usize];
+        let triples = lists.more.iter().flat_map(|more| &more.triples.postings);
+        let sets = lists.pairs.postings.iter().chain(triples);
+        if sets.clone().count() < REHOME_FROM {
             return;
         }
         let here = self.tags.uses(home);
-        for number in self.homes[home.0 as usize].short_sets.clone() {
+        let sets: Vec<_> = sets.map(|posting| posting.set).collect();
+        for number in sets {
             let better = self.rarest(number);
             if self.tags.uses(better) < here / 2 {
                 self.unsettle(number);
@@ -618,10 +678,7 @@ impl Index {
             Clients::One(only) if *only == client => 0,
             Clients::One(only) => {
                 stored.clients = Clients::Many(Box::new(alloc::vec![*only, client]));
-                let (home, at) = (stored.home, stored.at as usize);
-                if let Members::Short { .. } = stored.members {
-                    self.homes[home.0 as usize].short[at].answer = MANY | number;
-                }
+                self.homes[stored.home.0 as usize].set_answer(stored, MANY | number);
                 1
             }
             Clients::Many(clients) => {
@@ -662,11 +719,8 @@ impl Index {
         }
         if let [only] = clients[..] {
             stored.clients = Clients::One(only);
-            let (home, at) = (stored.home, stored.at as usize);
-            if let Members::Short { .. } = stored.members
-                && !self.is_numbered
-            {
-                self.homes[home.0 as usize].short[at].answer = only;
+            if !self.is_numbered {
+                self.homes[stored.home.0 as usize].set_answer(stored, only);
             }
         } else {
             give_back(clients);

@@ -43,12 +43,12 @@ impl Index {
 
         let mut postings = 0;
         for home in &self.homes {
-            assert_eq!(home.short.len(), home.short_sets.len());
-            postings += home.short.len();
-            if let Some(long) = &home.long {
-                assert!(!long.sets.is_empty(), "an empty list is given back");
-                assert_eq!(long.signatures.len(), long.sets.len());
-                postings += long.sets.len();
+            assert_eq!(home.pairs.keys.len(), home.pairs.postings.len());
+            postings += home.len();
+            if let Some(more) = &home.more {
+                assert_eq!(more.triples.keys.len(), more.triples.postings.len());
+                assert_eq!(more.long.keys.len(), more.long.postings.len());
+                assert!(more.len() > 0, "empty lists are given back");
             }
         }
         assert_eq!(postings, stored, "every set stands in exactly one list");
@@ -69,27 +69,28 @@ impl Index {
     /// The set stands at its place in its home's list, and what stands there says the right thing.
     fn assert_settled(&self, number: SetId, set: &Set) {
         let home = &self.homes[set.home.0 as usize];
-        let at = set.at as usize;
-        let tags = set.members.tags();
-        if tags.len() > 3 {
-            let long = home
-                .long
-                .as_ref()
-                .expect("a long set stands in a long list");
-            assert_eq!(long.sets[at], number);
-            assert_eq!(long.signatures[at], signature(tags));
-            return;
-        }
-        assert_eq!(home.short_sets[at], number);
-        let posting = home.short[at];
-        let mut listed: BTreeSet<_> = posting.others.into_iter().collect();
-        listed.insert(set.home);
+        let (at, tags) = (set.at as usize, set.members.tags());
+        let more = || home.more.as_ref().expect("it has the larger sets");
+        let posting = match tags.len() {
+            ..3 => &home.pairs.postings[at],
+            3 => &more().triples.postings[at],
+            _ => &more().long.postings[at],
+        };
+        let others = match tags.len() {
+            ..3 => &home.pairs.keys[at..=at],
+            3 => &more().triples.keys[at],
+            _ => tags,
+        };
+        let listed: BTreeSet<_> = others.iter().copied().chain([set.home]).collect();
         assert_eq!(listed.into_iter().collect::<Vec<_>>(), tags);
+        if tags.len() > 3 {
+            assert_eq!(more().long.keys[at], signature(tags));
+        }
         let answer = match set.clients {
             Clients::One(client) if !self.is_numbered => client,
             _ => MANY | number,
         };
-        assert_eq!(posting.answer, answer);
+        assert_eq!((posting.set, posting.answer), (number, answer));
     }
 
     /// The set's clients hold it, and know where they stand in its list.
@@ -116,7 +117,7 @@ impl Index {
         assert!(
             self.homes
                 .iter()
-                .all(|home| home.short.is_empty() && home.long.is_none())
+                .all(|home| home.len() == 0 && home.more.is_none())
         );
         assert!(
             self.held.iter().all(|held| held.capacity() == 0),
@@ -560,7 +561,7 @@ fn a_crowded_home_sends_its_sets_to_tags_that_have_become_rarer() {
     // Some of them have two clients, so that both kinds of answers move.
     add_pairs(&mut index, 3, &fading, 500);
     let hot = index.tags.find(b"hot").expect("the tag is in use");
-    let crowd = |index: &Index| index.homes[hot.0 as usize].short.len();
+    let crowd = |index: &Index| index.homes[hot.0 as usize].len();
     assert_eq!(crowd(&index), 4_000, "all of them chose the rarest tag");
     // Now the other tags of these sets are rarer, but nothing has made the index look again.
     while !index.remove_some(1, 1_000) {}
