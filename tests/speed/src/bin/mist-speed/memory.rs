@@ -1,0 +1,47 @@
+//! Measures what subscriptions take of the memory.
+
+use mist_speed::rivals::{connected, subscribe_all};
+use mist_speed::workload::Kind;
+
+use super::Args;
+use super::allocator::bytes;
+use super::report::{Report, count, short};
+
+const SIZES: [usize; 3] = [10_000, 100_000, 1_000_000];
+
+/// Measures what is asked for; even in the short form all of it, since it takes seconds.
+pub(crate) fn run(args: &Args, report: &mut Report) {
+    for name in ["few", "few-zipf", "many", "long", "crowd"] {
+        let kind = Kind::named(name).filter(|_| args.wants(&format!("memory {name}")));
+        if let Some(kind) = kind {
+            of_kind(kind, report);
+        }
+    }
+}
+
+fn of_kind(kind: Kind, report: &mut Report) {
+    eprintln!("memory {}: {}", kind.name, kind.about);
+    let mut cells = vec![kind.name.to_owned()];
+    let mut session = 0.0;
+    for size in SIZES {
+        let workload = kind.build(size);
+        let before = bytes();
+        let (mut broker, clients) = connected(&workload);
+        let after = bytes() - size_of_val(&clients[..]);
+        session = (after - before) as f64 / clients.len() as f64;
+        subscribe_all(&workload, &mut broker, &clients);
+        let taken = bytes() - size_of_val(&clients[..]) - after;
+        let each = taken as f64 / size as f64;
+        cells.push(short(each));
+        report.add("memory", kind.name, &count(size), each);
+        let case = format!("{} {}", kind.name, count(size));
+        report.at_most("bytes for a subscription", 130.0, each, &case);
+    }
+    report.add("memory", kind.name, "session", session);
+    cells.push(short(session));
+    report.line(
+        "Memory: bytes allocated for one subscription of so many, and for a session without",
+        &["workload", "10k", "100k", "1M", "session"],
+        &cells,
+    );
+}
