@@ -41,14 +41,15 @@ mod tests {
     fn all_contenders_find_the_clients_that_get_a_message() {
         for kind in workload::KINDS {
             let workload = kind.build(500);
+            let text = workload.text();
             let mut lines = Lines::new(&workload, "12 min");
             let mut mist = Mist::new(&workload, &mut lines);
             let answers = mist.answers();
             let (mut bare, mut looking) = (
-                Floor::new(&workload, &answers, false),
-                Floor::new(&workload, &answers, true),
+                Floor::new(&workload, &text, &answers, false),
+                Floor::new(&workload, &text, &answers, true),
             );
-            let (mut naive, mut trie) = (Naive::new(&workload), Trie::new(&workload));
+            let (mut naive, mut trie) = (Naive::new(&workload, &text), Trie::new(&workload, &text));
             let contenders: [&mut dyn Contender; 5] =
                 [&mut mist, &mut bare, &mut looking, &mut naive, &mut trie];
             for contender in contenders {
@@ -63,11 +64,12 @@ mod tests {
     #[test]
     fn a_contender_that_misses_a_client_is_caught() {
         let workload = workload::shared(50, 1);
+        let text = workload.text();
         let mut answers = vec![workload.receivers(0)];
-        let mut floor = Floor::new(&workload, &answers, false);
+        let mut floor = Floor::new(&workload, &text, &answers, false);
         assert_eq!(check(&workload, &mut floor, 0), Ok(()));
         answers[0].pop();
-        let mut floor = Floor::new(&workload, &answers, false);
+        let mut floor = Floor::new(&workload, &text, &answers, false);
         assert_eq!(
             check(&workload, &mut floor, 0),
             Err("floor finds 49 clients for message 0, not the 50 that get it".into())

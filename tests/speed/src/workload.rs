@@ -45,6 +45,21 @@ impl Workload {
         })
     }
 
+    /// The tags of all messages, written one after the other as in the lines that a host reads.
+    #[must_use]
+    pub fn text(&self) -> Text {
+        let tags = self.messages.iter().flatten();
+        let text = tags.map(|&tag| self.tags[tag as usize].as_str()).collect();
+        let lengths = |message: &Vec<u32>| {
+            let names = self.names(message).into_iter();
+            names.map(str::len).collect()
+        };
+        Text {
+            text,
+            lengths: self.messages.iter().map(lengths).collect(),
+        }
+    }
+
     /// The names of some tags.
     #[must_use]
     pub fn names(&self, tags: &[u32]) -> Vec<&str> {
@@ -66,6 +81,30 @@ impl Workload {
         let clients = gets_it.into_iter().enumerate();
         clients
             .filter_map(|(client, gets_it)| gets_it.then_some(client as u32))
+            .collect()
+    }
+}
+
+/// The tags of messages, near each other in memory.
+#[derive(Debug)]
+pub struct Text {
+    text: String,
+    lengths: Vec<Vec<usize>>,
+}
+
+impl Text {
+    /// The tags of each message.
+    #[must_use]
+    pub fn messages(&self) -> Vec<Vec<&str>> {
+        let mut rest = self.text.as_str();
+        let mut next = |&length: &usize| {
+            let (tag, behind) = rest.split_at(length);
+            rest = behind;
+            tag
+        };
+        let messages = self.lengths.iter();
+        messages
+            .map(|lengths| lengths.iter().map(&mut next).collect())
             .collect()
     }
 }
@@ -97,24 +136,30 @@ impl Kind {
 }
 
 /// All kinds.
-pub const KINDS: [Kind; 7] = [
+pub const KINDS: [Kind; 8] = [
     Kind {
         name: "few",
-        about: "few match; 1 to 4 tags, all alike popular",
+        about: "few match; 2 to 4 tags, all alike popular",
         is_ordinary: true,
-        build: |count| drawn(count, count, 0.0, (1, 4), (4, 8)),
+        build: |count| drawn(count, root(10 * count), 0.0, (2, 4)),
     },
     Kind {
         name: "few-zipf",
-        about: "few match; 2 to 4 tags, popular by Zipf's law",
+        about: "few match; 2 to 4 tags, the popular ones often",
         is_ordinary: true,
-        build: |count| drawn(count, count, 0.8, (2, 4), (4, 8)),
+        build: |count| drawn(count, (count as f64).powf(0.67) as usize, 0.5, (2, 4)),
+    },
+    Kind {
+        name: "wide",
+        about: "few match; 1 to 4 tags, as many tags as subscriptions",
+        is_ordinary: true,
+        build: |count| drawn(count, count, 0.0, (1, 4)),
     },
     Kind {
         name: "many",
-        about: "one subscription of 160 matches; 1 to 4 tags of few",
+        about: "one subscription of 160 matches; 1 to 4 tags",
         is_ordinary: true,
-        build: |count| drawn(count, 1000, 0.55, (1, 4), (4, 8)),
+        build: |count| drawn(count, 500, 0.5, (1, 4)),
     },
     Kind {
         name: "long",
@@ -142,76 +187,63 @@ pub const KINDS: [Kind; 7] = [
     },
 ];
 
-/// So many different messages that the tables they touch do not stay in the nearest cache.
-const MESSAGES: usize = 4096;
+/// So many different messages that nothing remembers what comes, and so few that they stay in the second cache.
+const MESSAGES: usize = 2048;
 const PER_CLIENT: usize = 10;
+const ON_MESSAGE: (usize, usize) = (4, 8);
 
-fn drawn(
-    count: usize,
-    tags: usize,
-    exponent: f64,
-    set: (usize, usize),
-    message: (usize, usize),
-) -> Workload {
+/// With as many tags sets of two and more match as rarely among many subscriptions as among few.
+fn root(number: usize) -> usize {
+    (number as f64).sqrt() as usize
+}
+
+fn drawn(count: usize, tags: usize, exponent: f64, sizes: (usize, usize)) -> Workload {
     let mut workload = Workload::new(tags, count.div_ceil(PER_CLIENT));
     let popularity = Popularity::zipf(tags, exponent);
     let mut random = Random::new(1);
-    let mut drawn = Vec::new();
-    for _ in 0..count {
-        drawn.clear();
-        popularity.fill(&mut drawn, random.between(set.0, set.1), &mut random);
-        workload.subscribe(&drawn);
-    }
-    for _ in 0..MESSAGES {
+    let mut draw = |sizes: (usize, usize)| {
         let mut drawn = Vec::new();
-        popularity.fill(
-            &mut drawn,
-            random.between(message.0, message.1),
-            &mut random,
-        );
-        workload.messages.push(drawn);
+        popularity.fill(&mut drawn, random.between(sizes.0, sizes.1), &mut random);
+        drawn
+    };
+    for _ in 0..count {
+        workload.subscribe(&draw(sizes));
     }
+    workload.messages = (0..MESSAGES).map(|_| draw(ON_MESSAGE)).collect();
     workload
 }
 
 fn long(count: usize) -> Workload {
-    let tags = (count / 10).max(64);
-    let popularity = Popularity::zipf(tags, 0.8);
-    let mut workload = drawn(count, tags, 0.8, (4, 8), (8, 8));
+    let tags = root(10 * count);
+    let popularity = Popularity::zipf(tags, 0.5);
+    let mut workload = drawn(count, tags, 0.5, (4, 8));
     let mut random = Random::new(2);
-    let sets: Vec<_> = (0..MESSAGES).map(|_| random.below(count)).collect();
-    let sets = sets.into_iter().map(|number| {
-        let start = number
-            .checked_sub(1)
-            .map_or(0, |before| workload.ends[before]);
-        workload.members[start as usize..workload.ends[number] as usize].to_vec()
+    let subscriptions: Vec<_> = workload.subscriptions().map(|(_, set)| set).collect();
+    let messages = (0..MESSAGES).map(|_| {
+        let mut message = subscriptions[random.below(count)].to_vec();
+        popularity.fill(&mut message, 8, &mut random);
+        random.shuffle(&mut message);
+        message
     });
-    workload.messages = sets
-        .map(|mut message| {
-            popularity.fill(&mut message, 8, &mut random);
-            random.shuffle(&mut message);
-            message
-        })
-        .collect();
+    workload.messages = messages.collect();
     workload
 }
 
 fn hot(count: usize) -> Workload {
-    let mut workload = Workload::new(count, count.div_ceil(PER_CLIENT));
-    // The last tag is the hot one, so that no number of a tag tells anything.
-    let (hot, popularity) = (count as u32 - 1, Popularity::zipf(count - 1, 0.0));
+    let tags = root(10 * count);
+    let mut workload = Workload::new(tags + 1, count.div_ceil(PER_CLIENT));
+    let popularity = Popularity::zipf(tags, 0.0);
     let mut random = Random::new(3);
     let mut with_hot = |sizes: (usize, usize)| {
-        let mut set = vec![hot];
+        let mut set = vec![tags as u32];
         popularity.fill(&mut set, random.between(sizes.0, sizes.1), &mut random);
         random.shuffle(&mut set);
         set
     };
     for _ in 0..count {
-        let set = with_hot((2, 3));
-        workload.subscribe(&set);
+        workload.subscribe(&with_hot((3, 4)));
     }
-    workload.messages = (0..MESSAGES).map(|_| with_hot((4, 8))).collect();
+    workload.messages = (0..MESSAGES).map(|_| with_hot(ON_MESSAGE)).collect();
     workload
 }
 
@@ -224,7 +256,11 @@ fn crowd(count: usize) -> Workload {
     let mut random = Random::new(4);
     for _ in 0..16 {
         let mut message = vec![0, 1];
-        popularity.fill(&mut message, random.between(4, 8), &mut random);
+        popularity.fill(
+            &mut message,
+            random.between(ON_MESSAGE.0, ON_MESSAGE.1),
+            &mut random,
+        );
         random.shuffle(&mut message);
         workload.messages.push(message);
     }

@@ -5,15 +5,15 @@ use std::fmt::Write as _;
 use a_tree::{ATree, AttributeDefinition};
 
 use super::{Contender, Targets};
-use crate::workload::Workload;
+use crate::workload::{Text, Workload};
 
 /// How a set of tags becomes an expression.
+///
+/// `tags all of ["a", "b"]` is none: it holds when all tags of the message are among those listed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Form {
     /// One boolean attribute per tag: `a and b`.
     Booleans,
-    /// One list of strings: `tags all of ["a", "b"]`.
-    AllOf,
     /// One list of strings, asked for each tag: `tags one of ["a"] and tags one of ["b"]`.
     OneOfEach,
 }
@@ -31,21 +31,14 @@ pub struct Tree<'a> {
 
 impl<'a> Tree<'a> {
     /// All forms.
-    pub const FORMS: [Form; 3] = [Form::Booleans, Form::AllOf, Form::OneOfEach];
-
-    /// The names that the attributes have where there is one per tag.
-    #[must_use]
-    pub fn attributes(workload: &Workload) -> Vec<String> {
-        let name = |tag| format!("tag_{tag}");
-        (0..workload.tags.len()).map(name).collect()
-    }
+    pub const FORMS: [Form; 2] = [Form::Booleans, Form::OneOfEach];
 
     /// Takes all subscriptions of a workload.
     ///
     /// # Panics
     /// When the crate cannot read an expression.
     #[must_use]
-    pub fn new(workload: &'a Workload, attributes: &'a [String], form: Form) -> Self {
+    pub fn new(workload: &Workload, text: &'a Text, attributes: &'a [String], form: Form) -> Self {
         let definitions: Vec<_> = match form {
             Form::Booleans => attributes
                 .iter()
@@ -64,7 +57,6 @@ impl<'a> Tree<'a> {
                 };
                 let (start, between) = match form {
                     Form::Booleans => ("", " and "),
-                    Form::AllOf => ("tags all of [", ", "),
                     Form::OneOfEach => ("tags one of [", "] and tags one of ["),
                 };
                 expression.push_str(if at == 0 { start } else { between });
@@ -80,16 +72,19 @@ impl<'a> Tree<'a> {
                 .unwrap_or_else(|error| panic!("{expression}: {error:?}"));
             clients.push(client);
         }
-        let names = |message: &'a Vec<u32>| match form {
-            Form::Booleans => message
-                .iter()
-                .map(|&tag| attributes[tag as usize].as_str())
-                .collect(),
-            _ => workload.names(message),
+        let messages = match form {
+            Form::Booleans => {
+                let name = |&tag: &u32| attributes[tag as usize].as_str();
+                let messages = workload.messages.iter();
+                messages
+                    .map(|message| message.iter().map(name).collect())
+                    .collect()
+            }
+            _ => text.messages(),
         };
         Self {
             form,
-            messages: workload.messages.iter().map(names).collect(),
+            messages,
             tree,
             clients,
             targets: Targets::new(workload.clients),

@@ -6,7 +6,7 @@ use std::hint::black_box;
 use foldhash::fast::FixedState;
 
 use super::{Contender, Interner, Targets};
-use crate::workload::Workload;
+use crate::workload::{Text, Workload};
 
 /// Hashes each tag of a message, in one form also looks it up, and passes each client on once.
 #[derive(Debug)]
@@ -22,8 +22,12 @@ pub struct Floor<'a> {
 impl<'a> Floor<'a> {
     /// Prepares the floor for a workload, with the receivers of each message.
     #[must_use]
-    pub fn new(workload: &'a Workload, answers: &'a [Vec<u32>], with_look_up: bool) -> Self {
-        let messages = workload.messages.iter();
+    pub fn new(
+        workload: &Workload,
+        text: &'a Text,
+        answers: &'a [Vec<u32>],
+        with_look_up: bool,
+    ) -> Self {
         let mut tags = Interner::new();
         if with_look_up {
             for (_, set) in workload.subscriptions() {
@@ -33,7 +37,7 @@ impl<'a> Floor<'a> {
             }
         }
         Self {
-            messages: messages.map(|message| workload.names(message)).collect(),
+            messages: text.messages(),
             answers,
             hasher: FixedState::with_seed(1),
             tags: with_look_up.then_some(tags),

@@ -1,7 +1,7 @@
 //! The naive loop: marks the message's tags and looks at every subscription.
 
 use super::{Bits, Contender, Interner, Targets};
-use crate::workload::Workload;
+use crate::workload::{Text, Workload};
 
 /// Looks at every subscription for every message.
 #[derive(Debug)]
@@ -17,16 +17,15 @@ pub struct Naive<'a> {
 impl<'a> Naive<'a> {
     /// Takes all subscriptions of a workload.
     #[must_use]
-    pub fn new(workload: &'a Workload) -> Self {
+    pub fn new(workload: &Workload, text: &'a Text) -> Self {
         let mut tags = Interner::new();
         let subscriptions = workload.subscriptions().map(|(client, set)| {
             let set = workload.names(set);
             (client, set.iter().map(|name| tags.number(name)).collect())
         });
         let subscriptions = subscriptions.collect();
-        let messages = workload.messages.iter();
         Self {
-            messages: messages.map(|message| workload.names(message)).collect(),
+            messages: text.messages(),
             marked: Bits::new(tags.len()),
             tags,
             subscriptions,

@@ -2,7 +2,7 @@
 //! along all paths that they allow.
 
 use super::{Contender, Interner, Targets};
-use crate::workload::Workload;
+use crate::workload::{Text, Workload};
 
 /// Up to so many children, they and the message's tags are walked side by side instead of searched.
 const WALKED: usize = 16;
@@ -34,7 +34,7 @@ pub struct Trie<'a> {
 impl<'a> Trie<'a> {
     /// Takes all subscriptions of a workload.
     #[must_use]
-    pub fn new(workload: &'a Workload) -> Self {
+    pub fn new(workload: &Workload, text: &'a Text) -> Self {
         let mut tags = Interner::new();
         let mut uses = Vec::new();
         for (_, set) in workload.subscriptions() {
@@ -50,9 +50,8 @@ impl<'a> Trie<'a> {
         for (rank, &number) in by_rank.iter().enumerate() {
             ranks[number] = rank as u32;
         }
-        let messages = workload.messages.iter();
         let mut trie = Self {
-            messages: messages.map(|message| workload.names(message)).collect(),
+            messages: text.messages(),
             roots: vec![0; tags.len()],
             tags,
             ranks,

@@ -17,7 +17,7 @@ const MATCHES: [usize; 6] = [1, 10, 100, 1000, 10_000, 100_000];
 /// # Errors
 /// When a broker finds too few or too many.
 pub(crate) fn run(args: &Args, plan: &Plan, report: &mut Report) -> Result<(), String> {
-    for name in ["few", "few-zipf"] {
+    for name in ["few", "few-zipf", "wide"] {
         if args.wants(&format!("growth {name}")) {
             let kind = Kind::named(name).ok_or("no such workload")?;
             with_subscriptions(kind, plan, report);

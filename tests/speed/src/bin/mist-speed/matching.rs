@@ -2,7 +2,7 @@
 
 use mist_speed::check;
 use mist_speed::rivals::{Contender, Floor, Lines, Mist, Naive, Trie};
-use mist_speed::workload::{KINDS, Kind, Workload};
+use mist_speed::workload::{KINDS, Kind, Text, Workload};
 
 use super::Args;
 use super::clock::{Plan, Work, race, timed};
@@ -24,8 +24,9 @@ const HEAD: [&str; 10] = [
 
 /// Messages whose answers are looked over by hand.
 const CHECKED: usize = 24;
-/// From here on the slow ones are left out: a-tree takes minutes to take subscriptions in, the naive loop to answer.
+/// With more than that, a-tree takes minutes to take them in.
 const TREE_UP_TO: usize = 10_000;
+/// With more than that, the naive loop is not worth the wait.
 const NAIVE_UP_TO: usize = 100_000;
 
 /// Measures all workloads that are asked for.
@@ -38,7 +39,7 @@ pub(crate) fn run(args: &Args, plan: &Plan, report: &mut Report) -> Result<(), S
             continue;
         }
         let sizes = match kind.name {
-            "few" | "few-zipf" => &[1000, 10_000, 100_000, 1_000_000][..],
+            "few" | "few-zipf" | "wide" => &[1000, 10_000, 100_000, 1_000_000][..],
             _ => &[10_000, 100_000],
         };
         for &size in sizes.iter().filter(|&&size| size <= plan.most) {
@@ -51,6 +52,7 @@ pub(crate) fn run(args: &Args, plan: &Plan, report: &mut Report) -> Result<(), S
 
 fn one(kind: Kind, size: usize, plan: &Plan, report: &mut Report) -> Result<(), String> {
     let workload = kind.build(size);
+    let text = workload.text();
     let mut lines = Lines::new(&workload, "12 min");
     let mut mist = Mist::new(&workload, &mut lines);
     checked(&workload, &mut mist)?;
@@ -59,10 +61,15 @@ fn one(kind: Kind, size: usize, plan: &Plan, report: &mut Report) -> Result<(), 
     let matches = sum as f64 / answers.len() as f64;
 
     let mut names = vec!["mist", "floor", "floor with look-up", "set-trie"];
-    let mut bare = Floor::new(&workload, &answers, false);
-    let mut looking = Floor::new(&workload, &answers, true);
-    let mut trie = Trie::new(&workload);
-    let mut naive = (size <= NAIVE_UP_TO).then(|| Naive::new(&workload));
+    let mut bare = Floor::new(&workload, &text, &answers, false);
+    let mut looking = Floor::new(&workload, &text, &answers, true);
+    let mut trie = Trie::new(&workload, &text);
+    let attributes = attributes(&workload);
+    let mut tree = match size <= TREE_UP_TO {
+        true => best_tree(&workload, &text, &attributes, plan)?,
+        false => None,
+    };
+    let mut naive = (size <= NAIVE_UP_TO).then(|| Naive::new(&workload, &text));
     checked(&workload, &mut trie)?;
     let all = workload.messages.len();
     let mut works = vec![
@@ -76,17 +83,9 @@ fn one(kind: Kind, size: usize, plan: &Plan, report: &mut Report) -> Result<(), 
         names.push("naive loop");
         works.push(publishing(naive, all));
     }
-    #[cfg(feature = "a-tree")]
-    let attributes = mist_speed::rivals::Tree::attributes(&workload);
-    #[cfg(feature = "a-tree")]
-    let mut tree = match size <= TREE_UP_TO {
-        true => best_tree(&workload, &attributes, plan)?,
-        false => None,
-    };
-    #[cfg(feature = "a-tree")]
     if let Some(tree) = &mut tree {
         names.push("a-tree");
-        works.push(publishing(tree, all));
+        works.push(publishing(&mut **tree, all));
     }
     let taken = race(plan, &mut works);
 
@@ -125,7 +124,7 @@ fn one(kind: Kind, size: usize, plan: &Plan, report: &mut Report) -> Result<(), 
         report.at_most("mist : floor", 3.0, own / taken[1], &case);
         report.at_most("mist : floor with look-up", 3.0, own / taken[2], &case);
         report.at_least("set-trie : mist", 1.5, taken[3] / own, &case);
-        if let Some(tree) = found("a-tree").filter(|_| size == TREE_UP_TO) {
+        if let Some(tree) = found("a-tree").filter(|_| size == 10_000) {
             report.at_least("a-tree : mist at 10k", 100.0, tree / own, &case);
         }
     }
@@ -141,7 +140,7 @@ fn checked(workload: &Workload, contender: &mut dyn Contender) -> Result<(), Str
 }
 
 /// Publishes the messages one after the other, again and again.
-pub(crate) fn publishing<'a>(contender: &'a mut impl Contender, all: usize) -> Work<'a> {
+pub(crate) fn publishing<'a>(contender: &'a mut (impl Contender + ?Sized), all: usize) -> Work<'a> {
     let mut next = 0;
     timed(move |times| {
         std::hint::black_box(contender.publish_some(next, times, all));
@@ -150,18 +149,25 @@ pub(crate) fn publishing<'a>(contender: &'a mut impl Contender, all: usize) -> W
     })
 }
 
-/// The form of the tree that answers fastest.
+/// The names of tags where a tree has an attribute for each.
+fn attributes(workload: &Workload) -> Vec<String> {
+    let name = |tag| format!("tag_{tag}");
+    (0..workload.tags.len()).map(name).collect()
+}
+
+/// The tree in the form in which it answers fastest.
 #[cfg(feature = "a-tree")]
 fn best_tree<'a>(
-    workload: &'a Workload,
+    workload: &Workload,
+    text: &'a Text,
     attributes: &'a [String],
     plan: &Plan,
-) -> Result<Option<mist_speed::rivals::Tree<'a>>, String> {
+) -> Result<Option<Box<dyn Contender + 'a>>, String> {
     use mist_speed::rivals::Tree;
 
     let mut best: Option<(f64, Tree<'a>)> = None;
     for form in Tree::FORMS {
-        let mut tree = Tree::new(workload, attributes, form);
+        let mut tree = Tree::new(workload, text, attributes, form);
         checked(workload, &mut tree)?;
         let all = workload.messages.len();
         let taken = race(plan, &mut [publishing(&mut tree, all)])[0];
@@ -170,5 +176,16 @@ fn best_tree<'a>(
             best = Some((taken, tree));
         }
     }
-    Ok(best.map(|(_, tree)| tree))
+    Ok(best.map(|(_, tree)| Box::new(tree) as Box<dyn Contender>))
+}
+
+/// There is none without the crate.
+#[cfg(not(feature = "a-tree"))]
+fn best_tree<'a>(
+    _: &Workload,
+    _: &'a Text,
+    _: &'a [String],
+    _: &Plan,
+) -> Result<Option<Box<dyn Contender + 'a>>, String> {
+    Ok(None)
 }
