@@ -36,6 +36,13 @@ impl Workload {
         self.ends.push(self.members.len() as u32);
     }
 
+    /// Puts the tags of every message into the order of their names.
+    pub fn sort_messages(&mut self) {
+        for message in &mut self.messages {
+            message.sort_by_key(|&tag| &self.tags[tag as usize]);
+        }
+    }
+
     /// Clients and the tags of what they subscribe to, in the order they do.
     pub fn subscriptions(&self) -> impl ExactSizeIterator<Item = (u32, &[u32])> {
         self.ends.iter().enumerate().map(|(number, &end)| {
