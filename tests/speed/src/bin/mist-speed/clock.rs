@@ -31,7 +31,7 @@ impl Plan {
     }
 }
 
-/// Does something about as many times as it is asked to; says how many times, and how long the part that counts took.
+/// Does something at least as many times as it is asked to; says how many times, and how long the part that counts took.
 pub(crate) type Work<'a> = Box<dyn FnMut(usize) -> (usize, Duration) + 'a>;
 
 /// Times all of `work`, which does it as often as asked.

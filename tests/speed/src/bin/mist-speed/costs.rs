@@ -1,7 +1,8 @@
 //! Measures the steps before and behind matching: reading, writing, subscribing, connecting.
 
+use std::cell::RefCell;
 use std::hint::black_box;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use mist_core::message::{Messages, Scan};
 use mist_core::{Credentials, Limits, Scratch};
@@ -205,45 +206,62 @@ fn changing(plan: &Plan, report: &mut Report) {
         eprintln!("change {size}");
         let workload = kind.build(size);
         let sets = new_sets(&workload, SETS);
-        let [mut one, mut other, mut third] = [(); 3].map(|()| {
-            let (mut broker, clients) = connected(&workload);
-            subscribe_all(&workload, &mut broker, &clients);
-            (broker, clients)
-        });
-        let all = |broker: &mut (mist_core::Broker, Vec<mist_core::SessionId>), is_on: bool| {
+        let (mut broker, clients) = connected(&workload);
+        subscribe_all(&workload, &mut broker, &clients);
+        // All of them in turn with one broker, which each leaves as it was.
+        let broker = RefCell::new(broker);
+        let all = |is_on: bool| {
+            let mut broker = broker.borrow_mut();
             let started = Instant::now();
             for (number, (on, off)) in sets.iter().enumerate() {
-                let client = broker.1[number % broker.1.len()];
                 let line = if is_on { on } else { off };
-                broker.0.handle_message(client, line);
+                broker.handle_message(clients[number % clients.len()], line);
             }
             started.elapsed()
         };
-        let subscribe: Work<'_> = Box::new(|_| {
-            let took = all(&mut one, true);
-            all(&mut one, false);
-            (SETS, took)
-        });
-        let unsubscribe: Work<'_> = Box::new(|_| {
-            all(&mut other, true);
-            (SETS, all(&mut other, false))
-        });
-        let connect: Work<'_> = Box::new(|times| {
-            let started = Instant::now();
-            for _ in 0..times {
-                let session = third.0.connect(Credentials::default());
-                third.0.disconnect(session);
+        let both = |times: usize| {
+            let rounds = times.div_ceil(SETS);
+            let (mut on, mut off) = (Duration::ZERO, Duration::ZERO);
+            for _ in 0..rounds {
+                on += all(true);
+                off += all(false);
             }
-            (times, started.elapsed())
+            (rounds * SETS, on, off)
+        };
+        let subscribe: Work<'_> = Box::new(|times| {
+            let (done, on, _) = both(times);
+            (done, on)
         });
-        let taken = race(plan, &mut [subscribe, unsubscribe, connect]);
-        let session = visit(plan, &mut third.0, &sets);
+        let unsubscribe: Work<'_> = Box::new(|times| {
+            let (done, _, off) = both(times);
+            (done, off)
+        });
+        let connect = timed(|times| {
+            let mut broker = broker.borrow_mut();
+            for _ in 0..times {
+                let session = broker.connect(Credentials::default());
+                broker.disconnect(session);
+            }
+            times
+        });
+        let mut next = 0;
+        let visit = timed(|times| {
+            let mut broker = broker.borrow_mut();
+            for _ in 0..times {
+                let session = broker.connect(Credentials::default());
+                broker.handle_message(session, &sets[next % SETS].0);
+                broker.disconnect(session);
+                next += 1;
+            }
+            times
+        });
+        let taken = race(plan, &mut [subscribe, unsubscribe, connect, visit]);
         let mut cells = vec![super::report::count(size)];
         let names = ["subscribe", "unsubscribe", "connect, disconnect", "visit"];
-        for (name, nanoseconds) in names.iter().zip(taken.iter().chain(&session)) {
+        for (name, nanoseconds) in names.iter().zip(&taken) {
             report.add("change", &cells[0], name, *nanoseconds);
         }
-        cells.extend(taken.iter().chain(&session).map(|&taken| short(taken)));
+        cells.extend(taken.iter().map(|&taken| short(taken)));
         report.line(
             "Changes: nanoseconds, lines in, with so many subscriptions there",
             &[
@@ -256,19 +274,4 @@ fn changing(plan: &Plan, report: &mut Report) {
             &cells,
         );
     }
-}
-
-fn visit(plan: &Plan, broker: &mut mist_core::Broker, sets: &[(Vec<u8>, Vec<u8>)]) -> Vec<f64> {
-    let mut next = 0;
-    let visit: Work<'_> = Box::new(|times| {
-        let started = Instant::now();
-        for _ in 0..times {
-            let session = broker.connect(Credentials::default());
-            broker.handle_message(session, &sets[next % sets.len()].0);
-            broker.disconnect(session);
-            next += 1;
-        }
-        (times, started.elapsed())
-    });
-    race(plan, &mut [visit])
 }
