@@ -111,7 +111,7 @@ pub(crate) struct Bench {
 enum Part {
     /// Measure the core by itself: reading, matching, subscribing, next to others that do the same
     ///
-    /// Every answer is compared with one found by looking at all subscriptions. Takes two minutes.
+    /// Every answer is compared with one found by looking at all subscriptions. Takes three minutes.
     Core(core::Core),
 
     /// Count the instructions of the core under callgrind, and compare them with the baseline

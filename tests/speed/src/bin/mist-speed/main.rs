@@ -74,7 +74,7 @@ fn measure(args: &Args) -> Result<(), String> {
     matching::run(args, &plan, &mut report)?;
     growth::run(args, &plan, &mut report)?;
     costs::run(args, &plan, &mut report)?;
-    memory::run(args, &mut report);
+    memory::run(args, &plan, &mut report);
     if report.is_empty() {
         return Err(format!("nothing is called {}", args.only.join(" or ")));
     }

@@ -5,25 +5,26 @@ use mist_speed::workload::Kind;
 
 use super::Args;
 use super::allocator::bytes;
+use super::clock::Plan;
 use super::report::{Report, count, short};
 
 const SIZES: [usize; 3] = [10_000, 100_000, 1_000_000];
 
-/// Measures what is asked for; even in the short form all of it, since it takes seconds.
-pub(crate) fn run(args: &Args, report: &mut Report) {
+/// Measures what is asked for.
+pub(crate) fn run(args: &Args, plan: &Plan, report: &mut Report) {
     for name in ["few", "few-zipf", "wide", "many", "long", "crowd"] {
         let kind = Kind::named(name).filter(|_| args.wants(&format!("memory {name}")));
         if let Some(kind) = kind {
-            of_kind(kind, report);
+            of_kind(kind, plan, report);
         }
     }
 }
 
-fn of_kind(kind: Kind, report: &mut Report) {
+fn of_kind(kind: Kind, plan: &Plan, report: &mut Report) {
     eprintln!("memory {}: {}", kind.name, kind.about);
     let mut cells = vec![kind.name.to_owned()];
     let mut session = 0.0;
-    for size in SIZES {
+    for size in SIZES.into_iter().filter(|&size| size <= plan.most) {
         let workload = kind.build(size);
         let before = bytes();
         let (mut broker, clients) = connected(&workload);
@@ -41,6 +42,7 @@ fn of_kind(kind: Kind, report: &mut Report) {
             report.at_most("bytes for a subscription", 130.0, each, &case);
         }
     }
+    cells.resize(SIZES.len() + 1, "–".into());
     report.add("memory", kind.name, "session", session);
     cells.push(short(session));
     report.line(
