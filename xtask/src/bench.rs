@@ -3,10 +3,12 @@
 //! The server runs on one processor and the generator on another. All servers do the same work in
 //! the same run, in turn, so that whatever disturbs the machine disturbs them alike.
 
+mod core;
 mod cost;
 mod crowd;
 mod frames;
 mod growth;
+mod instructions;
 mod link;
 mod load;
 mod machine;
@@ -29,9 +31,10 @@ use std::process::{Command, ExitCode};
 use std::time::Duration;
 
 use anyhow::{Context, Result};
-use clap::Args;
+use clap::{Args, Subcommand};
 
 use crate::tools;
+pub(crate) use instructions::step as instructions_step;
 use machine::Processors;
 use report::Report;
 use scenario::{ONE_SIZE, SCENARIOS, Scenario};
@@ -40,7 +43,11 @@ use trial::{Plan, Trial};
 
 /// The arguments of `cargo xtask bench`.
 #[derive(Args)]
+#[command(args_conflicts_with_subcommands = true)]
 pub(crate) struct Bench {
+    #[command(subcommand)]
+    part: Option<Part>,
+
     /// Only the scenario NAME, or those whose name contains it; may be repeated
     #[arg(long, value_name = "NAME")]
     only: Vec<String>,
@@ -108,6 +115,21 @@ pub(crate) struct Bench {
     list: bool,
 }
 
+/// What else there is to measure than servers.
+#[derive(Subcommand)]
+enum Part {
+    /// Measure the core by itself: reading, matching, subscribing, next to others that do the same
+    ///
+    /// Every answer is compared with one found by looking at all subscriptions. Takes three minutes.
+    Core(core::Core),
+
+    /// Count the instructions of the core under callgrind, and compare them with the baseline
+    ///
+    /// Fails when something needs 20 % more; a step of `cargo xtask test`. Needs valgrind, which is installed as root
+    /// on Debian.
+    Instructions(instructions::Instructions),
+}
+
 /// The arguments of the relay.
 #[derive(Args)]
 pub(crate) struct RelayArgs {
@@ -157,6 +179,11 @@ pub(crate) fn confined(args: &Confined) -> Result<ExitCode> {
 ///
 /// When it cannot be set up. Trials that fail are reported and end in a failure's exit code.
 pub(crate) fn run(args: &Bench) -> Result<ExitCode> {
+    match &args.part {
+        Some(Part::Core(args)) => return core::run(args),
+        Some(Part::Instructions(args)) => return instructions::run(args),
+        None => {}
+    }
     if args.list {
         let lines = SCENARIOS
             .iter()

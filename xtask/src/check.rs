@@ -7,6 +7,8 @@ use std::process::{Command, ExitCode};
 
 use anyhow::{Result, bail};
 
+#[cfg(target_os = "linux")]
+use crate::bench;
 use crate::services;
 use crate::steps::{Step, Steps};
 use crate::tools::{self, call, cargo, has_target, npm, rustup, works};
@@ -41,6 +43,8 @@ pub(crate) fn test() -> Result<ExitCode> {
     command(&mut steps, "build workspace, examples and tests", build);
     steps.step("fetch the services that tests start", services::fetch);
     command(&mut steps, "run all tests", test_runner());
+    #[cfg(target_os = "linux")]
+    steps.step("instructions that the core needs", bench::instructions_step);
     with_node(&mut steps, "the same histories here and in a page", || {
         wasm::compare(400)
     });

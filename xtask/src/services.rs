@@ -32,14 +32,36 @@ const SERVICES: [Service; 2] = [
     },
 ];
 
+/// What counts instructions.
+#[cfg(target_os = "linux")]
+const VALGRIND: Service = Service {
+    program: "valgrind",
+    package: "valgrind",
+    versions: None,
+};
+
 /// Installs what is missing, where that can be done.
 ///
 /// # Errors
 ///
 /// Never: tests that miss their service skip themselves.
 pub(crate) fn fetch() -> Result<Step> {
+    fetch_all(&SERVICES)
+}
+
+/// Installs valgrind if it is missing, where that can be done.
+///
+/// # Errors
+///
+/// Never.
+#[cfg(target_os = "linux")]
+pub(crate) fn fetch_valgrind() -> Result<Step> {
+    fetch_all(&[VALGRIND])
+}
+
+fn fetch_all(services: &[Service]) -> Result<Step> {
     let mut missing = Vec::new();
-    for service in &SERVICES {
+    for service in services {
         match service.find() {
             Some(program) => eprintln!("{} is there: {}", service.program, program.display()),
             None => missing.push(service.package),
@@ -54,7 +76,7 @@ pub(crate) fn fetch() -> Result<Step> {
             "tests that need {packages} are skipped, since it cannot be installed ({error:#})"
         )));
     }
-    let lost = SERVICES.iter().find(|service| service.find().is_none());
+    let lost = services.iter().find(|service| service.find().is_none());
     Ok(lost.map_or(Step::Done, |service| {
         Step::Skip(format!(
             "the package {} brought no {}",
