@@ -1,10 +1,11 @@
 //! Owns the answer to "which clients have a tag set that is a subset of these tags?"; knows nothing of messages.
 //!
-//! Identical sets are stored once, with the list of their clients. A set stands in the posting list of one of its
-//! tags only, its *home*: the one that the fewest sets hold. Matching marks the message's tags in a bitmap, walks the
-//! posting lists of those tags, and tests a bit per posting; a second column says whom a match is for. Sets of three
-//! tags stand in a second list per tag, and those of more in a third, by 64-bit signatures.
+//! Identical sets are stored once, with the list of their clients. A set stands at one of its tags only, its *home*:
+//! the one that the fewest sets hold. Matching marks the message's tags in a bitmap and asks the homes of those tags
+//! (`home`), which say whom a match is for.
 
+mod bits;
+mod home;
 #[cfg(test)]
 mod tests;
 
@@ -14,6 +15,8 @@ use core::slice;
 
 use hashbrown::HashTable;
 
+use self::bits::{clear, fit, is_set, set};
+use self::home::{Home, Place, Posting, signature};
 use crate::sort::sort;
 use crate::tags::{Interner, Numbers, TagId};
 
@@ -23,106 +26,6 @@ type SetId = u32;
 
 /// Set in a posting's answer when it is the number of a set with several clients.
 const MANY: u32 = 1 << 31;
-
-/// A posting list is looked over for better homes whenever it has to grow, from this length on.
-const REHOME_FROM: usize = 4096;
-
-/// Sets with the same home, by columns: matching reads all keys, and the other column only where a key fits.
-#[derive(Debug)]
-struct List<K> {
-    keys: Vec<K>,
-    postings: Vec<Posting>,
-}
-
-/// What a set in a list is, beside its key.
-#[derive(Clone, Copy, Debug)]
-struct Posting {
-    /// The only client, or [`MANY`] and the set's number.
-    answer: u32,
-    set: SetId,
-}
-
-impl<K> Default for List<K> {
-    fn default() -> Self {
-        Self {
-            keys: Vec::new(),
-            postings: Vec::new(),
-        }
-    }
-}
-
-impl<K> List<K> {
-    fn len(&self) -> usize {
-        self.keys.len()
-    }
-
-    /// Whether it has to grow for one set more.
-    fn is_full(&self) -> bool {
-        self.keys.len() == self.keys.capacity()
-    }
-
-    /// Adds a set; returns its position.
-    fn push(&mut self, key: K, posting: Posting) -> u32 {
-        if self.keys.capacity() == 0 {
-            // Most tags of most brokers are home to one set.
-            self.keys.reserve_exact(1);
-            self.postings.reserve_exact(1);
-        }
-        self.keys.push(key);
-        self.postings.push(posting);
-        self.keys.len() as u32 - 1
-    }
-
-    /// Removes the set at `at`; returns which set stands there now.
-    fn remove(&mut self, at: usize) -> Option<SetId> {
-        self.keys.swap_remove(at);
-        self.postings.swap_remove(at);
-        give_back(&mut self.keys);
-        give_back(&mut self.postings);
-        self.postings.get(at).map(|posting| posting.set)
-    }
-}
-
-/// The sets whose home is one tag.
-#[derive(Debug, Default)]
-struct Home {
-    /// Sets of two tags by the other one, and of one by itself.
-    pairs: List<TagId>,
-    more: Option<Box<More>>,
-}
-
-/// The larger sets of a home.
-#[derive(Debug, Default)]
-struct More {
-    /// Sets of three tags by the other two.
-    triples: List<[TagId; 2]>,
-    /// Sets of four and more by their signatures.
-    long: List<u64>,
-}
-
-impl More {
-    fn len(&self) -> usize {
-        self.triples.len() + self.long.len()
-    }
-}
-
-impl Home {
-    /// How many sets matching looks at.
-    fn len(&self) -> usize {
-        self.pairs.len() + self.more.as_ref().map_or(0, |more| more.len())
-    }
-
-    /// Changes what a set's list says of it.
-    fn set_answer(&mut self, set: &Set, answer: u32) {
-        let at = set.at as usize;
-        let posting = match (set.members.tags().len(), &mut self.more) {
-            (3, Some(more)) => &mut more.triples.postings[at],
-            (4.., Some(more)) => &mut more.long.postings[at],
-            _ => &mut self.pairs.postings[at],
-        };
-        posting.answer = answer;
-    }
-}
 
 #[derive(Debug)]
 enum Members {
@@ -176,21 +79,16 @@ struct Set {
     members: Members,
     clients: Clients,
     home: TagId,
-    /// Position in the home's list.
-    at: u32,
+    /// Where it stands there.
+    place: Place,
 }
 
 /// The subscriptions of one client: set number → position in the set's list of clients.
 type Held = HashTable<(SetId, u32)>;
 
-fn hash_set(set: SetId) -> u64 {
-    u64::from(set).wrapping_mul(0x9E37_79B9_7F4A_7C15)
-}
-
-fn signature(tags: &[TagId]) -> u64 {
-    tags.iter().fold(0, |bits, tag| {
-        bits | 1 << (tag.0.wrapping_mul(0x9E37_79B9) >> 26)
-    })
+/// Spreads numbers that are given out one after the other.
+fn hash_number(number: u32) -> u64 {
+    u64::from(number).wrapping_mul(0x9E37_79B9_7F4A_7C15)
 }
 
 /// All subscriptions, ready to be matched.
@@ -226,29 +124,6 @@ impl MatchScratch {
     /// The numbers of the sets that matched, in no order; of a numbered index only.
     pub(crate) fn sets(&self) -> impl ExactSizeIterator<Item = u32> {
         self.answers.iter().map(|answer| answer & !MANY)
-    }
-}
-
-#[inline(always)]
-fn is_set(bits: &[u64], number: u32) -> bool {
-    bits[number as usize / 64] >> (number % 64) & 1 == 1
-}
-
-#[inline(always)]
-fn set(bits: &mut [u64], number: u32) {
-    bits[number as usize / 64] |= 1 << (number % 64);
-}
-
-#[inline(always)]
-fn clear(bits: &mut [u64], number: u32) {
-    bits[number as usize / 64] &= !(1 << (number % 64));
-}
-
-#[inline(always)]
-fn fit(bits: &mut Vec<u64>, bound: usize) {
-    let words = bound.div_ceil(64);
-    if bits.len() < words {
-        bits.resize(words.next_power_of_two(), 0);
     }
 }
 
@@ -301,7 +176,7 @@ impl Index {
     pub(crate) fn number(&self, client: ClientId, names: &[&str]) -> Option<u32> {
         let set = self.find_names(names)?;
         let held = self.held.get(client as usize)?;
-        held.find(hash_set(set), |&(other, _)| other == set)?;
+        held.find(hash_number(set), |&(other, _)| other == set)?;
         Some(set)
     }
 
@@ -438,26 +313,8 @@ impl Index {
         let sifted = signature(ids);
         for &tag in ids.iter() {
             let home = &self.homes[tag.0 as usize];
-            *walked += home.len();
-            for (other, posting) in home.pairs.keys.iter().zip(&home.pairs.postings) {
-                if is_set(tag_bits, other.0) {
-                    answers.push(posting.answer);
-                }
-            }
-            let Some(more) = &home.more else { continue };
-            for ([first, second], posting) in more.triples.keys.iter().zip(&more.triples.postings) {
-                if is_set(tag_bits, first.0) && is_set(tag_bits, second.0) {
-                    answers.push(posting.answer);
-                }
-            }
-            for (&wanted, posting) in more.long.keys.iter().zip(&more.long.postings) {
-                if wanted & !sifted == 0 {
-                    let mut tags = self.set(posting.set).members.tags().iter();
-                    if tags.all(|tag| is_set(tag_bits, tag.0)) {
-                        answers.push(posting.answer);
-                    }
-                }
-            }
+            let members = |number| self.set(number).members.tags();
+            *walked += home.walk(tag, ids, tag_bits, sifted, members, answers);
         }
         for &tag in ids.iter() {
             clear(tag_bits, tag.0);
@@ -514,7 +371,7 @@ impl Index {
         targets.extend_from_slice(self.set(number).clients.as_slice());
         let held = except.and_then(|client| self.held.get(client as usize));
         if let Some(&(_, at)) =
-            held.and_then(|held| held.find(hash_set(number), |&(set, _)| set == number))
+            held.and_then(|held| held.find(hash_number(number), |&(set, _)| set == number))
         {
             targets.swap_remove(at as usize);
         }
@@ -552,7 +409,7 @@ impl Index {
             members: Members::new(ids),
             clients: Clients::One(client),
             home: ids[0],
-            at: 0,
+            place: Place::default(),
         });
         let (tags, sets) = (&self.tags, &self.sets);
         self.by_members.insert(tags.hash_ids(ids), number, |other| {
@@ -560,15 +417,8 @@ impl Index {
             tags.hash_ids(other.map_or(&[], |set| set.members.tags()))
         });
         let home = self.rarest(number);
-        // Growing is rare whatever clients do; a length is reached again and again by one who comes and goes.
-        let lists = &self.homes[home.0 as usize];
-        let grows = match (ids.len(), &lists.more) {
-            (..3, _) => lists.pairs.is_full(),
-            (3, Some(more)) => more.triples.is_full(),
-            _ => false,
-        };
         self.settle(number, home);
-        if grows {
+        if self.homes[home.0 as usize].is_due() {
             self.rehome(home);
         }
         number
@@ -576,19 +426,26 @@ impl Index {
 
     /// The tag of a set that the fewest sets hold.
     fn rarest(&self, number: SetId) -> TagId {
-        let tags = self.set(number).members.tags();
-        tags.iter()
-            .copied()
-            .min_by_key(|&tag| self.tags.uses(tag))
-            .expect("a set has a tag")
+        self.rarest_but(number, None).expect("a set has a tag")
     }
 
-    /// Puts a set into the list of `home`.
+    /// The same, of the tags other than `not`.
+    fn rarest_but(&self, number: SetId, not: Option<TagId>) -> Option<TagId> {
+        let tags = self.set(number).members.tags().iter().copied();
+        tags.filter(|&tag| Some(tag) != not)
+            .min_by_key(|&tag| self.tags.uses(tag))
+    }
+
+    /// Puts a set to a home.
     fn settle(&mut self, number: SetId, home: TagId) {
+        let lists = &self.homes[home.0 as usize];
+        let second = match lists.is_split() {
+            true => self.rarest_but(number, Some(home)),
+            false => None,
+        };
         let stored = self.sets[number as usize]
             .as_mut()
             .expect("a set that is referred to exists");
-        let lists = &mut self.homes[home.0 as usize];
         let answer = match stored.clients {
             Clients::One(client) if !self.is_numbered => client,
             _ => MANY | number,
@@ -597,55 +454,31 @@ impl Index {
             answer,
             set: number,
         };
+        let lists = &mut self.homes[home.0 as usize];
+        let tags = stored.members.tags();
+        stored.place = lists.add(home, tags, second.unwrap_or(home), posting);
         stored.home = home;
-        stored.at = match *stored.members.tags() {
-            [only] => lists.pairs.push(only, posting),
-            [a, b] => lists.pairs.push(if a == home { b } else { a }, posting),
-            [a, b, c] => {
-                let others = match home {
-                    _ if home == a => [b, c],
-                    _ if home == b => [a, c],
-                    _ => [a, b],
-                };
-                let more = lists.more.get_or_insert_default();
-                more.triples.push(others, posting)
+        if lists.is_long() {
+            for number in lists.begin_split() {
+                self.settle(number, home);
             }
-            ref tags => {
-                let more = lists.more.get_or_insert_default();
-                more.long.push(signature(tags), posting)
-            }
-        };
+        }
     }
 
-    /// Takes a set out of its home's list; the list's last set moves into the gap.
+    /// Takes a set away from its home.
     fn unsettle(&mut self, number: SetId) {
         let stored = self.set(number);
-        let (home, at) = (stored.home, stored.at);
+        let (home, place) = (stored.home, stored.place);
         let tags = stored.members.tags().len();
-        let lists = &mut self.homes[home.0 as usize];
-        let moved = match (tags, &mut lists.more) {
-            (3, Some(more)) => more.triples.remove(at as usize),
-            (4.., Some(more)) => more.long.remove(at as usize),
-            _ => lists.pairs.remove(at as usize),
-        };
-        if lists.more.as_ref().is_some_and(|more| more.len() == 0) {
-            lists.more = None;
-        }
-        if let Some(moved) = moved {
-            self.set_mut(moved).at = at;
+        if let Some(moved) = self.homes[home.0 as usize].remove(tags, place, number) {
+            self.set_mut(moved).place = place;
         }
     }
 
     /// Sends sets away from a home that has grown long, to tags that have become rarer than it by half.
     fn rehome(&mut self, home: TagId) {
-        let lists = &self.homes[home.0 as usize];
-        let triples = lists.more.iter().flat_map(|more| &more.triples.postings);
-        let sets = lists.pairs.postings.iter().chain(triples);
-        if sets.clone().count() < REHOME_FROM {
-            return;
-        }
         let here = self.tags.uses(home);
-        let sets: Vec<_> = sets.map(|posting| posting.set).collect();
+        let sets: Vec<_> = self.homes[home.0 as usize].sets().collect();
         for number in sets {
             let better = self.rarest(number);
             if self.tags.uses(better) < here / 2 {
@@ -661,7 +494,7 @@ impl Index {
         }
         let held = &mut self.held[client as usize];
         if held
-            .find(hash_set(number), |&(set, _)| set == number)
+            .find(hash_number(number), |&(set, _)| set == number)
             .is_some()
         {
             return;
@@ -678,7 +511,10 @@ impl Index {
             Clients::One(only) if *only == client => 0,
             Clients::One(only) => {
                 stored.clients = Clients::Many(Box::new(alloc::vec![*only, client]));
-                self.homes[stored.home.0 as usize].set_answer(stored, MANY | number);
+                self.homes[stored.home.0 as usize]
+                    .posting_mut(stored.members.tags().len(), stored.place, number)
+                    .expect("a set stands at its home")
+                    .answer = MANY | number;
                 1
             }
             Clients::Many(clients) => {
@@ -686,8 +522,8 @@ impl Index {
                 clients.len() as u32 - 1
             }
         };
-        held.insert_unique(hash_set(number), (number, position), |&(set, _)| {
-            hash_set(set)
+        held.insert_unique(hash_number(number), (number, position), |&(set, _)| {
+            hash_number(set)
         });
     }
 
@@ -695,7 +531,7 @@ impl Index {
         let Some(held) = self.held.get_mut(client as usize) else {
             return false;
         };
-        let Ok(entry) = held.find_entry(hash_set(number), |&(set, _)| set == number) else {
+        let Ok(entry) = held.find_entry(hash_number(number), |&(set, _)| set == number) else {
             return false;
         };
         let ((_, position), _) = entry.remove();
@@ -714,13 +550,16 @@ impl Index {
         clients.swap_remove(position as usize);
         if let Some(&moved) = clients.get(position as usize) {
             let entry =
-                self.held[moved as usize].find_mut(hash_set(number), |&(set, _)| set == number);
+                self.held[moved as usize].find_mut(hash_number(number), |&(set, _)| set == number);
             entry.expect("a set's client holds the set").1 = position;
         }
         if let [only] = clients[..] {
             stored.clients = Clients::One(only);
             if !self.is_numbered {
-                self.homes[stored.home.0 as usize].set_answer(stored, only);
+                self.homes[stored.home.0 as usize]
+                    .posting_mut(stored.members.tags().len(), stored.place, number)
+                    .expect("a set stands at its home")
+                    .answer = only;
             }
         } else {
             give_back(clients);

@@ -7,7 +7,7 @@ use alloc::vec::Vec;
 use super::{Broker, Receipt, Scratch, Verdict, restart, write_refusal};
 use crate::error::{Grant, Refusal};
 use crate::limits::Exceeded;
-use crate::message::{Command, Data, Message, Reply, Span, write_head};
+use crate::message::{Command, Data, Message, Reply, Span, write_head, write_plain_tags};
 use crate::session::{Session, SessionId};
 use crate::sort::{sort, sort_by};
 use crate::text::{join, text};
@@ -52,6 +52,7 @@ impl Broker {
             matching,
             names,
             decoded,
+            sorted,
             head,
             is_verbatim,
             ..
@@ -82,22 +83,24 @@ impl Broker {
         if matching.targets.is_empty() {
             return Ok(());
         }
-        let is_sorted = tags.is_sorted_by(|a, b| a.order(b, bytes).is_lt());
-        *is_verbatim = is_sorted && message.plain_tags().is_some() && message.compact().is_some();
+        let is_plain = message.plain_tags().is_some();
+        let is_sorted = is_sorted_set(tags, bytes);
+        *is_verbatim = is_sorted && is_plain && message.compact().is_some();
         if *is_verbatim {
             return Ok(());
         }
+        sorted.clear();
+        sorted.extend(tags.iter().map(|tag| (tag.prefix(bytes), *tag)));
+        if !is_sorted {
+            sort_by(sorted, |a, b| Span::order(a, b, bytes));
+            sorted.dedup_by(|a, b| Span::order(a, b, bytes).is_eq());
+        }
         restart(head);
-        if is_sorted {
-            write_head(head, tags.iter().map(|tag| &source[tag.range()]));
+        let tags = sorted.iter().map(|(_, tag)| *tag);
+        if is_plain {
+            write_plain_tags(head, source, tags);
         } else {
-            if let Some(tags) = message.plain_tags() {
-                names.clear();
-                names.extend_from_slice(tags);
-            }
-            sort_by(names, |a, b| a.order(b, bytes));
-            names.dedup_by(|a, b| a.order(b, bytes).is_eq());
-            write_head(head, names.iter().map(|tag| &source[tag.range()]));
+            write_head(head, tags.map(|tag| &source[tag.range()]));
         }
         Ok(())
     }
@@ -330,6 +333,19 @@ impl Broker {
             setting: "tag-bytes",
         })
     }
+}
+
+/// Whether tags are in order and without duplicates.
+#[inline]
+fn is_sorted_set(tags: &[Span], text: &[u8]) -> bool {
+    let mut keyed = tags.iter().map(|tag| (tag.prefix(text), *tag));
+    let Some(mut last) = keyed.next() else {
+        return true;
+    };
+    keyed.all(|next| {
+        let last = core::mem::replace(&mut last, next);
+        Span::order(&last, &next, text).is_lt()
+    })
 }
 
 fn answer(message: &Message<'_>, data: &str, subscriptions: &[Vec<&str>], out: &mut Vec<u8>) {

@@ -226,6 +226,8 @@ pub struct Scratch {
     /// The tags of a message with escapes in them, one behind the other, and where each stands.
     decoded: String,
     names: Vec<Span>,
+    /// The tags of a message that does not go out as it came in, in order, each behind its first bytes.
+    sorted: Vec<(u64, Span)>,
     /// What is delivered before the data, unless the message goes out as it came in.
     head: Vec<u8>,
     is_verbatim: bool,

@@ -43,12 +43,14 @@ impl Index {
 
         let mut postings = 0;
         for home in &self.homes {
-            assert_eq!(home.pairs.keys.len(), home.pairs.postings.len());
-            postings += home.len();
-            if let Some(more) = &home.more {
-                assert_eq!(more.triples.keys.len(), more.triples.postings.len());
-                assert_eq!(more.long.keys.len(), more.long.postings.len());
-                assert!(more.len() > 0, "empty lists are given back");
+            postings += home.sets().count();
+            assert!(!home.is_long(), "a long home is split");
+            let Some(more) = &home.more else { continue };
+            let larger = more.triples.keys.len() + more.long.keys.len();
+            assert!(larger > 0 || more.split.is_some(), "nothing empty is kept");
+            if let Some(split) = &more.split {
+                assert!(split.short.len() + split.long.len() > 0);
+                assert_eq!(larger, 0, "a split home has its sets in tables");
             }
         }
         assert_eq!(postings, stored, "every set stands in exactly one list");
@@ -69,23 +71,13 @@ impl Index {
     /// The set stands at its place in its home's list, and what stands there says the right thing.
     fn assert_settled(&self, number: SetId, set: &Set) {
         let home = &self.homes[set.home.0 as usize];
-        let (at, tags) = (set.at as usize, set.members.tags());
-        let more = || home.more.as_ref().expect("it has the larger sets");
-        let posting = match tags.len() {
-            ..3 => &home.pairs.postings[at],
-            3 => &more().triples.postings[at],
-            _ => &more().long.postings[at],
+        let tags = set.members.tags();
+        let (posting, others) = match set.place.second() {
+            Some(second) => in_table(home, second, number, tags),
+            None => in_list(home, set.place.at(), tags),
         };
-        let others = match tags.len() {
-            ..3 => &home.pairs.keys[at..=at],
-            3 => &more().triples.keys[at],
-            _ => tags,
-        };
-        let listed: BTreeSet<_> = others.iter().copied().chain([set.home]).collect();
+        let listed: BTreeSet<_> = others.into_iter().chain([set.home]).collect();
         assert_eq!(listed.into_iter().collect::<Vec<_>>(), tags);
-        if tags.len() > 3 {
-            assert_eq!(more().long.keys[at], signature(tags));
-        }
         let answer = match set.clients {
             Clients::One(client) if !self.is_numbered => client,
             _ => MANY | number,
@@ -104,7 +96,7 @@ impl Index {
         };
         for (at, &client) in clients.iter().enumerate() {
             let held = &self.held[client as usize];
-            let entry = held.find(hash_set(number), |&(set, _)| set == number);
+            let entry = held.find(hash_number(number), |&(set, _)| set == number);
             assert_eq!(entry, Some(&(number, at as u32)));
         }
     }
@@ -117,7 +109,7 @@ impl Index {
         assert!(
             self.homes
                 .iter()
-                .all(|home| home.len() == 0 && home.more.is_none())
+                .all(|home| home.sets().count() == 0 && home.more.is_none())
         );
         assert!(
             self.held.iter().all(|held| held.capacity() == 0),
@@ -355,6 +347,41 @@ fn churn(seed: u64, churn: &Churn) {
     );
 }
 
+/// What a list says of a set, and the set's tags but for its home.
+fn in_list(home: &Home, at: usize, tags: &[TagId]) -> (Posting, Vec<TagId>) {
+    let more = || home.more.as_ref().expect("it has the larger sets");
+    match tags.len() {
+        ..=2 => (home.pairs.postings[at], vec![home.pairs.keys[at]]),
+        3 => {
+            let triples = &more().triples;
+            (triples.postings[at], triples.keys[at].to_vec())
+        }
+        _ => {
+            let long = &more().long;
+            assert_eq!(long.keys[at], signature(tags));
+            (long.postings[at], tags.to_vec())
+        }
+    }
+}
+
+/// The same of a table, where the set is found by its second tag.
+fn in_table(home: &Home, second: TagId, number: SetId, tags: &[TagId]) -> (Posting, Vec<TagId>) {
+    let more = home.more.as_ref().expect("it has tables");
+    let split = more.split.as_ref().expect("it has tables");
+    let hash = hash_number(second.0);
+    assert!(tags.contains(&second), "the second tag is one of the set's");
+    if tags.len() > 3 {
+        let entry = split.long.find(hash, |entry| entry.posting.set == number);
+        let entry = entry.expect("the set stands there");
+        assert_eq!((entry.second, entry.signature), (second, signature(tags)));
+        return (entry.posting, tags.to_vec());
+    }
+    let entry = split.short.find(hash, |entry| entry.posting.set == number);
+    let entry = entry.expect("the set stands there");
+    assert_eq!(entry.second, second);
+    (entry.posting, vec![second, entry.third])
+}
+
 #[test]
 fn few_tags_and_many_shared_sets_match_as_a_search_does() {
     for seed in 0..6 {
@@ -561,7 +588,7 @@ fn a_crowded_home_sends_its_sets_to_tags_that_have_become_rarer() {
     // Some of them have two clients, so that both kinds of answers move.
     add_pairs(&mut index, 3, &fading, 500);
     let hot = index.tags.find(b"hot").expect("the tag is in use");
-    let crowd = |index: &Index| index.homes[hot.0 as usize].len();
+    let crowd = |index: &Index| index.homes[hot.0 as usize].sets().count();
     assert_eq!(crowd(&index), 4_000, "all of them chose the rarest tag");
     // Now the other tags of these sets are rarer, but nothing has made the index look again.
     while !index.remove_some(1, 1_000) {}

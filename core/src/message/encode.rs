@@ -2,7 +2,7 @@
 
 use alloc::vec::Vec;
 
-use super::{Command, write_string};
+use super::{Command, Span, write_string};
 
 /// Writes one reply: `command, tags, data, error`, then what this broker adds to the original's four fields.
 #[derive(Default)]
@@ -116,7 +116,21 @@ pub(crate) fn write_head<'a>(head: &mut Vec<u8>, tags: impl Iterator<Item = &'a 
     head.push(b']');
 }
 
-/// The same for tags that are written in the right form already.
+/// The same for tags that stand in `text` as literals without escapes, which is how they are written.
+pub(crate) fn write_plain_tags(head: &mut Vec<u8>, text: &str, tags: impl Iterator<Item = Span>) {
+    write_plain_head(head, "[");
+    for (index, tag) in tags.enumerate() {
+        if index > 0 {
+            head.push(b',');
+        }
+        let content = tag.range();
+        let literal = content.start - 1..content.end + 1;
+        head.extend_from_slice(&text.as_bytes()[literal]);
+    }
+    head.push(b']');
+}
+
+/// The same for a whole array of tags that is written in the right form already.
 pub(crate) fn write_plain_head(head: &mut Vec<u8>, tags: &str) {
     head.extend_from_slice(b"{\"command\":\"publish\",\"tags\":");
     head.extend_from_slice(tags.as_bytes());

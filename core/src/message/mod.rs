@@ -16,7 +16,7 @@ use alloc::vec::Vec;
 use core::fmt;
 use core::ops::Range;
 
-pub(crate) use encode::{Data, Reply, write_head, write_plain_head, write_rest};
+pub(crate) use encode::{Data, Reply, write_head, write_plain_head, write_plain_tags, write_rest};
 pub use encode::{Request, encode_publish, encode_request};
 pub use lines::{Messages, Unreadable};
 use scan::skip_blanks;

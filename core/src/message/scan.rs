@@ -45,17 +45,17 @@ impl Span {
         self.end & ESCAPED != 0
     }
 
-    /// The bytewise order of what stands in `text` at two places.
+    /// The bytewise order of what stands in `text` at two places, each with its [`Span::prefix`].
     #[inline]
-    pub(crate) fn order(self, other: &Self, text: &[u8]) -> Ordering {
+    pub(crate) fn order(a: &(u64, Self), b: &(u64, Self), text: &[u8]) -> Ordering {
         // Most differ in their first bytes.
-        let first = self.prefix(text).cmp(&other.prefix(text));
-        first.then_with(|| text[self.range()].cmp(&text[other.range()]))
+        let rest = || text[a.1.range()].cmp(&text[b.1.range()]);
+        a.0.cmp(&b.0).then_with(rest)
     }
 
     /// The first bytes as a number that is ordered as they are; behind the end there are zeros.
     #[inline]
-    fn prefix(self, text: &[u8]) -> u64 {
+    pub(crate) fn prefix(self, text: &[u8]) -> u64 {
         let range = self.range();
         match text.get(range.start..).and_then(|rest| rest.first_chunk()) {
             Some(word) => {
