@@ -241,7 +241,8 @@ struct Churn {
     adding: usize,
 }
 
-fn churn(seed: u64, churn: &Churn) {
+/// Returns how many sets the fullest split home had, as far as that was looked at.
+fn churn(seed: u64, churn: &Churn) -> usize {
     let mut dice = Dice(seed);
     let is_numbered = seed % 2 == 1;
     let mut index = match is_numbered {
@@ -251,6 +252,7 @@ fn churn(seed: u64, churn: &Churn) {
     let mut known = Known::default();
     let mut plain = Plain::default();
     let mut scratch = MatchScratch::default();
+    let mut fullest = 0;
     for step in 0..churn.steps {
         let client = dice.below(churn.clients) as ClientId;
         let held = plain.held.entry(client).or_default();
@@ -311,6 +313,8 @@ fn churn(seed: u64, churn: &Churn) {
         }
         if step % 64 == 0 {
             index.assert_consistent();
+            let split = index.homes.iter().filter(|home| home.is_split());
+            fullest = fullest.max(split.map(|home| home.sets().count()).max().unwrap_or(0));
         }
     }
     index.assert_consistent();
@@ -345,6 +349,7 @@ fn churn(seed: u64, churn: &Churn) {
             .chain(&scratch.client_bits)
             .all(|&bits| bits == 0)
     );
+    fullest
 }
 
 /// What a list says of a set, and the set's tags but for its home.
@@ -427,6 +432,24 @@ fn short_sets_alone_match_as_a_search_does() {
                 adding: 50,
             },
         );
+    }
+}
+
+#[test]
+fn split_homes_match_as_a_search_does() {
+    for seed in 0..4 {
+        let fullest = churn(
+            seed,
+            &Churn {
+                tags: 24,
+                most: 5,
+                clients: 200,
+                steps: 4_000,
+                adding: 85,
+            },
+        );
+        // More than are walked for a message of ten tags, so that second tags are looked up, too.
+        assert!(fullest > 80, "{fullest} sets in the fullest split home");
     }
 }
 
