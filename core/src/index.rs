@@ -16,7 +16,7 @@ use core::slice;
 use hashbrown::HashTable;
 
 use self::bits::{clear, fit, is_set, set};
-use self::home::{Home, Place, Posting, signature};
+use self::home::{Carried, Home, Place, Posting, signature};
 use crate::sort::sort;
 use crate::tags::{Interner, Numbers, TagId};
 
@@ -310,11 +310,15 @@ impl Index {
                 ids.push(tag);
             }
         }
-        let sifted = signature(ids);
+        let carried = Carried {
+            tags: ids,
+            bits: tag_bits,
+            signature: signature(ids),
+        };
+        let members = |number| self.set(number).members.tags();
         for &tag in ids.iter() {
             let home = &self.homes[tag.0 as usize];
-            let members = |number| self.set(number).members.tags();
-            *walked += home.walk(tag, ids, tag_bits, sifted, members, answers);
+            *walked += home.walk(tag, &carried, members, answers);
         }
         for &tag in ids.iter() {
             clear(tag_bits, tag.0);
@@ -478,8 +482,7 @@ impl Index {
     /// Sends sets away from a home that has grown long, to tags that have become rarer than it by half.
     fn rehome(&mut self, home: TagId) {
         let here = self.tags.uses(home);
-        let sets: Vec<_> = self.homes[home.0 as usize].sets().collect();
-        for number in sets {
+        for number in self.homes[home.0 as usize].sets() {
             let better = self.rarest(number);
             if self.tags.uses(better) < here / 2 {
                 self.unsettle(number);

@@ -93,9 +93,55 @@ impl Seeds {
     }
 }
 
+/// A tag's name. Most are short enough to stand in place, where looking one up finds it without going elsewhere.
+#[derive(Debug)]
+enum Name {
+    Short { length: u8, bytes: [u8; 22] },
+    Long(Box<str>),
+}
+
+impl Default for Name {
+    fn default() -> Self {
+        Self::Short {
+            length: 0,
+            bytes: [0; 22],
+        }
+    }
+}
+
+impl From<&str> for Name {
+    fn from(name: &str) -> Self {
+        let mut bytes = [0; 22];
+        let Some(place) = bytes.get_mut(..name.len()) else {
+            return Self::Long(name.into());
+        };
+        place.copy_from_slice(name.as_bytes());
+        let length = name.len() as u8;
+        Self::Short { length, bytes }
+    }
+}
+
+impl Name {
+    #[inline]
+    fn as_bytes(&self) -> &[u8] {
+        match self {
+            Self::Short { length, bytes } => &bytes[..usize::from(*length)],
+            Self::Long(name) => name.as_bytes(),
+        }
+    }
+
+    fn as_str(&self) -> &str {
+        match self {
+            // It was copied from a text.
+            Self::Short { .. } => core::str::from_utf8(self.as_bytes()).unwrap_or_default(),
+            Self::Long(name) => name,
+        }
+    }
+}
+
 #[derive(Debug)]
 struct Entry {
-    name: Box<str>,
+    name: Name,
     /// How many sets hold the tag.
     uses: u32,
 }
@@ -135,7 +181,7 @@ impl Interner {
     pub(crate) fn take_changed(&mut self) -> Option<(u32, Option<&str>)> {
         let tag = self.changed.as_mut()?.pop_front()?;
         let entry = &self.entries[tag.0 as usize];
-        Some((tag.0, (entry.uses > 0).then_some(&*entry.name)))
+        Some((tag.0, (entry.uses > 0).then_some(entry.name.as_str())))
     }
 
     fn note(&mut self, tag: TagId) {
@@ -150,7 +196,7 @@ impl Interner {
     }
 
     pub(crate) fn name(&self, tag: TagId) -> &str {
-        &self.entries[tag.0 as usize].name
+        self.entries[tag.0 as usize].name.as_str()
     }
 
     pub(crate) fn uses(&self, tag: TagId) -> u32 {
@@ -162,7 +208,7 @@ impl Interner {
         self.entries
             .iter()
             .filter(|entry| entry.uses > 0)
-            .map(|entry| &*entry.name)
+            .map(|entry| entry.name.as_str())
     }
 
     #[inline]
@@ -248,7 +294,10 @@ mod tests {
                 if entry.uses > 0 {
                     assert_eq!(self.find(entry.name.as_bytes()), Some(TagId(number as u32)));
                 } else {
-                    assert!(entry.name.is_empty(), "an unused tag keeps no name");
+                    assert!(
+                        entry.name.as_bytes().is_empty(),
+                        "an unused tag keeps no name"
+                    );
                 }
             }
             assert_eq!(self.numbers.len() + free.len(), self.entries.len());
@@ -258,6 +307,17 @@ mod tests {
     impl Numbers {
         pub(crate) fn len(&self) -> usize {
             self.shards.iter().map(HashTable::len).sum()
+        }
+    }
+
+    #[test]
+    fn names_of_every_length_are_kept() {
+        let mut tags = Interner::new(1);
+        let names: Vec<_> = (0..70).map(|length| "é1".repeat(length)).collect();
+        let numbers: Vec<_> = names.iter().map(|name| tags.acquire(name)).collect();
+        for (name, &number) in names.iter().zip(&numbers) {
+            assert_eq!(tags.find(name.as_bytes()), Some(number));
+            assert_eq!(tags.name(number), name);
         }
     }
 

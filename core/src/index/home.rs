@@ -18,7 +18,7 @@ const SPLIT_FROM: usize = 32;
 /// How many sets are walked in the time that looking up one tag takes.
 const WALKED_FOR_A_LOOK_UP: usize = 6;
 /// Sets at one home from which on it is looked over for sets that have a better one.
-const REVIEW_FROM: usize = 4096;
+const REVIEW_FROM: u32 = 4096;
 
 /// What a home says of a set.
 #[derive(Clone, Copy, Debug)]
@@ -94,21 +94,32 @@ impl<K> List<K> {
 }
 
 /// The sets whose home is one tag.
-#[derive(Debug, Default)]
-pub(super) struct Home {
-    /// Sets of two tags by the other one, and of one by itself.
-    pub(super) pairs: List<TagId>,
-    pub(super) more: Option<Box<More>>,
+#[derive(Debug)]
+pub(super) enum Home {
+    Lists(Lists),
+    Split(Split),
 }
 
-/// What only some homes have.
+impl Default for Home {
+    fn default() -> Self {
+        Self::Lists(Lists::default())
+    }
+}
+
+/// The sets of a home with few.
 #[derive(Debug, Default)]
-pub(super) struct More {
+pub(super) struct Lists {
+    /// Sets of two tags by the other one, and of one by itself.
+    pub(super) pairs: List<TagId>,
+    pub(super) larger: Option<Box<Larger>>,
+}
+
+#[derive(Debug, Default)]
+pub(super) struct Larger {
     /// Sets of three tags by the other two.
     pub(super) triples: List<[TagId; 2]>,
     /// Sets of four and more by their signatures.
     pub(super) long: List<u64>,
-    pub(super) split: Option<Box<Split>>,
 }
 
 /// The sets of a home with many.
@@ -117,9 +128,11 @@ pub(super) struct Split {
     /// Sets of two and three tags.
     pub(super) short: HashTable<Short>,
     /// Sets of four and more.
-    pub(super) long: HashTable<Long>,
+    pub(super) long: Option<Box<HashTable<Long>>>,
+    /// The set of the home alone.
+    pub(super) alone: Option<Posting>,
     /// With so many sets it is looked over again.
-    review_at: usize,
+    review_at: u32,
 }
 
 /// A set of two or three tags in a table.
@@ -146,82 +159,188 @@ pub(super) fn signature(tags: &[TagId]) -> u64 {
     })
 }
 
-impl Split {
+impl Lists {
     fn len(&self) -> usize {
-        self.short.len() + self.long.len()
+        let larger = self.larger.as_deref();
+        self.pairs.len() + larger.map_or(0, |larger| larger.triples.len() + larger.long.len())
+    }
+
+    fn postings(&self) -> impl Iterator<Item = &Posting> {
+        let larger = self.larger.as_deref();
+        let triples = larger
+            .into_iter()
+            .flat_map(|larger| &larger.triples.postings);
+        let long = larger.into_iter().flat_map(|larger| &larger.long.postings);
+        self.pairs.postings.iter().chain(triples).chain(long)
+    }
+
+    fn add(&mut self, home: TagId, tags: &[TagId], posting: Posting) -> Place {
+        match tags.len() {
+            ..=2 => {
+                let other = other_than(tags, home, home).unwrap_or(home);
+                self.pairs.push(other, posting)
+            }
+            3 => {
+                let first = other_than(tags, home, home).unwrap_or(home);
+                let others = [first, other_than(tags, home, first).unwrap_or(home)];
+                let larger = self.larger.get_or_insert_default();
+                larger.triples.push(others, posting)
+            }
+            _ => {
+                let larger = self.larger.get_or_insert_default();
+                larger.long.push(signature(tags), posting)
+            }
+        }
+    }
+
+    fn remove(&mut self, tags: usize, place: Place) -> Option<SetId> {
+        let (moved, is_empty) = match &mut self.larger {
+            Some(larger) if tags > 2 => {
+                let moved = match tags {
+                    3 => larger.triples.remove(place),
+                    _ => larger.long.remove(place),
+                };
+                (moved, larger.triples.len() + larger.long.len() == 0)
+            }
+            _ => (self.pairs.remove(place), false),
+        };
+        if is_empty {
+            self.larger = None;
+        }
+        moved
     }
 }
 
-impl More {
-    fn is_empty(&self) -> bool {
-        self.triples.len() + self.long.len() == 0 && self.split.is_none()
+impl Split {
+    fn len(&self) -> usize {
+        let long = self.long.as_ref().map_or(0, |long| long.len());
+        self.short.len() + long + usize::from(self.alone.is_some())
     }
+
+    fn postings(&self) -> impl Iterator<Item = &Posting> {
+        let long = self.long.iter().flat_map(|long| long.iter());
+        let short = self.short.iter().map(|entry| &entry.posting);
+        let alone = self.alone.iter();
+        alone.chain(short).chain(long.map(|entry| &entry.posting))
+    }
+
+    fn add(&mut self, home: TagId, tags: &[TagId], second: TagId, posting: Posting) -> Place {
+        let hash = hash_number(second.0);
+        match tags.len() {
+            ..=1 => {
+                self.alone = Some(posting);
+                return Place::default();
+            }
+            2 | 3 => {
+                let third = other_than(tags, home, second).unwrap_or(second);
+                let entry = Short {
+                    second,
+                    third,
+                    posting,
+                };
+                self.short.insert_unique(hash, entry, Short::hash);
+            }
+            _ => {
+                let signature = signature(tags);
+                let entry = Long {
+                    signature,
+                    second,
+                    posting,
+                };
+                let long = self.long.get_or_insert_default();
+                long.insert_unique(hash, entry, Long::hash);
+            }
+        }
+        Place::in_table(second)
+    }
+
+    fn remove(&mut self, tags: usize, place: Place, set: SetId) {
+        let Some(second) = place.second() else {
+            self.alone = None;
+            return;
+        };
+        let hash = hash_number(second.0);
+        match &mut self.long {
+            Some(long) if tags > 3 => {
+                if let Ok(entry) = long.find_entry(hash, |entry| entry.posting.set == set) {
+                    entry.remove();
+                }
+                give_back_table(long, Long::hash);
+                if long.is_empty() {
+                    self.long = None;
+                }
+            }
+            _ => {
+                let short = &mut self.short;
+                if let Ok(entry) = short.find_entry(hash, |entry| entry.posting.set == set) {
+                    entry.remove();
+                }
+                give_back_table(short, Short::hash);
+            }
+        }
+    }
+}
+
+impl Short {
+    fn hash(&self) -> u64 {
+        hash_number(self.second.0)
+    }
+}
+
+impl Long {
+    fn hash(&self) -> u64 {
+        hash_number(self.second.0)
+    }
+}
+
+/// The first of some tags that is neither of two.
+fn other_than(tags: &[TagId], one: TagId, two: TagId) -> Option<TagId> {
+    let mut tags = tags.iter().copied();
+    tags.find(|&tag| tag != one && tag != two)
 }
 
 impl Home {
-    fn in_lists(&self) -> usize {
-        let more = self.more.as_deref();
-        self.pairs.len() + more.map_or(0, |more| more.triples.len() + more.long.len())
-    }
-
-    fn split(&self) -> Option<&Split> {
-        self.more.as_ref()?.split.as_deref()
-    }
-
     /// Whether a set of several tags is to be added by its second one.
     pub(super) fn is_split(&self) -> bool {
-        self.split().is_some()
+        matches!(self, Self::Split(_))
     }
 
     /// Whether it has become so long that it is to be split.
     pub(super) fn is_long(&self) -> bool {
-        !self.is_split() && self.in_lists() >= SPLIT_FROM
+        matches!(self, Self::Lists(lists) if lists.len() >= SPLIT_FROM)
     }
 
     /// Whether it is time to look for sets with a better home. That is rare whatever clients do: there must be twice as
     /// many as at the last time.
     pub(super) fn is_due(&mut self) -> bool {
-        let Some(split) = self.more.as_mut().and_then(|more| more.split.as_mut()) else {
+        let Self::Split(split) = self else {
             return false;
         };
-        let count = split.len();
+        let count = split.len() as u32;
         let is_due = count >= split.review_at;
         if is_due {
-            split.review_at = 2 * count;
+            split.review_at = count.saturating_mul(2);
         }
         is_due
     }
 
     /// All sets, in no order.
-    pub(super) fn sets(&self) -> impl Iterator<Item = SetId> {
-        let more = self.more.as_deref();
-        let triples = more.into_iter().flat_map(|more| &more.triples.postings);
-        let long = more.into_iter().flat_map(|more| &more.long.postings);
-        let listed = self.pairs.postings.iter().chain(triples).chain(long);
-        let split = self.split();
-        let short = split.into_iter().flat_map(|split| &split.short);
-        let long = split.into_iter().flat_map(|split| &split.long);
-        listed
-            .chain(short.map(|entry| &entry.posting))
-            .chain(long.map(|entry| &entry.posting))
-            .map(|posting| posting.set)
+    pub(super) fn sets(&self) -> Vec<SetId> {
+        match self {
+            Self::Lists(lists) => lists.postings().map(|posting| posting.set).collect(),
+            Self::Split(split) => split.postings().map(|posting| posting.set).collect(),
+        }
     }
 
     /// Becomes an empty home that is split; returns the sets that are to be added again.
     pub(super) fn begin_split(&mut self) -> Vec<SetId> {
-        let sets = self.sets().collect();
-        let split = Split {
+        let sets = self.sets();
+        *self = Self::Split(Split {
             short: HashTable::new(),
-            long: HashTable::new(),
+            long: None,
+            alone: None,
             review_at: REVIEW_FROM,
-        };
-        *self = Self {
-            pairs: List::default(),
-            more: Some(Box::new(More {
-                split: Some(Box::new(split)),
-                ..More::default()
-            })),
-        };
+        });
         sets
     }
 
@@ -233,84 +352,24 @@ impl Home {
         second: TagId,
         posting: Posting,
     ) -> Place {
-        let other = |not: TagId| tags.iter().copied().find(|&tag| tag != home && tag != not);
-        if let ([_, _, ..], Some(more)) = (tags, &mut self.more)
-            && let Some(split) = &mut more.split
-        {
-            let hash = hash_number(second.0);
-            if tags.len() > 3 {
-                let signature = signature(tags);
-                let entry = Long {
-                    signature,
-                    second,
-                    posting,
-                };
-                let hash_of = |entry: &Long| hash_number(entry.second.0);
-                split.long.insert_unique(hash, entry, hash_of);
-            } else {
-                let third = other(second).unwrap_or(second);
-                let entry = Short {
-                    second,
-                    third,
-                    posting,
-                };
-                let hash_of = |entry: &Short| hash_number(entry.second.0);
-                split.short.insert_unique(hash, entry, hash_of);
-            }
-            return Place::in_table(second);
-        }
-        match tags.len() {
-            ..=2 => {
-                let other = other(home).unwrap_or(home);
-                self.pairs.push(other, posting)
-            }
-            3 => {
-                let first = other(home).unwrap_or(home);
-                let others = [first, other(first).unwrap_or(home)];
-                let more = self.more.get_or_insert_default();
-                more.triples.push(others, posting)
-            }
-            _ => {
-                let more = self.more.get_or_insert_default();
-                more.long.push(signature(tags), posting)
-            }
+        match self {
+            Self::Lists(lists) => lists.add(home, tags, posting),
+            Self::Split(split) => split.add(home, tags, second, posting),
         }
     }
 
     /// Removes a set with so many tags; returns which set has its place now, if another one moved there.
     pub(super) fn remove(&mut self, tags: usize, place: Place, set: SetId) -> Option<SetId> {
-        let Some(more) = &mut self.more else {
-            return self.pairs.remove(place);
-        };
-        let moved = match (place.second(), &mut more.split, tags) {
-            (Some(second), Some(split), _) => {
-                let hash = hash_number(second.0);
-                if tags > 3 {
-                    let table = &mut split.long;
-                    if let Ok(entry) = table.find_entry(hash, |entry| entry.posting.set == set) {
-                        entry.remove();
-                    }
-                    give_back_table(table, |entry| hash_number(entry.second.0));
-                } else {
-                    let table = &mut split.short;
-                    if let Ok(entry) = table.find_entry(hash, |entry| entry.posting.set == set) {
-                        entry.remove();
-                    }
-                    give_back_table(table, |entry| hash_number(entry.second.0));
-                }
+        match self {
+            Self::Lists(lists) => lists.remove(tags, place),
+            Self::Split(split) => {
+                split.remove(tags, place, set);
                 if split.len() == 0 {
-                    more.split = None;
+                    *self = Self::default();
                 }
                 None
             }
-            (None, _, 3) => more.triples.remove(place),
-            (None, _, 4..) => more.long.remove(place),
-            _ => self.pairs.remove(place),
-        };
-        if more.is_empty() {
-            self.more = None;
         }
-        moved
     }
 
     /// What stands here about a set with so many tags.
@@ -320,98 +379,120 @@ impl Home {
         place: Place,
         set: SetId,
     ) -> Option<&mut Posting> {
-        let Some(more) = &mut self.more else {
-            return self.pairs.postings.get_mut(place.at());
-        };
-        if let (Some(second), Some(split)) = (place.second(), &mut more.split) {
-            let hash = hash_number(second.0);
-            return if tags > 3 {
-                let entry = split.long.find_mut(hash, |entry| entry.posting.set == set);
-                entry.map(|entry| &mut entry.posting)
-            } else {
-                let entry = split.short.find_mut(hash, |entry| entry.posting.set == set);
-                entry.map(|entry| &mut entry.posting)
-            };
-        }
-        match tags {
-            ..=2 => self.pairs.postings.get_mut(place.at()),
-            3 => more.triples.postings.get_mut(place.at()),
-            _ => more.long.postings.get_mut(place.at()),
+        match self {
+            Self::Lists(lists) => match (tags, &mut lists.larger) {
+                (3, Some(larger)) => larger.triples.postings.get_mut(place.at()),
+                (4.., Some(larger)) => larger.long.postings.get_mut(place.at()),
+                _ => lists.pairs.postings.get_mut(place.at()),
+            },
+            Self::Split(split) => {
+                let Some(second) = place.second() else {
+                    return split.alone.as_mut();
+                };
+                let hash = hash_number(second.0);
+                match &mut split.long {
+                    Some(long) if tags > 3 => {
+                        let entry = long.find_mut(hash, |entry| entry.posting.set == set);
+                        entry.map(|entry| &mut entry.posting)
+                    }
+                    _ => {
+                        let short = &mut split.short;
+                        let entry = short.find_mut(hash, |entry| entry.posting.set == set);
+                        entry.map(|entry| &mut entry.posting)
+                    }
+                }
+            }
         }
     }
 
-    /// Appends the answers of the sets that have all their tags among `tags`, of which `home` is one, `bits` has a bit
-    /// for each, and `sifted` is the signature; returns how many sets were looked at.
+    /// Appends the answers of the sets that have all their tags among `carried`, of which `home` is one; returns how
+    /// many sets were looked at.
     #[inline]
     pub(super) fn walk<'a>(
         &self,
         home: TagId,
-        tags: &[TagId],
-        bits: &[u64],
-        sifted: u64,
+        carried: &Carried<'_>,
         members: impl Fn(SetId) -> &'a [TagId],
         answers: &mut Vec<u32>,
     ) -> usize {
-        for (other, posting) in self.pairs.keys.iter().zip(&self.pairs.postings) {
-            if is_set(bits, other.0) {
-                answers.push(posting.answer);
-            }
-        }
-        let Some(more) = &self.more else {
-            return self.pairs.len();
+        let Carried {
+            tags,
+            bits,
+            signature,
+        } = *carried;
+        let is_match = |wanted: u64, posting: &Posting| {
+            wanted & !signature == 0 && members(posting.set).iter().all(|tag| is_set(bits, tag.0))
         };
-        for ([first, second], posting) in more.triples.keys.iter().zip(&more.triples.postings) {
-            if is_set(bits, first.0) && is_set(bits, second.0) {
-                answers.push(posting.answer);
-            }
-        }
-        let is_match = |signature: u64, posting: &Posting| {
-            signature & !sifted == 0 && members(posting.set).iter().all(|tag| is_set(bits, tag.0))
-        };
-        for (&signature, posting) in more.long.keys.iter().zip(&more.long.postings) {
-            if is_match(signature, posting) {
-                answers.push(posting.answer);
-            }
-        }
-        let listed = self.in_lists();
-        let Some(split) = &more.split else {
-            return listed;
-        };
-        let is_short_match =
-            |entry: &Short| is_set(bits, entry.second.0) && is_set(bits, entry.third.0);
-        if split.len() <= tags.len() * WALKED_FOR_A_LOOK_UP {
-            for entry in split.short.iter().filter(|entry| is_short_match(entry)) {
-                answers.push(entry.posting.answer);
-            }
-            for entry in &split.long {
-                if is_match(entry.signature, &entry.posting) {
-                    answers.push(entry.posting.answer);
+        match self {
+            Self::Lists(lists) => {
+                for (other, posting) in lists.pairs.keys.iter().zip(&lists.pairs.postings) {
+                    if is_set(bits, other.0) {
+                        answers.push(posting.answer);
+                    }
                 }
-            }
-            return listed + split.len();
-        }
-        let mut walked = listed + tags.len();
-        for &second in tags.iter().filter(|&&tag| tag != home) {
-            let hash = hash_number(second.0);
-            for entry in split.short.iter_hash(hash) {
-                walked += 1;
-                // The same hash may be of another tag, whose own turn comes.
-                if entry.second == second && is_short_match(entry) {
-                    answers.push(entry.posting.answer);
+                let Some(larger) = &lists.larger else {
+                    return lists.pairs.len();
+                };
+                let triples = &larger.triples;
+                for ([first, second], posting) in triples.keys.iter().zip(&triples.postings) {
+                    if is_set(bits, first.0) && is_set(bits, second.0) {
+                        answers.push(posting.answer);
+                    }
                 }
-            }
-            if split.long.is_empty() {
-                continue;
-            }
-            for entry in split.long.iter_hash(hash) {
-                walked += 1;
-                if entry.second == second && is_match(entry.signature, &entry.posting) {
-                    answers.push(entry.posting.answer);
+                for (&wanted, posting) in larger.long.keys.iter().zip(&larger.long.postings) {
+                    if is_match(wanted, posting) {
+                        answers.push(posting.answer);
+                    }
                 }
+                lists.len()
+            }
+            Self::Split(split) => {
+                answers.extend(split.alone.map(|posting| posting.answer));
+                let long = split.long.as_deref();
+                let is_short_match =
+                    |entry: &Short| is_set(bits, entry.second.0) && is_set(bits, entry.third.0);
+                if split.len() <= tags.len() * WALKED_FOR_A_LOOK_UP {
+                    for entry in split.short.iter().filter(|entry| is_short_match(entry)) {
+                        answers.push(entry.posting.answer);
+                    }
+                    for entry in long.into_iter().flatten() {
+                        if is_match(entry.signature, &entry.posting) {
+                            answers.push(entry.posting.answer);
+                        }
+                    }
+                    return split.len();
+                }
+                let mut walked = tags.len();
+                for &second in tags.iter().filter(|&&tag| tag != home) {
+                    let hash = hash_number(second.0);
+                    for entry in split.short.iter_hash(hash) {
+                        walked += 1;
+                        // The same hash may be of another tag, whose own turn comes.
+                        if entry.second == second && is_short_match(entry) {
+                            answers.push(entry.posting.answer);
+                        }
+                    }
+                    let Some(long) = long else { continue };
+                    for entry in long.iter_hash(hash) {
+                        walked += 1;
+                        if entry.second == second && is_match(entry.signature, &entry.posting) {
+                            answers.push(entry.posting.answer);
+                        }
+                    }
+                }
+                walked
             }
         }
-        walked
     }
+}
+
+/// The tags of a message that subscriptions hold.
+#[derive(Clone, Copy)]
+pub(super) struct Carried<'a> {
+    pub(super) tags: &'a [TagId],
+    /// A bit for each.
+    pub(super) bits: &'a [u64],
+    pub(super) signature: u64,
 }
 
 /// Returns memory of a table that has become far smaller than it was.

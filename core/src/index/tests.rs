@@ -5,6 +5,7 @@ use alloc::string::String;
 use alloc::vec::Vec;
 use alloc::{format, vec};
 
+use super::home::{Lists, Split};
 use super::*;
 
 impl Index {
@@ -43,14 +44,19 @@ impl Index {
 
         let mut postings = 0;
         for home in &self.homes {
-            postings += home.sets().count();
+            postings += home.sets().len();
             assert!(!home.is_long(), "a long home is split");
-            let Some(more) = &home.more else { continue };
-            let larger = more.triples.keys.len() + more.long.keys.len();
-            assert!(larger > 0 || more.split.is_some(), "nothing empty is kept");
-            if let Some(split) = &more.split {
-                assert!(split.short.len() + split.long.len() > 0);
-                assert_eq!(larger, 0, "a split home has its sets in tables");
+            match home {
+                Home::Lists(lists) => {
+                    if let Some(larger) = &lists.larger {
+                        let count = larger.triples.keys.len() + larger.long.keys.len();
+                        assert!(count > 0, "nothing empty is kept");
+                    }
+                }
+                Home::Split(split) => {
+                    assert!(!home.sets().is_empty(), "nothing empty is kept");
+                    assert!(split.long.as_ref().is_none_or(|long| !long.is_empty()));
+                }
             }
         }
         assert_eq!(postings, stored, "every set stands in exactly one list");
@@ -72,9 +78,9 @@ impl Index {
     fn assert_settled(&self, number: SetId, set: &Set) {
         let home = &self.homes[set.home.0 as usize];
         let tags = set.members.tags();
-        let (posting, others) = match set.place.second() {
-            Some(second) => in_table(home, second, number, tags),
-            None => in_list(home, set.place.at(), tags),
+        let (posting, others) = match home {
+            Home::Lists(lists) => in_lists(lists, set.place.at(), tags),
+            Home::Split(split) => in_tables(split, set.place.second(), number, tags),
         };
         let listed: BTreeSet<_> = others.into_iter().chain([set.home]).collect();
         assert_eq!(listed.into_iter().collect::<Vec<_>>(), tags);
@@ -109,7 +115,7 @@ impl Index {
         assert!(
             self.homes
                 .iter()
-                .all(|home| home.sets().count() == 0 && home.more.is_none())
+                .all(|home| home.sets().is_empty() && !home.is_split())
         );
         assert!(
             self.held.iter().all(|held| held.capacity() == 0),
@@ -314,7 +320,7 @@ fn churn(seed: u64, churn: &Churn) -> usize {
         if step % 64 == 0 {
             index.assert_consistent();
             let split = index.homes.iter().filter(|home| home.is_split());
-            fullest = fullest.max(split.map(|home| home.sets().count()).max().unwrap_or(0));
+            fullest = fullest.max(split.map(|home| home.sets().len()).max().unwrap_or(0));
         }
     }
     index.assert_consistent();
@@ -353,16 +359,16 @@ fn churn(seed: u64, churn: &Churn) -> usize {
 }
 
 /// What a list says of a set, and the set's tags but for its home.
-fn in_list(home: &Home, at: usize, tags: &[TagId]) -> (Posting, Vec<TagId>) {
-    let more = || home.more.as_ref().expect("it has the larger sets");
+fn in_lists(lists: &Lists, at: usize, tags: &[TagId]) -> (Posting, Vec<TagId>) {
+    let larger = || lists.larger.as_ref().expect("it has the larger sets");
     match tags.len() {
-        ..=2 => (home.pairs.postings[at], vec![home.pairs.keys[at]]),
+        ..=2 => (lists.pairs.postings[at], vec![lists.pairs.keys[at]]),
         3 => {
-            let triples = &more().triples;
+            let triples = &larger().triples;
             (triples.postings[at], triples.keys[at].to_vec())
         }
         _ => {
-            let long = &more().long;
+            let long = &larger().long;
             assert_eq!(long.keys[at], signature(tags));
             (long.postings[at], tags.to_vec())
         }
@@ -370,13 +376,20 @@ fn in_list(home: &Home, at: usize, tags: &[TagId]) -> (Posting, Vec<TagId>) {
 }
 
 /// The same of a table, where the set is found by its second tag.
-fn in_table(home: &Home, second: TagId, number: SetId, tags: &[TagId]) -> (Posting, Vec<TagId>) {
-    let more = home.more.as_ref().expect("it has tables");
-    let split = more.split.as_ref().expect("it has tables");
+fn in_tables(
+    split: &Split,
+    second: Option<TagId>,
+    number: SetId,
+    tags: &[TagId],
+) -> (Posting, Vec<TagId>) {
+    let Some(second) = second else {
+        return (split.alone.expect("the set stands there"), tags.to_vec());
+    };
     let hash = hash_number(second.0);
     assert!(tags.contains(&second), "the second tag is one of the set's");
     if tags.len() > 3 {
-        let entry = split.long.find(hash, |entry| entry.posting.set == number);
+        let long = split.long.as_ref().expect("it has long sets");
+        let entry = long.find(hash, |entry| entry.posting.set == number);
         let entry = entry.expect("the set stands there");
         assert_eq!((entry.second, entry.signature), (second, signature(tags)));
         return (entry.posting, tags.to_vec());
@@ -611,7 +624,7 @@ fn a_crowded_home_sends_its_sets_to_tags_that_have_become_rarer() {
     // Some of them have two clients, so that both kinds of answers move.
     add_pairs(&mut index, 3, &fading, 500);
     let hot = index.tags.find(b"hot").expect("the tag is in use");
-    let crowd = |index: &Index| index.homes[hot.0 as usize].sets().count();
+    let crowd = |index: &Index| index.homes[hot.0 as usize].sets().len();
     assert_eq!(crowd(&index), 4_000, "all of them chose the rarest tag");
     // Now the other tags of these sets are rarer, but nothing has made the index look again.
     while !index.remove_some(1, 1_000) {}
