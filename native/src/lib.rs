@@ -12,7 +12,6 @@ mod drive;
 mod hub;
 mod listener;
 mod server;
-mod trust;
 
 pub use auth::AuthenticatorFactory;
 pub use client::{Client, ClientError};

@@ -1,18 +1,24 @@
-//! Owns how a client's connection is encrypted, and how it says that it does not trust a server; knows nothing of messages.
+//! Owns which servers a client trusts, and how it says that it does not; knows nothing of messages.
 
 use std::io;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use rustls::pki_types::ServerName;
-use rustls::{CertificateError, ClientConfig, Error, RootCertStore};
+use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
+use rustls::client::{WebPkiServerVerifier, verify_server_name};
+use rustls::crypto::ring::default_provider;
+use rustls::crypto::{CryptoProvider, verify_tls12_signature, verify_tls13_signature};
+use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
+use rustls::server::ParsedCertificate;
+use rustls::{
+    CertificateError, ClientConfig, DigitallySignedStruct, Error, RootCertStore, SignatureScheme,
+};
 use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
 
 use super::ClientError;
 use crate::listener::read_certificates;
-use crate::trust::{Checked, client_config, system_roots};
 
 /// What is needed to encrypt a connection; nothing for a client that does not.
 #[derive(Clone, Default)]
@@ -29,21 +35,20 @@ impl Trust {
     }
 
     fn read(files: &[PathBuf], is_anybody: bool) -> Result<Self, String> {
-        let config = if is_anybody {
-            client_config(Checked::Nothing, RootCertStore::empty(), Vec::new())
+        let unavailable = |error: Error| format!("TLS is not available - {error}");
+        let provider = Arc::new(default_provider());
+        let verifier: Arc<dyn ServerCertVerifier> = if is_anybody {
+            Arc::new(Anybody(Arc::clone(&provider)))
         } else {
-            let mut named = Vec::new();
-            for file in files {
-                named.extend(read_certificates(file).map_err(|error| error.to_string())?);
-            }
-            client_config(Checked::AuthorityAndName, system_roots(), named)
+            Arc::new(Known::read(files, Arc::clone(&provider))?)
         };
-        let config = config.map_err(|error| {
-            format!(
-                "{error}: name who is trusted with --ca FILE, or skip the check with --insecure"
-            )
-        })?;
-        Ok(Self(Some(config)))
+        let config = ClientConfig::builder_with_provider(provider)
+            .with_safe_default_protocol_versions()
+            .map_err(unavailable)?
+            .dangerous()
+            .with_custom_certificate_verifier(verifier)
+            .with_no_client_auth();
+        Ok(Self(Some(Arc::new(config))))
     }
 
     /// Shakes hands with the server that is called `host`.
@@ -99,4 +104,122 @@ fn words(error: &io::Error, host: &str) -> String {
         other => format!("cannot be accepted ({other}); it needs another"),
     };
     format!("the server's certificate {what}, or skip the check with --insecure")
+}
+
+/// Those whom the system vouches for, or a certificate that was named.
+#[derive(Debug)]
+struct Known {
+    rules: Arc<WebPkiServerVerifier>,
+    named: Vec<CertificateDer<'static>>,
+}
+
+impl Known {
+    fn read(files: &[PathBuf], provider: Arc<CryptoProvider>) -> Result<Self, String> {
+        let mut named = Vec::new();
+        for file in files {
+            named.extend(read_certificates(file).map_err(|error| error.to_string())?);
+        }
+        let mut roots = RootCertStore::empty();
+        roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
+        for certificate in &named {
+            roots
+                .add(certificate.clone())
+                .map_err(|error| format!("a certificate given with --ca is broken - {error}"))?;
+        }
+        let rules = WebPkiServerVerifier::builder_with_provider(Arc::new(roots), provider)
+            .build()
+            .map_err(|_| {
+                "this system trusts no certificates: name some with --ca FILE, or skip the check with --insecure"
+            })?;
+        Ok(Self { rules, named })
+    }
+}
+
+impl ServerCertVerifier for Known {
+    fn verify_server_cert(
+        &self,
+        own: &CertificateDer<'_>,
+        intermediates: &[CertificateDer<'_>],
+        name: &ServerName<'_>,
+        ocsp: &[u8],
+        now: UnixTime,
+    ) -> Result<ServerCertVerified, Error> {
+        let verified = self
+            .rules
+            .verify_server_cert(own, intermediates, name, ocsp, now);
+        match verified {
+            // A certificate that may sign others is not taken for a server's own by the rules, but that is what
+            // `openssl req -x509` makes. One that was named to the byte is meant.
+            Err(Error::InvalidCertificate(CertificateError::Other(_)))
+                if self.named.iter().any(|named| named == own) =>
+            {
+                verify_server_name(&ParsedCertificate::try_from(own)?, name)?;
+                Ok(ServerCertVerified::assertion())
+            }
+            verified => verified,
+        }
+    }
+
+    fn verify_tls12_signature(
+        &self,
+        message: &[u8],
+        own: &CertificateDer<'_>,
+        signature: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, Error> {
+        self.rules.verify_tls12_signature(message, own, signature)
+    }
+
+    fn verify_tls13_signature(
+        &self,
+        message: &[u8],
+        own: &CertificateDer<'_>,
+        signature: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, Error> {
+        self.rules.verify_tls13_signature(message, own, signature)
+    }
+
+    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
+        self.rules.supported_verify_schemes()
+    }
+}
+
+/// Anybody who has the key of the certificate that he shows.
+#[derive(Debug)]
+struct Anybody(Arc<CryptoProvider>);
+
+impl ServerCertVerifier for Anybody {
+    fn verify_server_cert(
+        &self,
+        _: &CertificateDer<'_>,
+        _: &[CertificateDer<'_>],
+        _: &ServerName<'_>,
+        _: &[u8],
+        _: UnixTime,
+    ) -> Result<ServerCertVerified, Error> {
+        Ok(ServerCertVerified::assertion())
+    }
+
+    fn verify_tls12_signature(
+        &self,
+        message: &[u8],
+        own: &CertificateDer<'_>,
+        signature: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, Error> {
+        let algorithms = &self.0.signature_verification_algorithms;
+        verify_tls12_signature(message, own, signature, algorithms)
+    }
+
+    fn verify_tls13_signature(
+        &self,
+        message: &[u8],
+        own: &CertificateDer<'_>,
+        signature: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, Error> {
+        let algorithms = &self.0.signature_verification_algorithms;
+        verify_tls13_signature(message, own, signature, algorithms)
+    }
+
+    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
+        self.0.signature_verification_algorithms.supported_schemes()
+    }
 }

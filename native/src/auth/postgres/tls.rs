@@ -1,22 +1,39 @@
-//! Owns how the connection to the database is encrypted; knows nothing of SQL.
+//! Owns how the connection to the database is encrypted and whom it trusts; knows nothing of SQL.
 
 use std::convert::Infallible;
-use std::fmt::Display;
 use std::io;
-use std::path::Path;
 use std::pin::Pin;
+use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use futures_util::future::BoxFuture;
-use rustls::RootCertStore;
-use rustls::pki_types::ServerName;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio_postgres::tls::{ChannelBinding, MakeTlsConnect, TlsConnect, TlsStream};
 use tokio_rustls::TlsConnector;
+use tokio_rustls::rustls::client::danger::{
+    HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier,
+};
+use tokio_rustls::rustls::client::{WebPkiServerVerifier, verify_server_name};
+use tokio_rustls::rustls::crypto::{
+    CryptoProvider, ring, verify_tls12_signature, verify_tls13_signature,
+};
+use tokio_rustls::rustls::pki_types::pem::{self, PemObject};
+use tokio_rustls::rustls::pki_types::{CertificateDer, ServerName, UnixTime};
+use tokio_rustls::rustls::server::ParsedCertificate;
+use tokio_rustls::rustls::{
+    CertificateError, ClientConfig, DigitallySignedStruct, Error, RootCertStore, SignatureScheme,
+};
 
-use crate::listener::read_certificates;
-pub(super) use crate::trust::Checked;
-use crate::trust::{client_config, system_roots};
+/// What of the database's certificate is looked at.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Checked {
+    /// Nothing: eavesdroppers are kept out, impostors are not.
+    Nothing,
+    /// Who has signed it.
+    Authority,
+    /// Who has signed it, and for which host.
+    AuthorityAndName,
+}
 
 /// Encrypts connections.
 #[derive(Clone)]
@@ -25,16 +42,122 @@ pub(super) struct Tls(TlsConnector);
 impl Tls {
     /// `roots` is a PEM file with the authorities to trust, else they are the system's.
     pub(super) fn new(checked: Checked, roots: Option<&str>) -> Result<Self, String> {
-        let wrong = |error: &dyn Display| format!("sslrootcert: {error}");
-        let (roots, named) = match roots {
-            Some(file) => {
-                let named = read_certificates(Path::new(file)).map_err(|error| wrong(&error))?;
-                (RootCertStore::empty(), named)
-            }
-            None => (system_roots(), Vec::new()),
+        let provider = Arc::new(ring::default_provider());
+        let named = roots.map_or(Ok(Vec::new()), certificates)?;
+        let authority = match checked {
+            Checked::Nothing => None,
+            _ => Some(authority(&named, &provider)?),
         };
-        let config = client_config(checked, roots, named).map_err(|error| wrong(&error))?;
-        Ok(Self(config.into()))
+        let verifier = Arc::new(Verifier {
+            checked,
+            named,
+            authority,
+            provider: Arc::clone(&provider),
+        });
+        let config = ClientConfig::builder_with_provider(provider)
+            .with_safe_default_protocol_versions()
+            .map_err(|error| error.to_string())?
+            .dangerous()
+            .with_custom_certificate_verifier(verifier)
+            .with_no_client_auth();
+        Ok(Self(Arc::new(config).into()))
+    }
+}
+
+fn certificates(file: &str) -> Result<Vec<CertificateDer<'static>>, String> {
+    let found = CertificateDer::pem_file_iter(file)
+        .and_then(|found| found.collect::<Result<Vec<_>, pem::Error>>());
+    match found {
+        Ok(found) if found.is_empty() => Err(format!(
+            "sslrootcert '{file}': no certificate in it; a PEM file is needed"
+        )),
+        found => found.map_err(|error| format!("sslrootcert '{file}': {error}")),
+    }
+}
+
+fn authority(
+    named: &[CertificateDer<'static>],
+    provider: &Arc<CryptoProvider>,
+) -> Result<Arc<WebPkiServerVerifier>, String> {
+    let mut trusted = RootCertStore::empty();
+    if named.is_empty() {
+        trusted.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
+        if trusted.is_empty() {
+            return Err("the system trusts no authority: name a file with sslrootcert".into());
+        }
+    }
+    for certificate in named {
+        trusted
+            .add(certificate.clone())
+            .map_err(|error| format!("sslrootcert: {error}"))?;
+    }
+    WebPkiServerVerifier::builder_with_provider(Arc::new(trusted), Arc::clone(provider))
+        .build()
+        .map_err(|error| error.to_string())
+}
+
+#[derive(Debug)]
+struct Verifier {
+    checked: Checked,
+    /// What sslrootcert holds.
+    named: Vec<CertificateDer<'static>>,
+    authority: Option<Arc<WebPkiServerVerifier>>,
+    provider: Arc<CryptoProvider>,
+}
+
+impl ServerCertVerifier for Verifier {
+    fn verify_server_cert(
+        &self,
+        certificate: &CertificateDer<'_>,
+        between: &[CertificateDer<'_>],
+        name: &ServerName<'_>,
+        ocsp: &[u8],
+        now: UnixTime,
+    ) -> Result<ServerCertVerified, Error> {
+        let Some(authority) = &self.authority else {
+            return Ok(ServerCertVerified::assertion());
+        };
+        // A server's own certificate among the roots, as PostgreSQL's manual makes one, is an authority at the same time,
+        // which the check of chains refuses. That it was named is as good as a signature.
+        if self.named.contains(certificate) {
+            if self.checked == Checked::AuthorityAndName {
+                verify_server_name(&ParsedCertificate::try_from(certificate)?, name)?;
+            }
+            return Ok(ServerCertVerified::assertion());
+        }
+        match authority.verify_server_cert(certificate, between, name, ocsp, now) {
+            // The name is looked at last, so all else is well.
+            Err(Error::InvalidCertificate(
+                CertificateError::NotValidForName | CertificateError::NotValidForNameContext { .. },
+            )) if self.checked == Checked::Authority => Ok(ServerCertVerified::assertion()),
+            verdict => verdict,
+        }
+    }
+
+    fn verify_tls12_signature(
+        &self,
+        message: &[u8],
+        certificate: &CertificateDer<'_>,
+        signature: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, Error> {
+        let known = &self.provider.signature_verification_algorithms;
+        verify_tls12_signature(message, certificate, signature, known)
+    }
+
+    fn verify_tls13_signature(
+        &self,
+        message: &[u8],
+        certificate: &CertificateDer<'_>,
+        signature: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, Error> {
+        let known = &self.provider.signature_verification_algorithms;
+        verify_tls13_signature(message, certificate, signature, known)
+    }
+
+    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
+        self.provider
+            .signature_verification_algorithms
+            .supported_schemes()
     }
 }
 
