@@ -6,6 +6,7 @@
 
 mod bits;
 mod home;
+mod table;
 #[cfg(test)]
 mod tests;
 
@@ -422,7 +423,7 @@ impl Index {
         });
         let home = self.rarest(number);
         self.settle(number, home);
-        if self.homes[home.0 as usize].is_due() {
+        if self.homes[home.0 as usize].take_due() {
             self.rehome(home);
         }
         number
@@ -442,8 +443,7 @@ impl Index {
 
     /// Puts a set to a home.
     fn settle(&mut self, number: SetId, home: TagId) {
-        let lists = &self.homes[home.0 as usize];
-        let second = match lists.is_split() {
+        let second = match self.homes[home.0 as usize].is_split() {
             true => self.rarest_but(number, Some(home)),
             false => None,
         };
@@ -458,12 +458,12 @@ impl Index {
             answer,
             set: number,
         };
-        let lists = &mut self.homes[home.0 as usize];
+        let place = &mut self.homes[home.0 as usize];
         let tags = stored.members.tags();
-        stored.place = lists.add(home, tags, second.unwrap_or(home), posting);
+        stored.place = place.add(home, tags, second.unwrap_or(home), posting);
         stored.home = home;
-        if lists.is_long() {
-            for number in lists.begin_split() {
+        if place.is_long() {
+            for number in place.begin_split() {
                 self.settle(number, home);
             }
         }
@@ -471,9 +471,11 @@ impl Index {
 
     /// Takes a set away from its home.
     fn unsettle(&mut self, number: SetId) {
-        let stored = self.set(number);
+        let stored = self.sets[number as usize]
+            .as_ref()
+            .expect("a set that is referred to exists");
         let (home, place) = (stored.home, stored.place);
-        let tags = stored.members.tags().len();
+        let tags = stored.members.tags();
         if let Some(moved) = self.homes[home.0 as usize].remove(tags, place, number) {
             self.set_mut(moved).place = place;
         }
@@ -515,7 +517,7 @@ impl Index {
             Clients::One(only) => {
                 stored.clients = Clients::Many(Box::new(alloc::vec![*only, client]));
                 self.homes[stored.home.0 as usize]
-                    .posting_mut(stored.members.tags().len(), stored.place, number)
+                    .posting_mut(stored.members.tags(), stored.place, number)
                     .expect("a set stands at its home")
                     .answer = MANY | number;
                 1
@@ -560,7 +562,7 @@ impl Index {
             stored.clients = Clients::One(only);
             if !self.is_numbered {
                 self.homes[stored.home.0 as usize]
-                    .posting_mut(stored.members.tags().len(), stored.place, number)
+                    .posting_mut(stored.members.tags(), stored.place, number)
                     .expect("a set stands at its home")
                     .answer = only;
             }

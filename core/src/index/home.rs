@@ -2,21 +2,19 @@
 //! clients.
 //!
 //! A home with few sets has them in lists, which matching walks. One with many is split: its sets stand in tables by
-//! the *second* tag of each, the rarest of its others, and matching looks up the tags of the message there.
+//! the *second* tag of each, the rarest of its others when it was added, and matching looks up the tags of the message
+//! there (`table`).
 
 use alloc::boxed::Box;
 use alloc::vec::Vec;
 
-use hashbrown::HashTable;
-
 use super::bits::is_set;
-use super::{SetId, give_back, hash_number};
+use super::table::Table;
+use super::{SetId, give_back};
 use crate::tags::TagId;
 
 /// Sets at one home from which on it is split: walking so many takes as long as looking up the tags of a message.
 const SPLIT_FROM: usize = 32;
-/// How many sets are walked in the time that looking up one tag takes.
-const WALKED_FOR_A_LOOK_UP: usize = 6;
 /// Sets at one home from which on it is looked over for sets that have a better one.
 const REVIEW_FROM: u32 = 4096;
 
@@ -28,24 +26,11 @@ pub(super) struct Posting {
     pub(super) set: SetId,
 }
 
-/// Where a set stands at its home: a position in a list, or its second tag.
+/// Where a set stands at its home: a position in a list.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct Place(u32);
 
-/// Set in the place of a set that stands in a table.
-const IN_TABLE: u32 = 1 << 31;
-
 impl Place {
-    fn in_table(second: TagId) -> Self {
-        Self(second.0 | IN_TABLE)
-    }
-
-    /// The second tag of a set that stands in a table.
-    pub(super) fn second(self) -> Option<TagId> {
-        (self.0 & IN_TABLE != 0).then_some(TagId(self.0 & !IN_TABLE))
-    }
-
-    /// The position of a set that stands in a list.
     pub(super) fn at(self) -> usize {
         self.0 as usize
     }
@@ -68,11 +53,11 @@ impl<K> Default for List<K> {
 }
 
 impl<K> List<K> {
-    fn len(&self) -> usize {
+    pub(super) fn len(&self) -> usize {
         self.keys.len()
     }
 
-    fn push(&mut self, key: K, posting: Posting) -> Place {
+    pub(super) fn push(&mut self, key: K, posting: Posting) -> Place {
         if self.keys.capacity() == 0 {
             // Most tags of most brokers are home to one set.
             self.keys.reserve_exact(1);
@@ -84,7 +69,7 @@ impl<K> List<K> {
     }
 
     /// Removes the set at a place; returns which one stands there now.
-    fn remove(&mut self, place: Place) -> Option<SetId> {
+    pub(super) fn remove(&mut self, place: Place) -> Option<SetId> {
         self.keys.swap_remove(place.at());
         self.postings.swap_remove(place.at());
         give_back(&mut self.keys);
@@ -125,31 +110,21 @@ pub(super) struct Larger {
 /// The sets of a home with many.
 #[derive(Debug)]
 pub(super) struct Split {
-    /// Sets of two and three tags.
-    pub(super) short: HashTable<Short>,
-    /// Sets of four and more.
-    pub(super) long: Option<Box<HashTable<Long>>>,
-    /// The set of the home alone.
-    pub(super) alone: Option<Posting>,
+    /// Sets of two and three tags, by the third; it is the second again where there is none.
+    pub(super) short: Table<TagId>,
+    pub(super) rest: Box<Rest>,
+    /// How many sets stand in `rest`: nobody needs to look there when none does.
+    beside: u32,
     /// With so many sets it is looked over again.
     review_at: u32,
 }
 
-/// A set of two or three tags in a table.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Short {
-    pub(super) second: TagId,
-    /// The third tag; the second again where there is none.
-    pub(super) third: TagId,
-    pub(super) posting: Posting,
-}
-
-/// A larger set in a table.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Long {
-    pub(super) signature: u64,
-    pub(super) second: TagId,
-    pub(super) posting: Posting,
+#[derive(Debug, Default)]
+pub(super) struct Rest {
+    /// Sets of four and more, by their signatures.
+    pub(super) long: Table<u64>,
+    /// The set of the home alone.
+    pub(super) alone: Option<Posting>,
 }
 
 /// A bit for each tag, some of which share one: a set with a bit that a message lacks does not match it.
@@ -213,83 +188,59 @@ impl Lists {
 
 impl Split {
     fn len(&self) -> usize {
-        let long = self.long.as_ref().map_or(0, |long| long.len());
-        self.short.len() + long + usize::from(self.alone.is_some())
+        self.short.len() + self.beside as usize
     }
 
     fn postings(&self) -> impl Iterator<Item = &Posting> {
-        let long = self.long.iter().flat_map(|long| long.iter());
-        let short = self.short.iter().map(|entry| &entry.posting);
-        let alone = self.alone.iter();
-        alone.chain(short).chain(long.map(|entry| &entry.posting))
+        let long = self.rest.long.entries().map(|(_, _, posting)| posting);
+        let short = self.short.entries().map(|(_, _, posting)| posting);
+        self.rest.alone.iter().chain(short).chain(long)
     }
 
     fn add(&mut self, home: TagId, tags: &[TagId], second: TagId, posting: Posting) -> Place {
-        let hash = hash_number(second.0);
+        self.beside += u32::from(tags.len() == 1 || tags.len() > 3);
         match tags.len() {
             ..=1 => {
-                self.alone = Some(posting);
-                return Place::default();
+                self.rest.alone = Some(posting);
+                Place::default()
             }
             2 | 3 => {
                 let third = other_than(tags, home, second).unwrap_or(second);
-                let entry = Short {
-                    second,
-                    third,
-                    posting,
-                };
-                self.short.insert_unique(hash, entry, Short::hash);
+                self.short.add(second, third, posting)
             }
-            _ => {
-                let signature = signature(tags);
-                let entry = Long {
-                    signature,
-                    second,
-                    posting,
-                };
-                let long = self.long.get_or_insert_default();
-                long.insert_unique(hash, entry, Long::hash);
-            }
-        }
-        Place::in_table(second)
-    }
-
-    fn remove(&mut self, tags: usize, place: Place, set: SetId) {
-        let Some(second) = place.second() else {
-            self.alone = None;
-            return;
-        };
-        let hash = hash_number(second.0);
-        match &mut self.long {
-            Some(long) if tags > 3 => {
-                if let Ok(entry) = long.find_entry(hash, |entry| entry.posting.set == set) {
-                    entry.remove();
-                }
-                give_back_table(long, Long::hash);
-                if long.is_empty() {
-                    self.long = None;
-                }
-            }
-            _ => {
-                let short = &mut self.short;
-                if let Ok(entry) = short.find_entry(hash, |entry| entry.posting.set == set) {
-                    entry.remove();
-                }
-                give_back_table(short, Short::hash);
-            }
+            _ => self.rest.long.add(second, signature(tags), posting),
         }
     }
-}
 
-impl Short {
-    fn hash(&self) -> u64 {
-        hash_number(self.second.0)
+    fn remove(&mut self, tags: &[TagId], place: Place, set: SetId) -> Option<SetId> {
+        self.beside -= u32::from(tags.len() == 1 || tags.len() > 3);
+        match tags.len() {
+            ..=1 => {
+                self.rest.alone = None;
+                None
+            }
+            2 | 3 => self.short.remove(tags, place, set),
+            _ => self.rest.long.remove(tags, place, set),
+        }
     }
-}
 
-impl Long {
-    fn hash(&self) -> u64 {
-        hash_number(self.second.0)
+    #[inline]
+    fn walk<'a>(
+        &self,
+        home: TagId,
+        carried: &Carried<'_>,
+        members: impl Fn(SetId) -> &'a [TagId],
+        answers: &mut Vec<u32>,
+    ) -> usize {
+        let is_short_match = |third: TagId, _: &Posting| is_set(carried.bits, third.0);
+        let mut walked = self.short.walk(home, carried, is_short_match, answers);
+        if self.beside > 0 {
+            answers.extend(self.rest.alone.map(|posting| posting.answer));
+            let is_match =
+                |wanted: u64, posting: &Posting| carried.match_long(wanted, posting, &members);
+            walked += self.rest.long.walk(home, carried, is_match, answers);
+        }
+        walked
     }
 }
 
@@ -310,9 +261,9 @@ impl Home {
         matches!(self, Self::Lists(lists) if lists.len() >= SPLIT_FROM)
     }
 
-    /// Whether it is time to look for sets with a better home. That is rare whatever clients do: there must be twice as
-    /// many as at the last time.
-    pub(super) fn is_due(&mut self) -> bool {
+    /// Whether it is time to look for sets with a better home; asked again, it says no. That is rare whatever clients
+    /// do: there must be twice as many as at the last time.
+    pub(super) fn take_due(&mut self) -> bool {
         let Self::Split(split) = self else {
             return false;
         };
@@ -336,9 +287,9 @@ impl Home {
     pub(super) fn begin_split(&mut self) -> Vec<SetId> {
         let sets = self.sets();
         *self = Self::Split(Split {
-            short: HashTable::new(),
-            long: None,
-            alone: None,
+            short: Table::default(),
+            rest: Box::default(),
+            beside: 0,
             review_at: REVIEW_FROM,
         });
         sets
@@ -358,55 +309,43 @@ impl Home {
         }
     }
 
-    /// Removes a set with so many tags; returns which set has its place now, if another one moved there.
-    pub(super) fn remove(&mut self, tags: usize, place: Place, set: SetId) -> Option<SetId> {
+    /// Removes a set of these tags; returns which set has its place now, if another one moved there.
+    pub(super) fn remove(&mut self, tags: &[TagId], place: Place, set: SetId) -> Option<SetId> {
         match self {
-            Self::Lists(lists) => lists.remove(tags, place),
+            Self::Lists(lists) => lists.remove(tags.len(), place),
             Self::Split(split) => {
-                split.remove(tags, place, set);
+                let moved = split.remove(tags, place, set);
                 if split.len() == 0 {
                     *self = Self::default();
                 }
-                None
+                moved
             }
         }
     }
 
-    /// What stands here about a set with so many tags.
+    /// What stands here about a set of these tags.
     pub(super) fn posting_mut(
         &mut self,
-        tags: usize,
+        tags: &[TagId],
         place: Place,
         set: SetId,
     ) -> Option<&mut Posting> {
         match self {
-            Self::Lists(lists) => match (tags, &mut lists.larger) {
+            Self::Lists(lists) => match (tags.len(), &mut lists.larger) {
                 (3, Some(larger)) => larger.triples.postings.get_mut(place.at()),
                 (4.., Some(larger)) => larger.long.postings.get_mut(place.at()),
                 _ => lists.pairs.postings.get_mut(place.at()),
             },
-            Self::Split(split) => {
-                let Some(second) = place.second() else {
-                    return split.alone.as_mut();
-                };
-                let hash = hash_number(second.0);
-                match &mut split.long {
-                    Some(long) if tags > 3 => {
-                        let entry = long.find_mut(hash, |entry| entry.posting.set == set);
-                        entry.map(|entry| &mut entry.posting)
-                    }
-                    _ => {
-                        let short = &mut split.short;
-                        let entry = short.find_mut(hash, |entry| entry.posting.set == set);
-                        entry.map(|entry| &mut entry.posting)
-                    }
-                }
-            }
+            Self::Split(split) => match tags.len() {
+                ..=1 => split.rest.alone.as_mut(),
+                2 | 3 => split.short.posting_mut(tags, place, set),
+                _ => split.rest.long.posting_mut(tags, place, set),
+            },
         }
     }
 
     /// Appends the answers of the sets that have all their tags among `carried`, of which `home` is one; returns how
-    /// many sets were looked at.
+    /// many sets and tags were looked at.
     #[inline]
     pub(super) fn walk<'a>(
         &self,
@@ -415,74 +354,31 @@ impl Home {
         members: impl Fn(SetId) -> &'a [TagId],
         answers: &mut Vec<u32>,
     ) -> usize {
-        let Carried {
-            tags,
-            bits,
-            signature,
-        } = *carried;
-        let is_match = |wanted: u64, posting: &Posting| {
-            wanted & !signature == 0 && members(posting.set).iter().all(|tag| is_set(bits, tag.0))
+        let lists = match self {
+            Self::Lists(lists) => lists,
+            Self::Split(split) => return split.walk(home, carried, members, answers),
         };
-        match self {
-            Self::Lists(lists) => {
-                for (other, posting) in lists.pairs.keys.iter().zip(&lists.pairs.postings) {
-                    if is_set(bits, other.0) {
-                        answers.push(posting.answer);
-                    }
-                }
-                let Some(larger) = &lists.larger else {
-                    return lists.pairs.len();
-                };
-                let triples = &larger.triples;
-                for ([first, second], posting) in triples.keys.iter().zip(&triples.postings) {
-                    if is_set(bits, first.0) && is_set(bits, second.0) {
-                        answers.push(posting.answer);
-                    }
-                }
-                for (&wanted, posting) in larger.long.keys.iter().zip(&larger.long.postings) {
-                    if is_match(wanted, posting) {
-                        answers.push(posting.answer);
-                    }
-                }
-                lists.len()
-            }
-            Self::Split(split) => {
-                answers.extend(split.alone.map(|posting| posting.answer));
-                let long = split.long.as_deref();
-                let is_short_match =
-                    |entry: &Short| is_set(bits, entry.second.0) && is_set(bits, entry.third.0);
-                if split.len() <= tags.len() * WALKED_FOR_A_LOOK_UP {
-                    for entry in split.short.iter().filter(|entry| is_short_match(entry)) {
-                        answers.push(entry.posting.answer);
-                    }
-                    for entry in long.into_iter().flatten() {
-                        if is_match(entry.signature, &entry.posting) {
-                            answers.push(entry.posting.answer);
-                        }
-                    }
-                    return split.len();
-                }
-                let mut walked = tags.len();
-                for &second in tags.iter().filter(|&&tag| tag != home) {
-                    let hash = hash_number(second.0);
-                    for entry in split.short.iter_hash(hash) {
-                        walked += 1;
-                        // The same hash may be of another tag, whose own turn comes.
-                        if entry.second == second && is_short_match(entry) {
-                            answers.push(entry.posting.answer);
-                        }
-                    }
-                    let Some(long) = long else { continue };
-                    for entry in long.iter_hash(hash) {
-                        walked += 1;
-                        if entry.second == second && is_match(entry.signature, &entry.posting) {
-                            answers.push(entry.posting.answer);
-                        }
-                    }
-                }
-                walked
+        let bits = carried.bits;
+        for (other, posting) in lists.pairs.keys.iter().zip(&lists.pairs.postings) {
+            if is_set(bits, other.0) {
+                answers.push(posting.answer);
             }
         }
+        let Some(larger) = &lists.larger else {
+            return lists.pairs.len();
+        };
+        let triples = &larger.triples;
+        for ([first, second], posting) in triples.keys.iter().zip(&triples.postings) {
+            if is_set(bits, first.0) && is_set(bits, second.0) {
+                answers.push(posting.answer);
+            }
+        }
+        for (&wanted, posting) in larger.long.keys.iter().zip(&larger.long.postings) {
+            if carried.match_long(wanted, posting, &members) {
+                answers.push(posting.answer);
+            }
+        }
+        lists.len()
     }
 }
 
@@ -495,9 +391,16 @@ pub(super) struct Carried<'a> {
     pub(super) signature: u64,
 }
 
-/// Returns memory of a table that has become far smaller than it was.
-fn give_back_table<T>(table: &mut HashTable<T>, hash: impl Fn(&T) -> u64) {
-    if table.capacity() > 64 && table.len() < table.capacity() / 4 {
-        table.shrink_to(table.capacity() / 2, hash);
+impl Carried<'_> {
+    /// Whether a set of many tags matches, of which `wanted` is the signature.
+    #[inline]
+    fn match_long<'a>(
+        &self,
+        wanted: u64,
+        posting: &Posting,
+        members: impl Fn(SetId) -> &'a [TagId],
+    ) -> bool {
+        let is_carried = |tag: &TagId| is_set(self.bits, tag.0);
+        wanted & !self.signature == 0 && members(posting.set).iter().all(is_carried)
     }
 }

@@ -55,7 +55,10 @@ impl Index {
                 }
                 Home::Split(split) => {
                     assert!(!home.sets().is_empty(), "nothing empty is kept");
-                    assert!(split.long.as_ref().is_none_or(|long| !long.is_empty()));
+                    let alone = usize::from(split.rest.alone.is_some());
+                    let long = split.rest.long.entries().count();
+                    assert_eq!(split.rest.long.len(), long);
+                    assert_eq!(split.short.len() + long + alone, home.sets().len());
                 }
             }
         }
@@ -80,7 +83,7 @@ impl Index {
         let tags = set.members.tags();
         let (posting, others) = match home {
             Home::Lists(lists) => in_lists(lists, set.place.at(), tags),
-            Home::Split(split) => in_tables(split, set.place.second(), number, tags),
+            Home::Split(split) => in_tables(split, number, tags),
         };
         let listed: BTreeSet<_> = others.into_iter().chain([set.home]).collect();
         assert_eq!(listed.into_iter().collect::<Vec<_>>(), tags);
@@ -375,29 +378,23 @@ fn in_lists(lists: &Lists, at: usize, tags: &[TagId]) -> (Posting, Vec<TagId>) {
     }
 }
 
-/// The same of a table, where the set is found by its second tag.
-fn in_tables(
-    split: &Split,
-    second: Option<TagId>,
-    number: SetId,
-    tags: &[TagId],
-) -> (Posting, Vec<TagId>) {
-    let Some(second) = second else {
-        return (split.alone.expect("the set stands there"), tags.to_vec());
-    };
-    let hash = hash_number(second.0);
-    assert!(tags.contains(&second), "the second tag is one of the set's");
-    if tags.len() > 3 {
-        let long = split.long.as_ref().expect("it has long sets");
-        let entry = long.find(hash, |entry| entry.posting.set == number);
-        let entry = entry.expect("the set stands there");
-        assert_eq!((entry.second, entry.signature), (second, signature(tags)));
-        return (entry.posting, tags.to_vec());
+/// The same of a table.
+fn in_tables(split: &Split, number: SetId, tags: &[TagId]) -> (Posting, Vec<TagId>) {
+    if let [_] = tags {
+        return (split.rest.alone.expect("the set stands there"), tags.into());
     }
-    let entry = split.short.find(hash, |entry| entry.posting.set == number);
-    let entry = entry.expect("the set stands there");
-    assert_eq!(entry.second, second);
-    (entry.posting, vec![second, entry.third])
+    if tags.len() > 3 {
+        let mut entries = split.rest.long.entries();
+        let entry = entries.find(|(_, _, posting)| posting.set == number);
+        let (second, key, posting) = entry.expect("the set stands there");
+        assert!(tags.contains(&second), "the second tag is one of the set's");
+        assert_eq!(key, signature(tags));
+        return (*posting, tags.into());
+    }
+    let mut entries = split.short.entries();
+    let entry = entries.find(|(_, _, posting)| posting.set == number);
+    let (second, third, posting) = entry.expect("the set stands there");
+    (*posting, vec![second, third])
 }
 
 #[test]
@@ -464,6 +461,62 @@ fn split_homes_match_as_a_search_does() {
         // More than are walked for a message of ten tags, so that second tags are looked up, too.
         assert!(fullest > 80, "{fullest} sets in the fullest split home");
     }
+}
+
+/// Sets that have two rare tags in common, and a few of many common ones besides.
+fn alike(count: usize) -> Vec<Vec<String>> {
+    let common: Vec<_> = (0..16).map(|number| format!("x{number}")).collect();
+    let set = |number: usize| {
+        let chosen = (0..16).filter(|bit| number >> bit & 1 == 1);
+        let chosen = chosen.map(|bit| common[bit].clone());
+        ["home", "second"]
+            .map(String::from)
+            .into_iter()
+            .chain(chosen)
+            .collect()
+    };
+    (1..=count).map(set).collect()
+}
+
+#[test]
+fn sets_with_two_rare_tags_in_common_are_found_and_removed() {
+    let mut index = Index::new(1);
+    let fillers: Vec<Vec<String>> = alike(20_000)
+        .into_iter()
+        .map(|mut set| set.split_off(2))
+        .collect();
+    let names = |set: &'_ [String]| -> Vec<String> { set.to_vec() };
+    let subscribe = |index: &mut Index, client, set: &[String]| {
+        let set = names(set);
+        index.subscribe(client, &set.iter().map(String::as_str).collect::<Vec<_>>());
+    };
+    fillers.iter().for_each(|set| subscribe(&mut index, 0, set));
+    let sets = alike(3_000);
+    sets.iter().for_each(|set| subscribe(&mut index, 1, set));
+    index.assert_consistent();
+    let home = index.tags.find(b"home").expect("it is in use");
+    let at_home = index.homes[home.0 as usize].sets().len();
+    let second = index.tags.find(b"second").expect("it is in use");
+    let at_second = index.homes[second.0 as usize].sets().len();
+    assert_eq!(at_home + at_second, 3_000);
+
+    let mut scratch = MatchScratch::default();
+    let message = |set: &[String]| names(set);
+    assert_eq!(
+        found(&index, &message(&sets[6]), Some(0), &mut scratch),
+        [1]
+    );
+    let lacking: Vec<_> = sets[6].iter().skip(1).cloned().collect();
+    assert_eq!(found(&index, &lacking, Some(0), &mut scratch), [0; 0]);
+    for set in sets.iter().step_by(2) {
+        let set: Vec<_> = set.iter().map(String::as_str).collect();
+        assert!(index.unsubscribe(1, &set));
+    }
+    index.assert_consistent();
+    for client in 0..2 {
+        while !index.remove_some(client, 64) {}
+    }
+    index.assert_empty();
 }
 
 #[test]

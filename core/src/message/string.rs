@@ -47,17 +47,28 @@ fn plain_until(text: &[u8], at: usize) -> usize {
     plain_until_far(text, at)
 }
 
-/// The same for long strings: two searches that compile to vector code.
+/// The same for long strings, by two searches that compile to vector code.
+///
+/// They look at more with every step, and never at much more than what is plain: who looks for the next special behind
+/// each one does not search the rest of a long text every time.
 #[inline(never)]
-fn plain_until_far(text: &[u8], at: usize) -> usize {
-    let rest = text.get(at..).unwrap_or_default();
-    let end = memchr::memchr2(b'"', b'\\', rest).unwrap_or(rest.len());
-    let plain = &rest[..end];
-    if !has_control(plain) {
-        return at + end;
+fn plain_until_far(text: &[u8], mut at: usize) -> usize {
+    let mut width = 256;
+    loop {
+        let rest = text.get(at..).unwrap_or_default();
+        let window = &rest[..rest.len().min(width)];
+        let end = memchr::memchr2(b'"', b'\\', window).unwrap_or(window.len());
+        let plain = &window[..end];
+        if has_control(plain) {
+            let control = plain.iter().position(|&byte| byte < 0x20);
+            return at + control.unwrap_or(end);
+        }
+        at += end;
+        if end < window.len() || window.len() == rest.len() {
+            return at;
+        }
+        width *= 2;
     }
-    let control = plain.iter().position(|&byte| byte < 0x20);
-    at + control.unwrap_or(end)
 }
 
 /// Finds the end of the literal whose content starts at `start`: the closing quote's position, and whether it has escapes.

@@ -29,6 +29,15 @@ fn literals_are_escaped_as_serde_json_does_it() {
 }
 
 #[test]
+fn a_long_text_full_of_line_ends_is_written_in_one_go() {
+    // Looking through the rest of the text behind each line end would take minutes.
+    let text = "12345678\n".repeat(1 << 18);
+    let literal = written(&text);
+    assert_eq!(literal.len(), text.len() + (1 << 18) + 2);
+    assert!(literal.starts_with("\"12345678\\n1234"));
+}
+
+#[test]
 fn a_literal_ends_where_looking_at_every_byte_says() {
     // Each of these at each place of two neighbours, behind every length of plain text.
     let bytes = [

@@ -65,6 +65,8 @@ pub(crate) struct Connection<S> {
 /// What a step found out.
 enum Step {
     Again,
+    /// There is more, and others have their turn before it.
+    Yield,
     Wait,
     Gone,
 }
@@ -118,7 +120,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
     }
 
     fn turn(&mut self, worker: &mut Worker, cx: &mut Context<'_>) -> Poll<()> {
-        // What is read is answered in the same turn; then others have theirs.
+        // What is read is answered in the same turn, and the socket is looked at once more unless it filled the buffer.
         for _ in 0..2 {
             if let Step::Gone = self.flush(&mut worker.tools, cx) {
                 return Poll::Ready(());
@@ -132,6 +134,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
             };
             match step {
                 Step::Again => {}
+                Step::Yield => break,
                 Step::Wait => return Poll::Pending,
                 Step::Gone => return Poll::Ready(()),
             }
@@ -236,9 +239,13 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
             self.end_of_input(&mut worker.tools);
             return Step::Again;
         }
+        let is_full = kept + count == worker.input.len();
         self.outbox.note_heard();
         self.take_in(worker, count);
-        Step::Again
+        match is_full {
+            true => Step::Yield,
+            false => Step::Again,
+        }
     }
 
     /// Takes what was read into the worker's input, behind what was carried over.

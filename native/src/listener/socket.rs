@@ -67,6 +67,9 @@ impl<'a> Place<'a> {
             let bound = socket.and_then(|socket| {
                 socket.set_reuseaddr(true)?;
                 socket.bind(address)?;
+                if IS_INHERITED {
+                    set_options(SockRef::from(&socket));
+                }
                 let listener = socket.listen(BACKLOG)?;
                 let address = listener.local_addr()?;
                 Ok((listener, address))
@@ -80,6 +83,9 @@ impl<'a> Place<'a> {
     }
 }
 
+/// Whether connections have the options that their listener had when they came; that saves four system calls for each.
+const IS_INHERITED: bool = cfg!(target_os = "linux");
+
 /// Connections that the system takes before they are accepted.
 pub(super) const BACKLOG: u32 = 4096;
 
@@ -89,11 +95,6 @@ pub(super) async fn accept_tcp(
     acceptor: &Acceptor,
     mut serve: impl FnMut(TcpStream, SocketAddr),
 ) {
-    // On Linux what is accepted has the listener's options, which saves four system calls per connection.
-    const IS_INHERITED: bool = cfg!(target_os = "linux");
-    if IS_INHERITED {
-        set_options(SockRef::from(&listener));
-    }
     let poll = |cx: &mut Context<'_>| listener.poll_accept(cx);
     accept_all(acceptor, poll, |(stream, peer)| {
         if !IS_INHERITED {
@@ -164,10 +165,9 @@ mod tests {
 
     #[tokio::test]
     #[cfg(target_os = "linux")]
-    async fn what_is_accepted_has_the_listeners_options() {
-        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
-        set_options(SockRef::from(&listener));
-        let address = listener.local_addr().expect("it is bound");
+    async fn who_comes_before_the_server_accepts_has_the_listeners_options() {
+        let place = Place::of("tcp://127.0.0.1:0", 0).expect("a place");
+        let (listener, address) = place.bind().await.expect("a free port");
         let client = TcpStream::connect(address).await.expect("it listens");
         let (accepted, _) = listener.accept().await.expect("somebody came");
         let socket = SockRef::from(&accepted);
@@ -175,10 +175,8 @@ mod tests {
         assert!(socket.keepalive().expect("an option"));
         let (time, interval) = (Duration::from_secs(60), Duration::from_secs(15));
         assert_eq!(socket.tcp_keepalive_time().expect("an option"), time);
-        assert_eq!(
-            socket.tcp_keepalive_interval().expect("an option"),
-            interval
-        );
+        let found = socket.tcp_keepalive_interval();
+        assert_eq!(found.expect("an option"), interval);
         drop(client);
     }
 }
