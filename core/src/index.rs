@@ -17,7 +17,7 @@ use core::slice;
 use hashbrown::HashTable;
 
 use self::bits::{clear, fit, is_set, set};
-use self::home::{Carried, Home, Place, Posting, signature};
+use self::home::{Carried, Home, Key, Place, Posting};
 use crate::sort::sort;
 use crate::tags::{Interner, Numbers, TagId};
 
@@ -314,12 +314,10 @@ impl Index {
         let carried = Carried {
             tags: ids,
             bits: tag_bits,
-            signature: signature(ids),
         };
         let members = |number| self.set(number).members.tags();
         for &tag in ids.iter() {
-            let home = &self.homes[tag.0 as usize];
-            *walked += home.walk(tag, &carried, members, answers);
+            *walked += self.homes[tag.0 as usize].walk(&carried, members, answers);
         }
         for &tag in ids.iter() {
             clear(tag_bits, tag.0);
@@ -431,22 +429,31 @@ impl Index {
 
     /// The tag of a set that the fewest sets hold.
     fn rarest(&self, number: SetId) -> TagId {
-        self.rarest_but(number, None).expect("a set has a tag")
+        let tags = self.set(number).members.tags().iter().copied();
+        tags.min_by_key(|&tag| self.tags.uses(tag))
+            .expect("a set has a tag")
     }
 
-    /// The same, of the tags other than `not`.
-    fn rarest_but(&self, number: SetId, not: Option<TagId>) -> Option<TagId> {
-        let tags = self.set(number).members.tags().iter().copied();
-        tags.filter(|&tag| Some(tag) != not)
-            .min_by_key(|&tag| self.tags.uses(tag))
+    /// The rarest two of a set's tags other than its home.
+    fn key(&self, number: SetId, home: TagId) -> Key {
+        let tags = self.set(number).members.tags();
+        let (mut first, mut second) = (None, None);
+        for &tag in tags.iter().filter(|&&tag| tag != home) {
+            let ranked = (self.tags.uses(tag), tag);
+            if first.is_none_or(|first| ranked < first) {
+                second = first.replace(ranked);
+            } else if second.is_none_or(|second| ranked < second) {
+                second = Some(ranked);
+            }
+        }
+        let first = first.map_or(home, |(_, tag)| tag);
+        let second = second.map_or(first, |(_, tag)| tag);
+        Key::new(first, second, tags.len())
     }
 
     /// Puts a set to a home.
     fn settle(&mut self, number: SetId, home: TagId) {
-        let second = match self.homes[home.0 as usize].is_split() {
-            true => self.rarest_but(number, Some(home)),
-            false => None,
-        };
+        let key = self.key(number, home);
         let stored = self.sets[number as usize]
             .as_mut()
             .expect("a set that is referred to exists");
@@ -458,12 +465,11 @@ impl Index {
             answer,
             set: number,
         };
-        let place = &mut self.homes[home.0 as usize];
-        let tags = stored.members.tags();
-        stored.place = place.add(home, tags, second.unwrap_or(home), posting);
+        let at = &mut self.homes[home.0 as usize];
         stored.home = home;
-        if place.is_long() {
-            for number in place.begin_split() {
+        stored.place = at.add(key, posting);
+        if at.is_long() {
+            for number in at.begin_split() {
                 self.settle(number, home);
             }
         }

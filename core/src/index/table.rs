@@ -1,14 +1,14 @@
-//! Owns the sets of a split home by their second tags; knows nothing of what else is in a set than its key says.
+//! Owns the sets of a split home by the first tags of their keys; knows nothing of homes.
 //!
-//! Most second tags have one set, which stands in the table itself. Several stand in a list by columns, so that adding and
-//! removing take the same time however many there are.
+//! Most first tags have one set, which stands in the table itself. Several stand in a list, so that adding and removing
+//! take the same time however many there are.
 
 use alloc::vec::Vec;
 
 use hashbrown::HashTable;
 
 use super::bits::is_set;
-use super::home::{Carried, List, Place, Posting};
+use super::home::{Carried, Key, List, Place, Posting};
 use super::{SetId, give_back, hash_number};
 use crate::tags::TagId;
 
@@ -18,29 +18,28 @@ const WALKED_FOR_A_LOOK_UP: usize = 6;
 /// Stands for the number of a set where there is a list of several: sets have smaller numbers.
 const SEVERAL: SetId = SetId::MAX;
 
-/// Sets by their second tags, each with a key.
-#[derive(Debug)]
-pub(super) struct Table<K> {
-    groups: HashTable<Group<K>>,
-    lists: Vec<List<K>>,
+/// Sets by the first tags of their keys.
+#[derive(Debug, Default)]
+pub(super) struct Table {
+    groups: HashTable<Group>,
+    lists: Vec<List>,
     /// The numbers of lists that are not in use.
     free: Vec<u32>,
-    count: u32,
+    count: usize,
 }
 
-/// The sets with one second tag.
+/// The sets with one first tag.
 #[derive(Debug)]
-struct Group<K> {
-    second: TagId,
-    /// The key of the only set.
-    key: K,
+struct Group {
+    /// The key of the only set; of several, its first tag alone counts.
+    key: Key,
     /// The only set; or [`SEVERAL`], and in the place of the answer the number of their list.
     posting: Posting,
 }
 
-impl<K> Group<K> {
+impl Group {
     fn hash(&self) -> u64 {
-        hash_number(self.second.0)
+        hash_number(self.key.first.0)
     }
 
     /// The list of several sets, by its number.
@@ -49,46 +48,39 @@ impl<K> Group<K> {
     }
 }
 
-impl<K> Default for Table<K> {
-    fn default() -> Self {
-        Self {
-            groups: HashTable::new(),
-            lists: Vec::new(),
-            free: Vec::new(),
-            count: 0,
-        }
-    }
-}
-
-impl<K: Copy> Table<K> {
+impl Table {
     /// How many sets there are.
     pub(super) fn len(&self) -> usize {
-        self.count as usize
+        self.count
     }
 
-    /// The second tag, key and posting of each set, in no order.
-    pub(super) fn entries(&self) -> impl Iterator<Item = (TagId, K, &Posting)> {
-        self.groups.iter().flat_map(|group| {
-            let several = group.list().map(|list| &self.lists[list]);
-            let only = several.is_none().then_some((group.key, &group.posting));
-            let several = several.into_iter().flat_map(|list| {
-                let keys = list.keys.iter().copied();
-                keys.zip(&list.postings)
-            });
-            let entries = only.into_iter().chain(several);
-            entries.map(|(key, posting)| (group.second, key, posting))
-        })
+    /// All sets, in no order.
+    pub(super) fn sets(&self) -> Vec<SetId> {
+        let mut sets = Vec::with_capacity(self.count);
+        for group in &self.groups {
+            match group.list() {
+                Some(list) => {
+                    let postings = self.lists[list].postings.iter();
+                    sets.extend(postings.map(|posting| posting.set));
+                }
+                None => sets.push(group.posting.set),
+            }
+        }
+        sets
     }
 
-    pub(super) fn add(&mut self, second: TagId, key: K, posting: Posting) -> Place {
+    #[inline]
+    fn group(&self, first: TagId) -> Option<&Group> {
+        let is_wanted = |group: &Group| group.key.first == first;
+        self.groups.find(hash_number(first.0), is_wanted)
+    }
+
+    pub(super) fn add(&mut self, key: Key, posting: Posting) -> Place {
         self.count += 1;
-        let hash = hash_number(second.0);
-        let Some(group) = self.groups.find_mut(hash, |group| group.second == second) else {
-            let group = Group {
-                second,
-                key,
-                posting,
-            };
+        let hash = hash_number(key.first.0);
+        let is_wanted = |group: &Group| group.key.first == key.first;
+        let Some(group) = self.groups.find_mut(hash, is_wanted) else {
+            let group = Group { key, posting };
             self.groups.insert_unique(hash, group, Group::hash);
             return Place::default();
         };
@@ -97,36 +89,38 @@ impl<K: Copy> Table<K> {
                 self.lists.push(List::default());
                 self.lists.len() as u32 - 1
             });
-            self.lists[number as usize].push(group.key, group.posting);
+            self.lists[number as usize].add(group.key, group.posting);
             group.posting = Posting {
                 answer: number,
                 set: SEVERAL,
             };
             number as usize
         });
-        self.lists[list].push(key, posting)
+        self.lists[list].add(key, posting)
     }
 
     /// Removes a set of these tags; returns which one has its place now, if another one moved there.
     pub(super) fn remove(&mut self, tags: &[TagId], place: Place, set: SetId) -> Option<SetId> {
-        let second = self.second(tags, place, set)?;
-        let hash = hash_number(second.0);
-        let found = self.groups.find_entry(hash, |group| group.second == second);
+        let first = self.first(tags, place, set)?;
+        let is_wanted = |group: &Group| group.key.first == first;
+        let found = self.groups.find_entry(hash_number(first.0), is_wanted);
         let mut entry = found.ok()?;
         self.count -= 1;
         let Some(number) = entry.get().list() else {
             entry.remove();
-            if self.groups.capacity() > 64 && self.groups.len() < self.groups.capacity() / 4 {
-                self.groups
-                    .shrink_to(self.groups.capacity() / 2, Group::hash);
+            let capacity = self.groups.capacity();
+            if capacity > 64 && self.groups.len() < capacity / 4 {
+                self.groups.shrink_to(capacity / 2, Group::hash);
             }
             return None;
         };
         let list = &mut self.lists[number];
         let moved = list.remove(place);
         if let ([key], [posting]) = (&list.keys[..], &list.postings[..]) {
-            let group = entry.get_mut();
-            (group.key, group.posting) = (*key, *posting);
+            *entry.get_mut() = Group {
+                key: *key,
+                posting: *posting,
+            };
             *list = List::default();
             self.free.push(number as u32);
             if self.free.len() == self.lists.len() {
@@ -144,9 +138,9 @@ impl<K: Copy> Table<K> {
         place: Place,
         set: SetId,
     ) -> Option<&mut Posting> {
-        let second = self.second(tags, place, set)?;
-        let hash = hash_number(second.0);
-        let group = self.groups.find_mut(hash, |group| group.second == second)?;
+        let first = self.first(tags, place, set)?;
+        let is_wanted = |group: &Group| group.key.first == first;
+        let group = self.groups.find_mut(hash_number(first.0), is_wanted)?;
         match group.list() {
             Some(list) => self.lists[list].postings.get_mut(place.at()),
             None => Some(&mut group.posting),
@@ -154,58 +148,76 @@ impl<K: Copy> Table<K> {
     }
 
     /// Finds which of its tags a set stands under: it is not stored, since it is rarely asked for.
-    fn second(&self, tags: &[TagId], place: Place, set: SetId) -> Option<TagId> {
-        let is_here = |second: TagId| {
-            let hash = hash_number(second.0);
-            let group = self.groups.find(hash, |group| group.second == second);
-            let posting = group.and_then(|group| match group.list() {
-                Some(list) => self.lists[list].postings.get(place.at()),
-                None => Some(&group.posting),
-            });
-            posting.is_some_and(|posting| posting.set == set)
+    fn first(&self, tags: &[TagId], place: Place, set: SetId) -> Option<TagId> {
+        let is_here = |tag: TagId| {
+            let group = self.group(tag)?;
+            let posting = match group.list() {
+                Some(list) => self.lists[list].postings.get(place.at())?,
+                None => &group.posting,
+            };
+            Some(posting.set == set)
         };
-        tags.iter().copied().find(|&tag| is_here(tag))
+        let mut tags = tags.iter().copied();
+        tags.find(|&tag| is_here(tag) == Some(true))
     }
 
-    /// Appends the answers of the sets whose second tag is carried and whose key matches; returns how many sets and
-    /// tags were looked at.
+    /// Appends the answers of the sets that match; returns how many sets and tags were looked at.
     #[inline]
-    pub(super) fn walk(
+    pub(super) fn walk<'a>(
         &self,
-        home: TagId,
         carried: &Carried<'_>,
-        is_match: impl Fn(K, &Posting) -> bool,
+        members: impl Fn(SetId) -> &'a [TagId],
         answers: &mut Vec<u32>,
     ) -> usize {
-        let mut walked = 0;
-        let mut take = |group: &Group<K>| {
+        let mut walked = carried.tags.len();
+        let mut walk = |group: &Group| {
             walked += 1;
-            let Some(list) = group.list() else {
-                if is_match(group.key, &group.posting) {
-                    answers.push(group.posting.answer);
-                }
-                return;
-            };
-            let List { keys, postings } = &self.lists[list];
-            walked += keys.len();
-            for (&key, posting) in keys.iter().zip(postings) {
-                if is_match(key, posting) {
-                    answers.push(posting.answer);
-                }
+            if let Some(list) = group.list() {
+                walked += self.lists[list].walk(carried, &members, answers);
+            } else if carried.matches(group.key, group.posting.set, &members) {
+                answers.push(group.posting.answer);
             }
         };
-        let tags = carried.tags;
-        if self.groups.len() <= tags.len() * WALKED_FOR_A_LOOK_UP {
-            let is_carried = |group: &&Group<K>| is_set(carried.bits, group.second.0);
-            self.groups.iter().filter(is_carried).for_each(take);
+        if self.groups.len() <= carried.tags.len() * WALKED_FOR_A_LOOK_UP {
+            let is_carried = |group: &&Group| is_set(carried.bits, group.key.first.0);
+            self.groups.iter().filter(is_carried).for_each(walk);
             return walked + self.groups.len();
         }
-        for &second in tags.iter().filter(|&&tag| tag != home) {
-            let hash = hash_number(second.0);
-            if let Some(group) = self.groups.find(hash, |group| group.second == second) {
-                take(group);
-            }
-        }
-        walked + tags.len()
+        let groups = carried.tags.iter().filter_map(|&tag| self.group(tag));
+        groups.for_each(&mut walk);
+        walked
+    }
+}
+
+#[cfg(test)]
+impl Table {
+    /// Checks what must hold between any two calls.
+    pub(super) fn assert_consistent(&self) {
+        assert!(self.count > 0, "nothing empty is kept");
+        assert_eq!(self.sets().len(), self.count);
+        let lists = self.groups.iter().filter_map(Group::list);
+        let mut numbers: Vec<_> = lists
+            .inspect(|&list| assert!(self.lists[list].keys.len() > 1))
+            .collect();
+        numbers.extend(self.free.iter().map(|&number| number as usize));
+        numbers.sort_unstable();
+        assert!(
+            numbers.into_iter().eq(0..self.lists.len()),
+            "a list is of one group, or free"
+        );
+    }
+
+    /// What stands here about a set.
+    pub(super) fn find(&self, set: SetId, place: Place) -> Option<(Key, Posting)> {
+        self.groups.iter().find_map(|group| {
+            let (key, posting) = match group.list() {
+                Some(list) => {
+                    let list = &self.lists[list];
+                    (list.keys.get(place.at())?, list.postings.get(place.at())?)
+                }
+                None => (&group.key, &group.posting),
+            };
+            (posting.set == set).then_some((*key, *posting))
+        })
     }
 }

@@ -20,7 +20,7 @@ pub(super) fn serve(settings: &Settings) -> Result<(), Stop> {
         .enable_all()
         // Sockets are looked at this often between turns of busy connections. The default of 61 makes everybody else
         // wait milliseconds beside a flood.
-        .event_interval(8)
+        .event_interval(4)
         .build()
         .map_err(|error| cannot_start(&error))?;
     raise_file_limit();
