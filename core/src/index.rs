@@ -117,7 +117,7 @@ pub(crate) struct MatchScratch {
     ids: Vec<TagId>,
     answers: Vec<u32>,
     pub(crate) targets: Vec<ClientId>,
-    /// Sets that the last match looked at.
+    /// Sets and tags that the last match looked at.
     pub(crate) walked: usize,
 }
 

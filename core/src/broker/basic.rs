@@ -57,6 +57,7 @@ impl Broker {
             is_verbatim,
             ..
         } = scratch;
+        *is_verbatim = false;
         // Where the names stand: in the message itself, unless escapes have to be undone.
         let (tags, source) = match message.plain_tags() {
             Some(tags) => (tags, message.text()),

@@ -247,7 +247,7 @@ impl Scratch {
         &self.matching.targets
     }
 
-    /// How many tag sets the last match looked at: a measure of the time that others could not have the broker.
+    /// How many tag sets and tags the last match looked at: a measure of the time that others could not have the broker.
     #[must_use]
     pub fn walked(&self) -> usize {
         self.matching.walked
@@ -272,7 +272,8 @@ impl Scratch {
         self.is_verbatim
     }
 
-    /// Appends what is delivered: the message decided last, or one with the same [`Message::tags_text`].
+    /// Appends what is delivered to [`Scratch::targets`], if there are any: the message decided last, or one with the same
+    /// [`Message::tags_text`].
     #[inline]
     pub fn write_body(&self, message: &Message<'_>, out: &mut Vec<u8>) {
         match message.compact() {
@@ -676,6 +677,7 @@ impl Broker {
         sorted.dedup();
         let names = sorted.iter().map(|tag| tag.as_bytes());
         self.index.matches(names, None, &mut scratch.matching);
+        scratch.is_verbatim = false;
         restart(&mut scratch.head);
         write_head(&mut scratch.head, sorted.iter().copied());
         let mut literal = Vec::new();

@@ -201,7 +201,10 @@ impl<'a> Message<'a> {
         }
     }
 
-    /// The whole message, if it is a publish written as this crate writes one, but for the order of its tags.
+    /// The whole message as it stands in the text, if it is a line that holds nothing but a publish with data, without
+    /// blanks, its fields in the order in which this crate writes them, and without an `id`.
+    ///
+    /// Its tags may be in any order, and escaped in any way.
     #[must_use]
     #[inline]
     pub fn compact(&self) -> Option<&'a str> {

@@ -1,7 +1,7 @@
 //! Owns the one broker of a server and the outboxes of its connections; the only place that carries out outputs.
 //!
-//! Knows nothing of sockets. The hot path is [`Hub::handle`]: scan, decide under the read lock, write the body once,
-//! append it to outboxes; then, outside all locks, wake each touched connection once.
+//! Knows nothing of sockets. The hot path is [`Hub::handle`]: scan, decide under the read lock, gather runs of messages to
+//! the same receivers, append each run to their outboxes; then, outside all locks, wake each touched connection once.
 
 pub(crate) mod framing;
 mod guesses;

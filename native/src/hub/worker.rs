@@ -53,7 +53,7 @@ impl Outgoing {
         self.appended + self.run.weight() >= APPENDED_AT_ONCE
     }
 
-    /// Wakes whom something was appended for. Not to be called under a lock.
+    /// Wakes whom something was appended for. Not to be called under a lock: from here on others may have had the broker.
     pub(crate) fn wake_all(&mut self) {
         self.appended = 0;
         self.woken.drain(..).for_each(Waker::wake);
