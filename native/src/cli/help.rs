@@ -67,7 +67,8 @@ Examples:
 pub(super) const BENCH: &str = "\
 Scenarios:
   pub      publishers alone; without `mist bench sub` elsewhere nobody gets their messages
-  sub      subscribers alone: waits for `mist bench pub`, and ends when that has ended
+  sub      subscribers alone: waits for `mist bench pub`, and ends when that has ended; what that
+           sends to warm up counts, too (`mist bench pub --warm-up 0` sends none)
   pipe     one publisher, one subscriber
   fan-out  one publisher, many subscribers that all get everything (10)
   pairs    many publishers, each with a subscriber of its own (10)
@@ -95,7 +96,7 @@ Examples:
 pub(super) const LATENCY: &str = "\
 Messages are published on a schedule, and each one's time counts from the moment it was due: when the
 server, the network or this program stands still, the messages that should have gone meanwhile show
-it. With --ping it is the time from when a ping was due to its pong, on one connection.
+it (there is no coordinated omission). With --ping it is the time from when a ping was due to its pong, on one connection.
 `sent late` says how long after their due times messages were handed over: what it shows has been
 this program's own delay, or a server that takes nothing.
 

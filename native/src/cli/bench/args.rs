@@ -167,9 +167,12 @@ fn connections() -> clap::builder::RangedI64ValueParser<u32> {
 fn size(text: &str) -> Result<usize, String> {
     match text.trim().parse() {
         Ok(size) if (MARK..=1 << 30).contains(&size) => Ok(size),
-        Ok(_) => Err(format!(
+        Ok(size) if size < MARK => Err(format!(
             "write {MARK} or more, for the mark by which each message is recognised"
         )),
+        Ok(_) => {
+            Err("write 1073741824 or less; a server takes 4 MiB unless it is told otherwise".into())
+        }
         Err(_) => Err(format!("'{text}' is not a number of bytes; write 128")),
     }
 }

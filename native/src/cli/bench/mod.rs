@@ -241,7 +241,7 @@ impl Run<'_> {
         let template = plan.publishers.first().and_then(|it| it.templates.first());
         let bytes = template.map_or(self.size, |template| template.bytes(self.size)) as u64;
         let all = ALL_WINDOWS_BYTES / bytes / plan.subscribers.len().max(1) as u64;
-        let default = WINDOW_MESSAGES.min(WINDOW_BYTES / bytes).min(all).max(2);
+        let default = WINDOW_MESSAGES.min(WINDOW_BYTES / bytes).min(all).max(1);
         self.args.window.unwrap_or(default)
     }
 }

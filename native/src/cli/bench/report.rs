@@ -150,7 +150,7 @@ impl Row {
             false => before.start,
         };
         let since = |end: Option<Instant>| {
-            let end = end.filter(|&end| end > start);
+            let end = end.filter(|&end| end >= start);
             end.unwrap_or(now).saturating_duration_since(start)
         };
         let published = load
@@ -195,8 +195,10 @@ impl Row {
     }
 
     fn line(&self) -> String {
+        // What came in one go has no rate.
         let rate = |side: Option<Side>, of: fn(Side) -> f64| {
-            side.map_or("-".to_owned(), |side| grouped(of(side)))
+            let rated = side.filter(|&side| side.messages == 0 || of(side) > 0.0);
+            rated.map_or("-".to_owned(), |side| grouped(of(side)))
         };
         let chief = self.delivered.or(self.published);
         let client = chief.map_or_else(String::new, |side| {
