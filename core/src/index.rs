@@ -1,88 +1,30 @@
 //! Owns the answer to "which clients have a tag set that is a subset of these tags?"; knows nothing of messages.
 //!
-//! Identical sets are stored once, with the list of their clients. A set stands at one of its tags only, its *home*:
-//! the one that the fewest sets hold. Matching marks the message's tags in a bitmap and asks the homes of those tags
-//! (`home`), which say whom a match is for.
+//! Identical sets are stored once, with the list of their clients (`sets`). A set of one tag stands with its tag. One of
+//! more stands under two of them, those that the fewest sets hold (`pairs`). Matching looks for each pair of the message's
+//! tags, most of which are those of no set (`sieve`), and then for the tags of the set besides, in a bitmap (`bits`).
 
 mod bits;
-mod home;
-mod table;
+mod pairs;
+mod sets;
+mod sieve;
+mod slots;
 #[cfg(test)]
 mod tests;
 
-use alloc::boxed::Box;
 use alloc::vec::Vec;
-use core::slice;
 
 use hashbrown::HashTable;
 
 use self::bits::{clear, fit, is_set, set};
-use self::home::{Carried, Home, Key, Place, Posting};
+use self::pairs::{Asked, Carried, Pairs};
+use self::sets::{MANY, Pair, Sets};
 use crate::sort::sort;
-use crate::tags::{Interner, Numbers, TagId};
+use crate::tags::{Interner, Shards, TagId};
 
 /// The number of a client: small and dense, since bitmaps are indexed by it.
 pub(crate) type ClientId = u32;
 type SetId = u32;
-
-/// Set in a posting's answer when it is the number of a set with several clients.
-const MANY: u32 = 1 << 31;
-
-#[derive(Debug)]
-enum Members {
-    Short { count: u8, tags: [TagId; 3] },
-    Long(Box<[TagId]>),
-}
-
-impl Members {
-    fn new(tags: &[TagId]) -> Self {
-        if tags.len() > 3 {
-            return Self::Long(tags.into());
-        }
-        let mut short = [tags[0]; 3];
-        short[..tags.len()].copy_from_slice(tags);
-        Self::Short {
-            count: tags.len() as u8,
-            tags: short,
-        }
-    }
-
-    fn tags(&self) -> &[TagId] {
-        match self {
-            Self::Short { count, tags } => &tags[..usize::from(*count)],
-            Self::Long(tags) => tags,
-        }
-    }
-}
-
-#[derive(Debug)]
-enum Clients {
-    One(ClientId),
-    /// Never empty; a set whose last client leaves is removed.
-    #[expect(
-        clippy::box_collection,
-        reason = "a set is a third smaller so, and nearly all have one client"
-    )]
-    Many(Box<Vec<ClientId>>),
-}
-
-impl Clients {
-    fn as_slice(&self) -> &[ClientId] {
-        match self {
-            Self::One(client) => slice::from_ref(client),
-            Self::Many(clients) => clients,
-        }
-    }
-}
-
-#[derive(Debug)]
-struct Set {
-    members: Members,
-    clients: Clients,
-    home: TagId,
-    /// Where it stands there.
-    place: Place,
-}
 
 /// The subscriptions of one client: set number → position in the set's list of clients.
 type Held = HashTable<(SetId, u32)>;
@@ -96,17 +38,14 @@ fn hash_number(number: u32) -> u64 {
 #[derive(Debug)]
 pub(crate) struct Index {
     tags: Interner,
-    homes: Vec<Home>,
-    sets: Vec<Option<Set>>,
-    free_sets: Vec<SetId>,
-    by_members: Numbers,
+    sets: Sets,
+    by_tags: Shards<SetId>,
+    pairs: Pairs,
     held: Vec<Held>,
     subscriptions: usize,
     subscribers: usize,
     /// Reused by updates.
     ids: Vec<TagId>,
-    /// Whether matching is to say which sets match, so that no posting stands for a client.
-    is_numbered: bool,
 }
 
 /// The memory that matching works in: one per thread, reused.
@@ -114,10 +53,11 @@ pub(crate) struct Index {
 pub(crate) struct MatchScratch {
     tag_bits: Vec<u64>,
     client_bits: Vec<u64>,
-    ids: Vec<TagId>,
+    carried: Vec<Carried>,
+    asked: Vec<Asked>,
     answers: Vec<u32>,
     pub(crate) targets: Vec<ClientId>,
-    /// Sets and tags that the last match looked at.
+    /// Pairs of tags and sets that the last match looked at.
     pub(crate) walked: usize,
 }
 
@@ -141,15 +81,13 @@ impl Index {
     fn with(tags: Interner, is_numbered: bool) -> Self {
         Self {
             tags,
-            homes: Vec::new(),
-            sets: Vec::new(),
-            free_sets: Vec::new(),
-            by_members: Numbers::new(),
+            sets: Sets::new(is_numbered),
+            by_tags: Shards::new(),
+            pairs: Pairs::new(),
             held: Vec::new(),
             subscriptions: 0,
             subscribers: 0,
             ids: Vec::new(),
-            is_numbered,
         }
     }
 
@@ -183,8 +121,8 @@ impl Index {
 
     /// A client that holds exactly this set; `names` are without duplicates.
     pub(crate) fn holder(&self, names: &[&str]) -> Option<ClientId> {
-        let set = self.set(self.find_names(names)?);
-        set.clients.as_slice().first().copied()
+        let clients = self.sets.clients(self.find_names(names)?);
+        clients.first().copied()
     }
 
     fn find_names(&self, names: &[&str]) -> Option<SetId> {
@@ -209,8 +147,8 @@ impl Index {
             .into_iter()
             .flatten()
             .map(|&(set, _)| {
-                let tags = self.set(set).members.tags();
-                let mut names: Vec<_> = tags.iter().map(|&tag| self.tags.name(tag)).collect();
+                let tags = self.sets.tags(set);
+                let mut names: Vec<_> = tags.map(|tag| self.tags.name(tag)).collect();
                 sort(&mut names);
                 names
             })
@@ -296,30 +234,29 @@ impl Index {
         fit(&mut scratch.tag_bits, self.tags.bound());
         let MatchScratch {
             tag_bits,
-            ids,
+            carried,
+            asked,
             answers,
             walked,
             ..
         } = scratch;
-        *walked = 0;
-        ids.clear();
+        carried.clear();
         answers.clear();
         for tag in tags {
-            // A duplicate tag would walk its list twice.
-            if !is_set(tag_bits, tag.0) {
-                set(tag_bits, tag.0);
-                ids.push(tag);
+            // A duplicate tag would match twice.
+            if is_set(tag_bits, tag.0) {
+                continue;
             }
+            set(tag_bits, tag.0);
+            if let Some(set) = self.tags.alone(tag) {
+                answers.push(self.sets.answer(set));
+            }
+            let hash = self.tags.hash_id(tag);
+            carried.push(Carried { tag, hash });
         }
-        let carried = Carried {
-            tags: ids,
-            bits: tag_bits,
-        };
-        let members = |number| self.set(number).members.tags();
-        for &tag in ids.iter() {
-            *walked += self.homes[tag.0 as usize].walk(&carried, members, answers);
-        }
-        for &tag in ids.iter() {
+        let sets = &self.sets;
+        *walked = carried.len() + self.pairs.walk(carried, tag_bits, sets, asked, answers);
+        for Carried { tag, .. } in carried {
             clear(tag_bits, tag.0);
         }
     }
@@ -355,7 +292,7 @@ impl Index {
                     if answer & MANY == 0 {
                         add(answer);
                     } else {
-                        let clients = self.set(answer & !MANY).clients.as_slice();
+                        let clients = self.sets.clients(answer & !MANY);
                         clients.iter().copied().for_each(&mut add);
                     }
                 }
@@ -371,7 +308,7 @@ impl Index {
 
     /// Copies all clients of the only set that matched; `except` is found by its stored position, not by looking.
     fn copy_clients(&self, number: SetId, except: Option<ClientId>, targets: &mut Vec<ClientId>) {
-        targets.extend_from_slice(self.set(number).clients.as_slice());
+        targets.extend_from_slice(self.sets.clients(number));
         let held = except.and_then(|client| self.held.get(client as usize));
         if let Some(&(_, at)) =
             held.and_then(|held| held.find(hash_number(number), |&(set, _)| set == number))
@@ -380,65 +317,34 @@ impl Index {
         }
     }
 
-    fn set(&self, set: SetId) -> &Set {
-        self.sets[set as usize]
-            .as_ref()
-            .expect("a set that is referred to exists")
-    }
-
-    fn set_mut(&mut self, set: SetId) -> &mut Set {
-        self.sets[set as usize]
-            .as_mut()
-            .expect("a set that is referred to exists")
-    }
-
     fn find_set(&self, ids: &[TagId]) -> Option<SetId> {
-        self.by_members.find(self.tags.hash_ids(ids), |set| {
-            self.set(set).members.tags() == ids
-        })
+        let hash = self.tags.hash_set(ids.iter().copied());
+        self.by_tags
+            .find(hash, |&set| self.sets.is_of(set, ids))
+            .copied()
     }
 
     /// Stores a set whose tags were acquired for it, with its first client.
     fn add_set(&mut self, ids: &[TagId], client: ClientId) -> SetId {
-        let bound = self.tags.bound();
-        if self.homes.len() < bound {
-            self.homes.resize_with(bound, Home::default);
-        }
-        let number = self.free_sets.pop().unwrap_or_else(|| {
-            self.sets.push(None);
-            self.sets.len() as u32 - 1
-        });
-        self.sets[number as usize] = Some(Set {
-            members: Members::new(ids),
-            clients: Clients::One(client),
-            home: ids[0],
-            place: Place::default(),
-        });
+        let pair = self.rarest(ids.iter().copied());
+        let number = self.sets.add(ids, pair, client);
         let (tags, sets) = (&self.tags, &self.sets);
-        self.by_members.insert(tags.hash_ids(ids), number, |other| {
-            let other = sets[other as usize].as_ref();
-            tags.hash_ids(other.map_or(&[], |set| set.members.tags()))
-        });
-        let home = self.rarest(number);
-        self.settle(number, home);
-        if self.homes[home.0 as usize].take_due() {
-            self.rehome(home);
+        let rehash = |&set: &SetId| tags.hash_set(sets.tags(set));
+        self.by_tags.insert(rehash(&number), number, rehash);
+        if let Some(tag) = pair.alone() {
+            self.tags.set_alone(tag, Some(number));
+        } else {
+            for crowded in self.pairs.add(number, &mut self.sets, &self.tags) {
+                self.move_if_better(crowded);
+            }
         }
         number
     }
 
-    /// The tag of a set that the fewest sets hold.
-    fn rarest(&self, number: SetId) -> TagId {
-        let tags = self.set(number).members.tags().iter().copied();
-        tags.min_by_key(|&tag| self.tags.uses(tag))
-            .expect("a set has a tag")
-    }
-
-    /// The rarest two of a set's tags other than its home.
-    fn key(&self, number: SetId, home: TagId) -> Key {
-        let tags = self.set(number).members.tags();
+    /// The two tags of a set that the fewest sets hold.
+    fn rarest(&self, tags: impl Iterator<Item = TagId>) -> Pair {
         let (mut first, mut second) = (None, None);
-        for &tag in tags.iter().filter(|&&tag| tag != home) {
+        for tag in tags {
             let ranked = (self.tags.uses(tag), tag);
             if first.is_none_or(|first| ranked < first) {
                 second = first.replace(ranked);
@@ -446,56 +352,21 @@ impl Index {
                 second = Some(ranked);
             }
         }
-        let first = first.map_or(home, |(_, tag)| tag);
-        let second = second.map_or(first, |(_, tag)| tag);
-        Key::new(first, second, tags.len())
+        let (_, first) = first.expect("a set has a tag");
+        Pair::new(first, second.map_or(first, |(_, tag)| tag))
     }
 
-    /// Puts a set to a home.
-    fn settle(&mut self, number: SetId, home: TagId) {
-        let key = self.key(number, home);
-        let stored = self.sets[number as usize]
-            .as_mut()
-            .expect("a set that is referred to exists");
-        let answer = match stored.clients {
-            Clients::One(client) if !self.is_numbered => client,
-            _ => MANY | number,
+    /// Gives a set another pair if one of its tags has become so much rarer that far fewer messages ask for that.
+    fn move_if_better(&mut self, number: SetId) {
+        let weight = |pair: Pair| {
+            let uses = pair.tags().map(|tag| u64::from(self.tags.uses(tag)));
+            uses.product::<u64>()
         };
-        let posting = Posting {
-            answer,
-            set: number,
-        };
-        let at = &mut self.homes[home.0 as usize];
-        stored.home = home;
-        stored.place = at.add(key, posting);
-        if at.is_long() {
-            for number in at.begin_split() {
-                self.settle(number, home);
-            }
-        }
-    }
-
-    /// Takes a set away from its home.
-    fn unsettle(&mut self, number: SetId) {
-        let stored = self.sets[number as usize]
-            .as_ref()
-            .expect("a set that is referred to exists");
-        let (home, place) = (stored.home, stored.place);
-        let tags = stored.members.tags();
-        if let Some(moved) = self.homes[home.0 as usize].remove(tags, place, number) {
-            self.set_mut(moved).place = place;
-        }
-    }
-
-    /// Sends sets away from a home that has grown long, to tags that have become rarer than it by half.
-    fn rehome(&mut self, home: TagId) {
-        let here = self.tags.uses(home);
-        for number in self.homes[home.0 as usize].sets() {
-            let better = self.rarest(number);
-            if self.tags.uses(better) < here / 2 {
-                self.unsettle(number);
-                self.settle(number, better);
-            }
+        let pair = self.rarest(self.sets.tags(number));
+        if weight(pair) < weight(self.sets.pair(number)) / 2 {
+            self.pairs.remove(number, &mut self.sets, &self.tags);
+            self.sets.set_pair(number, pair);
+            self.pairs.add(number, &mut self.sets, &self.tags);
         }
     }
 
@@ -514,23 +385,16 @@ impl Index {
             self.subscribers += 1;
         }
         self.subscriptions += 1;
-        let stored = self.sets[number as usize]
-            .as_mut()
-            .expect("a set that is referred to exists");
-        let position = match &mut stored.clients {
-            // Just stored with this client in it.
-            Clients::One(only) if *only == client => 0,
-            Clients::One(only) => {
-                stored.clients = Clients::Many(Box::new(alloc::vec![*only, client]));
-                self.homes[stored.home.0 as usize]
-                    .posting_mut(stored.members.tags(), stored.place, number)
-                    .expect("a set stands at its home")
-                    .answer = MANY | number;
-                1
-            }
-            Clients::Many(clients) => {
-                clients.push(client);
-                clients.len() as u32 - 1
+        // A set that was just stored has this client in it.
+        let position = match self.sets.clients(number) {
+            [only] if *only == client => 0,
+            clients => {
+                let is_second = clients.len() == 1;
+                let position = self.sets.add_client(number, client);
+                if is_second {
+                    self.pairs.update_answer(number, &self.sets, &self.tags);
+                }
+                position
             }
         };
         held.insert_unique(hash_number(number), (number, position), |&(set, _)| {
@@ -551,42 +415,34 @@ impl Index {
             *held = HashTable::new();
             self.subscribers -= 1;
         }
-        let stored = self.sets[number as usize]
-            .as_mut()
-            .expect("a set that is referred to exists");
-        let Clients::Many(clients) = &mut stored.clients else {
+        if let [_] = self.sets.clients(number) {
             self.remove_set(number);
             return true;
-        };
-        clients.swap_remove(position as usize);
-        if let Some(&moved) = clients.get(position as usize) {
+        }
+        if let Some(moved) = self.sets.remove_client(number, position) {
             let entry =
                 self.held[moved as usize].find_mut(hash_number(number), |&(set, _)| set == number);
             entry.expect("a set's client holds the set").1 = position;
         }
-        if let [only] = clients[..] {
-            stored.clients = Clients::One(only);
-            if !self.is_numbered {
-                self.homes[stored.home.0 as usize]
-                    .posting_mut(stored.members.tags(), stored.place, number)
-                    .expect("a set stands at its home")
-                    .answer = only;
-            }
-        } else {
-            give_back(clients);
+        if let [_] = self.sets.clients(number) {
+            self.pairs.update_answer(number, &self.sets, &self.tags);
         }
         true
     }
 
     fn remove_set(&mut self, number: SetId) {
-        self.unsettle(number);
-        let hash = self.tags.hash_ids(self.set(number).members.tags());
-        self.by_members.remove(hash, number);
-        let stored = self.sets[number as usize].take();
-        for &tag in stored.iter().flat_map(|set| set.members.tags()) {
+        match self.sets.pair(number).alone() {
+            Some(tag) => self.tags.set_alone(tag, None),
+            None => self.pairs.remove(number, &mut self.sets, &self.tags),
+        }
+        let hash = self.tags.hash_set(self.sets.tags(number));
+        self.by_tags.remove(hash, |&other| other == number);
+        self.ids.clear();
+        self.ids.extend(self.sets.tags(number));
+        self.sets.remove(number);
+        for &tag in &self.ids {
             self.tags.release(tag);
         }
-        self.free_sets.push(number);
     }
 }
 

@@ -3,51 +3,55 @@
 use alloc::boxed::Box;
 use alloc::collections::VecDeque;
 use alloc::vec::Vec;
-use core::hash::{Hash, Hasher};
+use core::hash::Hasher;
 
 use foldhash::SharedSeed;
 use foldhash::fast::FoldHasher;
 use hashbrown::HashTable;
 
 /// The number of a tag that at least one subscription holds. Reused once no subscription does.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct TagId(pub(crate) u32);
 
 /// Tables are split this many ways, so that growing one never stalls: each is small.
 const SHARDS: usize = 256;
 
-/// A hash table of numbers in many small parts; the keys stand elsewhere.
+/// A hash table in many small parts, of things that stand for keys kept elsewhere.
 #[derive(Debug)]
-pub(crate) struct Numbers {
-    shards: Vec<HashTable<u32>>,
+pub(crate) struct Shards<T> {
+    shards: Vec<HashTable<T>>,
 }
 
-impl Numbers {
+impl<T> Shards<T> {
     pub(crate) fn new() -> Self {
         Self {
             shards: (0..SHARDS).map(|_| HashTable::new()).collect(),
         }
     }
 
+    #[inline(always)]
     fn shard(hash: u64) -> usize {
         // The table itself uses the lowest and the highest bits.
         (hash >> 40) as usize % SHARDS
     }
 
     #[inline]
-    pub(crate) fn find(&self, hash: u64, is_key: impl Fn(u32) -> bool) -> Option<u32> {
-        self.shards[Self::shard(hash)]
-            .find(hash, |&number| is_key(number))
-            .copied()
+    pub(crate) fn find(&self, hash: u64, is_it: impl Fn(&T) -> bool) -> Option<&T> {
+        self.shards[Self::shard(hash)].find(hash, is_it)
     }
 
-    pub(crate) fn insert(&mut self, hash: u64, number: u32, rehash: impl Fn(u32) -> u64) {
-        self.shards[Self::shard(hash)].insert_unique(hash, number, |&number| rehash(number));
+    pub(crate) fn find_mut(&mut self, hash: u64, is_it: impl Fn(&T) -> bool) -> Option<&mut T> {
+        self.shards[Self::shard(hash)].find_mut(hash, is_it)
     }
 
-    pub(crate) fn remove(&mut self, hash: u64, number: u32) {
+    /// Adds what is not there yet.
+    pub(crate) fn insert(&mut self, hash: u64, item: T, rehash: impl Fn(&T) -> u64) {
+        self.shards[Self::shard(hash)].insert_unique(hash, item, rehash);
+    }
+
+    pub(crate) fn remove(&mut self, hash: u64, is_it: impl Fn(&T) -> bool) {
         let shard = &mut self.shards[Self::shard(hash)];
-        if let Ok(entry) = shard.find_entry(hash, |&other| other == number) {
+        if let Ok(entry) = shard.find_entry(hash, is_it) {
             entry.remove();
         }
         // A table that was once large gives its memory back.
@@ -86,9 +90,9 @@ impl Seeds {
     }
 
     #[inline]
-    fn hash_ids(&self, ids: &[TagId]) -> u64 {
+    fn hash_id(&self, tag: TagId) -> u64 {
         let mut hasher = FoldHasher::with_seed(self.sum, &self.factors);
-        ids.hash(&mut hasher);
+        hasher.write_u32(tag.0);
         hasher.finish()
     }
 }
@@ -139,18 +143,40 @@ impl Name {
     }
 }
 
+/// Compares two names, in place where they are short: to call for it takes longer than to do it.
+#[inline(always)]
+fn is_same(one: &[u8], other: &[u8]) -> bool {
+    fn ends<const N: usize>(name: &[u8]) -> Option<([u8; N], [u8; N])> {
+        Some((*name.first_chunk()?, *name.last_chunk()?))
+    }
+    if one.len() != other.len() {
+        return false;
+    }
+    match one.len() {
+        0..4 => one.iter().eq(other),
+        4..8 => ends::<4>(one) == ends::<4>(other),
+        8..=16 => ends::<8>(one) == ends::<8>(other),
+        _ => one == other,
+    }
+}
+
 #[derive(Debug)]
 struct Entry {
     name: Name,
     /// How many sets hold the tag.
     uses: u32,
+    /// The set of this tag alone, or [`NO_SET`]. It stands here since whoever found the tag has it at hand.
+    alone: u32,
 }
+
+/// Sets have smaller numbers.
+const NO_SET: u32 = u32::MAX;
 
 /// Maps tags to numbers and back. The hash is seeded, since clients choose the tags.
 #[derive(Debug)]
 pub(crate) struct Interner {
     seeds: Seeds,
-    numbers: Numbers,
+    numbers: Shards<u32>,
     entries: Vec<Entry>,
     free: Vec<TagId>,
     /// The tags that came into use or went out of it, for a host that knows tags by number.
@@ -161,7 +187,7 @@ impl Interner {
     pub(crate) fn new(seed: u64) -> Self {
         Self {
             seeds: Seeds::new(seed),
-            numbers: Numbers::new(),
+            numbers: Shards::new(),
             entries: Vec::new(),
             free: Vec::new(),
             changed: None,
@@ -203,6 +229,18 @@ impl Interner {
         self.entries[tag.0 as usize].uses
     }
 
+    /// The number of the set of this tag alone, as it was set.
+    #[inline(always)]
+    pub(crate) fn alone(&self, tag: TagId) -> Option<u32> {
+        let set = self.entries[tag.0 as usize].alone;
+        (set != NO_SET).then_some(set)
+    }
+
+    /// Notes, or forgets, the set of this tag alone.
+    pub(crate) fn set_alone(&mut self, tag: TagId, set: Option<u32>) {
+        self.entries[tag.0 as usize].alone = set.unwrap_or(NO_SET);
+    }
+
     /// The names of all tags in use, in no order.
     pub(crate) fn names(&self) -> impl Iterator<Item = &str> {
         self.entries
@@ -214,9 +252,10 @@ impl Interner {
     #[inline]
     pub(crate) fn find(&self, name: &[u8]) -> Option<TagId> {
         self.numbers
-            .find(self.hash(name), |number| {
-                self.entries[number as usize].name.as_bytes() == name
+            .find(self.hash(name), |&number| {
+                is_same(self.entries[number as usize].name.as_bytes(), name)
             })
+            .copied()
             .map(TagId)
     }
 
@@ -229,6 +268,7 @@ impl Interner {
         let entry = Entry {
             name: name.into(),
             uses: 1,
+            alone: NO_SET,
         };
         let tag = match self.free.pop() {
             Some(tag) => {
@@ -242,7 +282,7 @@ impl Interner {
         };
         let hash = self.hash(name.as_bytes());
         let (seeds, entries) = (&self.seeds, &self.entries);
-        self.numbers.insert(hash, tag.0, |number| {
+        self.numbers.insert(hash, tag.0, |&number| {
             seeds.hash_name(entries[number as usize].name.as_bytes())
         });
         self.note(tag);
@@ -255,14 +295,25 @@ impl Interner {
         entry.uses -= 1;
         if entry.uses == 0 {
             let name = core::mem::take(&mut entry.name);
-            self.numbers.remove(self.hash(name.as_bytes()), tag.0);
+            let hash = self.hash(name.as_bytes());
+            self.numbers.remove(hash, |&other| other == tag.0);
             self.free.push(tag);
             self.note(tag);
         }
     }
 
-    pub(crate) fn hash_ids(&self, tags: &[TagId]) -> u64 {
-        self.seeds.hash_ids(tags)
+    /// The hash of a tag's number.
+    #[inline]
+    pub(crate) fn hash_id(&self, tag: TagId) -> u64 {
+        self.seeds.hash_id(tag)
+    }
+
+    /// The hash of a set of tags, in whatever order they are.
+    ///
+    /// Those who choose the tags do not know their hashes, so they cannot choose sets with the same sum.
+    pub(crate) fn hash_set(&self, tags: impl Iterator<Item = TagId>) -> u64 {
+        let hashes = tags.map(|tag| self.hash_id(tag));
+        hashes.fold(0, u64::wrapping_add)
     }
 
     #[inline]
@@ -304,7 +355,7 @@ mod tests {
         }
     }
 
-    impl Numbers {
+    impl<T> Shards<T> {
         pub(crate) fn len(&self) -> usize {
             self.shards.iter().map(HashTable::len).sum()
         }
@@ -360,8 +411,8 @@ mod tests {
             let mut places = alloc::collections::BTreeSet::new();
             for number in 0..1000 {
                 for ids in [&[TagId(number)][..], &[TagId(number), TagId(number + 7)]] {
-                    let hash = tags.hash_ids(ids);
-                    places.insert((Numbers::shard(hash), hash % 1024));
+                    let hash = tags.hash_set(ids.iter().copied());
+                    places.insert((Shards::<u32>::shard(hash), hash % 1024));
                 }
             }
             assert!(places.len() > 1900, "{} places of 2000 sets", places.len());

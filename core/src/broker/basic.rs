@@ -339,6 +339,9 @@ impl Broker {
 /// Whether tags are in order and without duplicates.
 #[inline]
 fn is_sorted_set(tags: &[Span], text: &[u8]) -> bool {
+    if tags.len() < 2 {
+        return true;
+    }
     let mut keyed = tags.iter().map(|tag| (tag.prefix(text), *tag));
     let Some(mut last) = keyed.next() else {
         return true;

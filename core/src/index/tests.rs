@@ -11,51 +11,34 @@ impl Index {
     /// Checks everything that must hold between any two calls.
     pub(crate) fn assert_consistent(&self) {
         let mut uses = vec![0; self.tags.bound()];
-        let mut stored = 0;
-        for (number, set) in self.sets.iter().enumerate() {
-            let number = number as SetId;
-            let Some(set) = set else { continue };
-            stored += 1;
-            let tags = set.members.tags();
-            assert!(
-                !tags.is_empty() && tags.is_sorted_by(|a, b| a < b),
-                "{tags:?}"
-            );
+        let numbers = self.sets.numbers();
+        for &number in &numbers {
+            let mut tags: Vec<_> = self.sets.tags(number).collect();
+            tags.sort_unstable();
+            assert!(!tags.is_empty(), "a set has a tag");
+            assert!(tags.is_sorted_by(|a, b| a < b), "{tags:?}");
             tags.iter().for_each(|tag| uses[tag.0 as usize] += 1);
-            assert_eq!(
-                self.find_set(tags),
-                Some(number),
-                "identical sets are stored once"
-            );
-            assert!(tags.contains(&set.home), "a set's home is one of its tags");
-            self.assert_settled(number, set);
-            self.assert_held(number, set);
-        }
-        self.tags.assert_consistent(&uses);
-        assert_eq!(self.by_members.len(), stored);
-        let mut free = self.free_sets.clone();
-        free.sort_unstable();
-        let vacant: Vec<_> = (0..self.sets.len())
-            .filter(|&number| self.sets[number].is_none())
-            .map(|number| number as SetId)
-            .collect();
-        assert_eq!(free, vacant, "free are the vacant sets, each once");
-
-        let mut postings = 0;
-        for home in &self.homes {
-            postings += home.sets().len();
-            assert!(!home.is_long(), "a long home is split");
-            if let Home::Split(split) = home {
-                split.table.assert_consistent();
+            if let [tag] = tags[..] {
+                assert_eq!(self.tags.alone(tag), Some(number));
+            }
+            let found = self.find_set(&tags);
+            assert_eq!(found, Some(number), "identical sets are stored once");
+            for (at, &client) in self.sets.clients(number).iter().enumerate() {
+                let held = &self.held[client as usize];
+                let entry = held.find(hash_number(number), |&(set, _)| set == number);
+                assert_eq!(entry, Some(&(number, at as u32)));
             }
         }
-        assert_eq!(postings, stored, "every set stands in exactly one list");
+        self.tags.assert_consistent(&uses);
+        assert_eq!(self.by_tags.len(), numbers.len());
+        self.sets.assert_consistent();
+        self.pairs.assert_consistent(&self.sets, &self.tags);
 
         let mut subscriptions = 0;
         for (client, held) in self.held.iter().enumerate() {
             subscriptions += held.len();
             for &(set, at) in held {
-                let holders = self.set(set).clients.as_slice();
+                let holders = self.sets.clients(set);
                 assert_eq!(holders.get(at as usize), Some(&(client as ClientId)));
             }
         }
@@ -64,55 +47,11 @@ impl Index {
         assert_eq!(subscribers, self.subscribers);
     }
 
-    /// The set stands at its place in its home's list, and what stands there says the right thing.
-    fn assert_settled(&self, number: SetId, set: &Set) {
-        let home = &self.homes[set.home.0 as usize];
-        let tags = set.members.tags();
-        let at = set.place.at();
-        let (key, posting) = match home {
-            Home::List(list) => (list.keys[at], list.postings[at]),
-            Home::Split(split) => {
-                let found = split.table.find(number, set.place);
-                found.expect("the set stands at its place")
-            }
-        };
-        let said: BTreeSet<_> = [set.home, key.first, key.second()].into();
-        assert_eq!(said.len(), tags.len().min(3), "{said:?} of {tags:?}");
-        assert!(said.iter().all(|tag| tags.contains(tag)));
-        assert_eq!(key.is_long(), tags.len() > 3);
-        let answer = match set.clients {
-            Clients::One(client) if !self.is_numbered => client,
-            _ => MANY | number,
-        };
-        assert_eq!((posting.set, posting.answer), (number, answer));
-    }
-
-    /// The set's clients hold it, and know where they stand in its list.
-    fn assert_held(&self, number: SetId, set: &Set) {
-        let clients = match &set.clients {
-            Clients::One(only) => slice::from_ref(only),
-            Clients::Many(clients) => {
-                assert!(clients.len() > 1, "a single client needs no list");
-                &clients[..]
-            }
-        };
-        for (at, &client) in clients.iter().enumerate() {
-            let held = &self.held[client as usize];
-            let entry = held.find(hash_number(number), |&(set, _)| set == number);
-            assert_eq!(entry, Some(&(number, at as u32)));
-        }
-    }
-
     fn assert_empty(&self) {
         self.assert_consistent();
         assert_eq!((self.subscriptions(), self.subscribers()), (0, 0));
-        assert!(self.sets.iter().all(Option::is_none), "no set is left");
+        assert!(self.sets.numbers().is_empty(), "no set is left");
         assert_eq!(self.tag_names().count(), 0, "no tag is left");
-        assert!(
-            self.homes
-                .iter()
-                .all(|home| home.sets().is_empty() && !matches!(home, Home::Split(_)))
-        );
         assert!(
             self.held.iter().all(|held| held.capacity() == 0),
             "no table is left"
@@ -220,13 +159,11 @@ impl Known {
         let mut sets: Vec<_> = scratch.sets().collect();
         sets.sort_unstable();
         let carried = set_of(tags);
-        let matching = |number: &u32| {
-            index.sets[*number as usize].as_ref().is_some_and(|set| {
-                let mut tags = set.members.tags().iter();
-                tags.all(|&tag| carried.contains(index.tags.name(tag)))
-            })
-        };
-        let searched: Vec<_> = (0..index.sets.len() as u32).filter(matching).collect();
+        let mut searched = index.sets.numbers();
+        searched.retain(|&number| {
+            let mut tags = index.sets.tags(number);
+            tags.all(|tag| carried.contains(index.tags.name(tag)))
+        });
         assert_eq!(sets, searched);
         index.expand(except, scratch);
         scratch.targets.sort_unstable();
@@ -243,7 +180,7 @@ struct Churn {
     adding: usize,
 }
 
-/// Returns how many sets the fullest split home had, as far as that was looked at.
+/// Returns how many sets had the same pair at most, as far as that was looked at.
 fn churn(seed: u64, churn: &Churn) -> usize {
     let mut dice = Dice(seed);
     let is_numbered = seed % 2 == 1;
@@ -254,7 +191,7 @@ fn churn(seed: u64, churn: &Churn) -> usize {
     let mut known = Known::default();
     let mut plain = Plain::default();
     let mut scratch = MatchScratch::default();
-    let mut fullest = 0;
+    let mut longest = 0;
     for step in 0..churn.steps {
         let client = dice.below(churn.clients) as ClientId;
         let held = plain.held.entry(client).or_default();
@@ -295,8 +232,8 @@ fn churn(seed: u64, churn: &Churn) -> usize {
         let set = set_of(&dice.tags(churn.tags, churn.most));
         assert_eq!(index.holds(client, &names(&set)), held.contains(&set));
         if let Some(number) = index.number(client, &names(&set)) {
-            let tags = index.set(number).members.tags().iter();
-            let stored: BTreeSet<_> = tags.map(|&tag| index.tags.name(tag)).collect();
+            let tags = index.sets.tags(number);
+            let stored: BTreeSet<_> = tags.map(|tag| index.tags.name(tag)).collect();
             assert!(stored.into_iter().eq(&set));
         }
         if step % 3 == 0 {
@@ -315,9 +252,7 @@ fn churn(seed: u64, churn: &Churn) -> usize {
         }
         if step % 64 == 0 {
             index.assert_consistent();
-            let is_split = |home: &&Home| matches!(home, Home::Split(_));
-            let split = index.homes.iter().filter(is_split);
-            fullest = fullest.max(split.map(|home| home.sets().len()).max().unwrap_or(0));
+            longest = longest.max(index.pairs.longest());
         }
     }
     index.assert_consistent();
@@ -352,7 +287,7 @@ fn churn(seed: u64, churn: &Churn) -> usize {
             .chain(&scratch.client_bits)
             .all(|&bits| bits == 0)
     );
-    fullest
+    longest
 }
 
 #[test]
@@ -404,20 +339,19 @@ fn short_sets_alone_match_as_a_search_does() {
 }
 
 #[test]
-fn split_homes_match_as_a_search_does() {
+fn many_sets_with_the_same_pair_match_as_a_search_does() {
     for seed in 0..4 {
-        let fullest = churn(
+        let longest = churn(
             seed,
             &Churn {
-                tags: 24,
-                most: 5,
+                tags: 12,
+                most: 6,
                 clients: 200,
                 steps: 4_000,
                 adding: 85,
             },
         );
-        // More than are walked for a message of ten tags, so that second tags are looked up, too.
-        assert!(fullest > 80, "{fullest} sets in the fullest split home");
+        assert!(longest > 12, "{longest} sets with the same pair");
     }
 }
 
@@ -427,13 +361,22 @@ fn alike(count: usize) -> Vec<Vec<String>> {
     let set = |number: usize| {
         let chosen = (0..16).filter(|bit| number >> bit & 1 == 1);
         let chosen = chosen.map(|bit| common[bit].clone());
-        ["home", "second"]
+        ["first", "second"]
             .map(String::from)
             .into_iter()
             .chain(chosen)
             .collect()
     };
     (1..=count).map(set).collect()
+}
+
+/// How many sets stand under a pair of tags.
+fn standing(index: &Index, pair: [&str; 2]) -> usize {
+    let [one, other] = pair.map(|name| index.tags.find(name.as_bytes()));
+    let pair = one.zip(other).map(|(one, other)| Pair::new(one, other));
+    pair.map_or(0, |pair| {
+        index.pairs.standing(pair, &index.sets, &index.tags)
+    })
 }
 
 #[test]
@@ -452,11 +395,7 @@ fn sets_with_two_rare_tags_in_common_are_found_and_removed() {
     let sets = alike(3_000);
     sets.iter().for_each(|set| subscribe(&mut index, 1, set));
     index.assert_consistent();
-    let home = index.tags.find(b"home").expect("it is in use");
-    let at_home = index.homes[home.0 as usize].sets().len();
-    let second = index.tags.find(b"second").expect("it is in use");
-    let at_second = index.homes[second.0 as usize].sets().len();
-    assert_eq!(at_home + at_second, 3_000);
+    assert_eq!(standing(&index, ["first", "second"]), 3_000);
 
     let mut scratch = MatchScratch::default();
     let message = |set: &[String]| names(set);
@@ -513,7 +452,7 @@ fn the_order_of_names_makes_no_difference() {
     let mut index = Index::new(1);
     index.subscribe(0, &["b", "a", "c", "d"]);
     index.subscribe(1, &["d", "c", "b", "a"]);
-    assert_eq!(index.sets.len(), 1);
+    assert_eq!(index.sets.numbers().len(), 1);
     assert!(index.unsubscribe(0, &["a", "b", "c", "d"]));
     assert!(index.unsubscribe(1, &["c", "a", "d", "b"]));
     index.assert_empty();
@@ -562,10 +501,10 @@ fn the_publisher_is_left_out_of_every_kind_of_answer() {
 }
 
 #[test]
-fn a_long_set_whose_key_fits_still_needs_all_its_tags() {
+fn a_long_set_whose_pair_fits_still_needs_all_its_tags() {
     let mut index = Index::new(1);
     let names: Vec<_> = (0..6).map(|number| format!("{number}")).collect();
-    // The later a tag, the more common it is, so the key is of the first three.
+    // The later a tag, the more common it is, so the pair is of the first two.
     for from in 0..6 {
         let set: Vec<_> = names[from..].iter().map(String::as_str).collect();
         index.subscribe(from as ClientId, &set);
@@ -589,7 +528,7 @@ fn numbers_of_tags_and_sets_are_used_again() {
             index.subscribe(number % 7, &[&names[0], &names[1]]);
         }
         assert!(index.tags.bound() <= 41, "tags are numbered from below");
-        assert!(index.sets.len() <= 40, "sets are numbered from below");
+        assert!(index.sets.bound() <= 40, "sets are numbered from below");
         index.assert_consistent();
         (0..7).for_each(|client| while !index.remove_some(client, 3) {});
         index.assert_empty();
@@ -610,40 +549,37 @@ fn make_common(index: &mut Index, client: ClientId, count: usize, uses: usize) -
     common
 }
 
-/// All pairs of `tags`, each with `hot`, as subscriptions of `client`.
-fn add_pairs(index: &mut Index, client: ClientId, tags: &[String], count: usize) {
-    let pairs = (0..tags.len()).flat_map(|a| (0..a).map(move |b| (a, b)));
-    for (a, b) in pairs.take(count) {
-        index.subscribe(client, &["hot", &tags[a], &tags[b]]);
-    }
-}
-
 #[test]
-fn a_crowded_home_sends_its_sets_to_tags_that_have_become_rarer() {
+fn sets_of_a_crowded_pair_move_to_tags_that_have_become_rarer() {
     let mut index = Index::new(1);
     let fading = make_common(&mut index, 1, 100, 4_500);
-    let lasting = make_common(&mut index, 2, 25, 4_500);
-    add_pairs(&mut index, 0, &fading, 4_000);
+    let lasting = make_common(&mut index, 2, 100, 4_500);
+    let add = |index: &mut Index, client, tags: &[String], count: usize| {
+        let pairs = (0..tags.len()).flat_map(|a| (0..a).map(move |b| (a, b)));
+        for (a, b) in pairs.take(count) {
+            index.subscribe(client, &["hot", "spot", &tags[a], &tags[b]]);
+        }
+    };
+    let crowd = |index: &Index| standing(index, ["hot", "spot"]);
+    add(&mut index, 0, &fading, 2_000);
     // Some of them have two clients, so that both kinds of answers move.
-    add_pairs(&mut index, 3, &fading, 500);
-    let hot = index.tags.find(b"hot").expect("the tag is in use");
-    let crowd = |index: &Index| index.homes[hot.0 as usize].sets().len();
-    assert_eq!(crowd(&index), 4_000, "all of them chose the rarest tag");
+    add(&mut index, 3, &fading, 500);
+    assert_eq!(crowd(&index), 2_000, "all of them chose the rarest pair");
     // Now the other tags of these sets are rarer, but nothing has made the index look again.
     while !index.remove_some(1, 1_000) {}
-    assert_eq!(crowd(&index), 4_000);
+    assert_eq!(crowd(&index), 2_000);
     index.assert_consistent();
-    add_pairs(&mut index, 0, &lasting, 300);
-    assert!(crowd(&index) <= 300, "{} are still there", crowd(&index));
+    add(&mut index, 0, &lasting, 100);
+    assert!(crowd(&index) <= 200, "{} are still there", crowd(&index));
     index.assert_consistent();
 
     let mut scratch = MatchScratch::default();
-    let tags = |names: [&str; 3]| names.map(String::from);
-    let both = tags(["hot", &fading[0], &fading[1]]);
+    let tags = |names: [&str; 4]| names.map(String::from);
+    let both = tags(["hot", "spot", &fading[0], &fading[1]]);
     assert_eq!(found(&index, &both, None, &mut scratch), [0, 3]);
-    let one = tags(["hot", &fading[80], &fading[7]]);
+    let one = tags(["hot", "spot", &fading[60], &fading[7]]);
     assert_eq!(found(&index, &one, None, &mut scratch), [0]);
-    let none = tags(["hot", &fading[80], &lasting[7]]);
+    let none = tags(["hot", "spot", &fading[60], &lasting[7]]);
     assert_eq!(found(&index, &none, None, &mut scratch), [0; 0]);
     (0..4).for_each(|client| while !index.remove_some(client, 1_000) {});
     index.assert_empty();

@@ -1,0 +1,372 @@
+//! Owns the table of all sets of two tags and more by two of these, and finding those that a message has all tags of;
+//! knows nothing of clients.
+//!
+//! A message of several tags asks for each pair of them. Most pairs are of no set, and the sieve says so; under most of
+//! the others stands one set. Several stand in a list, so that adding and removing take the same time however many
+//! there are.
+
+use alloc::vec::Vec;
+use core::ops::Range;
+
+use super::bits::is_set;
+use super::sets::{Pair, Sets};
+use super::sieve::Sieve;
+use super::slots::Slots;
+use super::{SetId, give_back};
+use crate::tags::{Interner, Shards, TagId};
+
+/// Sets in a list from which on it is looked over for sets that have a better pair.
+const REVIEW_FROM: usize = 1024;
+
+/// What the table says of a pair: the only set, or a list.
+#[derive(Clone, Copy, Debug)]
+struct Entry {
+    /// The number of the set; or [`LIST`] with that of the list.
+    number: u32,
+    /// A tag besides the pair; where there is none, and for a list, one of the pair. Most sets of which the pair is
+    /// carried do not match, and are not even looked at since this tag is not.
+    third: TagId,
+}
+
+/// Set in an entry's number when it is that of a list.
+const LIST: u32 = 1 << 31;
+
+impl Entry {
+    /// The list's number, if it stands for one.
+    #[inline(always)]
+    fn list(self) -> Option<u32> {
+        (self.number & LIST != 0).then_some(self.number & !LIST)
+    }
+
+    #[inline(always)]
+    fn pair(self, sets: &Sets, lists: &Slots<List>) -> Pair {
+        match self.list() {
+            None => sets.pair(self.number),
+            Some(list) => lists[list].pair,
+        }
+    }
+}
+
+/// Pairs that are sifted before the sets of those that are left are looked at.
+const SIFTED_AT_ONCE: usize = 1024;
+
+/// Set in a row's third tag when the set has more tags besides.
+const LONG: u32 = 1 << 31;
+
+/// A set in a list. Walking one reads nothing else where the third tag is not carried.
+#[derive(Clone, Copy, Debug)]
+struct Row {
+    /// A tag besides the pair; where there is none, one of the pair.
+    third: u32,
+    /// Whom a match is for: see [`Sets::answer`].
+    answer: u32,
+    set: SetId,
+}
+
+impl Row {
+    fn new(number: SetId, sets: &Sets, tags: &Interner) -> Self {
+        let flag = if sets.rest(number).len() > 1 { LONG } else { 0 };
+        Self {
+            third: third(number, sets, tags).0 | flag,
+            answer: sets.answer(number),
+            set: number,
+        }
+    }
+}
+
+/// The rarest tag of a set besides its pair; where there is none, one of the pair.
+fn third(number: SetId, sets: &Sets, tags: &Interner) -> TagId {
+    let rest = sets.rest(number).iter();
+    let rarest = rest.copied().min_by_key(|&tag| tags.uses(tag));
+    rarest.unwrap_or(sets.pair(number).low())
+}
+
+/// Several sets with the same pair.
+#[derive(Debug, Default)]
+struct List {
+    pair: Pair,
+    /// With so many sets it is looked over again.
+    review_at: usize,
+    rows: Vec<Row>,
+}
+
+/// A tag of a message that subscriptions hold.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Carried {
+    pub(super) tag: TagId,
+    pub(super) hash: u64,
+}
+
+/// Two tags of a message, by their places among those that are carried.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Asked {
+    hash: u64,
+    one: u32,
+    other: u32,
+}
+
+/// Sets by their pairs.
+#[derive(Debug)]
+pub(super) struct Pairs {
+    table: Shards<Entry>,
+    /// How many pairs there are.
+    count: usize,
+    sieve: Sieve,
+    lists: Slots<List>,
+}
+
+fn hash(pair: Pair, tags: &Interner) -> u64 {
+    let hashes = pair.tags().map(|tag| tags.hash_id(tag));
+    hashes.fold(0, |sum, hash| sum ^ hash)
+}
+
+impl Pairs {
+    pub(super) fn new() -> Self {
+        Self {
+            table: Shards::new(),
+            count: 0,
+            sieve: Sieve::default(),
+            lists: Slots::default(),
+        }
+    }
+
+    fn find(&self, hash: u64, pair: Pair, sets: &Sets) -> Option<Entry> {
+        let is_it = |entry: &Entry| entry.pair(sets, &self.lists) == pair;
+        self.table.find(hash, is_it).copied()
+    }
+
+    /// Adds a set; returns those of a list that has become so long that they should be looked over.
+    pub(super) fn add(&mut self, number: SetId, sets: &mut Sets, tags: &Interner) -> Vec<SetId> {
+        let pair = sets.pair(number);
+        let hash_of = hash(pair, tags);
+        let lists = &mut self.lists;
+        let is_it = |entry: &Entry| entry.pair(sets, lists) == pair;
+        let Some(entry) = self.table.find_mut(hash_of, is_it) else {
+            let third = third(number, sets, tags);
+            let rehash = |entry: &Entry| hash(entry.pair(sets, lists), tags);
+            self.table.insert(hash_of, Entry { number, third }, rehash);
+            self.count += 1;
+            sets.set_place(number, 0);
+            self.note(hash_of, sets, tags);
+            return Vec::new();
+        };
+        let list = entry.list().unwrap_or_else(|| {
+            sets.set_place(entry.number, 0);
+            let list = lists.add(List {
+                pair,
+                review_at: REVIEW_FROM,
+                rows: alloc::vec![Row::new(entry.number, sets, tags)],
+            });
+            *entry = Entry {
+                number: LIST | list,
+                third: pair.low(),
+            };
+            list
+        });
+        let list = &mut lists[list];
+        sets.set_place(number, list.rows.len());
+        list.rows.push(Row::new(number, sets, tags));
+        if list.rows.len() < list.review_at {
+            return Vec::new();
+        }
+        // That is rare whatever clients do: there must be twice as many as at the last time.
+        list.review_at = 2 * list.rows.len();
+        list.rows.iter().map(|row| row.set).collect()
+    }
+
+    /// Takes note of a new pair, the set of which is there already.
+    fn note(&mut self, hash_of: u64, sets: &Sets, tags: &Interner) {
+        if !self.sieve.is_full() {
+            return self.sieve.add(hash_of);
+        }
+        self.sieve.reset(self.count);
+        for pair in sets.pairs() {
+            self.sieve.add(hash(pair, tags));
+        }
+    }
+
+    pub(super) fn remove(&mut self, number: SetId, sets: &mut Sets, tags: &Interner) {
+        let pair = sets.pair(number);
+        let hash = hash(pair, tags);
+        let lists = &mut self.lists;
+        let is_it = |entry: &Entry| entry.pair(sets, lists) == pair;
+        let Some(entry) = self.table.find_mut(hash, is_it) else {
+            return;
+        };
+        let Some(in_list) = entry.list() else {
+            self.table.remove(hash, |entry| entry.number == number);
+            self.count -= 1;
+            if self.count == 0 {
+                self.sieve = Sieve::default();
+            }
+            return;
+        };
+        let list = &mut lists[in_list];
+        let place = sets.place(number);
+        list.rows.swap_remove(place);
+        if let Some(moved) = list.rows.get(place) {
+            sets.set_place(moved.set, place);
+        }
+        if let [only] = list.rows[..] {
+            *entry = Entry {
+                number: only.set,
+                third: TagId(only.third & !LONG),
+            };
+            lists.take(in_list);
+        } else {
+            give_back(&mut list.rows);
+        }
+    }
+
+    /// Takes note that a match of a set is for somebody else.
+    pub(super) fn update_answer(&mut self, number: SetId, sets: &Sets, tags: &Interner) {
+        let pair = sets.pair(number);
+        let entry = self.find(hash(pair, tags), pair, sets);
+        if let Some(list) = entry.and_then(Entry::list) {
+            let row = &mut self.lists[list].rows[sets.place(number)];
+            row.answer = sets.answer(number);
+        }
+    }
+
+    /// Appends the answers of the sets that have all their tags among those that are carried, each of them once, with a
+    /// bit for each in `bits`; returns how many pairs and sets were looked at. Works in `asked`.
+    #[inline]
+    pub(super) fn walk(
+        &self,
+        carried: &[Carried],
+        bits: &[u64],
+        sets: &Sets,
+        asked: &mut Vec<Asked>,
+        answers: &mut Vec<u32>,
+    ) -> usize {
+        let mut walked = 0;
+        let mut from = 1;
+        while from < carried.len() {
+            let mut to = from;
+            let mut pairs = 0;
+            while to < carried.len() && pairs < SIFTED_AT_ONCE {
+                pairs += to;
+                to += 1;
+            }
+            if asked.len() <= pairs {
+                asked.resize(pairs + 1, Asked::default());
+            }
+            let count = self.sift(carried, from..to, asked);
+            walked += pairs + self.visit(&asked[..count], carried, bits, sets, answers);
+            from = to;
+        }
+        walked
+    }
+
+    /// Finds the pairs that may be those of a set, of the tags at these places with those before: the first in `asked`,
+    /// as many as are returned.
+    ///
+    /// Each takes the same few instructions whatever comes out, which is faster than to go on from here for some.
+    #[inline]
+    fn sift(&self, carried: &[Carried], places: Range<usize>, asked: &mut [Asked]) -> usize {
+        let mut count = 0;
+        for at in places {
+            let one = carried[at];
+            for (other_at, other) in carried[..at].iter().enumerate() {
+                let hash = one.hash ^ other.hash;
+                asked[count] = Asked {
+                    hash,
+                    one: at as u32,
+                    other: other_at as u32,
+                };
+                count += usize::from(self.sieve.may_hold(hash));
+            }
+        }
+        count
+    }
+
+    /// Appends the answers of the sets of these pairs that have all their tags among those that are carried, with a bit
+    /// for each in `bits`; returns how many sets were looked at.
+    #[inline]
+    fn visit(
+        &self,
+        asked: &[Asked],
+        carried: &[Carried],
+        bits: &[u64],
+        sets: &Sets,
+        answers: &mut Vec<u32>,
+    ) -> usize {
+        let has_rest = |set| sets.rest(set).iter().all(|tag| is_set(bits, tag.0));
+        let mut visited = asked.len();
+        for &Asked { hash, one, other } in asked {
+            let tag = |at: u32| carried[at as usize].tag;
+            let pair = Pair::new(tag(one), tag(other));
+            let is_it = |entry: &Entry| {
+                is_set(bits, entry.third.0) && entry.pair(sets, &self.lists) == pair
+            };
+            let Some(entry) = self.table.find(hash, is_it) else {
+                continue;
+            };
+            let Some(list) = entry.list() else {
+                if has_rest(entry.number) {
+                    answers.push(sets.answer(entry.number));
+                }
+                continue;
+            };
+            let rows = &self.lists[list].rows;
+            visited += rows.len();
+            for row in rows {
+                if is_set(bits, row.third & !LONG) && (row.third & LONG == 0 || has_rest(row.set)) {
+                    answers.push(row.answer);
+                }
+            }
+        }
+        visited
+    }
+}
+
+#[cfg(test)]
+impl Pairs {
+    /// How many sets the longest list has.
+    pub(super) fn longest(&self) -> usize {
+        let lists = self.lists.places().iter().map(|list| list.rows.len());
+        lists.max().unwrap_or(0)
+    }
+
+    /// How many sets stand under a pair.
+    pub(super) fn standing(&self, pair: Pair, sets: &Sets, tags: &Interner) -> usize {
+        match self.find(hash(pair, tags), pair, sets) {
+            Some(entry) => entry.list().map_or(1, |list| self.lists[list].rows.len()),
+            None => 0,
+        }
+    }
+
+    /// Checks what must hold between any two calls.
+    pub(super) fn assert_consistent(&self, sets: &Sets, tags: &Interner) {
+        assert_eq!(self.table.len(), self.count);
+        let lists = self.lists.places();
+        let in_lists: usize = lists.iter().map(|list| list.rows.len()).sum();
+        let listed = lists.iter().filter(|list| !list.rows.is_empty()).count();
+        assert_eq!(listed + self.lists.free().len(), lists.len());
+        let mut numbers = sets.numbers();
+        numbers.retain(|&number| sets.pair(number).alone().is_none());
+        assert_eq!(
+            in_lists + self.count - listed,
+            numbers.len(),
+            "each stands in one place"
+        );
+        for number in numbers {
+            let pair = sets.pair(number);
+            assert!(self.sieve.may_hold(hash(pair, tags)));
+            let entry = self.find(hash(pair, tags), pair, sets);
+            let entry = entry.expect("the pair of a set is there");
+            let Some(list) = entry.list() else {
+                assert_eq!((entry.number, sets.place(number)), (number, 0));
+                let stored = sets.tags(number).any(|tag| tag == entry.third);
+                assert!(stored, "{entry:?}");
+                continue;
+            };
+            let rows = &self.lists[list].rows;
+            assert!(rows.len() > 1, "a single set needs no list");
+            let row = rows[sets.place(number)];
+            assert_eq!((row.set, row.answer), (number, sets.answer(number)));
+            assert!(sets.tags(number).any(|tag| tag.0 == row.third & !LONG));
+            assert_eq!(row.third & LONG != 0, sets.rest(number).len() > 1);
+        }
+    }
+}

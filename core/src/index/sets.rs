@@ -1,0 +1,289 @@
+//! Owns the tag sets that are subscribed to, and who holds each; knows nothing of how one is found.
+
+use alloc::boxed::Box;
+use alloc::vec::Vec;
+use core::{iter, slice};
+
+use super::slots::Slots;
+use super::{ClientId, SetId, give_back};
+use crate::sort::sort;
+use crate::tags::TagId;
+
+/// Set in an answer, and in what a set says of its clients, when they are several.
+pub(super) const MANY: u32 = 1 << 31;
+
+/// Two tags of a set under which it stands; twice the same where it has only one, which stands elsewhere.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Pair {
+    low: TagId,
+    high: TagId,
+}
+
+impl Pair {
+    #[inline(always)]
+    pub(super) fn new(one: TagId, other: TagId) -> Self {
+        Self {
+            low: one.min(other),
+            high: one.max(other),
+        }
+    }
+
+    pub(super) fn low(self) -> TagId {
+        self.low
+    }
+
+    pub(super) fn has(self, tag: TagId) -> bool {
+        self.low == tag || self.high == tag
+    }
+
+    /// The tag of a set that has only one.
+    pub(super) fn alone(self) -> Option<TagId> {
+        (self.low == self.high).then_some(self.low)
+    }
+
+    /// The tags, each once.
+    #[inline(always)]
+    pub(super) fn tags(self) -> impl Iterator<Item = TagId> {
+        let high = (self.high != self.low).then_some(self.high);
+        iter::once(self.low).chain(high)
+    }
+}
+
+/// How many tags a set has besides its pair.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+enum Rest {
+    /// There is no set.
+    #[default]
+    Vacant,
+    None,
+    /// One, which is [`Set::third`].
+    One,
+    /// Several; in the place of the third is their number.
+    Several,
+}
+
+/// A set. There may be millions, so it has no byte too many.
+#[derive(Debug, Default)]
+struct Set {
+    pair: Pair,
+    third: TagId,
+    rest: Rest,
+    /// The only client; or [`MANY`] with the number of their list.
+    clients: u32,
+    /// Where it stands among the sets of its pair.
+    place: u32,
+}
+
+/// All sets, by number.
+#[derive(Debug, Default)]
+pub(super) struct Sets {
+    sets: Slots<Set>,
+    /// The tags besides the pair of sets with more than three, in order.
+    rests: Slots<Box<[TagId]>>,
+    /// Several clients of one set.
+    crowds: Slots<Vec<ClientId>>,
+    /// Whether answers say which sets match, so that none stands for a client.
+    is_numbered: bool,
+}
+
+impl Sets {
+    pub(super) fn new(is_numbered: bool) -> Self {
+        Self {
+            is_numbered,
+            ..Self::default()
+        }
+    }
+
+    /// Adds a set with its first client. `tags` are in order.
+    pub(super) fn add(&mut self, tags: &[TagId], pair: Pair, client: ClientId) -> SetId {
+        let number = self.sets.add(Set {
+            clients: client,
+            ..Set::default()
+        });
+        self.set_tags(number, tags, pair);
+        number
+    }
+
+    fn set_tags(&mut self, number: SetId, tags: &[TagId], pair: Pair) {
+        let mut rest = tags.iter().copied().filter(|&tag| !pair.has(tag));
+        let (third, rest) = match (rest.next(), rest.next()) {
+            (None, _) => (TagId::default(), Rest::None),
+            (Some(third), None) => (third, Rest::One),
+            (Some(third), Some(fourth)) => {
+                let rest = [third, fourth].into_iter().chain(rest).collect();
+                (TagId(self.rests.add(rest)), Rest::Several)
+            }
+        };
+        let set = &mut self.sets[number];
+        (set.pair, set.third, set.rest) = (pair, third, rest);
+    }
+
+    pub(super) fn remove(&mut self, number: SetId) {
+        let set = self.sets.take(number);
+        self.drop_rest(&set);
+    }
+
+    fn drop_rest(&mut self, set: &Set) {
+        if set.rest == Rest::Several {
+            self.rests.take(set.third.0);
+        }
+    }
+
+    /// Gives a set another pair of its tags.
+    pub(super) fn set_pair(&mut self, number: SetId, pair: Pair) {
+        let mut tags: Vec<_> = self.tags(number).collect();
+        sort(&mut tags);
+        let set = core::mem::take(&mut self.sets[number]);
+        self.drop_rest(&set);
+        self.sets[number] = set;
+        self.set_tags(number, &tags, pair);
+    }
+
+    #[inline(always)]
+    pub(super) fn pair(&self, number: SetId) -> Pair {
+        self.sets[number].pair
+    }
+
+    /// The tags besides the pair, in order.
+    #[inline(always)]
+    pub(super) fn rest(&self, number: SetId) -> &[TagId] {
+        let set = &self.sets[number];
+        match set.rest {
+            Rest::Vacant | Rest::None => &[],
+            Rest::One => slice::from_ref(&set.third),
+            Rest::Several => &self.rests[set.third.0],
+        }
+    }
+
+    /// All tags, each once.
+    pub(super) fn tags(&self, number: SetId) -> impl Iterator<Item = TagId> {
+        self.pair(number)
+            .tags()
+            .chain(self.rest(number).iter().copied())
+    }
+
+    /// Whether a set has exactly these tags, which are in order.
+    pub(super) fn is_of(&self, number: SetId, tags: &[TagId]) -> bool {
+        let pair = self.pair(number);
+        let rest = tags.iter().filter(|&&tag| !pair.has(tag));
+        self.tags(number).count() == tags.len() && rest.eq(self.rest(number))
+    }
+
+    #[inline(always)]
+    pub(super) fn place(&self, number: SetId) -> usize {
+        self.sets[number].place as usize
+    }
+
+    pub(super) fn set_place(&mut self, number: SetId, place: usize) {
+        self.sets[number].place = place as u32;
+    }
+
+    /// Whom a match is for: a client, or [`MANY`] with the number of the set.
+    #[inline(always)]
+    pub(super) fn answer(&self, number: SetId) -> u32 {
+        let clients = self.sets[number].clients;
+        if self.is_numbered || clients & MANY != 0 {
+            MANY | number
+        } else {
+            clients
+        }
+    }
+
+    /// Who holds a set.
+    #[inline]
+    pub(super) fn clients(&self, number: SetId) -> &[ClientId] {
+        let clients = &self.sets[number].clients;
+        match clients & MANY {
+            0 => slice::from_ref(clients),
+            _ => &self.crowds[clients & !MANY],
+        }
+    }
+
+    /// Adds a client that does not hold the set; returns its place among the clients.
+    pub(super) fn add_client(&mut self, number: SetId, client: ClientId) -> u32 {
+        let clients = &mut self.sets[number].clients;
+        if *clients & MANY == 0 {
+            *clients = MANY | self.crowds.add(alloc::vec![*clients, client]);
+            return 1;
+        }
+        let crowd = &mut self.crowds[*clients & !MANY];
+        crowd.push(client);
+        crowd.len() as u32 - 1
+    }
+
+    /// Removes the client at a place, of several; returns which one stands there now, if another one moved there.
+    pub(super) fn remove_client(&mut self, number: SetId, place: u32) -> Option<ClientId> {
+        let clients = &mut self.sets[number].clients;
+        let list = *clients & !MANY;
+        let crowd = &mut self.crowds[list];
+        crowd.swap_remove(place as usize);
+        let moved = crowd.get(place as usize).copied();
+        if let [only] = crowd[..] {
+            *clients = only;
+            self.crowds.take(list);
+        } else {
+            give_back(crowd);
+        }
+        moved
+    }
+
+    /// The pairs of all sets with two tags or more.
+    pub(super) fn pairs(&self) -> impl Iterator<Item = Pair> {
+        let sets = self.sets.places().iter();
+        sets.filter(|set| set.rest != Rest::Vacant)
+            .map(|set| set.pair)
+            .filter(|pair| pair.alone().is_none())
+    }
+}
+
+#[cfg(test)]
+impl Sets {
+    /// How many numbers were ever in use at once.
+    pub(super) fn bound(&self) -> usize {
+        self.sets.places().len()
+    }
+
+    /// The numbers of all sets.
+    pub(super) fn numbers(&self) -> Vec<SetId> {
+        let sets = self.sets.places().iter().zip(0..);
+        sets.filter(|(set, _)| set.rest != Rest::Vacant)
+            .map(|(_, number)| number)
+            .collect()
+    }
+
+    /// Checks what must hold between any two calls.
+    pub(super) fn assert_consistent(&self) {
+        let sets = self.sets.places();
+        let vacant = (0..sets.len() as u32).filter(|&set| self.sets[set].rest == Rest::Vacant);
+        assert!(
+            vacant.eq(self.sets.free()),
+            "free are the vacant sets, each once"
+        );
+        let numbers = |is_used: fn(&Set) -> Option<u32>| {
+            let mut numbers: Vec<_> = sets.iter().filter_map(is_used).collect();
+            numbers.sort_unstable();
+            numbers
+        };
+        let mut rests = numbers(|set| (set.rest == Rest::Several).then_some(set.third.0));
+        rests.extend(self.rests.free());
+        rests.sort_unstable();
+        assert!(rests.into_iter().eq(0..self.rests.places().len() as u32));
+        let is_crowded = |set: &Set| set.rest != Rest::Vacant && set.clients & MANY != 0;
+        let mut crowds: Vec<_> = sets
+            .iter()
+            .filter(|set| is_crowded(set))
+            .collect::<Vec<_>>()
+            .into_iter()
+            .map(|set| set.clients & !MANY)
+            .collect();
+        for &crowd in &crowds {
+            assert!(
+                self.crowds[crowd].len() > 1,
+                "a single client needs no list"
+            );
+        }
+        crowds.extend(self.crowds.free());
+        crowds.sort_unstable();
+        assert!(crowds.into_iter().eq(0..self.crowds.places().len() as u32));
+    }
+}
