@@ -9,6 +9,7 @@ use std::time::Duration;
 use futures_util::stream::{SplitSink, SplitStream};
 use futures_util::{SinkExt, Stream, StreamExt};
 use mist_core::client::Client as Machine;
+use rustix::io::Errno;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, ReadHalf, WriteHalf};
 use tokio::net::{TcpStream, UnixStream};
 use tokio_tungstenite::WebSocketStream;
@@ -106,7 +107,15 @@ async fn tcp(endpoint: &Endpoint) -> Result<TcpStream, String> {
 }
 
 fn nobody(error: &io::Error) -> String {
-    format!("{}; is a mist server listening there?", plain(error))
+    match Errno::from_io_error(error) {
+        Some(Errno::MFILE) => {
+            "this program has as many files open as the system lets it (ulimit -n)".into()
+        }
+        Some(Errno::ADDRNOTAVAIL) => {
+            "this system has no address or no port left to connect from (net.ipv4.ip_local_port_range)".into()
+        }
+        _ => format!("{}; is a mist server listening there?", plain(error)),
+    }
 }
 
 /// Says an error in the words of its kind, without the operating system's number.
