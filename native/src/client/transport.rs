@@ -126,6 +126,22 @@ fn plain(error: &io::Error) -> String {
     }
 }
 
+/// Says why there is no WebSocket, in the server's words if it has any.
+fn no_websocket(error: &tungstenite::Error, path: &str) -> String {
+    #[derive(serde::Deserialize)]
+    struct Refusal {
+        error: String,
+    }
+    let body = match error {
+        tungstenite::Error::Http(response) => response.body().as_deref().unwrap_or_default(),
+        _ => &[],
+    };
+    match serde_json::from_slice::<Refusal>(body) {
+        Ok(Refusal { error }) => format!("the server reports an error: {error}"),
+        Err(_) => format!("no WebSocket at {path}: {error}"),
+    }
+}
+
 impl Connection {
     fn lines(io: Io, most: usize) -> Self {
         let (read, write) = tokio::io::split(io);
@@ -147,7 +163,7 @@ impl Connection {
             .max_frame_size(Some(most));
         let (stream, _) = tokio_tungstenite::client_async_with_config(uri, io, Some(config))
             .await
-            .map_err(|error| format!("no WebSocket at {}: {error}", endpoint.path))?;
+            .map_err(|error| no_websocket(&error, &endpoint.path))?;
         let (sink, stream) = stream.split();
         Ok(Self {
             reader: Reader::Frames {

@@ -112,8 +112,8 @@ fn words(error: &io::Error, host: &str) -> String {
         }
         // See `Known`. The library has no words for these, only names of its own.
         CertificateError::Other(_) => {
-            "is not vouched for, and may not vouch for itself as one that may sign others; trust this very one with \
-             --ca FILE"
+            "is signed by nobody that is trusted here, or not made as a server's should be; trust this very \
+             certificate with --ca FILE"
                 .into()
         }
         _ => "cannot be accepted; the server needs another".into(),
