@@ -48,8 +48,8 @@ pub(crate) struct Bench {
     #[command(subcommand)]
     part: Option<Part>,
 
-    /// Only the scenario NAME, or those whose name contains it; may be repeated
-    #[arg(long, value_name = "NAME")]
+    /// Only the scenarios NAMES, or those whose names contain one of them
+    #[arg(long, value_delimiter = ',', value_name = "NAMES")]
     only: Vec<String>,
 
     /// How often each trial is repeated; the table has the medians
@@ -190,6 +190,7 @@ pub(crate) fn run(args: &Bench) -> Result<ExitCode> {
             .map(|one| format!("{:<20} {}\n", one.name, one.about));
         return print(&lines.collect::<String>());
     }
+    let scenarios = scenario::chosen(&args.only)?;
     if cfg!(debug_assertions) {
         return run_optimised();
     }
@@ -205,7 +206,7 @@ pub(crate) fn run(args: &Bench) -> Result<ExitCode> {
     let mut report = Report::default();
     let rounds = if args.quick { 1 } else { args.rounds };
     for round in 1..=rounds {
-        for (scenario, size) in trials(args) {
+        for (scenario, size) in trials(args, &scenarios) {
             for contender in &contenders {
                 if !scenario.is_for(contender.kind, size) || !contender.speaks(scenario.transport) {
                     continue;
@@ -335,23 +336,15 @@ fn plan(args: &Bench) -> Result<Plan> {
     })
 }
 
-/// The scenarios and payload sizes asked for.
-fn trials(args: &Bench) -> Vec<(&'static Scenario, usize)> {
-    let is_named = |name: &String| SCENARIOS.iter().any(|one| one.name == name.as_str());
-    let wanted = |scenario: &&Scenario| {
-        let fits = |name: &String| {
-            scenario.name == name.as_str()
-                || !is_named(name) && scenario.name.contains(name.as_str())
-        };
-        args.only.is_empty() || args.only.iter().any(fits)
-    };
+/// The scenarios, each with the payload sizes asked for.
+fn trials(args: &Bench, scenarios: &[&'static Scenario]) -> Vec<(&'static Scenario, usize)> {
     let sizes: Vec<usize> = args
         .sizes
         .iter()
         .filter_map(|&size| size.try_into().ok())
         .collect();
     let mut trials = Vec::new();
-    for scenario in SCENARIOS.iter().filter(wanted) {
+    for &scenario in scenarios {
         if scenario.is_sized && !args.quick {
             trials.extend(sizes.iter().map(|&size| (scenario, size)));
         } else {

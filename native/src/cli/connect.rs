@@ -147,5 +147,13 @@ pub(super) fn refused(command: &str, reason: &str) -> Stop {
     } else {
         Code::ServerError
     };
-    Stop::new(code, format!("the server refused {command}: {reason}"))
+    Stop::new(code, refusal(command, reason))
+}
+
+/// Says what the server said no to, if it is known: some errors are about no command, but about bytes or a connection.
+pub(super) fn refusal(command: &str, reason: &str) -> String {
+    match command {
+        "" => format!("the server reports an error: {reason}"),
+        _ => format!("the server refused {command}: {reason}"),
+    }
 }

@@ -8,7 +8,7 @@ use tracing_subscriber::fmt::time::{FormatTime, SystemTime};
 use mist::client::{CloseReason, Event};
 
 use super::args::{Output, SubscribeArgs, split_tags};
-use super::connect::{Target, failed, refused};
+use super::connect::{Target, failed, refusal, refused};
 use super::exit::{Code, Stop};
 use super::out;
 
@@ -123,7 +123,7 @@ impl Watch {
                 out::note(&text);
             }
             Event::Refused { command, error, .. } => {
-                out::note(&format!("the server refused {command}: {error}"));
+                out::note(&refusal(command, error));
             }
             _ => {}
         }

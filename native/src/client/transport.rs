@@ -9,6 +9,7 @@ use std::time::Duration;
 use futures_util::stream::{SplitSink, SplitStream};
 use futures_util::{SinkExt, Stream, StreamExt};
 use mist_core::client::Client as Machine;
+use rustix::io::Errno;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, ReadHalf, WriteHalf};
 use tokio::net::{TcpStream, UnixStream};
 use tokio_tungstenite::WebSocketStream;
@@ -106,7 +107,15 @@ async fn tcp(endpoint: &Endpoint) -> Result<TcpStream, String> {
 }
 
 fn nobody(error: &io::Error) -> String {
-    format!("{}; is a mist server listening there?", plain(error))
+    match Errno::from_io_error(error) {
+        Some(Errno::MFILE) => {
+            "this program has as many files open as the system lets it (ulimit -n)".into()
+        }
+        Some(Errno::ADDRNOTAVAIL) => {
+            "this system has no address or no port left to connect from (net.ipv4.ip_local_port_range)".into()
+        }
+        _ => format!("{}; is a mist server listening there?", plain(error)),
+    }
 }
 
 /// Says an error in the words of its kind, without the operating system's number.
@@ -114,6 +123,22 @@ fn plain(error: &io::Error) -> String {
     match error.raw_os_error() {
         Some(_) => error.kind().to_string(),
         None => error.to_string(),
+    }
+}
+
+/// Says why there is no WebSocket, in the server's words if it has any.
+fn no_websocket(error: &tungstenite::Error, path: &str) -> String {
+    #[derive(serde::Deserialize)]
+    struct Refusal {
+        error: String,
+    }
+    let body = match error {
+        tungstenite::Error::Http(response) => response.body().as_deref().unwrap_or_default(),
+        _ => &[],
+    };
+    match serde_json::from_slice::<Refusal>(body) {
+        Ok(Refusal { error }) => format!("the server reports an error: {error}"),
+        Err(_) => format!("no WebSocket at {path}: {error}"),
     }
 }
 
@@ -138,7 +163,7 @@ impl Connection {
             .max_frame_size(Some(most));
         let (stream, _) = tokio_tungstenite::client_async_with_config(uri, io, Some(config))
             .await
-            .map_err(|error| format!("no WebSocket at {}: {error}", endpoint.path))?;
+            .map_err(|error| no_websocket(&error, &endpoint.path))?;
         let (sink, stream) = stream.split();
         Ok(Self {
             reader: Reader::Frames {

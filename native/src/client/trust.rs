@@ -101,7 +101,22 @@ fn words(error: &io::Error, host: &str) -> String {
             "is not for '{host}'; connect to a name that it is for: {}",
             presented.join(", ")
         ),
-        other => format!("cannot be accepted ({other}); it needs another"),
+        CertificateError::BadEncoding => "is damaged; the server needs another".into(),
+        CertificateError::InvalidPurpose | CertificateError::InvalidPurposeContext { .. } => {
+            "is not made for servers; the server needs another".into()
+        }
+        CertificateError::UnhandledCriticalExtension
+        | CertificateError::UnsupportedSignatureAlgorithmContext { .. }
+        | CertificateError::UnsupportedSignatureAlgorithmForPublicKeyContext { .. } => {
+            "uses what is not supported here; the server needs another".into()
+        }
+        // See `Known`. The library has no words for these, only names of its own.
+        CertificateError::Other(_) => {
+            "is signed by nobody that is trusted here, or not made as a server's should be; trust this very \
+             certificate with --ca FILE"
+                .into()
+        }
+        _ => "cannot be accepted; the server needs another".into(),
     };
     format!("the server's certificate {what}, or skip the check with --insecure")
 }

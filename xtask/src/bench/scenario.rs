@@ -2,6 +2,8 @@
 //!
 //! How a scenario is done is the business of `trial`.
 
+use anyhow::{Result, bail};
+
 use super::server::{Kind, Transport};
 
 /// What is measured.
@@ -255,3 +257,51 @@ pub(crate) const SCENARIOS: &[Scenario] = &[
         "one of 10 subscribers reads nothing",
     ),
 ];
+
+/// The scenarios with these names, or with names that contain them; all when none is given.
+///
+/// # Errors
+///
+/// When a name is in that of no scenario.
+pub(crate) fn chosen(names: &[String]) -> Result<Vec<&'static Scenario>> {
+    let is_whole = |name: &str| SCENARIOS.iter().any(|one| one.name == name);
+    let fits = |one: &Scenario, name: &str| {
+        one.name == name || !name.is_empty() && !is_whole(name) && one.name.contains(name)
+    };
+    for name in names {
+        if !SCENARIOS.iter().any(|one| fits(one, name)) {
+            bail!("--only '{name}' is in the name of no scenario; --list shows their names");
+        }
+    }
+    let is_chosen = |one: &&Scenario| names.is_empty() || names.iter().any(|name| fits(one, name));
+    Ok(SCENARIOS.iter().filter(is_chosen).collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn names(only: &[&str]) -> Result<Vec<&'static str>> {
+        let only: Vec<_> = only.iter().map(|&name| name.to_owned()).collect();
+        Ok(chosen(&only)?.iter().map(|one| one.name).collect())
+    }
+
+    #[test]
+    fn a_name_chooses_one_scenario_and_a_part_of_names_several() {
+        assert_eq!(names(&[]).expect("all").len(), SCENARIOS.len());
+        assert_eq!(names(&["pipe"]).expect("one"), ["pipe"]);
+        assert_eq!(
+            names(&["match-1", "pipe"]).expect("some"),
+            ["pipe", "match-1k", "match-10k", "match-100k", "match-1m"]
+        );
+    }
+
+    #[test]
+    fn a_name_of_nothing_is_refused() {
+        for only in [&["pipe", "nothing"][..], &["pipe,connect"], &[""]] {
+            let error = names(only).expect_err("no scenario").to_string();
+            assert!(error.contains(only[only.len() - 1]), "{error}");
+            assert!(error.contains("--list"), "{error}");
+        }
+    }
+}

@@ -77,7 +77,7 @@ pub(crate) struct BenchArgs {
     /// Bytes of data in a message; a comma list measures each
     #[arg(long, value_name = "BYTES", value_delimiter = ',', default_value = "128", value_parser = size)]
     pub(super) size: Vec<usize>,
-    /// Publishers in pub; subscribers in sub, fan-out and match; pairs in pairs
+    /// Publishers in pub; subscribers in sub, fan-out and match; pairs in pairs; in all, each of these
     #[arg(long, value_name = "N", value_parser = connections())]
     clients: Option<u32>,
     /// Connections that publish
@@ -92,7 +92,7 @@ pub(crate) struct BenchArgs {
     /// Whether messages one after the other have the same tags [default: repeating; varying in match]
     #[arg(long, value_enum, value_name = "HOW")]
     tag_sets: Option<TagSets>,
-    /// Subscriptions of all subscribers together, in match [default: 10000]
+    /// Subscriptions of all subscribers together, in match: one for each at least [default: 10000]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=10_000_000))]
     subscriptions: Option<u32>,
     /// The tag by which pub and sub find each other [default: bench]
@@ -189,6 +189,12 @@ pub(super) struct Shape {
     pub(super) subscriptions: usize,
 }
 
+impl Shape {
+    pub(super) fn connections(&self) -> usize {
+        self.publishers + self.subscribers
+    }
+}
+
 impl BenchArgs {
     /// How long each scenario is measured; nothing when only the count ends it.
     pub(super) fn duration(&self) -> Option<Duration> {
@@ -268,6 +274,31 @@ impl BenchArgs {
                 "{publishers} publishers and {subscribers} subscribers are no pairs: write --clients N"
             )));
         }
+        self.check_clients(scenario)
+    }
+
+    /// Refuses two numbers for the same connections.
+    fn check_clients(&self, scenario: Scenario) -> Result<(), Stop> {
+        use Scenario::{All, FanOut, Match, Pairs, Pub, Sub};
+        let Some(clients) = self.clients else {
+            return Ok(());
+        };
+        let others = [
+            ("--publishers", self.publishers, &[Pub, Pairs, All][..]),
+            (
+                "--subscribers",
+                self.subscribers,
+                &[Sub, FanOut, Match, Pairs, All],
+            ),
+        ];
+        for (flag, given, meant) in others {
+            if let Some(other) = given.filter(|_| meant.contains(&scenario)) {
+                return Err(Stop::usage(format!(
+                    "--clients {clients} and {flag} {other} are about the same connections of '{}': leave one of them out",
+                    scenario.name()
+                )));
+            }
+        }
         Ok(())
     }
 
@@ -287,6 +318,10 @@ impl BenchArgs {
             ),
         };
         let is_match = scenario == Scenario::Match;
+        let (subscribers, subscriptions) = match (is_match, self.subscriptions) {
+            (true, given) => self.matched(subscribers, given)?,
+            (false, _) => (subscribers, subscribers),
+        };
         let tag_sets = self.tag_sets.unwrap_or(if is_match {
             TagSets::Varying
         } else {
@@ -309,11 +344,6 @@ impl BenchArgs {
                 "--tags {tags} is too few for {why}: write 2 or more"
             )));
         }
-        let subscriptions = if is_match {
-            self.subscriptions.unwrap_or(SUBSCRIPTIONS).max(subscribers)
-        } else {
-            subscribers
-        };
         Ok(Shape {
             scenario,
             publishers: publishers as usize,
@@ -322,5 +352,21 @@ impl BenchArgs {
             tag_sets,
             subscriptions: subscriptions as usize,
         })
+    }
+
+    /// How many subscribers there are in `match`, and how many subscriptions they share: one each at least. A number
+    /// that nobody gave follows the other one.
+    fn matched(&self, subscribers: u32, given: Option<u32>) -> Result<(u32, u32), Stop> {
+        let Some(subscriptions) = given else {
+            return Ok((subscribers, SUBSCRIPTIONS.max(subscribers)));
+        };
+        match self.subscribers.or(self.clients) {
+            Some(more) if more > subscriptions => Err(Stop::usage(format!(
+                "--subscriptions {subscriptions} is too few for {more} subscribers: write {more} or more, or \
+                 --subscribers {subscriptions}"
+            ))),
+            Some(_) => Ok((subscribers, subscriptions)),
+            None => Ok((subscribers.min(subscriptions), subscriptions)),
+        }
     }
 }

@@ -105,16 +105,19 @@ pub(super) struct Inbox {
     asked: watch::Sender<u32>,
     answered: watch::Sender<u32>,
     delays: Option<Arc<Mutex<Delays>>>,
+    /// How many messages are counted; those that follow are only checked.
+    most: u64,
 }
 
 impl Inbox {
-    pub(super) fn new(gate: Gate, delays: Option<Arc<Mutex<Delays>>>) -> Arc<Self> {
+    pub(super) fn new(gate: Gate, delays: Option<Arc<Mutex<Delays>>>, most: u64) -> Arc<Self> {
         Arc::new(Self {
             gate,
             tally: Mutex::default(),
             asked: watch::Sender::new(0),
             answered: watch::Sender::new(0),
             delays,
+            most,
         })
     }
 
@@ -203,7 +206,7 @@ impl Inbox {
                 let flow = tally.flows.entry(mark.publisher).or_default();
                 if mark.kind == Kind::End {
                     flow.promised = Some(mark.number);
-                } else if flow.take(mark.number) {
+                } else if flow.take(mark.number) && tally.received < self.most {
                     tally.received += 1;
                     tally.bytes += size as u64;
                     round.settled += 1;

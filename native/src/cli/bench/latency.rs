@@ -12,7 +12,7 @@ use tokio::time::Instant;
 
 use super::args::{LatencyArgs, Scenario, Shape, TagSets};
 use super::inbox::Inbox;
-use super::link::Opener;
+use super::link::{Opener, check_open_files};
 use super::load::{Interrupts, Load, Measure};
 use super::plan::Plan;
 use super::progress::Progress;
@@ -50,6 +50,7 @@ struct Figures {
     #[serde(flatten)]
     faults: Faults,
     interrupted: bool,
+    error: Option<String>,
 }
 
 pub(super) async fn measure(
@@ -58,7 +59,6 @@ pub(super) async fn measure(
     mut interrupts: Interrupts,
 ) -> Result<(), Stop> {
     let mut csv = args.print.csv.as_deref().map(Csv::create).transpose()?;
-    let opener = Opener::new(target).await?;
     let shape = Shape {
         scenario: Scenario::FanOut,
         publishers: 1,
@@ -71,11 +71,14 @@ pub(super) async fn measure(
         tag_sets: TagSets::Repeating,
         subscriptions: 0,
     };
+    check_open_files(shape.connections())?;
+    let opener = Opener::new(target).await?;
     let count = (args.rate * args.duration.as_secs_f64()).ceil().max(1.0) as u64;
     let plan = Plan::new(&shape, &super::fresh_name());
     let measure = Measure {
         size: args.size.unwrap_or(128),
         window: u64::MAX,
+        most: u64::MAX,
         first_id: 0,
     };
     // The schedule starts when the connections are open, which is not known yet.
@@ -83,21 +86,24 @@ pub(super) async fn measure(
         Instant::now(),
         args.rate,
     ))));
+    let print = &args.print;
+    let connecting = Progress::opening(shape.connections(), print);
     let opening = Load::open(
         &opener,
         plan,
         measure,
         Some(Arc::clone(&delays)),
         interrupts.clone(),
+        &connecting,
     );
     let mut load = tokio::select! {
         biased;
         _ = interrupts.changed() => return Err(Stop::quiet(Code::Interrupted)),
         load = opening => load?,
     };
-    let print = &args.print;
+    drop(connecting);
     let name = if args.ping { "ping" } else { "latency" };
-    let mut progress = Progress::new(name, Some(count), None, !print.quiet && !print.no_progress);
+    let mut progress = Progress::new(name, Some(count), None, print);
     let start = Instant::now() + LEAD;
     let schedule = Schedule::new(start, args.rate);
     *delays.lock() = Delays::new(schedule);
@@ -128,6 +134,7 @@ pub(super) async fn measure(
         sent_late_max_us: micros(delays.late.max()),
         faults,
         interrupted: ended.is_interrupted(),
+        error: ended.error(),
     };
     if let Some(csv) = &mut csv {
         csv.write(&distribution(&delays.taken))?;

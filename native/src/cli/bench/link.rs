@@ -2,6 +2,7 @@
 
 use mist::ClientError;
 use mist::client::{Dialler, Link};
+use rustix::process::{Resource, getrlimit};
 use serde_json::json;
 
 use super::message::{Heard, data_finder, read};
@@ -10,6 +11,21 @@ use crate::cli::exit::{Code, Stop};
 
 /// How many subscriptions are asked for before their answers are read: a server stops reading from who does not read.
 const AT_ONCE: usize = 256;
+
+/// Files that this program has open besides its connections, and a few to spare.
+const OTHER_FILES: usize = 32;
+
+/// Refuses more connections than the system lets this program open, before the first of them is.
+pub(super) fn check_open_files(connections: usize) -> Result<(), Stop> {
+    let needed = connections + OTHER_FILES;
+    match getrlimit(Resource::Nofile).current {
+        Some(limit) if limit < needed as u64 => Err(Stop::failed(format!(
+            "{connections} connections are too many: the system lets this program open {limit} files (ulimit -n); \
+             take fewer, or raise that limit to {needed}"
+        ))),
+        _ => Ok(()),
+    }
+}
 
 /// Opens connections to one server.
 #[derive(Clone)]
@@ -73,14 +89,15 @@ impl Opener {
         let lines = requests.iter().map(|request| format!("{request}\n"));
         let lines: String = lines.collect();
         let lost = |reason: String| self.unreachable(&reason);
-        link.writer.write(lines.into()).await.map_err(lost)?;
+        // Whoever refuses the connection says why before closing it; that can be read when nothing can be written.
+        let written = link.writer.write(lines.into()).await;
         let (mut left, mut complaint, data) = (requests.len(), None, data_finder());
         while left > 0 {
             let answers = tokio::time::timeout(super::PATIENCE, link.reader.read());
             answers
                 .await
                 .unwrap_or_else(|_| Err(format!("no answer within {:?}", super::PATIENCE)))
-                .map_err(lost)?;
+                .map_err(|reason| lost(written.clone().err().unwrap_or(reason)))?;
             link.reader.each(|message| match read(message, &data) {
                 Heard::Answer => left = left.saturating_sub(1),
                 Heard::Error(command, reason) => {

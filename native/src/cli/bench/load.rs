@@ -9,22 +9,21 @@ use futures_util::{StreamExt, TryStreamExt, stream};
 use parking_lot::Mutex;
 use tokio::sync::{Notify, mpsc, watch};
 use tokio::task::JoinSet;
-use tokio::time::Instant;
+use tokio::time::{Instant, MissedTickBehavior};
 use tokio_util::sync::CancellationToken;
 
-use super::PATIENCE;
 use super::inbox::{Gate, Inbox};
 use super::link::Opener;
 use super::plan::Plan;
 use super::progress::Progress;
 use super::publisher::{Order, Outgoing, Publisher};
 use super::schedule::{Delays, Schedule};
+use super::stall::{Pulse, Stall};
+use super::{GRACE, PATIENCE};
 use crate::cli::exit::{Code, Stop};
 
 /// How many connections are opened at the same time.
 const OPENING: usize = 64;
-/// How long what is on its way may take to arrive after an interrupt.
-const GRACE: Duration = Duration::from_secs(1);
 /// How often progress is looked at.
 const GLANCE: Duration = Duration::from_millis(100);
 
@@ -65,6 +64,11 @@ impl Ended {
             .as_ref()
             .is_some_and(|stop| stop.code == Code::Interrupted)
     }
+
+    /// Why it ended early, in words; Ctrl-C has none.
+    pub(super) fn error(&self) -> Option<String> {
+        self.stop.as_ref().and_then(|stop| stop.text.clone())
+    }
 }
 
 /// The measure of a run's messages.
@@ -72,6 +76,8 @@ impl Ended {
 pub(super) struct Measure {
     pub(super) size: usize,
     pub(super) window: u64,
+    /// How many messages a subscriber counts.
+    pub(super) most: u64,
     /// The number of the first publisher.
     pub(super) first_id: u32,
 }
@@ -84,6 +90,7 @@ impl Load {
         measure: Measure,
         delays: Option<Arc<Mutex<Delays>>>,
         interrupts: Interrupts,
+        progress: &Progress,
     ) -> Result<Self, Stop> {
         let mut waiting = vec![Vec::new(); plan.subscribers.len()];
         let publishers = plan.publishers.into_iter().map(|publishing| {
@@ -100,7 +107,7 @@ impl Load {
         let publishers: Vec<_> = publishers.collect();
         let inboxes = waiting
             .into_iter()
-            .map(|waiting| Inbox::new(Gate::new(waiting), delays.clone()));
+            .map(|waiting| Inbox::new(Gate::new(waiting), delays.clone(), measure.most));
         let inboxes: Arc<[_]> = inboxes.collect();
 
         let (fault, faults) = mpsc::unbounded_channel();
@@ -114,6 +121,7 @@ impl Load {
             });
         let mut subscribers = stream::iter(subscribers).buffered(OPENING);
         while let Some((inbox, link)) = subscribers.try_next().await? {
+            progress.step();
             let fault = fault.clone();
             tasks.spawn(async move {
                 // Nobody hears it when the run is over.
@@ -122,7 +130,10 @@ impl Load {
         }
         drop(subscribers);
         let links = publishers.iter().map(|_| opener.open(&[], |_| {}));
-        let links: Vec<_> = stream::iter(links).buffered(OPENING).try_collect().await?;
+        let links = stream::iter(links)
+            .buffered(OPENING)
+            .inspect_ok(|_| progress.step());
+        let links: Vec<_> = links.try_collect().await?;
         let halt = CancellationToken::new();
         let mut outgoings = Vec::new();
         let publishers = publishers.into_iter().zip(links).enumerate();
@@ -225,15 +236,15 @@ impl Load {
         duration: Option<Duration>,
         progress: &mut Progress,
     ) -> Result<Ended, Stop> {
-        let mut glance = tokio::time::interval(GLANCE);
+        let mut glance = glances();
         let (mut settled, mut moved_at) = (0, None::<Instant>);
         let mut stop = None;
-        loop {
+        let is_silent = loop {
             tokio::select! {
                 biased;
                 _ = self.interrupts.changed() => {
                     stop = Some(Stop::quiet(Code::Interrupted));
-                    break;
+                    break false;
                 }
                 Some(stop) = self.faults.recv() => return cut_short(stop),
                 now = glance.tick() => {
@@ -241,7 +252,7 @@ impl Load {
                     if so_far != settled {
                         (settled, moved_at) = (so_far, Some(now));
                     }
-                    progress.show(settled, settled);
+                    progress.show(settled / self.inboxes.len().max(1) as u64, settled);
                     let first = self.inboxes.iter().filter_map(|inbox| inbox.tally.lock().first).min();
                     let is_over = first.zip(duration).is_some_and(|(first, duration)| now >= first + duration);
                     let has_had_all = |inbox: &Arc<Inbox>| {
@@ -250,14 +261,17 @@ impl Load {
                     };
                     let is_silent = moved_at.is_some_and(|at| now.saturating_duration_since(at) > PATIENCE);
                     if is_over || is_silent || self.inboxes.iter().all(has_had_all) {
-                        break;
+                        break is_silent;
                     }
                 }
             }
-        }
+        };
         let barriers = self.inboxes.iter().map(|inbox| inbox.barrier());
         let barriers = futures_util::future::join_all(barriers);
         let arrived = tokio::time::timeout(GRACE, barriers).await;
+        if is_silent && arrived.is_err() {
+            stop = Some(stands_still());
+        }
         let is_complete = self
             .inboxes
             .iter()
@@ -286,9 +300,10 @@ impl Load {
             Ok(publishers)
         };
         let mut work = std::pin::pin!(work);
-        let mut glance = tokio::time::interval(GLANCE);
-        let (mut deadline, mut is_stalled) = (None, false);
-        let (mut settled, mut moved_at) = (0, Instant::now());
+        let mut glance = glances();
+        // What was sent to warm up is no part of how far this is.
+        let before = self.sent();
+        let (mut deadline, mut stall) = (None, Stall::new(Instant::now()));
         loop {
             // Interrupted is what it says from the first Ctrl-C on.
             let stop = deadline.map(|_| Stop::quiet(Code::Interrupted));
@@ -305,26 +320,22 @@ impl Load {
                 done = &mut work => return match done {
                     Ok(publishers) => {
                         self.publishers = publishers;
-                        Ok(Ended { stop, is_settled: true })
+                        // Where messages are lost, that says more.
+                        let has_paused = stall.is_doubtful && !self.is_behind();
+                        Ok(Ended { stop: stop.or(has_paused.then(stood_still)), is_settled: true })
                     }
                     Err(stop) => cut_short(stop),
                 },
                 now = glance.tick() => {
-                    let so_far = self.settled();
-                    if so_far != settled || !self.is_behind() {
-                        (settled, moved_at) = (so_far, now);
-                    }
-                    progress.show(self.sent(), settled);
+                    progress.show(self.sent() - before, self.done());
                     if deadline.is_some_and(|deadline| now >= deadline) {
                         return Ok(Ended { stop, is_settled: false });
                     }
-                    if now.saturating_duration_since(moved_at) > PATIENCE {
-                        if is_stalled {
-                            return Ok(Ended { stop: Some(stands_still()), is_settled: false });
-                        }
+                    match stall.look(now, self.settled(), self.is_behind()) {
+                        Pulse::Fine => {}
                         // Perhaps what the publishers wait for is lost: if so, the pongs behind it still come.
-                        (is_stalled, moved_at) = (true, now);
-                        self.halt.cancel();
+                        Pulse::Doubtful => self.halt.cancel(),
+                        Pulse::Gone => return Ok(Ended { stop: Some(stands_still()), is_settled: false }),
                     }
                 }
             }
@@ -333,6 +344,14 @@ impl Load {
 
     fn sent(&self) -> u64 {
         self.outgoing.iter().map(|it| it.messages()).sum()
+    }
+
+    /// How many messages have arrived, or were taken where nobody gets them.
+    fn done(&self) -> u64 {
+        match self.inboxes.is_empty() {
+            true => self.outgoing.iter().map(|it| it.settled()).sum(),
+            false => self.inboxes.iter().map(|it| it.gate.settled()).sum(),
+        }
     }
 
     /// Grows for as long as the server does anything.
@@ -360,6 +379,23 @@ fn cut_short(stop: Stop) -> Result<Ended, Stop> {
         stop: Some(stop),
         is_settled: false,
     })
+}
+
+/// When to look how far a run is; never twice in a row, so that each look has a time to compare with.
+fn glances() -> tokio::time::Interval {
+    let mut glances = tokio::time::interval(GLANCE);
+    glances.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    glances
+}
+
+fn stood_still() -> Stop {
+    Stop::new(
+        Code::ServerError,
+        format!(
+            "the server stood still: nothing came back for {:?}, which cut the run short; look at its log",
+            PATIENCE - GRACE
+        ),
+    )
 }
 
 fn stands_still() -> Stop {

@@ -15,16 +15,18 @@ mod progress;
 mod publisher;
 mod report;
 mod schedule;
+mod stall;
 
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
+use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
 
 pub(super) use self::args::{BenchArgs, LatencyArgs};
 use self::args::{Scenario, Shape};
 use self::inbox::Inbox;
-use self::link::Opener;
+use self::link::{Opener, check_open_files};
 use self::load::{Interrupts, Load, Measure};
 use self::plan::Plan;
 use self::progress::Progress;
@@ -35,6 +37,8 @@ use super::{out, runtime, serve};
 
 /// How long nothing may come back before the server counts as standing still.
 const PATIENCE: Duration = Duration::from_secs(10);
+/// How long what is on its way may take to arrive once nothing more is sent.
+const GRACE: Duration = Duration::from_secs(1);
 /// Unless something else is said, a reader has this much to read at most: far less than a server's outbox holds.
 const WINDOW_MESSAGES: u64 = 8192;
 const WINDOW_BYTES: u64 = 2 << 20;
@@ -46,6 +50,9 @@ pub(super) fn run(target: &Target, args: &BenchArgs) -> Result<(), Stop> {
     let shapes = args.shapes()?;
     let mut report = Report::new(&args.print)?;
     drive(args.threads, async |interrupts| {
+        for shape in &shapes {
+            check_open_files(shape.connections())?;
+        }
         let opener = Opener::new(target).await?;
         let mut result = Ok(());
         for shape in &shapes {
@@ -87,8 +94,12 @@ fn drive(threads: u16, work: impl AsyncFnOnce(Interrupts) -> Result<(), Stop>) -
     let runtime = runtime(threads)?;
     let result = runtime.block_on(async {
         let (sender, interrupts) = watch::channel(0);
+        // From here on, not from when the task has its first turn.
+        let pressed = signal(SignalKind::interrupt());
+        let mut pressed =
+            pressed.map_err(|error| Stop::failed(format!("cannot start: {error}")))?;
         tokio::spawn(async move {
-            while tokio::signal::ctrl_c().await.is_ok() {
+            while pressed.recv().await.is_some() {
                 sender.send_modify(|count| *count += 1);
             }
             std::future::pending::<()>().await;
@@ -126,30 +137,11 @@ impl Run<'_> {
         let Self {
             args, shape, size, ..
         } = *self;
-        let is_apart = matches!(args.scenario, Scenario::Pub | Scenario::Sub);
-        let name = if is_apart {
-            args.tag().to_owned()
-        } else {
-            fresh_name()
-        };
-        let plan = Plan::new(shape, &name);
-        let window = self.window(&plan);
-        // Publishers of one process number themselves; those of several must not meet.
-        let first_id = if is_apart {
-            random() % (message::PUBLISHERS - shape.publishers as u32)
-        } else {
-            0
-        };
-        let measure = Measure {
-            size,
-            window,
-            first_id,
-        };
-        let opening = Load::open(self.opener, plan, measure, None, interrupts.clone());
-        let mut load = tokio::select! {
+        let opening = self.open(interrupts.clone());
+        let (mut load, window) = tokio::select! {
             biased;
             _ = interrupts.changed() => return Err(Stop::quiet(Code::Interrupted)),
-            load = opening => load?,
+            opened = opening => opened?,
         };
         if shape.scenario == Scenario::Sub {
             return self.listen(&mut load, report).await;
@@ -188,11 +180,48 @@ impl Run<'_> {
             &ended,
             faults,
         ))?;
-        if is_apart {
+        if self.is_apart() {
             load.say_end().await?;
         }
         ended.stop.map_or(Ok(()), Err)?;
         faults.verdict(args.print.quiet, "a smaller --window avoids that")
+    }
+
+    /// Whether this is one of two halves, each run by a program of its own.
+    fn is_apart(&self) -> bool {
+        matches!(self.args.scenario, Scenario::Pub | Scenario::Sub)
+    }
+
+    /// Chooses the tags and opens the connections; returns them and how far a reader may be behind.
+    async fn open(&self, interrupts: Interrupts) -> Result<(Load, u64), Stop> {
+        let Self { args, size, .. } = *self;
+        let progress = Progress::opening(self.shape.connections(), &args.print);
+        let (shape, is_apart) = (self.shape.clone(), self.is_apart());
+        let name = if is_apart {
+            args.tag().to_owned()
+        } else {
+            fresh_name()
+        };
+        // Many subscriptions take seconds, in which Ctrl-C has to be heard.
+        let plan = tokio::task::spawn_blocking(move || Plan::new(&shape, &name)).await;
+        let plan = plan.map_err(|error| Stop::failed(error.to_string()))?;
+        let window = self.window(&plan);
+        let measure = Measure {
+            size,
+            window,
+            most: match self.shape.scenario {
+                Scenario::Sub => args.count.unwrap_or(u64::MAX),
+                _ => u64::MAX,
+            },
+            // Publishers of one process number themselves; those of several must not meet.
+            first_id: if is_apart {
+                random() % (message::PUBLISHERS - self.shape.publishers as u32)
+            } else {
+                0
+            },
+        };
+        let load = Load::open(self.opener, plan, measure, None, interrupts, &progress).await?;
+        Ok((load, window))
     }
 
     async fn listen(&self, load: &mut Load, report: &mut Report<'_>) -> Result<(), Stop> {
@@ -227,14 +256,8 @@ impl Run<'_> {
     }
 
     fn progress(&self, duration: Option<Duration>) -> Progress {
-        let print = &self.args.print;
-        let is_shown = !print.quiet && !print.no_progress;
-        Progress::new(
-            self.shape.scenario.name(),
-            self.args.count,
-            duration,
-            is_shown,
-        )
+        let name = self.shape.scenario.name();
+        Progress::new(name, self.args.count, duration, &self.args.print)
     }
 
     fn window(&self, plan: &Plan) -> u64 {

@@ -102,17 +102,25 @@ impl Plan {
             TagSets::Varying => VARIETY,
             TagSets::Repeating => 1,
         };
+        let mut choose = || loop {
+            let numbers = dice.choose(shape.tags, vocabulary);
+            let mut to: Vec<_> = pairs(&numbers)
+                .filter_map(|pair| holders.get(&pair))
+                .flatten()
+                .copied()
+                .collect();
+            to.sort_unstable();
+            to.dedup();
+            // A set that never changes is to match: one without a match would leave nothing to measure. About every
+            // other has one.
+            if variety > 1 || !to.is_empty() {
+                break (numbers, to);
+            }
+        };
         let publishers = (0..shape.publishers).map(|_| {
             let (templates, reach) = (0..variety)
                 .map(|_| {
-                    let numbers = dice.choose(shape.tags, vocabulary);
-                    let mut to: Vec<_> = pairs(&numbers)
-                        .filter_map(|pair| holders.get(&pair))
-                        .flatten()
-                        .copied()
-                        .collect();
-                    to.sort_unstable();
-                    to.dedup();
+                    let (numbers, to) = choose();
                     let tags: Vec<_> = numbers.iter().map(|&number| tag(number)).collect();
                     (Template::new(&tags), to.into())
                 })
@@ -208,6 +216,23 @@ mod tests {
             }
         }
         assert!(reached > 0, "nothing matches");
+    }
+
+    #[test]
+    fn what_is_said_over_and_over_matches() {
+        for (tags, subscriptions) in [(2, 3), (2, 500), (8, 10_000), (64, 3)] {
+            let plan = Plan::new(
+                &Shape {
+                    tag_sets: TagSets::Repeating,
+                    ..shape(Scenario::Match, tags, subscriptions)
+                },
+                "x",
+            );
+            for publisher in &plan.publishers {
+                assert_eq!(publisher.templates.len(), 1);
+                assert!(!publisher.readers().is_empty(), "{tags} {subscriptions}");
+            }
+        }
     }
 
     #[test]

@@ -125,6 +125,8 @@ pub(super) struct Row {
     #[serde(flatten)]
     pub(super) faults: Faults,
     interrupted: bool,
+    /// Why it ended early, unless that was Ctrl-C.
+    error: Option<String>,
 }
 
 impl Row {
@@ -191,6 +193,7 @@ impl Row {
             delivered: Side::new(&delivered, bytes),
             faults,
             interrupted: ended.is_interrupted(),
+            error: ended.error(),
         }
     }
 
@@ -256,7 +259,7 @@ impl Row {
         let faults = &self.faults;
         let known = |figure: Option<u64>| figure.map_or(String::new(), |figure| figure.to_string());
         format!(
-            "{},{},{},{},{},{},{},{},{},{},{},{},{},{},{}\n",
+            "{},{},{},{},{},{},{},{},{},{},{},{},{},{},{},{}\n",
             self.scenario,
             self.size,
             self.tags,
@@ -271,7 +274,8 @@ impl Row {
             faults.dropped,
             faults.duplicates,
             faults.out_of_order,
-            self.interrupted
+            self.interrupted,
+            self.error.as_deref().map(quoted).unwrap_or_default()
         )
     }
 }
@@ -279,7 +283,7 @@ impl Row {
 const CSV: &str = "scenario,size,tags,publishers,subscribers,subscriptions,window,seconds,\
 published_messages,published_per_second,published_mb_per_second,publisher_min,publisher_avg,publisher_max,\
 delivered_messages,delivered_per_second,delivered_mb_per_second,subscriber_min,subscriber_avg,subscriber_max,\
-lost,dropped,duplicates,out_of_order,interrupted\n";
+lost,dropped,duplicates,out_of_order,interrupted,error\n";
 
 /// Where the rows go.
 pub(super) struct Report<'a> {
@@ -342,6 +346,11 @@ impl<'a> Csv<'a> {
 
 fn unwritable(path: &Path, error: &std::io::Error) -> Stop {
     Stop::failed(format!("cannot write '{}': {error}", path.display()))
+}
+
+/// A text as one value, whatever is in it.
+fn quoted(text: &str) -> String {
+    format!("\"{}\"", text.replace('"', "\"\""))
 }
 
 /// To a tenth, which is more than any of it is worth.

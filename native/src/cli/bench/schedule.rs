@@ -95,8 +95,9 @@ impl Ticker {
                 while Instant::now() < due {
                     std::hint::spin_loop();
                 }
-                told.notify_one();
+                // Looked at before the publisher is told: what falls due after this has a tick of its own.
                 number = schedule.count(Instant::now()).max(number + 1);
+                told.notify_one();
             }
         });
         Self { tick, has_ended }

@@ -329,12 +329,126 @@ fn an_interrupted_run_prints_what_it_has() {
     let csv = std::fs::read_to_string(path).expect("written");
     let rows: Vec<Vec<_>> = csv.lines().map(|line| line.split(',').collect()).collect();
     assert_eq!((rows.len(), rows[0].len()), (2, rows[1].len()), "{csv}");
-    assert_eq!(rows[1].last(), Some(&"true"));
-    let published = rows[0]
-        .iter()
-        .position(|name| *name == "published_messages");
-    let published = published.and_then(|at| rows[1][at].parse().ok());
+    let value = |name| {
+        let column = rows[0].iter().position(|it| *it == name);
+        column.map(|at| rows[1][at])
+    };
+    assert_eq!(
+        (value("interrupted"), value("error")),
+        (Some("true"), Some(""))
+    );
+    let published = value("published_messages").and_then(|it| it.parse().ok());
     assert!(published > Some(0), "{csv}");
+}
+
+#[test]
+#[cfg(target_os = "linux")]
+fn ctrl_c_is_heard_while_subscriptions_are_made_up() {
+    // Bit 1 of the mask of signals that a program has a handler for is SIGINT.
+    let is_heard = |process: u32| {
+        let status = std::fs::read_to_string(format!("/proc/{process}/status"));
+        let status = status.expect("it runs");
+        let mask = status.lines().find_map(|it| it.strip_prefix("SigCgt:"));
+        u64::from_str_radix(mask.expect("a mask").trim(), 16).expect("hexadecimal") & 2 != 0
+    };
+    // A server that never answers: it is not asked yet.
+    let server = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
+    server.set_nonblocking(true).expect("possible");
+    let host = server.local_addr().expect("bound").to_string();
+    let mut command = command();
+    command.args(["bench", "match", "--subscriptions", "10000000", "--host"]);
+    let mut bench = Running::start(&mut command, &[&host]);
+    let begins = Instant::now();
+    while !is_heard(bench.child.id()) {
+        assert!(begins.elapsed() < PATIENCE, "it hears no Ctrl-C");
+    }
+    bench.signal("-INT");
+    assert_eq!(bench.end().code(), Some(130));
+    let asked = server.accept().map(drop).map_err(|error| error.kind());
+    assert_eq!(asked, Err(std::io::ErrorKind::WouldBlock));
+}
+
+#[test]
+fn a_lost_server_is_told_in_the_figures() {
+    let mut server = Server::start(&[]);
+    let mut subscriber = server.subscriber(&["--tags", "bench", "-n", "1"]);
+    let mut command = command();
+    command.args(["bench", "pub", "--json", "--host", &server.host]);
+    let mut bench = Running::start(&mut command, &["--duration", "1h", "--warm-up", "0"]);
+    assert!(subscriber.end().success());
+    server.running.child.kill().expect("it runs");
+    let row = &parsed(&bench.line())[0];
+    assert_eq!(bench.end().code(), Some(3));
+    let error = row["error"].as_str().unwrap_or_default();
+    assert!(error.contains("connection is lost"), "{row}");
+    assert_eq!(
+        (&row["lost"], &row["interrupted"]),
+        (&Value::Null, &Value::Bool(false))
+    );
+}
+
+#[test]
+fn subscribers_count_as_many_as_they_are_told() {
+    let server = Server::start(&[]);
+    let subscriber = waiting(&server, &["--clients", "2", "-n", "70"]);
+    server
+        .mist(&["bench", "pub", "-n", "5000", "--warm-up", "0"])
+        .success();
+    let row = &parsed(&Running::rest(&subscriber.stdout).concat())[0];
+    assert_eq!(number(row, "/delivered/messages"), 140.0, "{row}");
+    assert_eq!(row["error"], Value::Null, "{row}");
+}
+
+#[test]
+fn one_set_over_and_over_matches_too() {
+    let server = Server::start(&[]);
+    let bench = [
+        "bench",
+        "match",
+        "--tag-sets",
+        "repeating",
+        "-n",
+        "300",
+        "--json",
+    ];
+    for more in [&["--publishers", "3"][..], &["--subscriptions", "1"]] {
+        let row = &figures(&server, &[&bench[..], more].concat())[0];
+        is_clean(row, 300.0, 0.0);
+        assert!(number(row, "/delivered/messages") >= 300.0, "{row}");
+        assert!(
+            number(row, "/subscribers") <= number(row, "/subscriptions"),
+            "{row}"
+        );
+    }
+}
+
+#[test]
+fn more_connections_than_allowed_are_refused_with_the_limit() {
+    let server = Server::start(&["--limit", "connections=5"]);
+    let assert = server
+        .mist(&["bench", "fan-out", "--subscribers", "50"])
+        .code(5);
+    let said = stderr(&assert);
+    assert!(
+        said.contains("the limit is 5 (connections)") && !said.contains(" :"),
+        "{said}"
+    );
+    let server = Server::at("ws://127.0.0.1:0", &["--limit", "connections=1"]);
+    let host = format!("ws://{}", server.host);
+    let said = stderr(&mist(&["bench", "pipe", "--host", &host]).code(3));
+    assert!(said.contains("the limit is 1 (connections)"), "{said}");
+    // The system's own limit is known before anything is asked: nobody listens there.
+    let host = format!("127.0.0.1:{}", free_port());
+    for run in ["bench fan-out", "latency"] {
+        let script = format!("ulimit -n 100; exec \"$0\" {run} --subscribers 100 --host {host}");
+        let mut shell = Command::new("sh");
+        shell.args(["-c", &script]);
+        let said = stderr(&super::run(&mut shell, &[env!("CARGO_BIN_EXE_mist")]).code(1));
+        assert!(
+            said.contains("101 connections") && said.contains("100 files (ulimit -n)"),
+            "{said}"
+        );
+    }
 }
 
 #[test]
@@ -391,6 +505,25 @@ fn a_slip_is_named_with_its_remedy() {
             "--clients N",
         ),
         (&["bench", "pipe", "--subscriptions", "3"], "take match"),
+        (
+            &[
+                "bench",
+                "match",
+                "--subscriptions",
+                "2",
+                "--subscribers",
+                "3",
+            ],
+            "write 3 or more, or --subscribers 2",
+        ),
+        (
+            &["bench", "fan-out", "--clients", "4", "--subscribers", "5"],
+            "--clients 4 and --subscribers 5",
+        ),
+        (
+            &["bench", "pub", "--clients", "4", "--publishers", "4"],
+            "leave one of them out",
+        ),
         (&["bench", "nope"], "fan-out"),
         (&["bench", "--host", "ftp://x"], "tcp://"),
         (&["latency", "--ping", "--size", "20"], "--size"),

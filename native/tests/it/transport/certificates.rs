@@ -78,7 +78,11 @@ async fn a_certificate_that_may_sign_others_is_taken_when_it_is_named() {
         let outcome = within(connecting).await;
         assert_eq!(outcome.is_ok(), is_right, "{name}: {outcome:?}");
         let other = Files::new();
-        failure(&site.uris[0], |builder| builder.ca(other.certificate())).await;
+        let error = failure(&site.uris[0], |builder| builder.ca(other.certificate())).await;
+        assert!(
+            error.contains("--ca") && error.contains("--insecure") && !error.contains("Other"),
+            "{error}"
+        );
         site.stop().await;
     }
 }
