@@ -14,6 +14,7 @@ mod watch;
 pub(crate) mod worker;
 
 use std::collections::HashMap;
+use std::ops::Range;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
@@ -88,6 +89,12 @@ pub(crate) enum Flow {
     Open,
     /// This many bytes of the input must wait, until the host has answered or the client has read its answers.
     Paused(usize),
+}
+
+/// Where a part of a text stands in it.
+fn place_in(whole: &[u8], part: &str) -> Range<usize> {
+    let start = part.as_ptr().addr().wrapping_sub(whole.as_ptr().addr());
+    start..start + part.len()
 }
 
 /// Exclusive commands that are handled before others get the broker in between.
@@ -189,21 +196,16 @@ impl Hub {
         let mut lock = Lock::Free;
         let mut flow = Flow::Open;
         let (mut published, mut delivered, mut walked) = (0, 0, 0);
-        let Tools {
-            scan,
-            scratch,
-            tags,
-            out,
-        } = tools;
+        let Tools { scan, scratch, out } = tools;
         let input = messages.rest();
         let mut limits = self.limits_of(own);
-        // Whether `tags` were decided last, and whether somebody gets messages with them.
-        let (mut is_decided, mut has_targets) = (false, false);
+        // Where the tags that were decided last stand in the input, and whether somebody gets messages with them.
+        let (mut decided, mut has_targets) = (0..0, false);
         while let Some(next) = messages.next(scan, limits) {
             let end = input.len() - messages.rest().len();
             if let Ok(message) = &next
-                && is_decided
-                && message.tags_text() == tags
+                && !decided.is_empty()
+                && message.tags_text().as_bytes() == &input[decided.clone()]
                 && message.command() == Command::Publish
                 && message.id_literal().is_none()
                 && !out.is_full()
@@ -215,7 +217,7 @@ impl Hub {
                 }
                 continue;
             }
-            is_decided = false;
+            decided = 0..0;
             let message = match next {
                 Ok(message) => message,
                 Err(unreadable) => {
@@ -248,9 +250,7 @@ impl Hub {
                         if has_targets {
                             out.run.push(scratch, &message, input, end);
                         }
-                        is_decided = true;
-                        tags.clear();
-                        tags.push_str(message.tags_text());
+                        decided = place_in(input, message.tags_text());
                         continue;
                     };
                     // What was published before is not counted in the answer.

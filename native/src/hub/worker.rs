@@ -27,8 +27,6 @@ pub(crate) struct Worker {
 pub(crate) struct Tools {
     pub(crate) scan: Scan,
     pub(crate) scratch: Scratch,
-    /// The tags of the message that was decided last.
-    pub(crate) tags: String,
     pub(crate) out: Outgoing,
 }
 
