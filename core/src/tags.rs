@@ -13,8 +13,9 @@ use hashbrown::HashTable;
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct TagId(pub(crate) u32);
 
-/// Tables are split this many ways, so that growing one never stalls: each is small.
-const SHARDS: usize = 256;
+/// Tables are split this many ways, so that growing one never stalls: each is small. They are no more, so that the heads of
+/// all of them stay in the first cache.
+const SHARDS: usize = 64;
 
 /// A hash table in many small parts, of things that stand for keys kept elsewhere.
 #[derive(Debug)]

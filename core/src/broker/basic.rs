@@ -1,6 +1,7 @@
 //! The commands for everybody: publishing, subscribing, and asking what there is.
 
 use alloc::borrow::Cow;
+use alloc::boxed::Box;
 use alloc::string::String;
 use alloc::vec::Vec;
 
@@ -32,16 +33,17 @@ impl Broker {
         }))
     }
 
+    /// Refusals are boxed since there are hardly any: a result with room for one would be written for every message.
     fn match_publish(
         &self,
         session: SessionId,
         state: &Session,
         message: &Message<'_>,
         scratch: &mut Scratch,
-    ) -> Result<(), Refusal> {
+    ) -> Result<(), Box<Refusal>> {
         self.check_state(state)?;
         if message.tag_count() == 0 {
-            return Err(Refusal::MissingTags("publish"));
+            return Err(Refusal::MissingTags("publish").into());
         }
         self.check_tag_count(
             message.tag_count(),
@@ -69,12 +71,12 @@ impl Broker {
             }
         };
         if let Some(long) = tags.iter().find(|tag| tag.len() > self.limits.tag_bytes) {
-            return Err(self.tag_too_long(&source[long.range()]));
+            return Err(self.tag_too_long(&source[long.range()]).into());
         }
         if let Some(grants) = self.grants(state) {
             let mut tags = tags.iter().map(|tag| &source[tag.range()]);
             if let Some(tag) = tags.find(|tag| !grants.allows(tag)) {
-                return Err(Refusal::NotGranted(Grant::Publish(tag.into())));
+                return Err(Refusal::NotGranted(Grant::Publish(tag.into())).into());
             }
         }
         let bytes = source.as_bytes();

@@ -17,6 +17,7 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use self::frames::{Frames, FramesEnd};
 use crate::hub::framing::{CLOSE, Framing, write_frame};
 use crate::hub::outbox::{Ending, Outbox, Taken};
+use crate::hub::piece::Writing;
 use crate::hub::worker::{READ_BYTES, Tools, Worker, with_worker};
 use crate::hub::{Arrival, Flow, Hub};
 
@@ -58,7 +59,7 @@ pub(crate) struct Connection<S> {
     has_left: bool,
     /// An incomplete line, or what is paused.
     carry: Vec<u8>,
-    writing: Vec<u8>,
+    writing: Writing,
     written: usize,
 }
 
@@ -114,7 +115,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
             at_end: None,
             has_left: false,
             carry: Vec::new(),
-            writing: Vec::new(),
+            writing: Writing::default(),
             written: 0,
         }
     }
@@ -149,8 +150,12 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
     /// Writes until nothing is left or the socket takes no more.
     fn flush(&mut self, tools: &mut Tools, cx: &mut Context<'_>) -> Step {
         loop {
-            while self.written < self.writing.len() {
-                match Pin::new(&mut self.stream).poll_write(cx, &self.writing[self.written..]) {
+            loop {
+                let left = &self.writing.bytes()[self.written..];
+                if left.is_empty() {
+                    break;
+                }
+                match Pin::new(&mut self.stream).poll_write(cx, left) {
                     Poll::Ready(Ok(count)) if count > 0 => {
                         self.written += count;
                         self.outbox.note_moved();
@@ -204,7 +209,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
             } else {
                 &code
             };
-            write_frame(CLOSE, payload, &mut self.writing);
+            write_frame(CLOSE, payload, &mut self.writing.own);
         }
     }
 

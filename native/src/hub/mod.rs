@@ -6,6 +6,7 @@
 pub(crate) mod framing;
 mod guesses;
 pub(crate) mod outbox;
+pub(crate) mod piece;
 mod run;
 mod spare;
 mod store;
@@ -26,7 +27,8 @@ use tokio_util::task::TaskTracker;
 
 use self::framing::Framing;
 use self::guesses::Guesses;
-use self::outbox::{Appended, Backlog, Ending, Outbox};
+use self::outbox::{Appended, Backlog, Ending, Outbox, Segment};
+use self::piece::SharedBytes;
 use self::run::Batch;
 use self::store::Store;
 use self::worker::{Errand, Outgoing, Tools, with_worker};
@@ -406,14 +408,21 @@ impl Hub {
             delivered = outbox.append_or_swap(bytes, ends, room, spare, woken);
         } else {
             let lines = run.segment(input);
+            let is_shared = run.is_worth_sharing();
+            let (mut shared_lines, mut shared_frames) = (None, None);
             for outbox in run.targets.iter().filter_map(outbox) {
                 if outbox.framing == Framing::Frames && frames.ends.is_empty() {
                     frames.frame(lines);
                 }
-                let segment = match outbox.framing {
-                    Framing::Lines => lines,
-                    Framing::Frames => frames.segment(),
+                let (segment, shared) = match outbox.framing {
+                    Framing::Lines => (lines, &mut shared_lines),
+                    Framing::Frames => (frames.segment(), &mut shared_frames),
                 };
+                if is_shared && shared.is_none() {
+                    *shared = Some(SharedBytes::copy(segment.bytes, spare));
+                }
+                let shared = shared.as_ref();
+                let segment = Segment { shared, ..segment };
                 reached += 1;
                 let appended = outbox.append(segment, room, spare, woken);
                 delivered.messages += appended.messages;

@@ -13,6 +13,7 @@ use mist_core::{CloseReason, Limits, SessionId, dropped_notice};
 use parking_lot::{Mutex, MutexGuard};
 
 use super::framing::{Framing, PING, write_frame};
+use super::piece::{Queue, SHARED_FROM_BYTES, SharedBytes, Tally, Writing};
 use super::spare::Spare;
 use crate::listener::peer::Peer;
 
@@ -36,6 +37,8 @@ pub(crate) enum Ending {
 pub(crate) struct Segment<'a> {
     pub(crate) bytes: &'a [u8],
     pub(crate) ends: &'a [u32],
+    /// The same bytes, where outboxes are to share them.
+    pub(crate) shared: Option<&'a SharedBytes>,
 }
 
 /// Bytes of answers that may wait for a client which asks without reading. Then it is not read from any more.
@@ -108,12 +111,9 @@ const ANY_TIME: u32 = u32::MAX;
 
 #[derive(Debug, Default)]
 struct State {
-    queued: Vec<u8>,
-    messages: usize,
-    reply_bytes: usize,
+    queue: Queue,
     /// What the connection has taken and not finished writing.
-    taken_bytes: usize,
-    taken_messages: usize,
+    taken: Tally,
     waker: Option<Waker>,
     /// Whether the connection sleeps with nothing to write, so that appending must wake it.
     is_asleep: bool,
@@ -221,10 +221,16 @@ impl Outbox {
             return Appended::default();
         }
         let bytes = segment.ends[messages - 1] as usize;
-        state
-            .buffer(spare)
-            .extend_from_slice(&segment.bytes[..bytes]);
-        state.messages += messages;
+        match segment.shared {
+            // A part that is small is not worth it.
+            Some(shared) if bytes == segment.bytes.len() || bytes >= SHARED_FROM_BYTES => {
+                state.queue.share(shared, bytes, messages);
+            }
+            _ => {
+                let write = |tail: &mut Vec<u8>| tail.extend_from_slice(&segment.bytes[..bytes]);
+                state.queue.write(spare, messages, write);
+            }
+        }
         state.wake(woken);
         Appended { messages, bytes }
     }
@@ -239,8 +245,8 @@ impl Outbox {
         woken: &mut Vec<Waker>,
     ) -> Appended {
         let mut state = self.state.lock();
-        if state.queued.is_empty()
-            && state.taken_bytes == 0
+        if state.queue.is_empty()
+            && state.taken.bytes == 0
             && state.ending.is_none()
             && ends.len() <= room.messages
             && (bytes.len() <= room.bytes || ends.len() == 1)
@@ -249,16 +255,20 @@ impl Outbox {
                 messages: ends.len(),
                 bytes: bytes.len(),
             };
-            std::mem::swap(&mut state.queued, bytes);
+            state.queue.swap(bytes, ends.len());
             if bytes.capacity() == 0 {
                 *bytes = spare.take();
             }
-            state.messages = ends.len();
             state.wake(woken);
             return taken;
         }
         drop(state);
-        self.append(Segment { bytes, ends }, room, spare, woken)
+        let segment = Segment {
+            bytes,
+            ends,
+            shared: None,
+        };
+        self.append(segment, room, spare, woken)
     }
 
     /// Appends an answer to the session's own request; it is never dropped.
@@ -296,19 +306,15 @@ impl Outbox {
         if state.ending.is_some() {
             return None;
         }
-        let queued = state.buffer(spare);
-        let before = queued.len();
-        write(queued);
-        let length = queued.len() - before;
+        let length = state.queue.write(spare, 1, write);
+        state.queue.note_reply(length);
         self.backlog.add(length);
-        state.reply_bytes += length;
-        state.messages += 1;
         Some(state)
     }
 
     /// Whether so many answers wait that no further request should be taken from this connection for now.
     pub(crate) fn is_congested(&self) -> bool {
-        self.state.lock().reply_bytes > REPLY_BYTES
+        self.state.lock().queue.tally().reply_bytes() > REPLY_BYTES
     }
 
     /// Ends the connection once what is queued is written; a dead one at once. Returns whom to wake.
@@ -340,7 +346,7 @@ impl Outbox {
     /// Whether all that was ever queued has been written.
     pub(crate) fn is_written(&self) -> bool {
         let state = self.state.lock();
-        state.queued.is_empty() && state.taken_bytes == 0
+        state.queue.is_empty() && state.taken.bytes == 0
     }
 
     pub(crate) fn is_shutting_down(&self) -> bool {
@@ -352,16 +358,16 @@ impl Outbox {
         self.tells_drops.store(true, Ordering::Relaxed);
     }
 
-    /// Exchanges the connection's written buffer for what is queued, or puts the connection to sleep.
-    pub(crate) fn take(&self, buffer: &mut Vec<u8>, spare: &mut Spare, cx: &Context<'_>) -> Taken {
+    /// Exchanges what the connection has written for what is next, or puts the connection to sleep.
+    pub(crate) fn take(&self, writing: &mut Writing, spare: &mut Spare, cx: &Context<'_>) -> Taken {
         let mut state = self.state.lock();
         state.keep_waker(cx);
         state.is_blocked = false;
-        if state.taken_bytes > 0 {
-            self.backlog.remove(std::mem::take(&mut state.taken_bytes));
+        let taken = std::mem::take(&mut state.taken);
+        if taken.bytes > 0 {
+            self.backlog.remove(taken.bytes);
         }
-        state.taken_messages = 0;
-        buffer.clear();
+        writing.clear(spare);
         state.is_asleep = false;
         if state.ending == Some(Ending::Dead) {
             return Taken::Ended(Ending::Dead);
@@ -370,26 +376,20 @@ impl Outbox {
             let count = std::mem::take(&mut state.dropped);
             if self.tells_drops.load(Ordering::Relaxed) {
                 // Behind all that was queued before the gap, before all that comes after it.
-                let queued = state.buffer(spare);
-                let before = queued.len();
-                self.framing.write(&dropped_notice(count), queued);
-                self.backlog.add(queued.len() - before);
-                state.messages += 1;
+                let write = |out: &mut Vec<u8>| self.framing.write(&dropped_notice(count), out);
+                self.backlog.add(state.queue.write(spare, 1, write));
             }
         }
-        state.reply_bytes = 0;
-        if state.queued.is_empty() {
-            spare.put(std::mem::take(&mut state.queued));
-            spare.put(std::mem::take(buffer));
+        if state.queue.is_empty() {
+            state.queue.rest(spare);
+            writing.rest(spare);
             if let Some(ending) = state.ending {
                 return Taken::Ended(ending);
             }
             state.is_asleep = true;
             return Taken::Nothing;
         }
-        std::mem::swap(buffer, &mut state.queued);
-        state.taken_bytes = buffer.len();
-        state.taken_messages = std::mem::take(&mut state.messages);
+        state.taken = state.queue.take(writing, spare);
         Taken::Some
     }
 
@@ -435,8 +435,7 @@ impl Outbox {
                 state.dropped_at_last_look = 0;
                 Concern::CaughtUp(dropped)
             }),
-            (state.stalled > 0)
-                .then(|| Concern::Stalled(state.stalled, state.queued.len() + state.taken_bytes)),
+            (state.stalled > 0).then(|| Concern::Stalled(state.stalled, state.waiting())),
             (state.silent > 0).then_some(Concern::Silent(state.silent)),
             (state.ending_for > 0).then_some(Concern::Ending(state.ending_for)),
             self.is_overdue().then_some(Concern::Unauthenticated),
@@ -448,22 +447,26 @@ impl Outbox {
 
 impl Drop for Outbox {
     fn drop(&mut self) {
-        let state = self.state.get_mut();
-        self.backlog.remove(state.queued.len() + state.taken_bytes);
+        self.backlog.remove(self.state.get_mut().waiting());
     }
 }
 
 impl State {
+    /// Bytes that are not written yet.
+    fn waiting(&self) -> usize {
+        self.queue.tally().bytes + self.taken.bytes
+    }
+
     /// How many messages of a segment fit; notes the others as dropped.
     fn fitting(&mut self, segment: Segment<'_>, room: Room) -> usize {
         if self.ending.is_some() {
             return 0;
         }
-        let used = self.queued.len() + self.taken_bytes;
+        let used = self.waiting();
         let free = room.bytes.saturating_sub(used);
         let places = room
             .messages
-            .saturating_sub(self.messages + self.taken_messages);
+            .saturating_sub(self.queue.tally().messages() + self.taken.messages());
         let count = segment.ends.len();
         if segment.bytes.len() <= free && count <= places {
             return count;
@@ -480,13 +483,6 @@ impl State {
         self.dropped += dropped;
         self.dropped_in_episode += dropped;
         fitting
-    }
-
-    fn buffer(&mut self, spare: &mut Spare) -> &mut Vec<u8> {
-        if self.queued.capacity() == 0 {
-            self.queued = spare.take();
-        }
-        &mut self.queued
     }
 
     fn wake(&mut self, woken: &mut Vec<Waker>) {
@@ -525,6 +521,7 @@ mod tests {
     const THREE: Segment<'static> = Segment {
         bytes: b"aa\nbb\ncc\n",
         ends: &[3, 6, 9],
+        shared: None,
     };
 
     #[test]
@@ -540,13 +537,13 @@ mod tests {
             let appended = outbox.append(THREE, room, &mut spare, &mut Vec::new());
             assert_eq!(appended.messages, expected);
             assert_eq!(appended.bytes, left.len());
-            let mut buffer = Vec::new();
+            let mut writing = Writing::default();
             let cx = Context::from_waker(Waker::noop());
             assert!(matches!(
-                outbox.take(&mut buffer, &mut spare, &cx),
+                outbox.take(&mut writing, &mut spare, &cx),
                 Taken::Some
             ));
-            assert_eq!(buffer, left);
+            assert_eq!(writing.bytes(), left);
         }
     }
 
@@ -554,17 +551,18 @@ mod tests {
     fn a_client_that_uses_ids_is_told_of_the_gap_where_it_is() {
         let outbox = outbox(Framing::Lines);
         outbox.tell_drops();
-        let (mut spare, mut woken, mut buffer) = (Spare::default(), Vec::new(), Vec::new());
+        let (mut spare, mut woken) = (Spare::default(), Vec::new());
+        let mut writing = Writing::default();
         let room = room(2, 100);
         let cx = Context::from_waker(Waker::noop());
         outbox.append(THREE, room, &mut spare, &mut woken);
-        outbox.take(&mut buffer, &mut spare, &cx);
+        outbox.take(&mut writing, &mut spare, &cx);
         assert_eq!(
-            buffer,
+            writing.bytes(),
             b"aa\nbb\n{\"command\":\"dropped\",\"data\":\"1\"}\n"
         );
         assert!(matches!(
-            outbox.take(&mut buffer, &mut spare, &cx),
+            outbox.take(&mut writing, &mut spare, &cx),
             Taken::Nothing
         ));
         let appended = outbox.append(THREE, room, &mut spare, &mut woken);
@@ -574,10 +572,11 @@ mod tests {
     #[test]
     fn a_sleeping_connection_is_woken_once() {
         let outbox = outbox(Framing::Lines);
-        let (mut spare, mut woken, mut buffer) = (Spare::default(), Vec::new(), Vec::new());
+        let (mut spare, mut woken) = (Spare::default(), Vec::new());
+        let mut writing = Writing::default();
         let cx = Context::from_waker(Waker::noop());
         assert!(matches!(
-            outbox.take(&mut buffer, &mut spare, &cx),
+            outbox.take(&mut writing, &mut spare, &cx),
             Taken::Nothing
         ));
         outbox.append(THREE, room(9, 99), &mut spare, &mut woken);
@@ -586,10 +585,40 @@ mod tests {
     }
 
     #[test]
+    fn what_is_shared_keeps_its_place_among_what_is_not() {
+        let outbox = outbox(Framing::Lines);
+        let (mut spare, mut woken) = (Spare::default(), Vec::new());
+        let shared = SharedBytes::copy(THREE.bytes, &mut spare);
+        let segment = Segment {
+            shared: Some(&shared),
+            ..THREE
+        };
+        let room = room(9, 99);
+        outbox.append_own_reply(&mut spare, b"1");
+        outbox.append(segment, room, &mut spare, &mut woken);
+        outbox.append(segment, room, &mut spare, &mut woken);
+        // No more than two of the last three fit; so few are copied.
+        outbox.append_own_reply(&mut spare, b"2");
+        outbox.append(segment, room, &mut spare, &mut woken);
+        assert_eq!(outbox.state.lock().dropped, 2);
+        let (mut writing, mut written) = (Writing::default(), Vec::new());
+        let cx = Context::from_waker(Waker::noop());
+        let mut pieces = 0;
+        while let Taken::Some = outbox.take(&mut writing, &mut spare, &cx) {
+            pieces += 1;
+            written.extend_from_slice(writing.bytes());
+        }
+        assert_eq!(pieces, 4);
+        assert_eq!(written, b"1\naa\nbb\ncc\naa\nbb\ncc\n2\naa\n");
+        assert!(outbox.is_written() && !outbox.is_congested());
+    }
+
+    #[test]
     fn what_waits_in_all_is_known_whatever_becomes_of_it() {
         let backlog = Arc::new(Backlog::default());
         let mut broker = Broker::new(Config::default(), 1);
-        let (mut spare, mut woken, mut buffer) = (Spare::default(), Vec::new(), Vec::new());
+        let (mut spare, mut woken) = (Spare::default(), Vec::new());
+        let mut writing = Writing::default();
         let cx = Context::from_waker(Waker::noop());
         let mut limits = Limits::default();
         limits.outbox_total_bytes = 10;
@@ -609,11 +638,11 @@ mod tests {
         second.append_reply(&mut spare, &mut woken, b"1234567");
         assert_eq!(backlog.bytes(), 6 + 2 + 7);
         assert_eq!(backlog.room(&limits).bytes, limits.squeezed_bytes());
-        first.take(&mut buffer, &mut spare, &cx);
-        assert_eq!(backlog.bytes(), buffer.len() + 9);
-        first.take(&mut buffer, &mut spare, &cx);
+        first.take(&mut writing, &mut spare, &cx);
+        assert_eq!(backlog.bytes(), writing.bytes().len() + 9);
+        first.take(&mut writing, &mut spare, &cx);
         assert_eq!(backlog.bytes(), 9);
-        second.take(&mut buffer, &mut spare, &cx);
+        second.take(&mut writing, &mut spare, &cx);
         drop(second);
         assert_eq!(backlog.bytes(), 0);
     }

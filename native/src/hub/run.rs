@@ -8,7 +8,15 @@ use mist_core::message::Message;
 
 use super::framing::{TEXT, write_frame};
 use super::outbox::Segment;
-use super::worker::READ_BYTES;
+use super::piece::SHARED_FROM_BYTES;
+use super::worker::{APPENDED_AT_ONCE, READ_BYTES};
+
+/// From so many receivers on they share what is sent to all of them.
+const SHARED_FROM_RECEIVERS: usize = 4;
+/// They share less where there are so many that copying would hold up others.
+const SHARED_AMONG_MANY_FROM_BYTES: usize = 1 << 10;
+/// To put a shared piece into an outbox takes as long as to copy so many bytes.
+const SHARED_WEIGHT: usize = 256;
 
 /// Messages in one framing, one behind the other.
 #[derive(Default)]
@@ -30,6 +38,7 @@ impl Batch {
         Segment {
             bytes: &self.bytes,
             ends: &self.ends,
+            shared: None,
         }
     }
 
@@ -68,9 +77,26 @@ impl Run {
         self.lines.ends.len()
     }
 
-    /// How many bytes go to all receivers together.
+    /// Whether one copy for all receivers is cheaper than one for each.
+    pub(crate) fn is_worth_sharing(&self) -> bool {
+        let bytes = self.bytes();
+        self.targets.len() >= SHARED_FROM_RECEIVERS
+            && (bytes >= SHARED_FROM_BYTES
+                || bytes >= SHARED_AMONG_MANY_FROM_BYTES
+                    && bytes * self.targets.len() >= APPENDED_AT_ONCE)
+    }
+
+    /// How many bytes are written to give it to all receivers.
     pub(crate) fn weight(&self) -> usize {
-        (self.lines.bytes.len() + self.verbatim.len()) * self.targets.len()
+        let each = match self.is_worth_sharing() {
+            true => SHARED_WEIGHT,
+            false => self.bytes(),
+        };
+        each * self.targets.len()
+    }
+
+    fn bytes(&self) -> usize {
+        self.lines.bytes.len() + self.verbatim.len()
     }
 
     /// Adds a message that was decided with `scratch`; its line ends at `end` in `input`.
@@ -115,6 +141,7 @@ impl Run {
             false => Segment {
                 bytes: &input[self.verbatim.clone()],
                 ends: &self.lines.ends,
+                shared: None,
             },
         }
     }

@@ -13,7 +13,7 @@ use super::spare::Spare;
 pub(crate) const READ_BYTES: usize = 64 << 10;
 
 /// Bytes that are appended, over all receivers, before those who change the broker get it in between.
-const APPENDED_AT_ONCE: usize = 4 << 20;
+pub(crate) const APPENDED_AT_ONCE: usize = 4 << 20;
 
 pub(crate) struct Worker {
     /// What was read, behind what was left of the read before.
