@@ -85,10 +85,10 @@ impl Tally {
 /// What an outbox holds, in order: pieces, and behind them bytes to which others are appended.
 #[derive(Debug, Default)]
 pub(crate) struct Queue {
-    pieces: VecDeque<Piece>,
+    #[expect(clippy::box_collection, reason = "a connection at rest has none")]
+    pieces: Option<Box<VecDeque<Piece>>>,
     tail: Vec<u8>,
-    /// Of the tail, and of everything.
-    tail_tally: Tally,
+    /// Of everything.
     tally: Tally,
 }
 
@@ -114,39 +114,34 @@ impl Queue {
         let before = self.tail.len();
         write(&mut self.tail);
         let bytes = self.tail.len() - before;
-        self.note(Tally::of(bytes, messages));
+        self.tally.add(Tally::of(bytes, messages));
         bytes
-    }
-
-    fn note(&mut self, tally: Tally) {
-        self.tail_tally.add(tally);
-        self.tally.add(tally);
     }
 
     /// Notes that the newest bytes, which were written, are an answer.
     pub(crate) fn note_reply(&mut self, bytes: usize) {
-        self.note(Tally {
-            reply_bytes: bytes as u32,
-            ..Tally::default()
-        });
+        self.tally.reply_bytes += bytes as u32;
     }
 
     /// Takes a whole buffer, and gives an empty one for it. Only where there is nothing yet.
     pub(crate) fn swap(&mut self, bytes: &mut Vec<u8>, messages: usize) {
         std::mem::swap(&mut self.tail, bytes);
-        self.note(Tally::of(self.tail.len(), messages));
+        self.tally.add(Tally::of(self.tail.len(), messages));
     }
 
     /// Appends the first bytes of those that are shared.
     pub(crate) fn share(&mut self, shared: &SharedBytes, bytes: usize, messages: usize) {
+        let pieces = self.pieces.get_or_insert_default();
         if !self.tail.is_empty() {
-            self.pieces.push_back(Piece {
+            let mut tally = self.tally;
+            pieces.iter().for_each(|piece| tally.subtract(piece.tally));
+            pieces.push_back(Piece {
                 content: Content::Own(std::mem::take(&mut self.tail)),
-                tally: std::mem::take(&mut self.tail_tally),
+                tally,
             });
         }
         let tally = Tally::of(bytes, messages);
-        self.pieces.push_back(Piece {
+        pieces.push_back(Piece {
             content: Content::Shared(shared.clone(), bytes),
             tally,
         });
@@ -155,19 +150,15 @@ impl Queue {
 
     /// Takes what is to be written next into `writing`, which is empty; returns how much that is.
     pub(crate) fn take(&mut self, writing: &mut Writing, spare: &mut Spare) -> Tally {
-        let tally = match self.pieces.pop_front() {
-            Some(Piece { content, tally }) => {
-                match content {
-                    Content::Own(bytes) => spare.put(std::mem::replace(&mut writing.own, bytes)),
-                    Content::Shared(shared, bytes) => writing.shared = Some((shared, bytes)),
-                }
-                tally
-            }
-            None => {
-                std::mem::swap(&mut writing.own, &mut self.tail);
-                std::mem::take(&mut self.tail_tally)
-            }
+        let piece = self.pieces.as_mut().and_then(|pieces| pieces.pop_front());
+        let Some(Piece { content, tally }) = piece else {
+            std::mem::swap(&mut writing.own, &mut self.tail);
+            return std::mem::take(&mut self.tally);
         };
+        match content {
+            Content::Own(bytes) => spare.put(std::mem::replace(&mut writing.own, bytes)),
+            Content::Shared(shared, bytes) => writing.shared = Some((shared, bytes)),
+        }
         self.tally.subtract(tally);
         tally
     }
@@ -175,7 +166,7 @@ impl Queue {
     /// Gives back what memory there is, of a queue that is empty.
     pub(crate) fn rest(&mut self, spare: &mut Spare) {
         spare.put(std::mem::take(&mut self.tail));
-        self.pieces = VecDeque::new();
+        self.pieces = None;
     }
 }
 
