@@ -341,17 +341,15 @@ impl Broker {
 /// Whether tags are in order and without duplicates.
 #[inline]
 fn is_sorted_set(tags: &[Span], text: &[u8]) -> bool {
-    if tags.len() < 2 {
-        return true;
-    }
-    let mut keyed = tags.iter().map(|tag| (tag.prefix(text), *tag));
-    let Some(mut last) = keyed.next() else {
-        return true;
+    let is_before = |one: &Span, other: &Span| {
+        let (one, other) = (&text[one.range()], &text[other.range()]);
+        // Most differ in the first byte.
+        match (one.first(), other.first()) {
+            (Some(first), Some(second)) if first != second => first < second,
+            _ => one < other,
+        }
     };
-    keyed.all(|next| {
-        let last = core::mem::replace(&mut last, next);
-        Span::order(&last, &next, text).is_lt()
-    })
+    tags.is_sorted_by(is_before)
 }
 
 fn answer(message: &Message<'_>, data: &str, subscriptions: &[Vec<&str>], out: &mut Vec<u8>) {
