@@ -200,7 +200,8 @@ impl Scan {
         }
     }
 
-    #[inline(always)]
+    /// Made for each form, but not where every byte is loaded by somebody.
+    #[cfg_attr(not(target_family = "wasm"), inline(always))]
     fn scan_form(&mut self, form: &Form, text: &str, at: usize, limits: &Limits) -> Option<usize> {
         let bytes = text.as_bytes();
         self.tags.clear();
