@@ -15,10 +15,14 @@ use super::clock::{Plan, Work, race, timed};
 use super::report::{Report, short};
 
 /// Forms of one publish; `DATA` stands for the data.
-pub(crate) const FORMS: [(&str, &str); 4] = [
+pub(crate) const FORMS: [(&str, &str); 5] = [
     (
         "as clients write it",
         r#"{"command":"publish","tags":["line:7","late","district:north"],"data":"DATA"}"#,
+    ),
+    (
+        "as Python writes it",
+        r#"{"command": "publish", "tags": ["line:7", "late", "district:north"], "data": "DATA"}"#,
     ),
     (
         "with blanks",
