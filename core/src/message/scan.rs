@@ -6,7 +6,7 @@ use alloc::vec::Vec;
 use core::cmp::Ordering;
 use core::ops::Range;
 
-use super::string::{content_end, literal_end};
+use super::string::{Bad, bad, content_end, literal_end};
 use super::{Command, Message};
 use crate::limits::Limits;
 
@@ -173,9 +173,12 @@ impl Scan {
             limits,
         }
         .message(self)
-        .map_err(|(at, fault)| ScanError {
-            fault,
-            at: at.saturating_sub(start),
+        .map_err(|bad| {
+            let (at, fault) = *bad;
+            ScanError {
+                fault,
+                at: at.saturating_sub(start),
+            }
         })
     }
 
@@ -313,7 +316,7 @@ struct Reader<'a> {
     limits: &'a Limits,
 }
 
-type Step<T> = Result<T, (usize, Fault)>;
+type Step<T> = Result<T, Bad>;
 
 impl Reader<'_> {
     fn message(mut self, scan: &mut Scan) -> Step<usize> {
@@ -370,9 +373,15 @@ impl Reader<'_> {
     }
 
     fn field(&self, key: Span) -> Option<Field> {
-        self.with_decoded(key, |key| {
-            let known = FIELDS.iter().find(|(name, _)| name.as_bytes() == key);
-            known.map(|&(_, field)| field)
+        self.with_decoded(key, |key| match key {
+            b"command" => Some(Field::Command),
+            b"tags" => Some(Field::Tags),
+            b"data" => Some(Field::Data),
+            b"error" => Some(Field::Error),
+            b"id" => Some(Field::Id),
+            b"delivered" => Some(Field::Delivered),
+            b"subscriptions" => Some(Field::Subscriptions),
+            _ => None,
         })
     }
 
@@ -446,14 +455,14 @@ impl Reader<'_> {
             }
             Some(b'-' | b'0'..=b'9') => {
                 if !self.number()? {
-                    return Err((start, ID_TYPE));
+                    return Err(bad(start, ID_TYPE));
                 }
             }
             _ if self.null() => return Ok(None),
             _ => return Err(self.wrong_type(ID_TYPE)),
         }
         if self.at - start > ID_BYTES {
-            return Err((start, Fault::IdTooLong));
+            return Err(bad(start, Fault::IdTooLong));
         }
         Ok(Some(start..self.at))
     }
@@ -545,7 +554,7 @@ impl Reader<'_> {
         match self.peek() {
             Some(b'0') => self.at += 1,
             Some(b'1'..=b'9') => self.digits(),
-            _ => return Err((start, Fault::BadNumber)),
+            _ => return Err(bad(start, Fault::BadNumber)),
         }
         let mut integer = true;
         if self.peek() == Some(b'.') {
@@ -562,7 +571,7 @@ impl Reader<'_> {
             self.some_digits(start)?;
         }
         if matches!(self.peek(), Some(b'0'..=b'9')) {
-            return Err((start, Fault::BadNumber));
+            return Err(bad(start, Fault::BadNumber));
         }
         Ok(integer)
     }
@@ -577,11 +586,12 @@ impl Reader<'_> {
         let before = self.at;
         self.digits();
         if self.at == before {
-            return Err((start, Fault::BadNumber));
+            return Err(bad(start, Fault::BadNumber));
         }
         Ok(())
     }
 
+    #[inline]
     fn string(&mut self) -> Step<Span> {
         let start = self.at + 1;
         let (end, escaped) = content_end(self.text, start)?;
@@ -603,7 +613,7 @@ impl Reader<'_> {
 
     fn open(&mut self, object: bool) -> Step<()> {
         if self.depth >= self.limits.nesting.clamp(2, 64) {
-            return Err((self.at, Fault::TooDeep));
+            return Err(bad(self.at, Fault::TooDeep));
         }
         self.depth += 1;
         self.objects = self.objects << 1 | u64::from(object);
@@ -633,20 +643,24 @@ impl Reader<'_> {
         Ok(())
     }
 
-    fn fault(&self, expected: &'static str) -> (usize, Fault) {
-        match self.peek() {
-            None => (self.at, Fault::UnexpectedEnd),
-            Some(_) => (self.at, Fault::Expected(expected)),
-        }
+    #[cold]
+    fn fault(&self, expected: &'static str) -> Bad {
+        let fault = match self.peek() {
+            None => Fault::UnexpectedEnd,
+            Some(_) => Fault::Expected(expected),
+        };
+        bad(self.at, fault)
     }
 
     /// Says that a value has the wrong type if it is a value at all.
-    fn wrong_type(&self, fault: Fault) -> (usize, Fault) {
-        match self.peek() {
-            None => (self.at, Fault::UnexpectedEnd),
-            Some(b'{' | b'[' | b'"' | b'-' | b'0'..=b'9' | b't' | b'f' | b'n') => (self.at, fault),
-            Some(_) => (self.at, Fault::Unexpected),
-        }
+    #[cold]
+    fn wrong_type(&self, fault: Fault) -> Bad {
+        let fault = match self.peek() {
+            None => Fault::UnexpectedEnd,
+            Some(b'{' | b'[' | b'"' | b'-' | b'0'..=b'9' | b't' | b'f' | b'n') => fault,
+            Some(_) => Fault::Unexpected,
+        };
+        bad(self.at, fault)
     }
 }
 
@@ -665,13 +679,3 @@ enum Field {
     Delivered,
     Subscriptions,
 }
-
-const FIELDS: [(&str, Field); 7] = [
-    ("command", Field::Command),
-    ("tags", Field::Tags),
-    ("data", Field::Data),
-    ("error", Field::Error),
-    ("id", Field::Id),
-    ("delivered", Field::Delivered),
-    ("subscriptions", Field::Subscriptions),
-];

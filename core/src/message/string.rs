@@ -1,9 +1,18 @@
 //! Owns JSON string literals: finding their end, decoding and writing them; knows nothing of objects.
 
+use alloc::boxed::Box;
 use alloc::string::String;
 use alloc::vec::Vec;
 
 use super::scan::Fault;
+
+/// What is wrong and where: apart, since a result with room for it would be written for everything that is right.
+pub(super) type Bad = Box<(usize, Fault)>;
+
+#[cold]
+pub(super) fn bad(at: usize, fault: Fault) -> Bad {
+    Box::new((at, fault))
+}
 
 const ONES: u64 = 0x0101_0101_0101_0101;
 const HIGHS: u64 = 0x8080_8080_8080_8080;
@@ -72,7 +81,7 @@ fn plain_until_far(text: &[u8], mut at: usize) -> usize {
 }
 
 /// Finds the end of the literal whose content starts at `start`: the closing quote's position, and whether it has escapes.
-pub(super) fn content_end(text: &[u8], start: usize) -> Result<(usize, bool), (usize, Fault)> {
+pub(super) fn content_end(text: &[u8], start: usize) -> Result<(usize, bool), Bad> {
     let mut at = start;
     let mut escaped = false;
     loop {
@@ -83,8 +92,8 @@ pub(super) fn content_end(text: &[u8], start: usize) -> Result<(usize, bool), (u
                 escaped = true;
                 at = escape_end(text, at)?;
             }
-            Some(_) => return Err((at, Fault::ControlCharacter)),
-            None => return Err((at, Fault::UnexpectedEnd)),
+            Some(_) => return Err(bad(at, Fault::ControlCharacter)),
+            None => return Err(bad(at, Fault::UnexpectedEnd)),
         }
     }
 }
@@ -101,7 +110,7 @@ pub(super) fn literal_end(text: &[u8], start: usize) -> Option<(usize, bool)> {
 }
 
 /// Returns the position behind the escape that starts at `at`.
-fn escape_end(text: &[u8], at: usize) -> Result<usize, (usize, Fault)> {
+fn escape_end(text: &[u8], at: usize) -> Result<usize, Bad> {
     match text.get(at + 1) {
         Some(b'"' | b'\\' | b'/' | b'b' | b'f' | b'n' | b'r' | b't') => Ok(at + 2),
         Some(b'u') => {
@@ -113,15 +122,15 @@ fn escape_end(text: &[u8], at: usize) -> Result<usize, (usize, Fault)> {
                         .flatten();
                     match low {
                         Some(0xDC00..=0xDFFF) => Ok(at + 12),
-                        _ => Err((at, Fault::LoneSurrogate)),
+                        _ => Err(bad(at, Fault::LoneSurrogate)),
                     }
                 }
-                0xDC00..=0xDFFF => Err((at, Fault::LoneSurrogate)),
+                0xDC00..=0xDFFF => Err(bad(at, Fault::LoneSurrogate)),
                 _ => Ok(at + 6),
             }
         }
-        Some(_) => Err((at, Fault::BadEscape)),
-        None => Err((at + 1, Fault::UnexpectedEnd)),
+        Some(_) => Err(bad(at, Fault::BadEscape)),
+        None => Err(bad(at + 1, Fault::UnexpectedEnd)),
     }
 }
 

@@ -48,7 +48,8 @@ fn a_literal_ends_where_looking_at_every_byte_says() {
             for second in bytes {
                 let mut content = vec![b'p'; offset];
                 content.extend([first, second, b'n', b'"', b'"']);
-                assert_eq!(content_end(&content, 0), plainly(&content), "{content:?}");
+                let found = content_end(&content, 0).map_err(|bad| *bad);
+                assert_eq!(found, plainly(&content), "{content:?}");
             }
         }
     }
@@ -81,7 +82,7 @@ fn every_escaped_unit_decodes_as_in_serde_json() {
     for unit in 0..=0xFFFF_u32 {
         let content = format!("\\u{unit:04x}\\u{unit:04X}");
         let expected: Result<String, _> = serde_json::from_str(&format!("\"{content}\""));
-        match content_end(format!("{content}\"").as_bytes(), 0) {
+        match content_end(format!("{content}\"").as_bytes(), 0).map_err(|bad| *bad) {
             Ok((end, escaped)) => {
                 assert!(escaped && end == content.len());
                 let mut decoded = String::new();
