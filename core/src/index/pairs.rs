@@ -176,13 +176,11 @@ impl Pairs {
 
     /// Takes note of a new pair, the set of which is there already.
     fn note(&mut self, hash_of: u64, sets: &Sets, tags: &Interner) {
-        if !self.sieve.is_full() {
-            return self.sieve.add(hash_of);
+        let bound = sets.bound();
+        for pair in sets.pairs(self.sieve.add(hash_of, self.count, bound)) {
+            self.sieve.add_again(hash(pair, tags));
         }
-        self.sieve.reset(self.count);
-        for pair in sets.pairs() {
-            self.sieve.add(hash(pair, tags));
-        }
+        self.sieve.finish(self.count, bound);
     }
 
     pub(super) fn remove(&mut self, number: SetId, sets: &mut Sets, tags: &Interner) {
@@ -248,8 +246,8 @@ impl Pairs {
                 pairs += to;
                 to += 1;
             }
-            if asked.len() <= pairs {
-                asked.resize(pairs + 1, Asked::default());
+            if asked.len() < pairs {
+                asked.resize(pairs, Asked::default());
             }
             let count = self.sift(carried, from..to, asked);
             walked += pairs + self.visit(&asked[..count], carried, bits, sets, answers);

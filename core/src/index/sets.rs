@@ -2,6 +2,7 @@
 
 use alloc::boxed::Box;
 use alloc::vec::Vec;
+use core::ops::Range;
 use core::{iter, slice};
 
 use super::slots::Slots;
@@ -119,11 +120,12 @@ impl Sets {
     }
 
     pub(super) fn remove(&mut self, number: SetId) {
-        let set = self.sets.take(number);
-        self.drop_rest(&set);
+        self.drop_rest(number);
+        self.sets.take(number);
     }
 
-    fn drop_rest(&mut self, set: &Set) {
+    fn drop_rest(&mut self, number: SetId) {
+        let set = &self.sets[number];
         if set.rest == Rest::Several {
             self.rests.take(set.third.0);
         }
@@ -133,9 +135,7 @@ impl Sets {
     pub(super) fn set_pair(&mut self, number: SetId, pair: Pair) {
         let mut tags: Vec<_> = self.tags(number).collect();
         sort(&mut tags);
-        let set = core::mem::take(&mut self.sets[number]);
-        self.drop_rest(&set);
-        self.sets[number] = set;
+        self.drop_rest(number);
         self.set_tags(number, &tags, pair);
     }
 
@@ -227,22 +227,22 @@ impl Sets {
         moved
     }
 
-    /// The pairs of all sets with two tags or more.
-    pub(super) fn pairs(&self) -> impl Iterator<Item = Pair> {
-        let sets = self.sets.places().iter();
+    /// The pairs of the sets with these numbers, as far as they have two tags or more.
+    pub(super) fn pairs(&self, numbers: Range<usize>) -> impl Iterator<Item = Pair> {
+        let sets = self.sets.places().get(numbers).unwrap_or_default().iter();
         sets.filter(|set| set.rest != Rest::Vacant)
             .map(|set| set.pair)
             .filter(|pair| pair.alone().is_none())
+    }
+
+    /// One more than the highest number in use, or that was since there was no set.
+    pub(super) fn bound(&self) -> usize {
+        self.sets.places().len()
     }
 }
 
 #[cfg(test)]
 impl Sets {
-    /// How many numbers were ever in use at once.
-    pub(super) fn bound(&self) -> usize {
-        self.sets.places().len()
-    }
-
     /// The numbers of all sets.
     pub(super) fn numbers(&self) -> Vec<SetId> {
         let sets = self.sets.places().iter().zip(0..);
