@@ -39,7 +39,7 @@ fn hash_number(number: u32) -> u64 {
 pub(crate) struct Index {
     tags: Interner,
     sets: Sets,
-    by_tags: Shards<SetId>,
+    by_tags: Shards<SetId, 256>,
     pairs: Pairs,
     held: Vec<Held>,
     subscriptions: usize,
