@@ -5,6 +5,7 @@ use alloc::vec::Vec;
 use core::ops::Range;
 use core::{iter, slice};
 
+use super::bits::is_set;
 use super::slots::Slots;
 use super::{ClientId, SetId, give_back};
 use crate::sort::sort;
@@ -160,6 +161,20 @@ impl Sets {
         self.pair(number)
             .tags()
             .chain(self.rest(number).iter().copied())
+    }
+
+    /// Appends the answers of the sets of two tags and more with a bit for each of them in `bits`; returns how many sets
+    /// were looked at.
+    #[inline(never)]
+    pub(super) fn walk(&self, bits: &[u64], answers: &mut Vec<u32>) -> usize {
+        for (set, number) in self.sets.places().iter().zip(0..) {
+            let has_all = || self.tags(number).all(|tag| is_set(bits, tag.0));
+            // Where there is no set, its pair is of one tag too.
+            if set.pair.alone().is_none() && has_all() {
+                answers.push(self.answer(number));
+            }
+        }
+        self.bound()
     }
 
     /// Whether a set has exactly these tags, which are in order.

@@ -339,6 +339,22 @@ fn short_sets_alone_match_as_a_search_does() {
 }
 
 #[test]
+fn messages_of_more_pairs_than_there_are_sets_match_as_a_search_does() {
+    for seed in 0..4 {
+        churn(
+            seed,
+            &Churn {
+                tags: 90,
+                most: 40,
+                clients: 5,
+                steps: 800,
+                adding: 52,
+            },
+        );
+    }
+}
+
+#[test]
 fn many_sets_with_the_same_pair_match_as_a_search_does() {
     for seed in 0..4 {
         let longest = churn(
