@@ -34,12 +34,15 @@ fn hash_number(number: u32) -> u64 {
     u64::from(number).wrapping_mul(0x9E37_79B9_7F4A_7C15)
 }
 
+/// Pairs that are asked for in the time that looking at a set takes.
+const PAIRS_PER_SET: usize = 4;
+
 /// All subscriptions, ready to be matched.
 #[derive(Debug)]
 pub(crate) struct Index {
     tags: Interner,
     sets: Sets,
-    by_tags: Shards<SetId>,
+    by_tags: Shards<SetId, 256>,
     pairs: Pairs,
     held: Vec<Held>,
     subscriptions: usize,
@@ -255,7 +258,14 @@ impl Index {
             carried.push(Carried { tag, hash });
         }
         let sets = &self.sets;
-        *walked = carried.len() + self.pairs.walk(carried, tag_bits, sets, asked, answers);
+        let pairs = carried.len().saturating_mul(carried.len()) / 2;
+        // With very many tags it takes longer to ask for all pairs than to look at all sets.
+        let looked_at = if pairs / PAIRS_PER_SET > sets.bound() {
+            sets.walk(tag_bits, answers)
+        } else {
+            self.pairs.walk(carried, tag_bits, sets, asked, answers)
+        };
+        *walked = carried.len() + looked_at;
         for Carried { tag, .. } in carried {
             clear(tag_bits, tag.0);
         }

@@ -13,17 +13,17 @@ use hashbrown::HashTable;
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct TagId(pub(crate) u32);
 
-/// Tables are split this many ways, so that growing one never stalls: each is small. They are no more, so that the heads of
-/// all of them stay in the first cache.
-const SHARDS: usize = 64;
-
-/// A hash table in many small parts, of things that stand for keys kept elsewhere.
+/// A hash table in many parts, of things that stand for keys kept elsewhere.
+///
+/// What has to be hashed anew when a part grows is read from all over the memory, so all at once would hold up everybody.
+/// Parts are no more, so that the heads of all of them stay in the first cache; but where matching does not look, they may
+/// be.
 #[derive(Debug)]
-pub(crate) struct Shards<T> {
+pub(crate) struct Shards<T, const SHARDS: usize = 64> {
     shards: Vec<HashTable<T>>,
 }
 
-impl<T> Shards<T> {
+impl<T, const SHARDS: usize> Shards<T, SHARDS> {
     pub(crate) fn new() -> Self {
         Self {
             shards: (0..SHARDS).map(|_| HashTable::new()).collect(),
@@ -360,7 +360,7 @@ mod tests {
         }
     }
 
-    impl<T> Shards<T> {
+    impl<T, const SHARDS: usize> Shards<T, SHARDS> {
         pub(crate) fn len(&self) -> usize {
             self.shards.iter().map(HashTable::len).sum()
         }

@@ -17,6 +17,8 @@ use crate::tags::{Interner, Shards, TagId};
 
 /// Sets in a list from which on it is looked over for sets that have a better pair.
 const REVIEW_FROM: usize = 1024;
+/// Sets of such a list that are looked at for each one that is added. All of them at once would hold up everybody.
+const REVIEWED_AT_ONCE: usize = 4;
 
 /// What the table says of a pair: the only set, or a list.
 #[derive(Clone, Copy, Debug)]
@@ -85,9 +87,24 @@ fn third(number: SetId, sets: &Sets, tags: &Interner) -> TagId {
 #[derive(Debug, Default)]
 struct List {
     pair: Pair,
-    /// With so many sets it is looked over again.
-    review_at: usize,
     rows: Vec<Row>,
+    /// Where looking it over goes on.
+    review_at: usize,
+}
+
+impl List {
+    /// The sets that are to be looked at now: a few, in turn.
+    fn due(&mut self) -> Vec<SetId> {
+        if self.rows.len() < REVIEW_FROM {
+            return Vec::new();
+        }
+        if self.review_at >= self.rows.len() {
+            self.review_at = 0;
+        }
+        let due = self.rows[self.review_at..].iter().take(REVIEWED_AT_ONCE);
+        self.review_at += REVIEWED_AT_ONCE;
+        due.map(|row| row.set).collect()
+    }
 }
 
 /// A tag of a message that subscriptions hold.
@@ -135,7 +152,7 @@ impl Pairs {
         self.table.find(hash, is_it).copied()
     }
 
-    /// Adds a set; returns those of a list that has become so long that they should be looked over.
+    /// Adds a set; returns some of the same pair, where these are many, that may have a better one by now.
     pub(super) fn add(&mut self, number: SetId, sets: &mut Sets, tags: &Interner) -> Vec<SetId> {
         let pair = sets.pair(number);
         let hash_of = hash(pair, tags);
@@ -154,8 +171,8 @@ impl Pairs {
             sets.set_place(entry.number, 0);
             let list = lists.add(List {
                 pair,
-                review_at: REVIEW_FROM,
                 rows: alloc::vec![Row::new(entry.number, sets, tags)],
+                review_at: 0,
             });
             *entry = Entry {
                 number: LIST | list,
@@ -166,23 +183,16 @@ impl Pairs {
         let list = &mut lists[list];
         sets.set_place(number, list.rows.len());
         list.rows.push(Row::new(number, sets, tags));
-        if list.rows.len() < list.review_at {
-            return Vec::new();
-        }
-        // That is rare whatever clients do: there must be twice as many as at the last time.
-        list.review_at = 2 * list.rows.len();
-        list.rows.iter().map(|row| row.set).collect()
+        list.due()
     }
 
     /// Takes note of a new pair, the set of which is there already.
     fn note(&mut self, hash_of: u64, sets: &Sets, tags: &Interner) {
-        if !self.sieve.is_full() {
-            return self.sieve.add(hash_of);
+        let bound = sets.bound();
+        for pair in sets.pairs(self.sieve.add(hash_of, self.count, bound)) {
+            self.sieve.add_again(hash(pair, tags));
         }
-        self.sieve.reset(self.count);
-        for pair in sets.pairs() {
-            self.sieve.add(hash(pair, tags));
-        }
+        self.sieve.finish(self.count, bound);
     }
 
     pub(super) fn remove(&mut self, number: SetId, sets: &mut Sets, tags: &Interner) {
@@ -248,8 +258,8 @@ impl Pairs {
                 pairs += to;
                 to += 1;
             }
-            if asked.len() <= pairs {
-                asked.resize(pairs + 1, Asked::default());
+            if asked.len() < pairs {
+                asked.resize(pairs, Asked::default());
             }
             let count = self.sift(carried, from..to, asked);
             walked += pairs + self.visit(&asked[..count], carried, bits, sets, answers);

@@ -2,8 +2,10 @@
 
 use alloc::boxed::Box;
 use alloc::vec::Vec;
+use core::ops::Range;
 use core::{iter, slice};
 
+use super::bits::is_set;
 use super::slots::Slots;
 use super::{ClientId, SetId, give_back};
 use crate::sort::sort;
@@ -119,11 +121,12 @@ impl Sets {
     }
 
     pub(super) fn remove(&mut self, number: SetId) {
-        let set = self.sets.take(number);
-        self.drop_rest(&set);
+        self.drop_rest(number);
+        self.sets.take(number);
     }
 
-    fn drop_rest(&mut self, set: &Set) {
+    fn drop_rest(&mut self, number: SetId) {
+        let set = &self.sets[number];
         if set.rest == Rest::Several {
             self.rests.take(set.third.0);
         }
@@ -133,9 +136,7 @@ impl Sets {
     pub(super) fn set_pair(&mut self, number: SetId, pair: Pair) {
         let mut tags: Vec<_> = self.tags(number).collect();
         sort(&mut tags);
-        let set = core::mem::take(&mut self.sets[number]);
-        self.drop_rest(&set);
-        self.sets[number] = set;
+        self.drop_rest(number);
         self.set_tags(number, &tags, pair);
     }
 
@@ -160,6 +161,20 @@ impl Sets {
         self.pair(number)
             .tags()
             .chain(self.rest(number).iter().copied())
+    }
+
+    /// Appends the answers of the sets of two tags and more with a bit for each of them in `bits`; returns how many sets
+    /// were looked at.
+    #[inline(never)]
+    pub(super) fn walk(&self, bits: &[u64], answers: &mut Vec<u32>) -> usize {
+        for (set, number) in self.sets.places().iter().zip(0..) {
+            let has_all = || self.tags(number).all(|tag| is_set(bits, tag.0));
+            // Where there is no set, its pair is of one tag too.
+            if set.pair.alone().is_none() && has_all() {
+                answers.push(self.answer(number));
+            }
+        }
+        self.bound()
     }
 
     /// Whether a set has exactly these tags, which are in order.
@@ -227,22 +242,22 @@ impl Sets {
         moved
     }
 
-    /// The pairs of all sets with two tags or more.
-    pub(super) fn pairs(&self) -> impl Iterator<Item = Pair> {
-        let sets = self.sets.places().iter();
+    /// The pairs of the sets with these numbers, as far as they have two tags or more.
+    pub(super) fn pairs(&self, numbers: Range<usize>) -> impl Iterator<Item = Pair> {
+        let sets = self.sets.places().get(numbers).unwrap_or_default().iter();
         sets.filter(|set| set.rest != Rest::Vacant)
             .map(|set| set.pair)
             .filter(|pair| pair.alone().is_none())
+    }
+
+    /// One more than the highest number in use, or that was since there was no set.
+    pub(super) fn bound(&self) -> usize {
+        self.sets.places().len()
     }
 }
 
 #[cfg(test)]
 impl Sets {
-    /// How many numbers were ever in use at once.
-    pub(super) fn bound(&self) -> usize {
-        self.sets.places().len()
-    }
-
     /// The numbers of all sets.
     pub(super) fn numbers(&self) -> Vec<SetId> {
         let sets = self.sets.places().iter().zip(0..);

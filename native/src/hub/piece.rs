@@ -8,6 +8,13 @@ use super::spare::Spare;
 
 /// From so many bytes on a piece is worth a system call of its own.
 pub(super) const SHARED_FROM_BYTES: usize = 16 << 10;
+/// A buffer that waits may be so large, however few bytes are in it.
+const ROOMY_BYTES: usize = 4 << 10;
+
+/// Gives back what is far more than the bytes need: many pieces may wait for long, and only their bytes are counted.
+fn fit(buffer: &mut Vec<u8>) {
+    buffer.shrink_to(ROOMY_BYTES.max(2 * buffer.len()));
+}
 
 /// Bytes that stand in the outboxes of several connections.
 #[derive(Clone, Debug)]
@@ -17,6 +24,7 @@ impl SharedBytes {
     pub(crate) fn copy(bytes: &[u8], spare: &mut Spare) -> Self {
         let mut copy = spare.take();
         copy.extend_from_slice(bytes);
+        fit(&mut copy);
         Self(Arc::new(copy))
     }
 
@@ -82,11 +90,32 @@ impl Tally {
     }
 }
 
+/// Pieces in order.
+#[derive(Debug, Default)]
+struct Pieces {
+    pieces: VecDeque<Piece>,
+    /// Of all of them.
+    tally: Tally,
+}
+
+impl Pieces {
+    fn push(&mut self, content: Content, tally: Tally) {
+        self.pieces.push_back(Piece { content, tally });
+        self.tally.add(tally);
+    }
+
+    fn pop(&mut self) -> Option<Piece> {
+        let piece = self.pieces.pop_front()?;
+        self.tally.subtract(piece.tally);
+        Some(piece)
+    }
+}
+
 /// What an outbox holds, in order: pieces, and behind them bytes to which others are appended.
 #[derive(Debug, Default)]
 pub(crate) struct Queue {
-    #[expect(clippy::box_collection, reason = "a connection at rest has none")]
-    pieces: Option<Box<VecDeque<Piece>>>,
+    /// In a box, since a connection at rest has none.
+    pieces: Option<Box<Pieces>>,
     tail: Vec<u8>,
     /// Of everything.
     tally: Tally,
@@ -134,23 +163,19 @@ impl Queue {
         let pieces = self.pieces.get_or_insert_default();
         if !self.tail.is_empty() {
             let mut tally = self.tally;
-            pieces.iter().for_each(|piece| tally.subtract(piece.tally));
-            pieces.push_back(Piece {
-                content: Content::Own(std::mem::take(&mut self.tail)),
-                tally,
-            });
+            tally.subtract(pieces.tally);
+            let mut own = std::mem::take(&mut self.tail);
+            fit(&mut own);
+            pieces.push(Content::Own(own), tally);
         }
         let tally = Tally::of(bytes, messages);
-        pieces.push_back(Piece {
-            content: Content::Shared(shared.clone(), bytes),
-            tally,
-        });
+        pieces.push(Content::Shared(shared.clone(), bytes), tally);
         self.tally.add(tally);
     }
 
     /// Takes what is to be written next into `writing`, which is empty; returns how much that is.
     pub(crate) fn take(&mut self, writing: &mut Writing, spare: &mut Spare) -> Tally {
-        let piece = self.pieces.as_mut().and_then(|pieces| pieces.pop_front());
+        let piece = self.pieces.as_mut().and_then(|pieces| pieces.pop());
         let Some(Piece { content, tally }) = piece else {
             std::mem::swap(&mut writing.own, &mut self.tail);
             return std::mem::take(&mut self.tally);
@@ -198,5 +223,69 @@ impl Writing {
     pub(crate) fn rest(&mut self, spare: &mut Spare) {
         self.clear(spare);
         spare.put(std::mem::take(&mut self.own));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A buffer as a busy connection leaves it.
+    fn roomy() -> Vec<u8> {
+        Vec::with_capacity(512 << 10)
+    }
+
+    #[test]
+    fn each_piece_knows_what_is_in_it() {
+        let (mut queue, mut spare) = (Queue::default(), Spare::default());
+        let shared = SharedBytes::copy(b"shared", &mut spare);
+        let mut expected = Vec::new();
+        for round in 1..20 {
+            for number in 0..round {
+                let bytes = queue.write(&mut spare, 1, |tail| tail.push(number));
+                queue.note_reply(bytes);
+            }
+            queue.write(&mut spare, 2, |tail| tail.extend_from_slice(b"own"));
+            expected.push((
+                usize::from(round) + 3,
+                usize::from(round) + 2,
+                usize::from(round),
+            ));
+            queue.share(&shared, 5, 3);
+            queue.share(&shared, 6, 4);
+            expected.extend([(5, 3, 0), (6, 4, 0)]);
+        }
+        queue.write(&mut spare, 1, |tail| tail.push(1));
+        expected.push((1, 1, 0));
+        let mut writing = Writing::default();
+        for expected in expected {
+            let before = queue.tally();
+            let taken = queue.take(&mut writing, &mut spare);
+            let bytes = taken.bytes;
+            assert_eq!((bytes, taken.messages(), taken.reply_bytes()), expected);
+            assert_eq!(writing.bytes().len(), bytes);
+            assert_eq!(queue.tally().bytes, before.bytes - bytes);
+            writing.clear(&mut spare);
+        }
+        assert!(queue.is_empty() && queue.tally().messages() == 0);
+    }
+
+    #[test]
+    fn what_waits_holds_little_more_than_its_bytes() {
+        let mut spare = Spare::default();
+        let mut queue = Queue::default();
+        for _ in 0..8 {
+            spare.put(roomy());
+            queue.write(&mut spare, 1, |tail| tail.push(b'1'));
+            spare.put(roomy());
+            let shared = SharedBytes::copy(&[b'2'; SHARED_FROM_BYTES], &mut spare);
+            queue.share(&shared, SHARED_FROM_BYTES, 1);
+        }
+        let pieces = queue.pieces.iter().flat_map(|pieces| &pieces.pieces);
+        let held = pieces.map(|piece| match &piece.content {
+            Content::Own(bytes) => bytes.capacity(),
+            Content::Shared(bytes, _) => bytes.0.capacity(),
+        });
+        assert!(held.sum::<usize>() <= 3 * queue.tally().bytes);
     }
 }

@@ -88,11 +88,10 @@ impl Run {
 
     /// How many bytes are written to give it to all receivers.
     pub(crate) fn weight(&self) -> usize {
-        let each = match self.is_worth_sharing() {
-            true => SHARED_WEIGHT,
-            false => self.bytes(),
-        };
-        each * self.targets.len()
+        match self.is_worth_sharing() {
+            true => self.bytes() + SHARED_WEIGHT * self.targets.len(),
+            false => self.bytes() * self.targets.len(),
+        }
     }
 
     fn bytes(&self) -> usize {
