@@ -179,7 +179,8 @@ impl Pairs {
         if !self.sieve.is_full() {
             return self.sieve.add(hash_of);
         }
-        self.sieve.reset(self.count);
+        // The numbers of sets that have gone are walked as well, so it is not to be full again soon.
+        self.sieve.reset(self.count.max(sets.bound() / 16));
         for pair in sets.pairs() {
             self.sieve.add(hash(pair, tags));
         }
@@ -326,6 +327,11 @@ impl Pairs {
     pub(super) fn longest(&self) -> usize {
         let lists = self.lists.places().iter().map(|list| list.rows.len());
         lists.max().unwrap_or(0)
+    }
+
+    /// How many pairs were added to the sieve since it was built.
+    pub(super) fn sifted(&self) -> usize {
+        self.sieve.added()
     }
 
     /// How many sets stand under a pair.

@@ -227,6 +227,11 @@ impl Sets {
         moved
     }
 
+    /// How many numbers were ever in use at once.
+    pub(super) fn bound(&self) -> usize {
+        self.sets.places().len()
+    }
+
     /// The pairs of all sets with two tags or more.
     pub(super) fn pairs(&self) -> impl Iterator<Item = Pair> {
         let sets = self.sets.places().iter();
@@ -238,11 +243,6 @@ impl Sets {
 
 #[cfg(test)]
 impl Sets {
-    /// How many numbers were ever in use at once.
-    pub(super) fn bound(&self) -> usize {
-        self.sets.places().len()
-    }
-
     /// The numbers of all sets.
     pub(super) fn numbers(&self) -> Vec<SetId> {
         let sets = self.sets.places().iter().zip(0..);

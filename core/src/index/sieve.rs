@@ -49,3 +49,10 @@ impl Sieve {
         self.added = 0;
     }
 }
+
+#[cfg(test)]
+impl Sieve {
+    pub(super) fn added(&self) -> usize {
+        self.added
+    }
+}
