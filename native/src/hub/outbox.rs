@@ -226,7 +226,7 @@ impl Outbox {
         match segment.shared {
             // A part that is small is not worth it.
             Some(shared) if bytes == segment.bytes.len() || bytes >= SHARED_FROM_BYTES => {
-                state.queue.share(shared, bytes, messages);
+                state.queue.share(spare, shared, bytes, messages);
             }
             _ => {
                 let write = |tail: &mut Vec<u8>| tail.extend_from_slice(&segment.bytes[..bytes]);

@@ -15,7 +15,7 @@ pub(crate) struct SharedBytes(Arc<Vec<u8>>);
 
 impl SharedBytes {
     pub(crate) fn copy(bytes: &[u8], spare: &mut Spare) -> Self {
-        let mut copy = spare.take();
+        let mut copy = spare.take_for(bytes.len());
         copy.extend_from_slice(bytes);
         Self(Arc::new(copy))
     }
@@ -130,13 +130,19 @@ impl Queue {
     }
 
     /// Appends the first bytes of those that are shared.
-    pub(crate) fn share(&mut self, shared: &SharedBytes, bytes: usize, messages: usize) {
+    pub(crate) fn share(
+        &mut self,
+        spare: &mut Spare,
+        shared: &SharedBytes,
+        bytes: usize,
+        messages: usize,
+    ) {
         let pieces = self.pieces.get_or_insert_default();
         if !self.tail.is_empty() {
             let mut tally = self.tally;
             pieces.iter().for_each(|piece| tally.subtract(piece.tally));
             pieces.push_back(Piece {
-                content: Content::Own(std::mem::take(&mut self.tail)),
+                content: Content::Own(spare.fit(std::mem::take(&mut self.tail))),
                 tally,
             });
         }
@@ -198,5 +204,30 @@ impl Writing {
     pub(crate) fn rest(&mut self, spare: &mut Spare) {
         self.clear(spare);
         spare.put(std::mem::take(&mut self.own));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_waits_takes_no_more_than_a_few_times_its_memory() {
+        let (mut queue, mut spare) = (Queue::default(), Spare::default());
+        let message = vec![b'x'; SHARED_FROM_BYTES];
+        for _ in 0..20 {
+            // As left by large messages.
+            (0..2).for_each(|_| spare.put(Vec::with_capacity(512 << 10)));
+            queue.write(&mut spare, 1, |tail| tail.extend_from_slice(b"{}\n"));
+            let shared = SharedBytes::copy(&message, &mut spare);
+            queue.share(&mut spare, &shared, message.len(), 1);
+        }
+        let pieces = queue.pieces.iter().flat_map(|pieces| pieces.iter());
+        let memory = pieces.map(|piece| match &piece.content {
+            Content::Own(bytes) => bytes.capacity(),
+            Content::Shared(shared, _) => shared.0.capacity(),
+        });
+        let (memory, counted) = (memory.sum::<usize>(), queue.tally().bytes);
+        assert!(memory <= 4 * counted, "{memory} bytes for {counted}");
     }
 }
