@@ -291,7 +291,7 @@ impl Pairs {
     }
 
     /// Appends the answers of the sets of these pairs that have all their tags among those that are carried, with a bit
-    /// for each in `bits`; returns how many sets were looked at.
+    /// for each in `bits`; returns how many sets were looked at, a long one counting as its tags.
     #[inline]
     fn visit(
         &self,
@@ -321,9 +321,16 @@ impl Pairs {
             let rows = &self.lists[list].rows;
             visited += rows.len();
             for row in rows {
-                if is_set(bits, row.third & !LONG) && (row.third & LONG == 0 || has_rest(row.set)) {
-                    answers.push(row.answer);
+                if !is_set(bits, row.third & !LONG) {
+                    continue;
                 }
+                if row.third & LONG != 0 {
+                    visited += sets.rest(row.set).len();
+                    if !has_rest(row.set) {
+                        continue;
+                    }
+                }
+                answers.push(row.answer);
             }
         }
         visited
@@ -336,6 +343,11 @@ impl Pairs {
     pub(super) fn longest(&self) -> usize {
         let lists = self.lists.places().iter().map(|list| list.rows.len());
         lists.max().unwrap_or(0)
+    }
+
+    /// How many pairs were added to the sieve since it was built.
+    pub(super) fn sifted(&self) -> usize {
+        self.sieve.added()
     }
 
     /// How many sets stand under a pair.

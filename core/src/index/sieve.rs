@@ -143,3 +143,10 @@ mod tests {
         }
     }
 }
+
+#[cfg(test)]
+impl Sieve {
+    pub(super) fn added(&self) -> usize {
+        self.added
+    }
+}

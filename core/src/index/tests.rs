@@ -618,3 +618,24 @@ fn removing_all_of_a_big_subscriber_takes_linear_time() {
     assert_eq!(calls, 20_000 / 64);
     index.assert_empty();
 }
+
+#[test]
+fn the_sieve_is_seldom_built_anew_where_most_sets_have_gone() {
+    let mut index = Index::new(1);
+    let subscribe = |index: &mut Index, client, number: usize| {
+        index.subscribe(client, &[&format!("a{number}"), &format!("b{number}")]);
+    };
+    (0..20_000).for_each(|number| subscribe(&mut index, 0, number));
+    subscribe(&mut index, 1, 20_000);
+    while !index.remove_some(0, 1_000) {}
+    let (mut built, mut sifted) = (0, index.pairs.sifted());
+    for number in 0..100_000 {
+        subscribe(&mut index, 0, number);
+        index.remove_some(0, 1);
+        built += usize::from(index.pairs.sifted() < sifted);
+        sifted = index.pairs.sifted();
+    }
+    // Each time 20,000 numbers are walked.
+    assert!((1..100).contains(&built), "{built} times");
+    index.assert_consistent();
+}

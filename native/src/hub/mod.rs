@@ -89,7 +89,8 @@ pub(crate) struct Arrival {
 pub(crate) enum Flow {
     /// All messages were handled.
     Open,
-    /// This many bytes of the input must wait, until the host has answered or the client has read its answers.
+    /// This many bytes of the input must wait, until the host has answered, the client has read its answers, or others
+    /// have had their turn.
     Paused(usize),
 }
 
@@ -114,7 +115,7 @@ fn place_in(whole: &[u8], part: &str) -> Range<usize> {
 
 /// Exclusive commands that are handled before others get the broker in between.
 const EXCLUSIVE_AT_ONCE: u32 = 64;
-/// Tag sets that matching looks at before those who change the broker get it in between.
+/// Pairs and tag sets that matching looks at before others have their turn on the thread, and with the broker.
 const WALKED_AT_ONCE: usize = 100_000;
 
 impl Hub {
@@ -216,7 +217,14 @@ impl Hub {
         let mut limits = self.limits_of(own);
         // Where the tags that were decided last stand in the input, and whether somebody gets messages with them.
         let (mut decided, mut has_targets) = (0..0, false);
-        while let Some(next) = messages.next(scan, limits) {
+        loop {
+            if walked >= WALKED_AT_ONCE && !messages.rest().is_empty() {
+                flow = Flow::Paused(messages.rest().len());
+                break;
+            }
+            let Some(next) = messages.next(scan, limits) else {
+                break;
+            };
             let end = input.len() - messages.rest().len();
             if let Ok(message) = &next
                 && !decided.is_empty()
@@ -244,9 +252,8 @@ impl Hub {
                     continue;
                 }
             };
-            if walked >= WALKED_AT_ONCE || out.is_full() {
+            if out.is_full() {
                 delivered += self.deliver(lock.read(&self.shared), input, out);
-                walked = 0;
                 out.appended = 0;
                 lock = Lock::Free;
             }
@@ -644,5 +651,49 @@ impl<'a> Lock<'a> {
             Self::Write(guard, _) => guard,
             _ => unreachable!("the lines above made it so"),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use mist_core::Config;
+
+    use super::*;
+
+    #[test]
+    fn who_makes_matching_look_at_much_lets_others_have_their_turn() {
+        let broker = Broker::new(Config::default(), 1);
+        let hub = Arc::new(Hub::new(broker, None, HashMap::new()));
+        let connect = || hub.connect(Credentials::default(), Framing::Lines, Arrival::default());
+        let (reader, publisher) = (connect(), connect());
+        let handle = |own: &Outbox, input: &str| {
+            let messages = Messages::lines(input.as_bytes());
+            with_worker(|worker| hub.handle(own, messages, &mut worker.tools))
+        };
+        // Each message has all pairs of these.
+        let tags: Vec<_> = (0..64).map(|number| format!("\"{number}\"")).collect();
+        let pairs = tags
+            .iter()
+            .flat_map(|one| tags.iter().map(move |other| [one, other]));
+        let subscribe: String = pairs
+            .map(|[one, other]| format!("{{\"command\":\"subscribe\",\"tags\":[{one},{other}]}}\n"))
+            .collect();
+        assert_eq!(handle(&reader, &subscribe), Flow::Open);
+
+        // No two in a row have the same text of tags.
+        let publish = |number: usize| {
+            let (end, start) = tags.split_at(number % 2);
+            let tags = [start, end].concat().join(",");
+            format!("{{\"command\":\"publish\",\"tags\":[{tags}],\"data\":\"{number}\"}}\n")
+        };
+        let input: String = (0..150).map(publish).collect();
+        let (mut left, mut turns) = (input.len(), 1);
+        while let Flow::Paused(rest) = handle(&publisher, &input[input.len() - left..]) {
+            assert!(rest > 0 && rest < left, "{rest} of {left}");
+            (left, turns) = (rest, turns + 1);
+        }
+        assert!((4..40).contains(&turns), "{turns} turns");
+        assert_eq!(hub.counters.published.load(Ordering::Relaxed), 150);
+        assert_eq!(hub.counters.delivered.load(Ordering::Relaxed), 150);
     }
 }

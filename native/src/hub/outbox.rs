@@ -58,8 +58,10 @@ impl Backlog {
         self.0.fetch_sub(bytes, Ordering::Relaxed);
     }
 
+    /// None while less was added than removed: a connection may have written what others have yet to note.
     pub(crate) fn bytes(&self) -> usize {
-        self.0.load(Ordering::Relaxed)
+        let bytes = self.0.load(Ordering::Relaxed);
+        usize::try_from(bytes.cast_signed()).unwrap_or(0)
     }
 
     /// What one outbox may hold as long as there is this much in all.
@@ -611,6 +613,22 @@ mod tests {
         assert_eq!(pieces, 4);
         assert_eq!(written, b"1\naa\nbb\ncc\naa\nbb\ncc\n2\naa\n");
         assert!(outbox.is_written() && !outbox.is_congested());
+    }
+
+    #[test]
+    fn what_is_written_before_it_was_noted_squeezes_nobody() {
+        let outbox = outbox(Framing::Lines);
+        let backlog = Arc::clone(&outbox.backlog);
+        let (mut spare, mut woken) = (Spare::default(), Vec::new());
+        let (mut writing, limits) = (Writing::default(), Limits::default());
+        let cx = Context::from_waker(Waker::noop());
+        let appended = outbox.append(THREE, room(9, 99), &mut spare, &mut woken);
+        outbox.take(&mut writing, &mut spare, &cx);
+        outbox.take(&mut writing, &mut spare, &cx);
+        assert_eq!(backlog.bytes(), 0);
+        assert_eq!(backlog.room(&limits).bytes, limits.outbox_bytes);
+        backlog.add(appended.bytes);
+        assert_eq!(backlog.bytes(), 0);
     }
 
     #[test]
