@@ -121,7 +121,7 @@ struct State {
     is_asleep: bool,
     /// Whether the socket takes nothing at the moment.
     is_blocked: bool,
-    /// Messages dropped since the connection last took what was queued, and in this episode.
+    /// Messages dropped that the client was not told of yet, and in this episode.
     dropped: u64,
     dropped_in_episode: u64,
     ending: Option<Ending>,
@@ -218,10 +218,13 @@ impl Outbox {
         woken: &mut Vec<Waker>,
     ) -> Appended {
         let mut state = self.state.lock();
+        let dropped = std::mem::take(&mut state.dropped);
         let messages = state.fitting(segment, room);
         if messages == 0 {
+            state.dropped += dropped;
             return Appended::default();
         }
+        self.tell_gap(&mut state, spare, dropped);
         let bytes = segment.ends[messages - 1] as usize;
         match segment.shared {
             // A part that is small is not worth it.
@@ -374,14 +377,8 @@ impl Outbox {
         if state.ending == Some(Ending::Dead) {
             return Taken::Ended(Ending::Dead);
         }
-        if state.dropped > 0 {
-            let count = std::mem::take(&mut state.dropped);
-            if self.tells_drops.load(Ordering::Relaxed) {
-                // Behind all that was queued before the gap, before all that comes after it.
-                let write = |out: &mut Vec<u8>| self.framing.write(&dropped_notice(count), out);
-                self.backlog.add(state.queue.write(spare, 1, write));
-            }
-        }
+        let dropped = std::mem::take(&mut state.dropped);
+        self.tell_gap(&mut state, spare, dropped);
         if state.queue.is_empty() {
             state.queue.rest(spare);
             writing.rest(spare);
@@ -393,6 +390,15 @@ impl Outbox {
         }
         state.taken = state.queue.take(writing, spare);
         Taken::Some
+    }
+
+    /// Tells a client that wants to know of messages that were dropped: behind all that was queued before the gap, before
+    /// all that comes after it.
+    fn tell_gap(&self, state: &mut State, spare: &mut Spare, dropped: u64) {
+        if dropped > 0 && self.tells_drops.load(Ordering::Relaxed) {
+            let write = |out: &mut Vec<u8>| self.framing.write(&dropped_notice(dropped), out);
+            self.backlog.add(state.queue.write(spare, 1, write));
+        }
     }
 
     /// Notes that the socket takes nothing for now; returns whether the connection is to be cut.
@@ -569,6 +575,36 @@ mod tests {
         ));
         let appended = outbox.append(THREE, room, &mut spare, &mut woken);
         assert_eq!(appended.messages, 2);
+    }
+
+    #[test]
+    fn a_small_message_that_fits_after_a_gap_comes_behind_the_notice() {
+        let outbox = outbox(Framing::Lines);
+        outbox.tell_drops();
+        let (mut spare, mut woken) = (Spare::default(), Vec::new());
+        let large = Segment {
+            bytes: b"large\n",
+            ends: &[6],
+            shared: None,
+        };
+        outbox.append(THREE, room(9, 14), &mut spare, &mut woken);
+        outbox.append(large, room(9, 14), &mut spare, &mut woken);
+        let small = Segment {
+            bytes: b"dd\n",
+            ends: &[3],
+            shared: None,
+        };
+        outbox.append(small, room(9, 14), &mut spare, &mut woken);
+        outbox.append(small, room(9, 14), &mut spare, &mut woken);
+        let mut writing = Writing::default();
+        outbox.take(
+            &mut writing,
+            &mut spare,
+            &Context::from_waker(Waker::noop()),
+        );
+        let notice = "{\"command\":\"dropped\",\"data\":\"1\"}\n";
+        let expected = format!("aa\nbb\ncc\n{notice}dd\n{notice}");
+        assert_eq!(writing.bytes(), expected.as_bytes());
     }
 
     #[test]
