@@ -98,6 +98,13 @@ impl Sieve {
 }
 
 #[cfg(test)]
+impl Sieve {
+    pub(super) fn added(&self) -> usize {
+        self.added
+    }
+}
+
+#[cfg(test)]
 mod tests {
     use super::*;
 
@@ -141,12 +148,5 @@ mod tests {
             fill(16, 0, count);
             fill(1, 100_000, count);
         }
-    }
-}
-
-#[cfg(test)]
-impl Sieve {
-    pub(super) fn added(&self) -> usize {
-        self.added
     }
 }

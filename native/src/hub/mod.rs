@@ -94,13 +94,13 @@ pub(crate) enum Flow {
     Paused(usize),
 }
 
-/// Whether two texts are the same. Those of which one is a number that goes up differ in the end.
-fn is_same(one: &[u8], other: &[u8]) -> bool {
+/// Whether two texts are the same. Where they are not, as with a number that goes up, most differ in the last few bytes.
+fn is_same_text(one: &[u8], other: &[u8]) -> bool {
     one.last_chunk::<8>() == other.last_chunk() && one == other
 }
 
 /// Whether two lists are the same, which most often have one entry.
-fn has_same(one: &[u32], other: &[u32]) -> bool {
+fn are_same_targets(one: &[u32], other: &[u32]) -> bool {
     match (one, other) {
         ([one], [other]) => one == other,
         _ => one == other,
@@ -228,7 +228,7 @@ impl Hub {
             let end = input.len() - messages.rest().len();
             if let Ok(message) = &next
                 && !decided.is_empty()
-                && is_same(message.tags_text().as_bytes(), &input[decided.clone()])
+                && is_same_text(message.tags_text().as_bytes(), &input[decided.clone()])
                 && message.command() == Command::Publish
                 && message.id_literal().is_none()
                 && !out.is_full()
@@ -264,7 +264,7 @@ impl Hub {
                     walked += scratch.walked();
                     has_targets = !scratch.targets().is_empty();
                     // Messages to the same receivers in a row are appended in one piece, whatever their tags are.
-                    if has_targets && !has_same(&out.run.targets, scratch.targets()) {
+                    if has_targets && !are_same_targets(&out.run.targets, scratch.targets()) {
                         delivered += self.deliver(shared, input, out);
                         scratch.exchange_targets(&mut out.run.targets);
                     }
