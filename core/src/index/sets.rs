@@ -245,8 +245,8 @@ impl Sets {
     /// The pairs of the sets with these numbers, as far as they have two tags or more.
     pub(super) fn pairs(&self, numbers: Range<usize>) -> impl Iterator<Item = Pair> {
         let sets = self.sets.places().get(numbers).unwrap_or_default().iter();
-        sets.filter(|set| set.rest != Rest::Vacant)
-            .map(|set| set.pair)
+        // Where there is no set, its pair is of one tag too.
+        sets.map(|set| set.pair)
             .filter(|pair| pair.alone().is_none())
     }
 
@@ -274,23 +274,14 @@ impl Sets {
             vacant.eq(self.sets.free()),
             "free are the vacant sets, each once"
         );
-        let numbers = |is_used: fn(&Set) -> Option<u32>| {
-            let mut numbers: Vec<_> = sets.iter().filter_map(is_used).collect();
-            numbers.sort_unstable();
-            numbers
-        };
-        let mut rests = numbers(|set| (set.rest == Rest::Several).then_some(set.third.0));
+        let used = sets.iter().filter(|set| set.rest == Rest::Several);
+        let mut rests: Vec<_> = used.map(|set| set.third.0).collect();
         rests.extend(self.rests.free());
         rests.sort_unstable();
         assert!(rests.into_iter().eq(0..self.rests.places().len() as u32));
-        let is_crowded = |set: &Set| set.rest != Rest::Vacant && set.clients & MANY != 0;
-        let mut crowds: Vec<_> = sets
-            .iter()
-            .filter(|set| is_crowded(set))
-            .collect::<Vec<_>>()
-            .into_iter()
-            .map(|set| set.clients & !MANY)
-            .collect();
+        let is_crowded = |set: &&Set| set.rest != Rest::Vacant && set.clients & MANY != 0;
+        let crowded = sets.iter().filter(is_crowded);
+        let mut crowds: Vec<_> = crowded.map(|set| set.clients & !MANY).collect();
         for &crowd in &crowds {
             assert!(
                 self.crowds[crowd].len() > 1,

@@ -52,7 +52,8 @@ pub(crate) struct Connection<S> {
     stream: S,
     inbound: Inbound,
     phase: Phase,
-    /// Whether `carry` holds whole lines that wait for an answer of the host, or for the client to read its answers.
+    /// Whether `carry` holds whole lines that wait for an answer of the host, for the client to read its answers, or for
+    /// others to have their turn.
     is_paused: bool,
     /// How the connection ends once what is paused is done: the client has sent all it will.
     at_end: Option<Ending>,

@@ -526,11 +526,15 @@ mod tests {
         Room { bytes, messages }
     }
 
-    const THREE: Segment<'static> = Segment {
-        bytes: b"aa\nbb\ncc\n",
-        ends: &[3, 6, 9],
-        shared: None,
-    };
+    const THREE: Segment<'static> = segment(b"aa\nbb\ncc\n", &[3, 6, 9]);
+
+    const fn segment(bytes: &'static [u8], ends: &'static [u32]) -> Segment<'static> {
+        Segment {
+            bytes,
+            ends,
+            shared: None,
+        }
+    }
 
     #[test]
     fn a_segment_is_cut_at_a_message_when_it_does_not_fit() {
@@ -582,18 +586,9 @@ mod tests {
         let outbox = outbox(Framing::Lines);
         outbox.tell_drops();
         let (mut spare, mut woken) = (Spare::default(), Vec::new());
-        let large = Segment {
-            bytes: b"large\n",
-            ends: &[6],
-            shared: None,
-        };
+        let (large, small) = (segment(b"large\n", &[6]), segment(b"dd\n", &[3]));
         outbox.append(THREE, room(9, 14), &mut spare, &mut woken);
         outbox.append(large, room(9, 14), &mut spare, &mut woken);
-        let small = Segment {
-            bytes: b"dd\n",
-            ends: &[3],
-            shared: None,
-        };
         outbox.append(small, room(9, 14), &mut spare, &mut woken);
         outbox.append(small, room(9, 14), &mut spare, &mut woken);
         let mut writing = Writing::default();
