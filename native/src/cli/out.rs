@@ -1,6 +1,11 @@
 //! Owns what the program writes: data to stdout, flushed at once, words for people to stderr.
 
+use std::future::pending;
 use std::io::{self, Write};
+
+use rustix::event::{PollFd, PollFlags, poll};
+use rustix::io::Errno;
+use tokio::sync::oneshot;
 
 use super::exit::Stop;
 
@@ -27,4 +32,26 @@ fn write(parts: &[&[u8]]) -> Result<(), Stop> {
 pub(crate) fn note(text: &str) {
     let mut stderr = io::stderr().lock();
     let _ = writeln!(stderr, "{text}");
+}
+
+/// Completes when nobody can read stdout any more, as when the `head` of `| head -1` has ended.
+pub(crate) async fn hung_up() {
+    let (sender, hung_up) = oneshot::channel();
+    // On a thread of its own, since the runtime does not take all that may be behind stdout, such as files.
+    std::thread::spawn(move || {
+        let stdout = io::stdout();
+        // Errors and hang-ups come unasked.
+        let mut watched = [PollFd::new(&stdout, PollFlags::empty())];
+        let mut result = poll(&mut watched, None);
+        while result == Err(Errno::INTR) {
+            result = poll(&mut watched, None);
+        }
+        if result.is_ok() {
+            // Nobody may be waiting any more.
+            let _ = sender.send(());
+        }
+    });
+    if hung_up.await.is_err() {
+        pending().await
+    }
 }

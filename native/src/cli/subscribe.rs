@@ -1,6 +1,7 @@
 //! Owns `mist subscribe`: what is printed of each message, and when it ends.
 
 use std::fmt::Write;
+use std::pin::pin;
 
 use tracing_subscriber::fmt::format::Writer;
 use tracing_subscriber::fmt::time::{FormatTime, SystemTime};
@@ -68,9 +69,11 @@ async fn listen(target: &Target, args: &SubscribeArgs, sets: &[Vec<String>]) -> 
         is_lost: false,
     };
     let mut left = args.count.unwrap_or(u64::MAX);
+    let mut hung_up = pin!(out::hung_up());
     while left > 0 {
         tokio::select! {
             biased;
+            () = &mut hung_up => break,
             Some(message) = messages.next() => {
                 let mut text = printer.text(&message.tags, &message.data, now);
                 left -= 1;

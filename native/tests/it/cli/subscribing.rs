@@ -139,24 +139,39 @@ fn an_interrupt_is_exit_code_130() {
     assert!(Running::rest(&subscriber.stderr).is_empty());
 }
 
-#[test]
-fn a_closed_pipe_ends_quietly() {
-    let server = Server::start(&[]);
+/// Starts a subscriber that writes to `output`, whose other end is `reader`, and closes that in the middle of a line.
+fn hang_up(server: &Server, output: impl Into<Stdio>, mut reader: impl Read) -> Running {
     let mut command = command();
+    command.args(["sub", "--tags", "a", "--host", &server.host]);
     let mut child = command
-        .args(["sub", "--tags", "a", "--host", &server.host])
-        .stdout(Stdio::piped())
+        .stdout(output)
         .stderr(Stdio::piped())
         .spawn()
         .expect("it starts");
-    let mut line = String::new();
-    let mut reader = BufReader::new(child.stdout.take().expect("piped"));
-    reader.read_line(&mut line).expect("a line");
-    drop(reader);
-    server.mist(&["publish", "--tags", "a", "x"]).success();
-    let output = child.wait_with_output().expect("it ends");
-    assert_eq!(output.status.code(), Some(0));
-    assert_eq!(String::from_utf8_lossy(&output.stderr), "");
+    // It has a copy of the end that it writes to.
+    drop(command);
+    let mut start = [0; 3];
+    reader.read_exact(&mut start).expect("a part of a line");
+    let stderr = lines(child.stderr.take().expect("piped"));
+    Running {
+        child,
+        stdout: lines(std::io::empty()),
+        stderr,
+    }
+}
+
+#[test]
+fn who_closes_its_output_ends_it_quietly_and_at_once() {
+    let server = Server::start(&[]);
+    let (reader, writer) = std::io::pipe().expect("a pipe");
+    let piped = hang_up(&server, writer, reader);
+    let (near, far) = std::os::unix::net::UnixStream::pair().expect("a pair");
+    let plugged = hang_up(&server, std::os::fd::OwnedFd::from(far), near);
+    for mut subscriber in [piped, plugged] {
+        // Nothing is published.
+        assert_eq!(Running::rest(&subscriber.stderr), [""; 0]);
+        assert_eq!(subscriber.end().code(), Some(0));
+    }
 }
 
 #[test]
