@@ -1,6 +1,5 @@
 //! Owns how commands reach a server, and what exit code each way of failing has.
 
-use std::ffi::OsString;
 use std::fmt::Display;
 use std::path::PathBuf;
 
@@ -9,7 +8,7 @@ use mist::client::{Client, ClientBuilder, ClientError, Dialler};
 use super::args::{HostArgs, SharedArgs};
 use super::exit::{Code, Stop};
 use super::{out, serve, shared_layer};
-use crate::config::{self, Layer, Origin, Secret, Settings};
+use crate::config::{self, ConfigError, Layer, Origin, Secret, Settings};
 
 const DEFAULT_HOST: &str = "127.0.0.1:1445";
 
@@ -40,12 +39,15 @@ impl Target {
         let ca = args.ca.clone();
         let ca = ca.or_else(|| lookup(&config::variable("ca")).map(PathBuf::from));
         let is_insecure = args.insecure || config::switch("insecure", lookup)?;
-        let host = args.host.clone().or_else(|| {
-            lookup(&config::variable("host"))
-                .map(OsString::into_string)
-                .and_then(Result::ok)
-        });
-        let host = host.unwrap_or_else(|| DEFAULT_HOST.to_owned());
+        let host = match (&args.host, lookup(&config::variable("host"))) {
+            (Some(host), _) => host.clone(),
+            (None, Some(host)) => host.into_string().map_err(|_| ConfigError::Value {
+                origin: Origin::Environment,
+                key: "host".to_owned(),
+                why: "is not valid UTF-8".to_owned(),
+            })?,
+            (None, None) => DEFAULT_HOST.to_owned(),
+        };
         if is_insecure && (host.starts_with("tls://") || host.starts_with("wss://")) {
             out::note("insecure: the server's certificate is not checked");
         }

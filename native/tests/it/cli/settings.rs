@@ -171,3 +171,12 @@ fn a_bad_variable_is_named_and_harms_only_who_uses_it() {
     command.env("MIST_ACCESS", "closed");
     run(&mut command, &["token", "gen"]).success();
 }
+
+#[test]
+fn a_host_that_is_not_utf8_is_no_other_host() {
+    use std::os::unix::ffi::OsStrExt;
+    let mut command = command();
+    command.env("MIST_HOST", std::ffi::OsStr::from_bytes(b"h\xff:1"));
+    let assert = run(&mut command, &["ping"]).code(1);
+    assert_eq!(stderr(&assert), "MIST_HOST: is not valid UTF-8\n");
+}
