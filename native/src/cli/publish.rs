@@ -28,11 +28,9 @@ pub(super) fn job(args: &PublishArgs) -> Result<Job, Stop> {
         _ if args.stdin_line => None,
         // Before there is a runtime, so that Ctrl-C works as ever while this waits.
         Some("-") => Some(input::all()?),
-        data => Some(data.unwrap_or_default().to_owned()),
+        Some(data) => Some(data.to_owned()),
+        None => return Err(Stop::usage("Unable to publish - Missing data")),
     };
-    if data.as_ref().is_some_and(String::is_empty) {
-        return Err(Stop::usage("Unable to publish - Missing data"));
-    }
     Ok(Job { tags, data })
 }
 

@@ -2,7 +2,7 @@
 
 use super::*;
 
-fn with_input(server: &Server, arguments: &[&str], input: &str) -> Assert {
+fn with_input(server: &Server, arguments: &[&str], input: impl Into<Vec<u8>>) -> Assert {
     assert_cmd::Command::from_std(command())
         .env("MIST_HOST", &server.host)
         .arg("publish")
@@ -53,10 +53,6 @@ fn missing_tags_and_data_are_said_without_a_server() {
         (&["x"], "Unable to publish - Missing tags\n"),
         (&["--tags", "", "x"], "Unable to publish - Missing tags\n"),
         (&["--tags", "a"], "Unable to publish - Missing data\n"),
-        (
-            &["--tags", "a", "--data", ""],
-            "Unable to publish - Missing data\n",
-        ),
     ] {
         for name in ["publish", "message"] {
             let arguments = [&[name], arguments].concat();
@@ -106,9 +102,26 @@ fn stdin_is_one_message_or_one_per_line() {
             format!(r#"{{"tags":["a"],"data":"{data}"}}"#)
         );
     }
-    with_input(&server, &["--tags", "a", "-"], "")
-        .code(2)
-        .stderr("Unable to publish - Missing data\n");
+}
+
+#[test]
+fn data_may_be_empty() {
+    let server = Server::start(&[]);
+    let subscriber = server.subscriber(&["--tags", "a"]);
+    for arguments in [
+        &["--data", ""][..],
+        &["--data="],
+        &[""],
+        &["--data", "-"],
+        &["-"],
+    ] {
+        let arguments = [&["--tags", "a", "--ack"], arguments].concat();
+        with_input(&server, &arguments, "")
+            .success()
+            .stdout("success\n")
+            .stderr("delivered: 1\n");
+        assert_eq!(subscriber.line(), "");
+    }
 }
 
 #[test]
