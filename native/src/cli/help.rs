@@ -55,7 +55,8 @@ Examples:
   mist subscribe --tags bus -o json | jq .data";
 
 pub(super) const PUBLISH: &str = "\
-Prints `success` when the server has taken everything.
+Prints `success` when the server has taken everything. With --stdin-line, lines that are not UTF-8
+are named on stderr and left out; then it ends with exit code 1.
 
 Examples:
   mist publish --tags bus,line:7 --data \"3 minutes late\"

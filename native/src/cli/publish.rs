@@ -9,6 +9,7 @@ use tokio::time::{Interval, MissedTickBehavior, interval};
 use super::args::PublishArgs;
 use super::connect::{Target, failed, refused};
 use super::exit::Stop;
+use super::input::Line;
 use super::{input, out};
 
 /// What to publish.
@@ -46,7 +47,10 @@ pub(super) async fn run(target: &Target, args: &PublishArgs, job: &Job) -> Resul
         None => {
             let mut lines = input::lines();
             while let Some(line) = lines.recv().await {
-                publisher.send(&line?).await?;
+                match line? {
+                    Line::Text(data) => publisher.send_line(&data).await?,
+                    Line::NotUtf8 => publisher.skip(),
+                }
             }
         }
     }
@@ -60,6 +64,8 @@ struct Publisher<'a> {
     pace: Option<Interval>,
     is_acked: bool,
     messages: u64,
+    /// Lines of stdin that cannot be messages.
+    skipped: u64,
     delivered: u64,
 }
 
@@ -79,6 +85,7 @@ impl<'a> Publisher<'a> {
             pace,
             is_acked: args.ack,
             messages: 0,
+            skipped: 0,
             delivered: 0,
         })
     }
@@ -95,6 +102,32 @@ impl<'a> Publisher<'a> {
         }
         self.client.publish(self.tags, data).await.map_err(failed)?;
         self.complaint()
+    }
+
+    /// Sends a line of stdin. Where each is answered, one that fails is named.
+    async fn send_line(&mut self, data: &str) -> Result<(), Stop> {
+        let sent = self.send(data).await;
+        sent.map_err(|stop| Stop {
+            text: stop.text.map(|text| match self.is_acked {
+                true => format!("line {} of stdin: {text}", self.lines()),
+                false => text,
+            }),
+            ..stop
+        })
+    }
+
+    /// Leaves out a line of stdin that is not UTF-8.
+    fn skip(&mut self) {
+        self.skipped += 1;
+        let line = self.lines();
+        out::note(&format!(
+            "line {line} of stdin is not UTF-8, and is not sent"
+        ));
+    }
+
+    /// How many lines of stdin there were so far.
+    fn lines(&self) -> u64 {
+        self.messages + self.skipped
     }
 
     /// Whether the server has refused a message that asked for no answer.
@@ -117,6 +150,13 @@ impl<'a> Publisher<'a> {
                 several => format!(" ({several} messages)"),
             };
             out::note(&format!("delivered: {}{messages}", self.delivered));
+        }
+        if self.skipped > 0 {
+            return Err(Stop::failed(format!(
+                "sent {} of {} lines: the others are not UTF-8",
+                self.messages,
+                self.lines()
+            )));
         }
         out::line("success")
     }

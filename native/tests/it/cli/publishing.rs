@@ -125,17 +125,41 @@ fn data_may_be_empty() {
 }
 
 #[test]
-fn input_that_is_not_utf8_is_refused() {
+fn a_line_that_is_not_utf8_is_named_and_left_out() {
     let server = Server::start(&[]);
-    for argument in ["-", "--stdin-line"] {
-        let assert = assert_cmd::Command::from_std(command())
-            .args(["publish", "--host", &server.host, "--tags", "a", argument])
-            .write_stdin(b"\xff\n".as_slice())
-            .timeout(PATIENCE)
-            .assert()
-            .code(1);
-        assert!(stderr(&assert).contains("UTF-8"));
-    }
+    let subscriber = server.subscriber(&["--tags", "a"]);
+    with_input(
+        &server,
+        &["--tags", "a", "--stdin-line", "--ack"],
+        b"one\n\xfftwo\nthree\r\n\xc3",
+    )
+    .code(1)
+    .stdout("")
+    .stderr(
+        "line 2 of stdin is not UTF-8, and is not sent\n\
+         line 4 of stdin is not UTF-8, and is not sent\n\
+         delivered: 2 (2 messages)\n\
+         sent 2 of 4 lines: the others are not UTF-8\n",
+    );
+    assert_eq!(
+        [subscriber.line(), subscriber.line()],
+        ["one", "three"],
+        "those around it are sent"
+    );
+    with_input(&server, &["--tags", "a", "-"], b"one\ntwo \xff")
+        .code(1)
+        .stdout("")
+        .stderr("line 2 of stdin is not UTF-8\n");
+}
+
+#[test]
+fn a_line_that_the_server_does_not_take_is_named() {
+    let server = Server::start(&["--limit", "message-bytes=100"]);
+    let input = format!("one\n{}\nthree\n", "x".repeat(200));
+    let assert = with_input(&server, &["--tags", "a", "--stdin-line", "--ack"], input).code(3);
+    let error = stderr(&assert);
+    assert!(error.starts_with("line 2 of stdin: "), "{error}");
+    assert!(error.contains("(message-bytes)"), "{error}");
 }
 
 #[test]
