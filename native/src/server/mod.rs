@@ -1,5 +1,7 @@
 //! Owns what a server is made of and its life: build, bind, run, drain.
 
+mod machine;
+
 use std::collections::HashMap;
 use std::future::Future;
 use std::path::PathBuf;
@@ -75,6 +77,27 @@ pub enum BindError {
         uri: String,
         /// What its store said.
         why: String,
+    },
+    /// The process may open too few files for a server.
+    #[error(
+        "this process may open {files} files at once (ulimit -n), too few for a server - let it open {needed} or more"
+    )]
+    TooFewFiles {
+        /// How many it may open.
+        files: u64,
+        /// How many it needs, for the connections that were asked for.
+        needed: u64,
+    },
+    /// The machine has too little memory for a server.
+    #[error(
+        "this machine has {bytes} bytes of memory, too few for a server - it needs {needed} or a lower \
+         outbox-total-bytes"
+    )]
+    TooLittleMemory {
+        /// How many it has.
+        bytes: u64,
+        /// How many it needs, for the limits that were asked for.
+        needed: u64,
     },
     /// The system has no randomness to seed the broker's hash with.
     #[error("the system provides no randomness - {0}")]
@@ -219,6 +242,7 @@ impl ServerBuilder {
     /// # Errors
     /// [`BindError`], at once, when an address is taken, nothing is left to listen on, or the settings do not fit.
     pub async fn bind(self) -> Result<Server, BindError> {
+        let limits = machine::within_machine(self.limits.clone())?;
         let (browsers, proxies) = self.believed()?;
         let (kept, authenticator) = self.open_authenticator().await?;
         if self.access == Access::Scoped && self.token.is_none() {
@@ -235,7 +259,7 @@ impl ServerBuilder {
         let mut seed = [0; 8];
         getrandom::fill(&mut seed).map_err(|error| BindError::Randomness(error.to_string()))?;
         let config = Config {
-            limits: within_memory(within_open_files(self.limits)),
+            limits,
             access: self.access,
             token: self.token,
             authenticator: kept,
@@ -406,43 +430,6 @@ impl ServerBuilder {
 enum Way<'a> {
     BuiltIn(Scheme),
     Registered(&'a ListenerFactory),
-}
-
-/// Files that are not connections: listeners, the runtime's own, the token store's.
-const OTHER_FILES: u64 = 64;
-
-/// Lowers the limit of connections to what the system lets this process open.
-fn within_open_files(mut limits: Limits) -> Limits {
-    let files = rustix::process::getrlimit(rustix::process::Resource::Nofile).current;
-    let most = files.map_or(usize::MAX, |files| {
-        usize::try_from(files.saturating_sub(OTHER_FILES)).unwrap_or(usize::MAX)
-    });
-    if most < limits.connections {
-        tracing::info!(
-            connections = most,
-            "fewer connections than the limit of {} (connections), since the system allows this process that many open \
-             files (ulimit -n)",
-            limits.connections
-        );
-        limits.connections = most;
-    }
-    limits
-}
-
-/// Outboxes together may take a quarter of the memory at most.
-fn within_memory(mut limits: Limits) -> Limits {
-    let memory = rustix::system::sysinfo();
-    let bytes = u64::from(memory.mem_unit).saturating_mul(memory.totalram) / 4;
-    let most = usize::try_from(bytes).unwrap_or(usize::MAX);
-    if most < limits.outbox_total_bytes {
-        tracing::info!(
-            bytes = most,
-            "smaller outboxes together than the limit of {} (outbox-total-bytes): a quarter of this machine's memory",
-            limits.outbox_total_bytes
-        );
-        limits.outbox_total_bytes = most;
-    }
-    limits
 }
 
 fn list<'a>(names: impl Iterator<Item = &'a String>) -> String {

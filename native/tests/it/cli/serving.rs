@@ -189,3 +189,39 @@ fn a_second_signal_ends_a_drain_at_once() {
     server.running.signal("-TERM");
     assert_eq!(server.running.end().code(), Some(130));
 }
+
+/// The program with a bound on the files it may open.
+fn with_files(count: u32) -> Command {
+    let own = command();
+    let mut confined = Command::new("prlimit");
+    confined.arg(format!("--nofile={count}:{count}"));
+    for (name, value) in own.get_envs() {
+        match value {
+            Some(value) => confined.env(name, value),
+            None => confined.env_remove(name),
+        };
+    }
+    confined.arg(own.get_program());
+    confined
+}
+
+#[test]
+fn with_too_few_files_for_a_server_it_does_not_start() {
+    for count in [30, 79] {
+        let mut confined = with_files(count);
+        let output = confined
+            .args(["--server", "--listeners", TCP])
+            .output()
+            .expect("prlimit is installed");
+        assert_eq!(output.status.code(), Some(1), "{count}");
+        let said = String::from_utf8_lossy(&output.stderr).into_owned();
+        let words = [format!(" {count} "), "ulimit -n".into(), " 80 ".into()];
+        assert!(words.iter().all(|word| said.contains(word)), "{said}");
+        assert!(!said.contains("listening"), "{said}");
+    }
+    // With a few more there is room for clients.
+    let running = Running::start(&mut with_files(80), &["--server", "--listeners", TCP]);
+    let line = running.says("server listening at");
+    let host = line.split('\'').nth(1).expect("a URI");
+    mist(&["ping", "--host", host]).success();
+}

@@ -1,0 +1,103 @@
+//! Owns the limits that the machine sets to a server, and how little of it is too little to start.
+
+use mist_core::Limits;
+use rustix::process::{Resource, getrlimit};
+
+use super::BindError;
+
+/// Files that are not connections: listeners, the runtime's own, the token store's.
+const OTHER_FILES: u64 = 64;
+
+/// With room for fewer connections there is no server; whoever asks for fewer gets them.
+const LEAST_CONNECTIONS: usize = 16;
+
+/// With fewer bytes for all outboxes together there is no server; whoever asks for fewer gets them.
+const LEAST_OUTBOX_BYTES: usize = 4 << 20;
+
+/// Lowers the limits to what this process may open and this machine has.
+pub(super) fn within_machine(limits: Limits) -> Result<Limits, BindError> {
+    let files = getrlimit(Resource::Nofile).current;
+    let memory = rustix::system::sysinfo();
+    let bytes = u64::from(memory.mem_unit).saturating_mul(memory.totalram);
+    within_memory(within_open_files(limits, files)?, bytes)
+}
+
+/// Lowers the limit of connections to what the system lets this process open; without a number there is no bound.
+fn within_open_files(mut limits: Limits, files: Option<u64>) -> Result<Limits, BindError> {
+    let Some(files) = files else {
+        return Ok(limits);
+    };
+    let most = usize::try_from(files.saturating_sub(OTHER_FILES)).unwrap_or(usize::MAX);
+    let least = limits.connections.min(LEAST_CONNECTIONS);
+    if most < least {
+        let needed = OTHER_FILES + least as u64;
+        return Err(BindError::TooFewFiles { files, needed });
+    }
+    if most < limits.connections {
+        tracing::info!(
+            connections = most,
+            "fewer connections than the limit of {} (connections), since the system allows this process that many open \
+             files (ulimit -n)",
+            limits.connections
+        );
+        limits.connections = most;
+    }
+    Ok(limits)
+}
+
+/// Lowers the limit of all outboxes together to a quarter of the memory.
+fn within_memory(mut limits: Limits, bytes: u64) -> Result<Limits, BindError> {
+    let most = usize::try_from(bytes / 4).unwrap_or(usize::MAX);
+    let least = limits.outbox_total_bytes.min(LEAST_OUTBOX_BYTES);
+    if most < least {
+        let needed = least as u64 * 4;
+        return Err(BindError::TooLittleMemory { bytes, needed });
+    }
+    if most < limits.outbox_total_bytes {
+        tracing::info!(
+            bytes = most,
+            "smaller outboxes together than the limit of {} (outbox-total-bytes): a quarter of this machine's memory",
+            limits.outbox_total_bytes
+        );
+        limits.outbox_total_bytes = most;
+    }
+    Ok(limits)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn limits(setting: &str, value: u64) -> Limits {
+        let mut limits = Limits::default();
+        limits.set(setting, value).expect("a limit");
+        limits
+    }
+
+    #[test]
+    fn what_the_machine_has_bounds_what_was_asked_for() {
+        let with = |files| within_open_files(Limits::default(), files).expect("enough");
+        assert_eq!(with(None), Limits::default());
+        assert_eq!(with(Some(1 << 20)), Limits::default());
+        assert_eq!(with(Some(1024)).connections, 960);
+        let with = |bytes| within_memory(Limits::default(), bytes).expect("enough");
+        assert_eq!(with(8 << 30), Limits::default());
+        assert_eq!(with(64 << 20).outbox_total_bytes, 16 << 20);
+    }
+
+    #[test]
+    fn with_too_little_there_is_no_server_unless_less_was_asked_for() {
+        let refused = |files| within_open_files(Limits::default(), Some(files)).expect_err("few");
+        for files in [0, 30, 64, 79] {
+            let error = refused(files).to_string();
+            let said = [format!(" {files} "), "ulimit -n".into(), " 80 ".into()];
+            assert!(said.iter().all(|word| error.contains(word)), "{error}");
+        }
+        assert!(within_open_files(Limits::default(), Some(80)).is_ok());
+        assert!(within_open_files(limits("connections", 3), Some(67)).is_ok());
+        assert!(within_open_files(limits("connections", 3), Some(66)).is_err());
+        let error = within_memory(Limits::default(), 16_000_000).expect_err("little");
+        assert!(error.to_string().contains(" 16777216 "), "{error}");
+        assert!(within_memory(limits("outbox-total-bytes", 1 << 20), 4 << 20).is_ok());
+    }
+}
