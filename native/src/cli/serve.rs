@@ -3,6 +3,7 @@
 use std::io::IsTerminal;
 
 use mist::{Address, Handle, Server, ServerBuilder};
+use tokio::signal::unix::{Signal, SignalKind, signal};
 use tracing::level_filters::LevelFilter;
 use tracing_subscriber::filter::Targets;
 use tracing_subscriber::layer::SubscriberExt;
@@ -58,6 +59,8 @@ pub(super) fn builder(settings: &Settings) -> Result<ServerBuilder, String> {
 
 async fn run(settings: &Settings) -> Result<(), Stop> {
     let mut signals = Signals::new().map_err(|error| cannot_start(&error))?;
+    // A program that does not take them is ended by them, also while it starts.
+    let hangups = signal(SignalKind::hangup()).map_err(|error| cannot_start(&error))?;
     let builder = builder(settings).map_err(|error| cannot_start(&error))?;
     out::note(&format!("mist {VERSION}"));
     let server = builder.bind().await.map_err(|error| cannot_start(&error))?;
@@ -70,9 +73,7 @@ async fn run(settings: &Settings) -> Result<(), Stop> {
         };
         out::note(&format!("{name} server listening at '{address}'{made}"));
     }
-    if settings.tls_cert.is_some() {
-        reload_on_hangup(server.handle()).map_err(|error| cannot_start(&error))?;
-    }
+    reload_at(hangups, server.handle(), settings.tls_cert.is_some());
     if let Some(page) = page(server.addresses()) {
         out::note(&format!("the page is at {page}"));
     }
@@ -109,25 +110,22 @@ fn page(addresses: &[Address]) -> Option<String> {
     })
 }
 
-/// Reads the certificate anew at each SIGHUP. Without certificate files that signal ends the program, as it always does.
-#[cfg(unix)]
-fn reload_on_hangup(server: Handle) -> std::io::Result<()> {
-    use tokio::signal::unix::{SignalKind, signal};
-    let mut hangup = signal(SignalKind::hangup())?;
+/// Reads the certificate anew at each hang-up; without files there is nothing to read.
+fn reload_at(mut hangups: Signal, server: Handle, has_files: bool) {
     tokio::spawn(async move {
-        while hangup.recv().await.is_some() {
+        while hangups.recv().await.is_some() {
+            if !has_files {
+                tracing::info!(
+                    "SIGHUP: nothing to read again, since no certificate file is in use (--tls-cert)"
+                );
+                continue;
+            }
             match server.reload_tls() {
                 Ok(()) => tracing::info!("the certificate was read again"),
                 Err(error) => tracing::error!("going on with the certificate as it was: {error}"),
             }
         }
     });
-    Ok(())
-}
-
-#[cfg(not(unix))]
-fn reload_on_hangup(_: Handle) -> std::io::Result<()> {
-    Ok(())
 }
 
 /// Takes all the files the system allows this process, as servers do; each connection is one.
@@ -174,37 +172,22 @@ pub(super) fn start_log(level: LogLevel) {
 
 /// The signals that end a server.
 struct Signals {
-    #[cfg(unix)]
-    terminate: tokio::signal::unix::Signal,
-    #[cfg(unix)]
-    interrupt: tokio::signal::unix::Signal,
+    terminate: Signal,
+    interrupt: Signal,
 }
 
 impl Signals {
-    #[cfg(unix)]
     fn new() -> std::io::Result<Self> {
-        use tokio::signal::unix::{SignalKind, signal};
         Ok(Self {
             terminate: signal(SignalKind::terminate())?,
             interrupt: signal(SignalKind::interrupt())?,
         })
     }
 
-    #[cfg(unix)]
     async fn next(&mut self) {
         tokio::select! {
             _ = self.terminate.recv() => {}
             _ = self.interrupt.recv() => {}
         }
-    }
-
-    #[cfg(not(unix))]
-    fn new() -> std::io::Result<Self> {
-        Ok(Self {})
-    }
-
-    #[cfg(not(unix))]
-    async fn next(&mut self) {
-        let _ = tokio::signal::ctrl_c().await;
     }
 }

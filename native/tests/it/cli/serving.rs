@@ -225,3 +225,22 @@ fn with_too_few_files_for_a_server_it_does_not_start() {
     let host = line.split('\'').nth(1).expect("a URI");
     mist(&["ping", "--host", host]).success();
 }
+
+#[test]
+fn a_hangup_never_ends_a_server() {
+    for arguments in [
+        &["--log-level", "info"][..],
+        &["--listeners", "tls://127.0.0.1:0"],
+    ] {
+        let mut server = Server::start(arguments);
+        server.running.signal("-HUP");
+        let line = server.running.says("SIGHUP");
+        assert!(
+            line.contains("INFO") && line.contains("--tls-cert"),
+            "{line}"
+        );
+        server.mist(&["ping"]).success();
+        server.running.signal("-TERM");
+        assert_eq!(server.running.end().code(), Some(0));
+    }
+}
