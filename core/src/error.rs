@@ -138,6 +138,10 @@ impl ScanError {
         self.fault == Fault::TooLong
     }
 
+    pub(crate) fn is_http(&self) -> bool {
+        self.fault == Fault::Http
+    }
+
     pub(crate) fn too_long(bytes: usize) -> Self {
         Self {
             fault: Fault::TooLong,
@@ -196,6 +200,10 @@ impl ScanError {
                 };
                 text![exceeded, "; closing"]
             }
+            Fault::Http => String::from(
+                "this is an HTTP request, and JSON messages are expected here - send it to an http:// or https:// \
+                 listener; closing",
+            ),
         }
     }
 }

@@ -153,6 +153,8 @@ pub enum CloseReason {
     BadMessages,
     /// A message was over the size limit.
     MessageTooLarge,
+    /// It sent an HTTP request.
+    HttpRequest,
     /// It did not authenticate in time.
     Unauthenticated,
 }
@@ -612,7 +614,8 @@ impl Broker {
         self.scan = scan;
     }
 
-    /// Takes a message that could not be read: answers it, and closes the session after too many in a row.
+    /// Takes a message that could not be read: answers it, and closes the session after too many in a row, or at once
+    /// where reading on would do harm.
     pub fn handle_unreadable(&mut self, session: SessionId, unreadable: &Unreadable<'_>) {
         let limit = self.limits.bad_messages;
         let Some(state) = self.session_mut(session) else {
@@ -625,6 +628,8 @@ impl Broker {
         state.bad_in_row = state.bad_in_row.saturating_add(1);
         let reason = if unreadable.error.is_too_long() {
             Some(CloseReason::MessageTooLarge)
+        } else if unreadable.error.is_http() {
+            Some(CloseReason::HttpRequest)
         } else if state.bad_in_row >= limit {
             Some(CloseReason::BadMessages)
         } else {

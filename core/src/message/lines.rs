@@ -124,7 +124,7 @@ impl<'a> Messages<'a> {
                     self.at = self.line_end + 1;
                     Err(Unreadable {
                         message: scan.message(line),
-                        error,
+                        error: or_http(error, &line.as_bytes()[start..]),
                     })
                 }
             });
@@ -184,7 +184,7 @@ impl<'a> Messages<'a> {
         }
         Some(Err(Unreadable {
             message: scan.cleared(),
-            error,
+            error: or_http(error, &rest[..length]),
         }))
     }
 
@@ -210,6 +210,31 @@ fn too_long(scan: &mut Scan, length: usize) -> Unreadable<'_> {
         message: scan.cleared(),
         error: ScanError::too_long(length),
     }
+}
+
+/// What is wrong with a line: that it begins an HTTP request, if it does, rather than that it is no JSON.
+fn or_http(error: ScanError, line: &[u8]) -> ScanError {
+    match is_http_request(line) {
+        true => ScanError {
+            fault: Fault::Http,
+            at: 0,
+        },
+        false => error,
+    }
+}
+
+/// Whether a line is the first of an HTTP request, as `POST /publish HTTP/1.1`. No message is: its first character is
+/// a brace, which is in the name of no method.
+pub(super) fn is_http_request(line: &[u8]) -> bool {
+    let line = line.strip_suffix(b"\r").unwrap_or(line);
+    let Some((head, version)) = line.split_last_chunk() else {
+        return false;
+    };
+    let method = head.split(|&byte| byte == b' ').next().unwrap_or_default();
+    let is_in_names = |byte: &u8| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(byte);
+    matches!(version, b" HTTP/1.0" | b" HTTP/1.1" | b" HTTP/2.0")
+        && (1..head.len()).contains(&method.len())
+        && method.iter().all(is_in_names)
 }
 
 /// A message that could not be read, with as much of it as was.

@@ -88,6 +88,8 @@ pub(crate) enum Fault {
     IdTooLong,
     TooDeep,
     TooLong,
+    /// An HTTP request, whose further lines must not be read: a page on another site may have written them.
+    Http,
 }
 
 /// A message that cannot be read: what is wrong, and where.

@@ -5,6 +5,7 @@ use alloc::vec::Vec;
 use alloc::{format, vec};
 
 use super::encode::{Data, Reply, write_head, write_rest};
+use super::lines::is_http_request;
 use super::scan::Fault;
 use super::string::{content_end, decode_into, write_string};
 
@@ -187,5 +188,36 @@ fn a_delivered_message_is_its_head_and_the_literal_of_its_data() {
         let mut body = head.clone();
         write_rest(&mut body, data);
         assert_eq!(body, expected.as_bytes());
+    }
+}
+
+#[test]
+fn an_http_request_is_known_by_its_first_line_and_no_message_is_one() {
+    for line in [
+        &b"POST / HTTP/1.1\r"[..],
+        b"GET /subscribe?tags=a HTTP/1.0",
+        b"OPTIONS * HTTP/1.1\r",
+        b"CONNECT localhost:1445 HTTP/1.1\r",
+        b"GET http://localhost:1445/ HTTP/1.1\r",
+        b"patch /\xff HTTP/1.1",
+        b"M-SEARCH * HTTP/1.1\r",
+        b"PRI * HTTP/2.0\r",
+    ] {
+        assert!(is_http_request(line), "{}", line.escape_ascii());
+    }
+    for line in [
+        &b""[..],
+        b"\r",
+        b" HTTP/1.1",
+        b"GET HTTP/1.1",
+        b"GET /",
+        b"HTTP/1.1 400 Bad Request",
+        b"POST / HTTP/1.1 ",
+        br#"{"command":"ping"} HTTP/1.1"#,
+        br#"{ "command":"ping"} / HTTP/1.1"#,
+        br#""GET / HTTP/1.1"#,
+        br#"[1 / HTTP/1.1"#,
+    ] {
+        assert!(!is_http_request(line), "{}", line.escape_ascii());
     }
 }
