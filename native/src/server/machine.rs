@@ -14,6 +14,9 @@ const LEAST_CONNECTIONS: usize = 16;
 /// With fewer bytes for all outboxes together there is no server; whoever asks for fewer gets them.
 const LEAST_OUTBOX_BYTES: usize = 4 << 20;
 
+/// With room for fewer connections the operator is told, also where nobody has set their limit.
+const FEW_CONNECTIONS: usize = 1024;
+
 /// Lowers the limits to what this process may open and this machine has.
 pub(super) fn within_machine(limits: Limits) -> Result<Limits, BindError> {
     let files = getrlimit(Resource::Nofile).current;
@@ -23,6 +26,8 @@ pub(super) fn within_machine(limits: Limits) -> Result<Limits, BindError> {
 }
 
 /// Lowers the limit of connections to what the system lets this process open; without a number there is no bound.
+///
+/// The default stands for as many as there can be, so lowering it is worth a word only where few are left.
 fn within_open_files(mut limits: Limits, files: Option<u64>) -> Result<Limits, BindError> {
     let Some(files) = files else {
         return Ok(limits);
@@ -33,19 +38,20 @@ fn within_open_files(mut limits: Limits, files: Option<u64>) -> Result<Limits, B
         let needed = OTHER_FILES + least as u64;
         return Err(BindError::TooFewFiles { files, needed });
     }
-    if most < limits.connections {
-        tracing::info!(
-            connections = most,
-            "fewer connections than the limit of {} (connections), since the system allows this process that many open \
-             files (ulimit -n)",
-            limits.connections
-        );
+    let wanted = limits.connections;
+    if most < wanted {
         limits.connections = most;
+        if wanted != Limits::default().connections || most < FEW_CONNECTIONS {
+            tracing::warn!(
+                "at most {most} connections instead of {wanted} (connections): the system allows this process {files} \
+                 open files (ulimit -n)"
+            );
+        }
     }
     Ok(limits)
 }
 
-/// Lowers the limit of all outboxes together to a quarter of the memory.
+/// Lowers the limit of all outboxes together to a quarter of the memory; the default without a word, since it is meant so.
 fn within_memory(mut limits: Limits, bytes: u64) -> Result<Limits, BindError> {
     let most = usize::try_from(bytes / 4).unwrap_or(usize::MAX);
     let least = limits.outbox_total_bytes.min(LEAST_OUTBOX_BYTES);
@@ -53,13 +59,15 @@ fn within_memory(mut limits: Limits, bytes: u64) -> Result<Limits, BindError> {
         let needed = least as u64 * 4;
         return Err(BindError::TooLittleMemory { bytes, needed });
     }
-    if most < limits.outbox_total_bytes {
-        tracing::info!(
-            bytes = most,
-            "smaller outboxes together than the limit of {} (outbox-total-bytes): a quarter of this machine's memory",
-            limits.outbox_total_bytes
-        );
+    let wanted = limits.outbox_total_bytes;
+    if most < wanted {
         limits.outbox_total_bytes = most;
+        if wanted != Limits::default().outbox_total_bytes {
+            tracing::warn!(
+                "all outboxes together hold at most {most} bytes instead of {wanted} (outbox-total-bytes): a quarter \
+                 of this machine's memory"
+            );
+        }
     }
     Ok(limits)
 }

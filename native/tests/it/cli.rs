@@ -26,7 +26,12 @@ const TCP: &str = "tcp://127.0.0.1:0";
 
 /// The program without the settings of whoever runs the tests.
 fn command() -> Command {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_mist"));
+    clean(env!("CARGO_BIN_EXE_mist"))
+}
+
+/// A program, perhaps one that runs ours, without the settings of whoever runs the tests.
+fn clean(program: &str) -> Command {
+    let mut command = Command::new(program);
     for (name, _) in std::env::vars_os() {
         if name.to_string_lossy().starts_with("MIST_") {
             command.env_remove(name);

@@ -31,6 +31,48 @@ fn every_listener_is_named_with_its_real_port() {
     }
 }
 
+/// Starts a server that may open so many files; returns what it says up to its listener.
+fn start_with_files(files: u32, arguments: &[&str]) -> Vec<String> {
+    let mut limited = clean("prlimit");
+    limited.args([
+        &format!("--nofile={files}:{files}"),
+        env!("CARGO_BIN_EXE_mist"),
+    ]);
+    let server = Running::start(limited.args(["--server", "--listeners", TCP]), arguments);
+    let mut said = Vec::new();
+    while said
+        .last()
+        .is_none_or(|line: &String| !line.contains("listening at"))
+    {
+        said.push(server.stderr.recv_timeout(PATIENCE).expect("it starts"));
+    }
+    said
+}
+
+#[test]
+fn an_ordinary_start_says_nothing_about_limits() {
+    let said = start_with_files(4096, &[]);
+    assert_eq!(said.len(), 2, "its version and its listener: {said:?}");
+    // Who asked for something, or gets very little, is told.
+    for (files, arguments, told) in [
+        (
+            4096,
+            &["--limit", "connections=5000"][..],
+            "at most 4032 connections instead of 5000",
+        ),
+        (1000, &[], "at most 936 connections"),
+        (
+            4096,
+            &["--limit", "outbox-total-bytes=1000000000000000"],
+            "(outbox-total-bytes)",
+        ),
+    ] {
+        let said = start_with_files(files, arguments);
+        let is_told = |line: &String| line.contains("WARN") && line.contains(told);
+        assert!(said.iter().any(is_told), "{said:?}");
+    }
+}
+
 #[test]
 fn the_start_says_where_the_page_is() {
     fn port(line: &str) -> Option<&str> {
