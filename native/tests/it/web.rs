@@ -156,6 +156,16 @@ impl Answer {
         assert_eq!(values.next(), None, "{name} twice");
         value
     }
+
+    /// The reason why a request was refused.
+    fn error(&self) -> String {
+        assert!(self.status >= 400, "{self:?}");
+        assert_eq!(self.header("content-type"), "application/json", "{self:?}");
+        assert!(self.body.ends_with("}\n"), "{self:?}");
+        let message: serde_json::Value = serde_json::from_str(&self.body).expect("a message");
+        assert!(message["command"].is_string(), "{self:?}");
+        message["error"].as_str().expect("an error").to_owned()
+    }
 }
 
 impl Http {

@@ -23,7 +23,7 @@ use warp::reply::{Reply, Response};
 use warp::sse::Event;
 
 use super::upgrade::token;
-use super::{Caller, query, refuse, unavailable};
+use super::{Caller, json, query, refuse, refuse_command, unavailable};
 use crate::drive::Connection;
 use crate::listener::Acceptor;
 
@@ -66,8 +66,8 @@ async fn read_body<B: Buf>(
         _ => (limits.message_bytes, "message-bytes"),
     };
     let too_large = |what: &str| {
-        let text = format!("{what} exceed the limit of {limit} ({setting})\n");
-        refuse(StatusCode::PAYLOAD_TOO_LARGE, text)
+        let text = format!("{what} exceed the limit of {limit} ({setting})");
+        refuse_publish(StatusCode::PAYLOAD_TOO_LARGE, text)
     };
     let announced = headers
         .get(header::CONTENT_LENGTH)
@@ -96,12 +96,12 @@ async fn read_body<B: Buf>(
             Ok(None) => return Err(too_large(&format!("{count} bytes"))),
             Err(_) if count > limit => return Err(too_large(&format!("more than {limit} bytes"))),
             Err(_) => {
-                let text = "the body did not go on (handshake-seconds)\n";
-                return Err(refuse(StatusCode::REQUEST_TIMEOUT, text));
+                let text = "the body did not go on (handshake-seconds)";
+                return Err(refuse_publish(StatusCode::REQUEST_TIMEOUT, text));
             }
             Ok(Some(Err(error))) => {
-                let text = format!("the body broke off - {error}\n");
-                return Err(refuse(StatusCode::BAD_REQUEST, text));
+                let text = format!("the body broke off - {error}");
+                return Err(refuse_publish(StatusCode::BAD_REQUEST, text));
             }
         }
     }
@@ -113,6 +113,10 @@ struct Publish {
     tags: Vec<String>,
     /// Null is as good as missing.
     data: Option<String>,
+}
+
+fn refuse_publish(status: StatusCode, error: impl AsRef<str>) -> Response {
+    refuse_command("publish", status, error)
 }
 
 async fn publish_one<B: Buf>(
@@ -134,16 +138,16 @@ async fn publish_one<B: Buf>(
         serde_json::from_slice(&body).map_err(|error| {
             let text = format!(
                 "the body is not a message like {{\"tags\":[\"a\",\"b\"],\"data\":\"…\"}} - {error}; or give the tags as \
-                 ?tags=a,b and the data as the body\n"
+                 ?tags=a,b and the data as the body"
             );
-            refuse(StatusCode::BAD_REQUEST, text)
+            refuse_publish(StatusCode::BAD_REQUEST, text)
         })?
     } else {
         let data = String::from_utf8(body);
         Publish {
             tags: sets.into_iter().flatten().collect(),
             data: Some(
-                data.map_err(|_| refuse(StatusCode::BAD_REQUEST, "the body is not UTF-8\n"))?,
+                data.map_err(|_| refuse_publish(StatusCode::BAD_REQUEST, "the body is not UTF-8"))?,
             ),
         }
     };
@@ -156,7 +160,7 @@ async fn publish_one<B: Buf>(
         None => Visit::begin(acceptor, caller, headers, query).await?,
     };
     let answer = visit.ask(request).await?;
-    Ok(json(StatusCode::OK, answer))
+    Ok(json(StatusCode::OK, answer + "\n"))
 }
 
 /// `GET /subscribe?tags=a,b`: server-sent events, one per message. Each further `tags` is a further subscription.
@@ -185,8 +189,8 @@ async fn events(
 ) -> Result<Response, Response> {
     let sets = tag_sets(query);
     if sets.is_empty() {
-        let text = "Unable to subscribe - missing tags; ask for /subscribe?tags=a,b\n";
-        return Err(refuse(StatusCode::BAD_REQUEST, text));
+        let text = "Unable to subscribe - missing tags; ask for /subscribe?tags=a,b";
+        return Err(refuse_command("subscribe", StatusCode::BAD_REQUEST, text));
     }
     let mut visit = Visit::begin(acceptor, caller, headers, query).await?;
     for set in &sets {
@@ -271,7 +275,7 @@ impl Visit {
         let mut line = Vec::new();
         encode_request(&request.id(1), &mut line);
         line.push(b'\n');
-        let stopping = || refuse(StatusCode::SERVICE_UNAVAILABLE, "the server is stopping\n");
+        let stopping = || refuse(StatusCode::SERVICE_UNAVAILABLE, "the server is stopping");
         let sent = self.pipe.get_mut().write_all(&line).await;
         sent.map_err(|_| stopping())?;
         loop {
@@ -288,7 +292,7 @@ impl Visit {
                 _ if is_answer => return Ok(text),
                 _ => {
                     let Some(room) = self.early_room.checked_sub(text.len()) else {
-                        let text = "too many messages before all subscriptions were made\n";
+                        let text = "too many messages before all subscriptions were made";
                         return Err(refuse(StatusCode::SERVICE_UNAVAILABLE, text));
                     };
                     self.early_room = room;
@@ -311,7 +315,7 @@ impl Visit {
             _ if self.has_token => StatusCode::FORBIDDEN,
             _ => StatusCode::UNAUTHORIZED,
         };
-        let response = json(status, text);
+        let response = json(status, text + "\n");
         if status == StatusCode::UNAUTHORIZED {
             return warp::reply::with_header(response, header::WWW_AUTHENTICATE, "Bearer")
                 .into_response();
@@ -333,9 +337,4 @@ impl Visit {
         line.truncate(line.trim_end().len());
         (count > 0).then_some(line)
     }
-}
-
-fn json(status: StatusCode, text: String) -> Response {
-    let reply = warp::reply::with_header(text + "\n", header::CONTENT_TYPE, "application/json");
-    warp::reply::with_status(reply, status).into_response()
 }

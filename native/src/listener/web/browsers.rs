@@ -247,7 +247,7 @@ fn wrong_host(host: &str) -> Response {
     tracing::info!("refusing a request for the host '{host}'; --allow-host {host} allows it");
     let text = format!(
         "this server does not go by the name '{host}' - ask for an IP address or localhost, or start it with \
-         --allow-host {host}\n"
+         --allow-host {host}"
     );
     refuse(StatusCode::MISDIRECTED_REQUEST, text)
 }
@@ -257,7 +257,7 @@ fn wrong_origin(origin: &str) -> Response {
     tracing::info!("refusing a page of the origin '{origin}'; --allow-origin {origin} allows it");
     let text = format!(
         "pages of the origin '{origin}' may not talk to this server - start it with --allow-origin {origin} to allow \
-         it\n"
+         it"
     );
     refuse(StatusCode::FORBIDDEN, text)
 }
@@ -280,7 +280,8 @@ pub(super) fn preflight<B>(request: &Request<B>) -> Option<Response> {
     if !is_one {
         return None;
     }
-    let mut response = refuse(StatusCode::NO_CONTENT, "");
+    let mut response = Response::default();
+    *response.status_mut() = StatusCode::NO_CONTENT;
     for (name, value) in [
         (header::ACCESS_CONTROL_ALLOW_METHODS, "GET, POST"),
         (

@@ -11,7 +11,7 @@ use warp::filters::BoxedFilter;
 use warp::http::{StatusCode, header};
 use warp::reply::{Reply, Response};
 
-use super::{get_or_head, refuse};
+use super::get_or_head;
 use crate::hub::Hub;
 use crate::listener::Acceptor;
 
@@ -21,7 +21,9 @@ pub(super) fn routes(acceptor: Acceptor) -> BoxedFilter<(Response,)> {
     let stop = acceptor.stop.clone();
     let ready = warp::path!("readyz").map(move || match stop.is_cancelled() {
         false => "ready\n".into_response(),
-        true => refuse(StatusCode::SERVICE_UNAVAILABLE, "stopping\n"),
+        true => {
+            warp::reply::with_status("stopping\n", StatusCode::SERVICE_UNAVAILABLE).into_response()
+        }
     });
     let metrics = warp::path!("metrics").map(move || {
         let text = text(&acceptor.hub);

@@ -22,7 +22,7 @@ use tokio::net::TcpListener;
 use tokio::time::Instant;
 use warp::Filter;
 use warp::filters::BoxedFilter;
-use warp::http::header::ALLOW;
+use warp::http::header::{ALLOW, CONTENT_TYPE};
 use warp::http::{StatusCode, Uri};
 use warp::path::FullPath;
 use warp::reply::{Reply, Response};
@@ -94,11 +94,9 @@ struct Site {
 
 /// What a client is told that asks in plain text where it has to encrypt.
 fn https_required() -> Vec<u8> {
-    const TEXT: &str = "this port speaks TLS - use https:// or wss://\n";
-    let length = TEXT.len();
-    let head =
-        "HTTP/1.1 400 Bad Request\r\nConnection: close\r\nContent-Type: text/plain; charset=utf-8";
-    format!("{head}\r\nContent-Length: {length}\r\n\r\n{TEXT}").into()
+    let body = error_body("", "this port speaks TLS - use https:// or wss://");
+    let head = "HTTP/1.1 400 Bad Request\r\nConnection: close\r\nContent-Type: application/json";
+    format!("{head}\r\nContent-Length: {}\r\n\r\n{body}", body.len()).into()
 }
 
 /// Speaks HTTP on a connection until it ends, or until it becomes a WebSocket, which has a task of its own.
@@ -234,8 +232,9 @@ impl Caller {
 }
 
 /// Answers a client that is one too many.
-fn unavailable(message: Vec<u8>) -> Response {
-    warp::reply::with_status(message, StatusCode::SERVICE_UNAVAILABLE).into_response()
+fn unavailable(mut message: Vec<u8>) -> Response {
+    message.push(b'\n');
+    json(StatusCode::SERVICE_UNAVAILABLE, message)
 }
 
 fn routes(acceptor: Acceptor) -> BoxedFilter<(Response,)> {
@@ -271,15 +270,15 @@ fn nothing_here(path: &str) -> Response {
         "/ping" | "/healthz" | "/readyz" | "/metrics" => "GET, HEAD",
         _ if page::has(path) => "GET, HEAD",
         _ if upgrade::is_websocket_path(path) => {
-            return upgrade::upgrade_required("there is a WebSocket here, and nothing else\n");
+            return upgrade::upgrade_required("there is a WebSocket here, and nothing else");
         }
         _ => {
             let text = "not found - there are GET /ping, POST /publish, GET /subscribe, /healthz, /readyz, /metrics, \
-                        and a WebSocket at /subscribe/websocket\n";
+                        and a WebSocket at /subscribe/websocket";
             return refuse(StatusCode::NOT_FOUND, text);
         }
     };
-    let text = format!("method not allowed - here it is {allowed}\n");
+    let text = format!("method not allowed - here it is {allowed}");
     let refusal = refuse(StatusCode::METHOD_NOT_ALLOWED, text);
     warp::reply::with_header(refusal, ALLOW, allowed).into_response()
 }
@@ -292,6 +291,24 @@ fn query() -> BoxedFilter<(String,)> {
         .boxed()
 }
 
-fn refuse(status: StatusCode, text: impl Into<String>) -> Response {
-    warp::reply::with_status(text.into(), status).into_response()
+/// Refuses a request that is not for a command.
+fn refuse(status: StatusCode, error: impl AsRef<str>) -> Response {
+    refuse_command("", status, error)
+}
+
+/// Refuses a command with a message like those on any other transport.
+fn refuse_command(command: &str, status: StatusCode, error: impl AsRef<str>) -> Response {
+    json(status, error_body(command, error.as_ref()))
+}
+
+fn error_body(command: &str, error: &str) -> String {
+    format!(
+        "{}\n",
+        serde_json::json!({ "command": command, "error": error })
+    )
+}
+
+fn json(status: StatusCode, body: impl Into<Vec<u8>>) -> Response {
+    let reply = warp::reply::with_header(body.into(), CONTENT_TYPE, "application/json");
+    warp::reply::with_status(reply, status).into_response()
 }

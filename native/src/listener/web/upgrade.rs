@@ -81,12 +81,12 @@ fn upgrade(
             .and_then(|value: &warp::http::HeaderValue| value.to_str().ok())
     };
     if text(header::SEC_WEBSOCKET_VERSION) != Some("13") {
-        return upgrade_required("only WebSocket version 13 is spoken here\n");
+        return upgrade_required("only WebSocket version 13 is spoken here");
     }
     let Some(key) = text(header::SEC_WEBSOCKET_KEY) else {
         return refuse(
             StatusCode::BAD_REQUEST,
-            "the header Sec-WebSocket-Key is missing\n",
+            "the header Sec-WebSocket-Key is missing",
         );
     };
     let mut response = warp::http::Response::builder()

@@ -40,7 +40,7 @@ async fn an_address_has_so_many_connections_and_the_next_is_told_why_not() {
     second.ask("GET", "/ping", &[], "").await;
     let third = site.open().await.ask("GET", "/ping", &[], "").await;
     assert_eq!(third.status, 503);
-    assert!(third.body.contains(REASON), "{third:?}");
+    assert!(third.error().contains(REASON), "{third:?}");
     let line = Http::open(site.tcp).await.rest().await;
     let line = String::from_utf8(line).expect("text");
     assert!(line.contains(REASON) && line.ends_with("}\n"), "{line}");

@@ -192,7 +192,7 @@ async fn who_asks_for_nothing_or_too_much_is_told_so() {
     ] {
         let answer = refused(&site, target, &[]).await;
         assert_eq!(answer.status, 400, "{target}: {answer:?}");
-        assert!(answer.body.contains(reason), "{target}: {answer:?}");
+        assert!(answer.error().contains(reason), "{target}: {answer:?}");
         assert!(!answer.body.contains(r#""id""#), "{target}: {answer:?}");
     }
     site.until("nothing stays subscribed", |handle| {
@@ -216,7 +216,7 @@ async fn under_scoped_access_one_tag_must_be_granted_and_what_is_taken_away_is_s
     ] {
         let answer = refused(&site, target, &[header]).await;
         assert_eq!(answer.status, status, "{target} {header}: {answer:?}");
-        assert!(answer.body.contains("not authorized"), "{answer:?}");
+        assert!(answer.error().contains("not authorized"), "{answer:?}");
         assert!(!answer.body.contains("nobody"), "{answer:?}");
     }
     // `EventSource` can send no header.

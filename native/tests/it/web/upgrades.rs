@@ -118,7 +118,7 @@ async fn an_upgrade_that_lacks_something_is_told_what() {
             let mut http = Http::open(door).await;
             let answer = http.ask("GET", "/subscribe/websocket", &headers, "").await;
             assert_eq!(answer.status, status, "{headers:?}: {answer:?}");
-            assert!(answer.body.contains(reason), "{headers:?}: {answer:?}");
+            assert!(answer.error().contains(reason), "{headers:?}: {answer:?}");
             if status == 426 {
                 assert_eq!(answer.header("sec-websocket-version"), "13");
                 assert_eq!(answer.header("upgrade"), "websocket");
