@@ -4,6 +4,7 @@
 //! Any page may make a browser connect to any server, with the rights of whoever looks at it: to one that only this
 //! machine can reach, say. What a page cannot do is lie about its origin, or about the host that it asked for.
 
+use std::borrow::Cow;
 use std::net::IpAddr;
 
 use warp::http::header::{self, HeaderValue};
@@ -11,6 +12,13 @@ use warp::http::{HeaderMap, Method, Request, StatusCode};
 use warp::reply::Response;
 
 use super::{refuse, upgrade};
+
+/// Where a browser says how the page that asks is related to what it asks for. It says so for images, scripts, frames
+/// and links, too, which have no origin; but only to servers that are encrypted or on the same machine.
+const SEC_FETCH_SITE: &str = "sec-fetch-site";
+
+/// What it says where no other site is behind the request: a page of this very server, or the user.
+const IS_NO_OTHER: [&str; 2] = ["same-origin", "none"];
 
 /// The pages and names that are allowed besides those that need no word.
 #[derive(Debug, Default)]
@@ -140,16 +148,23 @@ impl Browsers {
         }
         let path = request.uri().path();
         let is_plain = ["/publish", "/subscribe"].contains(&path.trim_end_matches('/'));
-        if !headers.contains_key(header::ORIGIN) || !(is_plain || upgrade::is_wanted(path, headers))
-        {
+        if !is_plain && !upgrade::is_wanted(path, headers) {
             return Ok(None);
         }
-        let origin = one(headers, header::ORIGIN);
-        if !origin.is_some_and(|origin| self.allows_origin(origin, host, is_loopback)) {
-            let shown = String::from_utf8_lossy(headers[header::ORIGIN].as_bytes()).into_owned();
-            return Err(Box::new(wrong_origin(&shown)));
+        let Some(origin) = headers.get(header::ORIGIN) else {
+            let site = headers.get_all(SEC_FETCH_SITE).into_iter();
+            return match site.map(text).find(|site| !IS_NO_OTHER.contains(&&**site)) {
+                Some(site) if !self.origins.contains(&Allowed::Every) => {
+                    Err(Box::new(other_site(&site)))
+                }
+                _ => Ok(None),
+            };
+        };
+        let is_allowed = |origin| self.allows_origin(origin, host, is_loopback);
+        if !one(headers, header::ORIGIN).is_some_and(is_allowed) {
+            return Err(Box::new(wrong_origin(&text(origin))));
         }
-        Ok(headers.get(header::ORIGIN).filter(|_| is_plain).cloned())
+        Ok(is_plain.then(|| origin.clone()))
     }
 
     /// Whether the server goes by this name. Others matter only where a name that points to this machine opens what the
@@ -200,6 +215,10 @@ fn allowed(text: &str) -> Option<Allowed> {
     let Site { scheme, host, port } = Site::of(text.strip_suffix('/').unwrap_or(text))?;
     let host = Name::of(&host).filter(|name| *name != Name::Every)?;
     Some(Allowed::Site(Site { scheme, host, port }))
+}
+
+fn text(value: &HeaderValue) -> Cow<'_, str> {
+    String::from_utf8_lossy(value.as_bytes())
 }
 
 /// The only value of a header.
@@ -262,6 +281,16 @@ fn wrong_origin(origin: &str) -> Response {
     refuse(StatusCode::FORBIDDEN, text)
 }
 
+fn other_site(site: &str) -> Response {
+    let site = shown(site);
+    tracing::info!("refusing a request of another site's page that names no origin");
+    let text = format!(
+        "the browser asks for a page of another site (Sec-Fetch-Site: {site}) without naming its origin - use fetch, \
+         EventSource or WebSocket, in a page whose origin --allow-origin allows"
+    );
+    refuse(StatusCode::FORBIDDEN, text)
+}
+
 /// A value of somebody unknown, fit for a line in a log.
 fn shown(value: &str) -> String {
     value
@@ -305,192 +334,4 @@ pub(super) fn share(response: &mut Response, origin: HeaderValue) {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn browsers(origins: &[&str], hosts: &[&str]) -> Browsers {
-        let owned = |all: &[&str]| all.iter().map(|&one| one.to_owned()).collect::<Vec<_>>();
-        Browsers::new(&owned(origins), &owned(hosts)).expect("they can be read")
-    }
-
-    #[test]
-    fn a_page_may_talk_to_its_own_host_on_any_port() {
-        let strict = browsers(&[], &[]);
-        for (origin, host) in [
-            ("http://example.com", "example.com"),
-            ("https://example.com", "example.com"),
-            ("http://Example.com:8080", "EXAMPLE.com:8888"),
-            ("http://example.com", "example.com.:8888"),
-            ("http://10.1.2.3:8080", "10.1.2.3:8888"),
-            ("http://[2001:db8::1]:8080", "[2001:db8::1]:8888"),
-        ] {
-            for is_loopback in [false, true] {
-                assert!(
-                    strict.allows_origin(origin, host, is_loopback),
-                    "{origin} {host}"
-                );
-            }
-        }
-        for origin in [
-            "http://evil.example",
-            "http://example.com.evil.example",
-            "http://evilexample.com",
-            "http://sub.example.com",
-            "null",
-            "",
-            "example.com",
-            "://example.com",
-            "http://",
-            "http://example.com/",
-            "http://example.com@evil.example",
-            "http://evil.example#example.com",
-            "chrome-extension://example.com",
-            "file://",
-        ] {
-            for is_loopback in [false, true] {
-                assert!(
-                    !strict.allows_origin(origin, "example.com:8888", is_loopback),
-                    "{origin}"
-                );
-            }
-        }
-    }
-
-    #[test]
-    fn a_page_of_this_machine_may_talk_to_a_listener_on_this_machine_only() {
-        let strict = browsers(&[], &[]);
-        for origin in [
-            "http://localhost:8080",
-            "http://127.0.0.1:8080",
-            "http://127.9.9.9",
-            "https://[::1]:5173",
-            "http://app.localhost",
-        ] {
-            assert!(
-                strict.allows_origin(origin, "127.0.0.1:8888", true),
-                "{origin}"
-            );
-            assert!(
-                !strict.allows_origin(origin, "10.1.2.3:8888", false),
-                "{origin}"
-            );
-        }
-        for origin in [
-            "http://10.1.2.3:8080",
-            "http://localhost.example",
-            "http://notlocalhost",
-            "http://127.0.0.1.example",
-        ] {
-            assert!(
-                !strict.allows_origin(origin, "127.0.0.1:8888", true),
-                "{origin}"
-            );
-        }
-    }
-
-    #[test]
-    fn what_is_allowed_is_compared_as_origins_are() {
-        let some = browsers(
-            &[
-                "https://app.example.com/",
-                "https://*.example.org:8443",
-                "app://mist",
-                "http://a:80",
-            ],
-            &[],
-        );
-        for (origin, is_allowed) in [
-            ("https://app.example.com", true),
-            ("https://app.example.com:443", true),
-            ("HTTPS://APP.example.com", true),
-            ("http://app.example.com", false),
-            ("https://app.example.com:8443", false),
-            ("https://x.app.example.com", false),
-            ("https://a.example.org:8443", true),
-            ("https://a.b.example.org:8443", true),
-            ("https://example.org:8443", false),
-            ("https://.example.org:8443", false),
-            ("https://a.example.org", false),
-            ("https://evil-example.org:8443", false),
-            ("app://mist", true),
-            ("http://a", true),
-            ("null", false),
-        ] {
-            assert_eq!(
-                some.allows_origin(origin, "10.1.2.3", false),
-                is_allowed,
-                "{origin}"
-            );
-        }
-        assert!(browsers(&["null"], &[]).allows_origin("null", "a", false));
-        for origin in ["null", "https://evil.example", "nonsense"] {
-            assert!(browsers(&["*"], &[]).allows_origin(origin, "a", false));
-        }
-    }
-
-    #[test]
-    fn a_listener_of_this_machine_answers_to_names_of_this_machine() {
-        let strict = browsers(&[], &[]);
-        for (host, is_allowed) in [
-            ("127.0.0.1:8888", true),
-            ("10.1.2.3", true),
-            ("[::1]:8888", true),
-            ("localhost", true),
-            ("LOCALHOST.:1", true),
-            ("app.localhost:8888", true),
-            ("evil.example:8888", false),
-            ("localhost.evil.example", false),
-            ("evillocalhost", false),
-            ("", false),
-            ("127.0.0.1.evil.example", false),
-            ("[::1].evil.example", false),
-            ("localhost:evil", false),
-        ] {
-            assert_eq!(strict.allows_host(host, true), is_allowed, "{host}");
-            assert!(strict.allows_host(host, false), "{host}");
-        }
-        let named = browsers(&[], &["mist.example.com", "*.example.org"]);
-        for is_loopback in [false, true] {
-            assert!(named.allows_host("Mist.example.com:80", is_loopback));
-            assert!(named.allows_host("a.example.org", is_loopback));
-            assert!(named.allows_host("10.1.2.3", is_loopback));
-            assert!(!named.allows_host("example.org", is_loopback));
-            assert!(!named.allows_host("evil.example", is_loopback));
-        }
-        assert!(browsers(&[], &["*"]).allows_host("evil.example", true));
-    }
-
-    #[test]
-    fn what_cannot_be_an_origin_or_a_host_is_named() {
-        for text in [
-            "example.com",
-            "https://",
-            "https://*",
-            "https://a.*.b",
-            "https://a/b",
-            "",
-        ] {
-            let error = Browsers::new(&[text.to_owned()], &[]).expect_err(text);
-            assert!(
-                error.contains(&format!("--allow-origin '{text}'")),
-                "{error}"
-            );
-        }
-        for text in [
-            "https://example.com",
-            "example.com:80",
-            "*example.com",
-            "a b",
-            "",
-        ] {
-            let error = Browsers::new(&[], &[text.to_owned()]).expect_err(text);
-            assert!(error.contains(&format!("--allow-host '{text}'")), "{error}");
-        }
-    }
-
-    #[test]
-    fn a_header_cannot_write_lines_into_the_log() {
-        assert_eq!(shown("a\nb\u{1b}[2J"), "a\\nb\\u{1b}[2J");
-        assert_eq!(shown(&"x".repeat(1000)).len(), 200);
-    }
-}
+mod tests;

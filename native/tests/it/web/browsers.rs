@@ -81,6 +81,64 @@ async fn a_page_of_this_machine_and_a_program_without_a_page_are_let_in() {
     }
 }
 
+/// How a browser asks for another site's page without an origin: for an image, a script, a frame, a link.
+const FETCHES: [[&str; 2]; 4] = [
+    ["Sec-Fetch-Mode: no-cors", "Sec-Fetch-Dest: image"],
+    ["Sec-Fetch-Mode: no-cors", "Sec-Fetch-Dest: script"],
+    ["Sec-Fetch-Mode: navigate", "Sec-Fetch-Dest: iframe"],
+    ["Sec-Fetch-Mode: navigate", "Sec-Fetch-Dest: document"],
+];
+
+#[tokio::test]
+async fn another_site_is_refused_also_where_the_browser_names_no_origin() {
+    let site = Site::start().await;
+    for door in site.doors() {
+        for (method, target, headers, status) in REQUESTS {
+            for [mode, destination] in FETCHES {
+                for (value, wanted) in [
+                    ("cross-site", 403),
+                    ("same-site", 403),
+                    ("Same-Origin", 403),
+                    ("same-origin\r\nSec-Fetch-Site: cross-site", 403),
+                    ("same-origin", status),
+                    ("none", status),
+                ] {
+                    let value = format!("Sec-Fetch-Site: {value}");
+                    let fetch = [mode, destination, &*value];
+                    let headers: Vec<_> = headers.iter().copied().chain(fetch).collect();
+                    let answer = ask(door, method, target, &headers).await;
+                    assert_eq!(answer.status, wanted, "{method} {target} {fetch:?}");
+                    if wanted == 403 {
+                        assert!(answer.error().contains("--allow-origin"), "{answer:?}");
+                    }
+                }
+            }
+        }
+        // An origin that is allowed says more than the site it is on.
+        let own = format!("Origin: http://localhost:{}", site.http.port());
+        let headers = ["Sec-Fetch-Site: same-site", &own];
+        let answer = ask(door, "GET", "/subscribe?tags=a", &headers).await;
+        assert_eq!(answer.status, 200);
+    }
+    let open = Site::with(|builder| builder.allow_origin("*")).await;
+    let headers = ["Sec-Fetch-Site: cross-site"];
+    let answer = ask(open.http, "GET", "/subscribe?tags=a", &headers).await;
+    assert_eq!(answer.status, 200);
+}
+
+#[tokio::test]
+async fn a_link_from_another_site_leads_to_the_page() {
+    let site = Site::start().await;
+    for [mode, destination] in FETCHES {
+        let fetch = ["Sec-Fetch-Site: cross-site", mode, destination];
+        for target in ["/", "/ping", "/healthz", "/readyz", "/metrics"] {
+            let answer = site.open().await.ask("GET", target, &fetch, "").await;
+            assert_eq!(answer.status, 200, "{target}");
+            assert_eq!(answer.header("access-control-allow-origin"), "");
+        }
+    }
+}
+
 #[tokio::test]
 async fn a_page_that_is_allowed_may_ask_and_read_the_answer() {
     let site = Site::with(|builder| builder.allow_origin("https://*.example.com")).await;
