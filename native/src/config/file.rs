@@ -4,7 +4,7 @@ use std::path::Path;
 
 use serde_json::{Map, Value};
 
-use super::ConfigError;
+use super::{ConfigError, yaml};
 
 /// Reads a file whose extension names its format.
 pub(super) fn read(path: &Path) -> Result<Map<String, Value>, ConfigError> {
@@ -27,9 +27,12 @@ pub(super) fn read(path: &Path) -> Result<Map<String, Value>, ConfigError> {
         source,
     })?;
     let parsed = match format {
-        "YAML" => yaml(&text),
+        "YAML" => yaml::read(&text),
         "JSON" => serde_json::from_str(&text).map_err(|error| error.to_string()),
-        _ => toml::from_str(&text).map_err(|error| toml_text(&text, &error)),
+        _ => match toml::from_str(&text) {
+            Ok(table) => Ok(json(toml::Value::Table(table))),
+            Err(error) => Err(toml_text(&text, &error)),
+        },
     };
     let syntax = |why| ConfigError::Syntax {
         path: path.to_owned(),
@@ -44,21 +47,31 @@ pub(super) fn read(path: &Path) -> Result<Map<String, Value>, ConfigError> {
     }
 }
 
-fn yaml(text: &str) -> Result<Value, String> {
-    // The parser calls a document without a value an error, not a null.
-    let is_blank = |line: &str| line.is_empty() || line.starts_with('#') || line == "---";
-    if text.lines().map(str::trim).all(is_blank) {
-        return Ok(Value::Null);
+/// A date is the text that it is written as.
+fn json(value: toml::Value) -> Value {
+    match value {
+        toml::Value::String(text) => text.into(),
+        toml::Value::Integer(number) => number.into(),
+        toml::Value::Float(number) => number.into(),
+        toml::Value::Boolean(is_on) => is_on.into(),
+        toml::Value::Datetime(date) => date.to_string().into(),
+        toml::Value::Array(items) => items.into_iter().map(json).collect(),
+        toml::Value::Table(table) => {
+            let entries = table.into_iter().map(|(key, value)| (key, json(value)));
+            entries.collect()
+        }
     }
-    serde_saphyr::from_str(text).map_err(|error| {
-        let text = error.without_snippet().to_string();
-        text.lines().next().unwrap_or_default().to_owned()
-    })
 }
 
 /// One line, in place of the drawing that the parser makes.
 fn toml_text(text: &str, error: &toml::de::Error) -> String {
-    let message = error.message().replace('\n', ", ");
+    let message = match error.message() {
+        // The only value that is none; it could be a secret.
+        message if message.starts_with("invalid type: integer") => {
+            "an integer of more than 64 bits (quote it to make it a text)".to_owned()
+        }
+        message => message.replace('\n', ", "),
+    };
     match error.span().and_then(|span| text.get(..span.start)) {
         Some(before) => format!("{message}, line {}", before.matches('\n').count() + 1),
         None => message,

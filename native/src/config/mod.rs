@@ -2,6 +2,7 @@
 
 mod file;
 mod value;
+mod yaml;
 
 use std::collections::BTreeMap;
 use std::ffi::OsString;

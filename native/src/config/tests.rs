@@ -99,6 +99,81 @@ fn a_wrong_type_is_named_with_its_key_and_never_shown() {
 }
 
 #[test]
+fn what_looks_like_a_text_and_is_none_needs_quotes() {
+    for value in ["no", "on", "True"] {
+        let error = refused("yml", &format!("token: {value}"));
+        assert!(error.contains("found true or false (quote it"), "{error}");
+        assert!(read("yml", &format!("token: '{value}'")).is_ok());
+    }
+    for text in ["allow-origin: null", "allow-origin: [~]"] {
+        let error = refused("yml", text);
+        assert!(error.contains("found nothing (quote it"), "{error}");
+    }
+    let error = refused("toml", "listeners = [1445]");
+    assert!(error.contains("found a number (quote it"), "{error}");
+    let error = refused("yml", "server: 1");
+    assert!(!error.contains("quote"), "{error}");
+    // A date is a text in YAML, too.
+    for (extension, text) in [("yml", "token: 2026-01-01"), ("toml", "token = 2026-01-01")] {
+        let layer = read(extension, text).expect(text);
+        assert_eq!(layer.token, Secret::new("2026-01-01"));
+    }
+}
+
+#[test]
+fn what_is_wrong_is_said_to_who_wrote_the_file() {
+    for (extension, text, expected) in [
+        (
+            "yml",
+            "token: a\n\"tok\\nen\": b\n\"tok\\nen\": c\n",
+            r"the key 'tok\nen' is there twice at line 3",
+        ),
+        (
+            "yml",
+            "server: true\n---\nserver: true\n",
+            "a second document begins",
+        ),
+        (
+            "yml",
+            "token: 1e999",
+            "a number that is not finite (quote it",
+        ),
+        (
+            "yml",
+            "token: .nan",
+            "a number that is not finite (quote it",
+        ),
+        (
+            "yml",
+            "token: !!binary //79",
+            "a !!binary that is not UTF-8",
+        ),
+        ("yml", "token: *secret", "an alias that stands for nothing"),
+        ("yml", "token: &a [*a]", "an alias in what it stands for"),
+        ("yml", &"a: {".repeat(200), "nested too deep at line 1"),
+        (
+            "toml",
+            "token = 99999999999999999999",
+            "an integer of more than 64 bits (quote it",
+        ),
+        (
+            "toml",
+            "token = \"a\"\ntoken = \"b\"",
+            "duplicate key, line 2",
+        ),
+    ] {
+        let error = refused(extension, text);
+        assert!(error.contains(expected), "{error}");
+        assert_eq!(error.lines().count(), 1, "{error}");
+        for word in [
+            "Options", "from_str", "policy", "JSON", "1e999", "secret", "999",
+        ] {
+            assert!(!error.contains(word), "{error}");
+        }
+    }
+}
+
+#[test]
 fn a_syntax_error_names_file_and_line_in_one_line() {
     for (extension, text) in [
         ("yml", "server: true\nlisteners: [a\n"),

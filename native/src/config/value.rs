@@ -8,7 +8,7 @@ use super::{Origin, comma_list, limit};
 
 /// Reads a text.
 pub(super) fn text(value: &Value) -> Result<&str, String> {
-    value.as_str().ok_or_else(|| wrong("a text", value))
+    value.as_str().ok_or_else(|| no_text("a text", value))
 }
 
 /// Reads a switch; only the environment has to spell it as a text.
@@ -34,12 +34,12 @@ pub(super) fn list(value: &Value) -> Result<Vec<String>, String> {
         Value::Array(items) => {
             let mut all = Vec::new();
             for item in items {
-                let item = item.as_str().ok_or_else(|| wrong(WANTED, item))?;
+                let item = item.as_str().ok_or_else(|| no_text(WANTED, item))?;
                 all.extend(comma_list(item));
             }
             Ok(all)
         }
-        _ => Err(wrong(WANTED, value)),
+        _ => Err(no_text(WANTED, value)),
     }
 }
 
@@ -58,11 +58,20 @@ pub(super) fn limits(value: &Value) -> Result<BTreeMap<String, u64>, String> {
     }
 }
 
+/// Says how that becomes a text which looks like one and is none.
+fn no_text(wanted: &str, found: &Value) -> String {
+    let hint = match found {
+        Value::Null | Value::Bool(_) | Value::Number(_) => " (quote it to make it a text)",
+        _ => "",
+    };
+    wrong(wanted, found) + hint
+}
+
 fn wrong(wanted: &str, found: &Value) -> String {
     let found = match found {
         Value::Null => "nothing",
         Value::Bool(_) => "true or false",
-        Value::Number(_) => "a number (quote it to make it a text)",
+        Value::Number(_) => "a number",
         Value::String(_) => "a text",
         Value::Array(_) => "a list",
         Value::Object(_) => "a table",
