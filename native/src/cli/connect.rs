@@ -15,7 +15,7 @@ const DEFAULT_HOST: &str = "127.0.0.1:1445";
 /// A server to talk to, and what to show it.
 #[derive(Debug)]
 pub(super) struct Target {
-    /// As given, for texts.
+    /// As given, for texts; without its query, which may hold a token.
     pub(super) host: String,
     uri: String,
     token: Option<Secret>,
@@ -56,7 +56,7 @@ impl Target {
                 Some(port) => format!("127.0.0.1:{port}"),
                 None => host.clone(),
             },
-            host,
+            host: host.split('?').next().unwrap_or_default().to_owned(),
             token: settings.token.map(|token| token.value),
             ca,
             is_insecure,

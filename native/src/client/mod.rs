@@ -43,6 +43,7 @@ mod error;
 mod link;
 mod queue;
 mod shared;
+mod stranger;
 mod streams;
 mod task;
 mod transport;

@@ -16,6 +16,7 @@ use tokio_tungstenite::WebSocketStream;
 use tokio_tungstenite::tungstenite::protocol::{Message as Frame, WebSocketConfig};
 use tokio_tungstenite::tungstenite::{self, Bytes, Utf8Bytes};
 
+use super::stranger;
 use super::trust::Trust;
 use super::uri::{Endpoint, Transport};
 
@@ -44,6 +45,8 @@ pub(super) enum Reader {
     /// Lines, the last of them perhaps unfinished.
     Lines {
         half: ReadHalf<Io>,
+        /// How the server was reached, until its first line shows that it is a mist.
+        stranger: Option<Transport>,
         buffer: Vec<u8>,
         /// How far `buffer` holds whole lines.
         whole: usize,
@@ -92,7 +95,9 @@ pub(super) async fn dial(
         }
     };
     match endpoint.transport {
-        Transport::Tcp | Transport::Tls | Transport::Unix => Ok(Connection::lines(io, most)),
+        Transport::Tcp | Transport::Tls | Transport::Unix => {
+            Ok(Connection::lines(io, endpoint.transport, most))
+        }
         Transport::Ws | Transport::Wss => Connection::frames(io, endpoint, most).await,
     }
 }
@@ -119,35 +124,20 @@ fn nobody(error: &io::Error) -> String {
 }
 
 /// Says an error in the words of its kind, without the operating system's number.
-fn plain(error: &io::Error) -> String {
+pub(super) fn plain(error: &io::Error) -> String {
     match error.raw_os_error() {
         Some(_) => error.kind().to_string(),
         None => error.to_string(),
     }
 }
 
-/// Says why there is no WebSocket, in the server's words if it has any.
-fn no_websocket(error: &tungstenite::Error, path: &str) -> String {
-    #[derive(serde::Deserialize)]
-    struct Refusal {
-        error: String,
-    }
-    let body = match error {
-        tungstenite::Error::Http(response) => response.body().as_deref().unwrap_or_default(),
-        _ => &[],
-    };
-    match serde_json::from_slice::<Refusal>(body) {
-        Ok(Refusal { error }) => format!("the server reports an error: {error}"),
-        Err(_) => format!("no WebSocket at {path}: {error}"),
-    }
-}
-
 impl Connection {
-    fn lines(io: Io, most: usize) -> Self {
+    fn lines(io: Io, transport: Transport, most: usize) -> Self {
         let (read, write) = tokio::io::split(io);
         Self {
             reader: Reader::Lines {
                 half: read,
+                stranger: Some(transport),
                 buffer: Vec::new(),
                 whole: 0,
                 most,
@@ -163,7 +153,7 @@ impl Connection {
             .max_frame_size(Some(most));
         let (stream, _) = tokio_tungstenite::client_async_with_config(uri, io, Some(config))
             .await
-            .map_err(|error| no_websocket(&error, &endpoint.path))?;
+            .map_err(|error| stranger::instead_of_websocket(&error, &endpoint.path))?;
         let (sink, stream) = stream.split();
         Ok(Self {
             reader: Reader::Frames {
@@ -209,6 +199,7 @@ impl Reader {
         match self {
             Self::Lines {
                 half,
+                stranger,
                 buffer,
                 whole,
                 most,
@@ -225,8 +216,14 @@ impl Reader {
                     *whole = seen;
                     return Err("the server closed the connection".into());
                 }
+                if let Some(transport) = *stranger
+                    && let Some(why) = stranger::instead_of_lines(buffer, transport)
+                {
+                    return Err(why);
+                }
                 if let Some(newline) = memchr::memrchr(b'\n', &buffer[seen..]) {
                     *whole = seen + newline + 1;
+                    *stranger = None;
                 } else if buffer.len() > *most {
                     return Err(format!(
                         "the server sent a message of more than {most} bytes"
@@ -291,7 +288,7 @@ fn poll_frames(
                 }));
             }
             Poll::Ready(Some(Ok(_))) => {}
-            Poll::Ready(Some(Err(error))) => return Poll::Ready(Err(error.to_string())),
+            Poll::Ready(Some(Err(error))) => return Poll::Ready(Err(stranger::lost(&error))),
             Poll::Ready(None) => {
                 return Poll::Ready(Err("the server closed the connection".into()));
             }
@@ -331,7 +328,7 @@ impl Writer {
                 .map_err(|error| plain(&error)),
             WritingHalf::Frames(half) => poll_fn(|cx| poll_write_frames(half, pending, cx))
                 .await
-                .map_err(|error| error.to_string()),
+                .map_err(|error| stranger::lost(&error)),
         }?;
         self.is_flushed = true;
         Ok(())
@@ -343,7 +340,7 @@ impl Writer {
         self.write().await?;
         match &mut self.half {
             WritingHalf::Lines(half) => half.shutdown().await.map_err(|error| plain(&error)),
-            WritingHalf::Frames(half) => half.close().await.map_err(|error| error.to_string()),
+            WritingHalf::Frames(half) => half.close().await.map_err(|error| stranger::lost(&error)),
         }
     }
 }

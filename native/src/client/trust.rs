@@ -18,6 +18,7 @@ use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
 
 use super::ClientError;
+use super::transport::plain;
 use crate::listener::read_certificates;
 
 /// What is needed to encrypt a connection; nothing for a client that does not.
@@ -77,11 +78,17 @@ fn words(error: &io::Error, host: &str) -> String {
         Some(Error::InvalidMessage(_)) => {
             return "the server does not speak TLS there; try tcp:// or ws://".into();
         }
+        Some(Error::AlertReceived(alert)) => {
+            return format!("the server refuses to speak TLS with this program ({alert:?})");
+        }
+        Some(Error::PeerIncompatible(_)) => {
+            return "the server speaks no version or no cipher of TLS that is safe".into();
+        }
         Some(error) => return format!("no TLS with the server: {error}"),
-        None if error.kind() == io::ErrorKind::UnexpectedEof => {
+        None if is_end(error.kind()) => {
             return "the server closed the connection at once; does it speak TLS there?".into();
         }
-        None => return error.to_string(),
+        None => return plain(error),
     };
     let what = match why {
         // The latter when somebody else of the same name is trusted.
@@ -119,6 +126,11 @@ fn words(error: &io::Error, host: &str) -> String {
         _ => "cannot be accepted; the server needs another".into(),
     };
     format!("the server's certificate {what}, or skip the check with --insecure")
+}
+
+fn is_end(kind: io::ErrorKind) -> bool {
+    use io::ErrorKind::{BrokenPipe, ConnectionReset, UnexpectedEof};
+    matches!(kind, BrokenPipe | ConnectionReset | UnexpectedEof)
 }
 
 /// Those whom the system vouches for, or a certificate that was named.

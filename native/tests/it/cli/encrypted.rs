@@ -125,6 +125,80 @@ fn a_client_that_speaks_tls_to_a_plain_port_is_logged() {
 }
 
 #[test]
+fn who_speaks_another_protocol_than_the_listener_is_told_which_to_try() {
+    let listeners = ["tcp", "tls", "http", "wss"].map(|scheme| format!("{scheme}://127.0.0.1:0"));
+    let running = Running::start(
+        command().args(["--server", "--listeners"]),
+        &[&listeners.join(",")],
+    );
+    let ports = ["TCP", "TLS", "HTTP", "WSS"].map(|name| {
+        let line = running.says(&format!("{name} server listening at"));
+        let uri = line.split('\'').nth(1).expect("a URI");
+        uri.rsplit(':').next().expect("a port").to_owned()
+    });
+    let [tcp, tls, http, wss] = &ports;
+    for (scheme, port, said) in [
+        ("tcp", tls, "this port speaks TLS: connect with tls://"),
+        (
+            "tcp",
+            http,
+            "an HTTP server answers there (400 Bad Request); try ws://",
+        ),
+        ("tcp", wss, "this port speaks TLS - use https:// or wss://"),
+        ("tls", tcp, "does it speak TLS there?"),
+        ("tls", http, "does not speak TLS there; try tcp:// or ws://"),
+        (
+            "tls",
+            wss,
+            "an HTTP server answers there (400 Bad Request); try wss://",
+        ),
+        ("ws", tcp, "does not speak HTTP; try tcp:// or tls://"),
+        ("ws", tls, "does not speak HTTP; try tcp:// or tls://"),
+        ("ws", wss, "this port speaks TLS - use https:// or wss://"),
+        ("wss", tcp, "does it speak TLS there?"),
+        ("wss", tls, "does not speak HTTP; try tcp:// or tls://"),
+        ("wss", http, "does not speak TLS there; try tcp:// or ws://"),
+    ] {
+        let host = format!("{scheme}://127.0.0.1:{port}");
+        let assert = run(&mut command(), &["ping", "--insecure", "--host", &host]).code(3);
+        let error = stderr(&assert);
+        assert!(
+            error.contains(&format!("Failed to connect to '{host}' - ")) && error.contains(said),
+            "{error}"
+        );
+    }
+    for arguments in [
+        &["who"][..],
+        &["listall"],
+        &["subscribe", "--tags", "a"],
+        &["publish", "--tags", "a", "x"],
+        &["token", "tags", "t", "--token", "t"],
+        &["bench", "pipe", "--quiet"],
+        &["latency", "--quiet"],
+    ] {
+        let mut command = command();
+        command.env("MIST_HOST", format!("127.0.0.1:{http}"));
+        let error = stderr(&run(&mut command, arguments).code(3));
+        assert!(error.contains("an HTTP server answers there"), "{error}");
+        assert_eq!(error.lines().count(), 1, "{error}");
+    }
+}
+
+#[test]
+fn a_token_in_an_address_is_not_shown() {
+    let (_server, uri, _) = server("ws://127.0.0.1:0", None);
+    for path in ["nowhere", ""] {
+        let host = format!("{uri}/{path}?x-auth-token=secret");
+        let mut command = command();
+        let said = match path {
+            "" => stdout(&run(command.arg("listall"), &["--host", &host]).success()),
+            _ => stderr(&run(command.arg("listall"), &["--host", &host]).code(3)),
+        };
+        assert!(said.contains(&uri) && !said.contains("secret"), "{said}");
+    }
+}
+
+#[test]
 fn a_listener_without_a_scheme_gets_a_hint() {
     let mut command = command();
     let assert = run(&mut command, &["--server", "--listeners", "127.0.0.1:1445"]).code(1);
