@@ -1,6 +1,8 @@
 //! Owns what can be typed after `mist`; knows nothing of what the commands do.
 
+use std::fmt::Display;
 use std::path::PathBuf;
+use std::str::FromStr;
 use std::time::Duration;
 
 use clap::{ArgAction, Args, Parser, Subcommand, ValueEnum};
@@ -233,7 +235,7 @@ pub(crate) struct SubscribeArgs {
     #[arg(long, value_name = "TAGS")]
     pub(crate) also: Vec<String>,
     /// End after N messages
-    #[arg(short = 'n', long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
+    #[arg(short = 'n', long, value_name = "N", value_parser = whole(1_u64, None))]
     pub(crate) count: Option<u64>,
     /// End after this time, as in 10, 10s or 500ms, with exit code 124
     #[arg(short = 'W', long, value_name = "TIME", value_parser = duration)]
@@ -282,7 +284,7 @@ pub(crate) struct PublishArgs {
     #[arg(long, conflicts_with_all = ["data", "text", "count"])]
     pub(crate) stdin_line: bool,
     /// Send the message N times
-    #[arg(short = 'n', long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
+    #[arg(short = 'n', long, value_name = "N", value_parser = whole(1_u64, None))]
     pub(crate) count: Option<u64>,
     /// Send at most so many messages per second, as in 50 or 50/s
     #[arg(long, value_name = "N/s", value_parser = rate)]
@@ -342,6 +344,22 @@ pub(super) fn duration(text: &str) -> Result<Duration, String> {
     Duration::try_from_secs_f64(number * unit).map_err(|_| wrong())
 }
 
+/// Reads a whole number that is not less than `least`, and not more than `most` if there is a bound.
+pub(super) fn whole<T>(
+    least: T,
+    most: Option<T>,
+) -> impl Fn(&str) -> Result<T, String> + Clone + Send + Sync + 'static
+where
+    T: FromStr + PartialOrd + Display + Clone + Send + Sync + 'static,
+{
+    move |text| match (text.trim().parse(), &most) {
+        (Ok(number), None) if number >= least => Ok(number),
+        (Ok(number), Some(most)) if (&least..=most).contains(&&number) => Ok(number),
+        (_, None) => Err(format!("write a whole number, {least} or more")),
+        (_, Some(most)) => Err(format!("write a whole number from {least} to {most}")),
+    }
+}
+
 pub(super) fn rate(text: &str) -> Result<f64, String> {
     let number = text.strip_suffix("/s").unwrap_or(text);
     match number.trim().parse::<f64>() {
@@ -371,7 +389,7 @@ mod tests {
     }
 
     #[test]
-    fn times_and_rates_are_positive_numbers() {
+    fn times_rates_and_counts_are_positive_numbers() {
         for (text, millis) in [
             ("1.5", 1500),
             ("5s", 5000),
@@ -386,6 +404,14 @@ mod tests {
             assert!(error.contains("write 5s"), "{error}");
         }
         assert_eq!((rate("50"), rate("2.5/s")), (Ok(50.0), Ok(2.5)));
+        let number = whole(1, Some(64_u32));
+        assert_eq!(number(" 64"), Ok(64));
+        for text in ["0", "65", "-1", "x", "", "1.5", "99999999999999999999"] {
+            let error = number(text).expect_err(text);
+            assert_eq!(error, "write a whole number from 1 to 64");
+        }
+        let error = whole(1_u64, None)("0").expect_err("too small");
+        assert_eq!(error, "write a whole number, 1 or more");
         assert!(rate("0").is_err() && rate("5/m").is_err() && rate("NaN").is_err());
     }
 }

@@ -6,13 +6,15 @@ use std::time::Duration;
 use clap::{Args, ValueEnum};
 
 use super::message::MARK;
-use crate::cli::args::{HostArgs, duration, rate};
+use crate::cli::args::{HostArgs, duration, rate, whole};
 use crate::cli::exit::Stop;
 
 /// How long each scenario is measured unless something else is said.
 const DURATION: Duration = Duration::from_secs(2);
 /// Subscriptions in `match`.
 const SUBSCRIPTIONS: u32 = 10_000;
+/// How many connections one flag may ask for.
+const CONNECTIONS: u32 = 100_000;
 
 /// Who publishes to whom.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
@@ -78,28 +80,28 @@ pub(crate) struct BenchArgs {
     #[arg(long, value_name = "BYTES", value_delimiter = ',', default_value = "128", value_parser = size)]
     pub(super) size: Vec<usize>,
     /// Publishers in pub; subscribers in sub, fan-out and match; pairs in pairs; in all, each of these
-    #[arg(long, value_name = "N", value_parser = connections())]
+    #[arg(long, value_name = "N", value_parser = whole(1, Some(CONNECTIONS)))]
     clients: Option<u32>,
     /// Connections that publish
-    #[arg(long, value_name = "N", value_parser = connections())]
+    #[arg(long, value_name = "N", value_parser = whole(1, Some(CONNECTIONS)))]
     publishers: Option<u32>,
     /// Connections that subscribe
-    #[arg(long, value_name = "N", value_parser = connections())]
+    #[arg(long, value_name = "N", value_parser = whole(1, Some(CONNECTIONS)))]
     subscribers: Option<u32>,
     /// Tags on each message [default: 1; 2 when they vary; 8 in match]
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=64))]
+    #[arg(long, value_name = "N", value_parser = whole(1, Some(64_u32)))]
     tags: Option<u32>,
     /// Whether messages one after the other have the same tags [default: repeating; varying in match]
     #[arg(long, value_enum, value_name = "HOW")]
     tag_sets: Option<TagSets>,
     /// Subscriptions of all subscribers together, in match: one for each at least [default: 10000]
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=10_000_000))]
+    #[arg(long, value_name = "N", value_parser = whole(1, Some(10_000_000_u32)))]
     subscriptions: Option<u32>,
     /// The tag by which pub and sub find each other [default: bench]
     #[arg(long, value_name = "TAG")]
     tag: Option<String>,
     /// End after N messages of all publishers together; in sub, N that each subscriber has had
-    #[arg(short = 'n', long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
+    #[arg(short = 'n', long, value_name = "N", value_parser = whole(1_u64, None))]
     pub(super) count: Option<u64>,
     /// End after this time, as in 5s or 500ms [default: 2s for each scenario, unless --count is given]
     #[arg(long, value_name = "TIME", value_parser = duration)]
@@ -108,13 +110,13 @@ pub(crate) struct BenchArgs {
     #[arg(long, value_name = "N/s", value_parser = rate)]
     pub(super) rate: Option<f64>,
     /// Messages that each subscriber may have still to read [default: 8192, or 2 MiB of them]
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
+    #[arg(long, value_name = "N", value_parser = whole(1_u64, None))]
     pub(super) window: Option<u64>,
     /// How long to publish before anything is measured
     #[arg(long, value_name = "TIME", default_value = "200ms", value_parser = duration)]
     pub(super) warm_up: Duration,
     /// Threads that make and read the messages
-    #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u16).range(1..=1024))]
+    #[arg(long, value_name = "N", default_value_t = 1, value_parser = whole(1, Some(1024_u16)))]
     pub(super) threads: u16,
     #[command(flatten)]
     pub(super) print: PrintArgs,
@@ -145,7 +147,7 @@ pub(crate) struct LatencyArgs {
     #[arg(long, value_name = "N/s", default_value = "1000/s", value_parser = rate)]
     pub(super) rate: f64,
     /// Connections that subscribe; the times of all are taken together [default: 1]
-    #[arg(long, value_name = "N", value_parser = connections(), conflicts_with = "ping")]
+    #[arg(long, value_name = "N", value_parser = whole(1, Some(CONNECTIONS)), conflicts_with = "ping")]
     pub(super) subscribers: Option<u32>,
     /// Bytes of data in a message [default: 128]
     #[arg(long, value_name = "BYTES", value_parser = size, conflicts_with = "ping")]
@@ -158,10 +160,6 @@ pub(crate) struct LatencyArgs {
     pub(super) ping: bool,
     #[command(flatten)]
     pub(super) print: PrintArgs,
-}
-
-fn connections() -> clap::builder::RangedI64ValueParser<u32> {
-    clap::value_parser!(u32).range(1..=100_000)
 }
 
 fn size(text: &str) -> Result<usize, String> {
