@@ -22,8 +22,9 @@ use warp::http::{HeaderMap, StatusCode, header};
 use warp::reply::{Reply, Response};
 use warp::sse::Event;
 
-use super::upgrade::token;
-use super::{Caller, json, query, refuse, refuse_command, unavailable};
+use super::query::Query;
+use super::token::token;
+use super::{Caller, json, raw_query, refuse, refuse_command, unavailable};
 use crate::drive::Connection;
 use crate::listener::Acceptor;
 
@@ -38,7 +39,7 @@ pub(super) fn publish(acceptor: Acceptor) -> BoxedFilter<(Response,)> {
     warp::path!("publish")
         .and(warp::post())
         .and(warp::header::headers_cloned())
-        .and(query())
+        .and(raw_query())
         .and(warp::ext::get::<Caller>())
         .and(warp::body::stream())
         .then(
@@ -126,14 +127,16 @@ async fn publish_one<B: Buf>(
     query: &str,
     body: impl Stream<Item = Result<B, warp::Error>>,
 ) -> Result<Response, Response> {
+    let bad_request = |error: String| refuse_publish(StatusCode::BAD_REQUEST, error);
+    let query = Query::parse(query).map_err(bad_request)?;
+    let sets = query.tag_sets().map_err(bad_request)?;
     // Nobody's body is read whose token is wrong.
-    let visit = match token(headers, query) {
-        Some(_) => Some(Visit::begin(acceptor, caller, headers, query).await?),
+    let visit = match token(headers, &query).map_err(bad_request)? {
+        Some(token) => Some(Visit::begin(acceptor, caller, Some(&token)).await?),
         None => None,
     };
     let is_early = acceptor.hub.is_scoped && visit.is_none();
     let body = read_body(&acceptor.hub.limits, is_early, headers, body).await?;
-    let sets = tag_sets(query);
     let message = if sets.is_empty() {
         serde_json::from_slice(&body).map_err(|error| {
             let text = format!(
@@ -145,7 +148,7 @@ async fn publish_one<B: Buf>(
     } else {
         let data = String::from_utf8(body);
         Publish {
-            tags: sets.into_iter().flatten().collect(),
+            tags: sets.into_iter().flatten().map(str::to_owned).collect(),
             data: Some(
                 data.map_err(|_| refuse_publish(StatusCode::BAD_REQUEST, "the body is not UTF-8"))?,
             ),
@@ -157,7 +160,7 @@ async fn publish_one<B: Buf>(
         .data(message.data.as_deref().unwrap_or_default());
     let mut visit = match visit {
         Some(visit) => visit,
-        None => Visit::begin(acceptor, caller, headers, query).await?,
+        None => Visit::begin(acceptor, caller, None).await?,
     };
     let answer = visit.ask(request).await?;
     Ok(json(StatusCode::OK, answer + "\n"))
@@ -168,7 +171,7 @@ pub(super) fn subscribe(acceptor: Acceptor) -> BoxedFilter<(Response,)> {
     warp::path!("subscribe")
         .and(warp::get())
         .and(warp::header::headers_cloned())
-        .and(query())
+        .and(raw_query())
         .and(warp::ext::get::<Caller>())
         .then(move |headers: HeaderMap, query: String, caller: Caller| {
             let acceptor = acceptor.clone();
@@ -187,16 +190,18 @@ async fn events(
     headers: &HeaderMap,
     query: &str,
 ) -> Result<Response, Response> {
-    let sets = tag_sets(query);
+    let bad_request = |error: String| refuse_command("subscribe", StatusCode::BAD_REQUEST, error);
+    let query = Query::parse(query).map_err(bad_request)?;
+    let sets = query.tag_sets().map_err(bad_request)?;
     if sets.is_empty() {
         let text = "Unable to subscribe - missing tags; ask for /subscribe?tags=a,b";
-        return Err(refuse_command("subscribe", StatusCode::BAD_REQUEST, text));
+        return Err(bad_request(text.to_owned()));
     }
-    let mut visit = Visit::begin(acceptor, caller, headers, query).await?;
-    for set in &sets {
-        let tags: Vec<_> = set.iter().map(String::as_str).collect();
+    let token = token(headers, &query).map_err(bad_request)?;
+    let mut visit = Visit::begin(acceptor, caller, token.as_deref()).await?;
+    for tags in &sets {
         visit
-            .ask(Request::new(Command::Subscribe).tags(&tags))
+            .ask(Request::new(Command::Subscribe).tags(tags))
             .await?;
     }
     let messages = stream::unfold(visit, |mut visit| async move {
@@ -205,18 +210,6 @@ async fn events(
     });
     let keep_alive = warp::sse::keep_alive().interval(Duration::from_secs(15));
     Ok(warp::sse::reply(keep_alive.stream(messages)).into_response())
-}
-
-/// The tag sets of a query: each `tags` is one, its tags separated by commas. Empty items are slips, not the empty tag.
-fn tag_sets(query: &str) -> Vec<Vec<String>> {
-    let tags = |list: &str| {
-        let tags = list.split(',').filter(|tag| !tag.is_empty());
-        tags.map(str::to_owned).collect()
-    };
-    url::form_urlencoded::parse(query.as_bytes())
-        .filter(|(name, _)| name == "tags")
-        .map(|(_, list)| tags(&list))
-        .collect()
 }
 
 /// A connection to the broker on behalf of a request.
@@ -242,21 +235,14 @@ impl Visit {
     async fn begin(
         acceptor: &Acceptor,
         caller: &Caller,
-        headers: &HeaderMap,
-        query: &str,
+        token: Option<&str>,
     ) -> Result<Self, Response> {
         let seat = caller.seat(acceptor).map_err(unavailable)?;
         let (near, far) = tokio::io::duplex(PIPE_BYTES);
-        let token = token(headers, query);
         // Within the count of the HTTP connection that the request came on.
         acceptor.spawn(
             seat,
-            Connection::lines(
-                Arc::clone(&acceptor.hub),
-                far,
-                token.as_deref(),
-                caller.arrival(),
-            ),
+            Connection::lines(Arc::clone(&acceptor.hub), far, token, caller.arrival()),
         );
         let mut visit = Self {
             pipe: BufReader::new(near),

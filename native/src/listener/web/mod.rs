@@ -5,6 +5,8 @@ pub(super) mod browsers;
 mod metrics;
 mod page;
 pub(super) mod proxies;
+mod query;
+mod token;
 mod upgrade;
 
 use std::convert::Infallible;
@@ -284,7 +286,7 @@ fn nothing_here(path: &str) -> Response {
 }
 
 /// The query as it was sent, empty when there is none.
-fn query() -> BoxedFilter<(String,)> {
+fn raw_query() -> BoxedFilter<(String,)> {
     warp::query::raw()
         .or(warp::any().map(String::new))
         .unify()

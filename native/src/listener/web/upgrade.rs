@@ -2,8 +2,6 @@
 
 use std::sync::Arc;
 
-use base64::Engine;
-use base64::prelude::BASE64_URL_SAFE_NO_PAD;
 use hyper::upgrade::{OnUpgrade, Parts};
 use hyper_util::rt::TokioIo;
 use tokio::io::{AsyncRead, AsyncWrite};
@@ -16,7 +14,9 @@ use warp::http::{HeaderMap, HeaderName, StatusCode, header};
 use warp::path::FullPath;
 use warp::reply::{Reply, Response};
 
-use super::{Caller, query, refuse, unavailable};
+use super::query::Query;
+use super::token::token;
+use super::{Caller, raw_query, refuse, unavailable};
 use crate::drive::Connection;
 use crate::listener::Acceptor;
 use crate::listener::peer::Seat;
@@ -28,7 +28,7 @@ pub(super) fn route(acceptor: Acceptor) -> BoxedFilter<(Response,)> {
         .and(warp::ext::get::<OnUpgrade>())
         .and(warp::ext::get::<Caller>())
         .and(warp::header::headers_cloned())
-        .and(query())
+        .and(raw_query())
         .map(
             move |on_upgrade, caller, headers: HeaderMap, query: String| {
                 upgrade(&acceptor, caller, on_upgrade, &headers, &query)
@@ -104,11 +104,14 @@ fn upgrade(
     let Ok(response) = response.body(Vec::new()) else {
         return StatusCode::BAD_REQUEST.into_response();
     };
+    let token = match Query::parse(query).and_then(|query| token(headers, &query)) {
+        Ok(token) => token,
+        Err(error) => return refuse(StatusCode::BAD_REQUEST, error),
+    };
     let seat = match caller.seat(acceptor) {
         Ok(seat) => seat,
         Err(refusal) => return unavailable(refusal),
     };
-    let token = token(headers, query);
     start_websocket(acceptor.clone(), caller, seat, on_upgrade, token);
     response.into_response()
 }
@@ -167,38 +170,7 @@ fn serve_frames<S>(
     acceptor.spawn((caller.permit, seat), connection);
 }
 
-/// The token a client presents with its upgrade request: the headers go before the query.
-pub(super) fn token(headers: &HeaderMap, query: &str) -> Option<String> {
-    // A token is any text, and a header any bytes.
-    let text = |name: &str| String::from_utf8(headers.get(name)?.as_bytes().to_vec()).ok();
-    let bearer = |value: String| {
-        let (scheme, token) = value.split_once(' ')?;
-        scheme
-            .eq_ignore_ascii_case("bearer")
-            .then(|| token.trim().to_owned())
-    };
-    let in_protocol = || {
-        offered_protocols(headers).find_map(|protocol| {
-            let token = BASE64_URL_SAFE_NO_PAD
-                .decode(protocol.strip_prefix("mist.bearer.")?)
-                .ok()?;
-            String::from_utf8(token).ok()
-        })
-    };
-    let in_query = || {
-        url::form_urlencoded::parse(query.as_bytes())
-            .find(|(name, _)| name.eq_ignore_ascii_case("x-auth-token"))
-            .map(|(_, token)| token.into_owned())
-    };
-    let given = |token: &String| !token.is_empty();
-    text("x-auth-token")
-        .filter(given)
-        .or_else(|| text("authorization").and_then(bearer).filter(given))
-        .or_else(|| in_protocol().filter(given))
-        .or_else(|| in_query().filter(given))
-}
-
-fn offered_protocols(headers: &HeaderMap) -> impl Iterator<Item = &str> {
+pub(super) fn offered_protocols(headers: &HeaderMap) -> impl Iterator<Item = &str> {
     listed(headers, header::SEC_WEBSOCKET_PROTOCOL)
 }
 

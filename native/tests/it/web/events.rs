@@ -74,7 +74,7 @@ async fn a_message_is_one_event_that_holds_it_as_every_client_gets_it() {
 async fn each_tags_is_a_subscription_and_a_message_comes_once() {
     let site = Site::start().await;
     let mut events =
-        Events::open(site.http, "/subscribe?tags=a,b&tags=c&x=y&tags=d%2Ce,", &[]).await;
+        Events::open(site.http, "/subscribe?tags=a,b&tags=c&x=y&tags=d%2Ce", &[]).await;
     assert_eq!(site.handle.stats().subscriptions, 3);
     for (tags, data) in [
         (&["a"][..], None),
@@ -183,8 +183,20 @@ async fn who_asks_for_nothing_or_too_much_is_told_so() {
     for (target, reason) in [
         ("/subscribe", "ask for /subscribe?tags=a,b"),
         ("/subscribe?tag=a", "ask for /subscribe?tags=a,b"),
-        ("/subscribe?tags=", "missing tags"),
-        ("/subscribe?tags=a&tags=,", "missing tags"),
+        ("/subscribe?tags=", "missing tag at byte 5"),
+        ("/subscribe?tags=a&tags=,", "missing tag at byte 12"),
+        // A variable that is not set must not make a subscription wider, nor half a character another tag.
+        ("/subscribe?tags=p,", "missing tag at byte 7"),
+        (
+            "/subscribe?tags=p,%ff",
+            "at byte 7 of the query is not UTF-8",
+        ),
+        ("/subscribe?tags=p,%zz", "at byte 7 of the query"),
+        ("/subscribe?tags=p&other=%", "at byte 13 of the query"),
+        (
+            "/subscribe?tags=p&x-auth-token=",
+            "no token behind 'x-auth-token=' at byte 20",
+        ),
         (
             &many,
             "33 tags exceed the limit of 32 (tags-per-subscription)",
