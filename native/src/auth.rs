@@ -100,7 +100,7 @@ pub(crate) async fn carry_out(store: &dyn Authenticator, request: &AuthRequest) 
 /// A text that says what is wrong and what to do about it, without secrets.
 pub async fn open(uri: &str) -> Result<Arc<dyn Authenticator>, String> {
     let scheme = uri.split("://").next().unwrap_or_default();
-    match built_in().get(scheme) {
+    match built_in().get(&scheme.to_ascii_lowercase()) {
         Some(factory) => factory(uri.to_owned()).await,
         None => Err("unsupported scheme - known are postgres://, scribble://, sqlite://".into()),
     }

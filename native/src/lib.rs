@@ -5,6 +5,7 @@
 
 #![forbid(unsafe_code)]
 
+pub mod address;
 pub mod auth;
 pub mod client;
 pub mod command;
@@ -13,6 +14,7 @@ mod hub;
 mod listener;
 mod server;
 
+pub use address::AddressError;
 pub use auth::AuthenticatorFactory;
 pub use client::{Client, ClientError};
 pub use listener::{Acceptor, Address, CertificateError, ListenError, Listener, ListenerFactory};

@@ -3,6 +3,7 @@
 use std::fmt::Display;
 use std::path::PathBuf;
 
+use mist::address::{Endpoint, without_secrets};
 use mist::client::{Client, ClientBuilder, ClientError, Dialler};
 
 use super::args::{HostArgs, SharedArgs};
@@ -15,7 +16,7 @@ const DEFAULT_HOST: &str = "127.0.0.1:1445";
 /// A server to talk to, and what to show it.
 #[derive(Debug)]
 pub(super) struct Target {
-    /// As given, for texts; without its query, which may hold a token.
+    /// As given, for texts, without what may be secret in it.
     pub(super) host: String,
     uri: String,
     token: Option<Secret>,
@@ -48,15 +49,19 @@ impl Target {
             })?,
             (None, None) => DEFAULT_HOST.to_owned(),
         };
-        if is_insecure && (host.starts_with("tls://") || host.starts_with("wss://")) {
+        let uri = match host.strip_prefix(':') {
+            // An IPv6 address without its brackets begins so, too.
+            Some(port) if !port.contains(':') => format!("127.0.0.1:{port}"),
+            _ => host.clone(),
+        };
+        // A wrong address is for the client to say.
+        let endpoint = Endpoint::to_connect(&uri);
+        if is_insecure && endpoint.is_ok_and(|endpoint| endpoint.scheme().is_encrypted()) {
             out::note("insecure: the server's certificate is not checked");
         }
         Ok(Self {
-            uri: match host.strip_prefix(':') {
-                Some(port) => format!("127.0.0.1:{port}"),
-                None => host.clone(),
-            },
-            host: host.split('?').next().unwrap_or_default().to_owned(),
+            uri,
+            host: without_secrets(&host),
             token: settings.token.map(|token| token.value),
             ca,
             is_insecure,

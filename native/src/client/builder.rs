@@ -15,8 +15,8 @@ use super::link::Dialler;
 use super::shared::Shared;
 use super::task::Task;
 use super::trust::Trust;
-use super::uri::Endpoint;
 use super::{Client, ClientError};
+use crate::address::{Endpoint, without_secrets};
 
 type Obtaining = Pin<Box<dyn Future<Output = Result<String, String>> + Send>>;
 
@@ -72,7 +72,7 @@ impl fmt::Debug for ClientBuilder {
 /// Says a failed first attempt with the address that was tried.
 pub(super) fn failure(endpoint: &Endpoint, reason: &str) -> ClientError {
     ClientError::Connect {
-        address: endpoint.address(),
+        address: endpoint.to_string(),
         reason: reason.into(),
     }
 }
@@ -228,8 +228,12 @@ impl ClientBuilder {
 
     /// Where the server is, and whether to trust it.
     async fn server(&self) -> Result<(Endpoint, Trust), ClientError> {
-        let endpoint = Endpoint::parse(&self.uri)?;
-        let trust = if endpoint.transport.is_encrypted() {
+        let invalid = |why| ClientError::InvalidUri {
+            uri: without_secrets(&self.uri),
+            why,
+        };
+        let endpoint = Endpoint::to_connect(&self.uri).map_err(invalid)?;
+        let trust = if endpoint.scheme().is_encrypted() {
             Trust::new(self.authorities.clone(), self.is_insecure).await?
         } else {
             Trust::default()

@@ -4,17 +4,19 @@ use std::time::Duration;
 
 use mist_core::client::{CloseReason, RequestError};
 
+use crate::address::AddressError;
+
 /// Why a client could not do what it was asked.
 #[derive(Clone, Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum ClientError {
     /// The address is not one that a client can connect to.
-    #[error("invalid address '{uri}': {why}")]
+    #[error("invalid address '{uri}' - {why}")]
     InvalidUri {
-        /// The address as given.
+        /// The address as given, without what may be secret in it.
         uri: String,
         /// What is wrong with it, and what would be right.
-        why: String,
+        why: AddressError,
     },
     /// The certificates to trust cannot be used.
     #[error("{0}")]

@@ -7,7 +7,7 @@ use super::ClientError;
 use super::builder::failure;
 use super::transport::{Connection, Reader, Writer, dial};
 use super::trust::Trust;
-use super::uri::Endpoint;
+use crate::address::Endpoint;
 
 /// Opens links to one server; see [`super::ClientBuilder::dialler`].
 #[derive(Clone)]

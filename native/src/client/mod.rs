@@ -48,7 +48,6 @@ mod streams;
 mod task;
 mod transport;
 mod trust;
-mod uri;
 
 use std::fmt;
 use std::sync::Arc;
@@ -134,8 +133,8 @@ impl Client {
         Arc::clone(&self.handle.shared)
     }
 
-    /// Connects to `tcp://host:port`, `ws://host:port/path`, or `host:port`, which means tcp; without a port to 1445
-    /// or 8888. Returns once the server has answered.
+    /// Connects to `tcp://host:port`, `ws://host:port/path`, their encrypted kin `tls://` and `wss://`, `unix:///path`, or
+    /// `host:port`, which means tcp; without a port to the scheme's own. Returns once the server has answered.
     ///
     /// # Errors
     /// [`ClientError::InvalidUri`] and [`ClientError::Connect`].

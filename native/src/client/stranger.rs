@@ -7,7 +7,7 @@ use tokio_tungstenite::tungstenite::error::{CapacityError, ProtocolError};
 use tokio_tungstenite::tungstenite::http::Response;
 
 use super::transport::plain;
-use super::uri::Transport;
+use crate::address::Scheme;
 
 /// How an alert of TLS begins, which is what such a server answers to plain text.
 const TLS_ALERT: &[u8] = &[0x15, 3];
@@ -16,7 +16,7 @@ const TLS_ALERT: &[u8] = &[0x15, 3];
 const QUOTED: usize = 200;
 
 /// Says what a server is whose first bytes are these, if they are not a message's.
-pub(super) fn instead_of_lines(bytes: &[u8], transport: Transport) -> Option<String> {
+pub(super) fn instead_of_lines(bytes: &[u8], scheme: Scheme) -> Option<String> {
     let bytes = bytes.trim_ascii_start();
     match bytes.first() {
         None | Some(b'{') => None,
@@ -30,9 +30,9 @@ pub(super) fn instead_of_lines(bytes: &[u8], transport: Transport) -> Option<Str
             };
             let head = first_line(head);
             let (_, status) = head.split_once(' ').unwrap_or_default();
-            let hint = match transport {
-                Transport::Tcp => "; try ws://",
-                Transport::Tls => "; try wss://",
+            let hint = match scheme {
+                Scheme::Tcp => "; try ws://",
+                Scheme::Tls => "; try wss://",
                 _ => "",
             };
             Some(match sentence(body) {
@@ -47,7 +47,7 @@ pub(super) fn instead_of_lines(bytes: &[u8], transport: Transport) -> Option<Str
     }
 }
 
-/// Says why there is no WebSocket, in the server's words if it has any.
+/// Says why there is no WebSocket at a path, in the server's words if it has any. Without a query, which may hold a token.
 pub(super) fn instead_of_websocket(error: &Error, path: &str) -> String {
     #[derive(serde::Deserialize)]
     struct Refusal {
@@ -67,12 +67,12 @@ pub(super) fn instead_of_websocket(error: &Error, path: &str) -> String {
         Error::Protocol(ProtocolError::HandshakeIncomplete) | Error::ConnectionClosed => {
             "the server closed the connection at once; does it speak WebSocket there?".into()
         }
-        error => format!("no WebSocket at {}: {}", without_query(path), lost(error)),
+        error => format!("no WebSocket at {path}: {}", lost(error)),
     }
 }
 
 fn refused<T>(response: &Response<T>, body: &[u8], path: &str) -> String {
-    let (path, status) = (without_query(path), response.status());
+    let status = response.status();
     match sentence(body) {
         Some(body) => format!("no WebSocket at {path}: {status}, {body}"),
         None => format!("no WebSocket at {path}: {status}"),
@@ -97,11 +97,6 @@ pub(super) fn lost(error: &Error) -> String {
     }
 }
 
-/// A path as it may be shown: its query may hold a token.
-fn without_query(path: &str) -> &str {
-    path.split('?').next().unwrap_or_default()
-}
-
 /// What a body says, unless it is made for browsers.
 fn sentence(body: &[u8]) -> Option<Cow<'_, str>> {
     let line = first_line(body.trim_ascii_start());
@@ -123,14 +118,14 @@ fn first_line(bytes: &[u8]) -> Cow<'_, str> {
 mod tests {
     use super::*;
 
-    fn said(bytes: &[u8], transport: Transport) -> String {
-        instead_of_lines(bytes, transport).unwrap_or_default()
+    fn said(bytes: &[u8], scheme: Scheme) -> String {
+        instead_of_lines(bytes, scheme).unwrap_or_default()
     }
 
     #[test]
     fn messages_are_no_strangers() {
         for bytes in ["", "\r\n", "{", " {\"command\":\"ping\"}\n"] {
-            assert_eq!(said(bytes.as_bytes(), Transport::Tcp), "", "{bytes}");
+            assert_eq!(said(bytes.as_bytes(), Scheme::Tcp), "", "{bytes}");
         }
     }
 
@@ -138,38 +133,30 @@ mod tests {
     fn what_answers_is_named_with_what_to_try() {
         let bare = b"HTTP/1.1 400 Bad Request\r\ncontent-length: 0\r\n\r\n";
         assert_eq!(
-            said(bare, Transport::Tcp),
+            said(bare, Scheme::Tcp),
             "an HTTP server answers there (400 Bad Request); try ws://"
         );
         let page = b"HTTP/1.0 400 Bad Request\r\n\r\n<html>no</html>";
         assert_eq!(
-            said(page, Transport::Tls),
+            said(page, Scheme::Tls),
             "an HTTP server answers there (400 Bad Request); try wss://"
         );
         assert_eq!(
-            said(page, Transport::Unix),
+            said(page, Scheme::Unix),
             "an HTTP server answers there (400 Bad Request)"
         );
         let words = b"HTTP/1.1 400 Bad Request\r\n\r\nuse https://\nor not\n";
         assert_eq!(
-            said(words, Transport::Tcp),
+            said(words, Scheme::Tcp),
             "an HTTP server answers there (400 Bad Request: use https://)"
         );
         assert_eq!(
-            said(&[0x15, 3, 1, 0, 2, 2, 10], Transport::Tcp),
+            said(&[0x15, 3, 1, 0, 2, 2, 10], Scheme::Tcp),
             "the server speaks TLS there; try tls:// or wss://"
         );
         assert_eq!(
-            said(b"SSH-2.0-\x1b[2J\r\n", Transport::Tcp),
+            said(b"SSH-2.0-\x1b[2J\r\n", Scheme::Tcp),
             "what answers there is no mist server; it says 'SSH-2.0-\\u{1b}[2J'"
         );
-    }
-
-    #[test]
-    fn a_token_in_the_query_is_not_shown() {
-        let response = Response::builder().status(404).body(None);
-        let error = Error::Http(Box::new(response.expect("a response")));
-        let text = instead_of_websocket(&error, "/?x-auth-token=secret");
-        assert_eq!(text, "no WebSocket at /: 404 Not Found");
     }
 }

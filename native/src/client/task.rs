@@ -15,7 +15,7 @@ use super::shared::Shared;
 use super::streams::Message;
 use super::transport::{Connection, dial};
 use super::trust::Trust;
-use super::uri::Endpoint;
+use crate::address::Endpoint;
 
 /// How far away a deadline is that does not exist.
 const NEVER: Duration = Duration::from_secs(86_400);

@@ -18,7 +18,7 @@ use tokio_tungstenite::tungstenite::{self, Bytes, Utf8Bytes};
 
 use super::stranger;
 use super::trust::Trust;
-use super::uri::{Endpoint, Transport};
+use crate::address::{Endpoint, Place, Scheme, Site};
 
 /// How much is read at once, and how much room is kept free for it.
 const READ_BYTES: usize = 64 << 10;
@@ -46,7 +46,7 @@ pub(super) enum Reader {
     Lines {
         half: ReadHalf<Io>,
         /// How the server was reached, until its first line shows that it is a mist.
-        stranger: Option<Transport>,
+        stranger: Option<Scheme>,
         buffer: Vec<u8>,
         /// How far `buffer` holds whole lines.
         whole: usize,
@@ -74,41 +74,49 @@ enum WritingHalf {
 
 /// Opens a connection; messages over `most` bytes end it.
 ///
-/// This is the one place to add a scheme: make its stream, then choose the framing.
+/// This is the one place to add a scheme, besides [`crate::address`]: make its stream, then choose the framing.
 pub(super) async fn dial(
     endpoint: &Endpoint,
     trust: &Trust,
     most: usize,
 ) -> Result<Connection, String> {
-    let io: Io = match endpoint.transport {
-        Transport::Tcp | Transport::Ws => Box::new(tcp(endpoint).await?),
-        Transport::Tls | Transport::Wss => {
-            let stream = tcp(endpoint).await?;
-            Box::new(trust.encrypt(stream, &endpoint.host).await?)
+    let scheme = endpoint.scheme();
+    let io: Io = match endpoint.place() {
+        Place::Internet(site) if scheme.is_encrypted() => {
+            let stream = tcp(site).await?;
+            Box::new(trust.encrypt(stream, &site.name()).await?)
         }
-        Transport::Unix => {
-            let stream = UnixStream::connect(&endpoint.path).await;
+        Place::Internet(site) => Box::new(tcp(site).await?),
+        Place::Unix(file) => {
+            let stream = UnixStream::connect(&file.path).await;
             Box::new(stream.map_err(|error| match error.kind() {
                 io::ErrorKind::NotFound => "there is no such socket".to_owned(),
                 _ => nobody(&error),
             })?)
         }
     };
-    match endpoint.transport {
-        Transport::Tcp | Transport::Tls | Transport::Unix => {
-            Ok(Connection::lines(io, endpoint.transport, most))
-        }
-        Transport::Ws | Transport::Wss => Connection::frames(io, endpoint, most).await,
+    match endpoint.place() {
+        Place::Internet(site) if scheme.is_websocket() => Connection::frames(io, site, most).await,
+        _ => Ok(Connection::lines(io, scheme, most)),
     }
 }
 
-async fn tcp(endpoint: &Endpoint) -> Result<TcpStream, String> {
-    let stream = TcpStream::connect((endpoint.host.as_str(), endpoint.port))
-        .await
-        .map_err(|error| nobody(&error))?;
-    // Messages are written in batches already; waiting for more would only delay them.
-    stream.set_nodelay(true).map_err(|error| plain(&error))?;
-    Ok(stream)
+/// Connects to the first of the host's addresses where somebody listens.
+async fn tcp(site: &Site) -> Result<TcpStream, String> {
+    let sockets = site.resolve().await.map_err(|error| error.to_string())?;
+    let mut refused = None;
+    for socket in sockets {
+        match TcpStream::connect(socket).await {
+            Ok(stream) => {
+                // Messages are written in batches already; waiting for more would only delay them.
+                stream.set_nodelay(true).map_err(|error| plain(&error))?;
+                return Ok(stream);
+            }
+            // Of several, the first says most: the others may be of a kind that this machine does not have.
+            Err(error) => refused = refused.or(Some(error)),
+        }
+    }
+    Err(refused.map_or_else(|| "the host has no address".into(), |error| nobody(&error)))
 }
 
 fn nobody(error: &io::Error) -> String {
@@ -132,12 +140,12 @@ pub(super) fn plain(error: &io::Error) -> String {
 }
 
 impl Connection {
-    fn lines(io: Io, transport: Transport, most: usize) -> Self {
+    fn lines(io: Io, scheme: Scheme, most: usize) -> Self {
         let (read, write) = tokio::io::split(io);
         Self {
             reader: Reader::Lines {
                 half: read,
-                stranger: Some(transport),
+                stranger: Some(scheme),
                 buffer: Vec::new(),
                 whole: 0,
                 most,
@@ -146,14 +154,14 @@ impl Connection {
         }
     }
 
-    async fn frames(io: Io, endpoint: &Endpoint, most: usize) -> Result<Self, String> {
-        let uri = format!("ws://{}{}", endpoint.address(), endpoint.path);
+    async fn frames(io: Io, site: &Site, most: usize) -> Result<Self, String> {
+        let uri = format!("ws://{}{}", site.authority(), site.target);
         let config = WebSocketConfig::default()
             .max_message_size(Some(most))
             .max_frame_size(Some(most));
         let (stream, _) = tokio_tungstenite::client_async_with_config(uri, io, Some(config))
             .await
-            .map_err(|error| stranger::instead_of_websocket(&error, &endpoint.path))?;
+            .map_err(|error| stranger::instead_of_websocket(&error, site.path()))?;
         let (sink, stream) = stream.split();
         Ok(Self {
             reader: Reader::Frames {
@@ -216,8 +224,8 @@ impl Reader {
                     *whole = seen;
                     return Err("the server closed the connection".into());
                 }
-                if let Some(transport) = *stranger
-                    && let Some(why) = stranger::instead_of_lines(buffer, transport)
+                if let Some(scheme) = *stranger
+                    && let Some(why) = stranger::instead_of_lines(buffer, scheme)
                 {
                     return Err(why);
                 }

@@ -2,7 +2,6 @@
 
 use std::fmt::Write;
 use std::io;
-use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 
 use rcgen::{CertificateParams, DnType, KeyPair};
@@ -11,6 +10,8 @@ use rustls::pki_types::pem::{self, PemObject};
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::sign::CertifiedKey;
 use sha2::{Digest, Sha256};
+
+use crate::address::Site;
 
 /// Why there is no certificate to encrypt with.
 #[derive(Debug, thiserror::Error)]
@@ -131,14 +132,15 @@ fn missing(path: &Path, wanted: &'static str, error: &pem::Error) -> Certificate
 
 /// Makes a certificate for this machine itself and some hosts, which nobody vouches for.
 pub(super) fn make(
-    hosts: &[&str],
+    sites: &[&Site],
     provider: &CryptoProvider,
 ) -> Result<CertifiedKey, CertificateError> {
     let mut names: Vec<String> = ["localhost", "127.0.0.1", "::1"].map(str::to_owned).into();
-    for host in hosts {
-        let is_nobody = host.parse().is_ok_and(|ip: IpAddr| ip.is_unspecified());
-        if !is_nobody && host.is_ascii() && !names.iter().any(|name| name == host) {
-            names.push((*host).to_owned());
+    for site in sites {
+        let is_nobody = site.ip().is_some_and(|ip| ip.is_unspecified());
+        let name = site.name();
+        if !is_nobody && !names.contains(&name) {
+            names.push(name);
         }
     }
     let made = || -> Result<_, rcgen::Error> {

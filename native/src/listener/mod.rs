@@ -1,8 +1,8 @@
 //! Owns the ways in: what a listener is, and what it does with a connection.
 
+pub(crate) mod bind;
 mod certificate;
 pub(crate) mod peer;
-pub(crate) mod scheme;
 mod socket;
 mod tcp;
 pub(crate) mod tls;
@@ -27,6 +27,7 @@ pub(crate) use self::certificate::read_certificates;
 use self::peer::{Peer, Seat};
 pub(crate) use self::web::browsers::Browsers;
 pub(crate) use self::web::proxies::Proxies;
+use crate::address::AddressError;
 use crate::drive::Connection;
 use crate::hub::{Arrival, Hub};
 
@@ -63,9 +64,16 @@ impl Address {
     /// The address of an internet socket, with the port that was really bound.
     #[must_use]
     pub fn from_socket(scheme: &str, socket: SocketAddr) -> Self {
+        let place = match socket {
+            // In a URI, the percent sign in front of the zone is written out.
+            SocketAddr::V6(v6) if v6.scope_id() != 0 => {
+                format!("[{}%25{}]:{}", v6.ip(), v6.scope_id(), v6.port())
+            }
+            _ => socket.to_string(),
+        };
         Self {
             scheme: scheme.into(),
-            place: socket.to_string(),
+            place,
             socket: Some(socket),
         }
     }
@@ -245,19 +253,38 @@ impl Drop for Permit {
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum ListenError {
-    /// The URI has no host and port where there must be one.
-    #[error("invalid listener '{uri}' - {why} (for example tcp://127.0.0.1:1445)")]
+    /// The URI is not one that a server can listen on.
+    #[error("invalid listener '{uri}' - {why}")]
     Uri {
-        /// The URI as it was given.
+        /// The URI as it was given, without what may be secret in it.
         uri: String,
-        /// What is wrong with it.
-        why: String,
+        /// What is wrong with it, and what would be right.
+        why: AddressError,
     },
     /// Somebody else listens there.
     #[error(
         "cannot listen on '{uri}' - the address is in use; stop what listens there or choose another"
     )]
     InUse {
+        /// The URI as it was given.
+        uri: String,
+    },
+    /// Another listener of the same server has the address.
+    #[error(
+        "cannot listen on '{uri}' - '{other}' of this server has the address already; leave one of them out"
+    )]
+    Twice {
+        /// The URI as it was given.
+        uri: String,
+        /// The other's URI as it was given.
+        other: String,
+    },
+    /// The address is another machine's.
+    #[error(
+        "cannot listen on '{uri}' - this machine does not have the address; choose one of its own, or 0.0.0.0 or [::] \
+         for all of them"
+    )]
+    Absent {
         /// The URI as it was given.
         uri: String,
     },
@@ -286,6 +313,7 @@ impl ListenError {
         let uri = uri.to_owned();
         match source.kind() {
             io::ErrorKind::AddrInUse => Self::InUse { uri },
+            io::ErrorKind::AddrNotAvailable => Self::Absent { uri },
             _ => Self::Io { uri, source },
         }
     }

@@ -1,4 +1,4 @@
-//! Owns taking the address that a URI names, and accepting on it; knows nothing of what is spoken there.
+//! Owns the sockets that listen, and accepting on them; knows nothing of what is spoken there.
 
 use std::io;
 use std::net::SocketAddr;
@@ -8,79 +8,28 @@ use std::time::Duration;
 use socket2::{SockRef, TcpKeepalive};
 use tokio::net::{TcpListener, TcpSocket, TcpStream};
 
-use super::{Acceptor, ListenError};
+use super::Acceptor;
 
-/// Host and port of a URI like `tcp://127.0.0.1:1445`.
-pub(super) struct Place<'a> {
-    uri: &'a str,
-    pub(super) host: &'a str,
-    port: u16,
-}
-
-impl<'a> Place<'a> {
-    /// Reads a URI; without a port in it, it is `default_port`.
-    pub(super) fn of(uri: &'a str, default_port: u16) -> Result<Self, ListenError> {
-        let invalid = |why: &str| ListenError::Uri {
-            uri: uri.to_owned(),
-            why: why.to_owned(),
-        };
-        let (_, rest) = uri
-            .split_once("://")
-            .ok_or_else(|| invalid("no '://' behind the scheme"))?;
-        let place = rest.split(['/', '?', '#']).next().unwrap_or_default();
-        let place = place.rsplit('@').next().unwrap_or_default();
-        let (host, port) = match place.rsplit_once(':') {
-            Some((host, port)) if !host.contains(':') || host.ends_with(']') => (host, Some(port)),
-            _ => (place, None),
-        };
-        let host = match host.strip_prefix('[') {
-            Some(inner) => inner.strip_suffix(']').unwrap_or(inner),
-            None => host,
-        };
-        if host.is_empty() {
-            return Err(invalid("no host and port"));
-        }
-        let port = match port {
-            Some(port) => port
-                .parse()
-                .map_err(|_| invalid(&format!("'{port}' is not a port")))?,
-            None => default_port,
-        };
-        Ok(Self { uri, host, port })
+/// Takes an address; port 0 is one that the system chooses. `[::]` can be for IPv6 alone.
+pub(super) fn listen(
+    address: SocketAddr,
+    is_ipv6_alone: bool,
+) -> io::Result<(TcpListener, SocketAddr)> {
+    let socket = match address {
+        SocketAddr::V4(_) => TcpSocket::new_v4(),
+        SocketAddr::V6(_) => TcpSocket::new_v6(),
+    }?;
+    socket.set_reuseaddr(true)?;
+    if is_ipv6_alone {
+        SockRef::from(&socket).set_only_v6(true)?;
     }
-
-    /// Takes the address.
-    pub(super) async fn bind(&self) -> Result<(TcpListener, SocketAddr), ListenError> {
-        let wrong = |source| ListenError::io(self.uri, source);
-        let addresses = tokio::net::lookup_host((self.host, self.port))
-            .await
-            .map_err(wrong)?;
-        let mut refused = ListenError::Uri {
-            uri: self.uri.to_owned(),
-            why: "the host has no address".to_owned(),
-        };
-        for address in addresses {
-            let socket = match address {
-                SocketAddr::V4(_) => TcpSocket::new_v4(),
-                SocketAddr::V6(_) => TcpSocket::new_v6(),
-            };
-            let bound = socket.and_then(|socket| {
-                socket.set_reuseaddr(true)?;
-                socket.bind(address)?;
-                if IS_INHERITED {
-                    set_options(SockRef::from(&socket));
-                }
-                let listener = socket.listen(BACKLOG)?;
-                let address = listener.local_addr()?;
-                Ok((listener, address))
-            });
-            match bound {
-                Ok(bound) => return Ok(bound),
-                Err(source) => refused = wrong(source),
-            }
-        }
-        Err(refused)
+    socket.bind(address)?;
+    if IS_INHERITED {
+        set_options(SockRef::from(&socket));
     }
+    let listener = socket.listen(BACKLOG)?;
+    let address = listener.local_addr()?;
+    Ok((listener, address))
 }
 
 /// Whether connections have the options that their listener had when they came; that saves four system calls for each.
@@ -166,8 +115,8 @@ mod tests {
     #[tokio::test]
     #[cfg(target_os = "linux")]
     async fn who_comes_before_the_server_accepts_has_the_listeners_options() {
-        let place = Place::of("tcp://127.0.0.1:0", 0).expect("a place");
-        let (listener, address) = place.bind().await.expect("a free port");
+        let any = "127.0.0.1:0".parse().expect("an address");
+        let (listener, address) = listen(any, false).expect("a free port");
         let client = TcpStream::connect(address).await.expect("it listens");
         let (accepted, _) = listener.accept().await.expect("somebody came");
         let socket = SockRef::from(&accepted);

@@ -5,9 +5,9 @@ use std::sync::Arc;
 use futures_util::future::BoxFuture;
 use tokio::net::TcpListener;
 
-use super::socket::{Place, accept_tcp};
+use super::socket::accept_tcp;
 use super::tls::Tls;
-use super::{Acceptor, Address, ListenError, Listener};
+use super::{Acceptor, Address, Listener};
 
 struct Tcp {
     listener: TcpListener,
@@ -15,17 +15,16 @@ struct Tcp {
     tls: Option<Arc<Tls>>,
 }
 
-pub(super) async fn bind(
-    scheme: &str,
-    place: &Place<'_>,
+pub(super) fn new(
+    listener: TcpListener,
+    address: Address,
     tls: Option<Arc<Tls>>,
-) -> Result<Box<dyn Listener>, ListenError> {
-    let (listener, socket) = place.bind().await?;
-    Ok(Box::new(Tcp {
+) -> Box<dyn Listener> {
+    Box::new(Tcp {
         listener,
-        address: Address::from_socket(scheme, socket),
+        address,
         tls,
-    }))
+    })
 }
 
 impl Listener for Tcp {

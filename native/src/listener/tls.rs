@@ -20,6 +20,7 @@ use tokio_rustls::server::TlsStream;
 
 use super::certificate::{self, CertificateError};
 use super::{Acceptor, Guest};
+use crate::address::Site;
 
 /// What all listeners of a server encrypt with.
 pub(crate) struct Tls {
@@ -65,9 +66,9 @@ impl Tls {
     }
 
     /// Makes a certificate for some hosts and this machine itself.
-    pub(crate) fn self_signed(hosts: &[&str]) -> Result<Self, CertificateError> {
+    pub(crate) fn self_signed(sites: &[&Site]) -> Result<Self, CertificateError> {
         let provider = Arc::new(default_provider());
-        let certified = certificate::make(hosts, &provider)?;
+        let certified = certificate::make(sites, &provider)?;
         let fingerprint = certificate::fingerprint(&certified);
         Self::new(provider, certified, Source::SelfSigned { fingerprint })
     }

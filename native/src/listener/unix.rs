@@ -12,6 +12,7 @@ use tokio::net::UnixListener;
 
 use super::socket::{BACKLOG, accept_all};
 use super::{Acceptor, Address, ListenError, Listener};
+use crate::address::UnixPath;
 
 struct Unix {
     /// In front of the listener, so that its file goes first: whoever starts next finds no file rather than a stale one.
@@ -19,94 +20,58 @@ struct Unix {
     listener: UnixListener,
 }
 
-/// What a URI like `unix:///run/mist.sock?mode=0660` says.
-pub(super) struct Place<'a> {
-    uri: &'a str,
-    path: &'a str,
-    mode: u32,
+/// Takes the path. A socket that nobody listens on any more is replaced.
+pub(super) fn bind(uri: &str, file: &UnixPath) -> Result<Box<dyn Listener>, ListenError> {
+    let path = Path::new(&file.path);
+    let wrong = |source| ListenError::io(uri, source);
+    // Two servers that start at once must not both find the same stale socket and remove each other's. Where a folder
+    // cannot be locked, they are left to their luck.
+    let folder = path
+        .parent()
+        .filter(|folder| !folder.as_os_str().is_empty());
+    let lock = File::open(folder.unwrap_or(Path::new("."))).and_then(|folder| {
+        folder.lock()?;
+        Ok(folder)
+    });
+    clear(uri, path)?;
+    let socket = Socket::new(Domain::UNIX, Type::STREAM, None).map_err(wrong)?;
+    let address = SockAddr::unix(path).map_err(wrong)?;
+    socket.bind(&address).map_err(wrong)?;
+    let socket_file = SocketFile::of(path).map_err(wrong)?;
+    // Before anybody can connect.
+    fs::set_permissions(path, Permissions::from_mode(file.mode)).map_err(wrong)?;
+    let backlog = i32::try_from(BACKLOG).unwrap_or(i32::MAX);
+    socket.listen(backlog).map_err(wrong)?;
+    socket.set_nonblocking(true).map_err(wrong)?;
+    drop(lock);
+    let listener = UnixListener::from_std(socket.into()).map_err(wrong)?;
+    Ok(Box::new(Unix {
+        file: socket_file,
+        listener,
+    }))
 }
 
-impl<'a> Place<'a> {
-    pub(super) fn of(uri: &'a str) -> Result<Self, ListenError> {
-        let invalid = |why: String| ListenError::Uri {
-            uri: uri.to_owned(),
-            why,
-        };
-        let (_, rest) = uri.split_once("://").unwrap_or_default();
-        let (path, query) = rest.split_once('?').unwrap_or((rest, ""));
-        if path.is_empty() {
-            return Err(invalid("no path, as in unix:///run/mist.sock".to_owned()));
-        }
-        let mut mode = 0o600;
-        for option in query.split('&').filter(|option| !option.is_empty()) {
-            let Some(digits) = option.strip_prefix("mode=") else {
-                return Err(invalid(format!("'{option}' is not mode=0660 or like it")));
-            };
-            mode = u32::from_str_radix(digits, 8)
-                .ok()
-                .filter(|mode| *mode <= 0o777)
-                .ok_or_else(|| {
-                    invalid(format!("'{digits}' is not a mode between 0000 and 0777"))
-                })?;
-        }
-        Ok(Self { uri, path, mode })
+/// Sees to it that nothing is at the path, unless that is somebody's.
+fn clear(uri: &str, path: &Path) -> Result<(), ListenError> {
+    let wrong = |source| ListenError::io(uri, source);
+    let uri = || uri.to_owned();
+    let there = match fs::symlink_metadata(path) {
+        Ok(there) => there,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+        Err(error) => return Err(wrong(error)),
+    };
+    if !there.file_type().is_socket() {
+        return Err(ListenError::NotASocket { uri: uri() });
     }
-
-    /// Takes the path. A socket that nobody listens on any more is replaced.
-    pub(super) fn bind(&self) -> Result<Box<dyn Listener>, ListenError> {
-        let path = Path::new(self.path);
-        let wrong = |source| ListenError::io(self.uri, source);
-        // Two servers that start at once must not both find the same stale socket and remove each other's. Where
-        // a folder cannot be locked, they are left to their luck.
-        let folder = path
-            .parent()
-            .filter(|folder| !folder.as_os_str().is_empty());
-        let lock = File::open(folder.unwrap_or(Path::new("."))).and_then(|folder| {
-            folder.lock()?;
-            Ok(folder)
-        });
-        self.clear(path)?;
-        let socket = Socket::new(Domain::UNIX, Type::STREAM, None).map_err(wrong)?;
-        let address = SockAddr::unix(path).map_err(wrong)?;
-        socket.bind(&address).map_err(wrong)?;
-        let file = SocketFile::of(path).map_err(wrong)?;
-        // Before anybody can connect.
-        fs::set_permissions(path, Permissions::from_mode(self.mode)).map_err(wrong)?;
-        let backlog = i32::try_from(BACKLOG).unwrap_or(i32::MAX);
-        socket.listen(backlog).map_err(wrong)?;
-        socket.set_nonblocking(true).map_err(wrong)?;
-        drop(lock);
-        let listener = UnixListener::from_std(socket.into()).map_err(wrong)?;
-        Ok(Box::new(Unix { file, listener }))
-    }
-
-    /// Sees to it that nothing is at the path, unless that is somebody's.
-    fn clear(&self, path: &Path) -> Result<(), ListenError> {
-        let wrong = |source| ListenError::io(self.uri, source);
-        let there = match fs::symlink_metadata(path) {
-            Ok(there) => there,
-            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
-            Err(error) => return Err(wrong(error)),
-        };
-        if !there.file_type().is_socket() {
-            return Err(ListenError::NotASocket {
-                uri: self.uri.to_owned(),
-            });
+    match knock(path) {
+        Err(error) if error.kind() == io::ErrorKind::ConnectionRefused => {
+            let shown = path.display();
+            tracing::info!("replacing the socket '{shown}', which nobody listens on");
+            fs::remove_file(path).map_err(wrong)
         }
-        match knock(path) {
-            Err(error) if error.kind() == io::ErrorKind::ConnectionRefused => {
-                tracing::info!(
-                    "replacing the socket '{}', which nobody listens on",
-                    self.path
-                );
-                fs::remove_file(path).map_err(wrong)
-            }
-            Err(error) if error.kind() == io::ErrorKind::PermissionDenied => Err(wrong(error)),
-            // Also when it is too busy to answer.
-            _ => Err(ListenError::InUse {
-                uri: self.uri.to_owned(),
-            }),
-        }
+        Err(error) if error.kind() == io::ErrorKind::PermissionDenied => Err(wrong(error)),
+        // Also when it is too busy to answer.
+        _ => Err(ListenError::InUse { uri: uri() }),
     }
 }
 

@@ -11,11 +11,12 @@ use std::time::Duration;
 use mist_core::{Access, Authenticator as Kept, Broker, Config, Limits, Stats};
 use tokio_util::sync::CancellationToken;
 
+use crate::address::{self, AddressError, Endpoint, Scheme, without_secrets};
 use crate::auth::{self, Authenticator, AuthenticatorFactory};
 use crate::command::CommandHandler;
 use crate::hub::Hub;
 use crate::hub::outbox::Ending;
-use crate::listener::scheme::Scheme;
+use crate::listener::bind::Ground;
 use crate::listener::tls::Tls;
 use crate::listener::{
     Acceptor, Address, Browsers, CertificateError, ListenError, Listener, ListenerFactory, Proxies,
@@ -32,14 +33,12 @@ pub enum BindError {
         known: String,
     },
     /// A listener that no server can start.
-    #[error("unsupported listener '{uri}'{hint} - known schemes: {known}")]
+    #[error("unsupported listener '{uri}' - {why}")]
     UnknownListener {
-        /// The URI as it was given.
+        /// The URI as it was given, without what may be secret in it.
         uri: String,
-        /// What was meant, perhaps.
-        hint: String,
-        /// The schemes that are known, separated by commas.
-        known: String,
+        /// What is known instead, and what was meant, perhaps.
+        why: AddressError,
     },
     /// A setting that cannot be read.
     #[error("{0}")]
@@ -223,7 +222,8 @@ impl ServerBuilder {
     /// Registers a scheme for listeners; it may take the place of a built-in one.
     #[must_use]
     pub fn listener_scheme(mut self, scheme: &str, factory: ListenerFactory) -> Self {
-        self.listener_schemes.insert(scheme.to_owned(), factory);
+        self.listener_schemes
+            .insert(scheme.to_ascii_lowercase(), factory);
         self
     }
 
@@ -231,7 +231,7 @@ impl ServerBuilder {
     #[must_use]
     pub fn authenticator_scheme(mut self, scheme: &str, factory: AuthenticatorFactory) -> Self {
         self.authenticator_schemes
-            .insert(scheme.to_owned(), factory);
+            .insert(scheme.to_ascii_lowercase(), factory);
         self
     }
 
@@ -254,8 +254,9 @@ impl ServerBuilder {
                  not checked; add --authenticator memory:// to use it"
             );
         }
-        let tls = self.open_tls()?;
-        let listeners = self.bind_listeners(tls.as_ref()).await?;
+        let ways = self.ways()?;
+        let tls = self.open_tls(&ways)?;
+        let listeners = take(&ways, tls.as_ref()).await?;
         let mut seed = [0; 8];
         getrandom::fill(&mut seed).map_err(|error| BindError::Randomness(error.to_string()))?;
         let config = Config {
@@ -296,10 +297,7 @@ impl ServerBuilder {
     pub fn check(&self) -> Result<(), BindError> {
         self.believed()?;
         for uri in &self.listeners {
-            match self.way(uri)? {
-                Way::BuiltIn(scheme) => scheme.check(uri)?,
-                Way::Registered(_) => {}
-            }
+            self.way(uri)?;
         }
         match &self.tls {
             Some((certificate, key)) => {
@@ -312,85 +310,72 @@ impl ServerBuilder {
 
     /// How to listen on a URI.
     fn way(&self, uri: &str) -> Result<Way<'_>, BindError> {
-        let name = uri.split("://").next().unwrap_or_default();
-        if let Some(factory) = self.listener_schemes.get(name) {
+        let scheme = address::split(uri).ok().map(|(scheme, _)| scheme);
+        let registered =
+            scheme.and_then(|scheme| self.listener_schemes.get(&scheme.to_ascii_lowercase()));
+        if let Some(factory) = registered {
             return Ok(Way::Registered(factory));
         }
-        let scheme = Scheme::named(name).filter(|_| name != uri);
-        scheme.map(Way::BuiltIn).ok_or_else(|| {
-            let hint = if uri.contains("://") {
-                String::new()
-            } else {
-                format!(", did you mean tcp://{uri}?")
-            };
-            BindError::UnknownListener {
-                uri: uri.to_owned(),
-                hint,
+        let shown = without_secrets(uri);
+        let known = match Endpoint::to_listen(uri) {
+            Ok(endpoint) => return Ok(Way::BuiltIn(endpoint)),
+            Err(AddressError::UnknownScheme { scheme, .. }) => AddressError::UnknownScheme {
+                scheme,
                 known: self.known_schemes(),
-            }
+            },
+            Err(why @ AddressError::MissingScheme { .. }) => why,
+            Err(why) => return Err(ListenError::Uri { uri: shown, why }.into()),
+        };
+        Err(BindError::UnknownListener {
+            uri: shown,
+            why: known,
         })
     }
 
     fn known_schemes(&self) -> String {
         let own = self.listener_schemes.keys().map(String::as_str);
-        let mut names: Vec<_> = Scheme::ALL
-            .map(Scheme::name)
-            .into_iter()
-            .chain(own)
-            .collect();
-        names.sort_unstable();
-        names.dedup();
-        let names: Vec<_> = names.iter().map(|name| format!("{name}://")).collect();
-        names.join(", ")
+        address::list(own.chain(Scheme::ALL.iter().map(|scheme| scheme.name())))
+    }
+
+    /// How to listen on each URI; those with an unknown scheme are passed over.
+    fn ways(&self) -> Result<Vec<(&str, Way<'_>)>, BindError> {
+        let mut ways = Vec::new();
+        for uri in &self.listeners {
+            match self.way(uri) {
+                Ok(way) => ways.push((&**uri, way)),
+                Err(error @ BindError::UnknownListener { .. }) => {
+                    tracing::error!("{error}; skipped");
+                }
+                Err(error) => return Err(error),
+            }
+        }
+        match ways.is_empty() {
+            true => Err(BindError::NoListener {
+                known: self.known_schemes(),
+            }),
+            false => Ok(ways),
+        }
     }
 
     /// What encrypted listeners encrypt with; nothing when there are none.
-    fn open_tls(&self) -> Result<Option<Arc<Tls>>, BindError> {
-        let uris = self.listeners.iter().map(|uri| (uri, self.way(uri)));
-        let encrypted = uris.filter_map(|(uri, way)| match way {
-            Ok(Way::BuiltIn(scheme)) if scheme.is_encrypted() => Some(scheme.host(uri)),
-            _ => None,
-        });
-        let hosts: Vec<_> = encrypted.collect();
+    fn open_tls(&self, ways: &[(&str, Way<'_>)]) -> Result<Option<Arc<Tls>>, BindError> {
+        let built_in = ways.iter().filter_map(|(_, way)| way.endpoint());
+        let encrypted = built_in.filter(|endpoint| endpoint.scheme().is_encrypted());
+        let sites: Vec<_> = encrypted.filter_map(Endpoint::site).collect();
         let tls = match &self.tls {
             // Wrong files are better found now than when they are needed.
             Some((certificate, key)) => {
-                if hosts.is_empty() {
+                if sites.is_empty() {
                     tracing::warn!(
                         "a certificate that no listener uses; add a tls://, https:// or wss:// one"
                     );
                 }
                 Tls::from_files(certificate.clone(), key.clone())?
             }
-            None if hosts.is_empty() => return Ok(None),
-            None => {
-                let hosts: Vec<_> = hosts.into_iter().flatten().collect();
-                Tls::self_signed(&hosts)?
-            }
+            None if sites.is_empty() => return Ok(None),
+            None => Tls::self_signed(&sites)?,
         };
         Ok(Some(Arc::new(tls)))
-    }
-
-    async fn bind_listeners(
-        &self,
-        tls: Option<&Arc<Tls>>,
-    ) -> Result<Vec<Box<dyn Listener>>, BindError> {
-        let mut listeners = Vec::new();
-        for uri in &self.listeners {
-            listeners.push(match self.way(uri) {
-                Ok(Way::Registered(factory)) => factory(uri.clone()).await?,
-                Ok(Way::BuiltIn(scheme)) => scheme.bind(uri, tls.cloned()).await?,
-                Err(error) => {
-                    tracing::error!("{error}; skipped");
-                    continue;
-                }
-            });
-        }
-        if listeners.is_empty() {
-            let known = self.known_schemes();
-            return Err(BindError::NoListener { known });
-        }
-        Ok(listeners)
     }
 
     async fn open_authenticator(
@@ -403,6 +388,7 @@ impl ServerBuilder {
             return Err(BindError::MissingToken);
         }
         let scheme = uri.split("://").next().unwrap_or_default();
+        let scheme = &*scheme.to_ascii_lowercase();
         if scheme == "memory" {
             return Ok((Kept::Memory, None));
         }
@@ -413,7 +399,7 @@ impl ServerBuilder {
         let Some(factory) = schemes.get(scheme) else {
             return Err(BindError::UnknownAuthenticator {
                 uri: uri_shown,
-                known: list(schemes.keys().chain([&"memory".to_owned()])),
+                known: address::list(schemes.keys().map(String::as_str).chain(["memory"])),
             });
         };
         match factory(uri.clone()).await {
@@ -428,14 +414,33 @@ impl ServerBuilder {
 
 /// Who knows how to listen on a URI.
 enum Way<'a> {
-    BuiltIn(Scheme),
+    BuiltIn(Endpoint),
     Registered(&'a ListenerFactory),
 }
 
-fn list<'a>(names: impl Iterator<Item = &'a String>) -> String {
-    let mut names: Vec<_> = names.map(|name| format!("{name}://")).collect();
-    names.sort_unstable();
-    names.join(", ")
+impl Way<'_> {
+    fn endpoint(&self) -> Option<&Endpoint> {
+        match self {
+            Self::BuiltIn(endpoint) => Some(endpoint),
+            Self::Registered(_) => None,
+        }
+    }
+}
+
+/// Takes the addresses of all listeners, in their order.
+async fn take(
+    ways: &[(&str, Way<'_>)],
+    tls: Option<&Arc<Tls>>,
+) -> Result<Vec<Box<dyn Listener>>, ListenError> {
+    let mut ground = Ground::new(ways.iter().filter_map(|(_, way)| way.endpoint()));
+    let mut listeners = Vec::new();
+    for (uri, way) in ways {
+        match way {
+            Way::BuiltIn(endpoint) => listeners.extend(ground.take(uri, endpoint, tls).await?),
+            Way::Registered(factory) => listeners.push(factory((*uri).to_owned()).await?),
+        }
+    }
+    Ok(listeners)
 }
 
 /// A bound server: its addresses are taken, and clients can connect, but nobody is served until [`Server::run`].

@@ -1,5 +1,6 @@
 //! Encrypted listeners and Unix sockets: real sockets, and certificates that each test makes for itself.
 
+mod addresses;
 mod certificates;
 mod handshakes;
 mod unix;

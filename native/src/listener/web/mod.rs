@@ -30,9 +30,9 @@ use warp::path::FullPath;
 use warp::reply::{Reply, Response};
 
 use super::peer::{Peer, Seat};
-use super::socket::{Place, accept_tcp};
+use super::socket::accept_tcp;
 use super::tls::Tls;
-use super::{Acceptor, Address, Guest, ListenError, Listener, Permit};
+use super::{Acceptor, Address, Guest, Listener, Permit};
 use crate::hub::Arrival;
 
 struct Web {
@@ -41,17 +41,16 @@ struct Web {
     tls: Option<Arc<Tls>>,
 }
 
-pub(super) async fn bind(
-    scheme: &str,
-    place: &Place<'_>,
+pub(super) fn new(
+    listener: TcpListener,
+    address: Address,
     tls: Option<Arc<Tls>>,
-) -> Result<Box<dyn Listener>, ListenError> {
-    let (listener, socket) = place.bind().await?;
-    Ok(Box::new(Web {
+) -> Box<dyn Listener> {
+    Box::new(Web {
         listener,
-        address: Address::from_socket(scheme, socket),
+        address,
         tls,
-    }))
+    })
 }
 
 impl Listener for Web {

@@ -55,10 +55,41 @@ fn an_unsupported_scheme_is_named() {
     for host in ["udp://127.0.0.1:1", "https://127.0.0.1:1"] {
         let assert = mist(&["ping", "--host", host]).code(2);
         assert!(
-            stderr(&assert).contains("not one of tcp://, tls://, ws://, wss://, unix://"),
+            stderr(&assert).contains("not one of tcp://, tls://, unix://, ws://, wss://"),
             "{host}"
         );
     }
+}
+
+#[test]
+fn a_wrong_address_is_named_as_it_was_given_and_without_secrets() {
+    for (host, shown, word) in [
+        ("::1", "'::1'", "brackets"),
+        ("1445", "'1445'", "HOST:1445"),
+        ("localhost:port", "'localhost:port'", "'port' is not a port"),
+        ("tcp://me:hush@localhost", "'tcp://…@localhost'", "'@'"),
+        (
+            "tcp://localhost?token=hush",
+            "'tcp://localhost?…'",
+            "no path and no query",
+        ),
+        (
+            "ws://localhost:x?x-auth-token=hush",
+            "'ws://localhost:x?…'",
+            "'x' is not a port",
+        ),
+    ] {
+        let assert = mist(&["ping", "--host", host]).code(2);
+        let error = stderr(&assert);
+        assert!(error.contains(shown) && error.contains(word), "{error}");
+        assert!(!error.contains("hush"), "{error}");
+        assert_eq!(error.lines().count(), 1, "{error}");
+    }
+    let port = free_port();
+    let host = format!("ws://localhost:{port}?x-auth-token=hush");
+    let error = stderr(&mist(&["ping", "--host", &host]).code(3));
+    assert!(error.contains(&format!("localhost:{port}?…")), "{error}");
+    assert!(!error.contains("hush"), "{error}");
 }
 
 #[test]

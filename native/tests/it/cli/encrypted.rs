@@ -232,7 +232,10 @@ fn check_config_looks_at_listeners_and_certificates() {
             "listeners: 127.0.0.1:1445\n".to_owned(),
             "did you mean tcp://127.0.0.1:1445?",
         ),
-        ("listeners: \"gopher://h:1\"\n".to_owned(), "known schemes"),
+        (
+            "listeners: \"gopher://h:1\"\n".to_owned(),
+            "not one of http://",
+        ),
         ("tls-cert: x\n".to_owned(), "--tls-key"),
     ] {
         let assert = check(text).code(1);
