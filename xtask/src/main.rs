@@ -34,7 +34,7 @@ struct Cli {
 enum Task {
     /// Build the page and the server, and start it on its default listeners
     ///
-    /// They are tcp://127.0.0.1:1445, http://127.0.0.1:8080 and ws://127.0.0.1:8888. Ctrl-C ends it.
+    /// They are tcp://localhost:1445, http://localhost:8080 and ws://localhost:8888. Ctrl-C ends it.
     /// Without Node there is a plain page only.
     Run(serve::Run),
 

@@ -48,7 +48,7 @@ pub(crate) struct ServerArgs {
     pub(crate) server: bool,
     /// Where to listen: tcp://, tls://, http://, https://, ws://, wss:// with HOST:PORT, or
     /// unix:///PATH?mode=0600; a comma list and/or repeated
-    /// [default: tcp://127.0.0.1:1445, http://127.0.0.1:8080, ws://127.0.0.1:8888]
+    /// [default: tcp://localhost:1445, http://localhost:8080, ws://localhost:8888]
     #[arg(long, value_name = "URI", num_args = 1..)]
     pub(crate) listeners: Vec<String>,
     /// The certificate for tls://, https:// and wss://, in PEM, followed by those that vouch for it;

@@ -33,11 +33,11 @@ pub(crate) const KEYS: &[&str] = &[
 /// The settings that the client commands share with the server.
 pub(crate) const CLIENT_KEYS: &[&str] = &["token", "token-file", "log-level"];
 
-/// Where the server listens when nothing is said.
+/// Where the server listens when nothing is said: for this machine only, on IPv4 and, where there is any, IPv6.
 pub(crate) const DEFAULT_LISTENERS: &[&str] = &[
-    "tcp://127.0.0.1:1445",
-    "http://127.0.0.1:8080",
-    "ws://127.0.0.1:8888",
+    "tcp://localhost:1445",
+    "http://localhost:8080",
+    "ws://localhost:8888",
 ];
 
 /// Why the settings cannot be used.
