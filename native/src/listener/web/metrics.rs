@@ -1,17 +1,15 @@
 //! What operators and their machines ask: is it alive, is it ready, what does it do.
 
-use std::sync::atomic::Ordering;
+use std::fmt::Write;
+use std::sync::atomic::{AtomicU64, Ordering};
 
-use prometheus_client::encoding::text::encode;
-use prometheus_client::metrics::counter::ConstCounter;
-use prometheus_client::metrics::gauge::ConstGauge;
-use prometheus_client::registry::Registry;
 use warp::Filter;
 use warp::filters::BoxedFilter;
-use warp::http::{StatusCode, header};
+use warp::http::{HeaderMap, StatusCode, header};
 use warp::reply::{Reply, Response};
 
 use super::get_or_head;
+use super::upgrade::listed;
 use crate::hub::Hub;
 use crate::listener::Acceptor;
 
@@ -25,90 +23,251 @@ pub(super) fn routes(acceptor: Acceptor) -> BoxedFilter<(Response,)> {
             warp::reply::with_status("stopping\n", StatusCode::SERVICE_UNAVAILABLE).into_response()
         }
     });
-    let metrics = warp::path!("metrics").map(move || {
-        let text = text(&acceptor.hub);
-        let kind = "application/openmetrics-text; version=1.0.0; charset=utf-8";
-        warp::reply::with_header(text, header::CONTENT_TYPE, kind).into_response()
-    });
+    let metrics = warp::path!("metrics")
+        .and(warp::header::headers_cloned())
+        .map(move |headers: HeaderMap| {
+            let form = Form::wanted(&headers);
+            let text = form.write(&figures(&acceptor.hub));
+            let reply = warp::reply::with_header(text, header::CONTENT_TYPE, form.content_type());
+            warp::reply::with_header(reply, header::VARY, "accept").into_response()
+        });
     get_or_head()
         .and(health.or(ready).unify().or(metrics).unify())
         .boxed()
 }
 
-/// Writes the figures; their number does not depend on what clients do.
-fn text(hub: &Hub) -> String {
+/// How figures are written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Form {
+    /// What browsers show, and everything that scrapes can read.
+    Prometheus,
+    OpenMetrics,
+}
+
+impl Form {
+    /// The form that a client would rather have; Prometheus' own where it does not say, or accepts neither.
+    fn wanted(headers: &HeaderMap) -> Self {
+        let best = |form: Self| {
+            let ranges = listed(headers, header::ACCEPT);
+            ranges
+                .filter_map(|range| form.quality(range))
+                .fold(0.0, f32::max)
+        };
+        let (open_metrics, prometheus) = (best(Self::OpenMetrics), best(Self::Prometheus));
+        match open_metrics > 0.0 && open_metrics >= prometheus {
+            true => Self::OpenMetrics,
+            false => Self::Prometheus,
+        }
+    }
+
+    /// How much a client likes this form, by one of the ranges that it accepts; none where the range is of another.
+    fn quality(self, range: &str) -> Option<f32> {
+        let (kinds, version) = match self {
+            Self::Prometheus => (["text/plain", "text/*", "*/*"].as_slice(), "0.0.4"),
+            Self::OpenMetrics => (
+                ["application/openmetrics-text", "application/*"].as_slice(),
+                "1.0.0",
+            ),
+        };
+        let mut parts = range.split(';').map(str::trim);
+        let kind = parts.next()?;
+        if !kinds.iter().any(|it| it.eq_ignore_ascii_case(kind)) {
+            return None;
+        }
+        let mut quality = 1.0;
+        for (name, value) in parts.filter_map(|part| part.split_once('=')) {
+            match name.to_ascii_lowercase().as_str() {
+                "version" if value.trim_matches('"') != version => return None,
+                "q" => quality = value.parse().ok()?,
+                _ => {}
+            }
+        }
+        Some(quality)
+    }
+
+    fn content_type(self) -> &'static str {
+        match self {
+            Self::Prometheus => "text/plain; version=0.0.4; charset=utf-8",
+            Self::OpenMetrics => "application/openmetrics-text; version=1.0.0; charset=utf-8",
+        }
+    }
+
+    /// Each figure with its description. Counters end in `_total`, which for OpenMetrics is no part of their name.
+    fn write(self, figures: &[Figure]) -> String {
+        let mut text = String::new();
+        for Figure {
+            kind,
+            name,
+            help,
+            value,
+        } in figures
+        {
+            let (kind, sample) = match kind {
+                Kind::Gauge => ("gauge", format!("mist_{name}")),
+                Kind::Counter => ("counter", format!("mist_{name}_total")),
+            };
+            let family = match self {
+                Self::Prometheus => sample.clone(),
+                Self::OpenMetrics => format!("mist_{name}"),
+            };
+            // Writing to a string does not fail.
+            let _ = writeln!(
+                text,
+                "# HELP {family} {help}.\n# TYPE {family} {kind}\n{sample} {value}"
+            );
+        }
+        if self == Self::OpenMetrics {
+            text += "# EOF\n";
+        }
+        text
+    }
+}
+
+struct Figure {
+    kind: Kind,
+    name: &'static str,
+    help: &'static str,
+    value: u64,
+}
+
+enum Kind {
+    Gauge,
+    Counter,
+}
+
+/// All there is to tell; their number does not depend on what clients do.
+fn figures(hub: &Hub) -> Vec<Figure> {
     let stats = hub.stats();
     let counters = &hub.counters;
-    let mut registry = Registry::with_prefix("mist");
-    let gauge = |value: usize| ConstGauge::new(i64::try_from(value).unwrap_or(i64::MAX));
-    registry.register(
-        "connections",
-        "Connections open now",
-        gauge(hub.open_connections.load(Ordering::Relaxed)),
-    );
-    registry.register("sessions", "Sessions open now", gauge(stats.sessions));
-    registry.register(
-        "subscribers",
-        "Sessions that hold a subscription",
-        gauge(stats.subscribers),
-    );
-    registry.register(
-        "subscriptions",
-        "Subscriptions held now",
-        gauge(stats.subscriptions),
-    );
-    registry.register(
-        "outbox_bytes",
-        "Bytes that wait in all outboxes",
-        gauge(hub.backlog.bytes()),
-    );
-    let counts = [
-        (
-            "sessions_opened",
-            "Sessions since the start",
-            stats.sessions_total,
+    let gauge = |name, help, value: usize| Figure {
+        kind: Kind::Gauge,
+        name,
+        help,
+        value: value as u64,
+    };
+    let counter = |name, help, value: &AtomicU64| Figure {
+        kind: Kind::Counter,
+        name,
+        help,
+        value: value.load(Ordering::Relaxed),
+    };
+    vec![
+        gauge(
+            "connections",
+            "Connections open now",
+            hub.open_connections.load(Ordering::Relaxed),
         ),
-        (
+        gauge("sessions", "Sessions open now", stats.sessions),
+        gauge(
+            "subscribers",
+            "Sessions that hold a subscription",
+            stats.subscribers,
+        ),
+        gauge(
+            "subscriptions",
+            "Subscriptions held now",
+            stats.subscriptions,
+        ),
+        gauge(
+            "outbox_bytes",
+            "Bytes that wait in all outboxes",
+            hub.backlog.bytes(),
+        ),
+        Figure {
+            kind: Kind::Counter,
+            name: "sessions_opened",
+            help: "Sessions since the start",
+            value: stats.sessions_total,
+        },
+        counter(
             "messages_published",
             "Messages published",
-            counters.published.load(Ordering::Relaxed),
+            &counters.published,
         ),
-        (
+        counter(
             "messages_delivered",
             "Messages that outboxes took",
-            counters.delivered.load(Ordering::Relaxed),
+            &counters.delivered,
         ),
-        (
+        counter(
             "messages_dropped",
             "Messages dropped for slow consumers",
-            counters.dropped.load(Ordering::Relaxed),
+            &counters.dropped,
         ),
-        (
+        counter(
             "messages_unreadable",
             "Messages that could not be read",
-            counters.unreadable.load(Ordering::Relaxed),
+            &counters.unreadable,
         ),
-        (
+        counter(
             "connections_refused",
             "Connections refused because there were too many",
-            counters.refused_connections.load(Ordering::Relaxed),
+            &counters.refused_connections,
         ),
-        (
+        counter(
             "tokens_refused",
             "Tokens presented that were not valid",
-            counters.refused_tokens.load(Ordering::Relaxed),
+            &counters.refused_tokens,
         ),
-        (
+        counter(
             "handshakes_failed",
             "TLS handshakes that failed",
-            counters.failed_handshakes.load(Ordering::Relaxed),
+            &counters.failed_handshakes,
         ),
-    ];
-    for (name, help, value) in counts {
-        registry.register(name, help, ConstCounter::new(value));
+    ]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_client_gets_the_form_that_it_would_rather_have() {
+        for (accept, wanted) in [
+            // As Prometheus 3 and 2.30 ask.
+            (
+                "application/openmetrics-text;version=1.0.0;escaping=allow-utf-8;q=0.6,\
+                 application/openmetrics-text;version=0.0.1;q=0.5,text/plain;version=1.0.0;escaping=allow-utf-8;q=0.4,\
+                 text/plain;version=0.0.4;q=0.3,*/*;q=0.2",
+                Form::OpenMetrics,
+            ),
+            (
+                "application/openmetrics-text; version=1.0.0, text/plain; version=0.0.4; q=0.5, */*; q=0.1",
+                Form::OpenMetrics,
+            ),
+            ("application/openmetrics-text", Form::OpenMetrics),
+            (
+                "Application/OpenMetrics-Text; Version=\"1.0.0\"; Q=0.5",
+                Form::OpenMetrics,
+            ),
+            (
+                "text/plain, application/openmetrics-text",
+                Form::OpenMetrics,
+            ),
+            (
+                "text/plain;q=0.5, application/openmetrics-text;q=0.4",
+                Form::Prometheus,
+            ),
+            ("*/*, application/openmetrics-text;q=0.4", Form::Prometheus),
+            ("application/openmetrics-text;q=0", Form::Prometheus),
+            (
+                "application/openmetrics-text;version=2.0.0",
+                Form::Prometheus,
+            ),
+            ("text/plain;version=0.0.4", Form::Prometheus),
+            ("text/plain", Form::Prometheus),
+            ("*/*", Form::Prometheus),
+            (
+                "text/html,application/xhtml+xml,*/*;q=0.8",
+                Form::Prometheus,
+            ),
+            ("application/json", Form::Prometheus),
+            ("nonsense;q=x,;,", Form::Prometheus),
+        ] {
+            let mut headers = HeaderMap::new();
+            headers.append(header::ACCEPT, accept.parse().expect("a header"));
+            assert_eq!(Form::wanted(&headers), wanted, "{accept}");
+        }
+        assert_eq!(Form::wanted(&HeaderMap::new()), Form::Prometheus);
     }
-    let mut text = String::new();
-    // Writing to a string does not fail.
-    let _ = encode(&mut text, &registry);
-    text
 }

@@ -175,7 +175,7 @@ pub(super) fn offered_protocols(headers: &HeaderMap) -> impl Iterator<Item = &st
 }
 
 /// What the headers with this name list.
-fn listed(headers: &HeaderMap, name: HeaderName) -> impl Iterator<Item = &str> {
+pub(super) fn listed(headers: &HeaderMap, name: HeaderName) -> impl Iterator<Item = &str> {
     headers
         .get_all(name)
         .into_iter()

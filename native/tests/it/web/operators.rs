@@ -35,41 +35,72 @@ async fn a_server_that_runs_is_alive_and_ready() {
     assert_eq!(site.handle.stats().sessions_total, 0);
 }
 
-/// Reads OpenMetrics text, in which every family is described before its only sample.
-fn figures(text: &str) -> BTreeMap<String, u64> {
-    let body = text.strip_suffix("# EOF\n").expect("an end");
+/// What a client accepts, and the form that it gets then.
+const FORMS: [(&str, &str); 2] = [
+    (
+        "Accept: text/plain; version=0.0.4",
+        "text/plain; version=0.0.4; charset=utf-8",
+    ),
+    (
+        "Accept: application/openmetrics-text; version=1.0.0, text/plain; version=0.0.4; q=0.5",
+        "application/openmetrics-text; version=1.0.0; charset=utf-8",
+    ),
+];
+
+/// Reads a text in which every family is described before its only sample.
+fn figures(answer: &Answer) -> BTreeMap<String, u64> {
+    let is_open = answer.header("content-type").starts_with("application/");
+    let body = match is_open {
+        true => answer.body.strip_suffix("# EOF\n").expect("an end"),
+        false => &answer.body,
+    };
     let mut figures = BTreeMap::new();
     let mut lines = body.lines();
     while let Some(help) = lines.next() {
-        let (name, help) = help
+        let (family, help) = help
             .strip_prefix("# HELP ")
             .and_then(|rest| rest.split_once(' '))
             .expect(help);
-        assert!(help.ends_with('.') && help.len() > 10, "{name}: {help}");
+        assert!(help.ends_with('.') && help.len() > 10, "{family}: {help}");
         let kind = lines.next().expect("a type");
-        let kind = kind.strip_prefix(&format!("# TYPE {name} ")).expect(kind);
+        let kind = kind.strip_prefix(&format!("# TYPE {family} ")).expect(kind);
         let sample = lines.next().expect("a sample");
         let (sample, value) = sample.split_once(' ').expect(sample);
-        let suffix = match kind {
-            "counter" => "_total",
-            "gauge" => "",
-            other => panic!("{name} is a {other}"),
+        let name = match kind {
+            "counter" => sample.strip_suffix("_total").expect(sample),
+            "gauge" => sample,
+            other => panic!("{family} is a {other}"),
         };
-        assert_eq!(sample, format!("{name}{suffix}"));
+        // Only for OpenMetrics the name of a counter is not that of its sample.
+        assert_eq!(family, if is_open { name } else { sample });
         let value = value.parse().expect(value);
         assert_eq!(figures.insert(name.to_owned(), value), None, "{name} twice");
     }
     figures
 }
 
-async fn scrape(site: &Site) -> BTreeMap<String, u64> {
-    let answer = site.get("/metrics").await;
-    assert_eq!(answer.status, 200);
-    assert_eq!(
-        answer.header("content-type"),
-        "application/openmetrics-text; version=1.0.0; charset=utf-8"
-    );
-    figures(&answer.body)
+#[tokio::test]
+async fn metrics_come_in_the_form_that_is_accepted() {
+    let site = Site::start().await;
+    let mut http = site.open().await;
+    let mut all = Vec::new();
+    for (accept, kind) in FORMS {
+        for method in ["GET", "HEAD"] {
+            let answer = http.ask(method, "/metrics", &[accept], "").await;
+            assert_eq!(answer.status, 200);
+            assert_eq!(answer.header("content-type"), kind, "{accept}");
+            assert_eq!(answer.header("vary"), "accept");
+            if method == "GET" {
+                all.push(figures(&answer));
+            }
+        }
+    }
+    assert_eq!(all[0], all[1]);
+    // Browsers and curl take anything: what can be shown.
+    for headers in [&[][..], &["Accept: */*"]] {
+        let answer = http.ask("GET", "/metrics", headers, "").await;
+        assert_eq!(answer.header("content-type"), FORMS[0].1);
+    }
 }
 
 #[tokio::test]
@@ -78,7 +109,7 @@ async fn metrics_are_all_there_and_move() {
     limits.set("outbox-messages", 3).expect("a limit");
     limits.set("connections", 3).expect("a limit");
     let site = Site::with(|builder| builder.limits(limits)).await;
-    let before = scrape(&site).await;
+    let before = figures(&site.get("/metrics").await);
     let names: Vec<_> = before.keys().map(String::as_str).collect();
     let mut wanted: Vec<_> = GAUGES.into_iter().chain(COUNTERS).collect();
     wanted.sort_unstable();
@@ -107,8 +138,7 @@ async fn metrics_are_all_there_and_move() {
     let mut fourth = site.open().await;
     let refused = fourth.ask("GET", "/ping", &[], "").await;
     assert_eq!(refused.status, 503);
-    let answer = third.ask("GET", "/metrics", &[], "").await;
-    let after = figures(&answer.body);
+    let after = figures(&third.ask("GET", "/metrics", &[FORMS[1].0], "").await);
     for (name, value) in [
         ("mist_connections", 3),
         ("mist_sessions", 2),
