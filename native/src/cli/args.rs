@@ -80,6 +80,13 @@ pub(crate) struct ServerArgs {
     /// 10.0.0.0/8 or an address; a comma list and/or repeated [default: none]
     #[arg(long, value_name = "CIDR")]
     pub(crate) trusted_proxies: Vec<String>,
+    /// Do not serve the page at /, which everybody gets who reaches an http or ws listener, also with
+    /// --access scoped
+    #[arg(long)]
+    pub(crate) no_page: bool,
+    /// Do not serve the figures at /metrics, which everybody gets as well
+    #[arg(long)]
+    pub(crate) no_metrics: bool,
     /// Settings from a .yml, .yaml, .json or .toml file
     #[arg(long, value_name = "FILE")]
     pub(crate) config: Option<PathBuf>,
@@ -108,6 +115,8 @@ impl ServerArgs {
             ("--allow-origin", !self.allow_origin.is_empty()),
             ("--allow-host", !self.allow_host.is_empty()),
             ("--trusted-proxies", !self.trusted_proxies.is_empty()),
+            ("--no-page", self.no_page),
+            ("--no-metrics", self.no_metrics),
             ("--config", self.config.is_some()),
             ("--limit", !self.limits.is_empty()),
         ]

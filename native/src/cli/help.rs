@@ -27,6 +27,8 @@ Environment (a flag wins over a variable, a variable over the config file):
   MIST_ALLOW_ORIGIN     as --allow-origin, a comma list
   MIST_ALLOW_HOST       as --allow-host, a comma list
   MIST_TRUSTED_PROXIES  as --trusted-proxies, a comma list
+  MIST_NO_PAGE          true: as --no-page
+  MIST_NO_METRICS       true: as --no-metrics
   MIST_LIMITS           as --limit, a comma list
   MIST_CONFIG           as --config
   NO_COLOR              no colour in logs

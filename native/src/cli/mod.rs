@@ -139,6 +139,8 @@ fn server_settings(cli: &Cli) -> Result<Settings, Stop> {
         allow_origin: list(&server.allow_origin),
         allow_host: list(&server.allow_host),
         trusted_proxies: list(&server.trusted_proxies),
+        no_page: server.no_page.then_some(true),
+        no_metrics: server.no_metrics.then_some(true),
         tls_cert: server.tls_cert.clone(),
         tls_key: server.tls_key.clone(),
         authenticator: server.authenticator.clone(),

@@ -64,6 +64,14 @@ fn describe(settings: &Settings) -> String {
             line(&mut text, key, list, values);
         }
     }
+    for (key, switch) in [
+        ("no-page", &settings.no_page),
+        ("no-metrics", &settings.no_metrics),
+    ] {
+        if switch.value {
+            line(&mut text, key, switch, true);
+        }
+    }
     let level = settings.log_level.value;
     line(&mut text, "log-level", &settings.log_level, level);
     if !settings.limits.is_empty() {

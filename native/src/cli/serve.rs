@@ -32,7 +32,9 @@ pub(super) fn serve(settings: &Settings) -> Result<(), Stop> {
 pub(super) fn builder(settings: &Settings) -> Result<ServerBuilder, String> {
     let mut builder = Server::builder()
         .access(settings.access.value)
-        .limits(settings.limits()?);
+        .limits(settings.limits()?)
+        .page(!settings.no_page.value)
+        .metrics(!settings.no_metrics.value);
     for uri in &settings.listeners.value {
         builder = builder.listen(uri);
     }
@@ -74,7 +76,7 @@ async fn run(settings: &Settings) -> Result<(), Stop> {
         out::note(&format!("{name} server listening at '{address}'{made}"));
     }
     reload_at(hangups, server.handle(), settings.tls_cert.is_some());
-    if let Some(page) = page(server.addresses()) {
+    if let Some(page) = page(server.addresses()).filter(|_| !settings.no_page.value) {
         out::note(&format!("the page is at {page}"));
     }
     server

@@ -26,6 +26,8 @@ pub(crate) const KEYS: &[&str] = &[
     "allow-origin",
     "allow-host",
     "trusted-proxies",
+    "no-page",
+    "no-metrics",
     "log-level",
     "limits",
 ];
@@ -208,6 +210,8 @@ pub(crate) struct Layer {
     pub(crate) allow_origin: Option<Vec<String>>,
     pub(crate) allow_host: Option<Vec<String>>,
     pub(crate) trusted_proxies: Option<Vec<String>>,
+    pub(crate) no_page: Option<bool>,
+    pub(crate) no_metrics: Option<bool>,
     pub(crate) log_level: Option<LogLevel>,
     pub(crate) limits: BTreeMap<String, u64>,
 }
@@ -260,6 +264,8 @@ impl Layer {
             "allow-origin" => value::list(value).map(|list| self.allow_origin = Some(list)),
             "allow-host" => value::list(value).map(|list| self.allow_host = Some(list)),
             "trusted-proxies" => value::list(value).map(|list| self.trusted_proxies = Some(list)),
+            "no-page" => value::flag(value, origin).map(|off| self.no_page = Some(off)),
+            "no-metrics" => value::flag(value, origin).map(|off| self.no_metrics = Some(off)),
             "log-level" => value::text(value)
                 .and_then(str::parse)
                 .map(|level| self.log_level = Some(level)),
@@ -341,6 +347,8 @@ pub(crate) struct Settings {
     pub(crate) allow_origin: Decided<Vec<String>>,
     pub(crate) allow_host: Decided<Vec<String>>,
     pub(crate) trusted_proxies: Decided<Vec<String>>,
+    pub(crate) no_page: Decided<bool>,
+    pub(crate) no_metrics: Decided<bool>,
     pub(crate) log_level: Decided<LogLevel>,
     /// Those that differ from the defaults in [`Limits`] on purpose.
     pub(crate) limits: BTreeMap<String, Decided<u64>>,
@@ -385,6 +393,8 @@ impl Settings {
             allow_host: first(layers, |layer| layer.allow_host.clone()).unwrap_or_default(),
             trusted_proxies: first(layers, |layer| layer.trusted_proxies.clone())
                 .unwrap_or_default(),
+            no_page: first(layers, |layer| layer.no_page).unwrap_or_default(),
+            no_metrics: first(layers, |layer| layer.no_metrics).unwrap_or_default(),
             log_level: first(layers, |layer| layer.log_level).unwrap_or_default(),
             limits,
         })

@@ -25,6 +25,7 @@ use tokio_util::sync::CancellationToken;
 pub use self::certificate::CertificateError;
 pub(crate) use self::certificate::read_certificates;
 use self::peer::{Peer, Seat};
+pub(crate) use self::web::Offers;
 pub(crate) use self::web::browsers::Browsers;
 pub(crate) use self::web::proxies::Proxies;
 use crate::address::AddressError;
@@ -104,6 +105,7 @@ pub struct Acceptor {
     pub(crate) hub: Arc<Hub>,
     pub(crate) browsers: Arc<Browsers>,
     pub(crate) proxies: Arc<Proxies>,
+    pub(crate) offers: Offers,
     pub(crate) stop: CancellationToken,
     /// Cancelled when the time to stop in good order is over.
     pub(crate) cut: CancellationToken,

@@ -19,7 +19,8 @@ use crate::hub::outbox::Ending;
 use crate::listener::bind::Ground;
 use crate::listener::tls::Tls;
 use crate::listener::{
-    Acceptor, Address, Browsers, CertificateError, ListenError, Listener, ListenerFactory, Proxies,
+    Acceptor, Address, Browsers, CertificateError, ListenError, Listener, ListenerFactory, Offers,
+    Proxies,
 };
 
 /// Why a server could not start.
@@ -123,6 +124,7 @@ pub struct ServerBuilder {
     origins: Vec<String>,
     hosts: Vec<String>,
     trusted_proxies: Vec<String>,
+    offers: Offers,
     limits: Limits,
     commands: HashMap<String, Arc<dyn CommandHandler>>,
     listener_schemes: HashMap<String, ListenerFactory>,
@@ -205,6 +207,22 @@ impl ServerBuilder {
         self
     }
 
+    /// Sets whether the http and ws listeners serve the page at `/` and its files, which need no token. They do unless
+    /// told otherwise.
+    #[must_use]
+    pub fn page(mut self, is_served: bool) -> Self {
+        self.offers.page = is_served;
+        self
+    }
+
+    /// Sets whether the http and ws listeners serve figures at `/metrics`, which need no token. They do unless told
+    /// otherwise.
+    #[must_use]
+    pub fn metrics(mut self, are_served: bool) -> Self {
+        self.offers.metrics = are_served;
+        self
+    }
+
     /// Sets the limits.
     #[must_use]
     pub fn limits(mut self, limits: Limits) -> Self {
@@ -277,6 +295,7 @@ impl ServerBuilder {
             hub: Arc::new(Hub::new(broker, authenticator, self.commands)),
             browsers: Arc::new(browsers),
             proxies: Arc::new(proxies),
+            offers: self.offers,
             tls,
             listeners,
         })
@@ -448,6 +467,7 @@ pub struct Server {
     hub: Arc<Hub>,
     browsers: Arc<Browsers>,
     proxies: Arc<Proxies>,
+    offers: Offers,
     tls: Option<Arc<Tls>>,
     listeners: Vec<Box<dyn Listener>>,
     addresses: Vec<Address>,
@@ -501,6 +521,7 @@ impl Server {
             hub,
             browsers,
             proxies,
+            offers,
             listeners,
             ..
         } = self;
@@ -511,6 +532,7 @@ impl Server {
                 hub: Arc::clone(&hub),
                 browsers: Arc::clone(&browsers),
                 proxies: Arc::clone(&proxies),
+                offers,
                 stop: stop.clone(),
                 cut: cut.clone(),
             };

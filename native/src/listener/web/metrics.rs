@@ -13,26 +13,30 @@ use super::upgrade::listed;
 use crate::hub::Hub;
 use crate::listener::Acceptor;
 
-/// `GET /healthz`, `/readyz` and `/metrics`.
-pub(super) fn routes(acceptor: Acceptor) -> BoxedFilter<(Response,)> {
+/// `GET /healthz` and `/readyz`.
+pub(super) fn health(acceptor: Acceptor) -> BoxedFilter<(Response,)> {
     let health = warp::path!("healthz").map(|| "ok\n".into_response());
-    let stop = acceptor.stop.clone();
+    let stop = acceptor.stop;
     let ready = warp::path!("readyz").map(move || match stop.is_cancelled() {
         false => "ready\n".into_response(),
         true => {
             warp::reply::with_status("stopping\n", StatusCode::SERVICE_UNAVAILABLE).into_response()
         }
     });
-    let metrics = warp::path!("metrics")
+    get_or_head().and(health.or(ready).unify()).boxed()
+}
+
+/// `GET /metrics`.
+pub(super) fn route(acceptor: Acceptor) -> BoxedFilter<(Response,)> {
+    warp::path!("metrics")
+        .and(get_or_head())
         .and(warp::header::headers_cloned())
         .map(move |headers: HeaderMap| {
             let form = Form::wanted(&headers);
             let text = form.write(&figures(&acceptor.hub));
             let reply = warp::reply::with_header(text, header::CONTENT_TYPE, form.content_type());
             warp::reply::with_header(reply, header::VARY, "accept").into_response()
-        });
-    get_or_head()
-        .and(health.or(ready).unify().or(metrics).unify())
+        })
         .boxed()
 }
 

@@ -35,6 +35,22 @@ use super::tls::Tls;
 use super::{Acceptor, Address, Guest, Listener, Permit};
 use crate::hub::Arrival;
 
+/// What everybody may have without a token, unless the operator wants it otherwise.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Offers {
+    pub(crate) page: bool,
+    pub(crate) metrics: bool,
+}
+
+impl Default for Offers {
+    fn default() -> Self {
+        Self {
+            page: true,
+            metrics: true,
+        }
+    }
+}
+
 struct Web {
     listener: TcpListener,
     address: Address,
@@ -239,24 +255,29 @@ fn unavailable(mut message: Vec<u8>) -> Response {
 }
 
 fn routes(acceptor: Acceptor) -> BoxedFilter<(Response,)> {
+    let offers = acceptor.offers;
     let ping = warp::path!("ping")
         .and(get_or_head())
         .map(|| "pong\n".into_response());
-    let anything = warp::path::full().map(|path: FullPath| nothing_here(path.as_str()));
-    upgrade::route(acceptor.clone())
+    let mut routes = upgrade::route(acceptor.clone())
         .or(ping)
         .unify()
         .or(api::publish(acceptor.clone()))
         .unify()
         .or(api::subscribe(acceptor.clone()))
         .unify()
-        .or(metrics::routes(acceptor))
+        .or(metrics::health(acceptor.clone()))
         .unify()
-        .or(page::route())
-        .unify()
-        .or(anything)
-        .unify()
-        .boxed()
+        .boxed();
+    if offers.metrics {
+        routes = routes.or(metrics::route(acceptor)).unify().boxed();
+    }
+    if offers.page {
+        routes = routes.or(page::route()).unify().boxed();
+    }
+    let anything =
+        warp::path::full().map(move |path: FullPath| nothing_here(path.as_str(), offers));
+    routes.or(anything).unify().boxed()
 }
 
 fn get_or_head() -> BoxedFilter<()> {
@@ -264,18 +285,22 @@ fn get_or_head() -> BoxedFilter<()> {
 }
 
 /// Answers a request that nobody has taken.
-fn nothing_here(path: &str) -> Response {
+fn nothing_here(path: &str, offers: Offers) -> Response {
     let allowed = match path.trim_end_matches('/') {
         "/publish" => "POST",
         "/subscribe" => "GET",
-        "/ping" | "/healthz" | "/readyz" | "/metrics" => "GET, HEAD",
-        _ if page::has(path) => "GET, HEAD",
+        "/ping" | "/healthz" | "/readyz" => "GET, HEAD",
+        "/metrics" if offers.metrics => "GET, HEAD",
+        _ if offers.page && page::has(path) => "GET, HEAD",
         _ if upgrade::is_websocket_path(path) => {
             return upgrade::upgrade_required("there is a WebSocket here, and nothing else");
         }
         _ => {
-            let text = "not found - there are GET /ping, POST /publish, GET /subscribe, /healthz, /readyz, /metrics, \
-                        and a WebSocket at /subscribe/websocket";
+            let metrics = if offers.metrics { " /metrics," } else { "" };
+            let text = format!(
+                "not found - there are GET /ping, POST /publish, GET /subscribe, /healthz, /readyz,{metrics} and a \
+                 WebSocket at /subscribe/websocket"
+            );
             return refuse(StatusCode::NOT_FOUND, text);
         }
     };

@@ -1,5 +1,8 @@
 //! Server mode: what it says when it starts, and how it ends.
 
+use std::io::{Read, Write};
+use std::net::TcpStream;
+
 use super::*;
 
 #[test]
@@ -90,6 +93,49 @@ fn the_start_says_where_the_page_is() {
         assert!(page.ends_with('/'), "{page}");
         assert_eq!(port(&page), port(&listening), "{page}");
     }
+}
+
+/// The status of a page's request.
+fn status(place: &str, target: &str) -> String {
+    let mut stream = TcpStream::connect(place).expect("it listens");
+    let request = format!("GET {target} HTTP/1.1\r\nHost: {place}\r\nConnection: close\r\n\r\n");
+    stream.write_all(request.as_bytes()).expect("taken");
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).expect("text");
+    answer.split(' ').nth(1).expect("a status").to_owned()
+}
+
+#[test]
+fn page_and_metrics_can_be_switched_off_by_flag_variable_and_file() {
+    let config = tempfile::Builder::new().suffix(".yml").tempfile();
+    let config = config.expect("temporary file");
+    std::fs::write(config.path(), "no-page: true\nno-metrics: true\n").expect("write");
+    let config = config.path().to_str().expect("UTF-8");
+    let serve = |arguments: &[&str], variables: &[(&str, &str)]| {
+        let mut command = command();
+        command.args(["--server", "--listeners", "http://127.0.0.1:0"]);
+        let server = Running::start(command.envs(variables.iter().copied()), arguments);
+        let line = server.says("server listening at");
+        let place = line.split("://").nth(1).expect("a URI");
+        let place = place.trim_end_matches('\'').to_owned();
+        assert_eq!(status(&place, "/ping"), "200");
+        let statuses = (status(&place, "/"), status(&place, "/metrics"));
+        server.signal("-TERM");
+        let said = Running::rest(&server.stderr);
+        let is_told = said.iter().any(|line| line.contains("the page is at"));
+        assert_eq!(is_told, statuses.0 == "200", "{said:?}");
+        statuses
+    };
+    let both = |page: &str, metrics: &str| (page.to_owned(), metrics.to_owned());
+    assert_eq!(serve(&[], &[]), both("200", "200"));
+    assert_eq!(serve(&["--no-page"], &[]), both("426", "200"));
+    assert_eq!(serve(&["--no-metrics"], &[]), both("200", "404"));
+    assert_eq!(serve(&["--config", config], &[]), both("426", "404"));
+    let variables = [("MIST_NO_PAGE", "true"), ("MIST_NO_METRICS", "1")];
+    assert_eq!(serve(&[], &variables), both("426", "404"));
+    let printed = stdout(&mist(&["check-config", config]).success());
+    assert!(printed.contains("no-page: true  # "), "{printed}");
+    assert!(printed.contains("no-metrics: true  # "), "{printed}");
 }
 
 #[test]

@@ -154,3 +154,32 @@ async fn metrics_are_all_there_and_move() {
         assert_eq!(after[name], value, "{name} in {after:?}");
     }
 }
+
+#[tokio::test]
+async fn page_and_metrics_are_for_everybody_unless_they_are_switched_off() {
+    for (page, metrics) in [(true, true), (false, true), (true, false), (false, false)] {
+        let site = Site::with(|builder| {
+            let builder = builder.authenticator("memory://").token(ADMIN);
+            let builder = builder.access(Access::Scoped);
+            builder.page(page).metrics(metrics)
+        })
+        .await;
+        for door in site.doors() {
+            let mut http = Http::open(door).await;
+            for target in ["/ping", "/healthz", "/readyz"] {
+                assert_eq!(http.ask("GET", target, &[], "").await.status, 200);
+            }
+            for (target, wanted) in [
+                ("/", if page { 200 } else { 426 }),
+                ("/metrics", if metrics { 200 } else { 404 }),
+            ] {
+                let answer = http.ask("GET", target, &[], "").await;
+                assert_eq!(answer.status, wanted, "{target}: {answer:?}");
+                let answer = http.ask("POST", target, &[], "").await;
+                assert_eq!(answer.status, if wanted == 200 { 405 } else { wanted });
+            }
+            let lost = http.ask("GET", "/nowhere", &[], "").await.error();
+            assert_eq!(lost.contains("/metrics"), metrics, "{lost}");
+        }
+    }
+}
