@@ -22,6 +22,7 @@ use warp::http::{HeaderMap, StatusCode, header};
 use warp::reply::{Reply, Response};
 use warp::sse::Event;
 
+use super::publish::Publish;
 use super::query::Query;
 use super::token::token;
 use super::{Caller, json, raw_query, refuse, refuse_command, unavailable};
@@ -30,6 +31,9 @@ use crate::listener::Acceptor;
 
 /// Bytes in the pipe between a request and its connection.
 const PIPE_BYTES: usize = 16 << 10;
+
+/// After which time a reader whose stream has ended comes back.
+const RETRY: Duration = Duration::from_secs(3);
 
 /// What the answers to our commands end with; the commands have the `id` 1, which is no business of the client's.
 const ID: &str = ",\"id\":1}";
@@ -101,19 +105,12 @@ async fn read_body<B: Buf>(
                 return Err(refuse_publish(StatusCode::REQUEST_TIMEOUT, text));
             }
             Ok(Some(Err(error))) => {
-                let text = format!("the body broke off - {error}");
+                tracing::debug!(%error, "the body of a request broke off");
+                let text = "the body broke off, or its chunks are malformed";
                 return Err(refuse_publish(StatusCode::BAD_REQUEST, text));
             }
         }
     }
-}
-
-/// What a JSON body holds; other fields of a message may be there and say nothing.
-#[derive(Deserialize)]
-struct Publish {
-    tags: Vec<String>,
-    /// Null is as good as missing.
-    data: Option<String>,
 }
 
 fn refuse_publish(status: StatusCode, error: impl AsRef<str>) -> Response {
@@ -137,27 +134,15 @@ async fn publish_one<B: Buf>(
     };
     let is_early = acceptor.hub.is_scoped && visit.is_none();
     let body = read_body(&acceptor.hub.limits, is_early, headers, body).await?;
-    let message = if sets.is_empty() {
-        serde_json::from_slice(&body).map_err(|error| {
-            let text = format!(
-                "the body is not a message like {{\"tags\":[\"a\",\"b\"],\"data\":\"…\"}} - {error}; or give the tags as \
-                 ?tags=a,b and the data as the body"
-            );
-            refuse_publish(StatusCode::BAD_REQUEST, text)
-        })?
-    } else {
-        let data = String::from_utf8(body);
-        Publish {
-            tags: sets.into_iter().flatten().map(str::to_owned).collect(),
-            data: Some(
-                data.map_err(|_| refuse_publish(StatusCode::BAD_REQUEST, "the body is not UTF-8"))?,
-            ),
-        }
+    let message = match sets.is_empty() {
+        true => Publish::from_json(&body),
+        false => Publish::from_query(&sets, body),
     };
+    let message = message.map_err(bad_request)?;
     let tags: Vec<_> = message.tags.iter().map(String::as_str).collect();
     let request = Request::new(Command::Publish)
         .tags(&tags)
-        .data(message.data.as_deref().unwrap_or_default());
+        .data(&message.data);
     let mut visit = match visit {
         Some(visit) => visit,
         None => Visit::begin(acceptor, caller, None).await?,
@@ -205,11 +190,19 @@ async fn events(
             .await?;
     }
     let messages = stream::unfold(visit, |mut visit| async move {
-        let line = visit.next().await?;
-        Some((Ok::<_, Infallible>(Event::default().data(line)), visit))
+        let mut line = visit.next().await?;
+        // Readers take one blank off, and simple ones count on it.
+        line.insert(0, ' ');
+        Some((Event::default().data(line), visit))
     });
+    let retry = Event::default().retry(RETRY);
+    let events = stream::iter([retry])
+        .chain(messages)
+        .map(Ok::<_, Infallible>);
     let keep_alive = warp::sse::keep_alive().interval(Duration::from_secs(15));
-    Ok(warp::sse::reply(keep_alive.stream(messages)).into_response())
+    let reply = warp::sse::reply(keep_alive.stream(events));
+    // Proxies as nginx else hold events back until there are many.
+    Ok(warp::reply::with_header(reply, "x-accel-buffering", "no").into_response())
 }
 
 /// A connection to the broker on behalf of a request.

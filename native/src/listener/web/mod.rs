@@ -5,6 +5,7 @@ pub(super) mod browsers;
 mod metrics;
 mod page;
 pub(super) mod proxies;
+mod publish;
 mod query;
 mod token;
 mod upgrade;

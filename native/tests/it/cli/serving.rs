@@ -264,7 +264,7 @@ fn a_second_signal_ends_a_drain_at_once() {
     use std::io::Write;
     let mut server = Server::start(&[]);
     // A subscriber that never reads keeps the drain busy.
-    let mut deaf = std::net::TcpStream::connect(&server.host).expect("connected");
+    let mut deaf = TcpStream::connect(&server.host).expect("connected");
     deaf.write_all(b"{\"command\":\"subscribe\",\"tags\":[\"a\"]}\n{\"command\":\"ping\"}\n")
         .expect("sent");
     let mut pong = [0];

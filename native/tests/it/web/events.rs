@@ -16,10 +16,14 @@ impl Events {
         assert_eq!(head.status, 200, "{head:?}");
         assert_eq!(head.header("content-type"), "text/event-stream");
         assert_eq!(head.header("cache-control"), "no-cache");
-        Self {
+        assert_eq!(head.header("x-accel-buffering"), "no");
+        let mut events = Self {
             http,
             bytes: Vec::new(),
-        }
+        };
+        // Before anything is published, so that the client sees that it is connected.
+        assert_eq!(events.text().await.as_deref(), Some("retry:3000\n\n"));
+        events
     }
 
     /// The text of the next event up to the blank line behind it; none when the stream has ended in good order.
@@ -45,12 +49,7 @@ impl Events {
         let mut lines = text.split(['\r', '\n']);
         let line = lines.next().expect("there is always a first");
         assert!(lines.all(str::is_empty), "several fields: {text:?}");
-        Some(
-            line.strip_prefix("data:")
-                .expect(line)
-                .trim_start()
-                .to_owned(),
-        )
+        Some(line.strip_prefix("data: ").expect(line).to_owned())
     }
 }
 
@@ -65,7 +64,8 @@ async fn a_message_is_one_event_that_holds_it_as_every_client_gets_it() {
         let mut events = Events::open(door, "/subscribe?tags=late,bus", &[]).await;
         assert_eq!(site.handle.publish(&["bus"], "not all tags"), 0);
         assert_eq!(site.handle.publish(&["line:7", "late", "bus"], "12 min"), 1);
-        let wanted = r#"data:{"command":"publish","tags":["bus","late","line:7"],"data":"12 min"}"#;
+        let wanted =
+            r#"data: {"command":"publish","tags":["bus","late","line:7"],"data":"12 min"}"#;
         assert_eq!(events.text().await, Some(format!("{wanted}\n\n")));
     }
 }

@@ -69,6 +69,28 @@ async fn a_message_may_be_without_data_and_have_more_than_it_needs() {
 }
 
 #[tokio::test]
+async fn data_of_a_json_body_may_be_any_value() {
+    let site = Site::start().await;
+    let client = site.client().await;
+    client.subscribe(["a"]).await.expect("subscribed");
+    let mut messages = client.messages();
+    for (value, data) in [
+        ("5", "5"),
+        ("[ 1.50, \"a b\" ]", r#"[1.50,"a b"]"#),
+        (
+            "{ \"z\" : null,\n \"a\": \"\\u00fc\" }",
+            r#"{"z":null,"a":"\u00fc"}"#,
+        ),
+    ] {
+        let body = format!(r#"{{"tags":["a"],"data":{value}}}"#);
+        let answer = site.post("/publish", &[], &body).await;
+        assert!(answer.body.contains(r#""delivered":1"#), "{answer:?}");
+        let message = within(messages.next()).await.expect("a message");
+        assert_eq!(message.data, data);
+    }
+}
+
+#[tokio::test]
 async fn what_cannot_be_published_is_told_why() {
     let site = Site::start().await;
     let wildcard = site.client().await;
@@ -80,12 +102,27 @@ async fn what_cannot_be_published_is_told_why() {
         ("/publish", &b"hello"[..], "not a message"),
         ("/publish", b"", "not a message"),
         ("/publish", b"{\"tags\":[\"a\"]", "not a message"),
-        ("/publish", br#"{"tags":"a","data":"x"}"#, "not a message"),
-        ("/publish", br#"{"tags":["a"],"data":5}"#, "not a message"),
+        (
+            "/publish",
+            br#"{"tags":"a","data":"x"}"#,
+            "tags must be an array of strings",
+        ),
+        (
+            "/publish",
+            br#"{"tags":["a",1],"data":"x"}"#,
+            "tags must be an array of strings",
+        ),
+        (
+            "/publish",
+            br#"{"tags":["a"],"data":5x}"#,
+            "it is not JSON - ",
+        ),
+        ("/publish", br#"[["a"],"x"]"#, "it must be an object"),
+        ("/publish", br#""a""#, "it must be an object"),
         (
             "/publish",
             br#"{"tags":["a"],"data":"\ud800"}"#,
-            "not a message",
+            "data holds half a surrogate pair",
         ),
         ("/publish", br#"[["a"],"x"] more"#, "not a message"),
         (
@@ -93,7 +130,12 @@ async fn what_cannot_be_published_is_told_why() {
             b"{\"tags\":[\"a\"],\"data\":\"\xff\"}",
             "not a message",
         ),
-        ("/publish", br#"{"data":"x"}"#, "missing field `tags`"),
+        ("/publish", br#"{"data":"x"}"#, "tags are missing"),
+        (
+            "/publish",
+            br#"{"tags":null,"data":"x"}"#,
+            "tags are missing",
+        ),
         ("/publish", br#"{"tags":[],"data":"x"}"#, "missing tags"),
         ("/publish?tags=", b"x", "missing tag at byte 5"),
         ("/publish?tags=,", b"x", "missing tag at byte 5"),

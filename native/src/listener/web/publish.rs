@@ -1,0 +1,115 @@
+//! Owns what a body of `POST /publish` means: which tags, which data. It must not know who sends it.
+
+use std::collections::BTreeMap;
+
+use serde_json::value::RawValue;
+
+/// A message to publish.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct Publish {
+    pub(super) tags: Vec<String>,
+    pub(super) data: String,
+}
+
+impl Publish {
+    /// The tags of a query, with the body as it is.
+    ///
+    /// # Errors
+    /// What is wrong with the body.
+    pub(super) fn from_query(sets: &[Vec<&str>], body: Vec<u8>) -> Result<Self, String> {
+        let data = String::from_utf8(body).map_err(|_| "the body is not UTF-8")?;
+        let tags = sets.iter().flatten().map(|&tag| tag.to_owned()).collect();
+        Ok(Self { tags, data })
+    }
+
+    /// A message as JSON. Other fields may be there and say nothing; of two with the same name the last counts, and null
+    /// is as good as missing, as everywhere.
+    ///
+    /// # Errors
+    /// What is wrong with the body, and what it should look like.
+    pub(super) fn from_json(body: &[u8]) -> Result<Self, String> {
+        Self::read(body).map_err(|why| {
+            format!(
+                "the body is not a message like {{\"tags\":[\"a\",\"b\"],\"data\":\"…\"}}: {why}; or give the tags as \
+                 ?tags=a,b and the data as the body"
+            )
+        })
+    }
+
+    fn read(body: &[u8]) -> Result<Self, String> {
+        let fields: BTreeMap<String, &RawValue> =
+            serde_json::from_slice(body).map_err(|error| match error.is_data() {
+                true => "it must be an object".to_owned(),
+                false => format!("it is not JSON - {error}"),
+            })?;
+        let field = |name| {
+            let value = fields.get(name).map(|value| value.get());
+            value.filter(|value| *value != "null")
+        };
+        let tags = field("tags").ok_or("tags are missing")?;
+        let tags = serde_json::from_str(tags).map_err(|_| "tags must be an array of strings")?;
+        let data = match field("data") {
+            None => String::new(),
+            Some(text) if text.starts_with('"') => {
+                serde_json::from_str(text).map_err(|_| "data holds half a surrogate pair")?
+            }
+            Some(value) => compact(value),
+        };
+        Ok(Self { tags, data })
+    }
+}
+
+/// A JSON value without the blanks between its parts; all else stays as it was written, so that no number changes.
+fn compact(value: &str) -> String {
+    let (mut is_text, mut is_escaped) = (false, false);
+    let is_kept = |&character: &char| {
+        let is_kept = is_text || !character.is_ascii_whitespace();
+        if character == '"' && !is_escaped {
+            is_text = !is_text;
+        }
+        is_escaped = character == '\\' && !is_escaped;
+        is_kept
+    };
+    value.chars().filter(is_kept).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn data_may_be_any_value_and_is_passed_on_as_its_compact_text() {
+        for (value, data) in [
+            (r#""a \u00fc\n\" b""#, "a ü\n\" b"),
+            (r#""5""#, "5"),
+            ("null", ""),
+            (" 5 ", "5"),
+            ("-0.10e+5", "-0.10e+5"),
+            (
+                "123456789012345678901234567890",
+                "123456789012345678901234567890",
+            ),
+            ("true", "true"),
+            ("[ ]", "[]"),
+            (
+                "{ \"b\" : [1,\t2.50 ,\r\n null],\n\"a\": \"x  \\\" y\\\\\" , \"b\":{}}",
+                "{\"b\":[1,2.50,null],\"a\":\"x  \\\" y\\\\\",\"b\":{}}",
+            ),
+            (r#"{"a":"\u00fc \ud800"}"#, r#"{"a":"\u00fc \ud800"}"#),
+        ] {
+            let body = format!(r#"{{"data":"old","x":[1],"tags":["a"],"data":{value}}}"#);
+            let message = Publish::from_json(body.as_bytes()).expect(&body);
+            assert_eq!(
+                (&*message.tags, &*message.data),
+                (&["a".to_owned()][..], data)
+            );
+        }
+    }
+    #[test]
+    fn nesting_costs_no_stack() {
+        let value = "[".repeat(400_000) + &"]".repeat(400_000);
+        let body = format!(r#"{{"tags":["a"],"data":{value}}}"#);
+        let message = Publish::from_json(body.as_bytes()).expect("a message");
+        assert_eq!(message.data, value);
+    }
+}
