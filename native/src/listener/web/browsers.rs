@@ -8,10 +8,10 @@ use std::borrow::Cow;
 use std::net::IpAddr;
 
 use warp::http::header::{self, HeaderValue};
-use warp::http::{HeaderMap, Method, Request, StatusCode};
+use warp::http::{Method, Request, StatusCode};
 use warp::reply::Response;
 
-use super::{refuse, upgrade};
+use super::{one, refuse, upgrade};
 
 /// Where a browser says how the page that asks is related to what it asks for. It says so for images, scripts, frames
 /// and links, too, which have no origin; but only to servers that are encrypted or on the same machine.
@@ -219,13 +219,6 @@ fn allowed(text: &str) -> Option<Allowed> {
 
 fn text(value: &HeaderValue) -> Cow<'_, str> {
     String::from_utf8_lossy(value.as_bytes())
-}
-
-/// The only value of a header.
-fn one(headers: &HeaderMap, name: header::HeaderName) -> Option<&str> {
-    let mut values = headers.get_all(name).into_iter();
-    let value = values.next()?.to_str().ok()?;
-    values.next().is_none().then_some(value)
 }
 
 /// Reads `host:port`; brackets and a dot at the end are taken off, letters made small.

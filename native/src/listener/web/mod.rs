@@ -26,7 +26,7 @@ use tokio::time::Instant;
 use warp::Filter;
 use warp::filters::BoxedFilter;
 use warp::http::header::{ALLOW, CONTENT_TYPE};
-use warp::http::{StatusCode, Uri};
+use warp::http::{HeaderMap, HeaderName, StatusCode, Uri};
 use warp::path::FullPath;
 use warp::reply::{Reply, Response};
 
@@ -316,6 +316,13 @@ fn raw_query() -> BoxedFilter<(String,)> {
         .or(warp::any().map(String::new))
         .unify()
         .boxed()
+}
+
+/// The only value of a header.
+fn one(headers: &HeaderMap, name: HeaderName) -> Option<&str> {
+    let mut values = headers.get_all(name).into_iter();
+    let value = values.next()?.to_str().ok()?;
+    values.next().is_none().then_some(value)
 }
 
 /// Refuses a request that is not for a command.

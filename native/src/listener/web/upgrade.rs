@@ -2,6 +2,8 @@
 
 use std::sync::Arc;
 
+use base64::Engine;
+use base64::prelude::BASE64_STANDARD;
 use hyper::upgrade::{OnUpgrade, Parts};
 use hyper_util::rt::TokioIo;
 use tokio::io::{AsyncRead, AsyncWrite};
@@ -10,13 +12,14 @@ use tokio_rustls::server::TlsStream;
 use tokio_tungstenite::tungstenite::handshake::derive_accept_key;
 use warp::Filter;
 use warp::filters::BoxedFilter;
-use warp::http::{HeaderMap, HeaderName, StatusCode, header};
+use warp::http::header::{self, AsHeaderName};
+use warp::http::{HeaderMap, StatusCode};
 use warp::path::FullPath;
 use warp::reply::{Reply, Response};
 
 use super::query::Query;
 use super::token::token;
-use super::{Caller, raw_query, refuse, unavailable};
+use super::{Caller, one, raw_query, refuse, unavailable};
 use crate::drive::Connection;
 use crate::listener::Acceptor;
 use crate::listener::peer::Seat;
@@ -25,7 +28,7 @@ use crate::listener::peer::Seat;
 pub(super) fn route(acceptor: Acceptor) -> BoxedFilter<(Response,)> {
     wants_websocket()
         .and(warp::get())
-        .and(warp::ext::get::<OnUpgrade>())
+        .and(warp::ext::optional::<OnUpgrade>())
         .and(warp::ext::get::<Caller>())
         .and(warp::header::headers_cloned())
         .and(raw_query())
@@ -44,14 +47,13 @@ pub(super) fn is_websocket_path(path: &str) -> bool {
         || below.is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
 }
 
-/// Whether a request asks for a WebSocket where there is one. Those who offer another protocol, as clients of HTTP/2
-/// do, get what they would get without.
+/// Whether a request is meant for a WebSocket where there is one, also if it lacks something, as those do that a proxy has
+/// passed on without `Upgrade`. Those who offer another protocol, as clients of HTTP/2 do, get what they would get without.
 pub(super) fn is_wanted(path: &str, headers: &HeaderMap) -> bool {
-    let names =
-        |name, wanted: &str| listed(headers, name).any(|value| value.eq_ignore_ascii_case(wanted));
     is_websocket_path(path)
-        && names(header::UPGRADE, "websocket")
-        && names(header::CONNECTION, "upgrade")
+        && (headers.contains_key(header::SEC_WEBSOCKET_KEY)
+            || headers.contains_key(header::SEC_WEBSOCKET_VERSION)
+            || lists(headers, header::UPGRADE, "websocket"))
 }
 
 fn wants_websocket() -> BoxedFilter<()> {
@@ -71,22 +73,37 @@ fn wants_websocket() -> BoxedFilter<()> {
 fn upgrade(
     acceptor: &Acceptor,
     caller: Caller,
-    on_upgrade: OnUpgrade,
+    on_upgrade: Option<OnUpgrade>,
     headers: &HeaderMap,
     query: &str,
 ) -> Response {
-    let text = |name| {
-        headers
-            .get(name)
-            .and_then(|value: &warp::http::HeaderValue| value.to_str().ok())
+    let missing = [
+        (header::UPGRADE, "websocket", "Upgrade: websocket"),
+        (header::CONNECTION, "upgrade", "Connection: upgrade"),
+    ];
+    let missing = missing
+        .into_iter()
+        .filter(|(name, value, _)| !lists(headers, name, value));
+    let missing: Vec<_> = missing.map(|(.., line)| line).collect();
+    if !missing.is_empty() {
+        return upgrade_required(&format!(
+            "the request is for a WebSocket, but lacks '{}' - a proxy in front has to pass that on",
+            missing.join("' and '")
+        ));
+    }
+    let Some(on_upgrade) = on_upgrade else {
+        return upgrade_required(
+            "the request for a WebSocket came as HTTP/1.0 - a proxy in front has to speak HTTP/1.1",
+        );
     };
-    if text(header::SEC_WEBSOCKET_VERSION) != Some("13") {
+    if one(headers, header::SEC_WEBSOCKET_VERSION) != Some("13") {
         return upgrade_required("only WebSocket version 13 is spoken here");
     }
-    let Some(key) = text(header::SEC_WEBSOCKET_KEY) else {
+    let bytes = |key: &&str| BASE64_STANDARD.decode(key).map_or(0, |bytes| bytes.len());
+    let Some(key) = one(headers, header::SEC_WEBSOCKET_KEY).filter(|key| bytes(key) == 16) else {
         return refuse(
             StatusCode::BAD_REQUEST,
-            "the header Sec-WebSocket-Key is missing",
+            "the header Sec-WebSocket-Key has to be there once, with 16 bytes in base64",
         );
     };
     let mut response = warp::http::Response::builder()
@@ -174,8 +191,13 @@ pub(super) fn offered_protocols(headers: &HeaderMap) -> impl Iterator<Item = &st
     listed(headers, header::SEC_WEBSOCKET_PROTOCOL)
 }
 
+/// Whether the headers with this name list a value.
+fn lists(headers: &HeaderMap, name: impl AsHeaderName, value: &str) -> bool {
+    listed(headers, name).any(|listed| listed.eq_ignore_ascii_case(value))
+}
+
 /// What the headers with this name list.
-pub(super) fn listed(headers: &HeaderMap, name: HeaderName) -> impl Iterator<Item = &str> {
+pub(super) fn listed(headers: &HeaderMap, name: impl AsHeaderName) -> impl Iterator<Item = &str> {
     headers
         .get_all(name)
         .into_iter()

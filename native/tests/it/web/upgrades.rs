@@ -95,6 +95,7 @@ async fn what_is_sent_right_behind_the_request_is_heard() {
 async fn an_upgrade_that_lacks_something_is_told_what() {
     let site = Site::start().await;
     let [connection, protocol, version, key] = UPGRADE;
+    let no_key = "Sec-WebSocket-Key has to be there once, with 16 bytes in base64";
     for (headers, status, reason) in [
         (vec![connection, protocol, key], 426, "version 13"),
         (
@@ -102,29 +103,87 @@ async fn an_upgrade_that_lacks_something_is_told_what() {
             426,
             "version 13",
         ),
+        (vec![connection, protocol, version], 400, no_key),
         (
-            vec![connection, protocol, version],
+            vec![connection, protocol, version, "Sec-WebSocket-Key: x"],
             400,
-            "the header Sec-WebSocket-Key is missing",
+            no_key,
         ),
-        (vec![], 426, "there is a WebSocket here"),
+        // Fifteen bytes, seventeen, and sixteen without their padding.
         (
-            vec![protocol, version, key],
-            426,
-            "there is a WebSocket here",
+            vec![
+                connection,
+                protocol,
+                version,
+                "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25j",
+            ],
+            400,
+            no_key,
         ),
+        (
+            vec![
+                connection,
+                protocol,
+                version,
+                "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZTE=",
+            ],
+            400,
+            no_key,
+        ),
+        (
+            vec![
+                connection,
+                protocol,
+                version,
+                "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ",
+            ],
+            400,
+            no_key,
+        ),
+        (vec![connection, protocol, version, key, key], 400, no_key),
+        // As a proxy passes them on that knows nothing of WebSockets.
+        (
+            vec![version, key],
+            426,
+            "lacks 'Upgrade: websocket' and 'Connection: upgrade'",
+        ),
+        (
+            vec!["Connection: keep-alive", protocol, version, key],
+            426,
+            "lacks 'Connection: upgrade'",
+        ),
+        (
+            vec![connection, version, key],
+            426,
+            "lacks 'Upgrade: websocket'",
+        ),
+        (vec![key], 426, "lacks 'Upgrade: websocket'"),
     ] {
-        for door in site.doors() {
-            let mut http = Http::open(door).await;
-            let answer = http.ask("GET", "/subscribe/websocket", &headers, "").await;
+        for target in ["/", "/ws", "/subscribe/websocket"] {
+            let mut http = site.open().await;
+            let answer = http.ask("GET", target, &headers, "").await;
             assert_eq!(answer.status, status, "{headers:?}: {answer:?}");
             assert!(answer.error().contains(reason), "{headers:?}: {answer:?}");
             if status == 426 {
                 assert_eq!(answer.header("sec-websocket-version"), "13");
                 assert_eq!(answer.header("upgrade"), "websocket");
             }
-            assert_eq!(site.get("/ping").await.status, 200);
+            // The connection goes on.
+            assert_eq!(http.ask("GET", "/ping", &[], "").await.status, 200);
         }
+    }
+    for door in site.doors() {
+        let mut http = Http::open(door).await;
+        let answer = http.ask("GET", "/subscribe/websocket", &[], "").await;
+        assert_eq!(answer.status, 426);
+        assert!(answer.error().contains("there is a WebSocket here"));
+        // As nginx asks by itself.
+        let mut old = Http::open(door).await;
+        let request = String::from_utf8(request("GET", "/", &UPGRADE, "")).expect("text");
+        old.write(request.replace("HTTP/1.1", "HTTP/1.0")).await;
+        let rest = String::from_utf8(old.rest().await).expect("text");
+        assert!(rest.starts_with("HTTP/1.0 426 "), "{rest}");
+        assert!(rest.contains("speak HTTP/1.1"), "{rest}");
     }
     assert_eq!(site.handle.stats().sessions_total, 0);
 }
