@@ -21,7 +21,10 @@ use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use mist_core::message::{Command, Messages};
-use mist_core::{Access, Broker, Credentials, Limits, Output, SessionId, Stats, Verdict};
+use mist_core::{
+    Access, AuthRequest, Broker, Credentials, CustomRequest, Limits, Output, SessionId, Stats,
+    Verdict,
+};
 use parking_lot::{Mutex, RwLock, RwLockReadGuard, RwLockWriteGuard};
 use tokio_util::task::TaskTracker;
 
@@ -494,7 +497,7 @@ impl Hub {
                 Output::TokenPresented { session } => self.hold_back(shared, session),
                 Output::TokenChecked { session, is_valid } => {
                     if let Some(outbox) = shared.outbox(session) {
-                        self.note_checked(outbox, is_valid);
+                        out.errands.extend(self.note_checked(outbox, is_valid));
                     }
                 }
                 Output::Custom { session, request } => {
@@ -522,23 +525,20 @@ impl Hub {
         }
     }
 
-    fn note_checked(&self, outbox: &Outbox, is_valid: bool) {
+    fn note_checked(&self, outbox: &Outbox, is_valid: bool) -> Option<Errand> {
         if is_valid {
             outbox.end_probation();
         } else {
             self.counters.refused_tokens.fetch_add(1, Ordering::Relaxed);
         }
-        let Some(peer) = outbox.peer else { return };
+        let peer = outbox.peer?;
         let mut guesses = self.guesses.lock();
         if is_valid {
             guesses.succeed(peer);
-        } else if guesses.fail(peer, Instant::now()) {
-            tracing::warn!(
-                %peer,
-                "{} wrong tokens from one address; further tokens from there have to wait (failed-tokens)",
-                self.limits.failed_tokens
-            );
+            return None;
         }
+        let is_last = guesses.fail(peer, Instant::now());
+        is_last.then_some(Errand::SayThrottled(peer))
     }
 
     /// Changes the broker and carries out what follows from it.
@@ -559,36 +559,47 @@ impl Hub {
     fn settle(self: &Arc<Self>, out: &mut Outgoing) {
         out.wake_all();
         for errand in out.errands.drain(..) {
-            self.tasks.spawn(Arc::clone(self).run(errand));
+            let hub = Arc::clone(self);
+            match errand {
+                Errand::Ask(session, request) => {
+                    self.tasks.spawn(hub.ask_store(session, request));
+                }
+                Errand::Custom(session, request) => {
+                    self.tasks.spawn(hub.run_command(session, request));
+                }
+                Errand::SayThrottled(peer) => tracing::warn!(
+                    %peer,
+                    "{} wrong tokens from one address; further tokens from there have to wait (failed-tokens)",
+                    self.limits.failed_tokens
+                ),
+            }
         }
     }
 
-    /// Asks whom the broker wants asked, and tells it the answer. Goes on to its end even when the session goes, so
-    /// that nothing is left half done.
-    async fn run(self: Arc<Self>, errand: Errand) {
-        match errand {
-            Errand::Ask(session, request) => {
-                let (reply, turn) = self.store.ask(&self.tasks, request.clone()).await;
-                self.answer(session, |broker| {
-                    broker.handle_auth_reply(session, &request, reply)
-                });
-                drop(turn);
+    /// Asks the token store, and tells the broker the answer. Goes on to its end even when the session goes, so that
+    /// nothing is left half done.
+    async fn ask_store(self: Arc<Self>, session: SessionId, request: AuthRequest) {
+        let (reply, turn) = self.store.ask(&self.tasks, request.clone()).await;
+        self.answer(session, |broker| {
+            broker.handle_auth_reply(session, &request, reply)
+        });
+        drop(turn);
+    }
+
+    /// Runs a custom command, to its end as well.
+    async fn run_command(self: Arc<Self>, session: SessionId, request: CustomRequest) {
+        let handler = self.commands.get(&request.command).cloned();
+        let reply = self.tasks.spawn(async move {
+            match handler {
+                Some(handler) => handler.handle(request).await,
+                None => Ok(None),
             }
-            Errand::Custom(session, request) => {
-                let handler = self.commands.get(&request.command).cloned();
-                let reply = self.tasks.spawn(async move {
-                    match handler {
-                        Some(handler) => handler.handle(request).await,
-                        None => Ok(None),
-                    }
-                });
-                let reply = reply.await.unwrap_or_else(|_| {
-                    tracing::error!("the handler of a custom command panicked");
-                    Err("the command failed".into())
-                });
-                self.answer(session, |broker| broker.handle_custom_reply(session, reply));
-            }
-        }
+        });
+        let reply = reply.await.unwrap_or_else(|_| {
+            tracing::error!("the handler of a custom command panicked");
+            Err("the command failed".into())
+        });
+        self.answer(session, |broker| broker.handle_custom_reply(session, reply));
     }
 
     fn answer(self: &Arc<Self>, session: SessionId, tell: impl FnOnce(&mut Broker)) {

@@ -8,6 +8,7 @@ use mist_core::{AuthRequest, CustomRequest, Scratch, SessionId};
 
 use super::run::{Batch, Run};
 use super::spare::Spare;
+use crate::listener::peer::Peer;
 
 /// Bytes read with one system call. Smaller is slower; larger no longer fits the cache.
 pub(crate) const READ_BYTES: usize = 64 << 10;
@@ -58,21 +59,37 @@ impl Outgoing {
     }
 }
 
-/// What the broker asked the host to find out.
+/// What is to be done once no lock is held, since it takes its time or runs code that is not ours.
 pub(crate) enum Errand {
+    /// To find out for the broker.
     Ask(SessionId, AuthRequest),
     Custom(SessionId, CustomRequest),
+    /// To say in the log that tokens from an address have to wait from now on.
+    SayThrottled(Peer),
+}
+
+impl Default for Worker {
+    fn default() -> Self {
+        Self {
+            input: vec![0; READ_BYTES],
+            lines: Vec::new(),
+            tools: Tools::default(),
+        }
+    }
 }
 
 thread_local! {
-    static WORKER: RefCell<Worker> = RefCell::new(Worker {
-        input: vec![0; READ_BYTES],
-        lines: Vec::new(),
-        tools: Tools::default(),
-    });
+    static WORKER: RefCell<Worker> = RefCell::default();
 }
 
-/// Lends this thread's worker. Not to be called from within itself.
+/// Lends this thread's worker.
+///
+/// Code of the host's own may run while it is lent: a custom stream that is read or written, a tracing layer that gets
+/// a line, a waker. Where that comes back here, as with [`Handle::publish`](crate::Handle::publish), it gets a worker
+/// for this one time.
 pub(crate) fn with_worker<T>(work: impl FnOnce(&mut Worker) -> T) -> T {
-    WORKER.with_borrow_mut(work)
+    WORKER.with(|worker| match worker.try_borrow_mut() {
+        Ok(mut worker) => work(&mut worker),
+        Err(_) => work(&mut Worker::default()),
+    })
 }

@@ -113,6 +113,9 @@ pub struct Acceptor {
 
 impl Acceptor {
     /// Serves a connection that speaks the JSON lines of TCP, on a task of its own.
+    ///
+    /// No lock of the server is held while the stream is read, written or dropped, so it may call
+    /// [`Handle::publish`](crate::Handle::publish).
     pub fn accept<S>(&self, stream: S)
     where
         S: AsyncRead + AsyncWrite + Unpin + Send + 'static,

@@ -579,6 +579,10 @@ impl std::fmt::Debug for Handle {
 
 impl Handle {
     /// Publishes a message; returns how many outboxes took it.
+    ///
+    /// It may be called from anywhere and never blocks for I/O: from any thread, from a [`CommandHandler`], from within
+    /// the stream of a custom [`Listener`] while the server reads or writes it, from a [`tracing`] layer that gets a line
+    /// of the server's. Only what it causes must not call it for ever: a layer that publishes what publishing logs, say.
     pub fn publish(&self, tags: &[&str], data: &str) -> usize {
         self.hub.publish(tags, data)
     }

@@ -1,5 +1,7 @@
 //! What a program adds to its server: listeners, token stores and commands of its own.
 
+mod reentry;
+
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
