@@ -2,6 +2,9 @@
 //!
 //! [`Server`] serves a broker from a program of one's own, [`Client`] talks to one. What they say to each other is in
 //! `PROTOCOL.md` of the repository.
+//!
+//! A server logs through [`tracing`], on the threads that serve its clients: whoever writes the lines must not block
+//! there. The `mist` program has them written by a thread of its own, behind a queue that loses lines when it is full.
 
 #![forbid(unsafe_code)]
 

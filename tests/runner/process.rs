@@ -1,13 +1,16 @@
 //! Owns running the real binary as a child process: start it, learn its ports, signal it, look at its memory.
 //! It must not know what a test does with it.
 
-use std::io::{BufRead, BufReader, Read};
+use std::fs::File;
+use std::io::{BufRead, BufReader, Read, Write};
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
+
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
 
 use crate::wire::PATIENCE;
 
@@ -20,6 +23,7 @@ pub struct Process {
     child: Child,
     log: Arc<Mutex<String>>,
     lines: Receiver<String>,
+    is_frozen: Arc<(Mutex<bool>, Condvar)>,
     addresses: Vec<(String, SocketAddr)>,
 }
 
@@ -106,10 +110,14 @@ impl Process {
         let log = Arc::new(Mutex::new(String::new()));
         let (sender, lines) = channel();
         let copy = Arc::clone(&log);
+        let is_frozen = Arc::<(Mutex<bool>, Condvar)>::default();
+        let gate = Arc::clone(&is_frozen);
         std::thread::spawn(move || {
+            let (is_frozen, changed) = &*gate;
             for line in BufReader::new(stderr).lines().map_while(Result::ok) {
+                drop(changed.wait_while(lock(is_frozen), |is_frozen| *is_frozen));
                 {
-                    let mut log = copy.lock().unwrap_or_else(PoisonError::into_inner);
+                    let mut log = lock(&copy);
                     log.push_str(&line);
                     log.push('\n');
                 }
@@ -120,6 +128,7 @@ impl Process {
             child,
             log,
             lines,
+            is_frozen,
             addresses: Vec::new(),
         })
     }
@@ -174,12 +183,39 @@ impl Process {
             .1
     }
 
+    /// Reads stderr no more, and fills it up so that nothing more fits into it.
+    ///
+    /// # Errors
+    /// When the kernel does not let the test at it.
+    pub fn freeze(&self) -> Result<(), String> {
+        *lock(&self.is_frozen.0) = true;
+        let path = format!("/proc/{}/fd/2", self.id());
+        let open = || File::options().write(true).open(&path);
+        let mut filling = open().map_err(|error| format!("{path}: {error}"))?;
+        let pipe = filling.try_clone().map_err(|error| error.to_string())?;
+        // Ends when somebody reads again, or when nobody can any more.
+        std::thread::spawn(move || filling.write_all(&b"filling\n".repeat(1 << 18)));
+        let has_room = || {
+            poll(
+                &mut [PollFd::new(&pipe, PollFlags::OUT)],
+                Some(&Timespec::default()),
+            )
+        };
+        while has_room().map_err(|error| error.to_string())? > 0 {
+            std::thread::yield_now();
+        }
+        Ok(())
+    }
+
+    /// Reads stderr again.
+    pub fn thaw(&self) {
+        *lock(&self.is_frozen.0) = false;
+        self.is_frozen.1.notify_all();
+    }
+
     /// Everything written to stderr so far.
     pub fn log(&self) -> String {
-        self.log
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .clone()
+        lock(&self.log).clone()
     }
 
     /// Everything written to stdout, once the process has ended.
@@ -225,6 +261,7 @@ impl Process {
         while start.elapsed() < PATIENCE {
             if let Some(status) = self.child.try_wait().map_err(|error| error.to_string())? {
                 // The end of the stream makes the log complete.
+                self.thaw();
                 while self.lines.recv_timeout(PATIENCE).is_ok() {}
                 return Ok(status);
             }
@@ -274,6 +311,10 @@ impl Drop for Process {
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// Finds `scheme://ip:port` in a line such as `TCP server listening at 'tcp://127.0.0.1:45123'`.

@@ -122,6 +122,11 @@ const DRILLS: &[Tests] = &[
         "drills::stopping::",
     ),
     Tests::of_protocol(
+        "log",
+        "a log that nobody reads, under load (400 refused pages; long 20,000)",
+        "drills::frozen_log::",
+    ),
+    Tests::of_protocol(
         "churn",
         "coming and going (seconds; long 3 minutes)",
         "drills::churn::",

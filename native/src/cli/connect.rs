@@ -8,7 +8,7 @@ use mist::client::{Client, ClientBuilder, ClientError, Dialler};
 
 use super::args::{HostArgs, SharedArgs};
 use super::exit::{Code, Stop};
-use super::{out, serve, shared_layer};
+use super::{log, out, shared_layer};
 use crate::config::{self, ConfigError, Layer, Origin, Secret, Settings};
 
 const DEFAULT_HOST: &str = "127.0.0.1:1445";
@@ -35,7 +35,7 @@ impl Target {
         ])?;
         // The commands speak for themselves; logs are for those who ask for them.
         if settings.log_level.origin != Origin::Default {
-            serve::start_log(settings.log_level.value);
+            log::start(settings.log_level.value, std::io::stderr);
         }
         let ca = args.ca.clone();
         let ca = ca.or_else(|| lookup(&config::variable("ca")).map(PathBuf::from));

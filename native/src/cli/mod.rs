@@ -7,6 +7,7 @@ mod connect;
 mod exit;
 mod help;
 mod input;
+mod log;
 mod out;
 mod paper;
 mod publish;

@@ -1,22 +1,34 @@
 //! Owns server mode: logs, the start-up lines, signals; the server itself is the library's.
 
-use std::io::IsTerminal;
+use std::io;
+use std::time::Duration;
 
 use mist::{Address, Handle, Server, ServerBuilder};
 use tokio::signal::unix::{Signal, SignalKind, signal};
-use tracing::level_filters::LevelFilter;
-use tracing_subscriber::filter::Targets;
-use tracing_subscriber::layer::SubscriberExt;
-use tracing_subscriber::util::SubscriberInitExt;
 
 use super::args::VERSION;
 use super::exit::{Code, Stop};
-use super::out;
-use crate::config::{LogLevel, Settings};
+use super::log::{self, Log};
+use crate::config::Settings;
 
-/// Runs a server until a signal ends it.
+/// How long the end waits for the log to be written, which is not read perhaps; the drain leaves this much time.
+const LAST_LINES: Duration = Duration::from_millis(200);
+
+/// Runs a server until a signal ends it. All it says goes through the log, so that nothing waits for its reader.
 pub(super) fn serve(settings: &Settings) -> Result<(), Stop> {
-    start_log(settings.log_level.value);
+    let log = Log::start(io::stderr()).map_err(|error| cannot_start(&error))?;
+    log.take_panics(LAST_LINES);
+    let lines = log.clone();
+    log::start(settings.log_level.value, move || lines.clone());
+    let mut result = run_on_threads(settings, &log);
+    if let Some(text) = result.as_mut().err().and_then(|stop| stop.text.take()) {
+        log.line(&text);
+    }
+    log.flush(LAST_LINES);
+    result
+}
+
+fn run_on_threads(settings: &Settings, log: &Log) -> Result<(), Stop> {
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         // Sockets are looked at this often between turns of busy connections. The default of 61 makes everybody else
@@ -25,7 +37,10 @@ pub(super) fn serve(settings: &Settings) -> Result<(), Stop> {
         .build()
         .map_err(|error| cannot_start(&error))?;
     raise_file_limit();
-    runtime.block_on(run(settings))
+    let result = runtime.block_on(run(settings, log));
+    // Whatever still waits, for a name server say, does not hold up the end.
+    runtime.shutdown_background();
+    result
 }
 
 /// Describes the server that the settings ask for.
@@ -59,13 +74,23 @@ pub(super) fn builder(settings: &Settings) -> Result<ServerBuilder, String> {
     Ok(builder)
 }
 
-async fn run(settings: &Settings) -> Result<(), Stop> {
+async fn run(settings: &Settings, log: &Log) -> Result<(), Stop> {
     let mut signals = Signals::new().map_err(|error| cannot_start(&error))?;
     // A program that does not take them is ended by them, also while it starts.
     let hangups = signal(SignalKind::hangup()).map_err(|error| cannot_start(&error))?;
     let builder = builder(settings).map_err(|error| cannot_start(&error))?;
-    out::note(&format!("mist {VERSION}"));
-    let server = builder.bind().await.map_err(|error| cannot_start(&error))?;
+    log.line(&format!("mist {VERSION}"));
+    let builder = builder.counter(
+        "log_lines_lost",
+        "Lines of the log that were lost, since stderr took no more",
+        log.lost(),
+    );
+    let bound = tokio::select! {
+        bound = builder.bind() => bound,
+        // A token store may keep the start waiting.
+        () = signals.next() => return Ok(()),
+    };
+    let server = bound.map_err(|error| cannot_start(&error))?;
     for address in server.addresses() {
         let name = address.scheme().to_ascii_uppercase();
         let is_encrypted = ["tls", "https", "wss"].contains(&address.scheme());
@@ -73,24 +98,26 @@ async fn run(settings: &Settings) -> Result<(), Stop> {
             Some(fingerprint) => format!(" (self-signed certificate, SHA-256 {fingerprint})"),
             None => String::new(),
         };
-        out::note(&format!("{name} server listening at '{address}'{made}"));
+        log.line(&format!("{name} server listening at '{address}'{made}"));
     }
     reload_at(hangups, server.handle(), settings.tls_cert.is_some());
     if let Some(page) = page(server.addresses()).filter(|_| !settings.no_page.value) {
-        out::note(&format!("the page is at {page}"));
+        log.line(&format!("the page is at {page}"));
     }
     server
         .run(async {
             signals.next().await;
-            out::note("stopping: no new connections, flushing what is queued; signal again to exit at once");
+            log.line("stopping: no new connections, flushing what is queued; signal again to exit at once");
             // The drain goes on while this waits for a second signal.
+            let log = log.clone();
             tokio::spawn(async move {
                 signals.next().await;
+                log.flush(LAST_LINES);
                 std::process::exit(Code::Interrupted as i32);
             });
         })
         .await;
-    out::note("stopped");
+    log.line("stopped");
     Ok(())
 }
 
@@ -144,34 +171,6 @@ fn cannot_start(error: &dyn std::fmt::Display) -> Stop {
     Stop::failed(format!("mist cannot start: {error}"))
 }
 
-/// Sends log lines to stderr, those of other libraries only when they matter.
-pub(super) fn start_log(level: LogLevel) {
-    let own = match level {
-        LogLevel::Trace => LevelFilter::TRACE,
-        LogLevel::Debug => LevelFilter::DEBUG,
-        LogLevel::Info => LevelFilter::INFO,
-        LogLevel::Warn => LevelFilter::WARN,
-        LogLevel::Error | LogLevel::Fatal => LevelFilter::ERROR,
-    };
-    let others = match level {
-        LogLevel::Trace => LevelFilter::TRACE,
-        _ => own.min(LevelFilter::WARN),
-    };
-    let plain = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
-    let lines = tracing_subscriber::fmt::layer()
-        .with_writer(std::io::stderr)
-        .with_ansi(!plain && std::io::stderr().is_terminal());
-    tracing_subscriber::registry()
-        .with(
-            Targets::new()
-                .with_target("mist", own)
-                .with_target("mist_core", own)
-                .with_default(others),
-        )
-        .with(lines)
-        .init();
-}
-
 /// The signals that end a server.
 struct Signals {
     terminate: Signal,
@@ -179,7 +178,7 @@ struct Signals {
 }
 
 impl Signals {
-    fn new() -> std::io::Result<Self> {
+    fn new() -> io::Result<Self> {
         Ok(Self {
             terminate: signal(SignalKind::terminate())?,
             interrupt: signal(SignalKind::interrupt())?,

@@ -76,6 +76,15 @@ pub(crate) struct Counters {
     pub(crate) refused_connections: AtomicU64,
     pub(crate) refused_tokens: AtomicU64,
     pub(crate) failed_handshakes: AtomicU64,
+    pub(crate) of_host: Vec<HostCounter>,
+}
+
+/// A figure that the host counts and the server shows.
+#[derive(Debug)]
+pub(crate) struct HostCounter {
+    pub(crate) name: &'static str,
+    pub(crate) help: &'static str,
+    pub(crate) value: Arc<AtomicU64>,
 }
 
 /// How a connection came.

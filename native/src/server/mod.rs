@@ -6,6 +6,7 @@ use std::collections::HashMap;
 use std::future::Future;
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
 use std::time::Duration;
 
 use mist_core::{Access, Authenticator as Kept, Broker, Config, Limits, Stats};
@@ -14,8 +15,8 @@ use tokio_util::sync::CancellationToken;
 use crate::address::{self, AddressError, Endpoint, Scheme, without_secrets};
 use crate::auth::{self, Authenticator, AuthenticatorFactory};
 use crate::command::CommandHandler;
-use crate::hub::Hub;
 use crate::hub::outbox::Ending;
+use crate::hub::{HostCounter, Hub};
 use crate::listener::bind::Ground;
 use crate::listener::tls::Tls;
 use crate::listener::{
@@ -127,6 +128,7 @@ pub struct ServerBuilder {
     offers: Offers,
     limits: Limits,
     commands: HashMap<String, Arc<dyn CommandHandler>>,
+    counters: Vec<HostCounter>,
     listener_schemes: HashMap<String, ListenerFactory>,
     authenticator_schemes: HashMap<String, AuthenticatorFactory>,
 }
@@ -237,6 +239,19 @@ impl ServerBuilder {
         self
     }
 
+    /// Adds a counter of the host's own to `GET /metrics`, as `mist_NAME_total`. The name is made of small letters,
+    /// digits and underscores, and is not one that the server uses itself; `help` is a sentence without its full stop.
+    #[must_use]
+    pub fn counter(
+        mut self,
+        name: &'static str,
+        help: &'static str,
+        value: Arc<AtomicU64>,
+    ) -> Self {
+        self.counters.push(HostCounter { name, help, value });
+        self
+    }
+
     /// Registers a scheme for listeners; it may take the place of a built-in one.
     #[must_use]
     pub fn listener_scheme(mut self, scheme: &str, factory: ListenerFactory) -> Self {
@@ -287,12 +302,14 @@ impl ServerBuilder {
             ..Config::default()
         };
         let broker = Broker::new(config, u64::from_ne_bytes(seed));
+        let mut hub = Hub::new(broker, authenticator, self.commands);
+        hub.counters.of_host = self.counters;
         Ok(Server {
             addresses: listeners
                 .iter()
                 .map(|listener| listener.address())
                 .collect(),
-            hub: Arc::new(Hub::new(broker, authenticator, self.commands)),
+            hub: Arc::new(hub),
             browsers: Arc::new(browsers),
             proxies: Arc::new(proxies),
             offers: self.offers,

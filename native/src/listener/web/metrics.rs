@@ -155,7 +155,7 @@ fn figures(hub: &Hub) -> Vec<Figure> {
         help,
         value: value.load(Ordering::Relaxed),
     };
-    vec![
+    let mut figures = vec![
         gauge(
             "connections",
             "Connections open now",
@@ -218,7 +218,10 @@ fn figures(hub: &Hub) -> Vec<Figure> {
             "TLS handshakes that failed",
             &counters.failed_handshakes,
         ),
-    ]
+    ];
+    let of_host = counters.of_host.iter();
+    figures.extend(of_host.map(|it| counter(it.name, it.help, &it.value)));
+    figures
 }
 
 #[cfg(test)]

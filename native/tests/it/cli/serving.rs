@@ -171,6 +171,28 @@ fn a_termination_or_interrupt_is_a_clean_end() {
 }
 
 #[test]
+fn a_start_that_waits_for_its_token_store_can_be_ended() {
+    // Takes connections, and never says a word.
+    let store = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
+    let uri = format!(
+        "postgres://me:secret@{}?db=mist",
+        store.local_addr().expect("bound")
+    );
+    let arguments = [
+        "--server",
+        "--listeners",
+        TCP,
+        "--token",
+        "x",
+        "--authenticator",
+    ];
+    let mut server = Running::start(command().args(arguments), &[&uri]);
+    let _asking = store.accept().expect("it asks the store");
+    server.signal("-TERM");
+    assert_eq!(server.end().code(), Some(0));
+}
+
+#[test]
 fn a_port_in_use_ends_the_start() {
     let server = Server::start(&[]);
     let uri = format!("tcp://{}", server.host);

@@ -1,6 +1,8 @@
 //! `/healthz`, `/readyz` and `/metrics`.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use super::*;
 
@@ -181,5 +183,19 @@ async fn page_and_metrics_are_for_everybody_unless_they_are_switched_off() {
             let lost = http.ask("GET", "/nowhere", &[], "").await.error();
             assert_eq!(lost.contains("/metrics"), metrics, "{lost}");
         }
+    }
+}
+
+#[tokio::test]
+async fn a_figure_of_the_hosts_own_stands_among_them() {
+    let value = Arc::new(AtomicU64::new(0));
+    let counted = Arc::clone(&value);
+    let site =
+        Site::with(|builder| builder.counter("of_ours", "What the host counts", counted)).await;
+    for number in [7, 8] {
+        value.store(number, Ordering::Relaxed);
+        let metrics = site.get("/metrics").await.body;
+        let line = format!("\nmist_of_ours_total {number}\n");
+        assert!(metrics.contains(&line), "{metrics}");
     }
 }
