@@ -161,6 +161,11 @@ impl ScanError {
                 ]
             }
             Fault::Unexpected => text!["invalid JSON: unexpected character at byte ", at],
+            Fault::ByteOrderMark => text![
+                "invalid JSON: a byte order mark (U+FEFF) at byte ",
+                at,
+                "; leave it out"
+            ],
             Fault::Expected(what) => text!["invalid JSON: expected ", what, " at byte ", at],
             Fault::ControlCharacter => {
                 text![

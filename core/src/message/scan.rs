@@ -75,6 +75,7 @@ impl Span {
 pub(crate) enum Fault {
     UnexpectedEnd,
     Unexpected,
+    ByteOrderMark,
     Expected(&'static str),
     ControlCharacter,
     BadEscape,
@@ -649,6 +650,10 @@ impl Reader<'_> {
     fn fault(&self, expected: &'static str) -> Bad {
         let fault = match self.peek() {
             None => Fault::UnexpectedEnd,
+            // Files of some editors begin with it, and nobody sees it.
+            Some(_) if self.text[self.at..].starts_with("\u{feff}".as_bytes()) => {
+                Fault::ByteOrderMark
+            }
             Some(_) => Fault::Expected(expected),
         };
         bad(self.at, fault)
