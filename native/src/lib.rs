@@ -13,8 +13,11 @@ pub mod auth;
 pub mod client;
 pub mod command;
 mod drive;
+#[doc(hidden)]
+pub mod file;
 mod hub;
 mod listener;
+mod pem;
 mod server;
 
 pub use address::AddressError;
@@ -22,6 +25,7 @@ pub use auth::AuthenticatorFactory;
 pub use client::{Client, ClientError};
 pub use listener::{Acceptor, Address, CertificateError, ListenError, Listener, ListenerFactory};
 pub use mist_core::{Access, Limits, Stats};
+pub use pem::PemError;
 pub use server::{BindError, Handle, Server, ServerBuilder};
 
 /// Runs the examples of the README.

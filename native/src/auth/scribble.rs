@@ -14,6 +14,7 @@ use serde::ser::SerializeMap;
 use serde::{Deserialize, Serialize};
 
 use super::worker::{Blocking, PATIENCE};
+use crate::file;
 
 /// Longest name of a file on the file systems in use, less `.json`.
 const LONGEST: usize = 255 - ".json".len();
@@ -141,7 +142,7 @@ impl Scribble {
     }
 
     fn load(&self, path: &Path, token: &str) -> Result<Entry, TokenError> {
-        let text = match fs::read(path) {
+        let text = match file::read(path) {
             Ok(text) => text,
             Err(error) if error.kind() == ErrorKind::NotFound => return Err(TokenError::NotFound),
             Err(error) => return Err(self.unavailable("read a file in", &error)),

@@ -19,7 +19,7 @@ use tokio_rustls::client::TlsStream;
 
 use super::ClientError;
 use super::transport::plain;
-use crate::listener::read_certificates;
+use crate::pem::read_certificates;
 
 /// What is needed to encrypt a connection; nothing for a client that does not.
 #[derive(Clone, Default)]

@@ -23,7 +23,6 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 pub use self::certificate::CertificateError;
-pub(crate) use self::certificate::read_certificates;
 use self::peer::{Peer, Seat};
 pub(crate) use self::web::Offers;
 pub(crate) use self::web::browsers::Browsers;

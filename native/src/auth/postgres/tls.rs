@@ -17,12 +17,13 @@ use tokio_rustls::rustls::client::{WebPkiServerVerifier, verify_server_name};
 use tokio_rustls::rustls::crypto::{
     CryptoProvider, ring, verify_tls12_signature, verify_tls13_signature,
 };
-use tokio_rustls::rustls::pki_types::pem::{self, PemObject};
 use tokio_rustls::rustls::pki_types::{CertificateDer, ServerName, UnixTime};
 use tokio_rustls::rustls::server::ParsedCertificate;
 use tokio_rustls::rustls::{
     CertificateError, ClientConfig, DigitallySignedStruct, Error, RootCertStore, SignatureScheme,
 };
+
+use crate::pem::read_certificates;
 
 /// What of the database's certificate is looked at.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -65,14 +66,7 @@ impl Tls {
 }
 
 fn certificates(file: &str) -> Result<Vec<CertificateDer<'static>>, String> {
-    let found = CertificateDer::pem_file_iter(file)
-        .and_then(|found| found.collect::<Result<Vec<_>, pem::Error>>());
-    match found {
-        Ok(found) if found.is_empty() => Err(format!(
-            "sslrootcert '{file}': no certificate in it; a PEM file is needed"
-        )),
-        found => found.map_err(|error| format!("sslrootcert '{file}': {error}")),
-    }
+    read_certificates(file.as_ref()).map_err(|error| format!("sslrootcert: {error}"))
 }
 
 fn authority(

@@ -155,13 +155,27 @@ async fn files_that_cannot_be_used_are_named_at_once() {
         (certificate.clone(), other.key(), &["does not belong", "cert.pem", "key.pem"]),
         (key.clone(), key.clone(), &["no certificate", "mixed up"]),
         (certificate.clone(), certificate.clone(), &["no private key", "mixed up"]),
-        (write("empty.pem", b""), key.clone(), &["no certificate", "BEGIN CERTIFICATE"]),
+        (write("empty.pem", b"\n"), key.clone(), &["no certificate", "empty"]),
+        (write("words.pem", b"a\n"), key.clone(), &["no certificate", "BEGIN CERTIFICATE"]),
+        (
+            certificate.clone(),
+            write("ssh.pem", b"-----BEGIN OPENSSH PRIVATE KEY-----\nAAAA\n-----END OPENSSH PRIVATE KEY-----\n"),
+            &["no private key", "'OPENSSH PRIVATE KEY'"],
+        ),
         (write("der.pem", &files.der), key.clone(), &["no certificate", "DER"]),
-        (write("cut.pem", &pem.as_bytes()[..200]), key.clone(), &["no certificate", "broken PEM"]),
+        (write("cut.pem", &pem.as_bytes()[..200]), key.clone(), &["no certificate", "cut off"]),
+        (write("digits.pem", pem.replace('M', "=").as_bytes()), key.clone(), &["no certificate", "not base64"]),
+        (write("utf16.pem", &utf16(&pem)), key.clone(), &["cannot read", "utf16.pem", "UTF-16"]),
         (
             certificate.clone(),
             write("locked.pem", b"-----BEGIN ENCRYPTED PRIVATE KEY-----\nAAAA\n-----END ENCRYPTED PRIVATE KEY-----\n"),
             &["no private key", "encrypted", "openssl"],
+        ),
+        // As `openssl genrsa -traditional -aes128` writes it.
+        (
+            certificate.clone(),
+            write("old.pem", b"-----BEGIN RSA PRIVATE KEY-----\nProc-Type: 4,ENCRYPTED\nDEK-Info: AES-128-CBC,EC03\n\nXaxb\n-----END RSA PRIVATE KEY-----\n"),
+            &["no private key", "encrypted", "openssl pkey -in FILE -out PLAIN"],
         ),
     ] {
         let builder = Server::builder().listen("tls://127.0.0.1:0").tls(certificate, key);
@@ -172,6 +186,28 @@ async fn files_that_cannot_be_used_are_named_at_once() {
             assert!(error.contains(word), "{word} is not in: {error}");
         }
     }
+}
+
+/// A text as some editors of Windows save it.
+fn utf16(text: &str) -> Vec<u8> {
+    let units = text.encode_utf16().flat_map(u16::to_le_bytes);
+    [0xff, 0xfe].into_iter().chain(units).collect()
+}
+
+#[tokio::test]
+async fn what_editors_add_to_a_file_does_no_harm() {
+    let files = Files::new();
+    for name in [files.certificate(), files.key()] {
+        let pem = std::fs::read_to_string(&name).expect("there");
+        // A byte order mark, words, indented as in YAML, with the line ends of Windows and blanks behind.
+        let lines: Vec<_> = pem.lines().map(|line| format!("    {line} \r\n")).collect();
+        let text = format!("\u{feff}words\r\n{}\r\n", lines.concat());
+        std::fs::write(&name, text).expect("written");
+    }
+    let site = Site::start(&files, "tls://127.0.0.1:0").await;
+    let client = connect(&site.uris[0], &files).await;
+    within(client.ping()).await.expect("a pong");
+    site.stop().await;
 }
 
 #[tokio::test]
