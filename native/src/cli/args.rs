@@ -87,7 +87,8 @@ pub(crate) struct ServerArgs {
     /// Do not serve the figures at /metrics, which everybody gets as well
     #[arg(long)]
     pub(crate) no_metrics: bool,
-    /// Settings from a .yml, .yaml, .json or .toml file
+    /// Settings from a file of YAML, JSON or TOML, as .yml, .yaml, .json or .toml in its name says, or its
+    /// text shows
     #[arg(long, value_name = "FILE")]
     pub(crate) config: Option<PathBuf>,
     /// Change a limit, repeatable
@@ -177,7 +178,7 @@ pub(crate) enum Command {
     /// Check a config file and print what would be used
     #[command(after_help = help::CHECK_CONFIG)]
     CheckConfig {
-        /// A .yml, .yaml, .json or .toml file
+        /// A file of YAML, JSON or TOML
         file: PathBuf,
     },
     /// Print the completion script of a shell

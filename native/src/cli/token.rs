@@ -7,6 +7,7 @@ use super::args::{SharedArgs, TokenArgs, TokenCommand, TokenTagsArgs};
 use super::connect::{Target, failed};
 use super::exit::Stop;
 use super::{block_on, input, out};
+use crate::config;
 
 /// Does one of the token commands.
 pub(super) fn run(command: &TokenCommand, shared: &SharedArgs) -> Result<(), Stop> {
@@ -60,7 +61,9 @@ fn subject(args: &TokenArgs, shared: &SharedArgs, name: &str) -> Result<(Target,
     let token = match args.subject.as_str() {
         "-" => {
             let text = input::all()?;
-            text.trim_end_matches(['\r', '\n']).to_owned()
+            let token = config::only_line(&text);
+            let wrong = |why| Stop::usage(format!("Unable to {name} - stdin {why}"));
+            token.map_err(wrong)?.to_owned()
         }
         token => token.to_owned(),
     };

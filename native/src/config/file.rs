@@ -6,33 +6,24 @@ use serde_json::{Map, Value};
 
 use super::{ConfigError, yaml};
 
-/// Reads a file whose extension names its format.
+/// Reads a file whose extension names its format, or whose text shows it.
 pub(super) fn read(path: &Path) -> Result<Map<String, Value>, ConfigError> {
+    let text = mist::file::read_text(path).map_err(|source| ConfigError::Read {
+        path: path.to_owned(),
+        source,
+    })?;
     let extension = path
         .extension()
         .and_then(|extension| extension.to_str())
         .map(str::to_ascii_lowercase);
-    let format = match extension.as_deref() {
-        Some("yml" | "yaml") => "YAML",
-        Some("json") => "JSON",
-        Some("toml") => "TOML",
-        _ => {
-            return Err(ConfigError::Extension {
-                path: path.to_owned(),
-            });
-        }
-    };
-    let text = std::fs::read_to_string(path).map_err(|source| ConfigError::Read {
-        path: path.to_owned(),
-        source,
-    })?;
-    let parsed = match format {
-        "YAML" => yaml::read(&text),
-        "JSON" => serde_json::from_str(&text).map_err(|error| error.to_string()),
-        _ => match toml::from_str(&text) {
-            Ok(table) => Ok(json(toml::Value::Table(table))),
-            Err(error) => Err(toml_text(&text, &error)),
-        },
+    let (format, parsed) = match extension.as_deref() {
+        Some("yml" | "yaml") => ("YAML", yaml::read(&text)),
+        Some("json") => (
+            "JSON",
+            serde_json::from_str(&text).map_err(|error| error.to_string()),
+        ),
+        Some("toml") => ("TOML", toml(&text)),
+        _ => ("YAML, JSON or TOML", any(&text)),
     };
     let syntax = |why| ConfigError::Syntax {
         path: path.to_owned(),
@@ -44,6 +35,27 @@ pub(super) fn read(path: &Path) -> Result<Map<String, Value>, ConfigError> {
         // An empty YAML file, or one with comments only.
         Value::Null => Ok(Map::new()),
         _ => Err(syntax("the top level must be keys with values".to_owned())),
+    }
+}
+
+/// Reads text of a format that is not named. JSON is a part of YAML; what TOML takes is nothing else, unless it is empty.
+fn any(text: &str) -> Result<Value, String> {
+    let toml = match toml(text) {
+        Ok(value) => return Ok(value),
+        Err(error) => format!("{error} (as TOML)"),
+    };
+    match yaml::read(text) {
+        Ok(value @ Value::Object(_)) => Ok(value),
+        // A text without keys, which YAML takes, is what a mistake makes of TOML.
+        Ok(_) => Err(toml),
+        Err(error) => Err(format!("{error} (as YAML); {toml}")),
+    }
+}
+
+fn toml(text: &str) -> Result<Value, String> {
+    match toml::from_str(text) {
+        Ok(table) => Ok(json(toml::Value::Table(table))),
+        Err(error) => Err(toml_text(text, &error)),
     }
 }
 

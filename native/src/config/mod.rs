@@ -50,8 +50,6 @@ pub(crate) enum ConfigError {
         path: PathBuf,
         source: std::io::Error,
     },
-    #[error("cannot tell the format of '{}': name it .yml, .yaml, .json or .toml", path.display())]
-    Extension { path: PathBuf },
     #[error("'{}' is not valid {format}: {why}", path.display())]
     Syntax {
         path: PathBuf,
@@ -175,6 +173,15 @@ pub(crate) fn comma_list(text: &str) -> Vec<String> {
         .collect()
 }
 
+/// Takes a token out of a text that has nothing else in it. Blanks around it, empty lines and a byte order mark are slips.
+pub(crate) fn only_line(text: &str) -> Result<&str, &'static str> {
+    let token = text.trim_start_matches('\u{feff}').trim();
+    match token.contains(['\r', '\n']) {
+        true => Err("has several lines: put the token there, and nothing else"),
+        false => Ok(token),
+    }
+}
+
 /// A text that must not be shown.
 #[derive(Clone, PartialEq, Eq)]
 pub(crate) struct Secret(String);
@@ -217,7 +224,7 @@ pub(crate) struct Layer {
 }
 
 impl Layer {
-    /// Reads a config file, whose format its extension names.
+    /// Reads a config file, whose format its extension names, or its text shows.
     pub(crate) fn from_file(path: &Path) -> Result<Self, ConfigError> {
         let origin = Origin::File(path.to_owned());
         let mut layer = Self::default();
@@ -286,21 +293,25 @@ impl Layer {
 
     /// The token this source gives, read from its file if that is how it is given.
     fn secret(&self, origin: &Origin) -> Result<Option<Secret>, ConfigError> {
-        let value = |why: &str| ConfigError::Value {
+        let value = |why: String| ConfigError::Value {
             origin: origin.clone(),
             key: "token-file".to_owned(),
-            why: why.to_owned(),
+            why,
         };
         match (&self.token, &self.token_file) {
-            (Some(_), Some(_)) => Err(value("cannot be given together with a token")),
+            (Some(_), Some(_)) => Err(value("cannot be given together with a token".to_owned())),
             (token, None) => Ok(token.clone()),
             (None, Some(path)) => {
-                let text = std::fs::read_to_string(path).map_err(|source| ConfigError::Read {
+                let text = mist::file::read_text(path).map_err(|source| ConfigError::Read {
                     path: path.clone(),
                     source,
                 })?;
-                let token = Secret::new(text.trim_end_matches(['\r', '\n']));
-                token.map(Some).ok_or_else(|| value("names an empty file"))
+                let token =
+                    only_line(&text).map_err(|why| value(format!("'{}' {why}", path.display())))?;
+                let token = Secret::new(token);
+                token
+                    .map(Some)
+                    .ok_or_else(|| value(format!("'{}' is empty", path.display())))
             }
         }
     }

@@ -188,9 +188,57 @@ fn a_syntax_error_names_file_and_line_in_one_line() {
 }
 
 #[test]
-fn an_unknown_extension_names_the_supported_ones() {
-    let error = refused("ini", "server=true");
-    assert!(error.contains(".yml, .yaml, .json or .toml"), "{error}");
+fn a_file_whose_name_does_not_say_its_format_shows_it() {
+    let yaml = "listeners:\n  - tcp://a:1\nlimits:\n  tag-bytes: 9\n";
+    let json = r#"{"listeners": "tcp://a:1", "limits": {"tag-bytes": 9}}"#;
+    let toml = "listeners = \"tcp://a:1\"\n[limits]\ntag-bytes = 9\n";
+    // Each of them looks like something else at first sight.
+    let flow = "{listeners: [tcp://a:1], limits: {tag-bytes: 9}}";
+    let commented = "# a: b\nlisteners = [\"tcp://a:1\"] # c: d\nlimits = {tag-bytes = 9}";
+    for text in [yaml, json, toml, flow, commented] {
+        let file = tempfile::Builder::new().suffix("").tempfile();
+        let file = file.expect("temporary file");
+        for text in [text.to_owned(), format!("\u{feff}{text}")] {
+            std::fs::write(file.path(), text).expect("write");
+            let layer = Layer::from_file(file.path()).expect("valid");
+            assert_eq!(layer.listeners, Some(vec!["tcp://a:1".to_owned()]));
+            assert_eq!(layer.limits.get("tag-bytes"), Some(&9));
+        }
+    }
+    assert!(
+        read("conf", "# nothing\n")
+            .expect("empty")
+            .listeners
+            .is_none()
+    );
+    for (text, word) in [
+        ("server = tru", "line 1 (as TOML)"),
+        ("server: true\nserver: true\n", "there twice"),
+        ("[limits]\nnesting = \n", "(as YAML)"),
+        ("7", "as TOML"),
+    ] {
+        let error = refused("conf", text);
+        assert!(
+            error.contains(".conf' is not valid YAML, JSON or TOML: "),
+            "{error}"
+        );
+        assert!(
+            error.contains(word) && error.lines().count() == 1,
+            "{error}"
+        );
+    }
+}
+
+#[test]
+fn a_byte_order_mark_is_no_part_of_a_file() {
+    for (extension, text) in [
+        ("yml", "server: true"),
+        ("json", "{\"server\": true}"),
+        ("toml", "server = true"),
+    ] {
+        let layer = read(extension, &format!("\u{feff}{text}")).expect(extension);
+        assert_eq!(layer.server, Some(true), "{extension}");
+    }
 }
 
 #[test]
@@ -243,14 +291,39 @@ fn a_nearer_source_wins_setting_by_setting() {
 }
 
 #[test]
-fn a_token_file_loses_its_line_end_only() {
-    let secret = file("secret", " to ken \r\n");
-    let path = secret.path().to_str().expect("path");
-    let env = environment(&[("MIST_TOKEN_FILE", path)]).expect("environment");
-    let settings = Settings::decide(&[(Origin::Environment, env)]).expect("decided");
-    let token = settings.token.expect("token");
-    assert_eq!(token.value.reveal(), " to ken ");
-    assert!(!format!("{token:?}").contains("to ken"));
+fn a_token_file_holds_one_token_and_what_cannot_be_meant() {
+    let decide = |text: &str| {
+        let secret = file("secret", text);
+        let path = secret.path().to_str().expect("path");
+        let env = environment(&[("MIST_TOKEN_FILE", path)]).expect("environment");
+        Settings::decide(&[(Origin::Environment, env)]).map_err(|error| error.to_string())
+    };
+    for text in [
+        "to ken",
+        "to ken\n",
+        "\u{feff}to ken\r\n",
+        " to ken \t\r\n\n  \n",
+    ] {
+        let token = decide(text).expect("decided").token.expect("token");
+        assert_eq!(token.value.reveal(), "to ken", "{text:?}");
+        assert!(!format!("{token:?}").contains("to ken"));
+    }
+    for (text, word) in [
+        ("to ken\nother\n", "has several lines"),
+        ("# mine\nto ken", "has several lines"),
+        (" \n", "is empty"),
+        ("\u{feff}", "is empty"),
+    ] {
+        let error = decide(text).expect_err(text);
+        assert!(
+            error.contains(".secret' ") && error.contains(word),
+            "{error}"
+        );
+        assert!(
+            error.starts_with("MIST_TOKEN_FILE: ") && !error.contains("to ken"),
+            "{error}"
+        );
+    }
 }
 
 #[test]

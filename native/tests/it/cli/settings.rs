@@ -3,7 +3,8 @@
 use super::*;
 
 fn file(extension: &str, text: &str) -> tempfile::NamedTempFile {
-    let suffix = format!(".{extension}");
+    let dot = if extension.is_empty() { "" } else { "." };
+    let suffix = format!("{dot}{extension}");
     let file = tempfile::Builder::new().suffix(&suffix).tempfile();
     let file = file.expect("temporary file");
     std::fs::write(file.path(), text).expect("write");
@@ -105,7 +106,7 @@ fn bad_config_files_fail_in_one_line() {
         ),
         ("yml", "listeners: []", "no listeners"),
         ("json", "{", "is not valid JSON"),
-        ("conf", "", ".yml, .yaml, .json or .toml"),
+        ("conf", "a\n", "is not valid YAML, JSON or TOML"),
     ] {
         let config = file(extension, text);
         for arguments in [
@@ -123,8 +124,12 @@ fn bad_config_files_fail_in_one_line() {
 
 #[test]
 fn a_missing_file_is_named() {
-    let assert = mist(&["--server", "--config", "/no/such.yml"]).code(1);
-    assert!(stderr(&assert).contains("'/no/such.yml'"));
+    for path in ["/no/such.yml", "/no/such", "/no/such.conf"] {
+        let assert = mist(&["--server", "--config", path]).code(1);
+        let said = stderr(&assert);
+        let wanted = format!("cannot read '{path}': No such file");
+        assert!(said.starts_with(&wanted), "{said}");
+    }
     let assert = mist(&["--server", "--token-file", "/no/such"]).code(1);
     assert!(stderr(&assert).contains("'/no/such'"));
 }
@@ -141,6 +146,12 @@ fn a_server_can_be_described_by_each_format() {
             "toml",
             "server = true\nlisteners = [\"tcp://127.0.0.1:0\"]\n",
         ),
+        // As the original's own example has it: /path/to/config
+        (
+            "",
+            r#"{"server": true, "listeners": ["tcp://127.0.0.1:0"]}"#,
+        ),
+        ("", "server = true\nlisteners = [\"tcp://127.0.0.1:0\"]\n"),
     ] {
         let config = file(extension, text);
         let server = Running::start(&mut command(), &["--config", path(&config)]);

@@ -81,6 +81,23 @@ fn the_log_says_when_a_store_fails_and_when_it_works_again() {
 }
 
 #[test]
+fn a_token_of_several_lines_on_stdin_is_a_slip() {
+    let server = Server::start(&["--authenticator", "memory://", "--token", "top"]);
+    for (text, code) in [("one\ntwo\n", 2), ("\u{feff}one \r\n\n", 0)] {
+        let mut adding = assert_cmd::Command::from_std(command());
+        adding.env("MIST_HOST", &server.host).write_stdin(text);
+        let assert = adding
+            .args(["token", "add", "-", "--tags", "a", "--token", "top"])
+            .assert()
+            .code(code);
+        let said = stderr(&assert);
+        assert_eq!(said.contains("several lines"), code == 2, "{said}");
+    }
+    let assert = server.mist(&["token", "tags", "one", "--token", "top"]);
+    assert.success().stdout("a\n");
+}
+
+#[test]
 fn the_token_may_come_from_stdin() {
     let server = Server::start(&["--authenticator", "memory://", "--token", "top"]);
     assert_cmd::Command::from_std(command())
