@@ -130,16 +130,16 @@ fn shared_layer(shared: &args::SharedArgs) -> Layer {
 
 fn server_settings(cli: &Cli) -> Result<Settings, Stop> {
     let server = &cli.server;
-    let list = |lists: &[String]| {
-        let items = || lists.iter().flat_map(|list| config::comma_list(list));
+    let list = |lists: &[String], split: fn(&str) -> Vec<String>| {
+        let items = || lists.iter().flat_map(|list| split(list));
         (!lists.is_empty()).then(|| items().collect())
     };
     let flags = Layer {
         server: server.server.then_some(true),
-        listeners: list(&server.listeners),
-        allow_origin: list(&server.allow_origin),
-        allow_host: list(&server.allow_host),
-        trusted_proxies: list(&server.trusted_proxies),
+        listeners: list(&server.listeners, config::comma_list),
+        allow_origin: list(&server.allow_origin, config::whole_list),
+        allow_host: list(&server.allow_host, config::whole_list),
+        trusted_proxies: list(&server.trusted_proxies, config::whole_list),
         no_page: server.no_page.then_some(true),
         no_metrics: server.no_metrics.then_some(true),
         tls_cert: server.tls_cert.clone(),

@@ -182,6 +182,11 @@ pub(crate) fn only_line(text: &str) -> Result<&str, &'static str> {
     }
 }
 
+/// Splits a comma list in which empty items count: where one is wrong, a variable that is not set must not go unnoticed.
+pub(crate) fn whole_list(text: &str) -> Vec<String> {
+    text.split(',').map(|item| item.trim().to_owned()).collect()
+}
+
 /// A text that must not be shown.
 #[derive(Clone, PartialEq, Eq)]
 pub(crate) struct Secret(String);
@@ -257,7 +262,7 @@ impl Layer {
     fn set(&mut self, origin: &Origin, key: &str, value: &Value) -> Result<(), ConfigError> {
         let result = match key {
             "server" => value::flag(value, origin).map(|on| self.server = Some(on)),
-            "listeners" => value::list(value).map(|list| self.listeners = Some(list)),
+            "listeners" => value::list(value, comma_list).map(|list| self.listeners = Some(list)),
             "tls-cert" => value::text(value).map(|path| self.tls_cert = Some(path.into())),
             "tls-key" => value::text(value).map(|path| self.tls_key = Some(path.into())),
             "authenticator" => {
@@ -268,9 +273,13 @@ impl Layer {
             "access" => value::text(value)
                 .and_then(access)
                 .map(|access| self.access = Some(access)),
-            "allow-origin" => value::list(value).map(|list| self.allow_origin = Some(list)),
-            "allow-host" => value::list(value).map(|list| self.allow_host = Some(list)),
-            "trusted-proxies" => value::list(value).map(|list| self.trusted_proxies = Some(list)),
+            "allow-origin" => {
+                value::list(value, whole_list).map(|list| self.allow_origin = Some(list))
+            }
+            "allow-host" => value::list(value, whole_list).map(|list| self.allow_host = Some(list)),
+            "trusted-proxies" => {
+                value::list(value, whole_list).map(|list| self.trusted_proxies = Some(list))
+            }
             "no-page" => value::flag(value, origin).map(|off| self.no_page = Some(off)),
             "no-metrics" => value::flag(value, origin).map(|off| self.no_metrics = Some(off)),
             "log-level" => value::text(value)

@@ -26,16 +26,16 @@ pub(super) fn flag(value: &Value, origin: &Origin) -> Result<bool, String> {
     }
 }
 
-/// Reads a list of texts, or one text with commas.
-pub(super) fn list(value: &Value) -> Result<Vec<String>, String> {
+/// Reads a list of texts, or one text with commas, each of which `split` takes apart.
+pub(super) fn list(value: &Value, split: fn(&str) -> Vec<String>) -> Result<Vec<String>, String> {
     const WANTED: &str = "a list of texts, or one text with commas";
     match value {
-        Value::String(text) => Ok(comma_list(text)),
+        Value::String(text) => Ok(split(text)),
         Value::Array(items) => {
             let mut all = Vec::new();
             for item in items {
                 let item = item.as_str().ok_or_else(|| no_text(WANTED, item))?;
-                all.extend(comma_list(item));
+                all.extend(split(item));
             }
             Ok(all)
         }

@@ -56,15 +56,38 @@ enum Name {
 }
 
 impl Name {
-    fn of(text: &str) -> Option<Self> {
+    /// Reads a name, which must be written as browsers write it, or no request would ever have it.
+    ///
+    /// # Errors
+    /// What to write instead; `form` where that is anybody's guess.
+    fn of(text: &str, form: &str) -> Result<Self, String> {
+        let text = text.strip_suffix('.').unwrap_or(text);
         let text = text.to_ascii_lowercase();
-        let (name, plain) = match text.strip_prefix('*') {
-            Some("") => return Some(Self::Every),
-            Some(below) => (Self::Below(below.to_owned()), below.strip_prefix('.')?),
-            None => (Self::Exactly(text.clone()), &*text),
+        if text == "*" {
+            return Ok(Self::Every);
+        }
+        let (below, name) = match text.strip_prefix("*.") {
+            Some(domain) => ("*.", domain),
+            None => ("", &*text),
         };
-        let is_plain = !plain.is_empty() && !plain.contains(['*', '/', '@', ' ']);
-        is_plain.then_some(name)
+        let bracketed = match name.contains(':') {
+            true => format!("[{name}]"),
+            false => name.to_owned(),
+        };
+        let host = match name.contains('*') {
+            true => None,
+            false => url::Host::parse(&bracketed).ok(),
+        };
+        let host = host.ok_or(form)?;
+        let written = host.to_string();
+        if written != bracketed {
+            return Err(format!("browsers write it as {below}{written}"));
+        }
+        match (below, host) {
+            ("", _) => Ok(Self::Exactly(text)),
+            (_, url::Host::Domain(domain)) => Ok(Self::Below(format!(".{domain}"))),
+            _ => Err(form.to_owned()),
+        }
     }
 
     fn is(&self, host: &str) -> bool {
@@ -105,24 +128,19 @@ impl Browsers {
     /// A sentence naming the flag and the value that cannot be read.
     pub(crate) fn new(origins: &[String], hosts: &[String]) -> Result<Self, String> {
         let origins = origins.iter().map(|text| {
-            allowed(text).ok_or_else(|| {
-                format!(
-                    "invalid --allow-origin '{text}' - write https://example.com, https://*.example.com, null, or * for \
-                     all"
-                )
-            })
+            allowed(text).map_err(|why| format!("invalid --allow-origin '{text}' - {why}"))
         });
         let hosts = hosts.iter().map(|text| {
-            let name = Name::of(text).filter(|_| {
-                // An address may have colons; a name with one has a port behind it.
-                !text.contains(':') || text.parse::<IpAddr>().is_ok()
-            });
-            name.ok_or_else(|| {
-                format!(
-                    "invalid --allow-host '{text}' - write a name without scheme and port: mist.example.com, \
-                     *.example.com, or * for all"
-                )
-            })
+            let inner = text
+                .strip_prefix('[')
+                .and_then(|text| text.strip_suffix(']'));
+            let name = inner.unwrap_or(text);
+            let name = match name.contains(':') && name.parse::<IpAddr>().is_err() {
+                // Behind a colon that is not within an address there is a port.
+                true => Err(HOSTS.to_owned()),
+                false => Name::of(name, HOSTS),
+            };
+            name.map_err(|why| format!("invalid --allow-host '{text}' - {why}"))
         });
         Ok(Self {
             origins: origins.collect::<Result<_, _>>()?,
@@ -206,15 +224,30 @@ impl Browsers {
     }
 }
 
-fn allowed(text: &str) -> Option<Allowed> {
+/// What can be allowed.
+const ORIGINS: &str = "write https://example.com, https://*.example.com, null, or * for all";
+const HOSTS: &str =
+    "write a name without scheme and port: mist.example.com, *.example.com, or * for all";
+
+/// Reads an origin that is to be allowed.
+///
+/// # Errors
+/// What to write instead.
+fn allowed(text: &str) -> Result<Allowed, String> {
     match text {
-        "*" => return Some(Allowed::Every),
-        "null" => return Some(Allowed::Null),
+        "*" => return Ok(Allowed::Every),
+        "null" => return Ok(Allowed::Null),
         _ => {}
     }
-    let Site { scheme, host, port } = Site::of(text.strip_suffix('/').unwrap_or(text))?;
-    let host = Name::of(&host).filter(|name| *name != Name::Every)?;
-    Some(Allowed::Site(Site { scheme, host, port }))
+    let site = Site::of(text.strip_suffix('/').unwrap_or(text));
+    let Site { scheme, host, port } = site.ok_or(ORIGINS)?;
+    if ["ws", "wss"].contains(&&*scheme) {
+        return Err("a page's origin begins with http:// or https://".to_owned());
+    }
+    match Name::of(&host, ORIGINS)? {
+        Name::Every => Err(ORIGINS.to_owned()),
+        host => Ok(Allowed::Site(Site { scheme, host, port })),
+    }
 }
 
 fn text(value: &HeaderValue) -> Cow<'_, str> {

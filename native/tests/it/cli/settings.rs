@@ -76,6 +76,18 @@ fn what_is_no_origin_host_or_network_is_named() {
             r#"{"trusted-proxies":"10.0.0.0/8,10/8"}"#,
             "invalid --trusted-proxies '10/8'",
         ),
+        (
+            "yml",
+            "allow-origin: https://bücher.example",
+            "browsers write it as xn--bcher-kva.example",
+        ),
+        ("yml", "allow-origin: ''", "invalid --allow-origin ''"),
+        ("toml", "allow-host = [\"\"]", "invalid --allow-host ''"),
+        (
+            "json",
+            r#"{"trusted-proxies":"10.0.0.0/8,"}"#,
+            "invalid --trusted-proxies ''",
+        ),
     ] {
         let config = file(extension, text);
         for arguments in [
@@ -86,6 +98,30 @@ fn what_is_no_origin_host_or_network_is_named() {
             assert!(said.contains(expected), "{said}");
         }
     }
+}
+
+#[test]
+fn a_flag_for_pages_and_proxies_that_is_given_empty_is_a_slip() {
+    for (flag, value) in [
+        ("--allow-origin", ""),
+        ("--allow-origin", "https://a.example,"),
+        ("--allow-host", " "),
+        ("--allow-host", ",mist.example.com"),
+        ("--trusted-proxies", ""),
+    ] {
+        let arguments = ["--server", "--listeners", TCP, flag, value];
+        let said = stderr(&mist(&arguments).failure());
+        assert!(
+            said.contains(&format!("invalid {flag} '' - write ")),
+            "{said}"
+        );
+    }
+    // A variable that is empty is as good as not set, as all others are.
+    let mut command = command();
+    let command = command
+        .env("MIST_ALLOW_ORIGIN", "")
+        .args(["--server", "--listeners", TCP]);
+    Running::start(command, &[]).says("TCP server listening at");
 }
 
 #[test]

@@ -154,29 +154,64 @@ fn a_listener_of_this_machine_answers_to_names_of_this_machine() {
 
 #[test]
 fn what_cannot_be_an_origin_or_a_host_is_named() {
-    for text in [
-        "example.com",
-        "https://",
-        "https://*",
-        "https://a.*.b",
-        "https://a/b",
-        "",
+    for (text, why) in [
+        ("example.com", "write https://example.com"),
+        ("https://", "write https://"),
+        ("https://*", "write https://"),
+        ("https://a.*.b", "write https://"),
+        ("https://*.10.1.2.3", "write https://"),
+        ("https://a/b", "write https://"),
+        ("https://a b", "write https://"),
+        ("https://a?b", "write https://"),
+        ("https://a:66000", "write https://"),
+        ("", "write https://"),
+        (
+            "https://Bücher.example",
+            "browsers write it as xn--bcher-kva.example",
+        ),
+        (
+            "https://*.bücher.example",
+            "browsers write it as *.xn--bcher-kva.example",
+        ),
+        ("https://ex%61mple.com", "browsers write it as example.com"),
+        ("https://127.1", "browsers write it as 127.0.0.1"),
+        (
+            "https://[2001:db8:0:0::1]",
+            "browsers write it as [2001:db8::1]",
+        ),
+        ("wss://example.com", "begins with http:// or https://"),
     ] {
         let error = Browsers::new(&[text.to_owned()], &[]).expect_err(text);
-        assert!(
-            error.contains(&format!("--allow-origin '{text}'")),
-            "{error}"
-        );
+        let named = format!("invalid --allow-origin '{text}' - ");
+        assert!(error.starts_with(&named) && error.contains(why), "{error}");
     }
-    for text in [
-        "https://example.com",
-        "example.com:80",
-        "*example.com",
-        "a b",
-        "",
+    for (text, why) in [
+        ("https://example.com", "write a name"),
+        ("example.com:80", "write a name"),
+        ("*example.com", "write a name"),
+        ("a b", "write a name"),
+        ("a/b", "write a name"),
+        ("", "write a name"),
+        (
+            "bücher.example",
+            "browsers write it as xn--bcher-kva.example",
+        ),
+        ("127.1", "browsers write it as 127.0.0.1"),
+        ("2001:DB8:0::1", "browsers write it as [2001:db8::1]"),
     ] {
         let error = Browsers::new(&[], &[text.to_owned()]).expect_err(text);
-        assert!(error.contains(&format!("--allow-host '{text}'")), "{error}");
+        let named = format!("invalid --allow-host '{text}' - ");
+        assert!(error.starts_with(&named) && error.contains(why), "{error}");
+    }
+    for text in [
+        "Example.COM",
+        "xn--bcher-kva.example",
+        "a_b",
+        "2001:db8::1",
+        "[2001:db8::1]",
+        "10.1.2.3",
+    ] {
+        browsers(&[], &[text]);
     }
 }
 
