@@ -155,8 +155,16 @@ impl Acceptor {
 
     /// Receives a connection: counts it, unless there are too many, and notes where it comes from and when.
     pub(crate) fn greet(&self, address: Option<IpAddr>) -> Guest {
-        // Of what a proxy hands on, each request has an address of its own.
-        let counted = address.filter(|address| !self.proxies.trusts(*address));
+        self.receive(address, address)
+    }
+
+    /// Receives a connection of a trusted proxy, which is not counted among those of its address: each request on it may
+    /// come from somewhere else.
+    pub(crate) fn greet_proxy(&self, address: IpAddr) -> Guest {
+        self.receive(Some(address), None)
+    }
+
+    fn receive(&self, address: Option<IpAddr>, counted: Option<IpAddr>) -> Guest {
         Guest {
             permit: self.admit(counted.map(Peer::from)),
             address,

@@ -30,6 +30,7 @@ use warp::http::{HeaderMap, HeaderName, StatusCode, Uri};
 use warp::path::FullPath;
 use warp::reply::{Reply, Response};
 
+use self::proxies::Client;
 use super::peer::{Peer, Seat};
 use super::socket::accept_tcp;
 use super::tls::Tls;
@@ -85,7 +86,10 @@ impl Listener for Web {
                     .is_some_and(|socket| socket.ip().to_canonical().is_loopback()),
             };
             accept_tcp(self.listener, &acceptor, |stream, peer| {
-                let guest = acceptor.greet(Some(peer.ip()));
+                let guest = match acceptor.proxies.trusts(peer.ip()) {
+                    true => acceptor.greet_proxy(peer.ip()),
+                    false => acceptor.greet(Some(peer.ip())),
+                };
                 match &self.tls {
                     None => serve_http(&acceptor, stream, guest, &site),
                     Some(tls) => {
@@ -148,11 +152,15 @@ where
                 true => since,
                 false => Instant::now(),
             };
-            let client = address.map(|address| proxies.client(address, request.headers()));
+            let behind = address.filter(|address| proxies.trusts(*address));
+            let client = behind.map(|proxy| proxies.client(proxy, request.headers()));
             request.extensions_mut().insert(Caller {
                 permit: Arc::clone(permit),
-                peer: client.map(Peer::from),
-                is_counted: client == address,
+                peer: client
+                    .map(|client| client.address)
+                    .or(address)
+                    .map(Peer::from),
+                client,
                 since,
             });
         }
@@ -230,8 +238,8 @@ fn too_many_connections(message: Vec<u8>) -> BoxedFilter<(Response,)> {
 struct Caller {
     permit: Arc<Permit>,
     peer: Option<Peer>,
-    /// Whether the permit counts among those of the caller's address; not where a proxy asks for others.
-    is_counted: bool,
+    /// For whom a trusted proxy asks, whose own connection does not count for anybody.
+    client: Option<Client>,
     since: Instant,
 }
 
@@ -243,9 +251,15 @@ impl Caller {
         }
     }
 
-    /// Counts what will go on for long among what the caller's address has.
+    /// Counts what will go on for long among what the caller's address has, unless its connection is counted already.
     fn seat(&self, acceptor: &Acceptor) -> Result<Option<Seat>, Vec<u8>> {
-        acceptor.seat(self.peer.filter(|_| !self.is_counted))
+        let Some(client) = self.client else {
+            return Ok(None);
+        };
+        if !client.is_named {
+            acceptor.proxies.note_unnamed(client.address);
+        }
+        acceptor.seat(self.peer)
     }
 }
 

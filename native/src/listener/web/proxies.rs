@@ -1,12 +1,25 @@
 //! Owns whose word is taken for where a request comes from; knows nothing of what follows from that.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use warp::http::HeaderMap;
 
 /// The networks of the proxies that stand in front of the server.
 #[derive(Debug, Default)]
-pub(crate) struct Proxies(Vec<Network>);
+pub(crate) struct Proxies {
+    networks: Vec<Network>,
+    /// Whether it was said that one of them does not name its clients.
+    is_noted: AtomicBool,
+}
+
+/// For whom a proxy asks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Client {
+    /// Its address, or that of the proxy that does not name it.
+    pub(super) address: IpAddr,
+    pub(super) is_named: bool,
+}
 
 #[derive(Debug, PartialEq, Eq)]
 struct Network {
@@ -57,32 +70,44 @@ impl Proxies {
                 )
             })
         };
-        networks
-            .iter()
-            .map(read)
-            .collect::<Result<_, _>>()
-            .map(Self)
+        Ok(Self {
+            networks: networks.iter().map(read).collect::<Result<_, _>>()?,
+            is_noted: AtomicBool::default(),
+        })
     }
 
     pub(crate) fn trusts(&self, address: IpAddr) -> bool {
-        self.0.iter().any(|network| network.holds(address))
+        self.networks.iter().any(|network| network.holds(address))
     }
 
-    /// Where a request comes from that `peer` has sent: each proxy is believed about the one before it, up to the first
-    /// that is not trusted. Anybody can write the rest of the list.
-    pub(super) fn client(&self, peer: IpAddr, headers: &HeaderMap) -> IpAddr {
-        let mut client = peer;
-        if !self.trusts(client) {
-            return client;
-        }
+    /// Where a request comes from that a trusted proxy has sent: each proxy is believed about the one before it, up to
+    /// the first that is not trusted. Anybody can write the rest of the list.
+    pub(super) fn client(&self, proxy: IpAddr, headers: &HeaderMap) -> Client {
+        let mut client = Client {
+            address: proxy,
+            is_named: false,
+        };
         for hop in hops(headers).into_iter().rev() {
+            client.is_named = hop.is_some();
             let Some(address) = hop else { break };
-            client = address;
-            if !self.trusts(client) {
+            client.address = address;
+            if !self.trusts(address) {
                 break;
             }
         }
         client
+    }
+
+    /// Says, once, that what a proxy does not say costs others.
+    pub(super) fn note_unnamed(&self, proxy: IpAddr) {
+        if !self.is_noted.swap(true, Ordering::Relaxed) {
+            tracing::warn!(
+                %proxy,
+                "a trusted proxy does not say for whom it asks, by an address in X-Forwarded-For, or in Forwarded \
+                 where there is none (others, as X-Real-IP, are not read); those it asks for are all counted as the \
+                 proxy (connections-per-address, failed-tokens)"
+            );
+        }
     }
 }
 
@@ -135,61 +160,68 @@ mod tests {
         Proxies::new(&networks).expect("networks")
     }
 
-    fn client(proxies: &Proxies, peer: &str, headers: &[(&'static str, &str)]) -> String {
-        let mut map = HeaderMap::new();
-        for (name, value) in headers {
-            map.append(*name, value.parse().expect("a header"));
-        }
-        let peer = peer.parse().expect("an address");
-        proxies.client(peer, &map).to_string()
-    }
-
     const XFF: &str = "x-forwarded-for";
-
-    #[test]
-    fn who_is_not_trusted_is_not_believed() {
-        let some = proxies(&["10.0.0.0/8"]);
-        assert_eq!(client(&some, "192.0.2.1", &[(XFF, "1.2.3.4")]), "192.0.2.1");
-        let none = proxies(&[]);
-        assert_eq!(client(&none, "127.0.0.1", &[(XFF, "1.2.3.4")]), "127.0.0.1");
-    }
 
     #[test]
     fn the_nearest_address_that_is_not_trusted_is_the_clients() {
         let some = proxies(&["10.0.0.0/8", "2001:db8::/32"]);
-        for (headers, wanted) in [
-            (vec![], "10.0.0.1"),
-            (vec![(XFF, "1.2.3.4")], "1.2.3.4"),
+        for (headers, address, is_named) in [
+            (vec![], "10.0.0.1", false),
+            (vec![(XFF, "1.2.3.4")], "1.2.3.4", true),
             // What the client wrote itself stands further left.
-            (vec![(XFF, "6.6.6.6, 1.2.3.4")], "1.2.3.4"),
-            (vec![(XFF, "6.6.6.6"), (XFF, "1.2.3.4,10.9.9.9")], "1.2.3.4"),
-            (vec![(XFF, "1.2.3.4:5678")], "1.2.3.4"),
-            (vec![(XFF, "[2001:db9::1]:5678")], "2001:db9::1"),
-            (vec![(XFF, "1.2.3.4, 2001:db8::7")], "1.2.3.4"),
-            (vec![(XFF, "10.0.0.7, 10.0.0.8")], "10.0.0.7"),
+            (vec![(XFF, "6.6.6.6, 1.2.3.4")], "1.2.3.4", true),
+            (
+                vec![(XFF, "6.6.6.6"), (XFF, "1.2.3.4,10.9.9.9")],
+                "1.2.3.4",
+                true,
+            ),
+            (vec![(XFF, "1.2.3.4:5678")], "1.2.3.4", true),
+            (vec![(XFF, "[2001:db9::1]:5678")], "2001:db9::1", true),
+            (vec![(XFF, "1.2.3.4, 2001:db8::7")], "1.2.3.4", true),
+            (vec![(XFF, "10.0.0.7, 10.0.0.8")], "10.0.0.7", true),
             // Behind what is no address nothing is known.
-            (vec![(XFF, "1.2.3.4, unknown")], "10.0.0.1"),
-            (vec![(XFF, "1.2.3.4, unknown, 10.0.0.2")], "10.0.0.2"),
-            (vec![(XFF, "")], "10.0.0.1"),
+            (vec![(XFF, "1.2.3.4, unknown")], "10.0.0.1", false),
+            (vec![(XFF, "1.2.3.4, unknown, 10.0.0.2")], "10.0.0.2", false),
+            (vec![(XFF, "\"1.2.3.4\"")], "10.0.0.1", false),
+            (vec![(XFF, "")], "10.0.0.1", false),
+            (vec![("x-real-ip", "1.2.3.4")], "10.0.0.1", false),
             (
                 vec![("forwarded", "for=6.6.6.6, FOR=\"1.2.3.4:80\";proto=https")],
                 "1.2.3.4",
+                true,
             ),
             (
                 vec![("forwarded", "proto=https; for=\"[2001:db9::1]:4711\"")],
                 "2001:db9::1",
+                true,
             ),
-            (vec![("forwarded", "for=1.2.3.4, for=_hidden")], "10.0.0.1"),
+            (
+                vec![("forwarded", "for=1.2.3.4, for=_hidden")],
+                "10.0.0.1",
+                false,
+            ),
+            (vec![("forwarded", "proto=https")], "10.0.0.1", false),
             (
                 vec![("forwarded", "for=6.6.6.6"), (XFF, "1.2.3.4")],
                 "1.2.3.4",
+                true,
             ),
         ] {
-            assert_eq!(client(&some, "10.0.0.1", &headers), wanted, "{headers:?}");
-            assert_eq!(
-                client(&some, "::ffff:10.0.0.1", &headers).replace("::ffff:", ""),
-                wanted
-            );
+            let mut map = HeaderMap::new();
+            for (name, value) in &headers {
+                map.append(*name, value.parse().expect("a header"));
+            }
+            for proxy in ["10.0.0.1", "::ffff:10.0.0.1"] {
+                let proxy: IpAddr = proxy.parse().expect("an address");
+                assert!(some.trusts(proxy));
+                let client = some.client(proxy, &map);
+                let found = client.address.to_canonical().to_string();
+                assert_eq!(
+                    (&*found, client.is_named),
+                    (address, is_named),
+                    "{headers:?}"
+                );
+            }
         }
     }
 

@@ -139,6 +139,37 @@ fn page_and_metrics_can_be_switched_off_by_flag_variable_and_file() {
 }
 
 #[test]
+fn a_proxy_that_does_not_name_its_clients_is_named_once() {
+    let arguments = ["--trusted-proxies", "127.0.0.0/8"];
+    let server = Server::at("http://127.0.0.1:0", &arguments);
+    let publish = |header: &str| {
+        let mut stream = TcpStream::connect(&server.host).expect("it listens");
+        let request = format!(
+            "POST /publish?tags=a HTTP/1.1\r\nHost: localhost\r\n{header}\r\nConnection: close\r\n\r\n"
+        );
+        stream.write_all(request.as_bytes()).expect("taken");
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).expect("text");
+        assert!(answer.starts_with("HTTP/1.1 200 "), "{answer}");
+    };
+    publish("X-Forwarded-For: 192.0.2.1");
+    publish("X-Real-IP: 192.0.2.1");
+    publish("X-Forwarded-For: unknown");
+    publish("Forwarded: for=_hidden");
+    server.running.signal("-TERM");
+    let said = Running::rest(&server.running.stderr);
+    let notes: Vec<_> = said
+        .iter()
+        .filter(|line| line.contains("for whom it asks"))
+        .collect();
+    assert_eq!(notes.len(), 1, "{said:?}");
+    assert!(
+        notes[0].contains("WARN") && notes[0].contains("proxy=127.0.0.1"),
+        "{notes:?}"
+    );
+}
+
+#[test]
 fn listeners_may_be_given_in_several_ways() {
     for (arguments, count) in [
         (

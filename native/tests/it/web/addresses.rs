@@ -23,8 +23,11 @@ async fn bounded(proxies: &[&str]) -> Site {
 }
 
 async fn upgrade(address: SocketAddr, client: &str) -> (u16, Http) {
-    let header = format!("X-Forwarded-For: {client}");
-    let headers: Vec<_> = UPGRADE.iter().copied().chain([&*header]).collect();
+    upgrade_with(address, &format!("X-Forwarded-For: {client}")).await
+}
+
+async fn upgrade_with(address: SocketAddr, header: &str) -> (u16, Http) {
+    let headers: Vec<_> = UPGRADE.iter().copied().chain([header]).collect();
     let mut http = Http::open(address).await;
     http.write(request("GET", "/", &headers, "")).await;
     let answer = http.head().await;
@@ -80,4 +83,32 @@ async fn clients_of_a_trusted_proxy_are_counted_by_their_own_addresses() {
     drop(open);
     let asking = async { while upgrade(site.ws, "192.0.2.1").await.0 != 101 {} };
     within(asking).await;
+}
+
+#[tokio::test]
+async fn clients_that_a_trusted_proxy_does_not_name_are_counted_as_the_proxy() {
+    for unnamed in [
+        "X-Real-IP: 192.0.2.1",
+        "X-Forwarded-For: unknown",
+        "X-Forwarded-For: \"192.0.2.1\"",
+        "Forwarded: for=_hidden",
+        "Forwarded: for=unknown, proto=https",
+    ] {
+        let site = bounded(&["127.0.0.0/8"]).await;
+        let (status, _one) = upgrade_with(site.ws, unnamed).await;
+        assert_eq!(status, 101, "{unnamed}");
+        // On a TCP listener nothing names a client.
+        let _other = site.client().await;
+        let (status, _none) = upgrade_with(site.ws, unnamed).await;
+        assert_eq!(status, 503, "{unnamed}");
+        let line = Http::open(site.tcp).await.rest().await;
+        let line = String::from_utf8(line).expect("text");
+        assert!(line.contains(REASON), "{line}");
+        let events = request("GET", "/subscribe?tags=a", &[unnamed], "");
+        let mut refused = site.open().await;
+        refused.write(events).await;
+        assert!(refused.answer("GET").await.error().contains(REASON));
+        // Who is named has a bound of its own.
+        assert_eq!(upgrade(site.ws, "192.0.2.1").await.0, 101);
+    }
 }
