@@ -104,10 +104,14 @@ fn words(error: &io::Error, host: &str) -> String {
         CertificateError::NotValidForName => {
             format!("is not for '{host}'; connect to a name that it is for")
         }
-        CertificateError::NotValidForNameContext { presented, .. } => format!(
-            "is not for '{host}'; connect to a name that it is for: {}",
-            presented.join(", ")
-        ),
+        CertificateError::NotValidForNameContext { presented, .. } if presented.is_empty() => {
+            format!("is not for '{host}', nor for any other name; the server needs another")
+        }
+        CertificateError::NotValidForNameContext { presented, .. } => {
+            let names: Vec<_> = presented.iter().map(|name| bare(name)).collect();
+            let names = names.join(", ");
+            format!("is not for '{host}'; connect to a name that it is for: {names}")
+        }
         CertificateError::BadEncoding => "is damaged; the server needs another".into(),
         CertificateError::InvalidPurpose | CertificateError::InvalidPurposeContext { .. } => {
             "is not made for servers; the server needs another".into()
@@ -131,6 +135,14 @@ fn words(error: &io::Error, host: &str) -> String {
 fn is_end(kind: io::ErrorKind) -> bool {
     use io::ErrorKind::{BrokenPipe, ConnectionReset, UnexpectedEof};
     matches!(kind, BrokenPipe | ConnectionReset | UnexpectedEof)
+}
+
+/// Takes a name out of what the library calls it: `DnsName("localhost")`, `IpAddress(127.0.0.1)`.
+fn bare(name: &str) -> &str {
+    let inner = name
+        .split_once('(')
+        .and_then(|(_, rest)| rest.strip_suffix(')'));
+    inner.map_or(name, |inner| inner.trim_matches('"'))
 }
 
 /// Those whom the system vouches for, or a certificate that was named.
