@@ -16,8 +16,8 @@ use super::worker::with_worker;
 const LINGER_SECONDS: u32 = 5;
 
 impl Hub {
-    /// Looks after all connections until dropped.
-    pub(crate) async fn watch(self: Arc<Self>) {
+    /// Looks after all connections until dropped, and once a second after what else there is.
+    pub(crate) async fn watch(self: Arc<Self>, also: impl Fn()) {
         let mut ticks = interval(Duration::from_secs(1));
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
@@ -30,6 +30,7 @@ impl Hub {
             }
             self.relieve(stalled);
             self.release(Instant::now());
+            also();
         }
     }
 

@@ -7,6 +7,7 @@ use rcgen::{CertificateParams, DnType, KeyPair};
 use rustls::crypto::CryptoProvider;
 use rustls::pki_types::PrivateKeyDer;
 use rustls::sign::CertifiedKey;
+use rustls::{Error, InconsistentKeys};
 use sha2::{Digest, Sha256};
 
 use crate::address::Site;
@@ -31,13 +32,23 @@ pub enum CertificateError {
         /// The file with the key.
         key: PathBuf,
     },
-    /// The certificate or the key is of a kind that cannot be used.
-    #[error("cannot use the certificate in '{}' with its key - {why}", path.display())]
+    /// The certificate is damaged, or of a kind that cannot be used.
+    #[error("cannot use the certificate in '{}' - {why}", path.display())]
     Unusable {
         /// The file with the certificate.
         path: PathBuf,
-        /// What the TLS library said.
+        /// What is wrong with it, and what would be right.
         why: String,
+    },
+    /// The key is damaged, or of a kind that cannot be used.
+    #[error(
+        "cannot use the key in '{}' - it is damaged or of a kind that is not known here; RSA of 2,048 to 4,096 bits, \
+         ECDSA with P-256 or P-384, and Ed25519 are",
+        path.display()
+    )]
+    Key {
+        /// The file with the key.
+        path: PathBuf,
     },
     /// No certificate could be made, or TLS does not work at all.
     #[error("TLS is not available - {0}")]
@@ -51,17 +62,33 @@ pub(super) fn read(
     provider: &CryptoProvider,
 ) -> Result<CertifiedKey, CertificateError> {
     let chain = pem::read_certificates(certificate)?;
-    let key_der = pem::read_key(key)?;
-    CertifiedKey::from_der(chain, key_der, provider).map_err(|error| match error {
-        rustls::Error::InconsistentKeys(_) => CertificateError::Mismatch {
+    let private = provider.key_provider.load_private_key(pem::read_key(key)?);
+    let private = private.map_err(|_| CertificateError::Key {
+        path: key.to_owned(),
+    })?;
+    let certified = CertifiedKey::new(chain, private);
+    match certified.keys_match() {
+        // Some keys do not tell which certificate they are for.
+        Ok(()) | Err(Error::InconsistentKeys(InconsistentKeys::Unknown)) => Ok(certified),
+        Err(Error::InconsistentKeys(_)) => Err(CertificateError::Mismatch {
             certificate: certificate.to_owned(),
             key: key.to_owned(),
-        },
-        error => CertificateError::Unusable {
+        }),
+        Err(error) => Err(CertificateError::Unusable {
             path: certificate.to_owned(),
-            why: error.to_string(),
-        },
-    })
+            why: match error {
+                Error::InvalidCertificate(rustls::CertificateError::BadEncoding) => {
+                    "it is damaged".to_owned()
+                }
+                Error::InvalidCertificate(_) => {
+                    "clients do not take such a one; make one of X.509 version 3 with the names that they connect to \
+                     (subjectAltName)"
+                        .to_owned()
+                }
+                error => error.to_string(),
+            },
+        }),
+    }
 }
 
 /// Makes a certificate for this machine itself and some hosts, which nobody vouches for.

@@ -7,6 +7,7 @@ mod socket;
 mod tcp;
 pub(crate) mod tls;
 mod unix;
+mod validity;
 mod web;
 
 use std::fmt;
@@ -24,6 +25,7 @@ use tokio_util::sync::CancellationToken;
 
 pub use self::certificate::CertificateError;
 use self::peer::{Peer, Seat};
+use self::tls::Tls;
 pub(crate) use self::web::Offers;
 pub(crate) use self::web::browsers::Browsers;
 pub(crate) use self::web::proxies::Proxies;
@@ -104,6 +106,7 @@ pub struct Acceptor {
     pub(crate) hub: Arc<Hub>,
     pub(crate) browsers: Arc<Browsers>,
     pub(crate) proxies: Arc<Proxies>,
+    pub(crate) tls: Option<Arc<Tls>>,
     pub(crate) offers: Offers,
     pub(crate) stop: CancellationToken,
     /// Cancelled when the time to stop in good order is over.

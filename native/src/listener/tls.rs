@@ -4,9 +4,9 @@ use std::io;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
-use parking_lot::RwLock;
+use parking_lot::{Mutex, RwLock};
 use rustls::ServerConfig;
 use rustls::crypto::CryptoProvider;
 use rustls::crypto::ring::{Ticketer, default_provider};
@@ -19,6 +19,7 @@ use tokio_rustls::TlsAcceptor;
 use tokio_rustls::server::TlsStream;
 
 use super::certificate::{self, CertificateError};
+use super::validity::{self, Reminder, Validity};
 use super::{Acceptor, Guest};
 use crate::address::Site;
 
@@ -26,12 +27,19 @@ use crate::address::Site;
 pub(crate) struct Tls {
     config: Arc<ServerConfig>,
     current: Arc<Current>,
+    /// Of the current certificate, unless it says nothing that can be read.
+    reminder: Mutex<Option<Reminder>>,
     source: Source,
 }
 
 enum Source {
     Files { certificate: PathBuf, key: PathBuf },
     SelfSigned { fingerprint: String },
+}
+
+fn reminder(certified: &CertifiedKey, provider: &CryptoProvider) -> Option<Reminder> {
+    let own = certified.cert.first()?;
+    Validity::of(own, provider).map(Reminder::new)
 }
 
 /// The certificate that new connections are shown.
@@ -78,6 +86,7 @@ impl Tls {
         certified: CertifiedKey,
         source: Source,
     ) -> Result<Self, CertificateError> {
+        let reminder = Mutex::new(reminder(&certified, &provider));
         let current = Arc::new(Current {
             certified: RwLock::new(Arc::new(certified)),
         });
@@ -93,6 +102,7 @@ impl Tls {
         Ok(Self {
             config: Arc::new(config),
             current,
+            reminder,
             source,
         })
     }
@@ -102,9 +112,39 @@ impl Tls {
         if let Source::Files { certificate, key } = &self.source {
             let provider = self.config.crypto_provider();
             let certified = certificate::read(certificate, key, provider)?;
+            *self.reminder.lock() = reminder(&certified, provider);
             *self.current.certified.write() = Arc::new(certified);
+            self.look_at_names();
+            self.remind(SystemTime::now());
         }
         Ok(())
+    }
+
+    /// When the current certificate expires.
+    pub(super) fn expiry(&self) -> Option<SystemTime> {
+        let reminder = self.reminder.lock();
+        reminder.as_ref().map(|it| it.validity.not_after)
+    }
+
+    /// Says that the certificate has expired or soon will, at most once a day.
+    pub(crate) fn remind(&self, now: SystemTime) {
+        let words = self.reminder.lock().as_mut().and_then(|it| it.due(now));
+        if let (Some(words), Source::Files { certificate, .. }) = (words, &self.source) {
+            tracing::warn!("the certificate in '{}' {words}", certificate.display());
+        }
+    }
+
+    /// Says when no client can take the certificate, whatever the name it connects to.
+    pub(crate) fn look_at_names(&self) {
+        let certified = Arc::clone(&self.current.certified.read());
+        let is_nameless = certified.cert.first().is_some_and(validity::is_nameless);
+        if let (true, Source::Files { certificate, .. }) = (is_nameless, &self.source) {
+            tracing::warn!(
+                "the certificate in '{}' is for no name, and clients refuse it; make one with the names that they \
+                 connect to (subjectAltName)",
+                certificate.display()
+            );
+        }
     }
 
     /// The SHA-256 of the certificate, if it was made here.

@@ -7,7 +7,7 @@ use std::future::Future;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use mist_core::{Access, Authenticator as Kept, Broker, Config, Limits, Stats};
 use tokio_util::sync::CancellationToken;
@@ -406,7 +406,10 @@ impl ServerBuilder {
                         "a certificate that no listener uses; add a tls://, https:// or wss:// one"
                     );
                 }
-                Tls::from_files(certificate.clone(), key.clone())?
+                let tls = Tls::from_files(certificate.clone(), key.clone())?;
+                tls.look_at_names();
+                tls.remind(SystemTime::now());
+                tls
             }
             None if sites.is_empty() => return Ok(None),
             None => Tls::self_signed(&sites)?,
@@ -538,17 +541,24 @@ impl Server {
             hub,
             browsers,
             proxies,
+            tls,
             offers,
             listeners,
             ..
         } = self;
         let (stop, cut) = (CancellationToken::new(), CancellationToken::new());
-        let watch = tokio::spawn(Arc::clone(&hub).watch());
+        let certificate = tls.clone();
+        let watch = tokio::spawn(Arc::clone(&hub).watch(move || {
+            if let Some(tls) = &certificate {
+                tls.remind(SystemTime::now());
+            }
+        }));
         for listener in listeners {
             let acceptor = Acceptor {
                 hub: Arc::clone(&hub),
                 browsers: Arc::clone(&browsers),
                 proxies: Arc::clone(&proxies),
+                tls: tls.clone(),
                 offers,
                 stop: stop.clone(),
                 cut: cut.clone(),

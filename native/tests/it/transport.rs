@@ -58,12 +58,20 @@ impl Files {
         std::fs::write(self.key(), made.signing_key.serialize_pem()).expect("written");
     }
 
-    /// Puts a new certificate in the place of the old one; returns it.
+    /// Puts a new certificate in the place of the old one.
     pub(crate) fn renew(&mut self) {
+        self.renew_with(|_| {});
+    }
+
+    /// Puts a new certificate in the place of the old one, which is for the same names unless it is changed.
+    pub(crate) fn renew_with(&mut self, change: impl FnOnce(&mut rcgen::CertificateParams)) {
         let names = ["localhost".to_owned(), "127.0.0.1".to_owned()];
-        let made = rcgen::generate_simple_self_signed(names).expect("a certificate");
-        self.der = made.cert.der().clone();
-        self.write(&made);
+        let mut params = rcgen::CertificateParams::new(names).expect("names");
+        change(&mut params);
+        let signing_key = rcgen::KeyPair::generate().expect("a key");
+        let cert = params.self_signed(&signing_key).expect("a certificate");
+        self.der = cert.der().clone();
+        self.write(&rcgen::CertifiedKey { cert, signing_key });
     }
 
     pub(crate) fn path(&self, name: &str) -> PathBuf {

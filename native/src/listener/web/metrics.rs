@@ -2,6 +2,7 @@
 
 use std::fmt::Write;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::UNIX_EPOCH;
 
 use warp::Filter;
 use warp::filters::BoxedFilter;
@@ -10,7 +11,6 @@ use warp::reply::{Reply, Response};
 
 use super::get_or_head;
 use super::upgrade::listed;
-use crate::hub::Hub;
 use crate::listener::Acceptor;
 
 /// `GET /healthz` and `/readyz`.
@@ -33,7 +33,7 @@ pub(super) fn route(acceptor: Acceptor) -> BoxedFilter<(Response,)> {
         .and(warp::header::headers_cloned())
         .map(move |headers: HeaderMap| {
             let form = Form::wanted(&headers);
-            let text = form.write(&figures(&acceptor.hub));
+            let text = form.write(&figures(&acceptor));
             let reply = warp::reply::with_header(text, header::CONTENT_TYPE, form.content_type());
             warp::reply::with_header(reply, header::VARY, "accept").into_response()
         })
@@ -140,7 +140,8 @@ enum Kind {
 }
 
 /// All there is to tell; their number does not depend on what clients do.
-fn figures(hub: &Hub) -> Vec<Figure> {
+fn figures(acceptor: &Acceptor) -> Vec<Figure> {
+    let hub = &acceptor.hub;
     let stats = hub.stats();
     let counters = &hub.counters;
     let gauge = |name, help, value: usize| Figure {
@@ -219,6 +220,15 @@ fn figures(hub: &Hub) -> Vec<Figure> {
             &counters.failed_handshakes,
         ),
     ];
+    if let Some(expiry) = acceptor.tls.as_ref().and_then(|tls| tls.expiry()) {
+        let since = expiry.duration_since(UNIX_EPOCH).unwrap_or_default();
+        figures.push(Figure {
+            kind: Kind::Gauge,
+            name: "certificate_expiry_seconds",
+            help: "When the certificate expires, in seconds since 1970-01-01 UTC",
+            value: since.as_secs(),
+        });
+    }
     let of_host = counters.of_host.iter();
     figures.extend(of_host.map(|it| counter(it.name, it.help, &it.value)));
     figures

@@ -92,6 +92,44 @@ fn a_hangup_reads_the_certificate_again() {
 }
 
 #[test]
+fn the_end_of_a_certificate_is_a_warning_at_the_start_and_when_it_is_read_again() {
+    const DAY: Duration = Duration::from_secs(86_400);
+    let now = std::time::SystemTime::now();
+    let mut files = Files::new();
+    files.renew_with(|params| params.not_after = (now - DAY).into());
+    let mut command = command();
+    command.args(["--server", "--listeners", "tls://127.0.0.1:0"]);
+    command.arg("--tls-cert").arg(files.certificate());
+    command.arg("--tls-key").arg(files.key());
+    let running = Running::start(&mut command, &[]);
+    let said = |words: &str| {
+        let line = running.says(words);
+        assert!(line.contains("WARN") && line.contains("cert.pem"), "{line}");
+    };
+    said("expired on ");
+    running.signal("-HUP");
+    said("expired on ");
+    files.renew_with(|params| params.not_after = (now + 10 * DAY).into());
+    running.signal("-HUP");
+    said("expires on ");
+    files.renew_with(|params| params.not_before = (now + DAY).into());
+    running.signal("-HUP");
+    said("is not valid before ");
+    files.renew_with(|params| params.subject_alt_names.clear());
+    running.signal("-HUP");
+    said("is for no name");
+    // All is well, and nothing is said of it.
+    files.renew();
+    running.signal("-HUP");
+    running.says("the certificate was read again");
+    running.signal("-HUP");
+    running.says("the certificate was read again");
+    running.signal("-TERM");
+    let rest = Running::rest(&running.stderr);
+    assert!(!rest.iter().any(|line| line.contains("WARN")), "{rest:?}");
+}
+
+#[test]
 fn half_of_a_certificate_is_refused() {
     let files = Files::new();
     let (certificate, key) = (files.certificate(), files.key());

@@ -1,5 +1,7 @@
 //! Which certificates servers show, and which ones clients take.
 
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+
 use super::*;
 
 async fn failure(
@@ -32,11 +34,18 @@ async fn a_certificate_that_nobody_vouches_for_needs_ca_or_insecure() {
 
 #[tokio::test]
 async fn a_wrong_name_is_named_with_the_right_ones() {
-    let files = Files::for_names(&["mist.example"]);
+    let files = Files::for_names(&["mist.example", "10.0.0.1"]);
+    let site = Site::start(&files, "tls://127.0.0.1:0").await;
+    let error = failure(&site.uris[0], |builder| builder.ca(files.certificate())).await;
+    let words =
+        "is not for '127.0.0.1'; connect to a name that it is for: mist.example, 10.0.0.1, or";
+    assert!(error.contains(words), "{error}");
+    site.stop().await;
+    let files = Files::for_names(&[]);
     let site = Site::start(&files, "tls://127.0.0.1:0").await;
     let error = failure(&site.uris[0], |builder| builder.ca(files.certificate())).await;
     assert!(
-        error.contains("'127.0.0.1'") && error.contains("mist.example"),
+        error.contains("nor for any other name; the server needs another"),
         "{error}"
     );
     site.stop().await;
@@ -44,17 +53,14 @@ async fn a_wrong_name_is_named_with_the_right_ones() {
 
 #[tokio::test]
 async fn an_expired_certificate_is_refused_even_when_it_is_named() {
-    let names = vec!["127.0.0.1".to_owned()];
     for is_ca in [false, true] {
-        let mut params = rcgen::CertificateParams::new(names.clone()).expect("names");
-        params.not_after = rcgen::date_time_ymd(2001, 1, 1);
-        if is_ca {
-            params.is_ca = rcgen::IsCa::Ca(rcgen::BasicConstraints::Unconstrained);
-        }
-        let signing_key = rcgen::KeyPair::generate().expect("a key");
-        let cert = params.self_signed(&signing_key).expect("a certificate");
-        let files = Files::new();
-        files.write(&rcgen::CertifiedKey { cert, signing_key });
+        let mut files = Files::new();
+        files.renew_with(|params| {
+            params.not_after = rcgen::date_time_ymd(2001, 1, 1);
+            if is_ca {
+                params.is_ca = rcgen::IsCa::Ca(rcgen::BasicConstraints::Unconstrained);
+            }
+        });
         let site = Site::start(&files, "tls://127.0.0.1:0").await;
         let error = failure(&site.uris[0], |builder| builder.ca(files.certificate())).await;
         assert!(error.contains("expired"), "{error}");
@@ -140,6 +146,39 @@ async fn a_new_certificate_is_for_new_connections() {
 }
 
 #[tokio::test]
+async fn the_metrics_tell_when_the_certificate_expires() {
+    let mut files = Files::new();
+    files.renew_with(|params| params.not_after = rcgen::date_time_ymd(2001, 9, 9));
+    let expiry = async |site: &Site, index: usize| {
+        let mut stream = TcpStream::connect(site.socket(index))
+            .await
+            .expect("it listens");
+        let request = b"GET /metrics HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n";
+        stream.write_all(request).await.expect("written");
+        let mut text = String::new();
+        within(stream.read_to_string(&mut text))
+            .await
+            .expect("an answer");
+        assert!(text.contains("mist_sessions "), "{text}");
+        let mut lines = text.lines();
+        lines.find_map(|line| {
+            line.strip_prefix("mist_certificate_expiry_seconds ")
+                .map(str::to_owned)
+        })
+    };
+    let site = Site::start(&files, "tls://127.0.0.1:0, http://127.0.0.1:0").await;
+    assert_eq!(expiry(&site, 1).await.as_deref(), Some("999993600"));
+    files.renew_with(|params| params.not_after = rcgen::date_time_ymd(2100, 1, 1));
+    site.handle.reload_tls().expect("it is fine");
+    assert_eq!(expiry(&site, 1).await.as_deref(), Some("4102444800"));
+    site.stop().await;
+    let plain = Server::builder().listen("http://127.0.0.1:0");
+    let site = Site::run(plain.bind().await.expect("bound"));
+    assert_eq!(expiry(&site, 0).await, None);
+    site.stop().await;
+}
+
+#[tokio::test]
 async fn files_that_cannot_be_used_are_named_at_once() {
     let (files, other) = (Files::new(), Files::new());
     let write = |name: &str, text: &[u8]| {
@@ -152,6 +191,16 @@ async fn files_that_cannot_be_used_are_named_at_once() {
     for (certificate, key, words) in [
         (files.path("none.pem"), key.clone(), &["cannot read", "none.pem"][..]),
         (certificate.clone(), files.path("none.pem"), &["cannot read", "none.pem"]),
+        (
+            certificate.clone(),
+            write("p521.pem", P521.as_bytes()),
+            &["cannot use the key in", "p521.pem", "P-384"],
+        ),
+        (
+            write("version1.pem", VERSION_1.as_bytes()),
+            write("version1.key", VERSION_1_KEY.as_bytes()),
+            &["cannot use the certificate in", "version1.pem", "subjectAltName"],
+        ),
         (certificate.clone(), other.key(), &["does not belong", "cert.pem", "key.pem"]),
         (key.clone(), key.clone(), &["no certificate", "mixed up"]),
         (certificate.clone(), certificate.clone(), &["no private key", "mixed up"]),
@@ -187,6 +236,35 @@ async fn files_that_cannot_be_used_are_named_at_once() {
         }
     }
 }
+
+/// A key of a kind that is not known here.
+const P521: &str = "-----BEGIN PRIVATE KEY-----
+MIHuAgEAMBAGByqGSM49AgEGBSuBBAAjBIHWMIHTAgEBBEIAihmntNkEPqW09EJa
+KDcEvPjuMQC5WKjMcgsxVH0ZqPWDkkEXwmLB8ILLakMjQ1OVftpzoMxv24DIAOKx
+ZI6gskShgYkDgYYABAAr5Ozp4+xrHEXo8WJJ1p/we5VByh7sLi2HHzenRygZCfeS
+BRnMqey5lfvLQLKBQf7DQ76zweVaS3JYLLOTzhniYgBNXiaPgWfAZdSqC6GiBUFm
+a622oCnWeRQplgdUvqw18hP7HoDtHFE+cwTeryYa7F0h6DC0cF+whVPHorFt9KQS
+AA==
+-----END PRIVATE KEY-----
+";
+
+/// As `openssl x509 -req` makes it without a file of extensions.
+const VERSION_1: &str = "-----BEGIN CERTIFICATE-----
+MIIBGjCBwQIUEFn3YbpZtmG2GpMwm6SzTGSvjbowCgYIKoZIzj0EAwIwDzENMAsG
+A1UEAwwEbWlzdDAgFw0yNjExMjkwOTUyMzhaGA8yMTI2MTEwNTA5NTIzOFowDzEN
+MAsGA1UEAwwEbWlzdDBZMBMGByqGSM49AgEGCCqGSM49AwEHA0IABDu57+FzE+N+
+/+h6DfOQRS4N6Z3u8DBOzWKxR3QR8KiVjgZ+bMCZ4W4n+4S0lqXCoUZ9McZI/o9G
+IWJWTkV5tVkwCgYIKoZIzj0EAwIDSAAwRQIhANsWuHn14qiJvpJWqJajYuG8PO8U
+U+eJYL+ttnvL3IY1AiA4Nv08xaUeUhJv9p+ro4+FaJYltTKuyNzjpOzcEWrCvw==
+-----END CERTIFICATE-----
+";
+
+const VERSION_1_KEY: &str = "-----BEGIN EC PRIVATE KEY-----
+MHcCAQEEIEwZicdjFEIzlIIXsJurcZd1N7HyEPrneOIeC6Gr6lkOoAoGCCqGSM49
+AwEHoUQDQgAEO7nv4XMT437/6HoN85BFLg3pne7wME7NYrFHdBHwqJWOBn5swJnh
+bif7hLSWpcKhRn0xxkj+j0YhYlZORXm1WQ==
+-----END EC PRIVATE KEY-----
+";
 
 /// A text as some editors of Windows save it.
 fn utf16(text: &str) -> Vec<u8> {
