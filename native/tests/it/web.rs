@@ -8,6 +8,7 @@ mod operators;
 mod page;
 mod publishing;
 mod requests;
+mod stalled;
 mod strangers;
 mod upgrades;
 

@@ -4,6 +4,7 @@ mod api;
 pub(super) mod browsers;
 mod metrics;
 mod page;
+mod patience;
 pub(super) mod proxies;
 mod publish;
 mod query;
@@ -13,6 +14,7 @@ mod upgrade;
 use std::convert::Infallible;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
 use futures_util::future::BoxFuture;
 use hyper::Request;
@@ -30,6 +32,7 @@ use warp::http::{HeaderMap, HeaderName, StatusCode, Uri};
 use warp::path::FullPath;
 use warp::reply::{Reply, Response};
 
+use self::patience::Patient;
 use self::proxies::Client;
 use super::peer::{Peer, Seat};
 use super::socket::accept_tcp;
@@ -183,6 +186,8 @@ where
             Ok(response)
         }
     });
+    let seconds = acceptor.hub.limits.stall_seconds.max(1);
+    let stream = Patient::new(stream, Duration::from_secs(seconds.into()));
     let stop = acceptor.stop.clone();
     let cut = acceptor.cut.clone();
     acceptor.hub.tasks.spawn(async move {

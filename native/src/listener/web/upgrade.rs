@@ -17,6 +17,7 @@ use warp::http::{HeaderMap, StatusCode};
 use warp::path::FullPath;
 use warp::reply::{Reply, Response};
 
+use super::patience::Patient;
 use super::query::Query;
 use super::token::token;
 use super::{Caller, one, raw_query, refuse, unavailable};
@@ -155,10 +156,10 @@ fn start_websocket(
             () = acceptor.stopped() => return,
         };
         let Ok(upgraded) = upgraded else { return };
-        match upgraded.downcast::<TokioIo<TcpStream>>() {
+        match upgraded.downcast::<TokioIo<Patient<TcpStream>>>() {
             Ok(parts) => serve_frames(&acceptor, caller, seat, parts, token.as_deref()),
             Err(upgraded) => {
-                if let Ok(parts) = upgraded.downcast::<TokioIo<TlsStream<TcpStream>>>() {
+                if let Ok(parts) = upgraded.downcast::<TokioIo<Patient<TlsStream<TcpStream>>>>() {
                     serve_frames(&acceptor, caller, seat, parts, token.as_deref());
                 }
             }
@@ -170,13 +171,13 @@ fn serve_frames<S>(
     acceptor: &Acceptor,
     caller: Caller,
     seat: Option<Seat>,
-    parts: Parts<TokioIo<S>>,
+    parts: Parts<TokioIo<Patient<S>>>,
     token: Option<&str>,
 ) where
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
     let hub = Arc::clone(&acceptor.hub);
-    let stream = parts.io.into_inner();
+    let stream = parts.io.into_inner().into_inner();
     let connection = Connection::frames(
         hub,
         stream,
