@@ -35,10 +35,12 @@ pub(super) fn instead_of_lines(bytes: &[u8], scheme: Scheme) -> Option<String> {
                 Scheme::Tls => "; try wss://",
                 _ => "",
             };
-            Some(match sentence(body) {
-                Some(body) => format!("an HTTP server answers there ({status}: {body})"),
-                None => format!("an HTTP server answers there ({status}){hint}"),
-            })
+            Some(
+                match reported(body).map(Cow::Owned).or_else(|| sentence(body)) {
+                    Some(body) => format!("an HTTP server answers there ({status}: {body})"),
+                    None => format!("an HTTP server answers there ({status}){hint}"),
+                },
+            )
         }
         _ => Some(format!(
             "what answers there is no mist server; it says '{}'",
@@ -49,16 +51,12 @@ pub(super) fn instead_of_lines(bytes: &[u8], scheme: Scheme) -> Option<String> {
 
 /// Says why there is no WebSocket at a path, in the server's words if it has any. Without a query, which may hold a token.
 pub(super) fn instead_of_websocket(error: &Error, path: &str) -> String {
-    #[derive(serde::Deserialize)]
-    struct Refusal {
-        error: String,
-    }
     match error {
         Error::Http(response) => {
             let body = response.body().as_deref().unwrap_or_default();
-            match serde_json::from_slice::<Refusal>(body) {
-                Ok(Refusal { error }) => format!("the server reports an error: {error}"),
-                Err(_) => refused(response, body, path),
+            match reported(body) {
+                Some(error) => format!("the server reports an error: {error}"),
+                None => refused(response, body, path),
             }
         }
         Error::Protocol(ProtocolError::HttparseError(_)) => {
@@ -95,6 +93,16 @@ pub(super) fn lost(error: &Error) -> String {
         Error::Protocol(error) => format!("the server broke the rules of WebSocket: {error}"),
         error => error.to_string(),
     }
+}
+
+/// The error that a mist server says in a body.
+fn reported(body: &[u8]) -> Option<String> {
+    #[derive(serde::Deserialize)]
+    struct Refusal {
+        error: String,
+    }
+    let refusal = serde_json::from_slice::<Refusal>(body);
+    refusal.ok().map(|refusal| refusal.error)
 }
 
 /// What a body says, unless it is made for browsers.
@@ -144,6 +152,11 @@ mod tests {
         assert_eq!(
             said(page, Scheme::Unix),
             "an HTTP server answers there (400 Bad Request)"
+        );
+        let json = b"HTTP/1.1 400 Bad Request\r\n\r\n{\"error\":\"use https://\"}\n";
+        assert_eq!(
+            said(json, Scheme::Tcp),
+            "an HTTP server answers there (400 Bad Request: use https://)"
         );
         let words = b"HTTP/1.1 400 Bad Request\r\n\r\nuse https://\nor not\n";
         assert_eq!(
