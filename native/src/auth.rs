@@ -1,5 +1,6 @@
 //! Owns the token stores behind an authenticator URI; knows nothing of sessions and of who may do what.
 
+mod identity;
 mod postgres;
 mod scribble;
 mod sqlite;

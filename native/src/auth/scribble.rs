@@ -13,6 +13,7 @@ use mist_core::{AuthReply, AuthRequest, TokenError};
 use serde::ser::SerializeMap;
 use serde::{Deserialize, Serialize};
 
+use super::identity::Identity;
 use super::worker::{Blocking, PATIENCE};
 use crate::file;
 
@@ -27,6 +28,7 @@ pub(super) struct Scribble {
     folder: PathBuf,
     /// The folder itself, to lock it and to make its entries durable.
     handle: File,
+    identity: Identity,
 }
 
 /// What a file holds.
@@ -95,6 +97,7 @@ impl Scribble {
         }
         let handle = File::open(&tokens).map_err(cannot("open"))?;
         let store = Self {
+            identity: Identity::of(&tokens).map_err(cannot("open"))?,
             folder: tokens,
             handle,
         };
@@ -248,6 +251,7 @@ impl Scribble {
 
 impl Blocking for Scribble {
     fn answer(&mut self, request: &AuthRequest, deadline: Instant) -> AuthReply {
+        self.identity.check()?;
         if let AuthRequest::Tags { token } = request {
             let entry = self.load(&self.path(token)?, token)?;
             return Ok(entry.tags.into_keys().collect());

@@ -10,6 +10,7 @@ use percent_encoding::percent_decode_str;
 use rusqlite::{Connection, ErrorCode, OpenFlags, OptionalExtension, TransactionBehavior};
 use sha2::{Digest, Sha256};
 
+use super::identity::Identity;
 use super::worker::{Blocking, PATIENCE};
 
 /// "mist" in ASCII, in the database's header.
@@ -34,6 +35,7 @@ const TABLES: &str = "
 pub(super) struct Sqlite {
     connection: Connection,
     path: PathBuf,
+    identity: Identity,
 }
 
 /// The path in `sqlite:///path/to.db` or `sqlite://relative.db`.
@@ -72,7 +74,11 @@ impl Sqlite {
             Ok((connection, found))
         });
         match opened {
-            Ok((connection, Found::Ours)) => Ok(Self { connection, path }),
+            Ok((connection, Found::Ours)) => Ok(Self {
+                connection,
+                identity: Identity::of(&path).map_err(|error| format!("'{shown}': {error}"))?,
+                path,
+            }),
             Ok((_, Found::Newer(schema))) => Err(format!(
                 "'{shown}' was written by a newer mist (schema {schema}, this one knows {SCHEMA}): update mist"
             )),
@@ -153,6 +159,7 @@ impl Sqlite {
 
 impl Blocking for Sqlite {
     fn answer(&mut self, request: &AuthRequest, deadline: Instant) -> AuthReply {
+        self.identity.check()?;
         let left = deadline.saturating_duration_since(Instant::now());
         let answer = self
             .connection
@@ -232,7 +239,9 @@ fn explain(path: &Path, error: &rusqlite::Error) -> String {
     let path = path.display();
     match error.sqlite_error_code() {
         Some(ErrorCode::DiskFull) => format!("no space left on the disk of '{path}'"),
-        Some(ErrorCode::ReadOnly) => format!("'{path}' or its folder cannot be written"),
+        Some(ErrorCode::ReadOnly | ErrorCode::CannotOpen) => {
+            format!("'{path}' or its folder cannot be written")
+        }
         Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked) => format!(
             "another program has locked '{path}' for more than {} s",
             PATIENCE.as_secs()
@@ -243,7 +252,12 @@ fn explain(path: &Path, error: &rusqlite::Error) -> String {
         Some(ErrorCode::DatabaseCorrupt) => {
             format!("'{path}' is damaged: restore it from a backup")
         }
-        _ => format!("'{path}': {error}"),
+        Some(ErrorCode::SystemIoFailure) => format!(
+            "'{path}' cannot be read or written: check its disk, and that no other program changes its files"
+        ),
+        Some(_) => format!("'{path}': {error}"),
+        // What is in it is of another type, or no text.
+        None => format!("'{path}' holds what mist did not write: restore it from a backup"),
     }
 }
 

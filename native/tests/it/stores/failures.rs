@@ -1,7 +1,7 @@
 //! Stores that fail while a server runs: one command gets an error, all else goes on, and nothing is lost.
 
 use std::fs;
-use std::io::Write;
+use std::io::{Seek, SeekFrom, Write};
 use std::path::Path;
 use std::process::Command;
 
@@ -107,7 +107,8 @@ async fn all_there(admin: &Admin, name: &str, count: usize) {
 
 async fn a_full_disk(uri: &str, disk: &SmallDisk, why: &str) {
     let house = House::at(uri).await.expect("it starts");
-    let admin = house.admin().await;
+    let neighbour = House::at(uri).await.expect("two may share it");
+    let (admin, other) = (house.admin().await, neighbour.admin().await);
     admin
         .add_token("before", &tags(&["a"]))
         .await
@@ -119,15 +120,19 @@ async fn a_full_disk(uri: &str, disk: &SmallDisk, why: &str) {
         assert!(!told.contains(token), "{told}");
     }
     let much: Vec<_> = (0..64).map(|number| format!("{number:01000}")).collect();
-    unavailable(admin.add_tags("before", &much).await);
-    others_go_on(&house).await;
-    assert_eq!(admin.tags("before").await, Ok(tags(&["a"])));
-    all_there(&admin, "t", count).await;
+    for (house, admin) in [(&house, &admin), (&neighbour, &other)] {
+        let told = unavailable(admin.add_tags("before", &much).await);
+        assert!(told.contains(why), "{told}");
+        others_go_on(house).await;
+        assert_eq!(admin.tags("before").await, Ok(tags(&["a"])));
+        all_there(admin, "t", count).await;
+    }
     disk.free();
     assert_eq!(admin.add_tags("before", &tags(&["b"])).await, Ok(()));
-    assert_eq!(admin.add_token("after", &tags(&["c"])).await, Ok(()));
-    drop(admin);
+    assert_eq!(other.add_token("after", &tags(&["c"])).await, Ok(()));
+    drop((admin, other));
     house.end().await;
+    neighbour.end().await;
     let house = House::at(uri).await.expect("it starts again");
     let admin = house.admin().await;
     assert_eq!(admin.tags("before").await, Ok(tags(&["a", "b"])));
@@ -173,6 +178,110 @@ async fn postgres_outlives_a_full_disk() {
     a_full_disk(&uri, &disk, "No space left on device").await;
     // It must not outlive its files.
     drop(database);
+}
+
+#[tokio::test]
+async fn a_database_that_is_damaged_under_two_servers_costs_answers_only() {
+    let home = Home::new(Kind::Sqlite).expect("it needs nothing");
+    let houses = [
+        House::at(&home.uri()).await.expect("it starts"),
+        House::at(&home.uri()).await.expect("two may share it"),
+    ];
+    let admins = [houses[0].admin().await, houses[1].admin().await];
+    for number in 0..200 {
+        let token = format!("t{number}");
+        let made = admins[number % 2].add_token(&token, &tags(&["a"])).await;
+        made.expect("made");
+    }
+    let path = home.folder.path().join("tokens.db");
+    let outside = rusqlite::Connection::open(&path).expect("it opens");
+    let not_a_text = "INSERT INTO tags SELECT id, CAST(x'ff' AS TEXT) FROM tokens WHERE id = 8";
+    outside.execute(not_a_text, []).expect("done");
+    for admin in &admins {
+        let told = unavailable(admin.tags("t7").await);
+        assert!(told.contains("holds what mist did not write"), "{told}");
+        assert_eq!(admin.tags("t6").await, Ok(tags(&["a"])));
+    }
+    // From the log into the file itself, of which the tables are overwritten.
+    let checkpoint = "PRAGMA wal_checkpoint(TRUNCATE)";
+    outside.query_row(checkpoint, [], |_| Ok(())).expect("done");
+    let length = fs::metadata(&path).expect("a file").len();
+    let file = fs::OpenOptions::new().write(true).open(&path);
+    let mut file = file.expect("it opens");
+    file.seek(SeekFrom::Start(4096)).expect("it has more");
+    let noise = vec![0x5a; usize::try_from(length).expect("short") - 4096];
+    file.write_all(&noise).expect("written");
+    for (house, admin) in houses.iter().zip(&admins) {
+        for told in [
+            unavailable(admin.tags("t6").await),
+            unavailable(admin.add_tags("t6", &tags(&["b"])).await),
+            unavailable(admin.add_token("new", &[]).await),
+        ] {
+            assert!(told.contains("is damaged: restore it"), "{told}");
+        }
+        others_go_on(house).await;
+    }
+    drop(admins);
+    for house in houses {
+        house.end().await;
+    }
+}
+
+#[tokio::test]
+async fn nothing_is_confirmed_into_a_store_that_was_taken_away() {
+    for (kind, names) in [
+        (
+            Kind::Sqlite,
+            &["tokens.db", "tokens.db-wal", "tokens.db-shm"][..],
+        ),
+        (Kind::Scribble, &["tokens"]),
+    ] {
+        let home = Home::new(kind).expect("it needs nothing");
+        let houses = [
+            House::at(&home.uri()).await.expect("it starts"),
+            House::at(&home.uri()).await.expect("two may share it"),
+        ];
+        let admins = [houses[0].admin().await, houses[1].admin().await];
+        admins[0].add_token("t", &tags(&["a"])).await.expect("made");
+        let place = |name: &str| home.folder.path().join(name);
+        for name in names {
+            fs::rename(place(name), place(&format!("aside-{name}"))).expect("moved");
+        }
+        let are_refused = || async {
+            for admin in &admins {
+                for told in [
+                    unavailable(admin.tags("t").await),
+                    unavailable(admin.add_token("u", &[]).await),
+                    unavailable(admin.add_tags("t", &tags(&["b"])).await),
+                    unavailable(admin.remove_tags("t", &tags(&["a"])).await),
+                    unavailable(admin.remove_token("t").await),
+                ] {
+                    assert!(told.contains("was removed or replaced"), "{told}");
+                }
+            }
+        };
+        are_refused().await;
+        // Another one is in its place, as when a backup is put there.
+        let another = home.open().await;
+        another.add_token("t", &[]).await.expect("made");
+        are_refused().await;
+        drop(another);
+        for name in names {
+            // Of an SQLite database that is closed, one file is left.
+            let _ = fs::remove_file(place(name));
+            let _ = fs::remove_dir_all(place(name));
+            fs::rename(place(&format!("aside-{name}")), place(name)).expect("moved");
+        }
+        for admin in &admins {
+            assert_eq!(admin.tags("t").await, Ok(tags(&["a"])));
+        }
+        admins[1].add_tags("t", &tags(&["b"])).await.expect("made");
+        assert_eq!(admins[0].tags("t").await, Ok(tags(&["a", "b"])));
+        drop(admins);
+        for house in houses {
+            house.end().await;
+        }
+    }
 }
 
 #[tokio::test]
