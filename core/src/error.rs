@@ -19,10 +19,11 @@ pub(crate) enum Refusal {
     Unauthenticated,
     AuthNotFirst,
     WrongToken,
+    /// A login while the token store fails. Why it does is the operator's business, not a stranger's.
+    StoreUnavailable,
     NotGranted(Grant),
     Exceeded(Exceeded),
     Revoked,
-    Token(TokenError),
 }
 
 /// Which half of the grant rule was broken.
@@ -49,6 +50,14 @@ pub enum TokenError {
     Uncertain(String),
 }
 
+/// What begins every error of a token store that may work again later.
+const STORE_UNAVAILABLE: &str = "Token store unavailable";
+
+/// Whether an error says nothing against a token that was presented.
+pub(crate) fn is_passing(error: &str) -> bool {
+    error.starts_with(STORE_UNAVAILABLE)
+}
+
 impl Part for TokenError {
     fn push_to(&self, text: &mut String) {
         match self {
@@ -57,11 +66,12 @@ impl Part for TokenError {
             Self::Invalid(why) => push!(text, "Invalid token - ", why),
             Self::InvalidTag(why) => push!(text, "Invalid tag - ", why),
             Self::Unavailable(why) => {
-                push!(text, "Token store unavailable, nothing was changed - ", why)
+                push!(text, STORE_UNAVAILABLE, ", nothing was changed - ", why)
             }
             Self::Uncertain(why) => push!(
                 text,
-                "Token store unavailable, the change may have been made or not: look with tags, or repeat it - ",
+                STORE_UNAVAILABLE,
+                ", the change may have been made or not: look with tags, or repeat it - ",
                 why
             ),
         }
@@ -109,6 +119,11 @@ impl Part for Refusal {
                     "not authorized - the token is not valid; going on without admin commands"
                 )
             }
+            Self::StoreUnavailable => push!(
+                text,
+                STORE_UNAVAILABLE,
+                ", the token was not looked at - try again later"
+            ),
             Self::NotGranted(Grant::Subscribe) => push!(
                 text,
                 "not authorized - the token grants none of these tags; a subscription needs at least one"
@@ -126,7 +141,6 @@ impl Part for Refusal {
                     "subscription removed - the token no longer grants any of its tags"
                 )
             }
-            Self::Token(error) => push!(text, error),
         }
     }
 }

@@ -123,7 +123,7 @@ impl Broker {
                 self.note_checked(session, false);
                 Refusal::WrongToken
             }
-            Err(error) => Refusal::Token(error),
+            Err(_) => Refusal::StoreUnavailable,
         };
         self.send_error(session, "auth", &text![refusal], id);
     }

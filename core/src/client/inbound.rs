@@ -6,6 +6,7 @@ use super::event::{CloseReason, Event, Output, Reply, RequestError, RequestId};
 use super::requests::Errand;
 use super::subscriptions::{OnWire, Slot, tag_set};
 use super::{Client, Phase};
+use crate::error::is_passing;
 use crate::message::{Command, Message, Messages};
 
 impl Client {
@@ -81,6 +82,9 @@ impl Client {
             (Some(Errand::Auth { is_static }), Some(error)) => {
                 self.outputs.push_back(Output::Disconnect);
                 self.wire.clear();
+                if is_passing(error) {
+                    return self.lose(now, error.into());
+                }
                 let reason = CloseReason::AuthRefused(error.into());
                 if is_static {
                     self.end(reason);

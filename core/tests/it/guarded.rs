@@ -112,7 +112,7 @@ fn a_store_that_fails_says_nothing_about_the_token() {
     assert!(matches!(broker.poll_output(), Some(Output::Ask { .. })));
     let away = Err(TokenError::Unavailable("away".to_owned()));
     broker.handle_auth_reply(session, &request, away);
-    assert!(said(&mut broker).contains("away"));
+    assert!(said(&mut broker).contains("try again later"));
     assert!(broker.poll_output().is_none());
 }
 

@@ -395,7 +395,7 @@ fn a_store_that_fails_leaves_a_login_where_it_was() {
             ),
             (
                 TokenError::Unavailable("gone".to_owned()),
-                "Token store unavailable",
+                "Token store unavailable, the token was not looked at - try again later",
             ),
         ] {
             let mut broker = broker(access, Authenticator::Host);
@@ -412,6 +412,10 @@ fn a_store_that_fails_leaves_a_login_where_it_was() {
             assert!(
                 texts[0].contains(text) && texts[0].ends_with(",\"id\":9}"),
                 "{texts:?}"
+            );
+            assert!(
+                !texts[0].contains("gone"),
+                "what is wrong is told to admins only"
             );
             assert_eq!(
                 texts[1].contains("not authorized"),

@@ -1,6 +1,7 @@
 //! The life of the connection.
 
 use super::*;
+use crate::{AuthRequest, TokenError};
 
 #[test]
 fn after_a_cut_come_the_token_then_the_subscriptions_then_open() {
@@ -69,6 +70,41 @@ fn a_refused_fresh_token_is_tried_anew() {
     world.exchange();
     assert_eq!(world.client.state(), State::Open);
     assert_eq!(world.events.last(), Some(&Event::Open { resumed: false }));
+}
+
+#[test]
+fn a_static_token_is_presented_again_when_its_store_failed() {
+    let config = crate::Config {
+        authenticator: Authenticator::Host,
+        ..secured(Access::Scoped)
+    };
+    let mut world = World::with_broker(Config::default(), config);
+    world.token = Some(Token::Static("desk"));
+    let asked = AuthRequest::Tags {
+        token: "desk".to_owned(),
+    };
+    for reply in [
+        Err(TokenError::Unavailable("the disk is full".to_owned())),
+        Ok(Vec::new()),
+    ] {
+        let is_known = reply.is_ok();
+        world.advance_to_attempt();
+        world.accept();
+        world.exchange();
+        let session = world.session.expect("connected");
+        world.broker.handle_auth_reply(session, &asked, reply);
+        world.take_from_broker();
+        world.exchange();
+        let expected = match is_known {
+            true => State::Open,
+            false => State::Waiting,
+        };
+        assert_eq!(world.client.state(), expected);
+    }
+    let [waited] = &waiting_or_closed(&world.events)[..] else {
+        panic!("{:?}", world.events);
+    };
+    assert!(waited.contains("try again later"), "{waited}");
 }
 
 #[test]

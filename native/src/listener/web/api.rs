@@ -283,6 +283,9 @@ impl Visit {
 
     fn refusal(&self, answer: &Answer, text: String) -> Response {
         let status = match answer.error.as_str() {
+            error if error.starts_with("Token store unavailable") => {
+                StatusCode::SERVICE_UNAVAILABLE
+            }
             _ if answer.command == "auth" => StatusCode::UNAUTHORIZED,
             error if !error.starts_with("not authorized") => {
                 // The body was within the limit; what is made of it, with its escapes, was not.
