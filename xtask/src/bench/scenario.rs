@@ -113,6 +113,7 @@ const ALL: &[Kind] = &[
     Kind::Mist,
     Kind::Other,
     Kind::Nats,
+    Kind::DebianNats,
     Kind::Redis,
     Kind::Mosquitto,
     Kind::Relay,
@@ -121,6 +122,7 @@ const BROKERS: &[Kind] = &[
     Kind::Mist,
     Kind::Other,
     Kind::Nats,
+    Kind::DebianNats,
     Kind::Redis,
     Kind::Mosquitto,
 ];
@@ -130,7 +132,7 @@ pub(crate) const ONE_SIZE: usize = 128;
 const MIST: &[Kind] = &[Kind::Mist, Kind::Other];
 
 /// Those that have more than one thread for messages, and those that speak WebSocket.
-const MIST_AND_NATS: &[Kind] = &[Kind::Mist, Kind::Other, Kind::Nats];
+const MIST_AND_NATS: &[Kind] = &[Kind::Mist, Kind::Other, Kind::Nats, Kind::DebianNats];
 
 const MATCH: &str = "so many sets of two, one publish in twenty matches one";
 const SETS: &str = "47 tags, so many sets of two that match, each of another connection";

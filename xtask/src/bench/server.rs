@@ -12,6 +12,7 @@ use clap::ValueEnum;
 
 use super::machine;
 use super::wire::{MistTcp, MistWebSocket, Mosquitto, Nats, NatsWebSocket, Redis, RelayWire, Wire};
+use crate::services;
 
 /// How long a server may take to accept its first connection.
 const START: Duration = Duration::from_secs(10);
@@ -25,8 +26,10 @@ pub(crate) enum Kind {
     /// Another build of it.
     #[value(skip)]
     Other,
-    /// nats-server
+    /// nats-server, the current one
     Nats,
+    /// nats-server, as Debian has it
+    DebianNats,
     /// redis-server
     Redis,
     /// mosquitto
@@ -36,12 +39,18 @@ pub(crate) enum Kind {
 }
 
 impl Kind {
+    /// Whether it is somebody else's broker.
+    pub(crate) fn is_peer(self) -> bool {
+        !matches!(self, Self::Mist | Self::Other | Self::Relay)
+    }
+
     /// Its name in the table.
     pub(crate) fn name(self) -> &'static str {
         match self {
             Self::Mist => "mist",
             Self::Other => "other mist",
             Self::Nats => "nats",
+            Self::DebianNats => "debian-nats",
             Self::Redis => "redis",
             Self::Mosquitto => "mosquitto",
             Self::Relay => "relay",
@@ -76,31 +85,23 @@ impl Contender {
     }
 
     fn has_websocket(&self) -> bool {
-        self.is_mist() || self.kind == Kind::Nats
+        self.is_mist() || matches!(self.kind, Kind::Nats | Kind::DebianNats)
     }
 
-    /// A peer, when its program is on this machine.
+    /// A peer, which is fetched when it is not on this machine.
     ///
     /// # Errors
     ///
-    /// When it is not; the message says how to get it.
+    /// When it cannot be had; the message says how to get it.
     pub(crate) fn peer(kind: Kind) -> Result<Self> {
-        let (name, package) = match kind {
-            Kind::Nats => ("nats-server", "nats-server"),
-            Kind::Redis => ("redis-server", "redis-server"),
-            Kind::Mosquitto => ("mosquitto", "mosquitto"),
-            Kind::Relay | Kind::Mist | Kind::Other => {
-                let program = std::env::current_exe()?;
-                return Ok(Self { kind, program });
-            }
+        let program = match kind {
+            Kind::Nats => services::nats()?,
+            Kind::DebianNats => services::peer("nats-server")?,
+            Kind::Redis => services::peer("redis-server")?,
+            Kind::Mosquitto => services::peer("mosquitto")?,
+            Kind::Relay | Kind::Mist | Kind::Other => std::env::current_exe()?,
         };
-        let path = std::env::var_os("PATH").unwrap_or_default();
-        let folders = std::env::split_paths(&path).chain(["/usr/sbin".into()]);
-        let mut programs = folders.map(|folder| folder.join(name));
-        match programs.find(|program| program.is_file()) {
-            Some(program) => Ok(Self { kind, program }),
-            None => bail!("{name} is not installed (Debian: apt-get install -y {package})"),
-        }
+        Ok(Self { kind, program })
     }
 
     /// The version it says it has.
@@ -141,8 +142,8 @@ impl Contender {
         match (self.kind, transport) {
             (Kind::Mist | Kind::Other, Transport::WebSocket) => &MistWebSocket,
             (Kind::Mist | Kind::Other, Transport::Tcp) => &MistTcp,
-            (Kind::Nats, Transport::WebSocket) => &NatsWebSocket,
-            (Kind::Nats, Transport::Tcp) => &Nats,
+            (Kind::Nats | Kind::DebianNats, Transport::WebSocket) => &NatsWebSocket,
+            (Kind::Nats | Kind::DebianNats, Transport::Tcp) => &Nats,
             (Kind::Redis, _) => &Redis,
             (Kind::Mosquitto, _) => &Mosquitto,
             (Kind::Relay, _) => &RelayWire,
@@ -169,7 +170,7 @@ impl Contender {
                 command.args(["--server", "--listeners", &listeners]);
                 command.args(["--log-level", "WARN"]);
             }
-            Kind::Nats => {
+            Kind::Nats | Kind::DebianNats => {
                 let file = folder.join("nats.conf");
                 fs::write(&file, nats_config(web))?;
                 let port = tcp.port().to_string();

@@ -34,6 +34,7 @@ const STYLE: &str = "\
   .line { stroke: #d8dee4 }
   .mist { fill: #0a66c2 }
   .nats { fill: #2a9d8f }
+  .debian-nats { fill: #a3c9a8 }
   .redis { fill: #d1495b }
   .mosquitto { fill: #8a63b3 }
   .relay { fill: #9aa4ae }
@@ -44,6 +45,7 @@ const STYLE: &str = "\
     .line { stroke: #30363d }
     .mist { fill: #4c9aff }
     .nats { fill: #3fb8a8 }
+    .debian-nats { fill: #4c6f52 }
     .redis { fill: #ef6f7f }
     .mosquitto { fill: #b08fd8 }
     .relay { fill: #6e7681 }
@@ -112,7 +114,7 @@ fn svg(groups: &[Bars], axis: &Axis, kinds: &[Kind]) -> Result<String, std::fmt:
     let note = format!("{ONE_SIZE}-byte payloads; logarithmic axis; less is better");
     writeln!(svg, r#"<text class="note" x="16" y="47">{note}</text>"#)?;
     for (at, kind) in kinds.iter().enumerate() {
-        let (x, name) = (at * 96 + 16, kind.name());
+        let (x, name) = (at * 100 + 16, kind.name());
         writeln!(
             svg,
             r#"<rect class="{name}" x="{x}" y="58" width="11" height="11" rx="2"/><text x="{}" y="68">{name}</text>"#,
