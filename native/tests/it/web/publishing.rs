@@ -284,3 +284,28 @@ async fn a_wrong_token_publishes_nothing_although_none_would() {
     let message = within(messages.next()).await.expect("a message");
     assert_eq!(message.data, "yes");
 }
+
+#[tokio::test]
+async fn a_token_that_cannot_be_looked_up_now_is_no_wrong_one() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = folder.path().join("tokens.db");
+    let uri = format!("sqlite://{}", path.display());
+    let site = Site::with(|builder| {
+        let builder = builder.authenticator(&uri).token(ADMIN);
+        builder.access(Access::Scoped)
+    })
+    .await;
+    std::fs::remove_file(&path).expect("it was there");
+    for target in ["/publish?tags=a", "/subscribe?tags=a"] {
+        let method = if target.starts_with("/p") {
+            "POST"
+        } else {
+            "GET"
+        };
+        let mut http = site.open().await;
+        let answer = http.ask(method, target, &["X-AUTH-TOKEN: desk"], "x").await;
+        assert_eq!(answer.status, 503, "{answer:?}");
+        assert!(answer.error().contains("try again later"), "{answer:?}");
+        assert!(!answer.body.contains("tokens.db"), "{answer:?}");
+    }
+}
