@@ -5,6 +5,7 @@ mod database;
 mod failures;
 mod files;
 mod postgres;
+mod sharing;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -88,7 +89,11 @@ struct House {
 impl House {
     async fn at(uri: &str) -> Result<Self, mist::BindError> {
         let builder = Server::builder().listen("tcp://127.0.0.1:0");
-        let server = within(builder.authenticator(uri).token("top").bind()).await?;
+        Self::of(builder.authenticator(uri).token("top")).await
+    }
+
+    async fn of(builder: mist::ServerBuilder) -> Result<Self, mist::BindError> {
+        let server = within(builder.bind()).await?;
         let address = server.addresses()[0].to_string();
         let (stop, stopped) = oneshot::channel::<()>();
         let run = tokio::spawn(server.run(async {
