@@ -17,6 +17,7 @@ mod drive;
 pub mod file;
 mod hub;
 mod listener;
+mod log_limit;
 mod pem;
 mod server;
 

@@ -123,8 +123,8 @@ const DRILLS: &[Tests] = &[
     ),
     Tests::of_protocol(
         "log",
-        "a log that nobody reads, under load (400 refused pages; long 20,000)",
-        "drills::frozen_log::",
+        "a log that nobody reads, and one that strangers want to fill",
+        "drills::log::",
     ),
     Tests::of_protocol(
         "churn",

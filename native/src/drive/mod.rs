@@ -20,6 +20,7 @@ use crate::hub::outbox::{Ending, Outbox, Taken};
 use crate::hub::piece::Writing;
 use crate::hub::worker::{READ_BYTES, Tools, Worker, with_worker};
 use crate::hub::{Arrival, Flow, Hub};
+use crate::log_limit::Kind;
 
 /// Up to here an incomplete line is put in front of what is read next; a longer one is collected apart.
 const SHORT_CARRY: usize = 8 << 10;
@@ -265,11 +266,15 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
             Inbound::Lines if self.carry.len() <= SHORT_CARRY => {
                 let kept = self.carry.len();
                 if kept == 0 && input.starts_with(&TLS_HELLO) {
-                    tracing::info!(
-                        session = self.outbox.session.slot(),
-                        "closing a connection that speaks TLS, which this listener does not; tls:// and wss:// \
-                         listeners do"
-                    );
+                    let peer = self.outbox.peer;
+                    if self.hub.log.admits(Kind::UnexpectedTls, peer) {
+                        tracing::info!(
+                            session = self.outbox.session.slot(),
+                            peer = peer.map(display),
+                            "closing a connection that speaks TLS, which this listener does not; tls:// and wss:// \
+                             listeners do"
+                        );
+                    }
                     return self.outbox.end_now(Ending::Dead);
                 }
                 self.carry.clear();

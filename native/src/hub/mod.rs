@@ -38,6 +38,7 @@ use self::worker::{Errand, Outgoing, Tools, with_worker};
 use crate::auth::Authenticator;
 use crate::command::CommandHandler;
 use crate::listener::peer::{Crowd, Peer};
+use crate::log_limit::{Kind, LogLimit};
 
 pub(crate) struct Hub {
     shared: RwLock<Shared>,
@@ -57,6 +58,7 @@ pub(crate) struct Hub {
     pub(crate) backlog: Arc<Backlog>,
     pub(crate) open_connections: AtomicUsize,
     pub(crate) crowd: Crowd,
+    pub(crate) log: Arc<LogLimit>,
     is_ending: AtomicBool,
 }
 
@@ -136,6 +138,7 @@ impl Hub {
         authenticator: Option<Arc<dyn Authenticator>>,
         commands: HashMap<String, Arc<dyn CommandHandler>>,
     ) -> Self {
+        let log = Arc::<LogLimit>::default();
         Self {
             limits: broker.limits().clone(),
             is_scoped: broker.access() == Access::Scoped,
@@ -146,13 +149,14 @@ impl Hub {
                 broker,
                 outboxes: Vec::new(),
             }),
-            store: Store::new(authenticator),
+            store: Store::new(authenticator, Arc::clone(&log)),
             commands,
             tasks: TaskTracker::new(),
             counters: Counters::default(),
             backlog: Arc::default(),
             open_connections: AtomicUsize::new(0),
             crowd: Crowd::default(),
+            log,
             is_ending: AtomicBool::new(false),
         }
     }
@@ -576,11 +580,15 @@ impl Hub {
                 Errand::Custom(session, request) => {
                     self.tasks.spawn(hub.run_command(session, request));
                 }
-                Errand::SayThrottled(peer) => tracing::warn!(
-                    %peer,
-                    "{} wrong tokens from one address; further tokens from there have to wait (failed-tokens)",
-                    self.limits.failed_tokens
-                ),
+                Errand::SayThrottled(peer) => {
+                    if self.log.admits(Kind::WrongTokens, Some(peer)) {
+                        tracing::warn!(
+                            %peer,
+                            "{} wrong tokens from one address; further tokens from there have to wait (failed-tokens)",
+                            self.limits.failed_tokens
+                        );
+                    }
+                }
             }
         }
     }
@@ -605,7 +613,9 @@ impl Hub {
             }
         });
         let reply = reply.await.unwrap_or_else(|_| {
-            tracing::error!("the handler of a custom command panicked");
+            if self.log.admits(Kind::CommandPanicked, None) {
+                tracing::error!("the handler of a custom command panicked");
+            }
             Err("the command failed".into())
         });
         self.answer(session, |broker| broker.handle_custom_reply(session, reply));

@@ -8,20 +8,23 @@ use tokio_util::task::TaskTracker;
 
 use super::turns::{Held, Turns};
 use crate::auth::{self, Authenticator, TokenError};
+use crate::log_limit::{Kind, LogLimit};
 
 /// The token store of a server, if it has one.
 pub(super) struct Store {
     authenticator: Option<Arc<dyn Authenticator>>,
     turns: Turns,
     is_failing: AtomicBool,
+    log: Arc<LogLimit>,
 }
 
 impl Store {
-    pub(super) fn new(authenticator: Option<Arc<dyn Authenticator>>) -> Self {
+    pub(super) fn new(authenticator: Option<Arc<dyn Authenticator>>, log: Arc<LogLimit>) -> Self {
         Self {
             authenticator,
             turns: Turns::default(),
             is_failing: AtomicBool::new(false),
+            log,
         }
     }
 
@@ -62,12 +65,18 @@ impl Store {
 
     /// Says when the store begins to fail, and when it works again; in between only those who ask are told.
     fn log(&self, reply: &AuthReply) {
-        if let Err(error @ (TokenError::Unavailable(_) | TokenError::Uncertain(_))) = reply {
-            if !self.is_failing.swap(true, Ordering::Relaxed) {
-                tracing::error!("{error}");
+        let failure = match reply {
+            Err(error @ (TokenError::Unavailable(_) | TokenError::Uncertain(_))) => Some(error),
+            _ => None,
+        };
+        let is_failing = failure.is_some();
+        let is_news = self.is_failing.swap(is_failing, Ordering::Relaxed) != is_failing;
+        // A store that fails now and then has much news.
+        if is_news && self.log.admits(Kind::StoreFailed, None) {
+            match failure {
+                Some(error) => tracing::error!("{error}"),
+                None => tracing::info!("the token store works again"),
             }
-        } else if self.is_failing.swap(false, Ordering::Relaxed) {
-            tracing::info!("the token store works again");
         }
     }
 }

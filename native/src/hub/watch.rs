@@ -6,11 +6,13 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use tokio::time::{MissedTickBehavior, interval};
+use tracing::field::display;
 
 use super::Hub;
 use super::framing::Framing;
 use super::outbox::{Concern, Ending, Outbox};
 use super::worker::with_worker;
+use crate::log_limit::Kind;
 
 /// Seconds a client has to close its side after the server has closed the other; a server that stops is in a hurry.
 const LINGER_SECONDS: u32 = 5;
@@ -29,7 +31,9 @@ impl Hub {
                 }
             }
             self.relieve(stalled);
-            self.release(Instant::now());
+            let now = Instant::now();
+            self.release(now);
+            self.log.tell(now);
             also();
         }
     }
@@ -58,12 +62,16 @@ impl Hub {
             if total <= self.limits.outbox_total_bytes / 2 {
                 break;
             }
-            tracing::warn!(
-                session = outbox.session.slot(),
-                bytes,
-                total,
-                "closing a connection whose socket takes nothing: too much waits in all outboxes (outbox-total-bytes)"
-            );
+            if self.log.admits(Kind::SocketStalled, outbox.peer) {
+                tracing::warn!(
+                    session = outbox.session.slot(),
+                    peer = outbox.peer.map(display),
+                    bytes,
+                    total,
+                    "closing a connection whose socket takes nothing: too much waits in all outboxes \
+                     (outbox-total-bytes)"
+                );
+            }
             outbox.end_now(Ending::Dead);
             total = total.saturating_sub(bytes);
         }
@@ -73,29 +81,29 @@ impl Hub {
     fn watch_one(self: &Arc<Self>, outbox: &Outbox) -> Option<usize> {
         let mut stalled = None;
         let heartbeat = self.limits.heartbeat_seconds;
+        let (session, peer) = (outbox.session.slot(), outbox.peer.map(display));
+        let may_say = |kind| self.log.admits(kind, outbox.peer);
         outbox.look(|concern| match concern {
-            Concern::Dropping => {
-                tracing::warn!(
-                    session = outbox.session.slot(),
-                    "slow consumer: its outbox is full, newer messages for it are dropped"
-                );
-            }
-            Concern::CaughtUp(count) => {
-                tracing::warn!(
-                    session = outbox.session.slot(),
-                    dropped = count,
-                    "slow consumer: caught up"
-                );
+            Concern::Dropping if may_say(Kind::SlowConsumer) => tracing::warn!(
+                session,
+                peer,
+                "slow consumer: its outbox is full, newer messages for it are dropped"
+            ),
+            Concern::CaughtUp(dropped) if may_say(Kind::SlowConsumer) => {
+                tracing::warn!(session, peer, dropped, "slow consumer: caught up");
             }
             Concern::Stalled(seconds, bytes) if seconds < self.limits.stall_seconds => {
                 stalled = Some(bytes);
             }
             Concern::Stalled(seconds, _) => {
-                tracing::warn!(
-                    session = outbox.session.slot(),
-                    seconds,
-                    "closing a connection whose socket took nothing (stall-seconds)"
-                );
+                if may_say(Kind::SocketStalled) {
+                    tracing::warn!(
+                        session,
+                        peer,
+                        seconds,
+                        "closing a connection whose socket took nothing (stall-seconds)"
+                    );
+                }
                 outbox.end_now(Ending::Dead);
             }
             Concern::Silent(seconds) if outbox.framing == Framing::Frames && heartbeat > 0 => {
@@ -106,11 +114,14 @@ impl Hub {
                         out.wake_all();
                     });
                 } else if seconds > heartbeat + heartbeat.div_ceil(3) {
-                    tracing::info!(
-                        session = outbox.session.slot(),
-                        seconds,
-                        "closing a connection that does not answer pings (heartbeat-seconds)"
-                    );
+                    if may_say(Kind::SilentClient) {
+                        tracing::info!(
+                            session,
+                            peer,
+                            seconds,
+                            "closing a connection that does not answer pings (heartbeat-seconds)"
+                        );
+                    }
                     outbox.end_now(Ending::Dead);
                 }
             }

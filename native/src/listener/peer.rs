@@ -10,6 +10,7 @@ use std::collections::HashMap;
 use parking_lot::Mutex;
 
 use crate::hub::Hub;
+use crate::log_limit::Kind;
 
 /// An address, or for IPv6 the network of 64 bits that one household or machine is given; eight bytes, since every
 /// connection has one.
@@ -89,7 +90,9 @@ impl Seat {
             return Ok(None);
         };
         if !hub.crowd.enter(peer, limit) {
-            tracing::debug!(%peer, "refusing a connection: there are {limit} (connections-per-address)");
+            if hub.log.admits(Kind::AddressFull, Some(peer)) {
+                tracing::debug!(%peer, "refusing a connection: there are {limit} (connections-per-address)");
+            }
             return Err(mist_core::too_many_of_address(limit));
         }
         let hub = Arc::clone(hub);

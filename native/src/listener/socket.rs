@@ -9,6 +9,7 @@ use socket2::{SockRef, TcpKeepalive};
 use tokio::net::{TcpListener, TcpSocket, TcpStream};
 
 use super::Acceptor;
+use crate::log_limit::Kind;
 
 /// Takes an address; port 0 is one that the system chooses. `[::]` can be for IPv6 alone.
 pub(super) fn listen(
@@ -85,7 +86,7 @@ pub(super) async fn accept_all<T>(
             }
             Err(error) if is_of_the_peer(&error) => {}
             Err(error) => {
-                if pause == SHORTEST {
+                if pause == SHORTEST && acceptor.hub.log.admits(Kind::CannotAccept, None) {
                     tracing::error!(%error, "cannot accept connections for now; trying again");
                 }
                 tokio::select! {

@@ -19,9 +19,11 @@ use tokio_rustls::TlsAcceptor;
 use tokio_rustls::server::TlsStream;
 
 use super::certificate::{self, CertificateError};
+use super::peer::Peer;
 use super::validity::{self, Reminder, Validity};
 use super::{Acceptor, Guest};
 use crate::address::Site;
+use crate::log_limit::Kind;
 
 /// What all listeners of a server encrypt with.
 pub(crate) struct Tls {
@@ -184,8 +186,10 @@ impl Tls {
             };
             let failed = &acceptor.hub.counters.failed_handshakes;
             failed.fetch_add(1, Ordering::Relaxed);
-            let peer = guest.address;
-            tracing::debug!(?peer, %error, "a TLS handshake failed");
+            let peer = guest.address.map(Peer::from);
+            if acceptor.hub.log.admits(Kind::HandshakeFailed, peer) {
+                tracing::debug!(peer = peer.map(display), %error, "a TLS handshake failed");
+            }
         });
     }
 }

@@ -588,6 +588,7 @@ impl Server {
         }
         watch.abort();
         let _ = watch.await;
+        hub.log.tell_all();
     }
 }
 

@@ -5,7 +5,7 @@
 
 mod churn;
 mod crowd;
-mod frozen_log;
+mod log;
 mod network;
 mod slow_writers;
 mod stalled;

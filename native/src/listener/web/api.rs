@@ -11,7 +11,6 @@ use std::time::Duration;
 
 use bytes::{Buf, BufMut};
 use futures_util::{Stream, StreamExt, stream};
-use mist_core::Limits;
 use mist_core::message::{Command, Request, encode_request};
 use serde::Deserialize;
 use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader, DuplexStream};
@@ -27,7 +26,9 @@ use super::query::Query;
 use super::token::token;
 use super::{Caller, json, raw_query, refuse, refuse_command, unavailable};
 use crate::drive::Connection;
+use crate::hub::Hub;
 use crate::listener::Acceptor;
+use crate::log_limit::Kind;
 
 /// Bytes in the pipe between a request and its connection.
 const PIPE_BYTES: usize = 16 << 10;
@@ -59,13 +60,16 @@ pub(super) fn publish(acceptor: Acceptor) -> BoxedFilter<(Response,)> {
         .boxed()
 }
 
-/// Reads a body up to the limit, which is another without a token where one is needed. What is over it is thrown away, so that the client gets to read why.
+/// Reads a body up to the limit, which is another without a token where one is needed. What is over it is thrown away,
+/// so that the client gets to read why.
 async fn read_body<B: Buf>(
-    limits: &Limits,
+    hub: &Hub,
+    caller: &Caller,
     is_early: bool,
     headers: &HeaderMap,
     body: impl Stream<Item = Result<B, warp::Error>>,
 ) -> Result<Vec<u8>, Response> {
+    let limits = &hub.limits;
     let (limit, setting) = match limits.before_authentication().message_bytes {
         limit if is_early && limit < limits.message_bytes => (limit, "unauthenticated-bytes"),
         _ => (limits.message_bytes, "message-bytes"),
@@ -105,7 +109,13 @@ async fn read_body<B: Buf>(
                 return Err(refuse_publish(StatusCode::REQUEST_TIMEOUT, text));
             }
             Ok(Some(Err(error))) => {
-                tracing::debug!(%error, "the body of a request broke off");
+                if hub.log.admits(Kind::BodyBrokeOff, caller.peer) {
+                    tracing::debug!(
+                        peer = caller.peer.map(display),
+                        %error,
+                        "the body of a request broke off"
+                    );
+                }
                 let text = "the body broke off, or its chunks are malformed";
                 return Err(refuse_publish(StatusCode::BAD_REQUEST, text));
             }
@@ -133,7 +143,7 @@ async fn publish_one<B: Buf>(
         None => None,
     };
     let is_early = acceptor.hub.is_scoped && visit.is_none();
-    let body = read_body(&acceptor.hub.limits, is_early, headers, body).await?;
+    let body = read_body(&acceptor.hub, caller, is_early, headers, body).await?;
     let message = match sets.is_empty() {
         true => Publish::from_json(&body),
         false => Publish::from_query(&sets, body),

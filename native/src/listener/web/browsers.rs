@@ -12,6 +12,8 @@ use warp::http::{Method, Request, StatusCode};
 use warp::reply::Response;
 
 use super::{one, refuse, upgrade};
+use crate::listener::peer::Peer;
+use crate::log_limit::{Kind, LogLimit};
 
 /// Where a browser says how the page that asks is related to what it asks for. It says so for images, scripts, frames
 /// and links, too, which have no origin; but only to servers that are encrypted or on the same machine.
@@ -148,11 +150,14 @@ impl Browsers {
         })
     }
 
-    /// Looks at a request before anybody else does. Returns the origin that may read the answer, if it needs leave.
+    /// Looks at a request before anybody else does, and has it logged if it is refused. Returns the origin that may read
+    /// the answer, if it needs leave.
     pub(super) fn check<B>(
         &self,
         request: &Request<B>,
         is_loopback: bool,
+        log: &LogLimit,
+        peer: Option<Peer>,
     ) -> Result<Option<HeaderValue>, Box<Response>> {
         let headers = request.headers();
         let host = match request.uri().authority() {
@@ -162,7 +167,7 @@ impl Browsers {
         let is_unnamed = request.uri().authority().is_none() && !headers.contains_key(header::HOST);
         // Browsers always say which host they want.
         if !is_unnamed && !self.allows_host(host, is_loopback) {
-            return Err(Box::new(wrong_host(host)));
+            return Err(Box::new(wrong_host(host, log, peer)));
         }
         let path = request.uri().path();
         let is_plain = ["/publish", "/subscribe"].contains(&path.trim_end_matches('/'));
@@ -173,14 +178,14 @@ impl Browsers {
             let site = headers.get_all(SEC_FETCH_SITE).into_iter();
             return match site.map(text).find(|site| !IS_NO_OTHER.contains(&&**site)) {
                 Some(site) if !self.origins.contains(&Allowed::Every) => {
-                    Err(Box::new(other_site(&site)))
+                    Err(Box::new(other_site(&site, log, peer)))
                 }
                 _ => Ok(None),
             };
         };
         let is_allowed = |origin| self.allows_origin(origin, host, is_loopback);
         if !one(headers, header::ORIGIN).is_some_and(is_allowed) {
-            return Err(Box::new(wrong_origin(&text(origin))));
+            return Err(Box::new(wrong_origin(&text(origin), log, peer)));
         }
         Ok(is_plain.then(|| origin.clone()))
     }
@@ -287,9 +292,14 @@ fn is_here(host: &str) -> bool {
             .is_ok_and(|address| address.to_canonical().is_loopback())
 }
 
-fn wrong_host(host: &str) -> Response {
+fn wrong_host(host: &str, log: &LogLimit, peer: Option<Peer>) -> Response {
     let host = shown(host);
-    tracing::info!("refusing a request for the host '{host}'; --allow-host {host} allows it");
+    if log.admits(Kind::OtherHost, peer) {
+        tracing::info!(
+            peer = peer.map(display),
+            "refusing a request for the host '{host}', which --allow-host would allow"
+        );
+    }
     let text = format!(
         "this server does not go by the name '{host}' - ask for an IP address or localhost, or start it with \
          --allow-host {host}"
@@ -297,9 +307,14 @@ fn wrong_host(host: &str) -> Response {
     refuse(StatusCode::MISDIRECTED_REQUEST, text)
 }
 
-fn wrong_origin(origin: &str) -> Response {
+fn wrong_origin(origin: &str, log: &LogLimit, peer: Option<Peer>) -> Response {
     let origin = shown(origin);
-    tracing::info!("refusing a page of the origin '{origin}'; --allow-origin {origin} allows it");
+    if log.admits(Kind::OtherSite, peer) {
+        tracing::info!(
+            peer = peer.map(display),
+            "refusing a page of the origin '{origin}', which --allow-origin would allow"
+        );
+    }
     let text = format!(
         "pages of the origin '{origin}' may not talk to this server - start it with --allow-origin {origin} to allow \
          it"
@@ -307,9 +322,14 @@ fn wrong_origin(origin: &str) -> Response {
     refuse(StatusCode::FORBIDDEN, text)
 }
 
-fn other_site(site: &str) -> Response {
+fn other_site(site: &str, log: &LogLimit, peer: Option<Peer>) -> Response {
     let site = shown(site);
-    tracing::info!("refusing a request of another site's page that names no origin");
+    if log.admits(Kind::OtherSite, peer) {
+        tracing::info!(
+            peer = peer.map(display),
+            "refusing a request of another site's page that names no origin"
+        );
+    }
     let text = format!(
         "the browser asks for a page of another site (Sec-Fetch-Site: {site}) without naming its origin - use fetch, \
          EventSource or WebSocket, in a page whose origin --allow-origin allows"
@@ -317,13 +337,19 @@ fn other_site(site: &str) -> Response {
     refuse(StatusCode::FORBIDDEN, text)
 }
 
+/// Bytes of a value of somebody unknown that are shown.
+const SHOWN_BYTES: usize = 100;
+
 /// A value of somebody unknown, fit for a line in a log.
 fn shown(value: &str) -> String {
-    value
-        .chars()
-        .take(200)
-        .flat_map(char::escape_debug)
-        .collect()
+    let mut shown = String::new();
+    for escaped in value.chars().map(char::escape_debug) {
+        if shown.len() + escaped.len() > SHOWN_BYTES {
+            return shown + "…";
+        }
+        shown.extend(escaped);
+    }
+    shown
 }
 
 /// Answers the question a browser asks before it lets a page make a request that is not simple; `None` for others.

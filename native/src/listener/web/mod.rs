@@ -25,6 +25,7 @@ use hyper_util::service::TowerToHyperService;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpListener;
 use tokio::time::Instant;
+use tracing::field::display;
 use warp::Filter;
 use warp::filters::BoxedFilter;
 use warp::http::header::{ALLOW, CONTENT_TYPE};
@@ -39,6 +40,7 @@ use super::socket::accept_tcp;
 use super::tls::Tls;
 use super::{Acceptor, Address, Guest, Listener, Permit};
 use crate::hub::Arrival;
+use crate::log_limit::{Kind, LogLimit};
 
 /// What everybody may have without a token, unless the operator wants it otherwise.
 #[derive(Clone, Copy, Debug)]
@@ -148,29 +150,31 @@ where
     let lent = permit.clone();
     let (browsers, is_loopback) = (Arc::clone(&acceptor.browsers), site.is_loopback);
     let proxies = Arc::clone(&acceptor.proxies);
+    let log = Arc::clone(&acceptor.hub.log);
     let service = service_fn(move |mut request: Request<Incoming>| {
+        let behind = address.filter(|address| proxies.trusts(*address));
+        let client = behind.map(|proxy| proxies.client(proxy, request.headers()));
+        let from = client.map(|client| client.address).or(address);
+        let peer = from.map(Peer::from);
         if let Some(permit) = &lent {
             // A later request begins anew; how long the connection was at rest is no matter.
             let since = match is_first.swap(false, Ordering::Relaxed) {
                 true => since,
                 false => Instant::now(),
             };
-            let behind = address.filter(|address| proxies.trusts(*address));
-            let client = behind.map(|proxy| proxies.client(proxy, request.headers()));
             request.extensions_mut().insert(Caller {
                 permit: Arc::clone(permit),
-                peer: client
-                    .map(|client| client.address)
-                    .or(address)
-                    .map(Peer::from),
+                peer,
                 client,
                 since,
             });
         }
-        let checked = browsers.check(&request, is_loopback).map(|origin| {
-            let early = origin.as_ref().and_then(|_| browsers::preflight(&request));
-            (origin, early.ok_or_else(|| routes.call(with_path(request))))
-        });
+        let checked = browsers
+            .check(&request, is_loopback, &log, peer)
+            .map(|origin| {
+                let early = origin.as_ref().and_then(|_| browsers::preflight(&request));
+                (origin, early.ok_or_else(|| routes.call(with_path(request))))
+            });
         async move {
             let (origin, answer) = match checked {
                 Ok(checked) => checked,
@@ -188,6 +192,7 @@ where
     });
     let seconds = acceptor.hub.limits.stall_seconds.max(1);
     let stream = Patient::new(stream, Duration::from_secs(seconds.into()));
+    let log = Arc::clone(&acceptor.hub.log);
     let stop = acceptor.stop.clone();
     let cut = acceptor.cut.clone();
     acceptor.hub.tasks.spawn(async move {
@@ -207,7 +212,7 @@ where
             }
         };
         if let Some(Err(error)) = ended {
-            log_end(&error);
+            log_end(&log, address.map(Peer::from), &error);
         }
         drop(permit);
     });
@@ -221,14 +226,18 @@ fn with_path(mut request: Request<Incoming>) -> Request<Incoming> {
     request
 }
 
-fn log_end(error: &hyper::Error) {
+fn log_end(log: &LogLimit, peer: Option<Peer>, error: &hyper::Error) {
+    let shown = peer.map(display);
     if error.is_parse() && !error.is_parse_too_large() {
-        tracing::info!(
-            %error,
-            "a client sent something that is not HTTP; if it speaks TLS, it needs an https:// or wss:// listener"
-        );
-    } else {
-        tracing::debug!(%error, "an HTTP connection ended early");
+        if log.admits(Kind::NotHttp, peer) {
+            tracing::info!(
+                peer = shown,
+                %error,
+                "a client sent something that is not HTTP; if it speaks TLS, it needs an https:// or wss:// listener"
+            );
+        }
+    } else if log.admits(Kind::HttpEnded, peer) {
+        tracing::debug!(peer = shown, %error, "an HTTP connection ended early");
     }
 }
 

@@ -1,4 +1,5 @@
-//! Owns a log that nobody reads: stderr is a full pipe, and the server goes on as if nothing were.
+//! Owns what clients can do to a server by its log: where nobody reads it, since stderr is a full pipe, and where they make
+//! the server say much.
 
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
@@ -217,4 +218,37 @@ async fn a_log_that_nobody_reads_holds_up_nobody_and_not_the_end() {
         format!("{longest:.1?}"),
     );
     assert!(longest < Duration::from_secs(DRAIN), "{longest:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_flood_of_refusals_writes_a_few_lines_and_a_count() {
+    const BYTES_A_MINUTE: usize = 8 << 10;
+    let mut all = All::start();
+    let (start, before) = (Instant::now(), all.server.log().len());
+    let (lines, others) = sized((3_000, 1), (300_000, 50));
+    all.refused_pages("http", lines).await;
+    for _ in 0..others {
+        all.other_lines().await;
+    }
+    all.server.signal("TERM").expect("the signal is sent");
+    all.server.wait().expect("the server ends");
+    let log = all.server.log();
+    let said = &log[before..];
+    figure(
+        "log",
+        &format!("bytes for {lines} refused pages and the like"),
+        said.len(),
+    );
+    let minutes = start.elapsed().as_secs() as usize / 60 + 1;
+    assert!(said.len() < minutes * BYTES_A_MINUTE, "{said}");
+    for what in [
+        "pages of other sites",
+        "requests for other hosts",
+        "not speak HTTP",
+        "speak TLS where",
+    ] {
+        let counted =
+            |line: &str| line.contains(" more lines in the last minute") && line.contains(what);
+        assert!(said.lines().any(counted), "{what}: {said}");
+    }
 }
