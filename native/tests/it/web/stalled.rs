@@ -38,6 +38,8 @@ async fn a_client_that_takes_nothing_of_an_answer_is_closed() {
         .write(request("GET", "/subscribe?tags=b", &[], ""))
         .await;
     assert_eq!(waiting.head().await.status, 200);
+    let beginning = waiting.chunk().await.expect("how the stream begins");
+    assert_eq!(beginning, b"retry:3000\n\n");
     let closing = async { while connections(&mut witness).await != "2" {} };
     within(closing).await;
     assert_eq!(site.handle.publish(&["b"], "still there"), 1);
