@@ -144,7 +144,8 @@ impl std::fmt::Debug for ServerBuilder {
 }
 
 impl ServerBuilder {
-    /// Adds listeners: one URI, or several separated by commas. Blanks around each are passed over.
+    /// Adds listeners: one URI, or several separated by commas. Blanks around each are passed over. A host's name stands for
+    /// all of its addresses, `localhost` for those of IPv4 and IPv6.
     #[must_use]
     pub fn listen(mut self, uris: &str) -> Self {
         let uris = uris.split(',').map(str::trim).filter(|uri| !uri.is_empty());
@@ -511,7 +512,7 @@ impl Server {
         ServerBuilder::default()
     }
 
-    /// The addresses that were bound, in the order of the listeners.
+    /// The addresses that were bound, in the order of the listeners. One that is named by a host has all of the host's.
     #[must_use]
     pub fn addresses(&self) -> &[Address] {
         &self.addresses
