@@ -427,7 +427,12 @@ impl Outbox {
         } else {
             0
         };
-        state.silent = if heard { 0 } else { state.silent + 1 };
+        // Who has yet to take what waits is asked for no answer to a ping that stands behind it; whether it takes
+        // anything is what counts until then.
+        state.silent = match heard || state.waiting() > 0 {
+            true => 0,
+            false => state.silent + 1,
+        };
         // Time in which a slow reader still takes what it is owed does not count.
         state.ending_for = if state.ending.is_none() || moved {
             0
@@ -615,6 +620,34 @@ mod tests {
         outbox.append(THREE, room(9, 99), &mut spare, &mut woken);
         outbox.append(THREE, room(9, 99), &mut spare, &mut woken);
         assert_eq!(woken.len(), 1);
+    }
+
+    #[test]
+    fn who_has_yet_to_take_what_waits_is_not_silent() {
+        let outbox = outbox(Framing::Frames);
+        let (mut spare, mut woken) = (Spare::default(), Vec::new());
+        let (mut writing, cx) = (Writing::default(), Context::from_waker(Waker::noop()));
+        let look = || {
+            let mut seconds = (None, None);
+            outbox.look(|concern| match concern {
+                Concern::Silent(silent) => seconds.0 = Some(silent),
+                Concern::Stalled(stalled, _) => seconds.1 = Some(stalled),
+                _ => {}
+            });
+            seconds
+        };
+        assert_eq!((look(), look()), ((Some(1), None), (Some(2), None)));
+        outbox.append(THREE, room(9, 99), &mut spare, &mut woken);
+        outbox.take(&mut writing, &mut spare, &cx);
+        outbox.block(&cx);
+        // Its socket takes something now and then.
+        for _ in 0..100 {
+            assert_eq!(look(), (None, Some(1)));
+            outbox.note_moved();
+            assert_eq!(look(), (None, None));
+        }
+        while let Taken::Some = outbox.take(&mut writing, &mut spare, &cx) {}
+        assert_eq!((look(), look()), ((Some(1), None), (Some(2), None)));
     }
 
     #[test]
