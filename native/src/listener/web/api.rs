@@ -86,7 +86,13 @@ async fn read_body<B: Buf>(
     if let (Some(length), true) = (announced, headers.contains_key(header::EXPECT)) {
         return Err(too_large(&format!("{length} bytes")));
     }
-    let patience = Duration::from_secs(limits.handshake_seconds.into());
+    // A stranger has as long for the whole as to authenticate; others for each pause.
+    let is_hurried = is_early && limits.authentication_seconds > 0;
+    let seconds = match is_hurried {
+        true => limits.authentication_seconds,
+        false => limits.handshake_seconds,
+    };
+    let patience = Duration::from_secs(seconds.into());
     let mut deadline = Instant::now() + patience;
     let mut body = pin!(body);
     let (mut bytes, mut count) = (Vec::new(), 0);
@@ -96,7 +102,9 @@ async fn read_body<B: Buf>(
                 count += piece.remaining();
                 if count <= limit {
                     bytes.put(piece);
-                    deadline = Instant::now() + patience;
+                    if !is_hurried {
+                        deadline = Instant::now() + patience;
+                    }
                 } else {
                     bytes = Vec::new();
                 }
@@ -105,7 +113,12 @@ async fn read_body<B: Buf>(
             Ok(None) => return Err(too_large(&format!("{count} bytes"))),
             Err(_) if count > limit => return Err(too_large(&format!("more than {limit} bytes"))),
             Err(_) => {
-                let text = "the body did not go on (handshake-seconds)";
+                let text = match is_hurried {
+                    true => {
+                        "the body took too long for a request without a token (authentication-seconds)"
+                    }
+                    false => "the body did not go on (handshake-seconds)",
+                };
                 return Err(refuse_publish(StatusCode::REQUEST_TIMEOUT, text));
             }
             Ok(Some(Err(error))) => {
