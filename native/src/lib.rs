@@ -12,6 +12,7 @@ pub mod address;
 pub mod auth;
 pub mod client;
 pub mod command;
+mod distrust;
 mod drive;
 #[doc(hidden)]
 pub mod file;

@@ -5,10 +5,12 @@ mod tls;
 
 use std::error::Error as _;
 use std::fmt::Write as _;
+use std::io;
 use std::time::Duration;
 
 use mist_core::{AuthReply, AuthRequest, TokenError};
 use parking_lot::Mutex;
+use rustls::CertificateError;
 use tokio::sync::Semaphore;
 use tokio::task::JoinHandle;
 use tokio::time::{Instant, timeout_at};
@@ -17,6 +19,7 @@ use tokio_postgres::types::Type;
 use tokio_postgres::{Client, Error, IsolationLevel, Transaction};
 
 use self::address::Address;
+use crate::distrust;
 
 /// How long a question may take in all: waiting for a connection, connecting, asking.
 const PATIENCE: Duration = Duration::from_secs(5);
@@ -185,6 +188,10 @@ impl Postgres {
             );
         };
         let Some(told) = error.as_db_error() else {
+            if let Some(why) = certificate_fault(error) {
+                let what = distrust::words(why, address.host(), "sslrootcert=FILE");
+                return format!("{address}: its certificate {what}");
+            }
             let mut text = format!("{address}: {error}");
             let mut cause = error.source();
             while let Some(error) = cause {
@@ -210,6 +217,15 @@ impl Postgres {
             _ => "",
         };
         format!("{address}: {message}{remedy}")
+    }
+}
+
+/// Why the database's certificate is not accepted, if that is what is wrong.
+fn certificate_fault(error: &Error) -> Option<&CertificateError> {
+    let source = error.source()?.downcast_ref::<io::Error>()?;
+    match source.get_ref()?.downcast_ref()? {
+        rustls::Error::InvalidCertificate(why) => Some(why),
+        _ => None,
     }
 }
 

@@ -19,6 +19,7 @@ use tokio_rustls::client::TlsStream;
 
 use super::ClientError;
 use super::transport::plain;
+use crate::distrust;
 use crate::pem::read_certificates;
 
 /// What is needed to encrypt a connection; nothing for a client that does not.
@@ -90,59 +91,13 @@ fn words(error: &io::Error, host: &str) -> String {
         }
         None => return plain(error),
     };
-    let what = match why {
-        // The latter when somebody else of the same name is trusted.
-        CertificateError::UnknownIssuer | CertificateError::BadSignature => {
-            "is signed by nobody that is trusted here; trust its issuer with --ca FILE".into()
-        }
-        CertificateError::Expired | CertificateError::ExpiredContext { .. } => {
-            "has expired; renew it".into()
-        }
-        CertificateError::NotValidYet | CertificateError::NotValidYetContext { .. } => {
-            "is not valid yet; is the clock right?".into()
-        }
-        CertificateError::NotValidForName => {
-            format!("is not for '{host}'; connect to a name that it is for")
-        }
-        CertificateError::NotValidForNameContext { presented, .. } if presented.is_empty() => {
-            format!("is not for '{host}', nor for any other name; the server needs another")
-        }
-        CertificateError::NotValidForNameContext { presented, .. } => {
-            let names: Vec<_> = presented.iter().map(|name| bare(name)).collect();
-            let names = names.join(", ");
-            format!("is not for '{host}'; connect to a name that it is for: {names}")
-        }
-        CertificateError::BadEncoding => "is damaged; the server needs another".into(),
-        CertificateError::InvalidPurpose | CertificateError::InvalidPurposeContext { .. } => {
-            "is not made for servers; the server needs another".into()
-        }
-        CertificateError::UnhandledCriticalExtension
-        | CertificateError::UnsupportedSignatureAlgorithmContext { .. }
-        | CertificateError::UnsupportedSignatureAlgorithmForPublicKeyContext { .. } => {
-            "uses what is not supported here; the server needs another".into()
-        }
-        // See `Known`. The library has no words for these, only names of its own.
-        CertificateError::Other(_) => {
-            "is signed by nobody that is trusted here, or not made as a server's should be; trust this very \
-             certificate with --ca FILE"
-                .into()
-        }
-        _ => "cannot be accepted; the server needs another".into(),
-    };
+    let what = distrust::words(why, host, "--ca FILE");
     format!("the server's certificate {what}, or skip the check with --insecure")
 }
 
 fn is_end(kind: io::ErrorKind) -> bool {
     use io::ErrorKind::{BrokenPipe, ConnectionReset, UnexpectedEof};
     matches!(kind, BrokenPipe | ConnectionReset | UnexpectedEof)
-}
-
-/// Takes a name out of what the library calls it: `DnsName("localhost")`, `IpAddress(127.0.0.1)`.
-fn bare(name: &str) -> &str {
-    let inner = name
-        .split_once('(')
-        .and_then(|(_, rest)| rest.strip_suffix(')'));
-    inner.map_or(name, |inner| inner.trim_matches('"'))
 }
 
 /// Those whom the system vouches for, or a certificate that was named.
@@ -155,15 +110,15 @@ struct Known {
 impl Known {
     fn read(files: &[PathBuf], provider: Arc<CryptoProvider>) -> Result<Self, String> {
         let mut named = Vec::new();
-        for file in files {
-            named.extend(read_certificates(file).map_err(|error| error.to_string())?);
-        }
         let mut roots = RootCertStore::empty();
         roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
-        for certificate in &named {
-            roots
-                .add(certificate.clone())
-                .map_err(|error| format!("a certificate given with --ca is broken - {error}"))?;
+        for file in files {
+            for certificate in read_certificates(file).map_err(|error| error.to_string())? {
+                roots
+                    .add(certificate.clone())
+                    .map_err(|_| distrust::damaged(file))?;
+                named.push(certificate);
+            }
         }
         let rules = WebPkiServerVerifier::builder_with_provider(Arc::new(roots), provider)
             .build()

@@ -18,6 +18,8 @@ const KNOWN: &str = "db, host, sslmode, sslrootcert";
 pub(super) struct Address {
     config: Config,
     tls: Tls,
+    /// As in the URI.
+    host: String,
     shown: String,
 }
 
@@ -103,7 +105,12 @@ impl Address {
             config,
             tls: Tls::new(checked, roots.as_deref())?,
             shown: format!("{of_name} at {host}:{port}"),
+            host: host.into_owned(),
         })
+    }
+
+    pub(super) fn host(&self) -> &str {
+        &self.host
     }
 
     pub(super) async fn connect(&self) -> Result<Link, Error> {

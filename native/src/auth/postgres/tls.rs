@@ -83,7 +83,7 @@ fn authority(
     for certificate in named {
         trusted
             .add(certificate.clone())
-            .map_err(|error| format!("sslrootcert: {error}"))?;
+            .map_err(|_| "a certificate that sslrootcert names is damaged: it cannot be read")?;
     }
     WebPkiServerVerifier::builder_with_provider(Arc::new(trusted), Arc::clone(provider))
         .build()
