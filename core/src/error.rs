@@ -259,5 +259,9 @@ pub(crate) fn too_many_of_address(limit: usize) -> String {
     ]
 }
 
+/// The text before a session is closed whose token was not looked at. It is no refusal of the token.
+pub(crate) const TOO_MANY_WRONG_TOKENS: &str =
+    "too many wrong tokens from your address (failed-tokens): try again later; closing";
+
 /// The text for a client that does not encrypt where it has to.
 pub(crate) const TLS_REQUIRED: &str = "this port speaks TLS: connect with tls://; closing";

@@ -49,7 +49,8 @@ mod text;
 pub use auth::{Access, AuthReply, AuthRequest, Authenticator};
 pub use broker::{
     Broker, CloseReason, Config, Credentials, CustomReply, CustomRequest, Output, Receipt, Scratch,
-    Stats, Verdict, dropped_notice, tls_required, too_many_connections, too_many_of_address,
+    Stats, TokenCheck, Verdict, dropped_notice, tls_required, too_many_connections,
+    too_many_of_address,
 };
 pub use error::TokenError;
 pub use limits::Limits;

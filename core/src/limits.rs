@@ -17,8 +17,8 @@ pub struct Limits {
     pub unauthenticated_bytes: usize,
     /// Seconds in which a session has to authenticate where it has to, from when its connection was made; 0 is no bound.
     pub authentication_seconds: u32,
-    /// Wrong tokens from one address, an IPv6 network of 64 bits counting as one, before further tokens from there have
-    /// to wait; 0 is no bound.
+    /// Wrong tokens from one address, an IPv6 network of 64 bits counting as one, that are looked at without a wait; then
+    /// it is one a second. 0 is no bound.
     pub failed_tokens: u32,
     /// Open arrays and objects at any point of a message, from 2, which every message with tags needs, to 64.
     pub nesting: u8,

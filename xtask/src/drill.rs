@@ -127,6 +127,11 @@ const DRILLS: &[Tests] = &[
         "drills::log::",
     ),
     Tests::of_protocol(
+        "guessing",
+        "wrong tokens from one address, beside honest clients from there (3 s; long a minute)",
+        "drills::guessing::",
+    ),
+    Tests::of_protocol(
         "churn",
         "coming and going (seconds; long 3 minutes)",
         "drills::churn::",

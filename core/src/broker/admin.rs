@@ -4,11 +4,11 @@ use alloc::borrow::Cow;
 use alloc::string::String;
 use alloc::vec::Vec;
 
-use super::{Broker, Output};
+use super::{Broker, CloseReason, Output, TokenCheck};
 use crate::auth::{Access, AuthReply, AuthRequest, Authenticator, Grants, NO_GRANTS};
-use crate::error::{Refusal, TokenError};
+use crate::error::{Refusal, TOO_MANY_WRONG_TOKENS, TokenError};
 use crate::message::{Command, Message, Reply};
-use crate::session::{About, Question, Role, Session, SessionId};
+use crate::session::{About, Role, Session, SessionId};
 use crate::sort::sort;
 use crate::text::text;
 
@@ -55,10 +55,33 @@ impl Broker {
         }
     }
 
+    /// The token of [`Output::TokenPresented`], for a host that wants to know whether it has come before.
+    #[must_use]
+    pub fn presented_token(&self, session: SessionId) -> Option<&str> {
+        match &self.session(session)?.question.as_ref()?.about {
+            About::Presented(token) => Some(token),
+            _ => None,
+        }
+    }
+
+    /// Answers [`Output::TokenPresented`] without looking at the token: the session is told to try again later, and
+    /// closed.
+    pub fn turn_away(&mut self, session: SessionId) {
+        if self.presented_token(session).is_none() {
+            return;
+        }
+        let _ = self.answer(session);
+        if let Some(state) = self.session_mut(session) {
+            state.is_closing = true;
+        }
+        self.send_error(session, "", TOO_MANY_WRONG_TOKENS, None);
+        let reason = CloseReason::TurnedAway;
+        self.outputs.push_back(Output::Close { session, reason });
+    }
+
     /// Answers [`Output::TokenPresented`].
     pub fn check_token(&mut self, session: SessionId) {
-        let is_presented = |question: &mut Question| matches!(question.about, About::Presented(_));
-        if !self.question_mut(session).is_some_and(is_presented) {
+        if self.presented_token(session).is_none() {
             return;
         }
         let Some(question) = self.answer(session) else {
@@ -73,7 +96,7 @@ impl Broker {
     fn check(&mut self, session: SessionId, token: &str, id: Option<&str>) {
         if self.token.as_ref().is_some_and(|secret| secret.is(token)) {
             self.set_role(session, Role::Admin);
-            self.note_checked(session, true);
+            self.note_checked(session, TokenCheck::Valid);
             return self.acknowledge(session, "auth", &[], id);
         }
         match (self.authenticator, self.access) {
@@ -116,24 +139,27 @@ impl Broker {
                 if self.access == Access::Scoped {
                     self.hold(session, token, Grants::new(&tags));
                 }
-                self.note_checked(session, true);
+                self.note_checked(session, TokenCheck::Valid);
                 return self.acknowledge(session, "auth", &[], id);
             }
             Err(TokenError::NotFound | TokenError::Invalid(_)) => {
-                self.note_checked(session, false);
+                self.note_checked(session, TokenCheck::Wrong);
                 Refusal::WrongToken
             }
-            Err(_) => Refusal::StoreUnavailable,
+            Err(_) => {
+                self.note_checked(session, TokenCheck::Unknown);
+                Refusal::StoreUnavailable
+            }
         };
         self.send_error(session, "auth", &text![refusal], id);
     }
 
-    fn note_checked(&mut self, session: SessionId, is_valid: bool) {
+    fn note_checked(&mut self, session: SessionId, check: TokenCheck) {
         if let Some(state) = self.session_mut(session) {
-            state.is_admitted |= is_valid;
+            state.is_admitted |= check == TokenCheck::Valid;
         }
         if self.is_guarded {
-            let checked = Output::TokenChecked { session, is_valid };
+            let checked = Output::TokenChecked { session, check };
             self.outputs.push_back(checked);
         }
     }

@@ -116,8 +116,8 @@ pub enum Output {
         /// What.
         request: AuthRequest,
     },
-    /// Call [`Broker::check_token`] when the time has come; until then the host reads no further from the session. Only
-    /// where [`Config::is_guarded`].
+    /// Call [`Broker::check_token`] when the time has come, or [`Broker::turn_away`]; until then the host reads no further
+    /// from the session. Only where [`Config::is_guarded`].
     TokenPresented {
         /// Who presents a token.
         session: SessionId,
@@ -126,8 +126,8 @@ pub enum Output {
     TokenChecked {
         /// Who presented a token.
         session: SessionId,
-        /// Whether the server takes it.
-        is_valid: bool,
+        /// What came of it.
+        check: TokenCheck,
     },
     /// Run a custom command, then call [`Broker::handle_custom_reply`]. Until then the host reads no further.
     Custom {
@@ -145,6 +145,17 @@ pub enum Output {
     },
 }
 
+/// What came of a token that was looked at.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum TokenCheck {
+    /// The server takes it.
+    Valid,
+    /// The server does not know it.
+    Wrong,
+    /// The token store could not say.
+    Unknown,
+}
+
 /// Why a broker closes a session.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
@@ -157,6 +168,8 @@ pub enum CloseReason {
     HttpRequest,
     /// It did not authenticate in time.
     Unauthenticated,
+    /// Too many wrong tokens came from where it comes from, so that its own was not looked at.
+    TurnedAway,
 }
 
 /// A message with a custom command.

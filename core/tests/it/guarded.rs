@@ -1,7 +1,8 @@
 //! A host that says when a token is looked at: nothing is said before, and what comes behind waits its turn.
 
 use mist_core::{
-    Access, AuthRequest, Authenticator, Broker, Config, Credentials, Output, SessionId, TokenError,
+    Access, AuthRequest, Authenticator, Broker, CloseReason, Config, Credentials, Output,
+    SessionId, TokenCheck, TokenError,
 };
 
 fn broker(authenticator: Authenticator) -> Broker {
@@ -22,9 +23,9 @@ fn presented(broker: &mut Broker) -> SessionId {
     }
 }
 
-fn checked(broker: &mut Broker) -> bool {
+fn checked(broker: &mut Broker) -> TokenCheck {
     match broker.poll_output() {
-        Some(Output::TokenChecked { is_valid, .. }) => is_valid,
+        Some(Output::TokenChecked { check, .. }) => check,
         other => panic!("a token is checked, not {other:?}"),
     }
 }
@@ -48,7 +49,7 @@ fn a_token_is_not_looked_at_before_the_host_says_so() {
         assert_eq!(presented(&mut broker), session);
         assert!(broker.poll_output().is_none() && broker.is_waiting(session));
         broker.check_token(session);
-        assert_eq!(checked(&mut broker), is_valid);
+        assert_eq!(checked(&mut broker) == TokenCheck::Valid, is_valid);
         assert_eq!(said(&mut broker).contains("success"), is_valid);
         assert!(
             said(&mut broker).contains("pong"),
@@ -69,7 +70,7 @@ fn a_token_that_came_with_the_connection_waits_as_well() {
     broker.handle_message(session, br#"{"command":"subscribe","tags":["a"],"id":1}"#);
     assert!(broker.poll_output().is_none());
     broker.check_token(session);
-    assert!(checked(&mut broker));
+    assert_eq!(checked(&mut broker), TokenCheck::Valid);
     assert!(said(&mut broker).contains("success"));
 }
 
@@ -93,7 +94,7 @@ fn a_store_is_asked_only_then_and_what_came_behind_waits_for_both() {
     broker.check_token(session);
     assert!(broker.poll_output().is_none() && broker.is_waiting(session));
     broker.handle_auth_reply(session, &request, Err(TokenError::NotFound));
-    assert!(!checked(&mut broker));
+    assert_eq!(checked(&mut broker), TokenCheck::Wrong);
     assert!(said(&mut broker).contains("not valid"));
     assert!(said(&mut broker).contains("pong"));
 }
@@ -112,8 +113,37 @@ fn a_store_that_fails_says_nothing_about_the_token() {
     assert!(matches!(broker.poll_output(), Some(Output::Ask { .. })));
     let away = Err(TokenError::Unavailable("away".to_owned()));
     broker.handle_auth_reply(session, &request, away);
+    assert_eq!(checked(&mut broker), TokenCheck::Unknown);
     assert!(said(&mut broker).contains("try again later"));
     assert!(broker.poll_output().is_none());
+}
+
+#[test]
+fn a_token_that_is_turned_away_is_not_looked_at_and_its_session_is_closed() {
+    let mut broker = broker(Authenticator::Host);
+    let session = broker.connect(Credentials::default());
+    broker.handle_message(
+        session,
+        b"{\"command\":\"auth\",\"data\":\"desk\",\"id\":1}\n{\"command\":\"ping\"}\n",
+    );
+    presented(&mut broker);
+    assert_eq!(broker.presented_token(session), Some("desk"));
+    broker.turn_away(session);
+    // Of no command, since a client whose token is refused does not try again.
+    let told = said(&mut broker);
+    assert!(
+        told.starts_with(r#"{"command":"","error":"too many wrong tokens"#),
+        "{told}"
+    );
+    let Some(Output::Close { reason, .. }) = broker.poll_output() else {
+        panic!("it is closed");
+    };
+    assert_eq!(reason, CloseReason::TurnedAway);
+    broker.check_token(session);
+    broker.turn_away(session);
+    broker.handle_message(session, br#"{"command":"ping"}"#);
+    assert!(broker.poll_output().is_none() && !broker.is_waiting(session));
+    assert_eq!(broker.presented_token(session), None);
 }
 
 #[test]

@@ -4,12 +4,13 @@
 //! the same receivers, append each run to their outboxes; then, outside all locks, wake each touched connection once.
 
 pub(crate) mod framing;
-mod guesses;
 pub(crate) mod outbox;
 pub(crate) mod piece;
 mod run;
 mod spare;
 mod store;
+mod token_throttle;
+mod tokens;
 mod turns;
 mod watch;
 pub(crate) mod worker;
@@ -18,7 +19,7 @@ use std::collections::HashMap;
 use std::ops::Range;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use mist_core::message::{Command, Messages};
 use mist_core::{
@@ -29,11 +30,11 @@ use parking_lot::{Mutex, RwLock, RwLockReadGuard, RwLockWriteGuard};
 use tokio_util::task::TaskTracker;
 
 use self::framing::Framing;
-use self::guesses::Guesses;
 use self::outbox::{Appended, Backlog, Ending, Outbox, Segment};
 use self::piece::SharedBytes;
 use self::run::Batch;
 use self::store::Store;
+use self::token_throttle::TokenThrottle;
 use self::worker::{Errand, Outgoing, Tools, with_worker};
 use crate::auth::Authenticator;
 use crate::command::CommandHandler;
@@ -47,9 +48,7 @@ pub(crate) struct Hub {
     pub(crate) is_scoped: bool,
     /// Those for sessions that have still to authenticate.
     early_limits: Limits,
-    guesses: Mutex<Guesses>,
-    /// Sessions whose token waits, and until when.
-    held_back: Mutex<Vec<(Instant, SessionId)>>,
+    throttle: Mutex<TokenThrottle>,
     store: Store,
     commands: HashMap<String, Arc<dyn CommandHandler>>,
     /// Everything that runs for this server; a shutdown waits for it.
@@ -77,6 +76,7 @@ pub(crate) struct Counters {
     pub(crate) unreadable: AtomicU64,
     pub(crate) refused_connections: AtomicU64,
     pub(crate) refused_tokens: AtomicU64,
+    pub(crate) turned_away_tokens: AtomicU64,
     pub(crate) failed_handshakes: AtomicU64,
     pub(crate) of_host: Vec<HostCounter>,
 }
@@ -143,8 +143,7 @@ impl Hub {
             limits: broker.limits().clone(),
             is_scoped: broker.access() == Access::Scoped,
             early_limits: broker.limits().before_authentication(),
-            guesses: Mutex::new(Guesses::new(broker.limits().failed_tokens)),
-            held_back: Mutex::default(),
+            throttle: Mutex::new(TokenThrottle::new(broker.limits().failed_tokens)),
             shared: RwLock::new(Shared {
                 broker,
                 outboxes: Vec::new(),
@@ -216,6 +215,7 @@ impl Hub {
                 break;
             }
         }
+        self.throttle.lock().forget(session);
     }
 
     /// Handles messages of one connection in their order.
@@ -507,10 +507,10 @@ impl Hub {
                     }
                 }
                 Output::Ask { session, request } => out.errands.push(Errand::Ask(session, request)),
-                Output::TokenPresented { session } => self.hold_back(shared, session),
-                Output::TokenChecked { session, is_valid } => {
+                Output::TokenPresented { session } => self.admit_token(shared, session),
+                Output::TokenChecked { session, check } => {
                     if let Some(outbox) = shared.outbox(session) {
-                        out.errands.extend(self.note_checked(outbox, is_valid));
+                        self.note_checked(outbox, check, &mut out.errands);
                     }
                 }
                 Output::Custom { session, request } => {
@@ -525,33 +525,6 @@ impl Hub {
             }
         }
         delivered
-    }
-
-    /// Lets the broker look at a token, at once or when it has waited.
-    fn hold_back(&self, shared: &mut Shared, session: SessionId) {
-        let peer = shared.outbox(session).and_then(|outbox| outbox.peer);
-        let now = Instant::now();
-        let wait = peer.map(|peer| self.guesses.lock().attempt(peer, now));
-        match wait.filter(|wait| !wait.is_zero()) {
-            Some(wait) => self.held_back.lock().push((now + wait, session)),
-            None => shared.broker.check_token(session),
-        }
-    }
-
-    fn note_checked(&self, outbox: &Outbox, is_valid: bool) -> Option<Errand> {
-        if is_valid {
-            outbox.end_probation();
-        } else {
-            self.counters.refused_tokens.fetch_add(1, Ordering::Relaxed);
-        }
-        let peer = outbox.peer?;
-        let mut guesses = self.guesses.lock();
-        if is_valid {
-            guesses.succeed(peer);
-            return None;
-        }
-        let is_last = guesses.fail(peer, Instant::now());
-        is_last.then_some(Errand::SayThrottled(peer))
     }
 
     /// Changes the broker and carries out what follows from it.
@@ -580,12 +553,15 @@ impl Hub {
                 Errand::Custom(session, request) => {
                     self.tasks.spawn(hub.run_command(session, request));
                 }
+                Errand::LookAtToken(session) => {
+                    self.tasks.spawn(async move { hub.look_at_token(session) });
+                }
                 Errand::SayThrottled(peer) => {
                     if self.log.admits(Kind::WrongTokens, Some(peer)) {
                         tracing::warn!(
                             %peer,
-                            "{} wrong tokens from one address; further tokens from there have to wait (failed-tokens)",
-                            self.limits.failed_tokens
+                            "too many wrong tokens from one address: those from there are looked at one a second now \
+                             (failed-tokens)"
                         );
                     }
                 }

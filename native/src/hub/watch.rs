@@ -32,21 +32,9 @@ impl Hub {
             }
             self.relieve(stalled);
             let now = Instant::now();
-            self.release(now);
+            self.release_tokens(now);
             self.log.tell(now);
             also();
-        }
-    }
-
-    /// Has the tokens looked at that have waited long enough.
-    fn release(self: &Arc<Self>, now: Instant) {
-        let due: Vec<_> = self
-            .held_back
-            .lock()
-            .extract_if(.., |(until, _)| *until <= now)
-            .collect();
-        for (_, session) in due {
-            self.answer(session, |broker| broker.check_token(session));
         }
     }
 

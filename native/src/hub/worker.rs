@@ -64,6 +64,8 @@ pub(crate) enum Errand {
     /// To find out for the broker.
     Ask(SessionId, AuthRequest),
     Custom(SessionId, CustomRequest),
+    /// To have a token looked at whose turn it is.
+    LookAtToken(SessionId),
     /// To say in the log that tokens from an address have to wait from now on.
     SayThrottled(Peer),
 }

@@ -4,6 +4,7 @@
 mod addresses;
 mod browsers;
 mod events;
+mod guessing;
 mod operators;
 mod page;
 mod publishing;

@@ -5,6 +5,7 @@
 
 mod churn;
 mod crowd;
+mod guessing;
 mod log;
 mod network;
 mod slow_writers;

@@ -309,6 +309,7 @@ impl Visit {
             error if error.starts_with("Token store unavailable") => {
                 StatusCode::SERVICE_UNAVAILABLE
             }
+            error if error.contains("(failed-tokens)") => StatusCode::TOO_MANY_REQUESTS,
             _ if answer.command == "auth" => StatusCode::UNAUTHORIZED,
             error if !error.starts_with("not authorized") => {
                 // The body was within the limit; what is made of it, with its escapes, was not.
@@ -321,11 +322,12 @@ impl Visit {
             _ => StatusCode::UNAUTHORIZED,
         };
         let response = json(status, text + "\n");
-        if status == StatusCode::UNAUTHORIZED {
-            return warp::reply::with_header(response, header::WWW_AUTHENTICATE, "Bearer")
-                .into_response();
-        }
-        response
+        let (name, value) = match status {
+            StatusCode::UNAUTHORIZED => (header::WWW_AUTHENTICATE, "Bearer"),
+            StatusCode::TOO_MANY_REQUESTS => (header::RETRY_AFTER, "10"),
+            _ => return response,
+        };
+        warp::reply::with_header(response, name, value).into_response()
     }
 
     /// The next message.

@@ -215,6 +215,11 @@ fn figures(acceptor: &Acceptor) -> Vec<Figure> {
             &counters.refused_tokens,
         ),
         counter(
+            "tokens_turned_away",
+            "Tokens that were not looked at, since too many wrong ones came from their address",
+            &counters.turned_away_tokens,
+        ),
+        counter(
             "handshakes_failed",
             "TLS handshakes that failed",
             &counters.failed_handshakes,

@@ -13,7 +13,7 @@ const GAUGES: [&str; 5] = [
     "mist_subscribers",
     "mist_subscriptions",
 ];
-const COUNTERS: [&str; 8] = [
+const COUNTERS: [&str; 9] = [
     "mist_sessions_opened",
     "mist_messages_published",
     "mist_messages_delivered",
@@ -22,6 +22,7 @@ const COUNTERS: [&str; 8] = [
     "mist_connections_refused",
     "mist_handshakes_failed",
     "mist_tokens_refused",
+    "mist_tokens_turned_away",
 ];
 
 #[tokio::test]
