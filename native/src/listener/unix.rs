@@ -33,7 +33,7 @@ pub(super) fn bind(uri: &str, file: &UnixPath) -> Result<Box<dyn Listener>, List
         folder.lock()?;
         Ok(folder)
     });
-    clear(uri, path)?;
+    let is_replaced = clear(uri, path)?;
     let socket = Socket::new(Domain::UNIX, Type::STREAM, None).map_err(wrong)?;
     let address = SockAddr::unix(path).map_err(wrong)?;
     socket.bind(&address).map_err(wrong)?;
@@ -44,6 +44,10 @@ pub(super) fn bind(uri: &str, file: &UnixPath) -> Result<Box<dyn Listener>, List
     socket.listen(backlog).map_err(wrong)?;
     socket.set_nonblocking(true).map_err(wrong)?;
     drop(lock);
+    if is_replaced {
+        let shown = path.display();
+        tracing::info!("replacing the socket '{shown}', which nobody listens on");
+    }
     let listener = UnixListener::from_std(socket.into()).map_err(wrong)?;
     Ok(Box::new(Unix {
         file: socket_file,
@@ -51,13 +55,13 @@ pub(super) fn bind(uri: &str, file: &UnixPath) -> Result<Box<dyn Listener>, List
     }))
 }
 
-/// Sees to it that nothing is at the path, unless that is somebody's.
-fn clear(uri: &str, path: &Path) -> Result<(), ListenError> {
+/// Sees to it that nothing is at the path, unless that is somebody's. Returns whether a stale socket was there.
+fn clear(uri: &str, path: &Path) -> Result<bool, ListenError> {
     let wrong = |source| ListenError::io(uri, source);
     let uri = || uri.to_owned();
     let there = match fs::symlink_metadata(path) {
         Ok(there) => there,
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(false),
         Err(error) => return Err(wrong(error)),
     };
     if !there.file_type().is_socket() {
@@ -65,9 +69,8 @@ fn clear(uri: &str, path: &Path) -> Result<(), ListenError> {
     }
     match knock(path) {
         Err(error) if error.kind() == io::ErrorKind::ConnectionRefused => {
-            let shown = path.display();
-            tracing::info!("replacing the socket '{shown}', which nobody listens on");
-            fs::remove_file(path).map_err(wrong)
+            fs::remove_file(path).map_err(wrong)?;
+            Ok(true)
         }
         Err(error) if error.kind() == io::ErrorKind::PermissionDenied => Err(wrong(error)),
         // Also when it is too busy to answer.
