@@ -12,6 +12,7 @@ use hashbrown::HashMap;
 use subtle::ConstantTimeEq;
 
 use crate::error::TokenError;
+use crate::sort::sort;
 
 /// Who may use the basic commands.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -105,12 +106,35 @@ pub type AuthReply = Result<Vec<String>, TokenError>;
 #[derive(Clone)]
 pub(crate) struct TokenTable {
     tokens: HashMap<String, Grants, FixedState>,
+    /// What all of them take.
+    bytes: usize,
+}
+
+/// Bytes that a token and each of its tags take besides their texts, roughly.
+const ENTRY_BYTES: usize = 80;
+const TAG_BYTES: usize = 40;
+
+/// Bytes that tags take with a token, roughly.
+fn weight(tags: &[String]) -> usize {
+    tags.iter().map(|tag| TAG_BYTES + tag.len()).sum()
 }
 
 impl TokenTable {
     pub(crate) fn new(seed: u64) -> Self {
         Self {
             tokens: HashMap::with_hasher(FixedState::with_seed(seed)),
+            bytes: 0,
+        }
+    }
+
+    /// Bytes that all tokens and their tags take, with what a request may add.
+    pub(crate) fn bytes_with(&self, request: &AuthRequest) -> usize {
+        match request {
+            AuthRequest::Register { token, tags } => {
+                self.bytes + ENTRY_BYTES + token.len() + weight(tags)
+            }
+            AuthRequest::Set { tags, .. } => self.bytes + weight(tags),
+            _ => 0,
         }
     }
 
@@ -120,16 +144,30 @@ impl TokenTable {
                 if self.tokens.contains_key(token) {
                     return Err(TokenError::Exists);
                 }
+                self.bytes = self.bytes_with(request);
                 self.tokens.insert(token.clone(), Grants::new(tags));
             }
             AuthRequest::Unregister { token } => {
-                self.tokens.remove(token);
+                if let Some(grants) = self.tokens.remove(token) {
+                    self.bytes -= ENTRY_BYTES + token.len() + weight(&grants.tags);
+                }
             }
-            AuthRequest::Set { token, tags } => self.grants_of(token)?.add(tags),
-            AuthRequest::Unset { token, tags } => self.grants_of(token)?.remove(tags),
+            AuthRequest::Set { token, tags } => self.change(token, |grants| grants.add(tags))?,
+            AuthRequest::Unset { token, tags } => {
+                self.change(token, |grants| grants.remove(tags))?;
+            }
             AuthRequest::Tags { token } => return Ok(self.grants_of(token)?.tags.clone()),
         }
         Ok(Vec::new())
+    }
+
+    fn change(&mut self, token: &str, change: impl FnOnce(&mut Grants)) -> Result<(), TokenError> {
+        let grants = self.grants_of(token)?;
+        let before = weight(&grants.tags);
+        change(grants);
+        let after = weight(&grants.tags);
+        self.bytes = self.bytes - before + after;
+        Ok(())
     }
 
     fn grants_of(&mut self, token: &str) -> Result<&mut Grants, TokenError> {
@@ -185,28 +223,24 @@ impl Grants {
 
     /// Publishing widens: every tag must be granted, since each can make a subscription match.
     pub(crate) fn allows(&self, tag: &str) -> bool {
-        self.place(tag).is_ok()
+        let place = self.tags.binary_search_by(|other| other.as_str().cmp(tag));
+        place.is_ok()
     }
 
     pub(crate) fn add(&mut self, tags: &[String]) {
-        for tag in tags {
-            if let Err(place) = self.place(tag) {
-                self.tags.insert(place, tag.clone());
-            }
-        }
+        self.tags.extend_from_slice(tags);
+        sort(&mut self.tags);
+        self.tags.dedup();
     }
 
+    /// `tags` are sorted.
     pub(crate) fn remove(&mut self, tags: &[String]) {
-        for tag in tags {
-            if let Ok(place) = self.place(tag) {
-                self.tags.remove(place);
-            }
-        }
+        self.tags.retain(|tag| tags.binary_search(tag).is_err());
     }
 
-    /// Where a tag is, or where it would be.
-    fn place(&self, tag: &str) -> Result<usize, usize> {
-        self.tags.binary_search_by(|other| other.as_str().cmp(tag))
+    /// Sorted, without duplicates.
+    pub(crate) fn tags(&self) -> &[String] {
+        &self.tags
     }
 
     pub(crate) fn clear(&mut self) {

@@ -250,6 +250,15 @@ pub(crate) fn too_many_connections(limit: usize) -> String {
     ]
 }
 
+/// The text before a connection is closed because too much has arrived of messages that are not whole.
+pub(crate) fn input_full(limit: usize) -> String {
+    text![
+        "too much has arrived of messages without an end: all connections together may have ",
+        limit,
+        " bytes of them (input-total-bytes); closing"
+    ]
+}
+
 /// The text before a connection is closed because its address has enough.
 pub(crate) fn too_many_of_address(limit: usize) -> String {
     text![

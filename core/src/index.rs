@@ -8,11 +8,11 @@ mod bits;
 mod pairs;
 mod sets;
 mod sieve;
-mod slots;
 #[cfg(test)]
 mod tests;
 
 use alloc::vec::Vec;
+use core::ops::Range;
 
 use hashbrown::HashTable;
 
@@ -20,14 +20,40 @@ use self::bits::{clear, fit, is_set, set};
 use self::pairs::{Asked, Carried, Pairs};
 use self::sets::{MANY, Pair, Sets};
 use crate::sort::sort;
-use crate::tags::{Interner, Shards, TagId};
+use crate::tags::{Interner, Shards, TagId, give_back};
 
 /// The number of a client: small and dense, since bitmaps are indexed by it.
 pub(crate) type ClientId = u32;
 type SetId = u32;
 
-/// The subscriptions of one client: set number → position in the set's list of clients.
-type Held = HashTable<(SetId, u32)>;
+/// The subscriptions of one client.
+#[derive(Debug, Default)]
+struct Held {
+    /// The number of each set, and the client's position in the set's list of clients.
+    sets: HashTable<(SetId, u32)>,
+    /// Bytes of the names of their tags, where each counts for every set that it is in, and how many these are.
+    name_bytes: usize,
+    tags: usize,
+}
+
+impl Held {
+    fn place(&self, set: SetId) -> Option<u32> {
+        let held = self.sets.find(hash_number(set), |&(other, _)| other == set);
+        held.map(|&(_, place)| place)
+    }
+}
+
+/// What the subscriptions of one client come to.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Holding {
+    pub(crate) subscriptions: usize,
+    /// The tags, and the bytes of their names, where each counts for every subscription that it is in.
+    pub(crate) tags: usize,
+    pub(crate) name_bytes: usize,
+}
+
+/// Bytes that a client's subscription takes besides its set, roughly: its places with the client and with the set.
+const MEMBER_BYTES: usize = 20;
 
 /// Spreads numbers that are given out one after the other.
 fn hash_number(number: u32) -> u64 {
@@ -104,9 +130,19 @@ impl Index {
         self.subscribers
     }
 
-    /// How many subscriptions a client holds.
-    pub(crate) fn count(&self, client: ClientId) -> usize {
-        self.held.get(client as usize).map_or(0, HashTable::len)
+    /// Bytes that all subscriptions take, roughly.
+    pub(crate) fn bytes(&self) -> usize {
+        self.tags.bytes() + self.sets.bytes() + MEMBER_BYTES * self.subscriptions
+    }
+
+    /// What the subscriptions of a client come to.
+    pub(crate) fn holding(&self, client: ClientId) -> Holding {
+        let held = self.held.get(client as usize);
+        held.map_or(Holding::default(), |held| Holding {
+            subscriptions: held.sets.len(),
+            tags: held.tags,
+            name_bytes: held.name_bytes,
+        })
     }
 
     /// Whether a client holds exactly this set; `names` are without duplicates.
@@ -117,8 +153,7 @@ impl Index {
     /// The number of exactly this set if a client holds it; `names` are without duplicates.
     pub(crate) fn number(&self, client: ClientId, names: &[&str]) -> Option<u32> {
         let set = self.find_names(names)?;
-        let held = self.held.get(client as usize)?;
-        held.find(hash_number(set), |&(other, _)| other == set)?;
+        self.held.get(client as usize)?.place(set)?;
         Some(set)
     }
 
@@ -143,23 +178,48 @@ impl Index {
         self.tags.take_changed()
     }
 
-    /// The tags of every set a client holds, in no order.
-    pub(crate) fn held(&self, client: ClientId) -> impl Iterator<Item = Vec<&str>> {
-        self.held
-            .get(client as usize)
-            .into_iter()
-            .flatten()
-            .map(|&(set, _)| {
-                let tags = self.sets.tags(set);
-                let mut names: Vec<_> = tags.map(|tag| self.tags.name(tag)).collect();
-                sort(&mut names);
-                names
-            })
+    /// The numbers of the sets that a client holds, in no order.
+    pub(crate) fn held(&self, client: ClientId) -> impl Iterator<Item = SetId> {
+        let held = self.held.get(client as usize).into_iter();
+        held.flat_map(|held| held.sets.iter().map(|&(set, _)| set))
     }
 
-    /// The distinct tags of all subscriptions, in no order.
-    pub(crate) fn tag_names(&self) -> impl Iterator<Item = &str> {
-        self.tags.names()
+    /// The tags of a set, in no order, if a client holds it.
+    pub(crate) fn tags_if_held(
+        &self,
+        client: ClientId,
+        set: SetId,
+    ) -> Option<impl Iterator<Item = &str>> {
+        self.held.get(client as usize)?.place(set)?;
+        Some(self.sets.tags(set).map(|tag| self.tags.name(tag)))
+    }
+
+    /// The tags of a set that somebody holds.
+    pub(crate) fn sorted_tags(&self, set: SetId) -> Vec<&str> {
+        let tags = self.sets.tags(set);
+        let mut names: Vec<_> = tags.map(|tag| self.tags.name(tag)).collect();
+        sort(&mut names);
+        names
+    }
+
+    /// How many different tags all subscriptions have, and the bytes of their names.
+    pub(crate) fn tag_totals(&self) -> (usize, usize) {
+        (self.tags.len(), self.tags.name_bytes())
+    }
+
+    /// The different tags of all subscriptions that have these numbers.
+    pub(crate) fn tag_names(&self, numbers: Range<usize>) -> impl Iterator<Item = &str> {
+        self.tags.names(numbers)
+    }
+
+    /// The tags have smaller numbers.
+    pub(crate) fn tag_bound(&self) -> usize {
+        self.tags.bound()
+    }
+
+    /// Whether a subscription has this tag.
+    pub(crate) fn has_tag(&self, name: &str) -> bool {
+        self.tags.find(name.as_bytes()).is_some()
     }
 
     /// Adds a subscription; `names` are without duplicates and not empty. Adding it again changes nothing.
@@ -177,7 +237,11 @@ impl Index {
             None => self.add_set(&ids, client),
         };
         self.ids = ids;
-        self.add_client(set, client);
+        if self.add_client(set, client) {
+            let held = &mut self.held[client as usize];
+            held.tags += names.len();
+            held.name_bytes += names.iter().map(|name| name.len()).sum::<usize>();
+        }
     }
 
     /// Removes exactly this set from what a client holds; returns whether it was there.
@@ -194,19 +258,18 @@ impl Index {
             .then(|| self.find_set(&ids))
             .flatten();
         self.ids = ids;
-        set.is_some_and(|set| self.remove_client(set, client))
+        set.is_some_and(|set| self.remove(set, client))
     }
 
     /// Removes up to `most` of what a client holds; returns whether that was all.
     pub(crate) fn remove_some(&mut self, client: ClientId, most: usize) -> bool {
         // All of them are looked up at once: to find the first entry of a table that is nearly empty takes as long as
         // to walk all of it.
-        let held = self.held.get(client as usize).into_iter().flatten();
-        let sets: Vec<_> = held.take(most).map(|&(set, _)| set).collect();
+        let sets: Vec<_> = self.held(client).take(most).collect();
         for set in sets {
-            self.remove_client(set, client);
+            self.remove(set, client);
         }
-        self.count(client) == 0
+        self.holding(client).subscriptions == 0
     }
 
     /// Finds the clients with a set whose tags are all among `names`, each once, without `except`.
@@ -226,9 +289,8 @@ impl Index {
     ///
     /// A number that stands for no tag is passed over.
     pub(crate) fn match_sets(&self, tags: &[u32], scratch: &mut MatchScratch) {
-        let bound = self.tags.bound() as u32;
-        let tags = tags.iter().filter(|&&tag| tag < bound);
-        self.walk(tags.map(|&tag| TagId(tag)), scratch);
+        let tags = tags.iter().map(|&tag| TagId(tag));
+        self.walk(tags.filter(|&tag| self.tags.is_known(tag)), scratch);
     }
 
     /// Finds the sets all whose tags are among `tags`, as answers.
@@ -320,9 +382,7 @@ impl Index {
     fn copy_clients(&self, number: SetId, except: Option<ClientId>, targets: &mut Vec<ClientId>) {
         targets.extend_from_slice(self.sets.clients(number));
         let held = except.and_then(|client| self.held.get(client as usize));
-        if let Some(&(_, at)) =
-            held.and_then(|held| held.find(hash_number(number), |&(set, _)| set == number))
-        {
+        if let Some(at) = held.and_then(|held| held.place(number)) {
             targets.swap_remove(at as usize);
         }
     }
@@ -380,18 +440,16 @@ impl Index {
         }
     }
 
-    fn add_client(&mut self, number: SetId, client: ClientId) {
+    /// Adds a client to those of a set; returns whether it was none of them.
+    fn add_client(&mut self, number: SetId, client: ClientId) -> bool {
         if self.held.len() <= client as usize {
-            self.held.resize_with(client as usize + 1, HashTable::new);
+            self.held.resize_with(client as usize + 1, Held::default);
         }
         let held = &mut self.held[client as usize];
-        if held
-            .find(hash_number(number), |&(set, _)| set == number)
-            .is_some()
-        {
-            return;
+        if held.place(number).is_some() {
+            return false;
         }
-        if held.is_empty() {
+        if held.sets.is_empty() {
             self.subscribers += 1;
         }
         self.subscriptions += 1;
@@ -407,22 +465,29 @@ impl Index {
                 position
             }
         };
-        held.insert_unique(hash_number(number), (number, position), |&(set, _)| {
-            hash_number(set)
-        });
+        let rehash = |&(set, _): &(SetId, u32)| hash_number(set);
+        let entry = (number, position);
+        held.sets.insert_unique(hash_number(number), entry, rehash);
+        true
     }
 
-    fn remove_client(&mut self, number: SetId, client: ClientId) -> bool {
+    /// Removes a set from those that a client holds; returns whether it was one of them.
+    pub(crate) fn remove(&mut self, number: SetId, client: ClientId) -> bool {
         let Some(held) = self.held.get_mut(client as usize) else {
             return false;
         };
-        let Ok(entry) = held.find_entry(hash_number(number), |&(set, _)| set == number) else {
+        let is_it = |&(set, _): &(SetId, u32)| set == number;
+        let Ok(entry) = held.sets.find_entry(hash_number(number), is_it) else {
             return false;
         };
         let ((_, position), _) = entry.remove();
+        for tag in self.sets.tags(number) {
+            held.tags -= 1;
+            held.name_bytes -= self.tags.name(tag).len();
+        }
+        give_back(&mut held.sets, |&(set, _)| hash_number(set));
         self.subscriptions -= 1;
-        if held.is_empty() {
-            *held = HashTable::new();
+        if held.sets.is_empty() {
             self.subscribers -= 1;
         }
         if let [_] = self.sets.clients(number) {
@@ -430,8 +495,8 @@ impl Index {
             return true;
         }
         if let Some(moved) = self.sets.remove_client(number, position) {
-            let entry =
-                self.held[moved as usize].find_mut(hash_number(number), |&(set, _)| set == number);
+            let held = &mut self.held[moved as usize].sets;
+            let entry = held.find_mut(hash_number(number), is_it);
             entry.expect("a set's client holds the set").1 = position;
         }
         if let [_] = self.sets.clients(number) {
@@ -445,20 +510,15 @@ impl Index {
             Some(tag) => self.tags.set_alone(tag, None),
             None => self.pairs.remove(number, &mut self.sets, &self.tags),
         }
-        let hash = self.tags.hash_set(self.sets.tags(number));
-        self.by_tags.remove(hash, |&other| other == number);
+        let (tags, sets) = (&self.tags, &self.sets);
+        let rehash = |&set: &SetId| tags.hash_set(sets.tags(set));
+        self.by_tags
+            .remove(rehash(&number), |&other| other == number, rehash);
         self.ids.clear();
         self.ids.extend(self.sets.tags(number));
         self.sets.remove(number);
         for &tag in &self.ids {
             self.tags.release(tag);
         }
-    }
-}
-
-/// Returns memory of a list that has become far smaller than it was.
-fn give_back<T>(list: &mut Vec<T>) {
-    if list.capacity() > 64 && list.len() < list.capacity() / 4 {
-        list.shrink_to(list.capacity() / 2);
     }
 }

@@ -42,15 +42,16 @@ mod index;
 pub mod limits;
 pub mod message;
 mod session;
+mod slots;
 mod sort;
 mod tags;
 mod text;
 
 pub use auth::{Access, AuthReply, AuthRequest, Authenticator};
 pub use broker::{
-    Broker, CloseReason, Config, Credentials, CustomReply, CustomRequest, Output, Receipt, Scratch,
-    Stats, TokenCheck, Verdict, dropped_notice, tls_required, too_many_connections,
-    too_many_of_address,
+    Broker, CloseReason, Config, Credentials, CustomReply, CustomRequest, Listing, Output, Receipt,
+    Scratch, Stats, TokenCheck, Verdict, dropped_notice, input_full, tls_required,
+    too_many_connections, too_many_of_address,
 };
 pub use error::TokenError;
 pub use limits::Limits;

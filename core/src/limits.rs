@@ -32,8 +32,18 @@ pub struct Limits {
     pub subscriptions: usize,
     /// Subscriptions all sessions may hold together.
     pub subscriptions_total: usize,
+    /// Bytes that the subscriptions of one session may weigh: 64 for each, and 8 and the name's bytes for each of its tags.
+    pub subscription_bytes: usize,
+    /// Bytes of memory that the subscriptions of all sessions may take together; a tag's name counts once.
+    pub subscription_total_bytes: usize,
     /// Invalid messages in a row before the session is closed.
     pub bad_messages: u8,
+    /// Bytes in one token.
+    pub token_bytes: usize,
+    /// Bytes that registered tokens and their tags may take where the broker keeps them itself.
+    pub token_total_bytes: usize,
+    /// Bytes of messages that have not arrived whole yet, of all connections together.
+    pub input_total_bytes: usize,
     /// Messages waiting in one connection's outbox.
     pub outbox_messages: usize,
     /// Bytes waiting in one connection's outbox.
@@ -67,7 +77,12 @@ impl Default for Limits {
             tag_bytes: 1024,
             subscriptions: 65_536,
             subscriptions_total: 10_000_000,
+            subscription_bytes: 16 << 20,
+            subscription_total_bytes: 1 << 30,
             bad_messages: 16,
+            token_bytes: 4 << 10,
+            token_total_bytes: 64 << 20,
+            input_total_bytes: 512 << 20,
             outbox_messages: 131_072,
             outbox_bytes: 8 << 20,
             outbox_total_bytes: 512 << 20,
@@ -159,6 +174,11 @@ impl Limits {
             "tag-bytes" => self.tag_bytes = size()?,
             "subscriptions" => self.subscriptions = size()?,
             "subscriptions-total" => self.subscriptions_total = size()?,
+            "subscription-bytes" => self.subscription_bytes = size()?,
+            "subscription-total-bytes" => self.subscription_total_bytes = size()?,
+            "token-bytes" => self.token_bytes = size()?,
+            "token-total-bytes" => self.token_total_bytes = size()?,
+            "input-total-bytes" => self.input_total_bytes = size()?,
             "bad-messages" => self.bad_messages = byte(1, 255)?,
             "outbox-messages" => self.outbox_messages = size()?,
             "outbox-bytes" => self.outbox_bytes = size()?,
@@ -186,6 +206,11 @@ impl Limits {
         }
     }
 
+    /// What subscriptions weigh that have so many tags, with names of so many bytes.
+    pub(crate) fn subscription_weight(count: usize, tags: usize, name_bytes: usize) -> usize {
+        64 * count + 8 * tags + name_bytes
+    }
+
     /// Bytes that may wait in one outbox while all together are over [`Limits::outbox_total_bytes`]: enough for a
     /// reader that keeps up, so that only those who do not lose messages.
     #[must_use]
@@ -205,7 +230,12 @@ impl Limits {
         "tag-bytes",
         "subscriptions",
         "subscriptions-total",
+        "subscription-bytes",
+        "subscription-total-bytes",
         "bad-messages",
+        "token-bytes",
+        "token-total-bytes",
+        "input-total-bytes",
         "outbox-messages",
         "outbox-bytes",
         "outbox-total-bytes",

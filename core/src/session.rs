@@ -29,7 +29,11 @@ pub(crate) enum Role {
     /// The server's own token.
     Admin,
     /// A registered token, whose grants apply under scoped access.
-    Token(Box<str>),
+    Token {
+        token: Box<str>,
+        /// Where the session stands among those that go by it.
+        place: u32,
+    },
 }
 
 /// One client's state.
@@ -40,8 +44,10 @@ pub(crate) struct Session {
     pub(crate) has_spoken: bool,
     /// Whether a request ever carried an `id`: such a client understands what the original never said.
     pub(crate) uses_ids: bool,
-    /// Whether it ever presented a valid token.
+    /// Whether it presented a valid token, which was not revoked since.
     pub(crate) is_admitted: bool,
+    /// Whether a token that it presented was revoked.
+    pub(crate) was_revoked: bool,
     /// Unreadable messages since the last readable one.
     pub(crate) bad_in_row: u8,
     /// Whether it was told to go; nothing it says counts any more.
@@ -68,8 +74,9 @@ pub(crate) enum About {
     /// A token presented by a client, while its tags are looked up.
     Login {
         token: String,
-        /// Whether the token was changed since the host was asked, so that its answer may be out of date.
-        is_stale: bool,
+        /// How often the token had been changed when the host was asked. More often by now, and the answer may be out of
+        /// date.
+        changes: u32,
     },
     /// A custom command.
     Custom,

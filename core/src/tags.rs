@@ -4,10 +4,13 @@ use alloc::boxed::Box;
 use alloc::collections::VecDeque;
 use alloc::vec::Vec;
 use core::hash::Hasher;
+use core::ops::Range;
 
 use foldhash::SharedSeed;
 use foldhash::fast::FoldHasher;
 use hashbrown::HashTable;
+
+use crate::slots::Slots;
 
 /// The number of a tag that at least one subscription holds. Reused once no subscription does.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
@@ -41,6 +44,10 @@ impl<T, const SHARDS: usize> Shards<T, SHARDS> {
         self.shards[Self::shard(hash)].find(hash, is_it)
     }
 
+    pub(crate) fn len(&self) -> usize {
+        self.shards.iter().map(HashTable::len).sum()
+    }
+
     pub(crate) fn find_mut(&mut self, hash: u64, is_it: impl Fn(&T) -> bool) -> Option<&mut T> {
         self.shards[Self::shard(hash)].find_mut(hash, is_it)
     }
@@ -50,15 +57,26 @@ impl<T, const SHARDS: usize> Shards<T, SHARDS> {
         self.shards[Self::shard(hash)].insert_unique(hash, item, rehash);
     }
 
-    pub(crate) fn remove(&mut self, hash: u64, is_it: impl Fn(&T) -> bool) {
+    pub(crate) fn remove(
+        &mut self,
+        hash: u64,
+        is_it: impl Fn(&T) -> bool,
+        rehash: impl Fn(&T) -> u64,
+    ) {
         let shard = &mut self.shards[Self::shard(hash)];
         if let Ok(entry) = shard.find_entry(hash, is_it) {
             entry.remove();
         }
-        // A table that was once large gives its memory back.
-        if shard.is_empty() {
-            *shard = HashTable::new();
-        }
+        give_back(shard, rehash);
+    }
+}
+
+/// Returns the memory of a table that has become far smaller than it was.
+pub(crate) fn give_back<T>(table: &mut HashTable<T>, rehash: impl Fn(&T) -> u64) {
+    if table.is_empty() {
+        *table = HashTable::new();
+    } else if table.num_buckets() > 64 && table.len() < table.num_buckets() / 8 {
+        table.shrink_to(2 * table.len(), rehash);
     }
 }
 
@@ -146,6 +164,14 @@ impl Name {
             Self::Long(name) => name,
         }
     }
+
+    /// Bytes that it takes besides itself.
+    fn heap_bytes(&self) -> usize {
+        match self {
+            Self::Short { .. } => 0,
+            Self::Long(name) => name.len() + HEAP_OVERHEAD,
+        }
+    }
 }
 
 /// Compares two names, in place where they are short: to call for it takes longer than to do it.
@@ -165,6 +191,12 @@ fn is_same(one: &[u8], other: &[u8]) -> bool {
     }
 }
 
+/// Bytes that an allocator spends on one allocation, roughly.
+pub(crate) const HEAP_OVERHEAD: usize = 16;
+
+/// Bytes that a tag takes besides its long name, roughly: its entry, and its place in the table.
+const TAG_BYTES: usize = 48;
+
 #[derive(Debug)]
 struct Entry {
     name: Name,
@@ -177,13 +209,25 @@ struct Entry {
 /// Sets have smaller numbers.
 const NO_SET: u32 = u32::MAX;
 
+impl Default for Entry {
+    fn default() -> Self {
+        Self {
+            name: Name::default(),
+            uses: 0,
+            alone: NO_SET,
+        }
+    }
+}
+
 /// Maps tags to numbers and back. The hash is seeded, since clients choose the tags.
 #[derive(Debug)]
 pub(crate) struct Interner {
     seeds: Seeds,
     numbers: Shards<u32>,
-    entries: Vec<Entry>,
-    free: Vec<TagId>,
+    entries: Slots<Entry>,
+    /// What all tags in use take, and what their names are long.
+    bytes: usize,
+    name_bytes: usize,
     /// The tags that came into use or went out of it, for a host that knows tags by number.
     changed: Option<VecDeque<TagId>>,
 }
@@ -193,8 +237,9 @@ impl Interner {
         Self {
             seeds: Seeds::new(seed),
             numbers: Shards::new(),
-            entries: Vec::new(),
-            free: Vec::new(),
+            entries: Slots::default(),
+            bytes: 0,
+            name_bytes: 0,
             changed: None,
         }
     }
@@ -211,8 +256,8 @@ impl Interner {
     /// told: a number that was given to another tag meanwhile comes up with the new name.
     pub(crate) fn take_changed(&mut self) -> Option<(u32, Option<&str>)> {
         let tag = self.changed.as_mut()?.pop_front()?;
-        let entry = &self.entries[tag.0 as usize];
-        Some((tag.0, (entry.uses > 0).then_some(entry.name.as_str())))
+        let entry = self.entries.get(tag.0).filter(|entry| entry.uses > 0);
+        Some((tag.0, entry.map(|entry| entry.name.as_str())))
     }
 
     fn note(&mut self, tag: TagId) {
@@ -221,35 +266,56 @@ impl Interner {
         }
     }
 
-    /// One more than the highest number ever given out.
+    /// One more than the highest number in use, or a little more than that.
+    #[inline]
     pub(crate) fn bound(&self) -> usize {
-        self.entries.len()
+        self.entries.bound()
+    }
+
+    /// Bytes that all tags in use take, roughly.
+    pub(crate) fn bytes(&self) -> usize {
+        self.bytes
+    }
+
+    /// Bytes of the names of all tags in use.
+    pub(crate) fn name_bytes(&self) -> usize {
+        self.name_bytes
+    }
+
+    /// How many tags are in use.
+    pub(crate) fn len(&self) -> usize {
+        self.numbers.len()
+    }
+
+    /// Whether there is, or was of late, a tag with this number.
+    pub(crate) fn is_known(&self, tag: TagId) -> bool {
+        self.entries.get(tag.0).is_some()
     }
 
     pub(crate) fn name(&self, tag: TagId) -> &str {
-        self.entries[tag.0 as usize].name.as_str()
+        self.entries[tag.0].name.as_str()
     }
 
     pub(crate) fn uses(&self, tag: TagId) -> u32 {
-        self.entries[tag.0 as usize].uses
+        self.entries[tag.0].uses
     }
 
     /// The number of the set of this tag alone, as it was set.
     #[inline(always)]
     pub(crate) fn alone(&self, tag: TagId) -> Option<u32> {
-        let set = self.entries[tag.0 as usize].alone;
+        let set = self.entries[tag.0].alone;
         (set != NO_SET).then_some(set)
     }
 
     /// Notes, or forgets, the set of this tag alone.
     pub(crate) fn set_alone(&mut self, tag: TagId, set: Option<u32>) {
-        self.entries[tag.0 as usize].alone = set.unwrap_or(NO_SET);
+        self.entries[tag.0].alone = set.unwrap_or(NO_SET);
     }
 
-    /// The names of all tags in use, in no order.
-    pub(crate) fn names(&self) -> impl Iterator<Item = &str> {
-        self.entries
-            .iter()
+    /// The names of the tags in use with these numbers.
+    pub(crate) fn names(&self, numbers: Range<usize>) -> impl Iterator<Item = &str> {
+        let entries = self.entries.range(numbers).map(|(_, entry)| entry);
+        entries
             .filter(|entry| entry.uses > 0)
             .map(|entry| entry.name.as_str())
     }
@@ -258,7 +324,7 @@ impl Interner {
     pub(crate) fn find(&self, name: &[u8]) -> Option<TagId> {
         self.numbers
             .find(self.hash(name), |&number| {
-                is_same(self.entries[number as usize].name.as_bytes(), name)
+                is_same(self.entries[number].name.as_bytes(), name)
             })
             .copied()
             .map(TagId)
@@ -267,7 +333,7 @@ impl Interner {
     /// Returns the tag's number and notes one more set that holds it.
     pub(crate) fn acquire(&mut self, name: &str) -> TagId {
         if let Some(tag) = self.find(name.as_bytes()) {
-            self.entries[tag.0 as usize].uses += 1;
+            self.entries[tag.0].uses += 1;
             return tag;
         }
         let entry = Entry {
@@ -275,20 +341,13 @@ impl Interner {
             uses: 1,
             alone: NO_SET,
         };
-        let tag = match self.free.pop() {
-            Some(tag) => {
-                self.entries[tag.0 as usize] = entry;
-                tag
-            }
-            None => {
-                self.entries.push(entry);
-                TagId(self.entries.len() as u32 - 1)
-            }
-        };
+        self.bytes += TAG_BYTES + entry.name.heap_bytes();
+        self.name_bytes += name.len();
+        let tag = TagId(self.entries.add(entry));
         let hash = self.hash(name.as_bytes());
         let (seeds, entries) = (&self.seeds, &self.entries);
         self.numbers.insert(hash, tag.0, |&number| {
-            seeds.hash_name(entries[number as usize].name.as_bytes())
+            seeds.hash_name(entries[number].name.as_bytes())
         });
         self.note(tag);
         tag
@@ -296,15 +355,21 @@ impl Interner {
 
     /// Notes one set less that holds the tag; the last one frees its number.
     pub(crate) fn release(&mut self, tag: TagId) {
-        let entry = &mut self.entries[tag.0 as usize];
+        let entry = &mut self.entries[tag.0];
         entry.uses -= 1;
-        if entry.uses == 0 {
-            let name = core::mem::take(&mut entry.name);
-            let hash = self.hash(name.as_bytes());
-            self.numbers.remove(hash, |&other| other == tag.0);
-            self.free.push(tag);
-            self.note(tag);
+        if entry.uses > 0 {
+            return;
         }
+        let name = self.entries.take(tag.0).name;
+        self.bytes -= TAG_BYTES + name.heap_bytes();
+        self.name_bytes -= name.as_bytes().len();
+        let (seeds, entries) = (&self.seeds, &self.entries);
+        self.numbers.remove(
+            seeds.hash_name(name.as_bytes()),
+            |&other| other == tag.0,
+            |&number| seeds.hash_name(entries[number].name.as_bytes()),
+        );
+        self.note(tag);
     }
 
     /// The hash of a tag's number.
@@ -335,20 +400,24 @@ mod tests {
         /// Checks that exactly the tags with uses can be found, that each has as many as `uses` says, and that all
         /// other numbers are free once.
         pub(crate) fn assert_consistent(&self, uses: &[u32]) {
-            let mut free: Vec<_> = self.free.iter().map(|tag| tag.0 as usize).collect();
-            free.sort_unstable();
-            let unused: Vec<_> = (0..self.entries.len())
-                .filter(|&number| self.entries[number].uses == 0)
-                .collect();
-            assert_eq!(free, unused, "free are the unused numbers, each once");
-            for (number, entry) in self.entries.iter().enumerate() {
+            let unused = self.entries.iter().filter(|(_, entry)| entry.uses == 0);
+            let unused: Vec<_> = unused.map(|(number, _)| number).collect();
+            assert_eq!(
+                self.entries.free(),
+                unused,
+                "free are the unused numbers, each once"
+            );
+            let (mut bytes, mut name_bytes) = (0, 0);
+            for (number, entry) in self.entries.iter() {
                 assert_eq!(
                     entry.uses,
-                    uses.get(number).copied().unwrap_or(0),
+                    uses.get(number as usize).copied().unwrap_or(0),
                     "uses of tag {number}"
                 );
                 if entry.uses > 0 {
-                    assert_eq!(self.find(entry.name.as_bytes()), Some(TagId(number as u32)));
+                    bytes += TAG_BYTES + entry.name.heap_bytes();
+                    name_bytes += entry.name.as_bytes().len();
+                    assert_eq!(self.find(entry.name.as_bytes()), Some(TagId(number)));
                 } else {
                     assert!(
                         entry.name.as_bytes().is_empty(),
@@ -356,13 +425,8 @@ mod tests {
                     );
                 }
             }
-            assert_eq!(self.numbers.len() + free.len(), self.entries.len());
-        }
-    }
-
-    impl<T, const SHARDS: usize> Shards<T, SHARDS> {
-        pub(crate) fn len(&self) -> usize {
-            self.shards.iter().map(HashTable::len).sum()
+            assert_eq!(self.len(), self.entries.iter().count() - unused.len());
+            assert_eq!((self.bytes, self.name_bytes), (bytes, name_bytes));
         }
     }
 

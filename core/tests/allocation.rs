@@ -1,4 +1,5 @@
-//! Publishing allocates nothing once its memory has the size it needs.
+//! What is allocated: nothing for publishing once its memory has the size it needs, and for subscriptions what their
+//! limit counts.
 
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::cell::Cell;
@@ -11,34 +12,38 @@ struct Counting;
 
 thread_local! {
     static ALLOCATIONS: Cell<usize> = const { Cell::new(0) };
+    /// Bytes that are allocated now.
+    static LIVE: Cell<isize> = const { Cell::new(0) };
 }
 
-fn count() {
+fn count(taken: usize, given_back: usize) {
     // A thread that is ending has no counter any more, and is not asked for it.
     let _ = ALLOCATIONS.try_with(|allocations| allocations.set(allocations.get() + 1));
+    let _ = LIVE.try_with(|live| live.set(live.get() + taken as isize - given_back as isize));
 }
 
 // SAFETY: every call goes to the system's allocator with the arguments it came with.
 unsafe impl GlobalAlloc for Counting {
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
-        count();
+        count(layout.size(), 0);
         // SAFETY: the caller keeps the promises that the system's allocator asks for.
         unsafe { System.alloc(layout) }
     }
 
     unsafe fn alloc_zeroed(&self, layout: Layout) -> *mut u8 {
-        count();
+        count(layout.size(), 0);
         // SAFETY: as above.
         unsafe { System.alloc_zeroed(layout) }
     }
 
     unsafe fn realloc(&self, block: *mut u8, layout: Layout, size: usize) -> *mut u8 {
-        count();
+        count(size, layout.size());
         // SAFETY: as above.
         unsafe { System.realloc(block, layout, size) }
     }
 
     unsafe fn dealloc(&self, block: *mut u8, layout: Layout) {
+        let _ = LIVE.try_with(|live| live.set(live.get() - layout.size() as isize));
         // SAFETY: as above.
         unsafe { System.dealloc(block, layout) }
     }
@@ -73,7 +78,7 @@ impl Worker {
                     deliveries += targets;
                 }
                 Verdict::Reply => self.out.extend_from_slice(self.scratch.reply()),
-                Verdict::Exclusive => panic!("a publish needs no exclusive access"),
+                Verdict::Long(_) | Verdict::Exclusive => panic!("a publish is decided at once"),
             }
         }
         deliveries
@@ -155,4 +160,77 @@ fn publishing_allocates_nothing_once_it_is_warm() {
     let before = ALLOCATIONS.get();
     drop(std::hint::black_box(Box::new(1)));
     assert_eq!(ALLOCATIONS.get() - before, 1);
+}
+
+/// Subscribes as `tags_of` says until the limit of all sessions refuses, each `per_session` subscriptions of one session;
+/// returns the sessions.
+fn fill(
+    broker: &mut Broker,
+    per_session: usize,
+    tags_of: impl Fn(usize) -> Vec<String>,
+) -> Vec<SessionId> {
+    let mut sessions = Vec::new();
+    for number in 0.. {
+        if number % per_session == 0 {
+            sessions.push(broker.connect(Credentials::default()));
+        }
+        let tags = tags_of(number);
+        let line = format!(
+            "{{\"command\":\"subscribe\",\"tags\":[\"{}\"]}}",
+            tags.join("\",\"")
+        );
+        broker.handle_message(*sessions.last().expect("one was added"), line.as_bytes());
+        if broker.poll_output().is_some() {
+            break;
+        }
+    }
+    sessions
+}
+
+#[test]
+fn subscriptions_take_the_memory_that_their_limit_counts_and_give_it_back() {
+    const LIMIT: usize = 8 << 20;
+    type TagsOf = fn(usize) -> Vec<String>;
+    let kinds: [(&str, usize, TagsOf); 6] = [
+        ("two tags, one of them new", 10_000, |number| {
+            vec![format!("common{}", number % 1000), format!("new{number}")]
+        }),
+        ("one short tag", 10_000, |number| vec![format!("{number}")]),
+        ("one long tag", 100, |number| {
+            vec![format!("{number:0>1024}")]
+        }),
+        ("many long tags", 100, |number| {
+            (0..32)
+                .map(|tag| format!("{number}-{tag:0>1000}"))
+                .collect()
+        }),
+        ("many tags that are shared", 10_000, |number| {
+            (0..16)
+                .map(|tag| format!("{}", number / (tag + 1)))
+                .collect()
+        }),
+        ("few sets that all have", 200, |number| {
+            vec![format!("a{}", number % 200), "b".to_owned()]
+        }),
+    ];
+    for (kind, per_session, tags_of) in kinds {
+        let mut config = Config::default();
+        config.limits.subscription_total_bytes = LIMIT;
+        config.limits.subscription_bytes = usize::MAX;
+        let mut broker = Broker::new(config, 1);
+        let live = || LIVE.with(Cell::get) as usize;
+        let before = live();
+        let sessions = fill(&mut broker, per_session, tags_of);
+        let taken = live() - before;
+        let ratio = taken as f64 / LIMIT as f64;
+        assert!((0.6..1.8).contains(&ratio), "{kind}: {taken} of {LIMIT}");
+        let stays = broker.connect(Credentials::default());
+        broker.handle_message(stays, br#"{"command":"subscribe","tags":["stays","last"]}"#);
+        for session in sessions {
+            broker.disconnect(session);
+        }
+        while broker.poll_output().is_some() {}
+        let left = live() - before;
+        assert!(left < LIMIT / 8, "{kind}: {left} bytes are left of {taken}");
+    }
 }

@@ -27,6 +27,7 @@ pub(crate) enum Kind {
     CommandPanicked,
     HandshakeFailed,
     HttpEnded,
+    InputFull,
     NotHttp,
     OtherHost,
     OtherSite,
@@ -43,7 +44,9 @@ impl Kind {
     fn level(self) -> Level {
         match self {
             Self::CannotAccept | Self::CommandPanicked | Self::StoreFailed => Level::ERROR,
-            Self::SlowConsumer | Self::SocketStalled | Self::WrongTokens => Level::WARN,
+            Self::InputFull | Self::SlowConsumer | Self::SocketStalled | Self::WrongTokens => {
+                Level::WARN
+            }
             Self::NotHttp
             | Self::OtherHost
             | Self::OtherSite
@@ -65,6 +68,7 @@ impl fmt::Display for Kind {
             Self::CommandPanicked => "custom commands that panicked",
             Self::HandshakeFailed => "TLS handshakes that failed",
             Self::HttpEnded => "HTTP connections that ended early",
+            Self::InputFull => "connections with too much of a message that is not whole",
             Self::NotHttp => "clients that do not speak HTTP",
             Self::OtherHost => "requests for other hosts, refused",
             Self::OtherSite => "pages of other sites, refused",

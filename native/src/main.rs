@@ -1,6 +1,6 @@
 //! The `mist` program: a server, and the commands that talk to one.
 
-#![forbid(unsafe_code)]
+#![deny(unsafe_code)]
 
 mod cli;
 mod config;

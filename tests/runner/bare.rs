@@ -143,6 +143,9 @@ impl Bare {
                     self.push(session, Incoming::Closed(code));
                     self.broker.disconnect(session);
                 }
+                Output::Proceed => drop(self.broker.proceed()),
+                // There is no time here in which to authenticate again.
+                Output::Revoked { .. } => {}
                 other => unreachable!(
                     "only brokers with an outside store or custom commands say {other:?}"
                 ),

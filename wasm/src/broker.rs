@@ -336,6 +336,7 @@ impl Broker {
                     self.disconnect(slot);
                     self.host.closed(slot);
                 }
+                Output::Proceed => drop(self.broker.proceed()),
                 // Tokens are kept in the broker itself.
                 _ => {}
             }

@@ -4,11 +4,13 @@ use alloc::borrow::Cow;
 use alloc::string::String;
 use alloc::vec::Vec;
 
-use super::{Broker, CloseReason, Output, TokenCheck};
+use super::revocation::Revocation;
+use super::{Broker, CloseReason, Holders, Output, TokenCheck};
 use crate::auth::{Access, AuthReply, AuthRequest, Authenticator, Grants, NO_GRANTS};
 use crate::error::{Refusal, TOO_MANY_WRONG_TOKENS, TokenError};
+use crate::limits::Exceeded;
 use crate::message::{Command, Message, Reply};
-use crate::session::{About, Role, Session, SessionId};
+use crate::session::{About, Question, Role, Session, SessionId};
 use crate::sort::sort;
 use crate::text::text;
 
@@ -24,29 +26,64 @@ impl Broker {
         request: &AuthRequest,
         reply: AuthReply,
     ) {
-        self.logging_in.retain(|&other| other != session);
-        let question = self.answer(session);
         if reply.is_ok() {
-            self.apply_change(request);
+            let revocation = self.apply_change(request);
+            if !self.begin(revocation.then_answer(session)) {
+                return;
+            }
         }
-        let Some(question) = question else { return };
+        if let Some(question) = self.answer(session) {
+            self.finish_question(session, &question, reply);
+        }
+    }
+
+    /// Tells a session what came of its question, and takes what it said meanwhile.
+    pub(super) fn finish_question(
+        &mut self,
+        session: SessionId,
+        question: &Question,
+        reply: AuthReply,
+    ) {
         let id = question.id.as_deref();
         match &question.about {
             About::Admin(request) => {
-                self.finish_admin(session, &question.command, id, request, reply)
+                self.finish_admin(session, &question.command, id, request, reply);
             }
-            About::Login {
-                token,
-                is_stale: true,
-            } => self.look_up(session, token.clone(), id),
-            About::Login { token, .. } => self.finish_log_in(session, token, id, reply),
+            About::Login { token, changes } => {
+                let is_stale = self
+                    .holders
+                    .get(&**token)
+                    .is_some_and(|holders| holders.changes != *changes);
+                match is_stale {
+                    true => self.look_up(session, token.clone(), id),
+                    false => self.finish_log_in(session, token, id, reply),
+                }
+                // Last, so that what is known of the token is not forgotten in between.
+                self.note_answered(token);
+            }
             About::Presented(_) | About::Custom => {}
         }
-        self.handle_backlog(session, &question);
+        self.handle_backlog(session, question);
+    }
+
+    /// Whether a token is no longer than one may be.
+    fn check_token_size(&self, token: &str) -> Result<(), Refusal> {
+        if token.len() <= self.limits.token_bytes {
+            return Ok(());
+        }
+        Err(Refusal::Exceeded(Exceeded {
+            what: "bytes in a token",
+            value: token.len(),
+            limit: self.limits.token_bytes,
+            setting: "token-bytes",
+        }))
     }
 
     /// Takes a token that a client presents.
     pub(super) fn log_in(&mut self, session: SessionId, token: &str, id: Option<&str>) {
+        if let Err(refusal) = self.check_token_size(token) {
+            return self.send_error(session, "auth", &text![refusal], id);
+        }
         if self.is_guarded && (self.token.is_some() || self.authenticator != Authenticator::None) {
             self.ask(session, "auth", id, About::Presented(token.into()));
             self.outputs.push_back(Output::TokenPresented { session });
@@ -121,9 +158,10 @@ impl Broker {
         let request = AuthRequest::Tags {
             token: token.clone(),
         };
-        let is_stale = false;
-        self.ask(session, "auth", id, About::Login { token, is_stale });
-        self.logging_in.push(session);
+        let holders = self.holders.entry(token.as_str().into()).or_default();
+        holders.asked_about += 1;
+        let changes = holders.changes;
+        self.ask(session, "auth", id, About::Login { token, changes });
         self.outputs.push_back(Output::Ask { session, request });
     }
 
@@ -168,24 +206,37 @@ impl Broker {
         let Some(state) = self.session_mut(session) else {
             return;
         };
-        if let Role::Token(former) = core::mem::replace(&mut state.role, role) {
-            self.let_go(&former, session);
-        }
+        let former = core::mem::replace(&mut state.role, role);
+        self.let_go(former);
     }
 
     /// Notes that a session goes by a token, and what the store says the token grants, to all who go by it.
     fn hold(&mut self, session: SessionId, token: &str, grants: Grants) {
         // First, since the session may go by the same token already.
-        self.set_role(session, Role::Token(token.into()));
+        self.set_role(session, Role::Anonymous);
         let holders = self.holders.entry(token.into()).or_default();
+        let place = holders.sessions.len() as u32;
+        // A store that others write to may have taken something away meanwhile.
+        let others = match holders.grants == grants {
+            true => Vec::new(),
+            false => holders.sessions.clone(),
+        };
+        holders.grants = grants;
         holders.sessions.push(session);
-        if holders.grants != grants {
-            holders.grants = grants;
-            // A store that others write to may have taken something away meanwhile.
-            for other in holders.sessions.clone() {
-                self.remove_ungranted(other);
-            }
-        }
+        self.set_role(
+            session,
+            Role::Token {
+                token: token.into(),
+                place,
+            },
+        );
+        self.begin(Revocation::of(others));
+    }
+
+    /// Whether the session's token was taken from it, so that it may show another.
+    pub(super) fn was_revoked(&self, session: SessionId) -> bool {
+        self.session(session)
+            .is_some_and(|state| state.was_revoked && !state.is_admitted)
     }
 
     /// Whether the session may use commands at all.
@@ -204,7 +255,7 @@ impl Broker {
     /// The grants a session is held to; none when it may do everything.
     pub(super) fn grants(&self, state: &Session) -> Option<&Grants> {
         match &state.role {
-            Role::Token(token) => {
+            Role::Token { token, .. } => {
                 let holders = self.holders.get(token);
                 Some(holders.map_or(&NO_GRANTS, |holders| &holders.grants))
             }
@@ -236,9 +287,30 @@ impl Broker {
             self.outputs.push_back(Output::Ask { session, request });
             return Ok(());
         }
+        let (value, limit) = (
+            self.table.bytes_with(&request),
+            self.limits.token_total_bytes,
+        );
+        if value > limit {
+            return Err(Refusal::Exceeded(Exceeded {
+                what: "bytes of registered tokens",
+                value,
+                limit,
+                setting: "token-total-bytes",
+            }));
+        }
         let reply = self.table.apply(&request);
         if reply.is_ok() {
-            self.apply_change(&request);
+            let revocation = self.apply_change(&request);
+            if !self.begin(revocation.then_answer(session)) {
+                self.ask(
+                    session,
+                    &command,
+                    message.id_literal(),
+                    About::Admin(request),
+                );
+                return Ok(());
+            }
         }
         self.finish_admin(session, &command, message.id_literal(), &request, reply);
         Ok(())
@@ -249,6 +321,7 @@ impl Broker {
         let Some(token) = message.data().map(Cow::into_owned) else {
             return Err(Refusal::MissingToken(command.name().unwrap_or_default()));
         };
+        self.check_token_size(&token)?;
         let mut tags: Vec<_> = self
             .checked_tags(message)?
             .into_iter()
@@ -299,83 +372,38 @@ impl Broker {
         self.send(session, reply.encode());
     }
 
-    /// Carries a change of a token over to the sessions that presented it, or are about to.
-    fn apply_change(&mut self, request: &AuthRequest) {
-        if matches!(request, AuthRequest::Tags { .. }) {
-            return;
-        }
-        for session in self.logging_in.clone() {
-            if let Some(About::Login { token, is_stale }) = self
-                .question_mut(session)
-                .map(|question| &mut question.about)
-            {
-                *is_stale |= token == request.token();
-            }
-        }
-        let Some(holders) = self.holders.get_mut(request.token()) else {
+    /// Notes that a session no longer goes by what it had presented.
+    pub(super) fn let_go(&mut self, role: Role) {
+        let Role::Token { token, place } = role else {
             return;
         };
-        let revoked = match request {
-            AuthRequest::Set { tags, .. } => {
-                holders.grants.add(tags);
-                return;
-            }
-            AuthRequest::Unset { tags, .. } => {
-                holders.grants.remove(tags);
-                false
-            }
-            AuthRequest::Unregister { .. } => {
-                holders.grants.clear();
-                true
-            }
-            AuthRequest::Register { .. } | AuthRequest::Tags { .. } => return,
+        let Some(holders) = self.holders.get_mut(&token) else {
+            return;
         };
-        let sessions = holders.sessions.clone();
-        for &session in &sessions {
-            self.remove_ungranted(session);
+        holders.sessions.swap_remove(place as usize);
+        if let Some(&moved) = holders.sessions.get(place as usize)
+            && let Some(Session {
+                role: Role::Token { place: moved, .. },
+                ..
+            }) = self.session_mut(moved)
+        {
+            *moved = place;
         }
-        if revoked {
-            self.holders.remove(request.token());
-            for session in sessions {
-                if let Some(state) = self.session_mut(session) {
-                    state.role = Role::Anonymous;
-                }
-            }
-        }
+        self.forget_unused(&token);
     }
 
-    /// Removes the subscriptions a session is no longer granted, and tells it which.
-    fn remove_ungranted(&mut self, session: SessionId) {
-        let Some(grants) = self.session(session).and_then(|state| self.grants(state)) else {
-            return;
-        };
-        let mut lost: Vec<Vec<String>> = self
-            .index
-            .held(session.slot)
-            .filter(|tags| !grants.allow_subscribe(tags))
-            .map(|tags| tags.into_iter().map(String::from).collect())
-            .collect();
-        sort(&mut lost);
-        for tags in lost {
-            let tags: Vec<_> = tags.iter().map(String::as_str).collect();
-            self.index.unsubscribe(session.slot, &tags);
-            let reply = Reply {
-                command: "unsubscribe",
-                tags: &tags,
-                error: &text![Refusal::Revoked],
-                ..Reply::default()
-            };
-            self.send(session, reply.encode());
+    /// Notes that the host is no longer asked about a session that presents a token.
+    pub(super) fn note_answered(&mut self, token: &str) {
+        if let Some(holders) = self.holders.get_mut(token) {
+            holders.asked_about -= 1;
         }
+        self.forget_unused(token);
     }
 
-    /// Notes that a session no longer goes by a token.
-    pub(super) fn let_go(&mut self, token: &str, session: SessionId) {
-        let Some(holders) = self.holders.get_mut(token) else {
-            return;
-        };
-        holders.sessions.retain(|&other| other != session);
-        if holders.sessions.is_empty() {
+    /// Forgets a token that no session goes by, nor is about to.
+    pub(super) fn forget_unused(&mut self, token: &str) {
+        let is_unused = |holders: &Holders| holders.sessions.is_empty() && holders.asked_about == 0;
+        if self.holders.get(token).is_some_and(is_unused) {
             self.holders.remove(token);
         }
     }

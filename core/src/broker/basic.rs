@@ -1,17 +1,16 @@
-//! The commands for everybody: publishing, subscribing, and asking what there is.
+//! The commands for everybody: publishing, subscribing, and asking who is there.
 
 use alloc::borrow::Cow;
 use alloc::boxed::Box;
-use alloc::string::String;
 use alloc::vec::Vec;
 
 use super::{Broker, Receipt, Scratch, Verdict, restart, write_refusal};
 use crate::error::{Grant, Refusal};
-use crate::limits::Exceeded;
-use crate::message::{Command, Data, Message, Reply, Span, write_head, write_plain_tags};
+use crate::limits::{Exceeded, Limits};
+use crate::message::{Data, Message, Reply, Span, write_head, write_plain_tags};
 use crate::session::{Session, SessionId};
 use crate::sort::{sort, sort_by};
-use crate::text::{join, text};
+use crate::text::text;
 
 impl Broker {
     pub(super) fn publish(
@@ -140,12 +139,34 @@ impl Broker {
     /// Whether one more subscription is within the limits; one that is held already is no more.
     fn check_room(&self, session: SessionId, set: &[&str]) -> Result<(), Refusal> {
         let limits = &self.limits;
-        let (own, all) = (self.index.count(session.slot), self.index.subscriptions());
-        let (what, held, limit, setting) = if own >= limits.subscriptions {
-            ("subscriptions", own, limits.subscriptions, "subscriptions")
-        } else if all >= limits.subscriptions_total {
+        let held = self.index.holding(session.slot);
+        let bytes = Limits::subscription_weight(
+            held.subscriptions + 1,
+            held.tags + set.len(),
+            held.name_bytes + set.iter().map(|tag| tag.len()).sum::<usize>(),
+        );
+        let all = self.index.subscriptions() + 1;
+        let (what, value, limit, setting) = if held.subscriptions >= limits.subscriptions {
+            let value = held.subscriptions + 1;
+            (
+                "subscriptions",
+                value,
+                limits.subscriptions,
+                "subscriptions",
+            )
+        } else if bytes > limits.subscription_bytes {
+            let what = "bytes of subscriptions";
+            (what, bytes, limits.subscription_bytes, "subscription-bytes")
+        } else if all > limits.subscriptions_total {
             let what = "subscriptions of all sessions";
             (what, all, limits.subscriptions_total, "subscriptions-total")
+        } else if self.index.bytes() >= limits.subscription_total_bytes {
+            let (what, value) = (
+                "bytes of the subscriptions of all sessions",
+                self.index.bytes(),
+            );
+            let limit = limits.subscription_total_bytes;
+            (what, value, limit, "subscription-total-bytes")
         } else {
             return Ok(());
         };
@@ -154,7 +175,7 @@ impl Broker {
         }
         Err(Refusal::Exceeded(Exceeded {
             what,
-            value: held + 1,
+            value,
             limit,
             setting,
         }))
@@ -171,76 +192,12 @@ impl Broker {
         Ok(())
     }
 
-    /// Answers what a session asks about subscriptions: its own, everybody's, and how many there are.
-    pub(super) fn tell(
-        &self,
-        session: SessionId,
-        state: &Session,
-        message: &Message<'_>,
-        scratch: &mut Scratch,
-    ) {
+    /// Answers how many connections and subscribers there are.
+    pub(super) fn who(&self, state: &Session, message: &Message<'_>, scratch: &mut Scratch) {
         restart(&mut scratch.reply);
-        let told = self
-            .check_state(state)
-            .and_then(|()| match message.command() {
-                Command::List => self.list(session, message, &mut scratch.reply),
-                Command::ListAll => self.list_all(state, message, &mut scratch.reply),
-                _ => {
-                    self.who(message, &mut scratch.reply);
-                    Ok(())
-                }
-            });
-        if let Err(refusal) = told {
-            write_refusal(message, &refusal, &mut scratch.reply);
+        if let Err(refusal) = self.check_state(state) {
+            return write_refusal(message, &refusal, &mut scratch.reply);
         }
-    }
-
-    fn list(
-        &self,
-        session: SessionId,
-        message: &Message<'_>,
-        out: &mut Vec<u8>,
-    ) -> Result<(), Refusal> {
-        let held = self.index.held(session.slot);
-        // Every tag stands in both forms.
-        self.check_answer(
-            held.map(|tags| 2 * tags.iter().map(|tag| tag.len() + 2).sum::<usize>()),
-        )?;
-        // By the form that people read, so that both forms have one order.
-        let mut sets: Vec<(String, Vec<&str>)> = self
-            .index
-            .held(session.slot)
-            .map(|tags| (join(tags.iter().copied(), ","), tags))
-            .collect();
-        sort(&mut sets);
-        let (texts, subscriptions): (Vec<_>, Vec<_>) = sets.into_iter().unzip();
-        answer(
-            message,
-            &join(texts.iter().map(String::as_str), " "),
-            &subscriptions,
-            out,
-        );
-        Ok(())
-    }
-
-    /// Under scoped access a token's holder is told of its own tags only.
-    fn list_all(
-        &self,
-        state: &Session,
-        message: &Message<'_>,
-        out: &mut Vec<u8>,
-    ) -> Result<(), Refusal> {
-        let grants = self.grants(state);
-        let is_shown = |tag: &&str| grants.is_none_or(|grants| grants.allows(tag));
-        let tags = || self.index.tag_names().filter(is_shown);
-        self.check_answer(tags().map(|tag| tag.len() + 1))?;
-        let mut tags: Vec<_> = tags().collect();
-        sort(&mut tags);
-        answer(message, &join(tags, " "), &[], out);
-        Ok(())
-    }
-
-    fn who(&self, message: &Message<'_>, out: &mut Vec<u8>) {
         // Two blanks, as the original writes it.
         let data = text![
             "Lifetime  connections: ",
@@ -248,21 +205,16 @@ impl Broker {
             "\nSubscribers connected: ",
             self.index.subscribers()
         ];
-        answer(message, &data, &[], out);
-    }
-
-    /// Refuses an answer that no outbox would hold, before it is made.
-    fn check_answer(&self, parts: impl Iterator<Item = usize>) -> Result<(), Refusal> {
-        let (value, limit) = (parts.sum(), self.limits.outbox_bytes);
-        if value <= limit {
-            return Ok(());
+        let tags: Vec<_> = message.tags().collect();
+        let tags: Vec<_> = tags.iter().map(|tag| &**tag).collect();
+        Reply {
+            command: &message.command_name(),
+            tags: &tags,
+            data: Data::Text(&data),
+            id: message.id_literal(),
+            ..Reply::default()
         }
-        Err(Refusal::Exceeded(Exceeded {
-            what: "bytes of an answer",
-            value,
-            limit,
-            setting: "outbox-bytes",
-        }))
+        .write(&mut scratch.reply);
     }
 
     pub(super) fn acknowledge_message(&mut self, session: SessionId, message: &Message<'_>) {
@@ -350,20 +302,6 @@ fn is_sorted_set(tags: &[Span], text: &[u8]) -> bool {
         }
     };
     tags.is_sorted_by(is_before)
-}
-
-fn answer(message: &Message<'_>, data: &str, subscriptions: &[Vec<&str>], out: &mut Vec<u8>) {
-    let tags: Vec<_> = message.tags().collect();
-    let tags: Vec<_> = tags.iter().map(|tag| &**tag).collect();
-    Reply {
-        command: &message.command_name(),
-        tags: &tags,
-        data: Data::Text(data),
-        subscriptions,
-        id: message.id_literal(),
-        ..Reply::default()
-    }
-    .write(out);
 }
 
 /// Returns the tags sorted bytewise and without duplicates.

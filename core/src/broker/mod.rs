@@ -1,11 +1,14 @@
 //! Owns all sessions and subscriptions and decides what every message does; performs nothing itself.
 //!
-//! Inputs are method calls, outputs are taken out with [`Broker::poll_output`]. The commands are in two files:
-//! `basic` for everybody's, `admin` for tokens; `numbers` is for hosts that know tags by number.
+//! Inputs are method calls, outputs are taken out with [`Broker::poll_output`]. The commands are in these files:
+//! `basic` for everybody's, `listing` for those with long answers, `admin` for tokens, `revocation` for what a change of a
+//! token means; `numbers` is for hosts that know tags by number.
 
 mod admin;
 mod basic;
+mod listing;
 mod numbers;
+mod revocation;
 #[cfg(test)]
 mod tests;
 
@@ -19,6 +22,8 @@ use core::fmt;
 use foldhash::fast::FixedState;
 use hashbrown::HashMap;
 
+pub use self::listing::Listing;
+use self::revocation::Revocation;
 use crate::auth::{Access, AuthRequest, Authenticator, Grants, Secret, TokenTable};
 use crate::error::{Refusal, not_authenticated, too_many_bad_messages};
 use crate::index::{Index, MatchScratch};
@@ -27,7 +32,7 @@ use crate::message::{
     Command, Data, Message, Messages, Reply, Scan, ScanError, Span, Unreadable, write_head,
     write_plain_head, write_rest,
 };
-use crate::session::{About, Question, Role, Session, SessionId};
+use crate::session::{About, Question, Session, SessionId};
 use crate::sort::sort;
 use crate::text::text;
 
@@ -129,6 +134,14 @@ pub enum Output {
         /// What came of it.
         check: TokenCheck,
     },
+    /// The token that a session goes by was taken from it: it has to authenticate again, as one that has just connected.
+    Revoked {
+        /// Whose.
+        session: SessionId,
+    },
+    /// Call [`Broker::proceed`]: something takes long, such as taking a grant from many sessions. A host that shares the
+    /// broker lets others have it before.
+    Proceed,
     /// Run a custom command, then call [`Broker::handle_custom_reply`]. Until then the host reads no further.
     Custom {
         /// Who asked.
@@ -230,6 +243,9 @@ pub enum Verdict {
     Deliver(Option<Receipt>),
     /// Answer with [`Scratch::reply`].
     Reply,
+    /// Gather a long answer with [`Broker::list_some`], let others have the broker in between, and send what
+    /// [`Listing::encode`] puts together. Until then read no further from the session.
+    Long(Listing),
     /// The message changes the broker: [`Broker::handle`] takes it.
     Exclusive,
 }
@@ -262,7 +278,8 @@ impl Scratch {
         &self.matching.targets
     }
 
-    /// How many tag sets and tags the last match looked at: a measure of the time that others could not have the broker.
+    /// How much the last decision looked at, in tags and tag sets: a measure of the time that others could not have the
+    /// broker.
     #[must_use]
     pub fn walked(&self) -> usize {
         self.matching.walked
@@ -317,6 +334,8 @@ pub struct Stats {
     pub subscribers: usize,
     /// Subscriptions held now.
     pub subscriptions: usize,
+    /// Bytes of memory that they take, roughly.
+    pub subscription_bytes: usize,
 }
 
 #[derive(Debug, Default)]
@@ -325,11 +344,16 @@ struct Slot {
     session: Option<Session>,
 }
 
-/// Sessions that presented one registered token.
+/// What there is to know of a registered token that sessions go by, or are about to.
 #[derive(Debug, Default)]
 struct Holders {
     grants: Grants,
+    /// Each knows its place.
     sessions: Vec<SessionId>,
+    /// How many sessions the host is asked about.
+    asked_about: usize,
+    /// Counts changes of the token, so that an answer from before one is known.
+    changes: u32,
 }
 
 /// The pure state machine. See the crate's documentation for how a host drives it.
@@ -348,8 +372,8 @@ pub struct Broker {
     connected_total: u64,
     table: TokenTable,
     holders: HashMap<Box<str>, Holders, FixedState>,
-    /// Sessions whose token the host is looking up.
-    logging_in: Vec<SessionId>,
+    /// What is left to be done for changes of tokens, oldest first.
+    revocations: VecDeque<Revocation>,
     outputs: VecDeque<Output>,
     scratch: Scratch,
     scan: Scan,
@@ -390,7 +414,7 @@ impl Broker {
             connected_total: 0,
             table: TokenTable::new(seed),
             holders: HashMap::with_hasher(FixedState::with_seed(seed)),
-            logging_in: Vec::new(),
+            revocations: VecDeque::new(),
             outputs: VecDeque::new(),
             scratch: Scratch::new(),
             scan: Scan::new(),
@@ -426,6 +450,7 @@ impl Broker {
             sessions_total: self.connected_total,
             subscribers: self.index.subscribers(),
             subscriptions: self.index.subscriptions(),
+            subscription_bytes: self.index.bytes(),
         }
     }
 
@@ -466,12 +491,11 @@ impl Broker {
             return false;
         }
         let place = &mut self.slots[session.slot()];
-        if let Some(Session {
-            role: Role::Token(token),
-            ..
-        }) = place.session.take()
-        {
-            self.let_go(&token, session);
+        if let Some(Session { role, question, .. }) = place.session.take() {
+            self.let_go(role);
+            if let Some(About::Login { token, .. }) = question.map(|question| question.about) {
+                self.note_answered(&token);
+            }
         }
         let place = &mut self.slots[session.slot()];
         place.generation = place.generation.wrapping_add(1);
@@ -488,6 +512,7 @@ impl Broker {
                 | Output::Close { session, .. }
                 | Output::TokenPresented { session }
                 | Output::TokenChecked { session, .. }
+                | Output::Revoked { session }
                 | Output::Custom { session, .. } => {
                     if self.session(session).is_some() {
                         return Some(output);
@@ -510,7 +535,7 @@ impl Broker {
                     });
                 }
                 // A change to the token store is carried out even for a session that has gone.
-                Output::Ask { .. } => return Some(output),
+                Output::Ask { .. } | Output::Proceed => return Some(output),
             }
         }
         None
@@ -539,7 +564,12 @@ impl Broker {
                 false => &all,
             };
             match messages.next(&mut scan, limits) {
-                Some(Ok(message)) => self.handle(session, &message),
+                Some(Ok(message)) => {
+                    if let Some(mut listing) = self.handle(session, &message) {
+                        while !self.list_some(&mut listing) {}
+                        self.send(session, listing.encode());
+                    }
+                }
                 Some(Err(unreadable)) => self.handle_unreadable(session, &unreadable),
                 None => break,
             }
@@ -566,8 +596,11 @@ impl Broker {
                     Self::pong(message, scratch);
                     Verdict::Reply
                 }
-                Command::List | Command::ListAll | Command::Who => {
-                    self.tell(session, state, message, scratch);
+                Command::List | Command::ListAll => {
+                    self.begin_listing(session, state, message, scratch)
+                }
+                Command::Who => {
+                    self.who(state, message, scratch);
                     Verdict::Reply
                 }
                 _ => Verdict::Exclusive,
@@ -576,19 +609,19 @@ impl Broker {
         }
     }
 
-    /// Takes one message, whatever it asks for.
-    pub fn handle(&mut self, session: SessionId, message: &Message<'_>) {
-        let Some(state) = self.session_mut(session) else {
-            return;
-        };
+    /// Takes one message, whatever it asks for. Returns a long answer that is still to be gathered: see [`Verdict::Long`].
+    #[must_use]
+    pub fn handle(&mut self, session: SessionId, message: &Message<'_>) -> Option<Listing> {
+        let state = self.session_mut(session)?;
         if state.is_closing {
-            return;
+            return None;
         }
         let is_first = !state.has_spoken;
         state.has_spoken = true;
         state.bad_in_row = 0;
         state.uses_ids |= message.id_literal().is_some();
         let mut scratch = core::mem::take(&mut self.scratch);
+        let mut long = None;
         match self.decide(session, message, &mut scratch) {
             Verdict::Deliver(receipt) => {
                 let (mut body, mut sets) = (Vec::new(), Vec::new());
@@ -607,6 +640,7 @@ impl Broker {
                 });
             }
             Verdict::Reply => self.send(session, scratch.reply.clone()),
+            Verdict::Long(listing) => long = Some(listing),
             Verdict::Exclusive => {
                 if let Err(refusal) = self.execute(session, is_first, message) {
                     self.refuse(session, message, &refusal);
@@ -614,6 +648,7 @@ impl Broker {
             }
         }
         self.scratch = scratch;
+        long
     }
 
     /// Takes the news that a message grew past the size limit before its end was seen: answers it and closes the session.
@@ -757,7 +792,10 @@ impl Broker {
     ) -> Result<(), Refusal> {
         let command = message.command();
         match command {
-            Command::Auth if !is_first => return Err(Refusal::AuthNotFirst),
+            // Whose token was revoked may show another.
+            Command::Auth if !is_first && !self.was_revoked(session) => {
+                return Err(Refusal::AuthNotFirst);
+            }
             Command::Auth => {
                 let token = message.data().unwrap_or_default();
                 self.log_in(session, &token, message.id_literal());
@@ -895,6 +933,17 @@ pub fn dropped_notice(count: u64) -> Vec<u8> {
 pub fn too_many_connections(limit: usize) -> Vec<u8> {
     let reply = Reply {
         error: &crate::error::too_many_connections(limit),
+        ..Reply::default()
+    };
+    reply.encode()
+}
+
+/// Returns what a client is told that is closed, since all connections together have sent more than `limit` bytes of
+/// messages that are not whole.
+#[must_use]
+pub fn input_full(limit: usize) -> Vec<u8> {
+    let reply = Reply {
+        error: &crate::error::input_full(limit),
         ..Reply::default()
     };
     reply.encode()

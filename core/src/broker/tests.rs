@@ -4,8 +4,13 @@ use alloc::format;
 use std::collections::HashSet;
 
 use super::*;
+use crate::session::Role;
 
 impl Broker {
+    fn count(&self, slot: u32) -> usize {
+        self.index.holding(slot).subscriptions
+    }
+
     /// Checks everything that must hold between any two calls.
     fn assert_consistent(&self) {
         self.index.assert_consistent();
@@ -18,11 +23,7 @@ impl Broker {
                 .count();
             let Some(state) = &place.session else {
                 assert_eq!(is_free, 1, "an empty slot is free once");
-                assert_eq!(
-                    self.index.count(slot as u32),
-                    0,
-                    "an empty slot holds nothing"
-                );
+                assert_eq!(self.count(slot as u32), 0, "an empty slot holds nothing");
                 continue;
             };
             assert_eq!(is_free, 0, "a taken slot is not free");
@@ -31,34 +32,38 @@ impl Broker {
                 slot: slot as u32,
                 generation: place.generation,
             };
-            if let Role::Token(token) = &state.role {
+            if let Role::Token { token, place } = &state.role {
                 let holders = &self.holders[token];
-                let times = holders
-                    .sessions
-                    .iter()
-                    .filter(|&&other| other == session)
-                    .count();
-                assert_eq!(times, 1, "a session stands once with its token");
+                assert_eq!(holders.sessions[*place as usize], session);
                 for set in self.index.held(session.slot) {
-                    assert!(holders.grants.allow_subscribe(&set), "{set:?} is granted");
+                    let tags = self.index.sorted_tags(set);
+                    assert!(holders.grants.allow_subscribe(&tags), "{tags:?} is granted");
                 }
             }
             if self.access == Access::Scoped && matches!(state.role, Role::Anonymous) {
-                assert_eq!(self.index.count(session.slot), 0, "nobody holds nothing");
+                assert_eq!(self.count(session.slot), 0, "nobody holds nothing");
             }
         }
         assert_eq!(connected, self.connected);
         assert_eq!(self.slots.len(), connected + self.free.len());
         for (token, holders) in &self.holders {
+            let questions = self.slots.iter().filter_map(|slot| {
+                let question = slot.session.as_ref()?.question.as_ref()?;
+                Some(&question.about)
+            });
+            let asked_about = questions
+                .filter(|about| matches!(about, About::Login { token: asked, .. } if **asked == **token))
+                .count();
+            assert_eq!(holders.asked_about, asked_about);
             assert!(
-                !holders.sessions.is_empty(),
+                !holders.sessions.is_empty() || asked_about > 0,
                 "a token that nobody presents is forgotten"
             );
             for &session in &holders.sessions {
                 let role = self.session(session).map(|state| &state.role);
-                assert!(matches!(role, Some(Role::Token(held)) if held == token));
+                assert!(matches!(role, Some(Role::Token { token: held, .. }) if held == token));
             }
-            if self.authenticator == Authenticator::Memory {
+            if self.authenticator == Authenticator::Memory && !holders.sessions.is_empty() {
                 let request = AuthRequest::Tags {
                     token: String::from(&**token),
                 };
@@ -200,7 +205,8 @@ fn answers_that_come_late_find_nobody_and_still_count() {
     let here = broker.connect(Credentials { token: Some("t") });
     broker.disconnect(gone);
     broker.handle_auth_reply(gone, &request, tags(&["a"]));
-    assert!(broker.holders.is_empty());
+    broker.assert_consistent();
+    assert!(broker.holders["t"].sessions.is_empty());
     broker.handle_auth_reply(here, &request, tags(&["a"]));
     broker.handle_message(here, br#"{"command":"subscribe","tags":["a"]}"#);
     broker.assert_consistent();
@@ -224,4 +230,222 @@ fn ids_of_slots_that_are_used_again_are_all_different() {
         broker.disconnect(session);
     }
     assert_eq!(broker.slots.len(), 1);
+}
+
+/// A scoped broker in which "t1" grants `a` and `b`, and its admin.
+fn scoped(authenticator: Authenticator) -> (Broker, SessionId) {
+    let config = Config {
+        access: Access::Scoped,
+        authenticator,
+        token: Some(String::from("server")),
+        ..Config::default()
+    };
+    let mut broker = Broker::new(config, 1);
+    let admin = broker.connect(Credentials {
+        token: Some("server"),
+    });
+    broker.handle_message(
+        admin,
+        br#"{"command":"register","data":"t1","tags":["a","b"]}"#,
+    );
+    (broker, admin)
+}
+
+/// The texts that were sent to a session; stops where something takes long.
+fn sent_to(broker: &mut Broker, session: SessionId) -> (Vec<String>, bool) {
+    let mut texts = Vec::new();
+    while let Some(output) = broker.poll_output() {
+        match output {
+            Output::Send {
+                session: to,
+                message,
+            } if to == session => texts.push(String::from_utf8(message).expect("UTF-8")),
+            Output::Proceed => return (texts, true),
+            _ => {}
+        }
+    }
+    (texts, false)
+}
+
+#[test]
+fn a_grant_of_many_subscriptions_is_taken_in_parts_and_then_answered() {
+    for command in ["unset", "unregister"] {
+        let (mut broker, admin) = scoped(Authenticator::Memory);
+        let holders: Vec<_> = (0..3)
+            .map(|_| broker.connect(Credentials { token: Some("t1") }))
+            .collect();
+        for &holder in &holders {
+            for number in 0..2000 {
+                for granted in ["a", "b"] {
+                    let text =
+                        format!(r#"{{"command":"subscribe","tags":["{granted}","{number}"]}}"#);
+                    broker.handle_message(holder, text.as_bytes());
+                }
+            }
+        }
+        assert_eq!(sent_to(&mut broker, admin), (Vec::new(), false));
+
+        let text = format!(
+            "{{\"command\":\"{command}\",\"data\":\"t1\",\"tags\":[\"b\"],\"id\":1}}\n{{\"command\":\"ping\"}}"
+        );
+        broker.handle_message(admin, text.as_bytes());
+        let mut parts = 0;
+        let mut texts = Vec::new();
+        loop {
+            let before = broker.stats().subscriptions;
+            let (more, is_unfinished) = sent_to(&mut broker, admin);
+            texts.extend(more);
+            if !is_unfinished {
+                break;
+            }
+            assert!(
+                texts.is_empty() && broker.is_waiting(admin),
+                "not before all is done"
+            );
+            // What is no longer granted cannot be had meanwhile.
+            broker.handle_message(holders[2], br#"{"command":"subscribe","tags":["b","new"]}"#);
+            assert_eq!(broker.stats().subscriptions, before);
+            broker.proceed();
+            assert!(before - broker.stats().subscriptions <= 16_384 / 64);
+            parts += 1;
+        }
+        assert!(parts >= 5, "{parts} parts");
+        assert_eq!(texts.len(), 2, "{texts:?}");
+        assert!(texts[0].contains("success") && texts[1].contains("pong"));
+        let left = if command == "unset" { 6000 } else { 0 };
+        assert_eq!(broker.stats().subscriptions, left);
+        broker.assert_consistent();
+    }
+}
+
+#[test]
+fn changes_while_a_grant_is_being_taken_wait_for_their_turn() {
+    let (mut broker, admin) = scoped(Authenticator::Memory);
+    let other = broker.connect(Credentials {
+        token: Some("server"),
+    });
+    let holder = broker.connect(Credentials { token: Some("t1") });
+    for number in 0..5000 {
+        let text = format!(r#"{{"command":"subscribe","tags":["a","{number}"]}}"#);
+        broker.handle_message(holder, text.as_bytes());
+    }
+    broker.handle_message(
+        admin,
+        br#"{"command":"unset","data":"t1","tags":["a"],"id":1}"#,
+    );
+    broker.handle_message(other, br#"{"command":"unregister","data":"t1","id":2}"#);
+    // One that is about no session is answered at once; one that left need not be answered.
+    broker.handle_message(other, br#"{"command":"ping"}"#);
+    assert!(broker.is_waiting(admin) && broker.is_waiting(other));
+    broker.disconnect(admin);
+    // The holder may present another token while its subscriptions are still being looked at.
+    broker.handle_message(holder, br#"{"command":"auth","data":"server","id":3}"#);
+    let mut texts = Vec::new();
+    loop {
+        let (more, is_unfinished) = sent_to(&mut broker, other);
+        texts.extend(more);
+        if !is_unfinished {
+            break;
+        }
+        broker.proceed();
+    }
+    assert_eq!(texts.len(), 2, "{texts:?}");
+    assert!(texts[0].contains("\"id\":2") && texts[1].contains("pong"));
+    broker.assert_consistent();
+}
+
+#[test]
+fn sessions_of_one_token_may_leave_in_any_order() {
+    let (mut broker, _) = scoped(Authenticator::Memory);
+    let mut dice = Dice(7);
+    let mut sessions: Vec<_> = (0..300)
+        .map(|_| broker.connect(Credentials { token: Some("t1") }))
+        .collect();
+    while !sessions.is_empty() {
+        broker.disconnect(sessions.swap_remove(dice.below(sessions.len())));
+        if sessions.len() % 16 == 0 {
+            broker.assert_consistent();
+        }
+    }
+}
+
+#[test]
+fn a_long_list_is_gathered_in_parts_and_says_the_same() {
+    let mut broker = Broker::new(Config::default(), 1);
+    let session = broker.connect(Credentials::default());
+    let mut sets: Vec<_> = (0..3000)
+        .map(|number| [format!("common{}", number % 7), format!("rare{number}")])
+        .collect();
+    for [one, other] in &sets {
+        let text = format!(r#"{{"command":"subscribe","tags":["{one}","{other}"]}}"#);
+        broker.handle_message(session, text.as_bytes());
+    }
+    broker.handle_message(session, br#"{"command":"ping","id":1}"#);
+    sent_to(&mut broker, session);
+    for command in ["list", "listall"] {
+        let line = format!("{{\"command\":\"{command}\",\"tags\":[\"echo\"],\"id\":7}}\n");
+        let (mut scan, mut scratch) = (Scan::new(), Scratch::new());
+        let mut messages = Messages::lines(line.as_bytes());
+        let message = messages
+            .next(&mut scan, broker.limits())
+            .expect("one")
+            .expect("valid");
+        let Verdict::Long(mut listing) = broker.decide(session, &message, &mut scratch) else {
+            panic!("it is long");
+        };
+        let mut parts = 1;
+        while !broker.list_some(&mut listing) {
+            parts += 1;
+        }
+        assert!(parts >= 6, "{parts} parts");
+        let text = String::from_utf8(listing.encode()).expect("UTF-8");
+        broker.handle_message(session, line.as_bytes());
+        assert_eq!(sent_to(&mut broker, session).0, [text.as_str()], "at once");
+
+        let reply: serde_json::Value = serde_json::from_str(&text).expect("JSON");
+        assert_eq!(
+            (&reply["id"], &reply["tags"][0]),
+            (&7.into(), &"echo".into())
+        );
+        sets.sort_by_key(|set| set.join(","));
+        let mut tags: Vec<_> = sets.concat();
+        tags.sort();
+        tags.dedup();
+        if command == "list" {
+            assert_eq!(reply["subscriptions"], serde_json::json!(sets));
+            let texts: Vec<_> = sets.iter().map(|set| set.join(",")).collect();
+            assert_eq!(reply["data"], texts.join(" "));
+        } else {
+            assert_eq!(reply["data"], tags.join(" "));
+        }
+    }
+}
+
+#[test]
+fn a_list_that_no_outbox_holds_is_refused_at_once() {
+    let mut config = Config::default();
+    config.limits.outbox_bytes = 5_000;
+    let mut broker = Broker::new(config, 1);
+    let session = broker.connect(Credentials::default());
+    for number in 0..1000 {
+        let text = format!(r#"{{"command":"subscribe","tags":["common","{number}"]}}"#);
+        broker.handle_message(session, text.as_bytes());
+    }
+    for command in ["list", "listall"] {
+        let line = format!("{{\"command\":\"{command}\"}}\n");
+        let (mut scan, mut scratch) = (Scan::new(), Scratch::new());
+        let mut messages = Messages::lines(line.as_bytes());
+        let message = messages
+            .next(&mut scan, broker.limits())
+            .expect("one")
+            .expect("valid");
+        let limit = if command == "list" { 5_000 } else { 3_000 };
+        broker.limits.outbox_bytes = limit;
+        let verdict = broker.decide(session, &message, &mut scratch);
+        assert!(matches!(verdict, Verdict::Reply), "{verdict:?}");
+        assert_eq!(scratch.walked(), 0, "nothing is looked at");
+        let text = String::from_utf8_lossy(scratch.reply());
+        let expected = format!("bytes of an answer exceed the limit of {limit} (outbox-bytes)");
+        assert!(text.contains(&expected), "{text}");
+    }
 }

@@ -8,11 +8,11 @@
 use alloc::vec::Vec;
 use core::ops::Range;
 
+use super::SetId;
 use super::bits::is_set;
-use super::sets::{Pair, Sets};
+use super::sets::{Pair, Sets, give_back};
 use super::sieve::Sieve;
-use super::slots::Slots;
-use super::{SetId, give_back};
+use crate::slots::Slots;
 use crate::tags::{Interner, Shards, TagId};
 
 /// Sets in a list from which on it is looked over for sets that have a better pair.
@@ -197,14 +197,16 @@ impl Pairs {
 
     pub(super) fn remove(&mut self, number: SetId, sets: &mut Sets, tags: &Interner) {
         let pair = sets.pair(number);
-        let hash = hash(pair, tags);
+        let hash_of = hash(pair, tags);
         let lists = &mut self.lists;
         let is_it = |entry: &Entry| entry.pair(sets, lists) == pair;
-        let Some(entry) = self.table.find_mut(hash, is_it) else {
+        let Some(entry) = self.table.find_mut(hash_of, is_it) else {
             return;
         };
         let Some(in_list) = entry.list() else {
-            self.table.remove(hash, |entry| entry.number == number);
+            let rehash = |entry: &Entry| hash(entry.pair(sets, lists), tags);
+            let is_it = |entry: &Entry| entry.number == number;
+            self.table.remove(hash_of, is_it, rehash);
             self.count -= 1;
             if self.count == 0 {
                 self.sieve = Sieve::default();
@@ -341,7 +343,7 @@ impl Pairs {
 impl Pairs {
     /// How many sets the longest list has.
     pub(super) fn longest(&self) -> usize {
-        let lists = self.lists.places().iter().map(|list| list.rows.len());
+        let lists = self.lists.iter().map(|(_, list)| list.rows.len());
         lists.max().unwrap_or(0)
     }
 
@@ -361,10 +363,10 @@ impl Pairs {
     /// Checks what must hold between any two calls.
     pub(super) fn assert_consistent(&self, sets: &Sets, tags: &Interner) {
         assert_eq!(self.table.len(), self.count);
-        let lists = self.lists.places();
-        let in_lists: usize = lists.iter().map(|list| list.rows.len()).sum();
-        let listed = lists.iter().filter(|list| !list.rows.is_empty()).count();
-        assert_eq!(listed + self.lists.free().len(), lists.len());
+        let lists = || self.lists.iter().map(|(_, list)| list.rows.len());
+        let in_lists: usize = lists().sum();
+        let listed = lists().filter(|&rows| rows > 0).count();
+        assert_eq!(listed + self.lists.free().len(), lists().count());
         let mut numbers = sets.numbers();
         numbers.retain(|&number| sets.pair(number).alone().is_none());
         assert_eq!(

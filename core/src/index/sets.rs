@@ -6,10 +6,10 @@ use core::ops::Range;
 use core::{iter, slice};
 
 use super::bits::is_set;
-use super::slots::Slots;
-use super::{ClientId, SetId, give_back};
+use super::{ClientId, SetId};
+use crate::slots::Slots;
 use crate::sort::sort;
-use crate::tags::TagId;
+use crate::tags::{HEAP_OVERHEAD, TagId};
 
 /// Set in an answer, and in what a set says of its clients, when they are several.
 pub(super) const MANY: u32 = 1 << 31;
@@ -84,9 +84,15 @@ pub(super) struct Sets {
     rests: Slots<Box<[TagId]>>,
     /// Several clients of one set.
     crowds: Slots<Vec<ClientId>>,
+    /// What all of them take, without their clients.
+    bytes: usize,
     /// Whether answers say which sets match, so that none stands for a client.
     is_numbered: bool,
 }
+
+/// Bytes that a set takes besides tags that are more than three, roughly: its place here, among all sets, among the
+/// pairs and in the sieve.
+const SET_BYTES: usize = 60;
 
 impl Sets {
     pub(super) fn new(is_numbered: bool) -> Self {
@@ -103,6 +109,7 @@ impl Sets {
             ..Set::default()
         });
         self.set_tags(number, tags, pair);
+        self.bytes += SET_BYTES;
         number
     }
 
@@ -112,7 +119,8 @@ impl Sets {
             (None, _) => (TagId::default(), Rest::None),
             (Some(third), None) => (third, Rest::One),
             (Some(third), Some(fourth)) => {
-                let rest = [third, fourth].into_iter().chain(rest).collect();
+                let rest: Box<[_]> = [third, fourth].into_iter().chain(rest).collect();
+                self.bytes += rest_bytes(&rest);
                 (TagId(self.rests.add(rest)), Rest::Several)
             }
         };
@@ -123,12 +131,19 @@ impl Sets {
     pub(super) fn remove(&mut self, number: SetId) {
         self.drop_rest(number);
         self.sets.take(number);
+        self.bytes -= SET_BYTES;
+    }
+
+    /// Bytes that all sets take without their clients, roughly.
+    pub(super) fn bytes(&self) -> usize {
+        self.bytes
     }
 
     fn drop_rest(&mut self, number: SetId) {
         let set = &self.sets[number];
         if set.rest == Rest::Several {
-            self.rests.take(set.third.0);
+            let rest = self.rests.take(set.third.0);
+            self.bytes -= rest_bytes(&rest);
         }
     }
 
@@ -167,7 +182,7 @@ impl Sets {
     /// were looked at.
     #[inline(never)]
     pub(super) fn walk(&self, bits: &[u64], answers: &mut Vec<u32>) -> usize {
-        for (set, number) in self.sets.places().iter().zip(0..) {
+        for (number, set) in self.sets.iter() {
             let has_all = || self.tags(number).all(|tag| is_set(bits, tag.0));
             // Where there is no set, its pair is of one tag too.
             if set.pair.alone().is_none() && has_all() {
@@ -244,15 +259,27 @@ impl Sets {
 
     /// The pairs of the sets with these numbers, as far as they have two tags or more.
     pub(super) fn pairs(&self, numbers: Range<usize>) -> impl Iterator<Item = Pair> {
-        let sets = self.sets.places().get(numbers).unwrap_or_default().iter();
+        let sets = self.sets.range(numbers);
         // Where there is no set, its pair is of one tag too.
-        sets.map(|set| set.pair)
+        sets.map(|(_, set)| set.pair)
             .filter(|pair| pair.alone().is_none())
     }
 
-    /// One more than the highest number in use, or that was since there was no set.
+    /// One more than the highest number in use, or a little more than that.
     pub(super) fn bound(&self) -> usize {
-        self.sets.places().len()
+        self.sets.bound()
+    }
+}
+
+/// Bytes that the tags of a set besides its pair take where they are several.
+fn rest_bytes(rest: &[TagId]) -> usize {
+    size_of_val(rest) + size_of::<Box<[TagId]>>() + HEAP_OVERHEAD
+}
+
+/// Returns memory of a list that has become far smaller than it was.
+pub(super) fn give_back<T>(list: &mut Vec<T>) {
+    if list.capacity() > 64 && list.len() < list.capacity() / 4 {
+        list.shrink_to(list.capacity() / 2);
     }
 }
 
@@ -260,28 +287,32 @@ impl Sets {
 impl Sets {
     /// The numbers of all sets.
     pub(super) fn numbers(&self) -> Vec<SetId> {
-        let sets = self.sets.places().iter().zip(0..);
-        sets.filter(|(set, _)| set.rest != Rest::Vacant)
-            .map(|(_, number)| number)
+        let sets = self.sets.iter();
+        sets.filter(|(_, set)| set.rest != Rest::Vacant)
+            .map(|(number, _)| number)
             .collect()
     }
 
     /// Checks what must hold between any two calls.
     pub(super) fn assert_consistent(&self) {
-        let sets = self.sets.places();
-        let vacant = (0..sets.len() as u32).filter(|&set| self.sets[set].rest == Rest::Vacant);
+        let sets = || self.sets.iter();
+        let vacant = sets().filter(|(_, set)| set.rest == Rest::Vacant);
         assert!(
-            vacant.eq(self.sets.free()),
+            vacant.map(|(number, _)| number).eq(self.sets.free()),
             "free are the vacant sets, each once"
         );
-        let used = sets.iter().filter(|set| set.rest == Rest::Several);
-        let mut rests: Vec<_> = used.map(|set| set.third.0).collect();
+        let used = sets().filter(|(_, set)| set.rest == Rest::Several);
+        let mut rests: Vec<_> = used.map(|(_, set)| set.third.0).collect();
         rests.extend(self.rests.free());
         rests.sort_unstable();
-        assert!(rests.into_iter().eq(0..self.rests.places().len() as u32));
-        let is_crowded = |set: &&Set| set.rest != Rest::Vacant && set.clients & MANY != 0;
-        let crowded = sets.iter().filter(is_crowded);
-        let mut crowds: Vec<_> = crowded.map(|set| set.clients & !MANY).collect();
+        assert!(
+            rests
+                .into_iter()
+                .eq(self.rests.iter().map(|(number, _)| number))
+        );
+        let is_crowded = |set: &Set| set.rest != Rest::Vacant && set.clients & MANY != 0;
+        let crowded = sets().filter(|(_, set)| is_crowded(set));
+        let mut crowds: Vec<_> = crowded.map(|(_, set)| set.clients & !MANY).collect();
         for &crowd in &crowds {
             assert!(
                 self.crowds[crowd].len() > 1,
@@ -290,6 +321,10 @@ impl Sets {
         }
         crowds.extend(self.crowds.free());
         crowds.sort_unstable();
-        assert!(crowds.into_iter().eq(0..self.crowds.places().len() as u32));
+        assert!(
+            crowds
+                .into_iter()
+                .eq(self.crowds.iter().map(|(number, _)| number))
+        );
     }
 }

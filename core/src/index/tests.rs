@@ -25,7 +25,9 @@ impl Index {
             assert_eq!(found, Some(number), "identical sets are stored once");
             for (at, &client) in self.sets.clients(number).iter().enumerate() {
                 let held = &self.held[client as usize];
-                let entry = held.find(hash_number(number), |&(set, _)| set == number);
+                let entry = held
+                    .sets
+                    .find(hash_number(number), |&(set, _)| set == number);
                 assert_eq!(entry, Some(&(number, at as u32)));
             }
         }
@@ -36,26 +38,46 @@ impl Index {
 
         let mut subscriptions = 0;
         for (client, held) in self.held.iter().enumerate() {
-            subscriptions += held.len();
-            for &(set, at) in held {
+            subscriptions += held.sets.len();
+            let names = held.sets.iter().flat_map(|&(set, _)| self.sets.tags(set));
+            let lengths: Vec<_> = names.map(|tag| self.tags.name(tag).len()).collect();
+            let totals = (lengths.len(), lengths.iter().sum());
+            assert_eq!((held.tags, held.name_bytes), totals);
+            for &(set, at) in &held.sets {
                 let holders = self.sets.clients(set);
                 assert_eq!(holders.get(at as usize), Some(&(client as ClientId)));
             }
         }
         assert_eq!(subscriptions, self.subscriptions);
-        let subscribers = self.held.iter().filter(|held| !held.is_empty()).count();
+        let subscribers = self
+            .held
+            .iter()
+            .filter(|held| !held.sets.is_empty())
+            .count();
         assert_eq!(subscribers, self.subscribers);
+    }
+
+    /// The sets that a client holds, as their tags.
+    fn sets_of(&self, client: ClientId) -> BTreeSet<BTreeSet<String>> {
+        let tags = |set| self.tags_if_held(client, set).expect("it is held");
+        let tags = self.held(client).map(tags);
+        tags.map(|tags| tags.map(String::from).collect()).collect()
     }
 
     fn assert_empty(&self) {
         self.assert_consistent();
         assert_eq!((self.subscriptions(), self.subscribers()), (0, 0));
         assert!(self.sets.numbers().is_empty(), "no set is left");
-        assert_eq!(self.tag_names().count(), 0, "no tag is left");
+        assert_eq!(
+            self.tag_names(0..self.tag_bound()).count(),
+            0,
+            "no tag is left"
+        );
         assert!(
-            self.held.iter().all(|held| held.capacity() == 0),
+            self.held.iter().all(|held| held.sets.capacity() == 0),
             "no table is left"
         );
+        assert_eq!(self.bytes(), 0);
     }
 }
 
@@ -203,15 +225,15 @@ fn churn(seed: u64, churn: &Churn) -> usize {
             match dice.below(20) {
                 0 => {
                     let most = dice.below(10);
-                    let before = index.count(client);
+                    let before = index.holding(client).subscriptions;
                     let is_empty = index.remove_some(client, most);
-                    assert_eq!(index.count(client), before.saturating_sub(most));
+                    assert_eq!(
+                        index.holding(client).subscriptions,
+                        before.saturating_sub(most)
+                    );
                     assert_eq!(is_empty, before <= most);
-                    *held = index
-                        .held(client)
-                        .map(|set| set.into_iter().map(String::from).collect())
-                        .collect();
-                    assert_eq!(held.len(), index.count(client));
+                    *held = index.sets_of(client);
+                    assert_eq!(held.len(), index.holding(client).subscriptions);
                 }
                 1..=5 => {
                     let set = set_of(&dice.tags(churn.tags, churn.most));
@@ -228,7 +250,7 @@ fn churn(seed: u64, churn: &Churn) -> usize {
             }
         }
         let held = plain.held.entry(client).or_default();
-        assert_eq!(index.count(client), held.len());
+        assert_eq!(index.holding(client).subscriptions, held.len());
         let set = set_of(&dice.tags(churn.tags, churn.most));
         assert_eq!(index.holds(client, &names(&set)), held.contains(&set));
         if let Some(number) = index.number(client, &names(&set)) {
@@ -256,7 +278,7 @@ fn churn(seed: u64, churn: &Churn) -> usize {
         }
     }
     index.assert_consistent();
-    let mut tags: Vec<_> = index.tag_names().collect();
+    let mut tags: Vec<_> = index.tag_names(0..index.tag_bound()).collect();
     tags.sort_unstable();
     let expected: BTreeSet<_> = plain
         .held
@@ -270,11 +292,7 @@ fn churn(seed: u64, churn: &Churn) -> usize {
         "the distinct tags of all sets"
     );
     for (&client, sets) in &plain.held {
-        let held: BTreeSet<BTreeSet<String>> = index
-            .held(client)
-            .map(|set| set.into_iter().map(String::from).collect())
-            .collect();
-        assert_eq!(held, *sets);
+        assert_eq!(index.sets_of(client), *sets);
         while !index.remove_some(client, 7) {}
     }
     index.assert_empty();
@@ -456,7 +474,11 @@ fn subscribing_again_changes_nothing() {
         index.assert_consistent();
     }
     assert_eq!(
-        (index.count(4), index.subscriptions(), index.subscribers()),
+        (
+            index.holding(4).subscriptions,
+            index.subscriptions(),
+            index.subscribers()
+        ),
         (1, 1, 1)
     );
     assert!(index.unsubscribe(4, &["a", "b"]));

@@ -148,7 +148,7 @@ const SPACED: Form = Form {
     between: br#"", ""#,
     data: br#""], "data": ""#,
 };
-/// Longest accepted `id` literal, quotes included.
+/// Longest accepted `id` as it is written, without the quotes of a string.
 const ID_BYTES: usize = 64;
 
 impl Scan {
@@ -452,9 +452,11 @@ impl Reader<'_> {
 
     fn id(&mut self) -> Step<Option<Range<usize>>> {
         let start = self.at;
+        let mut quotes = 0;
         match self.peek() {
             Some(b'"') => {
                 self.string()?;
+                quotes = 2;
             }
             Some(b'-' | b'0'..=b'9') => {
                 if !self.number()? {
@@ -464,7 +466,7 @@ impl Reader<'_> {
             _ if self.null() => return Ok(None),
             _ => return Err(self.wrong_type(ID_TYPE)),
         }
-        if self.at - start > ID_BYTES {
+        if self.at - start > ID_BYTES + quotes {
             return Err(bad(start, Fault::IdTooLong));
         }
         Ok(Some(start..self.at))

@@ -97,6 +97,7 @@ impl World {
                 Output::Deliver {
                     targets, message, ..
                 } => (targets, message),
+                Output::Revoked { .. } => continue,
                 other => panic!("nothing else is expected: {other:?}"),
             };
             let text = String::from_utf8(message).expect("messages are UTF-8");

@@ -62,7 +62,7 @@ fn text_or_null(literal: &str) -> Option<Option<String>> {
     serde_json::from_str(literal).ok()
 }
 
-/// An id is a string or an integer, as a literal of at most 64 bytes.
+/// An id is a string or an integer of at most 64 bytes as it is written, without quotes.
 fn id(literal: &str) -> Option<Option<String>> {
     if literal == "null" {
         return Some(None);
@@ -75,7 +75,8 @@ fn id(literal: &str) -> Option<Option<String>> {
     if is_string {
         text_or_null(literal)?;
     }
-    ((is_integer || is_string) && literal.len() <= 64).then(|| Some(literal.to_owned()))
+    let quotes = if is_string { 2 } else { 0 };
+    ((is_integer || is_string) && literal.len() <= 64 + quotes).then(|| Some(literal.to_owned()))
 }
 
 struct RawFields<'a>(Vec<(String, &'a RawValue)>);

@@ -45,7 +45,7 @@ impl World {
                     }
                 }
                 Output::Close { reason, .. } => close = Some(reason),
-                Output::Deliver { .. } => {}
+                Output::Deliver { .. } | Output::Revoked { .. } => {}
                 other => panic!("nothing else is expected: {other:?}"),
             }
         }
@@ -188,6 +188,71 @@ fn subscriptions_of_all_sessions_together() {
     }
 }
 
+/// What the limit of bytes says a subscription weighs.
+fn weight(tags: &[&str]) -> usize {
+    let names: usize = tags.iter().map(|tag| tag.len()).sum();
+    64 + 8 * tags.len() + names
+}
+
+#[test]
+fn subscription_bytes() {
+    let first = ["a", "some tag"];
+    let second = ["b", "c", "a tag of thirty bytes at least"];
+    let both = weight(&first) + weight(&second);
+    for limit in [both - 1, both, both + 1] {
+        let mut world = World::new(|limits| limits.subscription_bytes = limit);
+        let subscribe = |tags: &[&str]| json!({ "command": "subscribe", "tags": tags });
+        assert_eq!(world.say(&subscribe(&first)), None);
+        let text = format!(
+            "{both} bytes of subscriptions exceed the limit of {limit} (subscription-bytes)"
+        );
+        assert_eq!(
+            world.say(&subscribe(&second)),
+            (limit < both).then_some(text)
+        );
+        // What is held already weighs nothing more, what was given up nothing at all, and each session counts for itself.
+        assert_eq!(world.say(&subscribe(&first)), None);
+        let unsubscribe = json!({ "command": "unsubscribe", "tags": first });
+        assert_eq!(world.say(&unsubscribe), None);
+        assert_eq!(world.say(&subscribe(&second)), None);
+        world.session = world.broker.connect(Credentials::default());
+        assert_eq!(world.say(&subscribe(&first)), None);
+    }
+}
+
+#[test]
+fn subscription_bytes_of_all_sessions_together() {
+    let limit = 100_000;
+    let mut world = World::new(|limits| limits.subscription_total_bytes = limit);
+    let tag = |number: usize| format!("{number:0>1000}");
+    let mut refused = None;
+    let mut count = 0;
+    while refused.is_none() {
+        world.session = world.broker.connect(Credentials::default());
+        refused = world.say(&json!({ "command": "subscribe", "tags": [tag(count)] }));
+        count += 1;
+    }
+    assert!((80..=100).contains(&count), "{count} tags of 1,000 bytes");
+    let refused = refused.expect("the loop has ended");
+    let (value, text) = refused.split_once(' ').expect("a number is first");
+    assert!((limit..limit + 2000).contains(&value.parse().expect("a number")));
+    assert_eq!(
+        text,
+        format!(
+            "bytes of the subscriptions of all sessions exceed the limit of {limit} \
+             (subscription-total-bytes)"
+        )
+    );
+    // A name counts once, however many hold it; but there is no room for any.
+    let first = json!({ "command": "subscribe", "tags": [tag(0)] });
+    assert!(world.say(&first).is_some());
+    let sessions: Vec<_> = (0..40)
+        .map(|_| world.broker.connect(Credentials::default()))
+        .collect();
+    assert_eq!(world.broker.stats().subscriptions, count - 1);
+    drop(sessions);
+}
+
 #[test]
 fn message_bytes() {
     for limit in [60, 1000] {
@@ -270,7 +335,7 @@ fn bytes_before_authentication() {
                 assert!(errors[0].contains("(message-bytes)"), "{errors:?}");
             }
         }
-        // A token that is taken away later leaves that as it is.
+        // Whose token is taken away is a stranger again.
         let mut admin = scoped();
         assert_eq!(admin.say_bytes(auth.as_bytes()), None);
         let desk = json!({ "command": "register", "data": "desk", "tags": ["a"] });
@@ -282,7 +347,13 @@ fn bytes_before_authentication() {
             admin.say(&json!({ "command": "unregister", "data": "desk" })),
             None
         );
-        assert!(!admin.broker.needs_token(client));
+        assert!(admin.broker.needs_token(client));
+        admin
+            .broker
+            .handle_message(client, ping(early.min(all) + 1).as_bytes());
+        let (errors, close) = admin.drain();
+        assert!(errors[0].contains(setting), "{errors:?}");
+        assert_eq!(close, Some(CloseReason::MessageTooLarge));
     }
 }
 
@@ -505,4 +576,98 @@ fn limits_hold_in_frames_as_in_lines() {
     };
     assert!(unreadable.error.is_too_long());
     assert!(messages.next(&mut scan, &limits).is_none());
+}
+
+#[test]
+fn token_bytes() {
+    for limit in [1, 8, 4096] {
+        let mut config = Config {
+            authenticator: Authenticator::Memory,
+            token: Some("T".to_owned()),
+            ..Config::default()
+        };
+        config.limits.token_bytes = limit;
+        let mut broker = Broker::new(config, 1);
+        let session = broker.connect(Credentials { token: Some("T") });
+        let mut admin = World { broker, session };
+        for length in [limit - 1, limit, limit + 1] {
+            let token = "t".repeat(length);
+            let text =
+                format!("{length} bytes in a token exceed the limit of {limit} (token-bytes)");
+            let expected = (length > limit).then_some(text);
+            for command in ["register", "set", "tags", "unregister"] {
+                if length > 0 {
+                    let told =
+                        admin.say(&json!({ "command": command, "data": token, "tags": ["a"] }));
+                    assert_eq!(told, expected, "{command}");
+                }
+            }
+            // As a token that is presented, in a message and with the connection.
+            let session = admin.broker.connect(Credentials::default());
+            let message = json!({ "command": "auth", "data": token }).to_string();
+            admin.broker.handle_message(session, message.as_bytes());
+            let (errors, _) = admin.drain();
+            assert_eq!(
+                errors.contains(&expected.clone().unwrap_or_default()),
+                length > limit
+            );
+            admin.broker.connect(Credentials {
+                token: Some(&token),
+            });
+            let (errors, _) = admin.drain();
+            assert_eq!(
+                errors.contains(&expected.unwrap_or_default()),
+                length > limit
+            );
+        }
+    }
+}
+
+#[test]
+fn bytes_of_all_registered_tokens() {
+    let limit = 2000;
+    let mut config = Config {
+        authenticator: Authenticator::Memory,
+        token: Some("T".to_owned()),
+        ..Config::default()
+    };
+    config.limits.token_total_bytes = limit;
+    let mut broker = Broker::new(config, 1);
+    let session = broker.connect(Credentials { token: Some("T") });
+    let mut admin = World { broker, session };
+    let tag = |number: usize| format!("{number:0>100}");
+    for round in 0..3 {
+        let mut count = 0;
+        let refused = loop {
+            let (command, token) = match count {
+                0 => ("register", "a"),
+                _ => ("set", "a"),
+            };
+            let message = json!({ "command": command, "data": token, "tags": [tag(count)] });
+            if let Some(text) = admin.say(&message) {
+                break text;
+            }
+            count += 1;
+        };
+        assert!((10..20).contains(&count), "{count} tags of 100 bytes");
+        let text = "bytes of registered tokens exceed the limit of 2000 (token-total-bytes)";
+        assert!(refused.ends_with(text), "{refused}");
+        let another = json!({ "command": "register", "data": "b", "tags": [tag(0)] });
+        assert!(
+            admin.say(&another).is_some(),
+            "nor is there room for another"
+        );
+        // What is taken away makes room, by whichever command.
+        if round % 2 == 0 {
+            admin
+                .say(&json!({ "command": "unset", "data": "a", "tags": [tag(0), tag(1), tag(2)] }));
+            assert_eq!(admin.say(&another), None);
+        }
+        for token in ["a", "b"] {
+            assert_eq!(
+                admin.say(&json!({ "command": "unregister", "data": token })),
+                None
+            );
+        }
+    }
 }

@@ -169,6 +169,8 @@ impl Sent {
 pub(crate) enum Event {
     Text(String),
     Close(CloseReason),
+    /// Its token was taken from it.
+    Revoked,
 }
 
 /// What the host is asked.
@@ -202,6 +204,8 @@ struct Session {
     is_connected: bool,
     role: Role,
     has_spoken: bool,
+    /// Whether a token that it went by was revoked since it last presented a valid one.
+    is_revoked: bool,
     uses_ids: bool,
     bad_in_row: u8,
     is_closing: bool,
@@ -462,7 +466,7 @@ impl Model {
             return Ok(());
         }
         if command == "auth" {
-            if !is_first {
+            if !is_first && !self.sessions[session].is_revoked {
                 return Err(refusal(
                     "Unable to auth - auth must be the first message of a connection",
                 ));
@@ -659,6 +663,7 @@ impl Model {
             .is_some_and(|server| server == token && !token.is_empty());
         if is_server {
             self.sessions[session].role = Role::Admin;
+            self.sessions[session].is_revoked = false;
         } else if self.authenticator == Authenticator::Host {
             let request = AuthRequest::Tags {
                 token: token.to_owned(),
@@ -678,6 +683,7 @@ impl Model {
         }
         if self.access == Access::Scoped {
             self.sessions[session].role = Role::Token(token.to_owned());
+            self.sessions[session].is_revoked = false;
         }
         self.acknowledge(session, &auth(id), &[]);
     }
@@ -792,13 +798,18 @@ impl Model {
                     .insert(token.to_owned(), tags.iter().cloned().collect());
             }
             AuthRequest::Unregister { .. } => {
+                let role = Role::Token(token.to_owned());
+                for (session, events) in self.sessions.iter().zip(&mut self.events) {
+                    if session.role == role {
+                        events.push(Event::Revoked);
+                    }
+                }
                 self.tokens.insert(token.to_owned(), Tags::new());
                 self.revoke(token);
                 self.tokens.remove(token);
-                for session in &mut self.sessions {
-                    if session.role == Role::Token(token.to_owned()) {
-                        session.role = Role::Anonymous;
-                    }
+                let revoked = self.sessions.iter_mut();
+                for session in revoked.filter(|session| session.role == role) {
+                    (session.role, session.is_revoked) = (Role::Anonymous, true);
                 }
             }
             AuthRequest::Set { tags, .. } => {

@@ -75,7 +75,7 @@ fn a_session_that_has_gone_is_nothing_even_when_its_slot_is_taken() {
         broker.decide(old, &message, &mut Scratch::new()),
         Verdict::Exclusive
     ));
-    broker.handle(old, &message);
+    assert!(broker.handle(old, &message).is_none());
     assert_eq!(broker.stats().subscriptions, 0);
     assert_eq!(broker.stats().sessions, 1);
     assert_eq!(texts(&mut broker), [""; 0]);

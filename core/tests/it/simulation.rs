@@ -6,7 +6,7 @@ use std::env;
 use std::fmt::Write;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
-use mist_core::message::{Messages, Scan};
+use mist_core::message::{Message, Messages, Scan};
 use mist_core::{
     Access, Authenticator, Broker, Config, Credentials, CustomReply, Limits, Output, Scratch,
     SessionId, Verdict,
@@ -205,6 +205,11 @@ pub(crate) fn history(mut dice: Dice, is_numbered: bool, is_late: bool) -> Histo
     History { config, acts }
 }
 
+fn handle(broker: &mut Broker, session: SessionId, message: &Message<'_>) {
+    let long = broker.handle(session, message);
+    assert!(long.is_none(), "nothing here is long");
+}
+
 /// A broker and what a host keeps beside it.
 struct Host {
     broker: Broker,
@@ -285,6 +290,10 @@ impl Host {
                     let session = self.number(session);
                     self.events[session].push(Event::Close(reason));
                 }
+                Output::Revoked { session } => {
+                    let session = self.number(session);
+                    self.events[session].push(Event::Revoked);
+                }
                 other => panic!("an output nobody knows: {other:?}"),
             }
         }
@@ -337,9 +346,10 @@ impl Host {
                 None => return,
                 Some(Err(unreadable)) => self.broker.handle_unreadable(id, &unreadable),
                 Some(Ok(message)) => match self.broker.decide(id, &message, &mut self.scratch) {
-                    Verdict::Exclusive => self.broker.handle(id, &message),
+                    Verdict::Exclusive => handle(&mut self.broker, id, &message),
                     // What was decided is carried out behind what still waits.
-                    _ if self.is_late => self.broker.handle(id, &message),
+                    _ if self.is_late => handle(&mut self.broker, id, &message),
+                    Verdict::Long(listing) => panic!("nothing here is long: {listing:?}"),
                     Verdict::Reply => {
                         let reply = self.scratch.reply().to_vec();
                         let session = self.ids.iter().rposition(|&other| other == id);

@@ -8,6 +8,7 @@ mod exit;
 mod help;
 mod input;
 mod log;
+mod memory;
 mod out;
 mod paper;
 mod publish;

@@ -9,6 +9,7 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 use super::args::VERSION;
 use super::exit::{Code, Stop};
 use super::log::{self, Log};
+use super::memory;
 use crate::config::Settings;
 
 /// How long the end waits for the log to be written, which is not read perhaps; the drain leaves this much time.
@@ -106,6 +107,7 @@ async fn run(settings: &Settings, log: &Log) -> Result<(), Stop> {
              they log in again"
         ));
     }
+    memory::return_after_bursts(server.handle());
     reload_at(hangups, server.handle(), settings.tls_cert.is_some());
     if let Some(page) = page(server.addresses()).filter(|_| !settings.no_page.value) {
         log.line(&format!("the page is at {page}"));

@@ -18,6 +18,7 @@ use self::frames::{Frames, FramesEnd};
 use crate::hub::framing::{CLOSE, Framing, write_frame};
 use crate::hub::outbox::{Ending, Outbox, Taken};
 use crate::hub::piece::Writing;
+use crate::hub::unfinished::COUNTED_FROM;
 use crate::hub::worker::{READ_BYTES, Tools, Worker, with_worker};
 use crate::hub::{Arrival, Flow, Hub};
 use crate::log_limit::Kind;
@@ -106,7 +107,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
             Inbound::Frames(_) => Framing::Frames,
         };
         let outbox = hub.connect(credentials, framing, arrival);
-        let is_paused = credentials.token.is_some() && hub.is_waiting(outbox.session);
+        let is_paused = credentials.token.is_some() && hub.is_waiting(&outbox);
         Self {
             hub,
             outbox,
@@ -186,6 +187,9 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
                 Taken::Ended(ending) => match self.phase {
                     Phase::Open => {
                         self.phase = Phase::Lingering;
+                        // Nothing more of it counts.
+                        self.carry = Vec::new();
+                        self.set_unfinished(0);
                         self.say_goodbye(ending);
                     }
                     Phase::Lingering => return self.shut(ending, cx),
@@ -229,6 +233,11 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
     }
 
     fn read(&mut self, worker: &mut Worker, cx: &mut Context<'_>) -> Step {
+        if self.outbox.unfinished() > 0 && self.hub.unfinished.is_full() {
+            // The watch wakes it.
+            self.hub.unfinished.note_waiting();
+            return Step::Wait;
+        }
         let kept = if self.carry.len() <= SHORT_CARRY {
             self.carry.len()
         } else {
@@ -249,6 +258,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
         let is_full = kept + count == worker.input.len();
         self.outbox.note_heard();
         self.take_in(worker, count);
+        self.note_unfinished();
         match is_full {
             true => Step::Yield,
             false => Step::Again,
@@ -321,6 +331,15 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
         }
     }
 
+    /// Counts what is kept of messages that are not whole, or wait.
+    fn note_unfinished(&self) {
+        let bytes = match &self.inbound {
+            Inbound::Lines => self.carry.len(),
+            Inbound::Frames(frames) => self.carry.len() + frames.unfinished(),
+        };
+        self.set_unfinished(if bytes < COUNTED_FROM { 0 } else { bytes });
+    }
+
     /// Handles the whole lines of `bytes` and carries over what is behind them, or what has to wait.
     fn consume(&mut self, tools: &mut Tools, bytes: &[u8]) {
         if self.is_paused {
@@ -359,14 +378,18 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
 
     /// Goes on with what was put off, if the reason is gone.
     fn resume(&mut self, tools: &mut Tools) -> Step {
-        if self.hub.is_waiting(self.outbox.session) || self.outbox.is_congested() {
+        if self.hub.is_waiting(&self.outbox) || self.outbox.is_congested() {
             return Step::Wait;
         }
         self.is_paused = false;
         let carried = std::mem::take(&mut self.carry);
         self.consume(tools, &carried);
+        self.note_unfinished();
         self.end_unless_paused();
-        Step::Again
+        match self.is_paused {
+            true => Step::Yield,
+            false => Step::Again,
+        }
     }
 
     /// The client sends nothing more: its last line may lack a newline, and what it is owed is still written.
@@ -427,9 +450,17 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Future for Connection<S> {
 }
 
 impl<S> Connection<S> {
+    fn set_unfinished(&self, bytes: usize) {
+        let before = self.outbox.note_unfinished(bytes);
+        if before != bytes {
+            self.hub.unfinished.change(before, bytes);
+        }
+    }
+
     fn leave(&mut self) {
         if !self.has_left {
             self.has_left = true;
+            self.set_unfinished(0);
             self.hub.disconnect(self.outbox.session);
         }
     }

@@ -12,6 +12,7 @@ mod store;
 mod token_throttle;
 mod tokens;
 mod turns;
+pub(crate) mod unfinished;
 mod watch;
 pub(crate) mod worker;
 
@@ -23,10 +24,13 @@ use std::time::Duration;
 
 use mist_core::message::{Command, Messages};
 use mist_core::{
-    Access, AuthRequest, Broker, Credentials, CustomRequest, Limits, Output, SessionId, Stats,
-    Verdict,
+    Access, AuthRequest, Broker, Credentials, CustomRequest, Limits, Listing, Output, SessionId,
+    Stats, Verdict,
 };
 use parking_lot::{Mutex, RwLock, RwLockReadGuard, RwLockWriteGuard};
+use tokio::runtime::Handle;
+use tokio::sync::Semaphore;
+use tokio::task::{spawn_blocking, yield_now};
 use tokio_util::task::TaskTracker;
 
 use self::framing::Framing;
@@ -35,6 +39,7 @@ use self::piece::SharedBytes;
 use self::run::Batch;
 use self::store::Store;
 use self::token_throttle::TokenThrottle;
+use self::unfinished::Unfinished;
 use self::worker::{Errand, Outgoing, Tools, with_worker};
 use crate::auth::Authenticator;
 use crate::command::CommandHandler;
@@ -55,10 +60,13 @@ pub(crate) struct Hub {
     pub(crate) tasks: TaskTracker,
     pub(crate) counters: Counters,
     pub(crate) backlog: Arc<Backlog>,
+    pub(crate) unfinished: Arc<Unfinished>,
     pub(crate) open_connections: AtomicUsize,
     pub(crate) crowd: Crowd,
     pub(crate) log: Arc<LogLimit>,
     is_ending: AtomicBool,
+    /// Long answers are put together one at a time, so that they leave the processors to everybody else.
+    long_answers: Semaphore,
 }
 
 struct Shared {
@@ -127,10 +135,17 @@ fn place_in(whole: &[u8], part: &str) -> Range<usize> {
     start..start + part.len()
 }
 
+/// What a connection takes that has had traffic, roughly.
+const CONNECTION_BYTES: usize = 4 << 10;
+
 /// Exclusive commands that are handled before others get the broker in between.
 const EXCLUSIVE_AT_ONCE: u32 = 64;
-/// Pairs and tag sets that matching looks at before others have their turn on the thread, and with the broker.
-const WALKED_AT_ONCE: usize = 100_000;
+/// Tags, pairs and tag sets that are looked at for one connection before others have their turn on the thread, and with
+/// the broker: about a tenth of a millisecond.
+const WALKED_AT_ONCE: usize = 30_000;
+/// What a command costs in this unit, besides what it looks at: one that changes the broker, and one that is answered.
+const CHANGE_COST: usize = 300;
+const REPLY_COST: usize = 100;
 
 impl Hub {
     pub(crate) fn new(
@@ -139,11 +154,11 @@ impl Hub {
         commands: HashMap<String, Arc<dyn CommandHandler>>,
     ) -> Self {
         let log = Arc::<LogLimit>::default();
+        let limits = broker.limits().clone();
         Self {
-            limits: broker.limits().clone(),
             is_scoped: broker.access() == Access::Scoped,
-            early_limits: broker.limits().before_authentication(),
-            throttle: Mutex::new(TokenThrottle::new(broker.limits().failed_tokens)),
+            early_limits: limits.before_authentication(),
+            throttle: Mutex::new(TokenThrottle::new(limits.failed_tokens)),
             shared: RwLock::new(Shared {
                 broker,
                 outboxes: Vec::new(),
@@ -153,10 +168,13 @@ impl Hub {
             tasks: TaskTracker::new(),
             counters: Counters::default(),
             backlog: Arc::default(),
+            unfinished: Arc::new(Unfinished::new(limits.input_total_bytes)),
             open_connections: AtomicUsize::new(0),
             crowd: Crowd::default(),
             log,
             is_ending: AtomicBool::new(false),
+            long_answers: Semaphore::new(1),
+            limits,
         }
     }
 
@@ -205,17 +223,31 @@ impl Hub {
         });
     }
 
-    /// Closes a session; others get the broker in between when it holds many subscriptions.
-    pub(crate) fn disconnect(&self, session: SessionId) {
-        loop {
-            let mut shared = self.shared.write();
-            // First of all, so that the slot is never delivered to once it is free.
-            shared.outboxes[session.slot()] = None;
-            if shared.broker.disconnect_some(session) {
-                break;
-            }
-        }
+    /// Closes a session. From now on nothing is delivered to it; when it holds many subscriptions, they are removed by and
+    /// by.
+    pub(crate) fn disconnect(self: &Arc<Self>, session: SessionId) {
+        let is_done = self.disconnect_some(session);
         self.throttle.lock().forget(session);
+        if is_done {
+            return;
+        }
+        if Handle::try_current().is_err() {
+            while !self.disconnect_some(session) {}
+            return;
+        }
+        let hub = Arc::clone(self);
+        self.tasks.spawn(async move {
+            while !hub.disconnect_some(session) {
+                yield_now().await;
+            }
+        });
+    }
+
+    fn disconnect_some(&self, session: SessionId) -> bool {
+        let mut shared = self.shared.write();
+        // First of all, so that the slot is never delivered to once it is free.
+        shared.outboxes[session.slot()] = None;
+        shared.broker.disconnect_some(session)
     }
 
     /// Handles messages of one connection in their order.
@@ -260,6 +292,7 @@ impl Hub {
             let message = match next {
                 Ok(message) => message,
                 Err(unreadable) => {
+                    walked += CHANGE_COST;
                     self.counters.unreadable.fetch_add(1, Ordering::Relaxed);
                     delivered += self.deliver(lock.read(&self.shared), input, out);
                     let shared = lock.write(&self.shared);
@@ -291,6 +324,7 @@ impl Hub {
                         decided = place_in(input, message.tags_text());
                         continue;
                     };
+                    walked += REPLY_COST;
                     // What was published before is not counted in the answer.
                     delivered += self.deliver(shared, input, out);
                     let mut count = 0;
@@ -301,14 +335,27 @@ impl Hub {
                     delivered += count;
                     own.append_own_reply(&mut out.spare, &receipt.reply(count));
                 }
-                Verdict::Reply => own.append_own_reply(&mut out.spare, scratch.reply()),
+                Verdict::Reply => {
+                    walked += REPLY_COST + scratch.walked();
+                    own.append_own_reply(&mut out.spare, scratch.reply());
+                }
+                Verdict::Long(listing) => {
+                    own.begin_gathering();
+                    out.errands.push(Errand::List(listing));
+                    flow = Flow::Paused(messages.rest().len());
+                }
                 Verdict::Exclusive => {
+                    walked += CHANGE_COST + message.tags_text().len();
                     delivered += self.deliver(shared, input, out);
                     if message.id_literal().is_some() {
                         own.tell_drops();
                     }
                     let shared = lock.write(&self.shared);
-                    shared.broker.handle(own.session, &message);
+                    if let Some(listing) = shared.broker.handle(own.session, &message) {
+                        own.begin_gathering();
+                        out.errands.push(Errand::List(listing));
+                        flow = Flow::Paused(messages.rest().len());
+                    }
                     delivered += self.execute(shared, out);
                     limits = self.limits_of(own);
                     if shared.broker.is_waiting(own.session) {
@@ -380,9 +427,16 @@ impl Hub {
         })
     }
 
-    /// Whether the session waits for an answer of the host.
-    pub(crate) fn is_waiting(&self, session: SessionId) -> bool {
-        self.shared.read().broker.is_waiting(session)
+    /// Whether a connection waits for an answer that takes long, or that the host has to find.
+    pub(crate) fn is_waiting(&self, outbox: &Outbox) -> bool {
+        outbox.is_gathering() || self.shared.read().broker.is_waiting(outbox.session)
+    }
+
+    /// Bytes that clients make the server keep, roughly.
+    pub(crate) fn held_bytes(&self) -> usize {
+        let stats = self.stats();
+        let sessions = CONNECTION_BYTES * stats.sessions;
+        stats.subscription_bytes + self.backlog.bytes() + self.unfinished.bytes() + sessions
     }
 
     pub(crate) fn stats(&self) -> Stats {
@@ -513,6 +567,13 @@ impl Hub {
                         self.note_checked(outbox, check, &mut out.errands);
                     }
                 }
+                Output::Revoked { session } => {
+                    if let Some(outbox) = shared.outbox(session) {
+                        let seconds = self.limits.authentication_seconds;
+                        outbox.begin_probation((seconds > 0).then_some(seconds));
+                    }
+                }
+                Output::Proceed => out.errands.push(Errand::Proceed),
                 Output::Custom { session, request } => {
                     out.errands.push(Errand::Custom(session, request));
                 }
@@ -556,6 +617,12 @@ impl Hub {
                 Errand::LookAtToken(session) => {
                     self.tasks.spawn(async move { hub.look_at_token(session) });
                 }
+                Errand::Proceed => {
+                    self.tasks.spawn(hub.proceed());
+                }
+                Errand::List(listing) => {
+                    self.tasks.spawn(hub.list(listing));
+                }
                 Errand::SayThrottled(peer) => {
                     if self.log.admits(Kind::WrongTokens, Some(peer)) {
                         tracing::warn!(
@@ -573,8 +640,9 @@ impl Hub {
     /// nothing is left half done.
     async fn ask_store(self: Arc<Self>, session: SessionId, request: AuthRequest) {
         let (reply, turn) = self.store.ask(&self.tasks, request.clone()).await;
-        self.answer(session, |broker| {
-            broker.handle_auth_reply(session, &request, reply)
+        self.answer(|broker| {
+            broker.handle_auth_reply(session, &request, reply);
+            Some(session)
         });
         drop(turn);
     }
@@ -594,26 +662,55 @@ impl Hub {
             }
             Err("the command failed".into())
         });
-        self.answer(session, |broker| broker.handle_custom_reply(session, reply));
+        self.answer(|broker| {
+            broker.handle_custom_reply(session, reply);
+            Some(session)
+        });
     }
 
-    fn answer(self: &Arc<Self>, session: SessionId, tell: impl FnOnce(&mut Broker)) {
+    /// Goes on with what takes long, once others have had their turn.
+    async fn proceed(self: Arc<Self>) {
+        yield_now().await;
+        self.answer(Broker::proceed);
+    }
+
+    /// Tells the broker what it waits for; `tell` says which session is read from again.
+    fn answer(self: &Arc<Self>, tell: impl FnOnce(&mut Broker) -> Option<SessionId>) {
         let outbox = with_worker(|worker| {
             self.exclusively(&mut worker.tools, |shared| {
-                tell(&mut shared.broker);
-                shared.outboxes.get(session.slot()).cloned().flatten()
+                tell(&mut shared.broker).and_then(|session| shared.outbox(session).cloned())
             })
         });
         // An answer without words wakes nobody by itself.
-        if let Some(outbox) = outbox.filter(|outbox| outbox.session == session) {
+        if let Some(outbox) = outbox {
             outbox.nudge();
+        }
+    }
+
+    /// Puts a long answer together, away from the threads that serve connections.
+    async fn list(self: Arc<Self>, mut listing: Listing) {
+        let _permit = self.long_answers.acquire().await;
+        let hub = Arc::clone(&self);
+        let gathered = spawn_blocking(move || {
+            let session = listing.session();
+            // Each part takes the lock anew.
+            while !hub.shared.read().broker.list_some(&mut listing) {}
+            let outbox = hub.shared.read().outbox(session).cloned();
+            if let Some(outbox) = outbox {
+                let mut out = Outgoing::default();
+                outbox.end_gathering(&mut out.spare, &mut out.woken, &listing.encode());
+                out.wake_all();
+            }
+        });
+        if gathered.await.is_err() {
+            tracing::error!("a long answer could not be put together");
         }
     }
 }
 
 impl Shared {
-    fn outbox(&self, session: SessionId) -> Option<&Outbox> {
-        let outbox = self.outboxes.get(session.slot())?.as_deref();
+    fn outbox(&self, session: SessionId) -> Option<&Arc<Outbox>> {
+        let outbox = self.outboxes.get(session.slot())?.as_ref();
         outbox.filter(|outbox| outbox.session == session)
     }
 
@@ -648,6 +745,11 @@ impl<'a> Lock<'a> {
         let held = std::mem::replace(self, Self::Free);
         *self = match held {
             Self::Write(guard, times) if times < EXCLUSIVE_AT_ONCE => Self::Write(guard, times + 1),
+            Self::Write(mut guard, _) => {
+                // To those who wait, not to whoever is quickest, which would be this thread.
+                RwLockWriteGuard::bump(&mut guard);
+                Self::Write(guard, 0)
+            }
             held => {
                 drop(held);
                 Self::Write(lock.write(), 0)

@@ -104,6 +104,10 @@ pub(crate) struct Outbox {
     /// Whether the socket took bytes, and whether bytes came in, since the watch last looked.
     has_moved: AtomicBool,
     was_heard: AtomicBool,
+    /// Bytes that have come of a message that is not whole, if they count.
+    unfinished: AtomicUsize,
+    /// Whether an answer is being put together that takes long.
+    is_gathering: AtomicBool,
     /// Seconds that are left to authenticate; 0 when that is done, or need not be.
     probation: AtomicU32,
 }
@@ -174,8 +178,40 @@ impl Outbox {
             tells_drops: AtomicBool::new(false),
             has_moved: AtomicBool::new(false),
             was_heard: AtomicBool::new(false),
+            unfinished: AtomicUsize::new(0),
+            is_gathering: AtomicBool::new(false),
             probation: AtomicU32::new(0),
         }
+    }
+
+    /// Notes how much has come of a message that is not whole; returns how much it was before.
+    pub(crate) fn note_unfinished(&self, bytes: usize) -> usize {
+        // Only the connection itself writes it.
+        let before = self.unfinished.load(Ordering::Relaxed);
+        if before != bytes {
+            self.unfinished.store(bytes, Ordering::Relaxed);
+        }
+        before
+    }
+
+    pub(crate) fn unfinished(&self) -> usize {
+        self.unfinished.load(Ordering::Relaxed)
+    }
+
+    /// From now on the connection is not read from, until the answer to its last request is here.
+    pub(crate) fn begin_gathering(&self) {
+        self.is_gathering.store(true, Ordering::Relaxed);
+    }
+
+    /// Appends the answer that was waited for, and wakes the connection.
+    pub(crate) fn end_gathering(&self, spare: &mut Spare, woken: &mut Vec<Waker>, message: &[u8]) {
+        self.append_reply(spare, woken, message);
+        self.is_gathering.store(false, Ordering::Release);
+        woken.extend(self.state.lock().waker.clone());
+    }
+
+    pub(crate) fn is_gathering(&self) -> bool {
+        self.is_gathering.load(Ordering::Acquire)
     }
 
     /// From now on the session has this many seconds to authenticate; without a number, any time.

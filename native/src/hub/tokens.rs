@@ -53,7 +53,10 @@ impl Hub {
 
     /// Has a token looked at that waited.
     pub(super) fn look_at_token(self: &Arc<Self>, session: SessionId) {
-        self.answer(session, |broker| broker.check_token(session));
+        self.answer(|broker| {
+            broker.check_token(session);
+            Some(session)
+        });
     }
 
     /// Has the tokens looked at whose turn it is, and turns those away that have waited for too long.
@@ -63,7 +66,10 @@ impl Hub {
             self.look_at_token(session);
         }
         for session in due.turned_away {
-            self.answer(session, |broker| self.turn_away(broker, session));
+            self.answer(|broker| {
+                self.turn_away(broker, session);
+                Some(session)
+            });
         }
     }
 

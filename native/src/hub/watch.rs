@@ -5,6 +5,7 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use mist_core::{CloseReason, input_full};
 use tokio::time::{MissedTickBehavior, interval};
 use tracing::field::display;
 
@@ -24,13 +25,17 @@ impl Hub {
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
             ticks.tick().await;
-            let mut stalled = Vec::new();
+            let (mut stalled, mut unfinished) = (Vec::new(), Vec::new());
             for outbox in self.outboxes() {
+                if outbox.unfinished() > 0 {
+                    unfinished.push(Arc::clone(&outbox));
+                }
                 if let Some(bytes) = self.watch_one(&outbox) {
                     stalled.push((bytes, outbox));
                 }
             }
             self.relieve(stalled);
+            self.relieve_input(unfinished);
             let now = Instant::now();
             self.release_tokens(now);
             self.log.tell(now);
@@ -62,6 +67,42 @@ impl Hub {
             }
             outbox.end_now(Ending::Dead);
             total = total.saturating_sub(bytes);
+        }
+    }
+
+    /// Cuts the connections that have sent most of a message that is not whole, until all together are within half the
+    /// bound. The others are read on.
+    fn relieve_input(&self, mut unfinished: Vec<Arc<Outbox>>) {
+        if self.unfinished.is_full() {
+            let mut total = self.unfinished.bytes();
+            let limit = self.unfinished.limit;
+            unfinished.sort_by_cached_key(|outbox| outbox.unfinished());
+            while total > limit / 2
+                && let Some(outbox) = unfinished.pop()
+            {
+                let bytes = outbox.unfinished();
+                if self.log.admits(Kind::InputFull, outbox.peer) {
+                    tracing::warn!(
+                        session = outbox.session.slot(),
+                        peer = outbox.peer.map(display),
+                        bytes,
+                        total,
+                        "closing a connection with a message that is not whole: there is too much of such \
+                         (input-total-bytes)"
+                    );
+                }
+                with_worker(|worker| {
+                    let out = &mut worker.tools.out;
+                    outbox.append_reply(&mut out.spare, &mut out.woken, &input_full(limit));
+                    let reason = CloseReason::MessageTooLarge;
+                    out.woken.extend(outbox.end(Ending::Broker(reason)));
+                    out.wake_all();
+                });
+                total = total.saturating_sub(bytes);
+            }
+        }
+        if self.unfinished.take_waiting() {
+            unfinished.iter().for_each(|outbox| outbox.nudge());
         }
     }
 

@@ -4,7 +4,7 @@ use std::cell::RefCell;
 use std::task::Waker;
 
 use mist_core::message::Scan;
-use mist_core::{AuthRequest, CustomRequest, Scratch, SessionId};
+use mist_core::{AuthRequest, CustomRequest, Listing, Scratch, SessionId};
 
 use super::run::{Batch, Run};
 use super::spare::Spare;
@@ -66,6 +66,10 @@ pub(crate) enum Errand {
     Custom(SessionId, CustomRequest),
     /// To have a token looked at whose turn it is.
     LookAtToken(SessionId),
+    /// A part of what takes long, once others have had the broker.
+    Proceed,
+    /// An answer that takes long.
+    List(Listing),
     /// To say in the log that tokens from an address have to wait from now on.
     SayThrottled(Peer),
 }

@@ -1,5 +1,7 @@
 //! Owns the limits that the machine sets to a server, and how little of it is too little to start.
 
+use std::path::Path;
+
 use mist_core::Limits;
 use rustix::process::{Resource, getrlimit};
 
@@ -20,9 +22,7 @@ const FEW_CONNECTIONS: usize = 1024;
 /// Lowers the limits to what this process may open and this machine has.
 pub(super) fn within_machine(limits: Limits) -> Result<Limits, BindError> {
     let files = getrlimit(Resource::Nofile).current;
-    let memory = rustix::system::sysinfo();
-    let bytes = u64::from(memory.mem_unit).saturating_mul(memory.totalram);
-    within_memory(within_open_files(limits, files)?, bytes)
+    within_memory(within_open_files(limits, files)?, memory())
 }
 
 /// Lowers the limit of connections to what the system lets this process open; without a number there is no bound.
@@ -51,7 +51,27 @@ fn within_open_files(mut limits: Limits, files: Option<u64>) -> Result<Limits, B
     Ok(limits)
 }
 
-/// Lowers the limit of all outboxes together to a quarter of the memory; the default without a word, since it is meant so.
+/// The limits of what all clients together may make the server keep: the setting, its field, and what it is about.
+const TOTALS: [(&str, fn(&mut Limits) -> &mut usize, &str); 3] = [
+    (
+        "outbox-total-bytes",
+        |limits| &mut limits.outbox_total_bytes,
+        "outboxes",
+    ),
+    (
+        "input-total-bytes",
+        |limits| &mut limits.input_total_bytes,
+        "messages that are not whole",
+    ),
+    (
+        "subscription-total-bytes",
+        |limits| &mut limits.subscription_total_bytes,
+        "subscriptions",
+    ),
+];
+
+/// Lowers what all clients together may have of one thing to a quarter of the memory; the default without a word, since
+/// it is meant so.
 fn within_memory(mut limits: Limits, bytes: u64) -> Result<Limits, BindError> {
     let most = usize::try_from(bytes / 4).unwrap_or(usize::MAX);
     let least = limits.outbox_total_bytes.min(LEAST_OUTBOX_BYTES);
@@ -59,17 +79,40 @@ fn within_memory(mut limits: Limits, bytes: u64) -> Result<Limits, BindError> {
         let needed = least as u64 * 4;
         return Err(BindError::TooLittleMemory { bytes, needed });
     }
-    let wanted = limits.outbox_total_bytes;
-    if most < wanted {
-        limits.outbox_total_bytes = most;
-        if wanted != Limits::default().outbox_total_bytes {
-            tracing::warn!(
-                "all outboxes together hold at most {most} bytes instead of {wanted} (outbox-total-bytes): a quarter \
-                 of this machine's memory"
-            );
+    for (setting, field, what) in TOTALS {
+        let limit = field(&mut limits);
+        let wanted = *limit;
+        if most < wanted {
+            *limit = most;
+            if wanted != *field(&mut Limits::default()) {
+                tracing::warn!(
+                    "all {what} together hold at most {most} bytes instead of {wanted} ({setting}): a quarter of the \
+                     memory there is"
+                );
+            }
         }
     }
     Ok(limits)
+}
+
+/// The memory of this machine, or of the container that this process is in, which may have less.
+fn memory() -> u64 {
+    let machine = rustix::system::sysinfo();
+    let bytes = u64::from(machine.mem_unit).saturating_mul(machine.totalram);
+    bytes.min(memory_of_container().unwrap_or(u64::MAX))
+}
+
+/// What the control groups (version 2) that this process is in may have at most.
+fn memory_of_container() -> Option<u64> {
+    let groups = std::fs::read_to_string("/proc/self/cgroup").ok()?;
+    let group = groups.lines().find_map(|line| line.strip_prefix("0::/"))?;
+    let group = Path::new("/sys/fs/cgroup").join(group);
+    // Each group is also held to the limit of those that it is in.
+    let limits = group.ancestors().filter_map(|folder| {
+        let limit = std::fs::read_to_string(folder.join("memory.max")).ok()?;
+        limit.trim().parse().ok()
+    });
+    limits.min()
 }
 
 #[cfg(test)]
@@ -90,7 +133,13 @@ mod tests {
         assert_eq!(with(Some(1024)).connections, 960);
         let with = |bytes| within_memory(Limits::default(), bytes).expect("enough");
         assert_eq!(with(8 << 30), Limits::default());
-        assert_eq!(with(64 << 20).outbox_total_bytes, 16 << 20);
+        let small = with(64 << 20);
+        let totals = [
+            small.outbox_total_bytes,
+            small.input_total_bytes,
+            small.subscription_total_bytes,
+        ];
+        assert_eq!(totals, [16 << 20; 3]);
     }
 
     #[test]

@@ -626,6 +626,13 @@ impl Handle {
         self.tls.as_ref().map_or(Ok(()), |tls| tls.reload())
     }
 
+    /// Returns how many bytes of memory clients make the server keep, roughly: subscriptions, messages that wait or are not
+    /// whole, and the connections themselves.
+    #[must_use]
+    pub fn held_bytes(&self) -> usize {
+        self.hub.held_bytes()
+    }
+
     /// Returns figures of the broker.
     #[must_use]
     pub fn stats(&self) -> Stats {

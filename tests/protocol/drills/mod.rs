@@ -6,7 +6,9 @@
 mod churn;
 mod crowd;
 mod guessing;
+mod hostile;
 mod log;
+mod memory;
 mod network;
 mod slow_writers;
 mod stalled;
@@ -121,7 +123,8 @@ impl Light {
         Self { stream, kind }
     }
 
-    async fn send(&mut self, message: &str) {
+    /// A message as it goes over the wire.
+    fn framed(&self, message: &str) -> Vec<u8> {
         let mut bytes = Vec::new();
         match self.kind {
             Kind::Tcp => bytes.extend([message.as_bytes(), b"\n"].concat()),
@@ -132,6 +135,11 @@ impl Light {
                 bytes.extend(message.as_bytes());
             }
         }
+        bytes
+    }
+
+    async fn send(&mut self, message: &str) {
+        let bytes = self.framed(message);
         self.stream.write_all(&bytes).await.expect("taken");
     }
 

@@ -295,6 +295,7 @@ impl World {
                 self.note(format_args!("{session:?} closed: {reason:?}"));
                 self.close(session, "hung up");
             }
+            Output::Proceed => drop(self.broker.proceed()),
             other => self.note(format_args!("{other:?}")),
         }
     }

@@ -3,7 +3,7 @@
 //! Both are clients of the ordinary connection over a pipe in memory, so that everything holds for them that holds for
 //! any other: tokens, limits, order, bounded outboxes.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeSet, VecDeque};
 use std::convert::Infallible;
 use std::pin::pin;
 use std::sync::Arc;
@@ -27,6 +27,7 @@ use super::token::token;
 use super::{Caller, json, raw_query, refuse, refuse_command, unavailable};
 use crate::drive::Connection;
 use crate::hub::Hub;
+use crate::hub::unfinished::Part;
 use crate::listener::Acceptor;
 use crate::log_limit::Kind;
 
@@ -96,11 +97,20 @@ async fn read_body<B: Buf>(
     let mut deadline = Instant::now() + patience;
     let mut body = pin!(body);
     let (mut bytes, mut count) = (Vec::new(), 0);
+    let mut part = Part::new(&hub.unfinished);
     loop {
         match timeout_at(deadline, body.next()).await {
             Ok(Some(Ok(piece))) => {
                 count += piece.remaining();
                 if count <= limit {
+                    if !part.add(piece.remaining()) {
+                        let most = limits.input_total_bytes;
+                        let text = format!(
+                            "too much has arrived of messages without an end: all clients together may have {most} \
+                             bytes of them (input-total-bytes)"
+                        );
+                        return Err(refuse_publish(StatusCode::SERVICE_UNAVAILABLE, text));
+                    }
                     bytes.put(piece);
                     if !is_hurried {
                         deadline = Instant::now() + patience;
@@ -212,11 +222,21 @@ async fn events(
             .ask(Request::new(Command::Subscribe).tags(tags))
             .await?;
     }
-    let messages = stream::unfold(visit, |mut visit| async move {
+    let distinct: BTreeSet<BTreeSet<_>> = sets
+        .iter()
+        .map(|tags| tags.iter().copied().collect())
+        .collect();
+    let messages = stream::unfold((visit, distinct.len()), |(mut visit, held)| async move {
+        // A stream that nothing can come of any more ends; the last event has said why.
+        if held == 0 {
+            return None;
+        }
         let mut line = visit.next().await?;
+        let is_taken_away = line.starts_with(TAKEN_AWAY);
         // Readers take one blank off, and simple ones count on it.
         line.insert(0, ' ');
-        Some((Event::default().data(line), visit))
+        let held = held - usize::from(is_taken_away);
+        Some((Event::default().data(line), (visit, held)))
     });
     let retry = Event::default().retry(RETRY);
     let events = stream::iter([retry])
@@ -227,6 +247,9 @@ async fn events(
     // Proxies as nginx else hold events back until there are many.
     Ok(warp::reply::with_header(reply, "x-accel-buffering", "no").into_response())
 }
+
+/// What a message begins with by which a subscription is taken away: nobody here asks for that.
+const TAKEN_AWAY: &str = r#"{"command":"unsubscribe","#;
 
 /// A connection to the broker on behalf of a request.
 struct Visit {

@@ -178,6 +178,16 @@ fn figures(acceptor: &Acceptor) -> Vec<Figure> {
             "Bytes that wait in all outboxes",
             hub.backlog.bytes(),
         ),
+        gauge(
+            "input_bytes",
+            "Bytes of messages that have not arrived whole",
+            hub.unfinished.bytes(),
+        ),
+        gauge(
+            "subscription_bytes",
+            "Bytes that all subscriptions take, roughly",
+            stats.subscription_bytes,
+        ),
         Figure {
             kind: Kind::Counter,
             name: "sessions_opened",

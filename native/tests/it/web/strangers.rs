@@ -110,6 +110,36 @@ async fn a_stranger_who_drips_a_request_is_not_given_more_time() {
 }
 
 #[tokio::test]
+async fn whose_token_is_revoked_has_the_time_of_a_stranger_to_show_another() {
+    let site = scoped(Access::Scoped, &[("authentication-seconds", 1)]).await;
+    let admin = site.admin().await;
+    for token in ["one", "two"] {
+        admin.register(token, ["x"]).await.expect("registered");
+    }
+    let mut stays = upgrade(&site, &["X-Auth-Token: one"]).await;
+    let mut goes = upgrade(&site, &["X-Auth-Token: one"]).await;
+    let text = r#"{"command":"subscribe","tags":["x"],"id":1}"#;
+    for socket in [&mut stays, &mut goes] {
+        socket.send(text.into()).await.expect("sent");
+        assert!(said(socket).await.to_string().contains("success"));
+    }
+    admin.unregister("one").await.expect("unregistered");
+    for socket in [&mut stays, &mut goes] {
+        let came = said(socket).await.to_string();
+        assert!(came.contains("subscription removed"), "{came}");
+    }
+    let text = r#"{"command":"auth","data":"two","id":2}"#;
+    stays.send(text.into()).await.expect("sent");
+    assert!(said(&mut stays).await.to_string().contains("success"));
+    assert_eq!(said(&mut goes).await.to_string(), LATE);
+    assert!(matches!(said(&mut goes).await, Message::Close(Some(_))));
+    let text = r#"{"command":"ping","id":3}"#;
+    stays.send(text.into()).await.expect("sent");
+    let pong = r#"{"command":"ping","data":"pong","id":3}"#;
+    assert_eq!(said(&mut stays).await.to_string(), pong);
+}
+
+#[tokio::test]
 async fn with_open_access_nobody_has_to_hurry_or_to_be_brief() {
     let limits = [("authentication-seconds", 1), ("unauthenticated-bytes", 10)];
     let site = scoped(Access::Open, &limits).await;

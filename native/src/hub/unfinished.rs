@@ -1,0 +1,78 @@
+//! Owns the count of what has arrived of messages that are not whole yet, over all connections; knows nothing of sockets.
+//!
+//! Each message is bounded, and so are connections; but both together come to more than a machine has. Over the bound
+//! nobody's long message is read on, and once a second those of which most has come are cut.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+
+/// What is less is not counted: so much is there for every connection.
+pub(crate) const COUNTED_FROM: usize = 2 << 10;
+
+#[derive(Debug)]
+pub(crate) struct Unfinished {
+    bytes: AtomicUsize,
+    pub(super) limit: usize,
+    /// Whether a connection is not read from until there is room.
+    has_waiting: AtomicBool,
+}
+
+impl Unfinished {
+    pub(super) fn new(limit: usize) -> Self {
+        Self {
+            bytes: AtomicUsize::new(0),
+            limit,
+            has_waiting: AtomicBool::new(false),
+        }
+    }
+
+    pub(crate) fn bytes(&self) -> usize {
+        self.bytes.load(Ordering::Relaxed)
+    }
+
+    pub(crate) fn is_full(&self) -> bool {
+        self.bytes() > self.limit
+    }
+
+    /// Notes that a connection that has part of a message waits for room: the watch wakes it.
+    pub(crate) fn note_waiting(&self) {
+        self.has_waiting.store(true, Ordering::Relaxed);
+    }
+
+    pub(super) fn take_waiting(&self) -> bool {
+        self.has_waiting.swap(false, Ordering::Relaxed)
+    }
+
+    /// Notes that something that was so large is now another size.
+    pub(crate) fn change(&self, before: usize, now: usize) {
+        // Wraps around to what a subtraction comes to.
+        self.bytes
+            .fetch_add(now.wrapping_sub(before), Ordering::Relaxed);
+    }
+}
+
+/// What one request's body has of it.
+pub(crate) struct Part {
+    all: Arc<Unfinished>,
+    bytes: usize,
+}
+
+impl Part {
+    pub(crate) fn new(all: &Arc<Unfinished>) -> Self {
+        let all = Arc::clone(all);
+        Self { all, bytes: 0 }
+    }
+
+    /// Adds bytes; returns whether there was room for them.
+    pub(crate) fn add(&mut self, bytes: usize) -> bool {
+        self.all.change(0, bytes);
+        self.bytes += bytes;
+        !self.all.is_full()
+    }
+}
+
+impl Drop for Part {
+    fn drop(&mut self) {
+        self.all.change(self.bytes, 0);
+    }
+}

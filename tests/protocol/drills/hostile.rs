@@ -1,0 +1,250 @@
+//! Owns clients that do nothing forbidden, and as much of it as they can: what others wait meanwhile.
+
+use std::io::{BufRead, BufReader, Write};
+use std::net::{SocketAddr, TcpStream};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::time::{Duration, Instant};
+
+use mist_tests::process::Process;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::tcp::OwnedReadHalf;
+
+use super::{figure, server, sized};
+use crate::support::{Dice, PING, PONG, Place, is_well};
+
+const HOSTILE: usize = 20;
+
+/// What hostile clients present, where they have to; `granted` is the only tag that they may use.
+const AUTH: &str = r#"{"command":"auth","data":"hostile"}"#;
+
+/// A tag set of its own for each number: the granted tag and ten more.
+fn many_tags(number: usize) -> String {
+    let tags = (0..10).map(|tag| format!(r#","{tag}-{}""#, number >> tag));
+    format!(r#"["granted"{}]"#, tags.collect::<String>())
+}
+
+/// Any command, as lines of 60 KiB in all.
+fn commands(dice: &mut Dice, held: usize) -> String {
+    let favourite = dice.below(12);
+    let mut lines = String::new();
+    while lines.len() < 60_000 {
+        let kind = if dice.below(4) == 0 {
+            dice.below(12)
+        } else {
+            favourite
+        };
+        let number = dice.below(held);
+        let line = match kind {
+            0 => r#"{"command":"list"}"#.to_owned(),
+            1 => r#"{"command":"listall"}"#.to_owned(),
+            2 => r#"{"command":"who","id":1}"#.to_owned(),
+            3 => format!(
+                r#"{{"command":"unsubscribe","tags":{}}}"#,
+                many_tags(number)
+            ),
+            4 | 5 => format!(r#"{{"command":"subscribe","tags":{}}}"#, many_tags(number)),
+            6 => format!(
+                r#"{{"command":"publish","tags":{},"data":"x"}}"#,
+                many_tags(number)
+            ),
+            7 => format!(r#"{{"command":"publish","tags":["granted"],"id":{number}}}"#),
+            8 => r#"{"command":"nonsense","tags":["a","b"],"data":"x"}"#.to_owned(),
+            9 => r#"{"command":"tags","data":"hostile"}"#.to_owned(),
+            10 => format!("nonsense\n{PING}"),
+            _ => PING.to_owned(),
+        };
+        lines.push_str(&line);
+        lines.push('\n');
+    }
+    lines
+}
+
+async fn read_all(mut stream: OwnedReadHalf) {
+    let mut buffer = vec![0; 64 << 10];
+    while stream.read(&mut buffer).await.is_ok_and(|count| count > 0) {}
+}
+
+/// Subscribes to much, then says anything, over and over; leaves and comes back now and then.
+async fn be_hostile(
+    address: SocketAddr,
+    seed: usize,
+    held: usize,
+    is_over: Arc<AtomicBool>,
+    ready: Arc<AtomicUsize>,
+) {
+    let mut dice = Dice(seed as u64);
+    for visit in 0.. {
+        let stream = tokio::net::TcpStream::connect(address)
+            .await
+            .expect("it listens");
+        let (input, mut output) = stream.into_split();
+        // Some never read what they asked for.
+        let reader = (seed % 3 > 0).then(|| tokio::spawn(read_all(input)));
+        let mut head = format!("{AUTH}\n");
+        for number in 0..held {
+            head += &format!(
+                "{{\"command\":\"subscribe\",\"tags\":{}}}\n",
+                many_tags(number)
+            );
+        }
+        let _ = output.write_all(head.as_bytes()).await;
+        if visit == 0 {
+            ready.fetch_add(1, Ordering::Relaxed);
+        }
+        for _ in 0..40 {
+            let lines = commands(&mut dice, held);
+            let writing = output.write_all(lines.as_bytes());
+            // Whoever does not read is not read from in the end.
+            let written = tokio::time::timeout(Duration::from_millis(200), writing).await;
+            if is_over.load(Ordering::Relaxed) || !matches!(written, Ok(Ok(()))) {
+                break;
+            }
+        }
+        if let Some(reader) = reader {
+            reader.abort();
+        }
+        if is_over.load(Ordering::Relaxed) {
+            return;
+        }
+    }
+}
+
+/// A client that waits for each answer.
+struct Bystander {
+    input: BufReader<TcpStream>,
+    output: TcpStream,
+}
+
+impl Bystander {
+    fn connect(address: SocketAddr, token: &str) -> Self {
+        let output = TcpStream::connect(address).expect("it listens");
+        output.set_nodelay(true).expect("a socket");
+        let input = BufReader::new(output.try_clone().expect("a socket"));
+        let mut bystander = Self { input, output };
+        let auth = format!(r#"{{"command":"auth","data":"{token}","id":0}}"#);
+        bystander.ask(&auth, r#"{"command":"auth","data":"success","id":0}"#);
+        bystander
+    }
+
+    fn ask(&mut self, message: &str, answer: &str) {
+        let line = format!("{message}\n");
+        self.output.write_all(line.as_bytes()).expect("it is taken");
+        let mut read = String::new();
+        self.input.read_line(&mut read).expect("it is answered");
+        assert_eq!(read.trim_end(), answer);
+    }
+}
+
+/// Measures what a bystander waits; returns pings, and new connections with a subscription.
+fn stand_by(address: SocketAddr, token: &str, rounds: usize) -> [Vec<Duration>; 2] {
+    let mut bystander = Bystander::connect(address, token);
+    let (mut pings, mut visits) = (Vec::new(), Vec::new());
+    for round in 0..rounds {
+        let start = Instant::now();
+        bystander.ask(PING, PONG);
+        pings.push(start.elapsed());
+        if round % 8 == 0 {
+            let start = Instant::now();
+            let mut visitor = Bystander::connect(address, token);
+            visitor.ask(
+                r#"{"command":"subscribe","tags":["quiet"],"id":1}"#,
+                r#"{"command":"subscribe","tags":["quiet"],"data":"success","id":1}"#,
+            );
+            visits.push(start.elapsed());
+        }
+        // Not a wait for something: whoever asks without a pause is itself what others wait for.
+        std::thread::sleep(Duration::from_millis(1));
+    }
+    [pings, visits]
+}
+
+fn report(access: &str, what: &str, mut times: Vec<Duration>) {
+    times.sort_unstable();
+    let at = |share: f64| times[((times.len() - 1) as f64 * share) as usize];
+    let milliseconds = |time: Duration| format!("{:.1}", time.as_secs_f64() * 1e3);
+    let text = format!(
+        "{} / {} / {} ms",
+        milliseconds(at(0.5)),
+        milliseconds(at(0.99)),
+        milliseconds(at(1.0))
+    );
+    figure(
+        "hostile",
+        &format!("{access}: {what}, half / 99 % / all within"),
+        text,
+    );
+}
+
+async fn drill(server: Process, access: &str) {
+    let place = Place::of(&server);
+    let mut admin = place.admin(crate::support::Kind::Tcp, "T").await;
+    for (token, tag) in [("hostile", "granted"), ("bystander", "quiet")] {
+        let register =
+            format!(r#"{{"command":"register","data":"{token}","tags":["{tag}"],"id":1}}"#);
+        admin.send(&register).await;
+        admin.expect_like("*success*").await;
+    }
+    let (is_over, ready) = (
+        Arc::new(AtomicBool::new(false)),
+        Arc::new(AtomicUsize::new(0)),
+    );
+    let hostile: Vec<_> = (0..HOSTILE)
+        .map(|seed| {
+            let held = sized(500, 10_000);
+            let (is_over, ready) = (Arc::clone(&is_over), Arc::clone(&ready));
+            tokio::spawn(be_hostile(place.tcp, seed, held, is_over, ready))
+        })
+        .collect();
+    while ready.load(Ordering::Relaxed) < HOSTILE {
+        admin.barrier().await;
+    }
+    let rounds = sized(100, 3_000);
+    let measured = tokio::task::spawn_blocking(move || stand_by(place.tcp, "bystander", rounds));
+    // Taking a grant away looks at all that its holders have.
+    let mut changes = 0;
+    while !measured.is_finished() {
+        for command in ["set", "unset"] {
+            let change =
+                format!(r#"{{"command":"{command}","data":"hostile","tags":["0-5"],"id":2}}"#);
+            admin.send(&change).await;
+            admin.expect_like("*success*").await;
+        }
+        changes += 1;
+    }
+    let [pings, visits] = measured.await.expect("the bystander is well");
+    report(access, "a ping", pings);
+    report(access, "connect and subscribe", visits);
+    figure(
+        "hostile",
+        &format!("{access}: grants taken and given back"),
+        changes,
+    );
+    is_over.store(true, Ordering::Relaxed);
+    for client in hostile {
+        client.await.expect("no hostile client fails");
+    }
+    if access == "open" {
+        is_well(place).await;
+    }
+    admin.barrier().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn twenty_who_say_anything_hold_up_nobody_where_all_is_open() {
+    let arguments = ["--authenticator", "memory://", "--token", "T"];
+    drill(server(&arguments), "open").await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn twenty_who_say_anything_hold_up_nobody_where_tokens_are_needed() {
+    let arguments = [
+        "--authenticator",
+        "memory://",
+        "--token",
+        "T",
+        "--access",
+        "scoped",
+    ];
+    drill(server(&arguments), "scoped").await;
+}
