@@ -51,8 +51,11 @@ fn within_open_files(mut limits: Limits, files: Option<u64>) -> Result<Limits, B
     Ok(limits)
 }
 
+/// Where a limit stands.
+type Field = fn(&mut Limits) -> &mut usize;
+
 /// The limits of what all clients together may make the server keep: the setting, its field, and what it is about.
-const TOTALS: [(&str, fn(&mut Limits) -> &mut usize, &str); 3] = [
+const TOTALS: [(&str, Field, &str); 3] = [
     (
         "outbox-total-bytes",
         |limits| &mut limits.outbox_total_bytes,

@@ -6,10 +6,12 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use super::*;
 
-const GAUGES: [&str; 5] = [
+const GAUGES: [&str; 7] = [
     "mist_connections",
     "mist_sessions",
     "mist_outbox_bytes",
+    "mist_input_bytes",
+    "mist_subscription_bytes",
     "mist_subscribers",
     "mist_subscriptions",
 ];
