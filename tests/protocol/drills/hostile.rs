@@ -80,7 +80,7 @@ async fn be_hostile(
             .expect("it listens");
         let (input, mut output) = stream.into_split();
         // Some never read what they asked for.
-        let reader = (seed % 3 > 0).then(|| tokio::spawn(read_all(input)));
+        let reader = (!seed.is_multiple_of(3)).then(|| tokio::spawn(read_all(input)));
         let mut head = format!("{AUTH}\n");
         for number in 0..held {
             head += &format!(
