@@ -52,6 +52,9 @@ pub(crate) struct Holding {
     pub(crate) name_bytes: usize,
 }
 
+/// Tags of the sets that are removed at a time when a client goes.
+const REMOVED_TAGS: usize = 256;
+
 /// Bytes that a client's subscription takes besides its set, roughly: its places with the client and with the set.
 const MEMBER_BYTES: usize = 20;
 
@@ -261,13 +264,18 @@ impl Index {
         set.is_some_and(|set| self.remove(set, client))
     }
 
-    /// Removes up to `most` of what a client holds; returns whether that was all.
+    /// Removes up to `most` of what a client holds, fewer where they have many tags; returns whether that was all.
     pub(crate) fn remove_some(&mut self, client: ClientId, most: usize) -> bool {
         // All of them are looked up at once: to find the first entry of a table that is nearly empty takes as long as
         // to walk all of it.
         let sets: Vec<_> = self.held(client).take(most).collect();
+        let mut room = REMOVED_TAGS;
         for set in sets {
+            room = room.saturating_sub(self.sets.tags(set).count());
             self.remove(set, client);
+            if room == 0 {
+                break;
+            }
         }
         self.holding(client).subscriptions == 0
     }
@@ -283,6 +291,7 @@ impl Index {
     ) {
         self.walk(names.filter_map(|name| self.tags.find(name)), scratch);
         self.expand(except, scratch);
+        scratch.walked += scratch.targets.len();
     }
 
     /// Finds the sets of which all tags are among those with these numbers: [`MatchScratch::sets`].

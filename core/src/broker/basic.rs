@@ -4,7 +4,7 @@ use alloc::borrow::Cow;
 use alloc::boxed::Box;
 use alloc::vec::Vec;
 
-use super::{Broker, Receipt, Scratch, Verdict, restart, write_refusal};
+use super::{Broker, Receipt, Scratch, Verdict, echoed_tags, restart, write_refusal};
 use crate::error::{Grant, Refusal};
 use crate::limits::{Exceeded, Limits};
 use crate::message::{Data, Message, Reply, Span, write_head, write_plain_tags};
@@ -205,7 +205,7 @@ impl Broker {
             "\nSubscribers connected: ",
             self.index.subscribers()
         ];
-        let tags: Vec<_> = message.tags().collect();
+        let tags: Vec<_> = echoed_tags(message).collect();
         let tags: Vec<_> = tags.iter().map(|tag| &**tag).collect();
         Reply {
             command: &message.command_name(),

@@ -4,7 +4,7 @@
 use alloc::string::String;
 use alloc::vec::Vec;
 
-use super::{Broker, Scratch, Verdict, restart, write_refusal};
+use super::{Broker, Scratch, Verdict, echoed_tags, restart, write_refusal};
 use crate::error::Refusal;
 use crate::limits::Exceeded;
 use crate::message::{Command, Data, Message, Reply};
@@ -72,6 +72,8 @@ impl Listing {
             error = text![Refusal::Exceeded(too_long(self.bytes, self.limit))];
         } else {
             sort(&mut found);
+            // A tag that went and came back meanwhile was found twice.
+            found.dedup();
             data = join(found.iter().map(|(text, _)| text.as_str()), " ");
             if self.command == "list" {
                 let tags = found.iter().map(|(_, tags)| tags.iter());
@@ -115,7 +117,7 @@ impl Broker {
         let mut listing = Listing {
             session,
             command: message.command().name().unwrap_or_default(),
-            tags: message.tags().map(String::from).collect(),
+            tags: echoed_tags(message).map(String::from).collect(),
             id: message.id_literal().map(String::from),
             source,
             found: Vec::new(),

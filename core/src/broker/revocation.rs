@@ -26,6 +26,8 @@ pub(super) struct Revocation {
     /// The session that is being looked at, and its sets that are still to come.
     session: Option<SessionId>,
     sets: Vec<u32>,
+    /// Whether a grant is taken. Its answer then proves that this and all that was taken before is gone.
+    takes: bool,
     /// Whose command is answered when this is done.
     waiting: Option<SessionId>,
 }
@@ -36,6 +38,13 @@ impl Revocation {
         Self {
             sessions,
             ..Self::default()
+        }
+    }
+
+    fn taking(sessions: Vec<SessionId>) -> Self {
+        Self {
+            takes: true,
+            ..Self::of(sessions)
         }
     }
 
@@ -69,9 +78,9 @@ impl Broker {
         Some(session)
     }
 
-    /// Does a revocation as far as others need not wait for it, and the rest later; returns whether there is none.
+    /// Does a revocation as far as others need not wait for it, and the rest later; returns whether it is done.
     pub(super) fn begin(&mut self, mut revocation: Revocation) -> bool {
-        if revocation.sessions.is_empty() {
+        if revocation.sessions.is_empty() && !(revocation.takes && self.is_revoking()) {
             return true;
         }
         if self.revocations.is_empty() {
@@ -94,9 +103,11 @@ impl Broker {
             };
             if revocation.session.replace(session).is_none() {
                 room = room.saturating_sub(1);
-                if !self.may_hold_anything(session) {
-                    revocation.sets = self.index.held(session.slot).collect();
-                }
+                revocation.sets = self.index.held(session.slot).collect();
+            }
+            // Each time anew: it may have gone, its slot be another's, or have shown the server's token.
+            if self.may_hold_anything(session) {
+                revocation.sets.clear();
             }
             let mut lost = Vec::new();
             while room > 0
@@ -141,6 +152,10 @@ impl Broker {
         }
     }
 
+    fn is_revoking(&self) -> bool {
+        !self.revocations.is_empty()
+    }
+
     /// Whether a session need not be looked at, since it has gone or nothing is withheld from it.
     fn may_hold_anything(&self, session: SessionId) -> bool {
         self.session(session).is_none_or(|state| match state.role {
@@ -155,8 +170,15 @@ impl Broker {
         if matches!(request, AuthRequest::Tags { .. }) {
             return Revocation::default();
         }
+        let takes = matches!(
+            request,
+            AuthRequest::Unset { .. } | AuthRequest::Unregister { .. }
+        );
         let Some(holders) = self.holders.get_mut(request.token()) else {
-            return Revocation::default();
+            return Revocation {
+                takes,
+                ..Revocation::default()
+            };
         };
         // Whoever is just about to log in is looked up again.
         holders.changes = holders.changes.wrapping_add(1);
@@ -168,9 +190,11 @@ impl Broker {
                 let is_used = |tag: &&String| grants.allows(tag) && self.index.has_tag(tag);
                 let is_felt = tags.iter().any(|tag| is_used(&tag));
                 grants.remove(tags);
-                if is_felt {
-                    return Revocation::of(holders.sessions.clone());
-                }
+                let sessions = match is_felt {
+                    true => holders.sessions.clone(),
+                    false => Vec::new(),
+                };
+                return Revocation::taking(sessions);
             }
             AuthRequest::Unregister { .. } => {
                 holders.grants.clear();
@@ -184,7 +208,7 @@ impl Broker {
                         self.outputs.push_back(Output::Revoked { session });
                     }
                 }
-                return Revocation::of(sessions);
+                return Revocation::taking(sessions);
             }
             AuthRequest::Register { .. } | AuthRequest::Tags { .. } => {}
         }

@@ -449,3 +449,63 @@ fn a_list_that_no_outbox_holds_is_refused_at_once() {
         assert!(text.contains(&expected), "{text}");
     }
 }
+
+#[test]
+fn what_is_left_of_a_revocation_does_not_touch_who_gets_the_slot() {
+    let (mut broker, admin) = scoped(Authenticator::Memory);
+    let holder = broker.connect(Credentials { token: Some("t1") });
+    for number in 0..2000 {
+        let text = format!(r#"{{"command":"subscribe","tags":["a","{number}"]}}"#);
+        broker.handle_message(holder, text.as_bytes());
+    }
+    broker.handle_message(admin, br#"{"command":"unregister","data":"t1","id":1}"#);
+    assert!(broker.is_waiting(admin));
+    broker.disconnect(holder);
+    let next = broker.connect(Credentials {
+        token: Some("server"),
+    });
+    assert_eq!(next.slot, holder.slot);
+    for number in 0..2000 {
+        let text = format!(r#"{{"command":"subscribe","tags":["other","{number}"]}}"#);
+        broker.handle_message(next, text.as_bytes());
+    }
+    while sent_to(&mut broker, admin).1 {
+        let _ = broker.proceed();
+    }
+    assert!(!broker.is_waiting(admin));
+    assert_eq!(broker.stats().subscriptions, 2000);
+}
+
+#[test]
+fn what_was_taken_already_is_answered_behind_what_is_still_being_taken() {
+    let (mut broker, admin) = scoped(Authenticator::Memory);
+    let other = broker.connect(Credentials {
+        token: Some("server"),
+    });
+    let holder = broker.connect(Credentials { token: Some("t1") });
+    for number in 0..2000 {
+        let text = format!(r#"{{"command":"subscribe","tags":["a","{number}"]}}"#);
+        broker.handle_message(holder, text.as_bytes());
+    }
+    for session in [admin, other] {
+        broker.handle_message(
+            session,
+            br#"{"command":"unset","data":"t1","tags":["a"],"id":1}"#,
+        );
+        assert!(broker.is_waiting(session));
+    }
+    // Nothing is taken by this one.
+    let third = broker.connect(Credentials {
+        token: Some("server"),
+    });
+    broker.handle_message(
+        third,
+        br#"{"command":"set","data":"t1","tags":["c"],"id":1}"#,
+    );
+    assert!(!broker.is_waiting(third));
+    while broker.is_waiting(other) {
+        assert!(broker.stats().subscriptions > 0 || !broker.is_waiting(admin));
+        let _ = broker.proceed();
+    }
+    assert_eq!(broker.stats().subscriptions, 0);
+}

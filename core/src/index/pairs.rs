@@ -167,6 +167,8 @@ impl Pairs {
             self.note(hash_of, sets, tags);
             return Vec::new();
         };
+        // The set that brought the pair along may go before a sieve that is being built has come to it.
+        self.sieve.add_again(hash_of);
         let list = entry.list().unwrap_or_else(|| {
             sets.set_place(entry.number, 0);
             let list = lists.add(List {

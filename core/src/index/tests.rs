@@ -661,3 +661,57 @@ fn the_sieve_is_seldom_built_anew_where_most_sets_have_gone() {
     assert!((1..100).contains(&built), "{built} times");
     index.assert_consistent();
 }
+
+/// A set goes whose pair another one, with a number that the building of the sieve has passed, came to share.
+#[test]
+fn a_sieve_that_is_being_built_keeps_pairs_that_change_hands() {
+    let mut index = Index::new(1);
+    let name = |number: usize| format!("t{number}");
+    let mut next = 0;
+    // Far more sets than are looked at at once, with three tags each.
+    while next < 4000 {
+        let number = next;
+        index.subscribe(
+            0,
+            &[
+                &name(3 * number),
+                &name(3 * number + 1),
+                &name(3 * number + 2),
+            ],
+        );
+        next += 1;
+    }
+    let mut dice = Dice(1);
+    for round in 0..6000 {
+        // A free low number for the set that takes over.
+        let low = dice.below(200);
+        let low = [name(3 * low), name(3 * low + 1), name(3 * low + 2)];
+        let low: Vec<_> = low.iter().map(String::as_str).collect();
+        let had_low = index.unsubscribe(0, &low);
+        let high = 3000 + dice.below(1000);
+        let high = [name(3 * high), name(3 * high + 1), name(3 * high + 2)];
+        let high: Vec<_> = high.iter().map(String::as_str).collect();
+        if index.holds(0, &high) {
+            let pair = index.sets.pair(index.number(0, &high).expect("it is held"));
+            let tags: Vec<_> = pair
+                .tags()
+                .map(|tag| String::from(index.tags.name(tag)))
+                .collect();
+            let tags: Vec<_> = tags.iter().map(String::as_str).collect();
+            index.subscribe(1, &tags);
+            index.unsubscribe(0, &high);
+            let mut scratch = MatchScratch::default();
+            index.matches(tags.iter().map(|tag| tag.as_bytes()), None, &mut scratch);
+            assert_eq!(scratch.targets, [1], "{tags:?}");
+        }
+        if had_low {
+            index.subscribe(0, &low);
+        }
+        // New pairs, so that the sieve is built over and over.
+        index.subscribe(2, &[&format!("new{round}"), "x"]);
+        if round % 500 == 0 {
+            index.assert_consistent();
+        }
+    }
+    index.assert_consistent();
+}

@@ -148,6 +148,8 @@ const SPACED: Form = Form {
     between: br#"", ""#,
     data: br#""], "data": ""#,
 };
+/// Bytes of the longest name of a field or a command, `subscriptions`.
+const LONGEST_NAME: usize = 13;
 /// Longest accepted `id` as it is written, without the quotes of a string.
 const ID_BYTES: usize = 64;
 
@@ -394,7 +396,8 @@ impl Reader<'_> {
 
     fn with_decoded<T>(&self, span: Span, then: impl Fn(&[u8]) -> T) -> T {
         let content = &self.text[span.range()];
-        if !span.is_escaped() {
+        // What is longer is no name, however it is spelled, and need not be decoded to see that.
+        if !span.is_escaped() || content.len() > 6 * LONGEST_NAME {
             return then(content);
         }
         let mut decoded = String::new();

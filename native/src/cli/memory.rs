@@ -17,23 +17,29 @@ mod glibc {
 
     use mist::Handle;
 
-    /// What must be free before it is worth the few milliseconds.
+    /// What must be free before it is worth the few milliseconds, and what is worth it whatever clients hold.
     const WORTHWHILE: usize = 4 << 20;
+    const MUCH: usize = 64 << 20;
+    /// Seconds until what could not be returned is tried again.
+    const PAUSE: u32 = 60;
 
     /// Looks once a second whether much is free, until the program ends.
     pub(in super::super) fn return_after_bursts(handle: Handle) {
         let watching = thread::Builder::new()
             .name("memory".to_owned())
             .spawn(move || {
-                let Some(mut own) = resident() else { return };
+                let Some(own) = resident() else { return };
+                let mut pause = 1;
                 loop {
-                    thread::sleep(Duration::from_secs(1));
+                    thread::sleep(Duration::from_secs(1) * pause);
                     let Some(now) = resident() else { return };
+                    pause = 1;
                     if is_worthwhile(now, own, handle.held_bytes()) {
                         trim();
-                        // What cannot be returned is not tried again every second.
-                        let left = resident().unwrap_or(now);
-                        own = own.max(left.saturating_sub(handle.held_bytes()));
+                        let returned = now.saturating_sub(resident().unwrap_or(now));
+                        if returned < WORTHWHILE / 2 {
+                            pause = PAUSE;
+                        }
                     }
                 }
             });
@@ -45,7 +51,7 @@ mod glibc {
     /// Whether much is free, of what is there besides what the program needs for itself and what clients hold.
     fn is_worthwhile(resident: usize, own: usize, held: usize) -> bool {
         let free = resident.saturating_sub(own + held);
-        free > WORTHWHILE && free > held
+        free > WORTHWHILE && (free > held || free > MUCH)
     }
 
     /// The bytes of this process that are in memory.
@@ -76,6 +82,7 @@ mod glibc {
             let mib = |count: usize| count << 20;
             assert!(is_worthwhile(mib(100), mib(8), mib(40)));
             assert!(!is_worthwhile(mib(100), mib(8), mib(60)), "most is held");
+            assert!(is_worthwhile(mib(200), mib(8), mib(120)), "it is much");
             assert!(!is_worthwhile(mib(12), mib(8), 0), "it is little");
             assert!(!is_worthwhile(mib(100), mib(98), 0), "it was tried");
         }

@@ -9,6 +9,11 @@ use tokio_tungstenite::tungstenite::{Error, Message};
 /// Kept per connection while it lives, so it is small; the library's default is 128 KiB.
 const READ_BUFFER: usize = 4 << 10;
 
+/// Bytes of a message that is large.
+const LARGE: usize = 16 << 10;
+/// Bytes of a control frame of a client besides its payload.
+const CONTROL_HEAD: usize = 6;
+
 /// A client's frames, on their way to become lines.
 pub(crate) struct Frames {
     socket: WebSocketContext,
@@ -58,19 +63,24 @@ impl Frames {
     ) -> Result<(), FramesEnd> {
         let mut stream = Wire { bytes, output };
         let mut code = None;
+        // A large message is a part of the library's buffer. While it lives, the library takes a small buffer for what
+        // comes next, and the large one goes with it; else it would be kept as long as the connection.
+        let mut _large = None;
         self.unfinished += bytes.len();
         loop {
             match self.socket.read(&mut stream) {
-                Ok(Message::Text(text)) => {
-                    self.unfinished = 0;
-                    push_line(text.as_str().as_bytes(), lines);
-                }
-                Ok(Message::Binary(bytes)) => {
-                    self.unfinished = 0;
-                    push_line(&bytes, lines);
+                Ok(message @ (Message::Text(_) | Message::Binary(_))) => {
+                    self.unfinished = stream.bytes.len();
+                    let payload = message.into_data();
+                    push_line(&payload, lines);
+                    _large = Some(payload).filter(|payload| payload.len() > LARGE);
                 }
                 Ok(Message::Close(frame)) => code = frame.map(|frame| frame.code.into()),
-                Ok(_) => {}
+                Ok(Message::Ping(payload) | Message::Pong(payload)) => {
+                    let length = payload.len() + CONTROL_HEAD;
+                    self.unfinished = self.unfinished.saturating_sub(length);
+                }
+                Ok(Message::Frame(_)) => {}
                 Err(Error::Io(error)) if error.kind() == io::ErrorKind::WouldBlock => return Ok(()),
                 Err(Error::ConnectionClosed | Error::AlreadyClosed) => {
                     return Err(FramesEnd::Closed(code));

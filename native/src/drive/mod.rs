@@ -187,8 +187,11 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
                 Taken::Ended(ending) => match self.phase {
                     Phase::Open => {
                         self.phase = Phase::Lingering;
-                        // Nothing more of it counts.
+                        // Nothing more of it counts, so nothing is kept.
                         self.carry = Vec::new();
+                        if let Inbound::Frames(frames) = &mut self.inbound {
+                            **frames = Frames::new(Vec::new(), &self.hub.limits);
+                        }
                         self.set_unfinished(0);
                         self.say_goodbye(ending);
                     }
@@ -423,6 +426,10 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
                     Inbound::Frames(frames) => {
                         let Worker { input, lines, .. } = worker;
                         lines.clear();
+                        if frames.unfinished() > READ_BYTES {
+                            // It is in the middle of a message and will not say goodbye.
+                            return Step::Gone;
+                        }
                         match frames.feed(&input[..count], lines, &mut Vec::new()) {
                             Err(FramesEnd::Closed(_)) => Step::Gone,
                             _ => Step::Again,

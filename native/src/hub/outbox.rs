@@ -355,7 +355,8 @@ impl Outbox {
 
     /// Whether so many answers wait that no further request should be taken from this connection for now.
     pub(crate) fn is_congested(&self) -> bool {
-        self.state.lock().queue.tally().reply_bytes() > REPLY_BYTES
+        let state = self.state.lock();
+        state.queue.tally().reply_bytes() + state.taken.reply_bytes() > REPLY_BYTES
     }
 
     /// Ends the connection once what is queued is written; a dead one at once. Returns whom to wake.

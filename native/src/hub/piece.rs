@@ -4,7 +4,7 @@
 use std::collections::VecDeque;
 use std::sync::Arc;
 
-use super::spare::Spare;
+use super::spare::{LARGEST, Spare};
 
 /// From so many bytes on a piece is worth a system call of its own.
 pub(super) const SHARED_FROM_BYTES: usize = 16 << 10;
@@ -178,6 +178,10 @@ impl Queue {
         let piece = self.pieces.as_mut().and_then(|pieces| pieces.pop());
         let Some(Piece { content, tally }) = piece else {
             std::mem::swap(&mut writing.own, &mut self.tail);
+            // What a burst made large is not kept by a connection that has little to write since.
+            if self.tail.capacity() > LARGEST {
+                self.tail = Vec::new();
+            }
             return std::mem::take(&mut self.tally);
         };
         match content {

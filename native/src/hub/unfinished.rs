@@ -36,11 +36,11 @@ impl Unfinished {
 
     /// Notes that a connection that has part of a message waits for room: the watch wakes it.
     pub(crate) fn note_waiting(&self) {
-        self.has_waiting.store(true, Ordering::Relaxed);
+        self.has_waiting.store(true, Ordering::Release);
     }
 
     pub(super) fn take_waiting(&self) -> bool {
-        self.has_waiting.swap(false, Ordering::Relaxed)
+        self.has_waiting.swap(false, Ordering::Acquire)
     }
 
     /// Notes that something that was so large is now another size.

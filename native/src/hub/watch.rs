@@ -25,6 +25,8 @@ impl Hub {
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
             ticks.tick().await;
+            // First of all, so that whoever waits from now on is seen the next time.
+            let has_waiting = self.unfinished.take_waiting();
             let (mut stalled, mut unfinished) = (Vec::new(), Vec::new());
             for outbox in self.outboxes() {
                 if outbox.unfinished() > 0 {
@@ -35,7 +37,10 @@ impl Hub {
                 }
             }
             self.relieve(stalled);
-            self.relieve_input(unfinished);
+            self.relieve_input(&mut unfinished);
+            if has_waiting {
+                unfinished.iter().for_each(|outbox| outbox.nudge());
+            }
             let now = Instant::now();
             self.release_tokens(now);
             self.log.tell(now);
@@ -71,8 +76,8 @@ impl Hub {
     }
 
     /// Cuts the connections that have sent most of a message that is not whole, until all together are within half the
-    /// bound. The others are read on.
-    fn relieve_input(&self, mut unfinished: Vec<Arc<Outbox>>) {
+    /// bound.
+    fn relieve_input(&self, unfinished: &mut Vec<Arc<Outbox>>) {
         if self.unfinished.is_full() {
             let mut total = self.unfinished.bytes();
             let limit = self.unfinished.limit;
@@ -100,9 +105,6 @@ impl Hub {
                 });
                 total = total.saturating_sub(bytes);
             }
-        }
-        if self.unfinished.take_waiting() {
-            unfinished.iter().for_each(|outbox| outbox.nudge());
         }
     }
 

@@ -55,7 +55,12 @@ fn within_open_files(mut limits: Limits, files: Option<u64>) -> Result<Limits, B
 type Field = fn(&mut Limits) -> &mut usize;
 
 /// The limits of what all clients together may make the server keep: the setting, its field, and what it is about.
-const TOTALS: [(&str, Field, &str); 3] = [
+const TOTALS: [(&str, Field, &str); 4] = [
+    (
+        "token-total-bytes",
+        |limits| &mut limits.token_total_bytes,
+        "registered tokens",
+    ),
     (
         "outbox-total-bytes",
         |limits| &mut limits.outbox_total_bytes,

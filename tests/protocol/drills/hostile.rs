@@ -7,6 +7,7 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use mist_tests::process::Process;
+use mist_tests::wire::PATIENCE;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::tcp::OwnedReadHalf;
 
@@ -18,10 +19,15 @@ const HOSTILE: usize = 20;
 /// What hostile clients present, where they have to; `granted` is the only tag that they may use.
 const AUTH: &str = r#"{"command":"auth","data":"hostile"}"#;
 
-/// A tag set of its own for each number: the granted tag and ten more.
+/// A tag set of its own for each number: a granted tag, in one of sixteen the one that is taken away, and ten more.
 fn many_tags(number: usize) -> String {
+    let granted = if number.is_multiple_of(16) {
+        "taken"
+    } else {
+        "granted"
+    };
     let tags = (0..10).map(|tag| format!(r#","{tag}-{}""#, number >> tag));
-    format!(r#"["granted"{}]"#, tags.collect::<String>())
+    format!(r#"["{granted}"{}]"#, tags.collect::<String>())
 }
 
 /// Any command, as lines of 60 KiB in all.
@@ -120,6 +126,8 @@ impl Bystander {
     fn connect(address: SocketAddr, token: &str) -> Self {
         let output = TcpStream::connect(address).expect("it listens");
         output.set_nodelay(true).expect("a socket");
+        // Whoever is not answered at all fails.
+        output.set_read_timeout(Some(PATIENCE)).expect("a socket");
         let input = BufReader::new(output.try_clone().expect("a socket"));
         let mut bystander = Self { input, output };
         let auth = format!(r#"{{"command":"auth","data":"{token}","id":0}}"#);
@@ -206,7 +214,7 @@ async fn drill(server: Process, access: &str) {
     while !measured.is_finished() {
         for command in ["set", "unset"] {
             let change =
-                format!(r#"{{"command":"{command}","data":"hostile","tags":["0-5"],"id":2}}"#);
+                format!(r#"{{"command":"{command}","data":"hostile","tags":["taken"],"id":2}}"#);
             admin.send(&change).await;
             admin.expect_like("*success*").await;
         }

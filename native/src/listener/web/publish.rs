@@ -1,8 +1,13 @@
 //! Owns what a body of `POST /publish` means: which tags, which data. It must not know who sends it.
 
-use std::collections::BTreeMap;
+use std::borrow::Cow;
+use std::fmt;
 
+use serde::de::{Deserialize, Deserializer, IgnoredAny, MapAccess, Visitor};
 use serde_json::value::RawValue;
+
+/// More than any limit lets through by default, several times over; beyond it reading the tags alone would take long.
+const MOST_TAG_BYTES: usize = 1 << 20;
 
 /// A message to publish.
 #[derive(Debug, PartialEq, Eq)]
@@ -37,18 +42,20 @@ impl Publish {
     }
 
     fn read(body: &[u8]) -> Result<Self, String> {
-        let fields: BTreeMap<String, &RawValue> =
+        let fields: Fields<'_> =
             serde_json::from_slice(body).map_err(|error| match error.is_data() {
                 true => "it must be an object".to_owned(),
                 false => format!("it is not JSON - {error}"),
             })?;
-        let field = |name| {
-            let value = fields.get(name).map(|value| value.get());
-            value.filter(|value| *value != "null")
-        };
-        let tags = field("tags").ok_or("tags are missing")?;
+        let tags = text(fields.tags).ok_or("tags are missing")?;
+        if tags.len() > MOST_TAG_BYTES {
+            let length = tags.len();
+            return Err(format!(
+                "the tags have {length} bytes, and at most {MOST_TAG_BYTES} are read"
+            ));
+        }
         let tags = serde_json::from_str(tags).map_err(|_| "tags must be an array of strings")?;
-        let data = match field("data") {
+        let data = match text(fields.data) {
             None => String::new(),
             Some(text) if text.starts_with('"') => {
                 serde_json::from_str(text).map_err(|_| "data holds half a surrogate pair")?
@@ -56,6 +63,45 @@ impl Publish {
             Some(value) => compact(value),
         };
         Ok(Self { tags, data })
+    }
+}
+
+/// A value as it is written; null is none.
+fn text(value: Option<&RawValue>) -> Option<&str> {
+    let value = value.map(RawValue::get);
+    value.filter(|value| *value != "null")
+}
+
+/// The fields of a message that count; whatever else a body has is passed over as it is read.
+#[derive(Default)]
+struct Fields<'a> {
+    tags: Option<&'a RawValue>,
+    data: Option<&'a RawValue>,
+}
+
+impl<'de: 'a, 'a> Deserialize<'de> for Fields<'a> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Collect;
+        impl<'de> Visitor<'de> for Collect {
+            type Value = Fields<'de>;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("an object")
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
+                let mut fields = Fields::default();
+                while let Some(name) = map.next_key::<Cow<'de, str>>()? {
+                    match &*name {
+                        "tags" => fields.tags = Some(map.next_value()?),
+                        "data" => fields.data = Some(map.next_value()?),
+                        _ => drop(map.next_value::<IgnoredAny>()?),
+                    }
+                }
+                Ok(fields)
+            }
+        }
+        deserializer.deserialize_map(Collect)
     }
 }
 
