@@ -71,11 +71,15 @@ impl<T, const SHARDS: usize> Shards<T, SHARDS> {
     }
 }
 
-/// Returns the memory of a table that has become far smaller than it was.
+/// Returns the memory of a table that has become far smaller than it was. In a page only of one that is empty: there are
+/// no bursts of others, and each kind of table that shrinks costs a kilobyte of code.
 pub(crate) fn give_back<T>(table: &mut HashTable<T>, rehash: impl Fn(&T) -> u64) {
     if table.is_empty() {
         *table = HashTable::new();
-    } else if table.num_buckets() > 64 && table.len() < table.num_buckets() / 8 {
+    } else if cfg!(not(target_family = "wasm"))
+        && table.num_buckets() > 64
+        && table.len() < table.num_buckets() / 8
+    {
         table.shrink_to(2 * table.len(), rehash);
     }
 }

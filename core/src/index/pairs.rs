@@ -317,9 +317,7 @@ impl Pairs {
                 continue;
             };
             let Some(list) = entry.list() else {
-                if has_rest(entry.number) {
-                    answers.push(sets.answer(entry.number));
-                }
+                answers.extend(sets.answer_if_rest_in(entry.number, bits));
                 continue;
             };
             let rows = &self.lists[list].rows;

@@ -171,6 +171,30 @@ impl Sets {
         }
     }
 
+    /// Whom a match of a set is for, if each of its tags besides the pair has a bit in `bits`.
+    #[inline(always)]
+    pub(super) fn answer_if_rest_in(&self, number: SetId, bits: &[u64]) -> Option<u32> {
+        let set = &self.sets[number];
+        let has_rest = match set.rest {
+            Rest::Vacant | Rest::None => true,
+            Rest::One => is_set(bits, set.third.0),
+            Rest::Several => {
+                let rest = &self.rests[set.third.0];
+                rest.iter().all(|tag| is_set(bits, tag.0))
+            }
+        };
+        has_rest.then(|| self.answer_of(number, set))
+    }
+
+    #[inline(always)]
+    fn answer_of(&self, number: SetId, set: &Set) -> u32 {
+        if self.is_numbered || set.clients & MANY != 0 {
+            MANY | number
+        } else {
+            set.clients
+        }
+    }
+
     /// All tags, each once.
     pub(super) fn tags(&self, number: SetId) -> impl Iterator<Item = TagId> {
         self.pair(number)
@@ -211,12 +235,7 @@ impl Sets {
     /// Whom a match is for: a client, or [`MANY`] with the number of the set.
     #[inline(always)]
     pub(super) fn answer(&self, number: SetId) -> u32 {
-        let clients = self.sets[number].clients;
-        if self.is_numbered || clients & MANY != 0 {
-            MANY | number
-        } else {
-            clients
-        }
+        self.answer_of(number, &self.sets[number])
     }
 
     /// Who holds a set.
