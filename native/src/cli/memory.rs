@@ -20,8 +20,11 @@ mod glibc {
     /// What must be free before it is worth the few milliseconds, and what is worth it whatever clients hold.
     const WORTHWHILE: usize = 4 << 20;
     const MUCH: usize = 64 << 20;
-    /// Seconds until what could not be returned is tried again.
-    const PAUSE: u32 = 60;
+    /// Looks at which so much must be free: what comes and goes is not worth returning, since others wait for that.
+    const LOOKS: u32 = 3;
+    /// Seconds until the next time, and where hardly anything could be returned.
+    const PAUSE: u64 = 2;
+    const LONG_PAUSE: u64 = 60;
 
     /// Looks once a second whether much is free, until the program ends.
     pub(in super::super) fn return_after_bursts(handle: Handle) {
@@ -29,17 +32,23 @@ mod glibc {
             .name("memory".to_owned())
             .spawn(move || {
                 let Some(own) = resident() else { return };
-                let mut pause = 1;
+                let (mut looks, mut pause) = (0, 0);
                 loop {
-                    thread::sleep(Duration::from_secs(1) * pause);
+                    thread::sleep(Duration::from_secs(1 + pause));
+                    pause = 0;
                     let Some(now) = resident() else { return };
-                    pause = 1;
-                    if is_worthwhile(now, own, handle.held_bytes()) {
+                    match is_worthwhile(now, own, handle.held_bytes()) {
+                        true => looks += 1,
+                        false => looks = 0,
+                    }
+                    if looks == LOOKS {
+                        looks = 0;
                         trim();
                         let returned = now.saturating_sub(resident().unwrap_or(now));
-                        if returned < WORTHWHILE / 2 {
-                            pause = PAUSE;
-                        }
+                        pause = match returned < WORTHWHILE / 2 {
+                            true => LONG_PAUSE,
+                            false => PAUSE,
+                        };
                     }
                 }
             });

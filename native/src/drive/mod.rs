@@ -262,7 +262,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
         self.outbox.note_heard();
         self.take_in(worker, count);
         self.note_unfinished();
-        match is_full {
+        // One turn each, also for those who have more to say.
+        match is_full || self.is_paused {
             true => Step::Yield,
             false => Step::Again,
         }

@@ -200,7 +200,7 @@ async fn drill(server: Process, access: &str) {
     );
     let hostile: Vec<_> = (0..HOSTILE)
         .map(|seed| {
-            let held = sized(500, 10_000);
+            let held = sized(200, 10_000);
             let (is_over, ready) = (Arc::clone(&is_over), Arc::clone(&ready));
             tokio::spawn(be_hostile(place.tcp, seed, held, is_over, ready))
         })
@@ -208,7 +208,7 @@ async fn drill(server: Process, access: &str) {
     while ready.load(Ordering::Relaxed) < HOSTILE {
         admin.barrier().await;
     }
-    let rounds = sized(100, 400);
+    let rounds = sized(30, 400);
     let measured = tokio::task::spawn_blocking(move || stand_by(place.tcp, "bystander", rounds));
     // Taking a grant away looks at all that its holders have.
     let mut changes = 0;
