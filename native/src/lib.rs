@@ -18,6 +18,7 @@ mod drive;
 pub mod file;
 mod hub;
 mod listener;
+mod lock;
 mod log_limit;
 mod pem;
 mod server;

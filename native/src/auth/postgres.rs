@@ -8,8 +8,8 @@ use std::fmt::Write as _;
 use std::io;
 use std::time::Duration;
 
+use crate::lock::Mutex;
 use mist_core::{AuthReply, AuthRequest, TokenError};
-use parking_lot::Mutex;
 use rustls::CertificateError;
 use tokio::sync::Semaphore;
 use tokio::task::JoinHandle;

@@ -3,7 +3,7 @@
 use std::collections::VecDeque;
 use std::task::{Poll, Waker};
 
-use parking_lot::Mutex;
+use crate::lock::Mutex;
 
 /// A queue that one task fills in batches and any number of streams empty, each item going to one of them.
 #[derive(Debug)]

@@ -13,6 +13,7 @@ use std::task::{Context, Poll, ready};
 use mist_core::message::Messages;
 use mist_core::{CloseReason, Credentials};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::sync::oneshot;
 
 use self::frames::{Frames, FramesEnd};
 use crate::hub::framing::{CLOSE, Framing, write_frame};
@@ -57,6 +58,10 @@ pub(crate) struct Connection<S> {
     /// Whether `carry` holds whole lines that wait for an answer of the host, for the client to read its answers, or for
     /// others to have their turn.
     is_paused: bool,
+    /// Lines that stand in line, and come back when they have to wait for something else; `carry` is what is behind them.
+    in_line: Option<oneshot::Receiver<(Vec<u8>, Flow)>>,
+    /// How many bytes that are.
+    in_line_bytes: usize,
     /// How the connection ends once what is paused is done: the client has sent all it will.
     at_end: Option<Ending>,
     has_left: bool,
@@ -115,6 +120,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
             inbound,
             phase: Phase::Open,
             is_paused,
+            in_line: None,
+            in_line_bytes: 0,
             at_end: None,
             has_left: false,
             carry: Vec::new(),
@@ -130,7 +137,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
                 return Poll::Ready(());
             }
             let step = match self.phase {
-                Phase::Open if self.is_paused => self.resume(&mut worker.tools),
+                Phase::Open if self.is_paused => self.resume(&mut worker.tools, cx),
                 // All is read; what is owed is still being written.
                 Phase::Open if self.at_end.is_some() => Step::Wait,
                 Phase::Open => self.read(worker, cx),
@@ -189,6 +196,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
                         self.phase = Phase::Lingering;
                         // Nothing more of it counts, so nothing is kept.
                         self.carry = Vec::new();
+                        self.in_line = None;
                         if let Inbound::Frames(frames) = &mut self.inbound {
                             **frames = Frames::new(Vec::new(), &self.hub.limits);
                         }
@@ -338,9 +346,10 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
     /// Counts what is kept of messages that are not whole, or wait.
     fn note_unfinished(&self) {
         let bytes = match &self.inbound {
-            Inbound::Lines => self.carry.len(),
-            Inbound::Frames(frames) => self.carry.len() + frames.unfinished(),
+            Inbound::Lines => 0,
+            Inbound::Frames(frames) => frames.unfinished(),
         };
+        let bytes = bytes + self.carry.len() + self.in_line_bytes;
         self.set_unfinished(if bytes < COUNTED_FROM { 0 } else { bytes });
     }
 
@@ -359,6 +368,17 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
             Flow::Paused(waiting) => {
                 self.is_paused = true;
                 waiting
+            }
+            Flow::Spent(waiting) => {
+                self.is_paused = true;
+                waiting
+            }
+            Flow::Long(waiting) => {
+                self.is_paused = true;
+                let lines = bytes[whole - waiting..whole].to_vec();
+                self.in_line_bytes = lines.len();
+                self.in_line = Some(self.hub.handle_in_line(&self.outbox, lines));
+                0
             }
         };
         let partial = bytes.len() - whole;
@@ -381,8 +401,29 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
     }
 
     /// Goes on with what was put off, if the reason is gone.
-    fn resume(&mut self, tools: &mut Tools) -> Step {
-        if self.hub.is_waiting(&self.outbox) || self.outbox.is_congested() {
+    fn resume(&mut self, tools: &mut Tools, cx: &mut Context<'_>) -> Step {
+        if let Some(in_line) = &mut self.in_line {
+            let Poll::Ready(returned) = Pin::new(in_line).poll(cx) else {
+                return Step::Wait;
+            };
+            // What it asked for has panicked.
+            let Ok((mut waiting, flow)) = returned else {
+                return Step::Gone;
+            };
+            self.in_line = None;
+            self.in_line_bytes = 0;
+            waiting.append(&mut self.carry);
+            self.carry = waiting;
+            self.is_paused = flow != Flow::Open;
+            if !self.is_paused && self.carry.len() > self.message_bytes() {
+                let bytes = std::mem::take(&mut self.carry).len();
+                self.hub.handle_too_long(self.outbox.session, bytes, tools);
+            }
+            self.note_unfinished();
+            self.end_unless_paused();
+            return Step::Again;
+        }
+        if self.outbox.is_congested() || self.hub.is_waiting(&self.outbox) {
             return Step::Wait;
         }
         self.is_paused = false;

@@ -4,6 +4,7 @@
 //! the same receivers, append each run to their outboxes; then, outside all locks, wake each touched connection once.
 
 pub(crate) mod framing;
+mod line;
 pub(crate) mod outbox;
 pub(crate) mod piece;
 mod run;
@@ -18,8 +19,8 @@ pub(crate) mod worker;
 
 use std::collections::HashMap;
 use std::ops::Range;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Arc, RwLockReadGuard, RwLockWriteGuard};
 use std::time::Duration;
 
 use mist_core::message::{Command, Messages};
@@ -27,14 +28,14 @@ use mist_core::{
     Access, AuthRequest, Broker, Credentials, CustomRequest, Limits, Listing, Output, SessionId,
     Stats, Verdict,
 };
-use parking_lot::{Mutex, RwLock, RwLockReadGuard, RwLockWriteGuard};
-use tokio::runtime::Handle;
-use tokio::sync::Semaphore;
-use tokio::task::{spawn_blocking, yield_now};
+
+use tokio::sync::{Semaphore, oneshot};
+use tokio::task::spawn_blocking;
 use tokio::time::sleep;
 use tokio_util::task::TaskTracker;
 
 use self::framing::Framing;
+use self::line::{Line, Place};
 use self::outbox::{Appended, Backlog, Ending, Outbox, Segment};
 use self::piece::SharedBytes;
 use self::run::Batch;
@@ -45,6 +46,7 @@ use self::worker::{Errand, Outgoing, READ_BYTES, Tools, with_worker};
 use crate::auth::Authenticator;
 use crate::command::CommandHandler;
 use crate::listener::peer::{Crowd, Peer};
+use crate::lock::{Mutex, RwLock};
 use crate::log_limit::{Kind, LogLimit};
 
 pub(crate) struct Hub {
@@ -66,7 +68,8 @@ pub(crate) struct Hub {
     pub(crate) crowd: Crowd,
     pub(crate) log: Arc<LogLimit>,
     is_ending: AtomicBool,
-    /// Long answers are put together one at a time, so that they leave the processors to everybody else.
+    line: Line,
+    /// Long answers are put together one at a time, so that not many are in memory at once.
     long_answers: Semaphore,
 }
 
@@ -112,9 +115,12 @@ pub(crate) struct Arrival {
 pub(crate) enum Flow {
     /// All messages were handled.
     Open,
-    /// This many bytes of the input must wait, until the host has answered, the client has read its answers, or others
-    /// have had their turn.
+    /// This many bytes of the input must wait, until the host has answered or the client has read its answers.
     Paused(usize),
+    /// This many bytes must wait until others have had their turn on this thread.
+    Spent(usize),
+    /// This many bytes ask for much: they have to stand in line.
+    Long(usize),
 }
 
 /// Whether two texts are the same. Where they are not, as with a number that goes up, most differ in the last few bytes.
@@ -144,6 +150,8 @@ const EXCLUSIVE_AT_ONCE: u32 = 64;
 /// Pairs and tag sets that matching looks at for one connection before others have their turn on the thread, and with the
 /// broker: some tenths of a millisecond.
 const WALKED_AT_ONCE: usize = 100_000;
+/// The same for commands of who does not stand in line yet.
+const COMMANDS_AT_ONCE: usize = 20_000;
 /// What else costs in this unit: a command that changes the broker and each byte of its tags, one that is answered and each
 /// tag that it looks at, a publish that is decided already, and the bytes of a message. Commands that are no publishes are
 /// made dearer than they are: they need no large batches, and others should not wait for them.
@@ -153,6 +161,18 @@ const REPLY_COST: usize = 600;
 const LOOK_COST: usize = 3;
 const REPEAT_COST: usize = 8;
 const BYTES_PER_COST: usize = 16;
+
+/// How many of the bytes are lines for a turn: no more than it takes to look at, of many.
+fn next_lines(lines: &[u8]) -> usize {
+    let Some(rest) = lines.get(READ_BYTES..) else {
+        return lines.len();
+    };
+    match memchr::memrchr(b'\n', &lines[..READ_BYTES]) {
+        Some(newline) => newline + 1,
+        // One line is longer.
+        None => READ_BYTES + memchr::memchr(b'\n', rest).map_or(rest.len(), |newline| newline + 1),
+    }
+}
 
 impl Hub {
     pub(crate) fn new(
@@ -180,6 +200,7 @@ impl Hub {
             crowd: Crowd::default(),
             log,
             is_ending: AtomicBool::new(false),
+            line: Line::default(),
             long_answers: Semaphore::new(1),
             limits,
         }
@@ -238,16 +259,7 @@ impl Hub {
         if is_done {
             return;
         }
-        if Handle::try_current().is_err() {
-            while !self.disconnect_some(session) {}
-            return;
-        }
-        let hub = Arc::clone(self);
-        self.tasks.spawn(async move {
-            while !hub.disconnect_some(session) {
-                yield_now().await;
-            }
-        });
+        self.stand_in_line(Place::Back, move |hub| hub.disconnect_some(session));
     }
 
     fn disconnect_some(&self, session: SessionId) -> bool {
@@ -257,24 +269,96 @@ impl Hub {
         shared.broker.disconnect_some(session)
     }
 
+    /// Has work done in turns on the thread for that, until it returns true.
+    fn stand_in_line(
+        self: &Arc<Self>,
+        place: Place,
+        mut turn: impl FnMut(&Arc<Self>) -> bool + Send + 'static,
+    ) {
+        let hub = Arc::clone(self);
+        // A shutdown waits for it.
+        let token = self.tasks.token();
+        self.line.stand(place, move || {
+            let _token = &token;
+            hub.shared.give_way();
+            turn(&hub)
+        });
+    }
+
     /// Handles messages of one connection in their order.
     pub(crate) fn handle(
         self: &Arc<Self>,
         own: &Outbox,
+        messages: Messages<'_>,
+        tools: &mut Tools,
+    ) -> Flow {
+        self.handle_some(own, messages, COMMANDS_AT_ONCE, tools)
+    }
+
+    /// Handles whole lines of one connection that ask for much, on the thread for that. Sends what is left of them, and why,
+    /// once they have to wait for something else than their turn.
+    pub(crate) fn handle_in_line(
+        self: &Arc<Self>,
+        own: &Arc<Outbox>,
+        lines: Vec<u8>,
+    ) -> oneshot::Receiver<(Vec<u8>, Flow)> {
+        let (sender, receiver) = oneshot::channel();
+        let own = Arc::clone(own);
+        let mut state = Some((lines, sender));
+        let mut at = 0;
+        self.stand_in_line(Place::Back, move |hub| {
+            let Some((lines, sender)) = &state else {
+                return true;
+            };
+            if sender.is_closed() {
+                return true;
+            }
+            let end = at + next_lines(&lines[at..]);
+            let messages = Messages::lines(&lines[at..end]);
+            let flow = with_worker(|worker| {
+                hub.handle_some(&own, messages, WALKED_AT_ONCE, &mut worker.tools)
+            });
+            at = match flow {
+                Flow::Open => end,
+                Flow::Paused(waiting) | Flow::Spent(waiting) | Flow::Long(waiting) => end - waiting,
+            };
+            let is_over = matches!(flow, Flow::Paused(_)) || at == lines.len();
+            if is_over && let Some((mut lines, sender)) = state.take() {
+                lines.drain(..at);
+                // Whoever sent them may have left.
+                let _ = sender.send((lines, flow));
+            }
+            is_over
+        });
+        receiver
+    }
+
+    fn handle_some(
+        self: &Arc<Self>,
+        own: &Outbox,
         mut messages: Messages<'_>,
+        commands_at_once: usize,
         tools: &mut Tools,
     ) -> Flow {
         let mut lock = Lock::Free;
         let mut flow = Flow::Open;
-        let (mut published, mut delivered, mut walked) = (0, 0, 0);
+        let (mut published, mut delivered) = (0, 0);
+        // What the broker looked at, and how much of that was for commands other than publishing.
+        let (mut walked, mut for_commands) = (0, 0);
         let Tools { scan, scratch, out } = tools;
         let input = messages.rest();
         let mut limits = self.limits_of(own);
         // Where the tags that were decided last stand in the input, and whether somebody gets messages with them.
         let (mut decided, mut has_targets) = (0..0, false);
         loop {
-            if walked >= WALKED_AT_ONCE && !messages.rest().is_empty() {
-                flow = Flow::Paused(messages.rest().len());
+            if (walked >= WALKED_AT_ONCE || for_commands >= commands_at_once)
+                && !messages.rest().is_empty()
+            {
+                let waiting = messages.rest().len();
+                flow = match for_commands > walked / 2 {
+                    true => Flow::Long(waiting),
+                    false => Flow::Spent(waiting),
+                };
                 break;
             }
             let begin = input.len() - messages.rest().len();
@@ -307,6 +391,7 @@ impl Hub {
                 Ok(message) => message,
                 Err(unreadable) => {
                     walked += CHANGE_COST;
+                    for_commands += CHANGE_COST;
                     self.counters.unreadable.fetch_add(1, Ordering::Relaxed);
                     delivered += self.deliver(lock.read(&self.shared), input, out);
                     let shared = lock.write(&self.shared);
@@ -339,6 +424,7 @@ impl Hub {
                         continue;
                     };
                     walked += REPLY_COST;
+                    for_commands += REPLY_COST;
                     // What was published before is not counted in the answer.
                     delivered += self.deliver(shared, input, out);
                     let mut count = 0;
@@ -350,7 +436,9 @@ impl Hub {
                     own.append_own_reply(&mut out.spare, &receipt.reply(count));
                 }
                 Verdict::Reply => {
-                    walked += REPLY_COST + LOOK_COST * scratch.walked();
+                    let cost = REPLY_COST + LOOK_COST * scratch.walked();
+                    walked += cost;
+                    for_commands += cost;
                     own.append_own_reply(&mut out.spare, scratch.reply());
                 }
                 Verdict::Long(listing) => {
@@ -359,7 +447,9 @@ impl Hub {
                     flow = Flow::Paused(messages.rest().len());
                 }
                 Verdict::Exclusive => {
-                    walked += CHANGE_COST + CHANGE_BYTE_COST * message.tags_text().len();
+                    let cost = CHANGE_COST + CHANGE_BYTE_COST * message.tags_text().len();
+                    walked += cost;
+                    for_commands += cost;
                     delivered += self.deliver(shared, input, out);
                     if message.id_literal().is_some() {
                         own.tell_drops();
@@ -632,7 +722,10 @@ impl Hub {
                     self.tasks.spawn(async move { hub.look_at_token(session) });
                 }
                 Errand::Proceed => {
-                    self.tasks.spawn(hub.proceed());
+                    self.stand_in_line(Place::Front, |hub| {
+                        hub.answer(Broker::proceed);
+                        true
+                    });
                 }
                 Errand::List(listing) => {
                     self.tasks.spawn(hub.list(listing));
@@ -682,12 +775,6 @@ impl Hub {
         });
     }
 
-    /// Goes on with what takes long, once others have had their turn.
-    async fn proceed(self: Arc<Self>) {
-        yield_now().await;
-        self.answer(Broker::proceed);
-    }
-
     /// Tells the broker what it waits for; `tell` says which session is read from again.
     fn answer(self: &Arc<Self>, tell: impl FnOnce(&mut Broker) -> Option<SessionId>) {
         let outbox = with_worker(|worker| {
@@ -701,27 +788,41 @@ impl Hub {
         }
     }
 
-    /// Puts a long answer together, away from the threads that serve connections.
-    async fn list(self: Arc<Self>, mut listing: Listing) {
+    /// Puts a long answer together.
+    async fn list(self: Arc<Self>, listing: Listing) {
         let _permit = self.long_answers.acquire().await;
         // As long as far too much waits for readers, nothing is added to it that cannot be dropped.
         while self.backlog.bytes() > self.limits.outbox_total_bytes {
             sleep(Duration::from_millis(100)).await;
         }
-        let hub = Arc::clone(&self);
-        let gathered = spawn_blocking(move || {
-            let session = listing.session();
-            // Each part takes the lock anew.
-            while !hub.shared.read().broker.list_some(&mut listing) {}
-            let outbox = hub.shared.read().outbox(session).cloned();
-            if let Some(outbox) = outbox {
-                let mut out = Outgoing::default();
-                outbox.end_gathering(&mut out.spare, &mut out.woken, &listing.encode());
-                out.wake_all();
+        let session = listing.session();
+        let (sender, gathered) = oneshot::channel();
+        let mut state = Some((listing, sender));
+        self.stand_in_line(Place::Back, move |hub| {
+            let is_done = state
+                .as_mut()
+                .is_none_or(|(listing, _)| hub.shared.read().broker.list_some(listing));
+            if is_done && let Some((listing, sender)) = state.take() {
+                let _ = sender.send(listing);
             }
+            is_done
         });
-        if gathered.await.is_err() {
-            tracing::error!("a long answer could not be put together");
+        let encoded = match gathered.await {
+            // This takes no lock, and time.
+            Ok(listing) => spawn_blocking(move || listing.encode()).await.ok(),
+            Err(_) => None,
+        };
+        let Some(outbox) = self.shared.read().outbox(session).cloned() else {
+            return;
+        };
+        match encoded {
+            Some(answer) => with_worker(|worker| {
+                let Outgoing { spare, woken, .. } = &mut worker.tools.out;
+                outbox.end_gathering(spare, woken, &answer);
+                worker.tools.out.wake_all();
+            }),
+            // It panicked. Whoever waits for the answer must not wait for ever.
+            None => outbox.end_now(Ending::Dead),
         }
     }
 }
@@ -751,7 +852,10 @@ impl<'a> Lock<'a> {
         *self = match std::mem::replace(self, Self::Free) {
             Self::Free => Self::Read(lock.read()),
             Self::Read(guard) => Self::Read(guard),
-            Self::Write(guard, _) => Self::Read(RwLockWriteGuard::downgrade(guard)),
+            Self::Write(guard, _) => {
+                drop(guard);
+                Self::Read(lock.read())
+            }
         };
         match self {
             Self::Read(guard) => guard,
@@ -763,10 +867,10 @@ impl<'a> Lock<'a> {
         let held = std::mem::replace(self, Self::Free);
         *self = match held {
             Self::Write(guard, times) if times < EXCLUSIVE_AT_ONCE => Self::Write(guard, times + 1),
-            Self::Write(mut guard, _) => {
-                // To those who wait, not to whoever is quickest, which would be this thread.
-                RwLockWriteGuard::bump(&mut guard);
-                Self::Write(guard, 0)
+            Self::Write(guard, _) => {
+                drop(guard);
+                lock.give_way();
+                Self::Write(lock.write(), 0)
             }
             held => {
                 drop(held);
@@ -798,15 +902,33 @@ mod tests {
             loop {
                 let messages = Messages::lines(&input.as_bytes()[input.len() - left..]);
                 turns += 1;
-                match with_worker(|worker| hub.handle(own, messages, &mut worker.tools)) {
+                match with_worker(|worker| {
+                    hub.handle_some(own, messages, WALKED_AT_ONCE, &mut worker.tools)
+                }) {
                     Flow::Open => return turns,
-                    Flow::Paused(rest) => {
+                    Flow::Paused(rest) | Flow::Spent(rest) | Flow::Long(rest) => {
                         assert!(rest > 0 && rest < left, "{rest} of {left}");
                         left = rest;
                     }
                 }
             }
         };
+        // Outside of the line, commands end a turn earlier, and go on there.
+        let pings = "{\"command\":\"ping\"}\n".repeat(3000);
+        let flow = with_worker(|worker| {
+            hub.handle(
+                &reader,
+                Messages::lines(pings.as_bytes()),
+                &mut worker.tools,
+            )
+        });
+        let Flow::Long(left) = flow else {
+            panic!("{flow:?}");
+        };
+        assert!(left > pings.len() * 9 / 10, "{left} of {}", pings.len());
+        let in_line = hub.handle_in_line(&reader, pings.as_bytes()[..left].to_vec());
+        assert_eq!(in_line.blocking_recv(), Ok((Vec::new(), Flow::Open)));
+
         // Each message has all pairs of these.
         let tags: Vec<_> = (0..64).map(|number| format!("\"{number}\"")).collect();
         let pairs = tags
@@ -820,7 +942,6 @@ mod tests {
             (60..130).contains(&turns),
             "{turns} turns for 4,096 commands"
         );
-        let pings = "{\"command\":\"ping\"}\n".repeat(3000);
         let turns = handle(&reader, &pings);
         assert!((15..30).contains(&turns), "{turns} turns for 3,000 pings");
 

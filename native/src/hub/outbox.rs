@@ -9,8 +9,9 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicUsize, Ordering};
 use std::task::{Context, Waker};
 
+use crate::lock::Mutex;
 use mist_core::{CloseReason, Limits, SessionId, dropped_notice};
-use parking_lot::{Mutex, MutexGuard};
+use std::sync::MutexGuard;
 
 use super::framing::{Framing, PING, write_frame};
 use super::piece::{Queue, SHARED_FROM_BYTES, SharedBytes, Tally, Writing};

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use parking_lot::Mutex;
+use crate::lock::Mutex;
 use tokio::sync::OwnedMutexGuard;
 
 /// How long a change waits for earlier ones of the same token: longer than a store may take for one.

@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use std::collections::HashMap;
 
-use parking_lot::Mutex;
+use crate::lock::Mutex;
 
 use crate::hub::Hub;
 use crate::log_limit::Kind;
