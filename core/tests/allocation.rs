@@ -1,11 +1,11 @@
-//! What is allocated: nothing for publishing once its memory has the size it needs, and for subscriptions what their
-//! limit counts.
+//! What is allocated: nothing for publishing once its memory has the size it needs, for subscriptions what their limit
+//! counts, and for long lists little more than they are long.
 
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::cell::Cell;
 
 use mist_core::message::{Messages, Scan};
-use mist_core::{Broker, Config, Credentials, Scratch, SessionId, Verdict};
+use mist_core::{Broker, Config, Credentials, Listing, Scratch, SessionId, Verdict};
 
 /// Counts what this thread allocates; the test runner's other threads do as they like.
 struct Counting;
@@ -14,12 +14,25 @@ thread_local! {
     static ALLOCATIONS: Cell<usize> = const { Cell::new(0) };
     /// Bytes that are allocated now.
     static LIVE: Cell<isize> = const { Cell::new(0) };
+    /// The most of them at a time.
+    static PEAK: Cell<isize> = const { Cell::new(0) };
 }
 
 fn count(taken: usize, given_back: usize) {
     // A thread that is ending has no counter any more, and is not asked for it.
     let _ = ALLOCATIONS.try_with(|allocations| allocations.set(allocations.get() + 1));
-    let _ = LIVE.try_with(|live| live.set(live.get() + taken as isize - given_back as isize));
+    let _ = LIVE.try_with(|live| {
+        live.set(live.get() + taken as isize - given_back as isize);
+        let _ = PEAK.try_with(|peak| peak.set(peak.get().max(live.get())));
+    });
+}
+
+/// Returns what `work` returns, and the bytes that were allocated at most meanwhile, besides what was before.
+fn at_most<T>(work: impl FnOnce() -> T) -> (T, usize) {
+    let before = LIVE.get();
+    PEAK.set(before);
+    let result = work();
+    (result, (PEAK.get() - before) as usize)
 }
 
 // SAFETY: every call goes to the system's allocator with the arguments it came with.
@@ -82,6 +95,18 @@ impl Worker {
             }
         }
         deliveries
+    }
+
+    /// Begins a long answer.
+    fn begin_list(&mut self, broker: &Broker, session: SessionId, command: &str) -> Listing {
+        let line = format!("{{\"command\":\"{command}\"}}\n");
+        let mut messages = Messages::lines(line.as_bytes());
+        let message = messages.next(&mut self.scan, broker.limits());
+        let message = message.expect("one").expect("valid");
+        match broker.decide(session, &message, &mut self.scratch) {
+            Verdict::Long(listing) => listing,
+            verdict => panic!("it is long: {verdict:?}"),
+        }
     }
 }
 
@@ -232,5 +257,43 @@ fn subscriptions_take_the_memory_that_their_limit_counts_and_give_it_back() {
         while broker.poll_output().is_some() {}
         let left = live() - before;
         assert!(left < LIMIT / 8, "{kind}: {left} bytes are left of {taken}");
+    }
+}
+
+/// Many subscriptions of one session that may ask for them.
+fn with_many(tags_of: impl Fn(usize) -> Vec<String>) -> (Broker, SessionId) {
+    let mut broker = Broker::new(Config::default(), 1);
+    let session = broker.connect(Credentials::default());
+    broker.handle_message(session, br#"{"command":"ping"}"#);
+    for number in 0..50_000 {
+        let tags = tags_of(number).join("\",\"");
+        let line = format!("{{\"command\":\"subscribe\",\"tags\":[\"{tags}\"]}}");
+        broker.handle_message(session, line.as_bytes());
+    }
+    while broker.poll_output().is_some() {}
+    (broker, session)
+}
+
+#[test]
+fn a_long_list_of_short_tags_takes_less_than_three_times_its_size() {
+    type TagsOf = fn(usize) -> Vec<String>;
+    let kinds: [(&str, TagsOf); 3] = [
+        ("list", |number| vec![format!("{number:x}")]),
+        ("list", |number| {
+            vec![format!("{}", number / 250), format!("{}", number % 250)]
+        }),
+        ("listall", |number| vec![format!("{number:x}")]),
+    ];
+    for (command, tags_of) in kinds {
+        let (broker, session) = with_many(tags_of);
+        let mut worker = Worker::default();
+        let (answer, taken) = at_most(|| {
+            let mut listing = worker.begin_list(&broker, session, command);
+            while !broker.list_some(&mut listing) {}
+            listing.encode()
+        });
+        assert!(answer.len() > 200_000, "{command}: {}", answer.len());
+        let ratio = taken as f64 / answer.len() as f64;
+        assert!(ratio < 3.0, "{command}: {taken} for {}", answer.len());
     }
 }

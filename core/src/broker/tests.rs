@@ -450,6 +450,94 @@ fn a_list_that_no_outbox_holds_is_refused_at_once() {
     }
 }
 
+/// Lists by `command`, in parts where it is long.
+fn listed(broker: &Broker, session: SessionId, command: &str) -> String {
+    let line = format!("{{\"command\":\"{command}\",\"tags\":[\"e\\n\"],\"id\":\"i\"}}\n");
+    let (mut scan, mut scratch) = (Scan::new(), Scratch::new());
+    let mut messages = Messages::lines(line.as_bytes());
+    let message = messages
+        .next(&mut scan, broker.limits())
+        .expect("one")
+        .expect("valid");
+    let answer = match broker.decide(session, &message, &mut scratch) {
+        Verdict::Reply => scratch.reply().to_vec(),
+        Verdict::Long(mut listing) => {
+            while !broker.list_some(&mut listing) {}
+            listing.encode()
+        }
+        verdict => panic!("{verdict:?}"),
+    };
+    String::from_utf8(answer).expect("UTF-8")
+}
+
+#[test]
+fn a_list_of_awkward_tags_is_whole_in_order_and_never_larger_than_an_outbox() {
+    let parts = [
+        "a",
+        "b",
+        ",",
+        " ",
+        "\"",
+        "\\",
+        "\n",
+        "\u{1}",
+        "\0",
+        "ü",
+        "\u{10ffff}",
+    ];
+    let mut dice = Dice(3);
+    for count in [0, 1, 2, 5, 40, 3000] {
+        let mut broker = Broker::new(Config::default(), 1);
+        let session = broker.connect(Credentials::default());
+        broker.handle_message(session, br#"{"command":"ping","id":1}"#);
+        let mut sets = Vec::new();
+        for _ in 0..count {
+            let mut tag = || (0..dice.below(5)).map(|_| dice.pick(&parts)).collect();
+            let mut tags: Vec<String> = alloc::vec![tag(), tag(), tag()];
+            tags.truncate(1 + dice.below(3));
+            let line = serde_json::json!({"command": "subscribe", "tags": tags});
+            broker.handle_message(session, format!("{line}").as_bytes());
+            tags.sort();
+            tags.dedup();
+            sets.push(tags);
+        }
+        sets.sort_by_key(|tags| (tags.join(","), tags.clone()));
+        sets.dedup();
+        let mut tags = sets.concat();
+        tags.sort();
+        tags.dedup();
+        let texts: Vec<_> = sets.iter().map(|tags| tags.join(",")).collect();
+        for command in ["list", "listall"] {
+            broker.limits.outbox_bytes = 8 << 20;
+            let whole = listed(&broker, session, command);
+            let reply: serde_json::Value = serde_json::from_str(&whole).expect("JSON");
+            let data = if command == "list" { &texts } else { &tags };
+            assert_eq!(
+                (&reply["tags"][0], &reply["id"]),
+                (&"e\n".into(), &"i".into())
+            );
+            if count > 0 {
+                assert_eq!(reply["data"], data.join(" "));
+            }
+            if count > 0 && command == "list" {
+                assert_eq!(reply["subscriptions"], serde_json::json!(sets));
+            }
+            // There is always room for a refusal.
+            for limit in (whole.len() - 3..whole.len() + 3).filter(|_| count > 2) {
+                broker.limits.outbox_bytes = limit;
+                let answer = listed(&broker, session, command);
+                if limit > whole.len() {
+                    assert_eq!(answer, whole);
+                } else if limit < whole.len() {
+                    assert!(answer.len() <= limit, "{} of {limit}", answer.len());
+                    let refusal = format!("exceed the limit of {limit} (outbox-bytes)");
+                    assert!(answer.contains(&refusal), "{answer}");
+                }
+            }
+        }
+    }
+}
+
 #[test]
 fn what_is_left_of_a_revocation_does_not_touch_who_gets_the_slot() {
     let (mut broker, admin) = scoped(Authenticator::Memory);

@@ -11,18 +11,22 @@ pub(crate) struct Reply<'a> {
     pub(crate) tags: &'a [&'a str],
     pub(crate) data: Data<'a>,
     pub(crate) error: &'a str,
-    pub(crate) subscriptions: &'a [Vec<&'a str>],
+    pub(crate) subscriptions: Option<Writer<'a>>,
     pub(crate) delivered: Option<usize>,
     pub(crate) id: Option<&'a str>,
 }
 
-/// The data of a reply: text to encode, or a literal passed through.
+/// Appends a part of a reply that may be long, so that it stands nowhere else before.
+pub(crate) type Writer<'a> = &'a dyn Fn(&mut Vec<u8>);
+
+/// The data of a reply: text to encode, a literal passed through, or what writes one.
 #[derive(Clone, Copy, Default)]
 pub(crate) enum Data<'a> {
     #[default]
     None,
     Text(&'a str),
     Literal(&'a str),
+    Written(Writer<'a>),
 }
 
 impl Reply<'_> {
@@ -43,20 +47,18 @@ impl Reply<'_> {
                 out.extend_from_slice(b",\"data\":");
                 out.extend_from_slice(literal.as_bytes());
             }
+            Data::Written(write) => {
+                out.extend_from_slice(b",\"data\":");
+                write(out);
+            }
         }
         if !self.error.is_empty() {
             out.extend_from_slice(b",\"error\":");
             write_string(out, self.error);
         }
-        if !self.subscriptions.is_empty() {
-            out.extend_from_slice(b",\"subscriptions\":[");
-            for (index, tags) in self.subscriptions.iter().enumerate() {
-                if index > 0 {
-                    out.push(b',');
-                }
-                write_tags(out, tags);
-            }
-            out.push(b']');
+        if let Some(write) = self.subscriptions {
+            out.extend_from_slice(b",\"subscriptions\":");
+            write(out);
         }
         if let Some(delivered) = self.delivered {
             out.extend_from_slice(b",\"delivered\":");
@@ -76,13 +78,13 @@ impl Reply<'_> {
     }
 }
 
-fn write_tags<T: AsRef<str>>(out: &mut Vec<u8>, tags: &[T]) {
+fn write_tags(out: &mut Vec<u8>, tags: &[&str]) {
     out.push(b'[');
     for (index, tag) in tags.iter().enumerate() {
         if index > 0 {
             out.push(b',');
         }
-        write_string(out, tag.as_ref());
+        write_string(out, tag);
     }
     out.push(b']');
 }

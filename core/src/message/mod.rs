@@ -16,13 +16,15 @@ use alloc::vec::Vec;
 use core::fmt;
 use core::ops::Range;
 
-pub(crate) use encode::{Data, Reply, write_head, write_plain_head, write_plain_tags, write_rest};
+pub(crate) use encode::{
+    Data, Reply, Writer, write_head, write_plain_head, write_plain_tags, write_rest,
+};
 pub use encode::{Request, encode_publish, encode_request};
 pub use lines::{Messages, Unreadable};
 use scan::skip_blanks;
 pub(crate) use scan::{Fault, Span};
 pub use scan::{Scan, ScanError};
-pub(crate) use string::write_string;
+pub(crate) use string::{escaped_len, write_escaped, write_string};
 
 /// What a message asks for.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

@@ -176,12 +176,17 @@ fn unicode_escape(escape: &[u8]) -> (char, usize) {
 /// Appends `text` as a JSON string literal with the fewest escapes JSON allows.
 pub(crate) fn write_string(out: &mut Vec<u8>, text: &str) {
     out.push(b'"');
-    let bytes = text.as_bytes();
+    write_escaped(out, text.as_bytes());
+    out.push(b'"');
+}
+
+/// Appends what stands between the quotes of such a literal. `text` is UTF-8, or a part of it.
+pub(crate) fn write_escaped(out: &mut Vec<u8>, text: &[u8]) {
     let mut from = 0;
     loop {
-        let at = plain_until(bytes, from);
-        out.extend_from_slice(&bytes[from..at]);
-        let Some(&special) = bytes.get(at) else { break };
+        let at = plain_until(text, from);
+        out.extend_from_slice(&text[from..at]);
+        let Some(&special) = text.get(at) else { break };
         match special {
             b'"' => out.extend_from_slice(b"\\\""),
             b'\\' => out.extend_from_slice(b"\\\\"),
@@ -199,5 +204,15 @@ pub(crate) fn write_string(out: &mut Vec<u8>, text: &str) {
         }
         from = at + 1;
     }
-    out.push(b'"');
+}
+
+/// How many bytes [`write_escaped`] appends; written so that a text full of escapes takes no longer than another.
+pub(crate) fn escaped_len(text: &str) -> usize {
+    let length = |byte: u8| {
+        let is_control = byte < 0x20;
+        let is_escaped = is_control | (byte == b'"') | (byte == b'\\');
+        let is_short = matches!(byte, 0x08 | 0x0C | b'\n' | b'\r' | b'\t');
+        1 + usize::from(is_escaped) + 4 * usize::from(is_control & !is_short)
+    };
+    text.bytes().map(length).sum()
 }

@@ -7,7 +7,7 @@ use alloc::{format, vec};
 use super::encode::{Data, Reply, write_head, write_rest};
 use super::lines::is_http_request;
 use super::scan::Fault;
-use super::string::{content_end, decode_into, write_string};
+use super::string::{content_end, decode_into, escaped_len, write_escaped, write_string};
 
 fn written(text: &str) -> String {
     let mut out = Vec::new();
@@ -132,13 +132,23 @@ fn every_surrogate_pair_decodes_to_its_character() {
 }
 
 #[test]
+fn the_length_of_what_is_escaped_is_known_before() {
+    for character in (0..0x500).filter_map(char::from_u32) {
+        let text = format!("a{character}{character}");
+        let mut escaped = Vec::new();
+        write_escaped(&mut escaped, text.as_bytes());
+        assert_eq!(escaped_len(&text), escaped.len(), "{text:?}");
+    }
+}
+
+#[test]
 fn a_reply_has_its_fields_in_one_order_and_only_those_it_needs() {
     let whole = Reply {
         command: "x\"",
         tags: &["a", "b"],
         data: Data::Text("two\nlines"),
         error: "no",
-        subscriptions: &[vec!["a", "b"], vec!["c"]],
+        subscriptions: Some(&|out| out.extend_from_slice(br#"[["a","b"],["c"]]"#)),
         delivered: Some(0),
         id: Some("\"q\""),
     };
@@ -152,6 +162,11 @@ fn a_reply_has_its_fields_in_one_order_and_only_those_it_needs() {
         ..Reply::default()
     };
     assert_eq!(literal.encode(), br#"{"command":"","data":"\u0041"}"#);
+    let written = Reply {
+        data: Data::Written(&|out| out.extend_from_slice(b"\"x\"")),
+        ..Reply::default()
+    };
+    assert_eq!(written.encode(), br#"{"command":"","data":"x"}"#);
 }
 
 #[test]
