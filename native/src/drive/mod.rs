@@ -443,6 +443,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
             let mut last = std::mem::take(&mut self.carry);
             last.push(b'\n');
             self.consume(tools, &last);
+            self.note_unfinished();
         }
         self.at_end = Some(Ending::PeerLeft(None));
         self.end_unless_paused();

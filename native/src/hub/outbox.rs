@@ -392,6 +392,11 @@ impl Outbox {
         state.queue.is_empty() && state.taken.bytes == 0
     }
 
+    /// Whether it is to end, and has not yet.
+    pub(crate) fn is_ending(&self) -> bool {
+        self.state.lock().ending.is_some()
+    }
+
     pub(crate) fn is_shutting_down(&self) -> bool {
         self.state.lock().ending == Some(Ending::Shutdown)
     }

@@ -76,7 +76,8 @@ impl Hub {
     }
 
     /// Cuts the connections that have sent most of a message that is not whole, until all together are within half the
-    /// bound.
+    /// bound. Each is told why, unless it is to end already: then its socket takes no last words, and what it has sent is
+    /// kept until it is cut.
     fn relieve_input(&self, unfinished: &mut Vec<Arc<Outbox>>) {
         if self.unfinished.is_full() {
             let mut total = self.unfinished.bytes();
@@ -86,6 +87,11 @@ impl Hub {
                 && let Some(outbox) = unfinished.pop()
             {
                 let bytes = outbox.unfinished();
+                if outbox.is_ending() {
+                    outbox.end_now(Ending::Dead);
+                    total = total.saturating_sub(bytes);
+                    continue;
+                }
                 if self.log.admits(Kind::InputFull, outbox.peer) {
                     tracing::warn!(
                         session = outbox.session.slot(),
@@ -165,5 +171,46 @@ impl Hub {
             _ => {}
         });
         stalled
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::HashMap;
+    use std::time::Duration;
+
+    use mist_core::{Broker, Config};
+    use tokio::io::AsyncWriteExt;
+    use tokio::task::yield_now;
+    use tokio::time::timeout;
+
+    use super::*;
+    use crate::drive::Connection;
+    use crate::hub::Arrival;
+
+    #[tokio::test]
+    async fn who_takes_no_last_words_is_cut_once_its_message_has_to_go() {
+        let mut config = Config::default();
+        config.limits.input_total_bytes = 4 << 10;
+        let hub = Arc::new(Hub::new(Broker::new(config, 1), None, HashMap::new()));
+        let (mut near, far) = tokio::io::duplex(1 << 10);
+        let arrival = Arrival::default();
+        let connection = tokio::spawn(Connection::lines(Arc::clone(&hub), far, None, arrival));
+        // More answers than there is room for, and nobody reads them.
+        let input = "{\"command\":\"ping\"}\n".repeat(100) + &"x".repeat(5 << 10);
+        near.write_all(input.as_bytes()).await.expect("it is taken");
+        while !hub.unfinished.is_full() {
+            yield_now().await;
+        }
+        hub.relieve_input(&mut hub.outboxes());
+        // It has its chance to say why.
+        for _ in 0..10 {
+            yield_now().await;
+        }
+        assert!(hub.unfinished.is_full() && !connection.is_finished());
+        hub.relieve_input(&mut hub.outboxes());
+        let ended = timeout(Duration::from_secs(20), connection).await;
+        ended.expect("it is cut").expect("in good order");
+        assert_eq!(hub.unfinished.bytes(), 0);
     }
 }
