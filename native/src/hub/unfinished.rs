@@ -51,7 +51,7 @@ impl Unfinished {
     }
 }
 
-/// What one request's body has of it.
+/// What one request has of it: of its body, and of the message that is made of that.
 pub(crate) struct Part {
     all: Arc<Unfinished>,
     bytes: usize,
@@ -65,14 +65,19 @@ impl Part {
 
     /// Adds bytes; returns whether there was room for them.
     pub(crate) fn add(&mut self, bytes: usize) -> bool {
-        self.all.change(0, bytes);
-        self.bytes += bytes;
+        self.set(self.bytes + bytes);
         !self.all.is_full()
+    }
+
+    /// Notes how much it is now.
+    pub(crate) fn set(&mut self, bytes: usize) {
+        self.all.change(self.bytes, bytes);
+        self.bytes = bytes;
     }
 }
 
 impl Drop for Part {
     fn drop(&mut self) {
-        self.all.change(self.bytes, 0);
+        self.set(0);
     }
 }

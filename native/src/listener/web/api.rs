@@ -5,34 +5,33 @@
 
 use std::collections::{BTreeSet, VecDeque};
 use std::convert::Infallible;
-use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
-use bytes::{Buf, BufMut};
+use bytes::Buf;
 use futures_util::{Stream, StreamExt, stream};
 use mist_core::message::{Command, Request, encode_request};
 use serde::Deserialize;
 use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader, DuplexStream};
-use tokio::time::{Instant, timeout_at};
 use warp::Filter;
 use warp::filters::BoxedFilter;
 use warp::http::{HeaderMap, StatusCode, header};
 use warp::reply::{Reply, Response};
 use warp::sse::Event;
 
+use super::body::{Body, read_body, refuse_publish};
 use super::publish::Publish;
 use super::query::Query;
 use super::token::token;
 use super::{Caller, json, raw_query, refuse, refuse_command, unavailable};
 use crate::drive::Connection;
-use crate::hub::Hub;
 use crate::hub::unfinished::Part;
 use crate::listener::Acceptor;
-use crate::log_limit::Kind;
 
 /// Bytes in the pipe between a request and its connection.
 const PIPE_BYTES: usize = 16 << 10;
+/// Bytes of a long line that are given to the pipe at once.
+const PIECE_BYTES: usize = 64 << 10;
 
 /// After which time a reader whose stream has ended comes back.
 const RETRY: Duration = Duration::from_secs(3);
@@ -61,95 +60,6 @@ pub(super) fn publish(acceptor: Acceptor) -> BoxedFilter<(Response,)> {
         .boxed()
 }
 
-/// Reads a body up to the limit, which is another without a token where one is needed. What is over it is thrown away,
-/// so that the client gets to read why.
-async fn read_body<B: Buf>(
-    hub: &Hub,
-    caller: &Caller,
-    is_early: bool,
-    headers: &HeaderMap,
-    body: impl Stream<Item = Result<B, warp::Error>>,
-) -> Result<Vec<u8>, Response> {
-    let limits = &hub.limits;
-    let (limit, setting) = match limits.before_authentication().message_bytes {
-        limit if is_early && limit < limits.message_bytes => (limit, "unauthenticated-bytes"),
-        _ => (limits.message_bytes, "message-bytes"),
-    };
-    let too_large = |what: &str| {
-        let text = format!("{what} exceed the limit of {limit} ({setting})");
-        refuse_publish(StatusCode::PAYLOAD_TOO_LARGE, text)
-    };
-    let announced = headers
-        .get(header::CONTENT_LENGTH)
-        .and_then(|length| length.to_str().ok()?.parse::<u64>().ok())
-        .filter(|&length| length > limit as u64);
-    // Such a client has sent nothing of the body yet.
-    if let (Some(length), true) = (announced, headers.contains_key(header::EXPECT)) {
-        return Err(too_large(&format!("{length} bytes")));
-    }
-    // A stranger has as long for the whole as to authenticate; others for each pause.
-    let is_hurried = is_early && limits.authentication_seconds > 0;
-    let seconds = match is_hurried {
-        true => limits.authentication_seconds,
-        false => limits.handshake_seconds,
-    };
-    let patience = Duration::from_secs(seconds.into());
-    let mut deadline = Instant::now() + patience;
-    let mut body = pin!(body);
-    let (mut bytes, mut count) = (Vec::new(), 0);
-    let mut part = Part::new(&hub.unfinished);
-    loop {
-        match timeout_at(deadline, body.next()).await {
-            Ok(Some(Ok(piece))) => {
-                count += piece.remaining();
-                if count <= limit {
-                    if !part.add(piece.remaining()) {
-                        let most = limits.input_total_bytes;
-                        let text = format!(
-                            "too much has arrived of messages without an end: all clients together may have {most} \
-                             bytes of them (input-total-bytes)"
-                        );
-                        return Err(refuse_publish(StatusCode::SERVICE_UNAVAILABLE, text));
-                    }
-                    bytes.put(piece);
-                    if !is_hurried {
-                        deadline = Instant::now() + patience;
-                    }
-                } else {
-                    bytes = Vec::new();
-                }
-            }
-            Ok(None) if count <= limit => return Ok(bytes),
-            Ok(None) => return Err(too_large(&format!("{count} bytes"))),
-            Err(_) if count > limit => return Err(too_large(&format!("more than {limit} bytes"))),
-            Err(_) => {
-                let text = match is_hurried {
-                    true => {
-                        "the body took too long for a request without a token (authentication-seconds)"
-                    }
-                    false => "the body did not go on (handshake-seconds)",
-                };
-                return Err(refuse_publish(StatusCode::REQUEST_TIMEOUT, text));
-            }
-            Ok(Some(Err(error))) => {
-                if hub.log.admits(Kind::BodyBrokeOff, caller.peer) {
-                    tracing::debug!(
-                        peer = caller.peer.map(display),
-                        %error,
-                        "the body of a request broke off"
-                    );
-                }
-                let text = "the body broke off, or its chunks are malformed";
-                return Err(refuse_publish(StatusCode::BAD_REQUEST, text));
-            }
-        }
-    }
-}
-
-fn refuse_publish(status: StatusCode, error: impl AsRef<str>) -> Response {
-    refuse_command("publish", status, error)
-}
-
 async fn publish_one<B: Buf>(
     acceptor: &Acceptor,
     caller: &Caller,
@@ -167,21 +77,39 @@ async fn publish_one<B: Buf>(
     };
     let is_early = acceptor.hub.is_scoped && visit.is_none();
     let body = read_body(&acceptor.hub, caller, is_early, headers, body).await?;
-    let message = match sets.is_empty() {
-        true => Publish::from_json(&body),
-        false => Publish::from_query(&sets, body),
-    };
-    let message = message.map_err(bad_request)?;
-    let tags: Vec<_> = message.tags.iter().map(String::as_str).collect();
-    let request = Request::new(Command::Publish)
-        .tags(&tags)
-        .data(&message.data);
+    let Body { bytes, part } = body;
+    let line = request_line(&sets, bytes).map_err(bad_request)?;
+    // Its escapes may have made it larger than anybody may send; what the connection says of it needs no copy of it.
+    let (length, limit) = (line.len() - 1, acceptor.hub.limits.message_bytes);
+    if length > limit {
+        let text = format!("{length} bytes exceed the limit of {limit} (message-bytes)");
+        return Err(refuse_publish(StatusCode::PAYLOAD_TOO_LARGE, text));
+    }
     let mut visit = match visit {
         Some(visit) => visit,
         None => Visit::begin(acceptor, caller, None).await?,
     };
-    let answer = visit.ask(request).await?;
+    let answer = visit.ask_long(line, part).await?;
     Ok(json(StatusCode::OK, answer + "\n"))
+}
+
+/// What a body says as a line for the connection. Nothing waits for anything meanwhile, and only the line is left.
+fn request_line(sets: &[Vec<&str>], body: Vec<u8>) -> Result<Vec<u8>, String> {
+    let message = match sets.is_empty() {
+        true => Publish::from_json(&body),
+        false => Publish::from_query(sets, body),
+    }?;
+    let tags: Vec<_> = message.tags.iter().map(String::as_str).collect();
+    let request = Request::new(Command::Publish).tags(&tags);
+    Ok(line(request.data(&message.data)))
+}
+
+/// A request as the connection gets it.
+fn line(request: Request<'_>) -> Vec<u8> {
+    let mut line = Vec::new();
+    encode_request(&request.id(1), &mut line);
+    line.push(b'\n');
+    line
 }
 
 /// `GET /subscribe?tags=a,b`: server-sent events, one per message. Each further `tags` is a further subscription.
@@ -261,6 +189,10 @@ struct Visit {
     early_room: usize,
 }
 
+fn stopping() -> Response {
+    refuse(StatusCode::SERVICE_UNAVAILABLE, "the server is stopping")
+}
+
 /// What matters of an answer.
 #[derive(Deserialize)]
 struct Answer {
@@ -297,12 +229,31 @@ impl Visit {
 
     /// Does a command, and returns the answer or the response to the error.
     async fn ask(&mut self, request: Request<'_>) -> Result<String, Response> {
-        let mut line = Vec::new();
-        encode_request(&request.id(1), &mut line);
-        line.push(b'\n');
-        let stopping = || refuse(StatusCode::SERVICE_UNAVAILABLE, "the server is stopping");
-        let sent = self.pipe.get_mut().write_all(&line).await;
-        sent.map_err(|_| stopping())?;
+        self.send(&line(request)).await?;
+        self.answer().await
+    }
+
+    /// The same for a line that may be long, and for which `part` counts. The connection counts what it has taken of it,
+    /// so that is given up here.
+    async fn ask_long(&mut self, line: Vec<u8>, mut part: Part) -> Result<String, Response> {
+        let pieces: Vec<_> = line.chunks(PIECE_BYTES).map(<[u8]>::to_vec).collect();
+        let mut left = line.len();
+        drop(line);
+        for piece in pieces {
+            part.set(left);
+            self.send(&piece).await?;
+            left -= piece.len();
+        }
+        drop(part);
+        self.answer().await
+    }
+
+    async fn send(&mut self, bytes: &[u8]) -> Result<(), Response> {
+        let sent = self.pipe.get_mut().write_all(bytes).await;
+        sent.map_err(|_| stopping())
+    }
+
+    async fn answer(&mut self) -> Result<String, Response> {
         loop {
             let line = self.read_line().await.ok_or_else(stopping)?;
             let (text, is_answer) = match line.strip_suffix(ID) {
@@ -332,6 +283,7 @@ impl Visit {
             error if error.starts_with("Token store unavailable") => {
                 StatusCode::SERVICE_UNAVAILABLE
             }
+            error if error.contains("(input-total-bytes)") => StatusCode::SERVICE_UNAVAILABLE,
             error if error.contains("(failed-tokens)") => StatusCode::TOO_MANY_REQUESTS,
             _ if answer.command == "auth" => StatusCode::UNAUTHORIZED,
             error if !error.starts_with("not authorized") => {
@@ -366,5 +318,78 @@ impl Visit {
         let count = self.pipe.read_line(&mut line).await.ok()?;
         line.truncate(line.trim_end().len());
         (count > 0).then_some(line)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::HashMap;
+
+    use futures_util::poll;
+    use mist_core::{Broker, Config};
+    use tokio::task::yield_now;
+    use tokio::time::{Instant, timeout};
+    use tokio_util::sync::CancellationToken;
+
+    use super::*;
+    use crate::hub::Hub;
+    use crate::listener::Offers;
+
+    const PATIENCE: Duration = Duration::from_secs(20);
+
+    fn acceptor(config: Config) -> Acceptor {
+        Acceptor {
+            hub: Arc::new(Hub::new(Broker::new(config, 1), None, HashMap::new())),
+            browsers: Arc::default(),
+            proxies: Arc::default(),
+            tls: None,
+            offers: Offers::default(),
+            stop: CancellationToken::new(),
+            cut: CancellationToken::new(),
+        }
+    }
+
+    fn caller(acceptor: &Acceptor) -> Caller {
+        let permit = acceptor.greet(None).permit.expect("there is room");
+        Caller {
+            permit: Arc::new(permit),
+            peer: None,
+            client: None,
+            since: Instant::now(),
+        }
+    }
+
+    #[tokio::test]
+    async fn a_message_counts_until_the_connection_has_taken_it() {
+        let acceptor = acceptor(Config::default());
+        let unfinished = &acceptor.hub.unfinished;
+        let most = acceptor.hub.limits.input_total_bytes;
+        let visit = Visit::begin(&acceptor, &caller(&acceptor), None).await;
+        let mut visit = visit.expect("there is room");
+        let sets = [vec!["a"]];
+        let line = request_line(&sets, vec![b'x'; 1 << 20]).expect("a message");
+        let length = line.len();
+        let mut part = Part::new(unfinished);
+        assert!(part.add(length));
+        // Others have so much that the connection reads no more than a beginning for now.
+        unfinished.change(0, most);
+        let mut asking = Box::pin(visit.ask_long(line, part));
+        for _ in 0..100 {
+            assert!(poll!(&mut asking).is_pending());
+            yield_now().await;
+        }
+        let counted = unfinished.bytes() - most;
+        let expected = length - PIPE_BYTES..=length + PIPE_BYTES;
+        assert!(expected.contains(&counted), "{counted} of {length}");
+        // They have gone.
+        unfinished.change(most, 0);
+        let watch = tokio::spawn(Arc::clone(&acceptor.hub).watch(|| ()));
+        let answer = timeout(PATIENCE, asking).await.expect("it goes on");
+        assert!(answer.is_ok_and(|answer| answer.contains("\"success\"")));
+        drop(visit);
+        while unfinished.bytes() > 0 {
+            yield_now().await;
+        }
+        watch.abort();
     }
 }

@@ -1,6 +1,7 @@
 //! The listener for HTTP and WebSocket. The only place that knows warp.
 
 mod api;
+mod body;
 pub(super) mod browsers;
 mod metrics;
 mod page;

@@ -215,6 +215,31 @@ async fn a_request_that_does_not_go_on_is_cut() {
 }
 
 #[tokio::test]
+async fn a_body_that_only_drips_is_cut() {
+    let site = Site::limited("handshake-seconds", 1).await;
+    let mut http = site.open().await;
+    http.write(
+        "POST /publish?tags=a HTTP/1.1\r\nHost: localhost\r\nContent-Length: 4000000\r\n\r\n",
+    )
+    .await;
+    // Each pause is far shorter than what is allowed.
+    let mut drips = tokio::time::interval(Duration::from_millis(50));
+    let answered = async {
+        loop {
+            tokio::select! {
+                _ = drips.tick() => http.write("x").await,
+                has_more = http.0.fill_buf() => break has_more.map(<[u8]>::len),
+            }
+        }
+    };
+    within(answered).await.expect("an answer");
+    let answer = http.answer("POST").await;
+    assert_eq!(answer.status, 408, "{answer:?}");
+    let error = answer.error();
+    assert!(error.contains("slower than 64 KiB a second"), "{error}");
+}
+
+#[tokio::test]
 async fn a_request_that_does_not_go_on_does_not_outlive_the_server() {
     let site = Site::limited("drain-seconds", 1).await;
     let silent = site.open().await;
