@@ -100,6 +100,10 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
         connection
     }
 
+    pub(crate) fn outbox(&self) -> &Arc<Outbox> {
+        &self.outbox
+    }
+
     fn new(
         hub: Arc<Hub>,
         stream: S,

@@ -25,6 +25,7 @@ use super::query::Query;
 use super::token::token;
 use super::{Caller, json, raw_query, refuse, refuse_command, unavailable};
 use crate::drive::Connection;
+use crate::hub::outbox::Outbox;
 use crate::hub::unfinished::Part;
 use crate::listener::Acceptor;
 
@@ -75,8 +76,7 @@ async fn publish_one<B: Buf>(
         Some(token) => Some(Visit::begin(acceptor, caller, Some(&token)).await?),
         None => None,
     };
-    let is_early = acceptor.hub.is_scoped && visit.is_none();
-    let body = read_body(&acceptor.hub, caller, is_early, headers, body).await?;
+    let body = read_body(&acceptor.hub, caller, visit.as_ref(), headers, body).await?;
     let Body { bytes, part } = body;
     let line = request_line(&sets, bytes).map_err(bad_request)?;
     // Its escapes may have made it larger than anybody may send; what the connection says of it needs no copy of it.
@@ -180,13 +180,19 @@ async fn events(
 const TAKEN_AWAY: &str = r#"{"command":"unsubscribe","#;
 
 /// A connection to the broker on behalf of a request.
-struct Visit {
+pub(super) struct Visit {
     pipe: BufReader<DuplexStream>,
+    outbox: Arc<Outbox>,
     has_token: bool,
     /// Messages that came while an answer was waited for.
     early: VecDeque<String>,
     /// How many bytes of them may still come.
     early_room: usize,
+}
+
+/// Adds what a client may do about it.
+pub(super) fn unauthorized(response: Response) -> Response {
+    warp::reply::with_header(response, header::WWW_AUTHENTICATE, "Bearer").into_response()
 }
 
 fn stopping() -> Response {
@@ -211,12 +217,13 @@ impl Visit {
         let seat = caller.seat(acceptor).map_err(unavailable)?;
         let (near, far) = tokio::io::duplex(PIPE_BYTES);
         // Within the count of the HTTP connection that the request came on.
-        acceptor.spawn(
-            seat,
-            Connection::lines(Arc::clone(&acceptor.hub), far, token, caller.arrival()),
-        );
+        let hub = Arc::clone(&acceptor.hub);
+        let connection = Connection::lines(hub, far, token, caller.arrival());
+        let outbox = Arc::clone(connection.outbox());
+        acceptor.spawn(seat, connection);
         let mut visit = Self {
             pipe: BufReader::new(near),
+            outbox,
             has_token: token.is_some(),
             early: VecDeque::new(),
             early_room: acceptor.hub.limits.outbox_bytes,
@@ -225,6 +232,11 @@ impl Visit {
             visit.ask(Request::new(Command::Ping)).await?;
         }
         Ok(visit)
+    }
+
+    /// Whether the token that it began with is valid no more. A request has no second one.
+    pub(super) fn was_revoked(&self) -> bool {
+        self.outbox.is_on_probation()
     }
 
     /// Does a command, and returns the answer or the response to the error.
@@ -297,12 +309,13 @@ impl Visit {
             _ => StatusCode::UNAUTHORIZED,
         };
         let response = json(status, text + "\n");
-        let (name, value) = match status {
-            StatusCode::UNAUTHORIZED => (header::WWW_AUTHENTICATE, "Bearer"),
-            StatusCode::TOO_MANY_REQUESTS => (header::RETRY_AFTER, "10"),
-            _ => return response,
-        };
-        warp::reply::with_header(response, name, value).into_response()
+        match status {
+            StatusCode::UNAUTHORIZED => unauthorized(response),
+            StatusCode::TOO_MANY_REQUESTS => {
+                warp::reply::with_header(response, header::RETRY_AFTER, "10").into_response()
+            }
+            _ => response,
+        }
     }
 
     /// The next message.

@@ -10,6 +10,7 @@ use tokio::time::{Instant, timeout_at};
 use warp::http::{HeaderMap, StatusCode, header};
 use warp::reply::Response;
 
+use super::api::{Visit, unauthorized};
 use super::{Caller, refuse_command};
 use crate::hub::Hub;
 use crate::hub::unfinished::Part;
@@ -33,11 +34,12 @@ pub(super) fn refuse_publish(status: StatusCode, error: impl AsRef<str>) -> Resp
 pub(super) async fn read_body<B: Buf>(
     hub: &Hub,
     caller: &Caller,
-    is_early: bool,
+    visit: Option<&Visit>,
     headers: &HeaderMap,
     body: impl Stream<Item = Result<B, warp::Error>>,
 ) -> Result<Body, Response> {
     let limits = &hub.limits;
+    let is_early = hub.is_scoped && visit.is_none();
     let (limit, setting) = match limits.before_authentication().message_bytes {
         limit if is_early && limit < limits.message_bytes => (limit, "unauthenticated-bytes"),
         _ => (limits.message_bytes, "message-bytes"),
@@ -69,6 +71,11 @@ pub(super) async fn read_body<B: Buf>(
     let mut part = Part::new(&hub.unfinished);
     loop {
         match timeout_at(deadline, body.next()).await {
+            // From here on it is a stranger's. Who sends nothing more keeps what has come no longer than for a pause.
+            Ok(Some(Ok(_))) if visit.is_some_and(Visit::was_revoked) => {
+                let text = "not authorized - the token was taken back before the body had come";
+                return Err(unauthorized(refuse_publish(StatusCode::UNAUTHORIZED, text)));
+            }
             Ok(Some(Ok(piece))) => {
                 count += piece.remaining();
                 if count <= limit {

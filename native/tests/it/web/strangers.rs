@@ -214,3 +214,23 @@ async fn a_message_of_a_stranger_that_never_ends_is_not_kept() {
         .await;
     assert_eq!(wrong.answer("POST").await.status, 401);
 }
+
+#[tokio::test]
+async fn a_body_whose_token_is_revoked_is_read_no_further() {
+    let site = Site::with_tokens(Access::Scoped).await;
+    let mut http = site.open().await;
+    http.write(
+        "POST /publish?tags=north HTTP/1.1\r\nHost: localhost\r\nX-Auth-Token: desk\r\nExpect: 100-continue\r\n\
+         Content-Length: 1000000\r\n\r\n",
+    )
+    .await;
+    assert_eq!(http.head().await.status, 100, "the token is good");
+    http.write("x".repeat(10_000)).await;
+    let admin = site.admin().await;
+    admin.unregister("desk").await.expect("unregistered");
+    http.write("x").await;
+    let answer = http.answer("POST").await;
+    assert_eq!(answer.status, 401, "{answer:?}");
+    assert_eq!(answer.header("www-authenticate"), "Bearer");
+    assert!(answer.error().contains("taken back"), "{answer:?}");
+}
