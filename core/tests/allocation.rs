@@ -297,3 +297,19 @@ fn a_long_list_of_short_tags_takes_less_than_three_times_its_size() {
         assert!(ratio < 3.0, "{command}: {taken} for {}", answer.len());
     }
 }
+
+#[test]
+fn what_was_found_for_a_session_that_has_gone_is_given_back_with_the_next_part() {
+    for command in ["list", "listall"] {
+        let (mut broker, session) = with_many(|number| vec![format!("{number:x}")]);
+        let mut listing = Worker::default().begin_list(&broker, session, command);
+        let before = LIVE.get();
+        assert!(!broker.list_some(&mut listing));
+        let found = LIVE.get() - before;
+        assert!(found > 200_000, "{command}: {found}");
+        broker.disconnect(session);
+        let before = LIVE.get();
+        assert!(broker.list_some(&mut listing), "nobody waits for it");
+        assert_eq!(before - LIVE.get(), found, "{command}");
+    }
+}
