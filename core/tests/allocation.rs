@@ -5,7 +5,7 @@ use std::alloc::{GlobalAlloc, Layout, System};
 use std::cell::Cell;
 
 use mist_core::message::{Messages, Scan};
-use mist_core::{Broker, Config, Credentials, Listing, Scratch, SessionId, Verdict};
+use mist_core::{Broker, Config, Credentials, Listing, Output, Scratch, SessionId, Verdict};
 
 /// Counts what this thread allocates; the test runner's other threads do as they like.
 struct Counting;
@@ -311,5 +311,24 @@ fn what_was_found_for_a_session_that_has_gone_is_given_back_with_the_next_part()
         let before = LIVE.get();
         assert!(broker.list_some(&mut listing), "nobody waits for it");
         assert_eq!(before - LIVE.get(), found, "{command}");
+    }
+}
+
+#[test]
+fn a_tag_that_is_too_long_whatever_its_escapes_stand_for_is_not_decoded() {
+    let mut broker = Broker::new(Config::default(), 1);
+    let session = broker.connect(Credentials::default());
+    assert!(broker.add_command("custom"));
+    let tag = "\\u0041".repeat(600_000);
+    for command in ["subscribe", "unsubscribe", "publish", "custom"] {
+        let line = format!("{{\"command\":\"{command}\",\"tags\":[\"{tag}\"]}}");
+        let (_, taken) = at_most(|| broker.handle_message(session, line.as_bytes()));
+        assert!(taken < 16 << 10, "{command}: {taken}");
+        let Some(Output::Send { message, .. }) = broker.poll_output() else {
+            panic!("{command} is refused");
+        };
+        let refusal = "3600000 bytes in a tag with escapes exceed the limit of 1024 (tag-bytes)";
+        let answer = String::from_utf8(message).expect("UTF-8");
+        assert!(answer.contains(refusal), "{answer}");
     }
 }

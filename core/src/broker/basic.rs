@@ -7,7 +7,7 @@ use alloc::vec::Vec;
 use super::{Broker, Receipt, Scratch, Verdict, echoed_tags, restart, write_refusal};
 use crate::error::{Grant, Refusal};
 use crate::limits::{Exceeded, Limits};
-use crate::message::{Data, Message, Reply, Span, write_head, write_plain_tags};
+use crate::message::{Data, ESCAPE_BYTES, Message, Reply, Span, write_head, write_plain_tags};
 use crate::session::{Session, SessionId};
 use crate::sort::{sort, sort_by};
 use crate::text::text;
@@ -63,6 +63,7 @@ impl Broker {
         let (tags, source) = match message.plain_tags() {
             Some(tags) => (tags, message.text()),
             None => {
+                self.check_escaped_tags(message)?;
                 decoded.clear();
                 decoded.shrink_to(self.limits.tags_per_message * self.limits.tag_bytes);
                 message.decode_tags(names, decoded);
@@ -256,6 +257,7 @@ impl Broker {
             self.limits.tags_per_message,
             "tags-per-message",
         )?;
+        self.check_escaped_tags(message)?;
         let tags: Vec<_> = message.tags().collect();
         match tags.iter().find(|tag| tag.len() > self.limits.tag_bytes) {
             Some(tag) => Err(self.tag_too_long(tag)),
@@ -278,6 +280,21 @@ impl Broker {
             limit,
             setting,
         }))
+    }
+
+    /// Refuses tags that are too long whatever their escapes stand for: to decode them takes time and memory.
+    fn check_escaped_tags(&self, message: &Message<'_>) -> Result<(), Refusal> {
+        let limit = self.limits.tag_bytes;
+        let most = limit.saturating_mul(ESCAPE_BYTES);
+        match message.escaped_tag_lens().find(|&length| length > most) {
+            None => Ok(()),
+            Some(value) => Err(Refusal::Exceeded(Exceeded {
+                what: "bytes in a tag with escapes",
+                value,
+                limit,
+                setting: "tag-bytes",
+            })),
+        }
     }
 
     fn tag_too_long(&self, tag: &str) -> Refusal {

@@ -24,7 +24,7 @@ pub use lines::{Messages, Unreadable};
 use scan::skip_blanks;
 pub(crate) use scan::{Fault, Span};
 pub use scan::{Scan, ScanError};
-pub(crate) use string::{escaped_len, write_escaped, write_string};
+pub(crate) use string::{ESCAPE_BYTES, escaped_len, write_escaped, write_string};
 
 /// What a message asks for.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -218,6 +218,12 @@ impl<'a> Message<'a> {
     pub(crate) fn plain_tags(&self) -> Option<&'a [Span]> {
         let tags = &self.scan.tags[..];
         (!self.scan.has_escaped_tags).then_some(tags)
+    }
+
+    /// How long each tag with escapes is as it stands. None takes more than [`ESCAPE_BYTES`] for a byte that it decodes to.
+    pub(crate) fn escaped_tag_lens(&self) -> impl Iterator<Item = usize> {
+        let tags = self.scan.tags.iter();
+        tags.filter(|tag| tag.is_escaped()).map(|tag| tag.len())
     }
 
     /// Puts the tags decoded into `text`, and where they stand there into `spans`.

@@ -109,6 +109,9 @@ pub(super) fn literal_end(text: &[u8], start: usize) -> Option<(usize, bool)> {
     }
 }
 
+/// The most bytes that stand for one: `\u0041`. Characters of more bytes take fewer for each.
+pub(crate) const ESCAPE_BYTES: usize = 6;
+
 /// Returns the position behind the escape that starts at `at`.
 fn escape_end(text: &[u8], at: usize) -> Result<usize, Bad> {
     match text.get(at + 1) {
