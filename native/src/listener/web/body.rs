@@ -10,7 +10,7 @@ use tokio::time::{Instant, timeout_at};
 use warp::http::{HeaderMap, StatusCode, header};
 use warp::reply::Response;
 
-use super::api::{Visit, unauthorized};
+use super::visit::{Visit, unauthorized};
 use super::{Caller, refuse_command};
 use crate::hub::Hub;
 use crate::hub::unfinished::Part;

@@ -3,6 +3,7 @@
 mod api;
 mod body;
 pub(super) mod browsers;
+mod events;
 mod metrics;
 mod page;
 mod patience;
@@ -11,6 +12,7 @@ mod publish;
 mod query;
 mod token;
 mod upgrade;
+mod visit;
 
 use std::convert::Infallible;
 use std::sync::Arc;
