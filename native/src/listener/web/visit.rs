@@ -76,13 +76,12 @@ impl Early {
 
     fn consume(&mut self, count: usize) {
         self.at += count;
-        if let Some(message) = self
-            .messages
-            .pop_front_if(|message| message.len() == self.at)
-        {
+        let length = self.messages.front().map_or(0, Vec::len);
+        if self.at == length {
+            self.messages.pop_front();
             self.at = 0;
-            self.bytes -= message.len();
-            self.hub.backlog.remove(message.len());
+            self.bytes -= length;
+            self.hub.backlog.remove(length);
         }
     }
 }
