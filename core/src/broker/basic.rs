@@ -71,7 +71,7 @@ impl Broker {
             }
         };
         if let Some(long) = tags.iter().find(|tag| tag.len() > self.limits.tag_bytes) {
-            return Err(self.tag_too_long(&source[long.range()]).into());
+            return Err(self.tag_too_long(long.len()).into());
         }
         if let Some(grants) = self.grants(state) {
             let mut tags = tags.iter().map(|tag| &source[tag.range()]);
@@ -260,7 +260,7 @@ impl Broker {
         self.check_escaped_tags(message)?;
         let tags: Vec<_> = message.tags().collect();
         match tags.iter().find(|tag| tag.len() > self.limits.tag_bytes) {
-            Some(tag) => Err(self.tag_too_long(tag)),
+            Some(tag) => Err(self.tag_too_long(tag.len())),
             None => Ok(tags),
         }
     }
@@ -282,25 +282,22 @@ impl Broker {
         }))
     }
 
-    /// Refuses tags that are too long whatever their escapes stand for: to decode them takes time and memory.
+    /// Refuses tags that are too long whatever their escapes stand for: to decode them takes time and memory. The refusal
+    /// names what they have at least.
     fn check_escaped_tags(&self, message: &Message<'_>) -> Result<(), Refusal> {
-        let limit = self.limits.tag_bytes;
-        let most = limit.saturating_mul(ESCAPE_BYTES);
-        match message.escaped_tag_lens().find(|&length| length > most) {
+        let mut least = message
+            .escaped_tag_lens()
+            .map(|length| length.div_ceil(ESCAPE_BYTES));
+        match least.find(|&least| least > self.limits.tag_bytes) {
+            Some(least) => Err(self.tag_too_long(least)),
             None => Ok(()),
-            Some(value) => Err(Refusal::Exceeded(Exceeded {
-                what: "bytes in a tag with escapes",
-                value,
-                limit,
-                setting: "tag-bytes",
-            })),
         }
     }
 
-    fn tag_too_long(&self, tag: &str) -> Refusal {
+    fn tag_too_long(&self, value: usize) -> Refusal {
         Refusal::Exceeded(Exceeded {
             what: "bytes in a tag",
-            value: tag.len(),
+            value,
             limit: self.limits.tag_bytes,
             setting: "tag-bytes",
         })
