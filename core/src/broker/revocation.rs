@@ -14,9 +14,11 @@ use crate::session::{Role, SessionId};
 use crate::sort::sort;
 use crate::text::text;
 
-/// Tags that are looked at before others get the broker, and what it costs in this unit to remove a subscription.
+/// Tags that are looked at before others get the broker, and what it costs in this unit to remove a subscription. The bytes
+/// of its tags, which are written to its session, are cheaper than a tag.
 const PART: usize = 16_384;
 const REMOVAL: usize = 64;
+const BYTES_PER_TAG: usize = 8;
 
 /// The subscriptions that are to be looked at, since their sessions may no longer hold them.
 #[derive(Debug, Default)]
@@ -122,8 +124,10 @@ impl Broker {
                     grants.is_some_and(|grants| grants.allows(tag))
                 };
                 if !tags.any(is_granted) {
-                    room = room.saturating_sub(REMOVAL);
-                    lost.push((self.index.sorted_tags(set), set));
+                    let tags = self.index.sorted_tags(set);
+                    let bytes: usize = tags.iter().map(|tag| tag.len()).sum();
+                    room = room.saturating_sub(REMOVAL + bytes / BYTES_PER_TAG);
+                    lost.push((tags, set));
                 }
             }
             sort(&mut lost);

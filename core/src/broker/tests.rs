@@ -319,6 +319,40 @@ fn a_grant_of_many_subscriptions_is_taken_in_parts_and_then_answered() {
 }
 
 #[test]
+fn notices_of_long_tags_are_written_in_parts_and_weigh_six_times_the_subscriptions_at_most() {
+    let (mut broker, admin) = scoped(Authenticator::Memory);
+    let holder = broker.connect(Credentials { token: Some("t1") });
+    let mut weight = 0;
+    for number in 0..100 {
+        // As many bytes in a notice as may be.
+        let mut tags: Vec<_> = (0..31)
+            .map(|tag| format!("{number} {tag} {}", "\u{1}".repeat(1000)))
+            .collect();
+        tags.push(String::from("a"));
+        let bytes = tags.iter().map(String::len).sum();
+        weight += Limits::subscription_weight(1, tags.len(), bytes);
+        let line = serde_json::json!({"command": "subscribe", "tags": tags});
+        broker.handle_message(holder, format!("{line}").as_bytes());
+    }
+    let line = br#"{"command":"unset","data":"t1","tags":["a"],"id":1}"#;
+    broker.handle_message(admin, line);
+    let (mut notices, mut total) = (0, 0);
+    loop {
+        let (texts, is_unfinished) = sent_to(&mut broker, holder);
+        let bytes: usize = texts.iter().map(String::len).sum();
+        assert!(bytes < 1_200_000, "{bytes} bytes at once");
+        notices += texts.len();
+        total += bytes;
+        if !is_unfinished {
+            break;
+        }
+        let _ = broker.proceed();
+    }
+    assert_eq!(notices, 100);
+    assert!(total <= 6 * weight, "{total} bytes for {weight}");
+}
+
+#[test]
 fn changes_while_a_grant_is_being_taken_wait_for_their_turn() {
     let (mut broker, admin) = scoped(Authenticator::Memory);
     let other = broker.connect(Credentials {
