@@ -253,6 +253,11 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
             self.hub.unfinished.note_waiting();
             return Step::Wait;
         }
+        if self.is_interrupted() {
+            self.take_in(worker, 0);
+            self.note_unfinished();
+            return Step::Yield;
+        }
         let kept = if self.carry.len() <= SHORT_CARRY {
             self.carry.len()
         } else {
@@ -275,10 +280,15 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
         self.take_in(worker, count);
         self.note_unfinished();
         // One turn each, also for those who have more to say.
-        match is_full || self.is_paused {
+        match is_full || self.is_paused || self.is_interrupted() {
             true => Step::Yield,
             false => Step::Again,
         }
+    }
+
+    /// Whether there is more to do about frames that have come, before more are read.
+    fn is_interrupted(&self) -> bool {
+        matches!(&self.inbound, Inbound::Frames(frames) if frames.is_interrupted())
     }
 
     /// Takes what was read into the worker's input, behind what was carried over.
@@ -319,7 +329,11 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
                 lines.clear();
                 let mut output = Vec::new();
                 let fed = frames.feed(&input[..count], lines, &mut output);
-                let unfinished = frames.unfinished();
+                // Whole messages that wait for their turn are no long one.
+                let unfinished = match frames.is_interrupted() {
+                    true => 0,
+                    false => frames.unfinished(),
+                };
                 self.consume(tools, lines);
                 lines.shrink_to(2 * READ_BYTES);
                 // The frames themselves are held to the limit of those who have authenticated.
@@ -461,12 +475,17 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
 
     /// Waits for the client's side to close; the watch sees to it that this ends.
     fn discard(&mut self, worker: &mut Worker, cx: &mut Context<'_>) -> Step {
+        let is_interrupted = self.is_interrupted();
         let mut buffer = ReadBuf::new(&mut worker.input);
-        match Pin::new(&mut self.stream).poll_read(cx, &mut buffer) {
+        let polled = match is_interrupted {
+            true => Poll::Ready(Ok(())),
+            false => Pin::new(&mut self.stream).poll_read(cx, &mut buffer),
+        };
+        match polled {
             Poll::Pending if self.is_in_a_hurry() => Step::Gone,
             Poll::Pending => Step::Wait,
             Poll::Ready(Err(_)) => Step::Gone,
-            Poll::Ready(Ok(())) if buffer.filled().is_empty() => Step::Gone,
+            Poll::Ready(Ok(())) if buffer.filled().is_empty() && !is_interrupted => Step::Gone,
             Poll::Ready(Ok(())) => {
                 let count = buffer.filled().len();
                 match &mut self.inbound {
@@ -479,6 +498,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
                         }
                         match frames.feed(&input[..count], lines, &mut Vec::new()) {
                             Err(FramesEnd::Closed(_)) => Step::Gone,
+                            _ if frames.is_interrupted() => Step::Yield,
                             _ => Step::Again,
                         }
                     }
@@ -523,5 +543,53 @@ impl<S> Connection<S> {
 impl<S> Drop for Connection<S> {
     fn drop(&mut self) {
         self.leave();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::HashMap;
+    use std::time::Duration;
+
+    use mist_core::{Access, Broker, Config};
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+    use tokio::time::timeout;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn very_many_frames_of_a_stranger_are_answered_each() {
+        const PINGS: usize = 20_000;
+        let config = Config {
+            access: Access::Scoped,
+            token: Some("s3cret".to_owned()),
+            is_guarded: true,
+            ..Config::default()
+        };
+        let hub = Arc::new(Hub::new(Broker::new(config, 1), None, HashMap::new()));
+        let auth = br#"{"command":"auth","data":"s3cret","id":1}"#;
+        let head = [0x81, 0x80 | auth.len() as u8, 0, 0, 0, 0];
+        let pings = [0x89, 0x80, 0, 0, 0, 0].repeat(PINGS);
+        let input = [&pings[..], &head, auth].concat();
+        // None came right behind the request, or some, or all.
+        for ahead in [0, 64 << 10, input.len()] {
+            let (mut near, far) = tokio::io::duplex(1 << 20);
+            let (ahead, input) = input.split_at(ahead);
+            let arrival = Arrival::default();
+            let connection =
+                Connection::frames(Arc::clone(&hub), far, ahead.to_vec(), None, arrival);
+            let connection = tokio::spawn(connection);
+            near.write_all(input).await.expect("it is taken");
+            let answer = br#"{"command":"auth","data":"success","id":1}"#;
+            let mut came = vec![0; 2 * PINGS + 2 + answer.len()];
+            let reading = timeout(Duration::from_secs(20), near.read_exact(&mut came));
+            reading.await.expect("they come").expect("it is open");
+            let answer = [&[0x81, answer.len() as u8], &answer[..]].concat();
+            let at = memchr::memmem::find(&came, &answer).expect("it is let in");
+            came.drain(at..at + answer.len());
+            assert!(came == [0x8A, 0].repeat(PINGS));
+            drop(near);
+            connection.await.expect("it ends in order");
+        }
     }
 }
