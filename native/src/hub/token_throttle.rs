@@ -7,7 +7,8 @@
 //! token that was valid from the same address before, or else one guesser would shut out everybody behind that address.
 
 use std::collections::{HashMap, HashSet, VecDeque};
-use std::hash::{BuildHasher, RandomState};
+use std::hash::{BuildHasher, Hash, RandomState};
+use std::ops::Range;
 use std::time::{Duration, Instant};
 
 use mist_core::{SessionId, TokenCheck};
@@ -28,6 +29,8 @@ const RECALLS: Rate = Rate {
 };
 /// Addresses that have less than their full credit; further ones share one.
 const MOST_ADDRESSES: usize = 50_000;
+/// Parts in which they are kept, so that a look at all of them holds up nobody who presents a token meanwhile.
+const PARTS: usize = 64;
 /// Valid tokens that one generation remembers, and how long it takes up new ones.
 const MOST_KNOWN: usize = 50_000;
 const GENERATION: Duration = Duration::from_secs(12 * 60 * 60);
@@ -36,10 +39,18 @@ const GENERATION: Duration = Duration::from_secs(12 * 60 * 60);
 #[derive(Debug)]
 pub(super) struct TokenThrottle {
     looks: Rate,
-    addresses: HashMap<Key, Address>,
+    addresses: Addresses,
     /// Sessions whose token was presented and not answered.
     attempts: HashMap<SessionId, Attempt>,
     known: Known,
+    hasher: RandomState,
+}
+
+/// All addresses, in parts of much the same size.
+#[derive(Debug)]
+struct Addresses {
+    parts: Vec<HashMap<Key, Address>>,
+    count: usize,
     hasher: RandomState,
 }
 
@@ -59,6 +70,8 @@ struct Attempt {
     key: Key,
     /// A seeded hash of the address and the token.
     fingerprint: u64,
+    /// Whether it was compared with those that were valid before, and took one from the credit for that.
+    is_compared: bool,
     stage: Stage,
 }
 
@@ -106,7 +119,7 @@ impl TokenThrottle {
                 every: EVERY,
                 burst: free,
             },
-            addresses: HashMap::new(),
+            addresses: Addresses::new(),
             attempts: HashMap::new(),
             known: Known::default(),
             hasher: RandomState::new(),
@@ -124,15 +137,12 @@ impl TokenThrottle {
         if self.looks.burst == 0 {
             return Admission::Look;
         }
-        let is_room = self.addresses.len() < MOST_ADDRESSES;
-        let key = Some(peer).filter(|_| is_room || self.addresses.contains_key(&Some(peer)));
+        let is_room = self.addresses.count < MOST_ADDRESSES;
+        let key = Some(peer).filter(|_| is_room || self.addresses.get(Some(peer)).is_some());
         let fingerprint = self.hasher.hash_one((peer, token));
-        let address = self.addresses.entry(key).or_insert_with(|| Address {
-            looks: Credit(now),
-            recalls: Credit(now),
-            waiting: VecDeque::new(),
-        });
-        let stage = if address.recalls.take(RECALLS, now) && self.known.contains(fingerprint) {
+        let address = self.addresses.get_or_insert(key, now);
+        let is_compared = address.recalls.take(RECALLS, now);
+        let stage = if is_compared && self.known.contains(fingerprint) {
             address.recalls.give_back(RECALLS);
             Stage::Known
         } else if address.waiting.is_empty() && address.looks.take(self.looks, now) {
@@ -146,6 +156,7 @@ impl TokenThrottle {
         let attempt = Attempt {
             key,
             fingerprint,
+            is_compared,
             stage,
         };
         self.attempts.insert(session, attempt);
@@ -171,7 +182,7 @@ impl TokenThrottle {
             TokenCheck::Wrong => self.known.remove(attempt.fingerprint),
             TokenCheck::Unknown => {}
         }
-        let Some(address) = self.addresses.get_mut(&attempt.key) else {
+        let Some(address) = self.addresses.get_mut(attempt.key) else {
             return Settled::default();
         };
         let is_wrong = check == TokenCheck::Wrong;
@@ -182,13 +193,15 @@ impl TokenThrottle {
             // Only what this one took: what wrong ones took comes back with time.
             (false, false) => {
                 address.looks.give_back(self.looks);
-                address.recalls.give_back(RECALLS);
+                if attempt.is_compared {
+                    address.recalls.give_back(RECALLS);
+                }
             }
         }
         let is_exhausted = is_wrong && address.looks.is_used_up(self.looks, now);
         let next = address.next(&mut self.attempts, self.looks, now);
         if next.is_none() && address.is_forgettable(now) {
-            self.addresses.remove(&attempt.key);
+            self.addresses.remove(attempt.key);
         }
         Settled { next, is_exhausted }
     }
@@ -198,8 +211,8 @@ impl TokenThrottle {
         self.attempts.remove(&session);
     }
 
-    /// Finds what has become due; to be called about once a second.
-    pub(super) fn tick(&mut self, now: Instant) -> Due {
+    /// Finds what has become due in one of the [`parts`](Self::parts); to be called about once a second for each.
+    pub(super) fn tick(&mut self, part: usize, now: Instant) -> Due {
         let Self {
             looks: rate,
             addresses,
@@ -207,7 +220,7 @@ impl TokenThrottle {
             ..
         } = self;
         let mut due = Due::default();
-        addresses.retain(|_, address| {
+        addresses.retain(part, |address| {
             while let Some(session) = address.next(attempts, *rate, now) {
                 due.looks.push(session);
             }
@@ -223,13 +236,68 @@ impl TokenThrottle {
             !address.is_forgettable(now)
         });
         // What a flood has needed is given back.
-        if addresses.capacity() > 64 && addresses.len() < addresses.capacity() / 8 {
-            addresses.shrink_to(2 * addresses.len());
-        }
-        if attempts.capacity() > 64 && attempts.len() < attempts.capacity() / 8 {
-            attempts.shrink_to(2 * attempts.len());
-        }
+        shrink(attempts);
         due
+    }
+
+    /// The parts of what may become due.
+    pub(super) fn parts() -> Range<usize> {
+        0..PARTS
+    }
+}
+
+fn shrink<K: Eq + Hash, V>(map: &mut HashMap<K, V>) {
+    if map.capacity() > 64 && map.len() < map.capacity() / 8 {
+        map.shrink_to(2 * map.len());
+    }
+}
+
+impl Addresses {
+    fn new() -> Self {
+        Self {
+            parts: (0..PARTS).map(|_| HashMap::new()).collect(),
+            count: 0,
+            hasher: RandomState::new(),
+        }
+    }
+
+    fn part_of(&self, key: Key) -> usize {
+        (self.hasher.hash_one(key) % PARTS as u64) as usize
+    }
+
+    fn get(&self, key: Key) -> Option<&Address> {
+        self.parts[self.part_of(key)].get(&key)
+    }
+
+    fn get_mut(&mut self, key: Key) -> Option<&mut Address> {
+        let part = self.part_of(key);
+        self.parts[part].get_mut(&key)
+    }
+
+    /// An address; one that is not there has its full credit.
+    fn get_or_insert(&mut self, key: Key, now: Instant) -> &mut Address {
+        let part = self.part_of(key);
+        self.parts[part].entry(key).or_insert_with(|| {
+            self.count += 1;
+            Address {
+                looks: Credit(now),
+                recalls: Credit(now),
+                waiting: VecDeque::new(),
+            }
+        })
+    }
+
+    fn remove(&mut self, key: Key) {
+        let part = self.part_of(key);
+        self.count -= usize::from(self.parts[part].remove(&key).is_some());
+    }
+
+    fn retain(&mut self, part: usize, mut keeps: impl FnMut(&mut Address) -> bool) {
+        let part = &mut self.parts[part];
+        let before = part.len();
+        part.retain(|_, address| keeps(address));
+        self.count -= before - part.len();
+        shrink(part);
     }
 }
 

@@ -7,7 +7,7 @@ use std::time::Instant;
 use mist_core::{Broker, SessionId, TokenCheck};
 
 use super::outbox::Outbox;
-use super::token_throttle::Admission;
+use super::token_throttle::{Admission, TokenThrottle};
 use super::worker::Errand;
 use super::{Hub, Shared};
 
@@ -61,15 +61,18 @@ impl Hub {
 
     /// Has the tokens looked at whose turn it is, and turns those away that have waited for too long.
     pub(super) fn release_tokens(self: &Arc<Self>, now: Instant) {
-        let due = self.throttle.lock().tick(now);
-        for session in due.looks {
-            self.look_at_token(session);
-        }
-        for session in due.turned_away {
-            self.answer(|broker| {
-                self.turn_away(broker, session);
-                Some(session)
-            });
+        for part in TokenThrottle::parts() {
+            // Others have the throttle between two parts.
+            let due = self.throttle.lock().tick(part, now);
+            for session in due.looks {
+                self.look_at_token(session);
+            }
+            for session in due.turned_away {
+                self.answer(|broker| {
+                    self.turn_away(broker, session);
+                    Some(session)
+                });
+            }
         }
     }
 

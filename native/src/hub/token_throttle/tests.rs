@@ -70,13 +70,15 @@ impl World {
     /// Lets a second pass.
     fn pass(&mut self) {
         self.now += SECOND;
-        let due = self.throttle.tick(self.now);
-        for session in due.looks {
-            self.look(session);
-        }
-        for session in due.turned_away {
-            let token = self.tokens.remove(&session).expect("presented once");
-            self.turned_away.push(token);
+        for part in TokenThrottle::parts() {
+            let due = self.throttle.tick(part, self.now);
+            for session in due.looks {
+                self.look(session);
+            }
+            for session in due.turned_away {
+                let token = self.tokens.remove(&session).expect("presented once");
+                self.turned_away.push(token);
+            }
         }
     }
 
@@ -98,7 +100,14 @@ impl World {
     }
 
     fn is_empty(&self) -> bool {
-        self.throttle.addresses.is_empty() && self.throttle.attempts.is_empty()
+        let Addresses { parts, count, .. } = &self.throttle.addresses;
+        let is_empty = parts.iter().all(HashMap::is_empty);
+        assert_eq!(*count == 0, is_empty);
+        is_empty && self.throttle.attempts.is_empty()
+    }
+
+    fn address(&self, peer: Peer) -> Option<&Address> {
+        self.throttle.addresses.get(Some(peer))
     }
 }
 
@@ -124,7 +133,7 @@ fn one_address_has_some_wrong_tokens_looked_at_at_once_and_then_one_a_second() {
         );
         // Nobody else waits.
         assert!(world.try_token(peer(2), "ok"));
-        let waiting = &world.throttle.addresses[&Some(peer(1))].waiting;
+        let waiting = &world.address(peer(1)).expect("it is known").waiting;
         assert!(waiting.len() <= MOST_WAITING);
     }
     assert!(world.wrong_ones() >= 600);
@@ -150,7 +159,7 @@ fn a_valid_token_gives_back_only_what_it_took_itself() {
     for number in 0..1_000 {
         assert!(world.try_token(peer(2), &format!("ok {number}")));
     }
-    assert!(!world.throttle.addresses.contains_key(&Some(peer(2))));
+    assert!(world.address(peer(2)).is_none());
 }
 
 #[test]
@@ -281,9 +290,7 @@ fn the_tokens_of_others_behind_the_same_address_are_not_guessed_quickly_either()
     assert!(world.try_token(peer(1), "ok known"));
     let mut guesses = 0;
     while world
-        .throttle
-        .addresses
-        .get(&Some(peer(1)))
+        .address(peer(1))
         .is_none_or(|address| !address.recalls.is_used_up(RECALLS, world.now))
     {
         let (session, _) = world.present(peer(1), &format!("{guesses}"));
@@ -299,7 +306,7 @@ fn the_tokens_of_others_behind_the_same_address_are_not_guessed_quickly_either()
     world.now += SECOND / 100;
     let compared = (0..20)
         .filter(|_| {
-            let address = &world.throttle.addresses[&Some(peer(1))];
+            let address = world.address(peer(1)).expect("it is known");
             let is_compared = !address.recalls.is_used_up(RECALLS, world.now);
             world.present(peer(1), "guess");
             is_compared
@@ -308,6 +315,24 @@ fn the_tokens_of_others_behind_the_same_address_are_not_guessed_quickly_either()
     assert_eq!(compared, 10);
     world.now += SECOND;
     assert!(world.try_token(peer(1), "ok known"));
+}
+
+#[test]
+fn a_token_that_was_not_compared_gives_nothing_back_for_that() {
+    let mut world = World::new(10);
+    let (session, _) = world.present(peer(1), "guess");
+    world.throttle.forget(session);
+    let now = world.now;
+    let address = world.throttle.addresses.get_mut(Some(peer(1)));
+    let recalls = &mut address.expect("it is known").recalls;
+    while recalls.take(RECALLS, now) {}
+    for check in [TokenCheck::Valid, TokenCheck::Unknown] {
+        let (session, is_let) = world.present(peer(1), "own");
+        assert!(is_let);
+        world.throttle.settle(session, check, now);
+        let address = world.address(peer(1)).expect("it is known");
+        assert!(address.recalls.is_used_up(RECALLS, now), "{check:?}");
+    }
 }
 
 #[test]
@@ -322,13 +347,18 @@ fn as_many_addresses_as_there_is_room_for_have_credit_of_their_own_and_the_other
     }
     assert!(!world.try_token(peer(count + 3), "wrong"));
     assert!(world.try_token(peer(7), "wrong"));
-    assert_eq!(world.throttle.addresses.len(), MOST_ADDRESSES + 1);
+    let addresses = &world.throttle.addresses;
+    assert_eq!(addresses.count, MOST_ADDRESSES + 1);
+    // No look at a part takes long.
+    let largest = addresses.parts.iter().map(HashMap::len).max();
+    assert!(largest < Some(2 * MOST_ADDRESSES / PARTS), "{largest:?}");
     // All is forgotten soon, and the memory given back.
     for _ in 0..5 {
         world.pass();
     }
     assert!(world.is_empty());
-    assert!(world.throttle.addresses.capacity() < 1_000);
+    let parts = &world.throttle.addresses.parts;
+    assert!(parts.iter().map(HashMap::capacity).sum::<usize>() < 100 * PARTS);
     assert!(world.try_token(peer(count + 3), "wrong"));
 }
 
