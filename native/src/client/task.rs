@@ -247,12 +247,17 @@ impl Task {
         }
     }
 
-    async fn flush(&self, held: Held) {
+    async fn flush(&mut self, held: Held) {
         let mut rest = Vec::new();
-        self.shared.with(|inner, _| {
+        let shared = Arc::clone(&self.shared);
+        shared.with(|inner, _| {
             while let Some(output) = inner.machine.poll_output() {
-                if let Output::Send(messages) = output {
-                    rest.extend(messages);
+                match output {
+                    Output::Send(messages) => rest.extend(messages),
+                    Output::Event(Event::Message(_)) => {}
+                    // The end itself, where it came behind the last round.
+                    Output::Event(event) => self.tell(event),
+                    _ => {}
                 }
             }
         });
