@@ -70,11 +70,7 @@ impl Task {
             last_words: None,
         };
         let mut timer = Box::pin(tokio::time::sleep(NEVER));
-        loop {
-            let due = self.round(&mut held);
-            if self.shared.state() == State::Closed {
-                break;
-            }
+        while let Some(due) = self.round(&mut held) {
             // A deadline that moved away is noticed when the timer fires; moving the timer each time costs more.
             if due < timer.deadline() {
                 timer.as_mut().reset(due);
@@ -84,10 +80,10 @@ impl Task {
         self.flush(held).await;
     }
 
-    /// Does everything that can be done without waiting, and returns when the next thing is due.
-    fn round(&mut self, held: &mut Held) -> Instant {
+    /// Does everything that can be done without waiting, and returns when the next thing is due; `None` at the end.
+    fn round(&mut self, held: &mut Held) -> Option<Instant> {
         let shared = Arc::clone(&self.shared);
-        let (due, expects_answer) = shared.with(|inner, now| {
+        let (due, expects_answer, is_closed) = shared.with(|inner, now| {
             self.publish_delayed(inner, now);
             loop {
                 let can_send = held
@@ -137,7 +133,13 @@ impl Task {
             if let Some((&(at, _), _)) = inner.delayed.first_key_value() {
                 due = due.min(now + at.saturating_duration_since(Instant::now()));
             }
-            (shared.instant(due), inner.machine.expects_answer())
+            // Under the same lock as what came out of it: a client that is closed right after has more to tell.
+            let is_closed = inner.machine.state() == State::Closed;
+            (
+                shared.instant(due),
+                inner.machine.expects_answer(),
+                is_closed,
+            )
         });
         self.shared.messages.extend(&mut held.messages);
         self.shared.room.notify_waiters();
@@ -148,7 +150,7 @@ impl Task {
             self.shared
                 .with(|inner, now| inner.machine.hold(now, !is_reading));
         }
-        due
+        (!is_closed).then_some(due)
     }
 
     /// Waits for anything to happen, and tells the state machine.

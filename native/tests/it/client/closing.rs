@@ -50,7 +50,8 @@ fn after_closing_no_task_is_left_and_everything_says_so() {
             assert_eq!(client.state(), State::Closed);
             assert_eq!(messages.next().await, None);
             assert_eq!(events.next().await, Some(Event::Discarded { publishes: 1 }));
-            assert!(matches!(events.next().await, Some(Event::Closed { .. })));
+            let closed = events.next().await;
+            assert!(matches!(closed, Some(Event::Closed { .. })), "{closed:?}");
             assert_eq!(events.next().await, None);
             assert_eq!(client.events().next().await, None);
             assert!(!delayed.expect("open").cancel());
