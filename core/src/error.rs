@@ -1,4 +1,4 @@
-//! Owns every text that a session is told when something is wrong; nothing else in the crate spells one out.
+//! Owns every code and every text that a session is told when something is wrong; nothing else in the crate spells one out.
 
 use alloc::string::String;
 use core::fmt;
@@ -6,6 +6,138 @@ use core::fmt;
 use crate::limits::{Exceeded, Limits};
 use crate::message::{Fault, ScanError};
 use crate::text::{Part, push, text};
+
+/// Names each code once, as Rust and the wire spell it.
+macro_rules! codes {
+    ($($(#[$about:meta])* $code:ident = $name:literal,)+) => {
+        /// What is wrong, for programs: the `code` beside the `error` of a message. The sentence is for people, and may change.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+        #[non_exhaustive]
+        pub enum ErrorCode {
+            $($(#[$about])* $code,)+
+            /// One that this version does not know, or none.
+            Unknown,
+        }
+
+        impl ErrorCode {
+            /// All that are known.
+            pub const ALL: &[Self] = &[$(Self::$code),+];
+
+            /// Returns the name on the wire; empty for [`Unknown`](Self::Unknown).
+            #[must_use]
+            pub const fn name(self) -> &'static str {
+                match self {
+                    $(Self::$code => $name,)+
+                    Self::Unknown => "",
+                }
+            }
+        }
+    };
+}
+
+codes! {
+    /// The message is not JSON of the right form.
+    Unreadable = "unreadable",
+    /// The message is over the limit for one; the connection is closed.
+    TooLarge = "too-large",
+    /// The message is the first line of an HTTP request; the connection is closed.
+    HttpRequest = "http-request",
+    /// Too many messages in a row could not be read; the connection is closed.
+    TooManyBadMessages = "too-many-bad-messages",
+    /// There is no such command.
+    UnknownCommand = "unknown-command",
+    /// The command needs tags.
+    MissingTags = "missing-tags",
+    /// The command needs a token as its data.
+    MissingToken = "missing-token",
+    /// The command is for who presented the server's token.
+    NotAdmin = "not-admin",
+    /// The command needs a valid token, or none came in time.
+    Unauthenticated = "unauthenticated",
+    /// `auth` was not the first message.
+    AuthNotFirst = "auth-not-first",
+    /// The token is not valid.
+    WrongToken = "wrong-token",
+    /// The token was not looked at, since too many wrong ones came; the connection is closed.
+    TooManyWrongTokens = "too-many-wrong-tokens",
+    /// The token does not grant what was asked for.
+    NotGranted = "not-granted",
+    /// A subscription is removed, since the token no longer grants it.
+    Revoked = "revoked",
+    /// Something is more than a limit allows; the sentence names the value, the limit and the setting.
+    LimitExceeded = "limit-exceeded",
+    /// The token to be registered is there already.
+    TokenExists = "token-exists",
+    /// The token to be looked at or changed is not there.
+    TokenNotFound = "token-not-found",
+    /// The token has a form that the store cannot hold.
+    InvalidToken = "invalid-token",
+    /// A tag has a form that the store cannot hold.
+    InvalidTag = "invalid-tag",
+    /// The token store does not work; nothing was changed, and the same may be tried later.
+    StoreUnavailable = "store-unavailable",
+    /// The token store was lost before it said whether the change was made.
+    Uncertain = "uncertain",
+    /// A custom command said no.
+    Refused = "refused",
+    /// There are too many connections, in all or from one address; this one is closed.
+    TooManyConnections = "too-many-connections",
+    /// The port speaks TLS, and the client did not.
+    TlsRequired = "tls-required",
+}
+
+impl ErrorCode {
+    /// Finds a code by its name on the wire.
+    #[must_use]
+    pub fn find(name: &str) -> Self {
+        let is_it = |code: &&Self| code.name() == name;
+        Self::ALL
+            .iter()
+            .find(is_it)
+            .copied()
+            .unwrap_or(Self::Unknown)
+    }
+
+    /// Whether a token that was presented with this result may be valid all the same.
+    pub(crate) fn is_passing(self) -> bool {
+        matches!(
+            self,
+            Self::StoreUnavailable | Self::Uncertain | Self::TooManyWrongTokens
+        )
+    }
+}
+
+/// An error as the server tells it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct ServerError {
+    /// For programs.
+    pub code: ErrorCode,
+    /// For people.
+    pub text: String,
+}
+
+impl ServerError {
+    /// Creates an error.
+    pub fn new(code: ErrorCode, text: impl Into<String>) -> Self {
+        let text = text.into();
+        Self { code, text }
+    }
+}
+
+impl Part for ServerError {
+    fn push_to(&self, text: &mut String) {
+        text.push_str(&self.text);
+    }
+}
+
+impl fmt::Display for ServerError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.text)
+    }
+}
+
+impl core::error::Error for ServerError {}
 
 /// What a command is refused for.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -53,11 +185,6 @@ pub enum TokenError {
 /// What begins every error of a token store that may work again later.
 const STORE_UNAVAILABLE: &str = "Token store unavailable";
 
-/// Whether an error says nothing against a token that was presented.
-pub(crate) fn is_passing(error: &str) -> bool {
-    error.starts_with(STORE_UNAVAILABLE)
-}
-
 impl Part for TokenError {
     fn push_to(&self, text: &mut String) {
         match self {
@@ -85,6 +212,39 @@ impl fmt::Display for TokenError {
 }
 
 impl core::error::Error for TokenError {}
+
+impl TokenError {
+    pub(crate) fn told(&self) -> ServerError {
+        let code = match self {
+            Self::Exists => ErrorCode::TokenExists,
+            Self::NotFound => ErrorCode::TokenNotFound,
+            Self::Invalid(_) => ErrorCode::InvalidToken,
+            Self::InvalidTag(_) => ErrorCode::InvalidTag,
+            Self::Unavailable(_) => ErrorCode::StoreUnavailable,
+            Self::Uncertain(_) => ErrorCode::Uncertain,
+        };
+        ServerError::new(code, text![self])
+    }
+}
+
+impl Refusal {
+    pub(crate) fn told(&self) -> ServerError {
+        let code = match self {
+            Self::MissingTags(_) => ErrorCode::MissingTags,
+            Self::MissingToken(_) => ErrorCode::MissingToken,
+            Self::Unknown => ErrorCode::UnknownCommand,
+            Self::NotAuthorized => ErrorCode::NotAdmin,
+            Self::Unauthenticated => ErrorCode::Unauthenticated,
+            Self::AuthNotFirst => ErrorCode::AuthNotFirst,
+            Self::WrongToken => ErrorCode::WrongToken,
+            Self::StoreUnavailable => ErrorCode::StoreUnavailable,
+            Self::NotGranted(_) => ErrorCode::NotGranted,
+            Self::Exceeded(_) => ErrorCode::LimitExceeded,
+            Self::Revoked => ErrorCode::Revoked,
+        };
+        ServerError::new(code, text![self])
+    }
+}
 
 impl Part for Refusal {
     fn push_to(&self, text: &mut String) {
@@ -163,6 +323,16 @@ impl ScanError {
         }
     }
 
+    /// As a session is told; see [`text`](Self::text).
+    pub(crate) fn told(&self, limits: &Limits, is_early: bool) -> ServerError {
+        let code = match self.fault {
+            Fault::TooLong => ErrorCode::TooLarge,
+            Fault::Http => ErrorCode::HttpRequest,
+            _ => ErrorCode::Unreadable,
+        };
+        ServerError::new(code, self.text(limits, is_early))
+    }
+
     /// `is_early` is whether the limits were those before authentication.
     pub(crate) fn text(&self, limits: &Limits, is_early: bool) -> String {
         let at = self.at;
@@ -227,50 +397,60 @@ impl ScanError {
     }
 }
 
-/// The text before a session is closed for sending nothing that can be read.
-pub(crate) fn too_many_bad_messages(limit: u8) -> String {
-    text![limit, " invalid messages in a row (bad-messages); closing"]
+/// The words before a session is closed for sending nothing that can be read.
+pub(crate) fn too_many_bad_messages(limit: u8) -> ServerError {
+    let text = text![limit, " invalid messages in a row (bad-messages); closing"];
+    ServerError::new(ErrorCode::TooManyBadMessages, text)
 }
 
-/// The text before a session is closed for not authenticating.
-pub(crate) fn not_authenticated(seconds: usize) -> String {
-    text![
+/// The words before a session is closed for not authenticating.
+pub(crate) fn not_authenticated(seconds: usize) -> ServerError {
+    let text = text![
         "not authorized - no valid token within ",
         seconds,
         " seconds (authentication-seconds); closing"
-    ]
+    ];
+    ServerError::new(ErrorCode::Unauthenticated, text)
 }
 
-/// The text before a connection is closed because there are enough.
-pub(crate) fn too_many_connections(limit: usize) -> String {
-    text![
+/// The words before a connection is closed because there are enough.
+pub(crate) fn too_many_connections(limit: usize) -> ServerError {
+    let text = text![
         "too many connections: the limit is ",
         limit,
         " (connections); closing"
-    ]
+    ];
+    ServerError::new(ErrorCode::TooManyConnections, text)
 }
 
-/// The text before a connection is closed because too much has arrived of messages that are not whole.
-pub(crate) fn input_full(limit: usize) -> String {
-    text![
+/// The words before a connection is closed because too much has arrived of messages that are not whole.
+pub(crate) fn input_full(limit: usize) -> ServerError {
+    let text = text![
         "too much has arrived of messages without an end: all connections together may have ",
         limit,
         " bytes of them (input-total-bytes); closing"
-    ]
+    ];
+    ServerError::new(ErrorCode::LimitExceeded, text)
 }
 
-/// The text before a connection is closed because its address has enough.
-pub(crate) fn too_many_of_address(limit: usize) -> String {
-    text![
+/// The words before a connection is closed because its address has enough.
+pub(crate) fn too_many_of_address(limit: usize) -> ServerError {
+    let text = text![
         "too many connections from your address: the limit is ",
         limit,
         " (connections-per-address); closing"
-    ]
+    ];
+    ServerError::new(ErrorCode::TooManyConnections, text)
 }
 
-/// The text before a session is closed whose token was not looked at. It is no refusal of the token.
-pub(crate) const TOO_MANY_WRONG_TOKENS: &str =
-    "too many wrong tokens from your address (failed-tokens): try again later; closing";
+/// The words before a session is closed whose token was not looked at. It is no refusal of the token.
+pub(crate) fn too_many_wrong_tokens() -> ServerError {
+    let text = "too many wrong tokens from your address (failed-tokens): try again later; closing";
+    ServerError::new(ErrorCode::TooManyWrongTokens, text)
+}
 
-/// The text for a client that does not encrypt where it has to.
-pub(crate) const TLS_REQUIRED: &str = "this port speaks TLS: connect with tls://; closing";
+/// The words for a client that does not encrypt where it has to.
+pub(crate) fn tls_required() -> ServerError {
+    let text = "this port speaks TLS: connect with tls://; closing";
+    ServerError::new(ErrorCode::TlsRequired, text)
+}

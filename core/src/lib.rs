@@ -53,6 +53,6 @@ pub use broker::{
     Scratch, Stats, TokenCheck, Verdict, dropped_notice, input_full, tls_required,
     too_many_connections, too_many_of_address,
 };
-pub use error::TokenError;
+pub use error::{ErrorCode, ServerError, TokenError};
 pub use limits::Limits;
 pub use session::SessionId;

@@ -334,15 +334,17 @@ async fn changes_of_one_token_count_in_the_order_the_store_made_them() {
 async fn a_store_that_refuses_or_fails_is_quoted() {
     let (place, _) = with_slow_answers().await;
     let mut admin = place.admin(Kind::Ws, "TK").await;
-    for (token, said) in [
-        ("refused", "Invalid token - it has a slash"),
-        ("mistagged", "Invalid tag - it has a NUL"),
+    for (token, code, said) in [
+        ("refused", "invalid-token", "Invalid token - it has a slash"),
+        ("mistagged", "invalid-tag", "Invalid tag - it has a NUL"),
         (
             "away",
+            "store-unavailable",
             "Token store unavailable, nothing was changed - it is away",
         ),
         (
             "lost",
+            "uncertain",
             "Token store unavailable, the change may have been made or not: look with tags, or repeat it - it was lost",
         ),
     ] {
@@ -354,7 +356,7 @@ async fn a_store_that_refuses_or_fails_is_quoted() {
                 .await;
             admin
                 .expect(&format!(
-                    r#"{{"command":"{command}","error":"{said}","id":1}}"#
+                    r#"{{"command":"{command}","error":"{said}","code":"{code}","id":1}}"#
                 ))
                 .await;
         }

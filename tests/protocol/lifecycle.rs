@@ -207,7 +207,7 @@ async fn a_token_without_an_authenticator_starts_with_a_warning() {
         }
         assert_eq!(
             answer,
-            r#"{"command":"tags","error":"Unknown Command","id":1}"#
+            r#"{"command":"tags","error":"Unknown Command","code":"unknown-command","id":1}"#
         );
     }
     is_well(place).await;

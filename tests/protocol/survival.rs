@@ -105,7 +105,7 @@ async fn unknown_commands_over_websocket_mix_with_deliveries() {
                 let message = client.recv().await;
                 if message
                     == format!(
-                        r#"{{"command":"nope","data":"{unknown}","error":"Unknown Command"}}"#
+                        r#"{{"command":"nope","data":"{unknown}","error":"Unknown Command","code":"unknown-command"}}"#
                     )
                 {
                     unknown += 1;

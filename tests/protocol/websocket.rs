@@ -302,7 +302,10 @@ async fn what_is_rare_but_allowed_is_served() {
     let mut others = Others::at(Place::of(&server)).await;
     let message = r#"{"command":"publish","tags":["rumour"],"data":"καλημέρα 😀"}"#;
     let characters = r#"{"command":"κ😀","data":"x"}"#;
-    let unknown = Answer::Text(characters.replace('}', r#","error":"Unknown Command"}"#));
+    let unknown = Answer::Text(characters.replace(
+        '}',
+        r#","error":"Unknown Command","code":"unknown-command"}"#,
+    ));
     let ping = frame(FIN | PING_FRAME, b"between");
     let between = Answer::Pong(b"between".to_vec());
     let pieces_of_ping = PING.len().div_ceil(7);

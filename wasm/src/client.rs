@@ -44,13 +44,13 @@ extern "C" {
         delivered: f64,
     );
 
-    /// A request has failed; a verb has, when `request` is 0.
+    /// A request has failed; a verb has, when `request` is 0. `server_code` is what the broker calls it, if it said no.
     #[wasm_bindgen(method)]
-    fn fail(this: &ClientHost, request: f64, code: &str, text: &str);
+    fn fail(this: &ClientHost, request: f64, code: &str, text: &str, server_code: &str);
 
-    /// Something happened: its name, a text and a number that belong to it.
+    /// Something happened: its name, a text and a number that belong to it, and the broker's code for an error.
     #[wasm_bindgen(method)]
-    fn event(this: &ClientHost, name: &str, text: &str, number: f64);
+    fn event(this: &ClientHost, name: &str, text: &str, number: f64, server_code: &str);
 
     /// The broker does not hold a subscription any more.
     #[wasm_bindgen(method)]
@@ -295,17 +295,29 @@ impl Client {
             } => "auth",
             _ => "closed",
         };
-        self.host.fail(request, code, &error.text());
+        let server_code = match error {
+            RequestError::Refused { error, .. }
+            | RequestError::Closed {
+                reason: CloseReason::AuthRefused(error),
+            } => error.code.name(),
+            _ => "",
+        };
+        self.host.fail(request, code, &error.text(), server_code);
     }
 
     fn tell(&mut self, event: Event) {
+        let mut server_code = "";
         let (name, text, number) = match event {
             Event::Connecting => ("connecting", String::new(), 0.0),
             Event::Open { resumed } => ("open", String::new(), f64::from(u8::from(resumed))),
             Event::Waiting { reason, retry_in } => ("waiting", reason, millis(retry_in)),
             Event::Closed { reason } => {
-                let number = matches!(reason, CloseReason::AuthRefused(_));
-                ("closed", reason.text(), f64::from(u8::from(number)))
+                let mut number = 0.0;
+                if let CloseReason::AuthRefused(error) = &reason {
+                    number = 1.0;
+                    server_code = error.code.name();
+                }
+                ("closed", reason.text(), number)
             }
             Event::Message(delivery) => {
                 let tags = self.tags(&delivery.tags);
@@ -315,17 +327,18 @@ impl Client {
             }
             Event::Dropped { count } => ("dropped", String::new(), count as f64),
             Event::SubscriptionLost { tags, error } => {
-                return self.host.revoked(array(&tags), &error);
+                return self.host.revoked(array(&tags), &error.text);
             }
             Event::Refused { command, error, .. } => {
-                let text = ["the broker refused ", &command, ": ", &error].concat();
+                server_code = error.code.name();
+                let text = ["the broker refused ", &command, ": ", &error.text].concat();
                 ("refused", text, 0.0)
             }
             Event::Discarded { publishes } => ("discarded", String::new(), publishes as f64),
             Event::Unreadable { error } => ("unreadable", error, 0.0),
             _ => return,
         };
-        self.host.event(name, &text, number);
+        self.host.event(name, &text, number, server_code);
     }
 
     fn tags(&mut self, tags: &Arc<[String]>) -> JsValue {

@@ -7,12 +7,11 @@ use alloc::vec::Vec;
 use super::revocation::Revocation;
 use super::{Broker, CloseReason, Holders, Output, TokenCheck};
 use crate::auth::{Access, AuthReply, AuthRequest, Authenticator, Grants, NO_GRANTS};
-use crate::error::{Refusal, TOO_MANY_WRONG_TOKENS, TokenError};
+use crate::error::{Refusal, TokenError, too_many_wrong_tokens};
 use crate::limits::Exceeded;
 use crate::message::{Command, Message, Reply};
 use crate::session::{About, Question, Role, Session, SessionId};
 use crate::sort::sort;
-use crate::text::text;
 
 impl Broker {
     /// Answers [`Output::Ask`]; `request` is the one that was asked.
@@ -82,7 +81,7 @@ impl Broker {
     /// Takes a token that a client presents.
     pub(super) fn log_in(&mut self, session: SessionId, token: &str, id: Option<&str>) {
         if let Err(refusal) = self.check_token_size(token) {
-            return self.send_error(session, "auth", &text![refusal], id);
+            return self.send_error(session, "auth", &refusal.told(), id);
         }
         if self.is_guarded && (self.token.is_some() || self.authenticator != Authenticator::None) {
             self.ask(session, "auth", id, About::Presented(token.into()));
@@ -111,7 +110,7 @@ impl Broker {
         if let Some(state) = self.session_mut(session) {
             state.is_closing = true;
         }
-        self.send_error(session, "", TOO_MANY_WRONG_TOKENS, None);
+        self.send_error(session, "", &too_many_wrong_tokens(), None);
         let reason = CloseReason::TurnedAway;
         self.outputs.push_back(Output::Close { session, reason });
     }
@@ -189,7 +188,7 @@ impl Broker {
                 Refusal::StoreUnavailable
             }
         };
-        self.send_error(session, "auth", &text![refusal], id);
+        self.send_error(session, "auth", &refusal.told(), id);
     }
 
     fn note_checked(&mut self, session: SessionId, check: TokenCheck) {
@@ -348,7 +347,7 @@ impl Broker {
     ) {
         let told = match reply {
             Ok(told) => told,
-            Err(error) => return self.send_error(session, command, &text![error], id),
+            Err(error) => return self.send_error(session, command, &error.told(), id),
         };
         let tags = match request {
             AuthRequest::Tags { .. } => &told,

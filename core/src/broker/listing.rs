@@ -11,7 +11,6 @@ use crate::limits::Exceeded;
 use crate::message::{Command, Data, Message, Reply, Writer, escaped_len, write_escaped};
 use crate::session::{Session, SessionId};
 use crate::sort::sort_by;
-use crate::text::text;
 
 /// Tags that are looked at before others get the broker.
 const PART: usize = 512;
@@ -183,7 +182,7 @@ impl Listing {
             let refusal = Refusal::Exceeded(too_long(found.bytes, self.limit));
             return Reply {
                 command: self.command,
-                error: &text![refusal],
+                error: Some(&refusal.told()),
                 id: self.id.as_deref(),
                 ..Reply::default()
             }

@@ -25,7 +25,7 @@ use hashbrown::HashMap;
 pub use self::listing::Listing;
 use self::revocation::Revocation;
 use crate::auth::{Access, AuthRequest, Authenticator, Grants, Secret, TokenTable};
-use crate::error::{Refusal, not_authenticated, too_many_bad_messages};
+use crate::error::{ErrorCode, Refusal, ServerError, not_authenticated, too_many_bad_messages};
 use crate::index::{Index, MatchScratch};
 use crate::limits::Limits;
 use crate::message::{
@@ -689,8 +689,8 @@ impl Broker {
             unreadable.message.id_literal(),
         );
         let is_early = self.needs_token(session);
-        let text = unreadable.error.text(&self.limits, is_early);
-        self.send_error(session, &command, &text, id);
+        let error = unreadable.error.told(&self.limits, is_early);
+        self.send_error(session, &command, &error, id);
         if reason == Some(CloseReason::BadMessages) {
             self.send_error(session, "", &too_many_bad_messages(limit), None);
         }
@@ -765,7 +765,10 @@ impl Broker {
                 };
                 self.send(session, message.encode());
             }
-            Err(text) => self.send_error(session, &question.command, &text, id),
+            Err(text) => {
+                let error = ServerError::new(ErrorCode::Refused, text);
+                self.send_error(session, &question.command, &error, id);
+            }
         }
         self.handle_backlog(session, &question);
     }
@@ -886,10 +889,16 @@ impl Broker {
         self.outputs.push_back(Output::Send { session, message });
     }
 
-    fn send_error(&mut self, session: SessionId, command: &str, error: &str, id: Option<&str>) {
+    fn send_error(
+        &mut self,
+        session: SessionId,
+        command: &str,
+        error: &ServerError,
+        id: Option<&str>,
+    ) {
         let reply = Reply {
             command,
-            error,
+            error: Some(error),
             id,
             ..Reply::default()
         };
@@ -932,7 +941,7 @@ pub fn dropped_notice(count: u64) -> Vec<u8> {
 #[must_use]
 pub fn too_many_connections(limit: usize) -> Vec<u8> {
     let reply = Reply {
-        error: &crate::error::too_many_connections(limit),
+        error: Some(&crate::error::too_many_connections(limit)),
         ..Reply::default()
     };
     reply.encode()
@@ -943,7 +952,7 @@ pub fn too_many_connections(limit: usize) -> Vec<u8> {
 #[must_use]
 pub fn input_full(limit: usize) -> Vec<u8> {
     let reply = Reply {
-        error: &crate::error::input_full(limit),
+        error: Some(&crate::error::input_full(limit)),
         ..Reply::default()
     };
     reply.encode()
@@ -953,7 +962,7 @@ pub fn input_full(limit: usize) -> Vec<u8> {
 #[must_use]
 pub fn too_many_of_address(limit: usize) -> Vec<u8> {
     let reply = Reply {
-        error: &crate::error::too_many_of_address(limit),
+        error: Some(&crate::error::too_many_of_address(limit)),
         ..Reply::default()
     };
     reply.encode()
@@ -963,7 +972,7 @@ pub fn too_many_of_address(limit: usize) -> Vec<u8> {
 #[must_use]
 pub fn tls_required() -> Vec<u8> {
     let reply = Reply {
-        error: crate::error::TLS_REQUIRED,
+        error: Some(&crate::error::tls_required()),
         ..Reply::default()
     };
     reply.encode()
@@ -1002,7 +1011,7 @@ fn write_refusal(message: &Message<'_>, refusal: &Refusal, out: &mut Vec<u8>) {
         command: &message.command_name(),
         tags: &tags,
         data: data.map_or(Data::None, Data::Literal),
-        error: &text![refusal],
+        error: Some(&refusal.told()),
         id: message.id_literal(),
         ..Reply::default()
     }

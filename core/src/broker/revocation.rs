@@ -12,7 +12,6 @@ use crate::error::Refusal;
 use crate::message::Reply;
 use crate::session::{Role, SessionId};
 use crate::sort::sort;
-use crate::text::text;
 
 /// Tags that are looked at before others get the broker, and what it costs in this unit to remove a subscription. The bytes
 /// of its tags, which are written to its session, are cheaper than a tag.
@@ -136,13 +135,14 @@ impl Broker {
                 .into_iter()
                 .map(|(tags, set)| (owned(tags), set))
                 .collect();
+            let error = Refusal::Revoked.told();
             for (tags, set) in lost {
                 self.index.remove(set, session.slot);
                 let tags: Vec<_> = tags.iter().map(String::as_str).collect();
                 let reply = Reply {
                     command: "unsubscribe",
                     tags: &tags,
-                    error: &text![Refusal::Revoked],
+                    error: Some(&error),
                     ..Reply::default()
                 };
                 self.send(session, reply.encode());

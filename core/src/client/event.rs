@@ -7,6 +7,7 @@ use alloc::vec::Vec;
 use core::fmt;
 use core::time::Duration;
 
+use crate::error::ServerError;
 use crate::message::Message;
 use crate::text::{Part, push, text};
 
@@ -105,8 +106,8 @@ pub enum Event {
     SubscriptionLost {
         /// The subscription's tags.
         tags: Arc<[String]>,
-        /// The server's words.
-        error: String,
+        /// Why, as the server says it.
+        error: ServerError,
     },
     /// The server refused a message that nobody waits for an answer to: mostly a publish without acknowledgement.
     Refused {
@@ -114,8 +115,8 @@ pub enum Event {
         command: String,
         /// Its tags.
         tags: Vec<String>,
-        /// The server's words.
-        error: String,
+        /// Why, as the server says it.
+        error: ServerError,
     },
     /// Publishes that were kept for the next connection will never be sent: they are too old, or the client closed.
     Discarded {
@@ -184,7 +185,7 @@ pub enum CloseReason {
     /// The application closed it.
     Requested,
     /// The server refused the token, which would be the same at the next attempt; with the server's words.
-    AuthRefused(String),
+    AuthRefused(ServerError),
     /// The connection was lost, and reconnecting is off; with what happened.
     Lost(String),
 }
@@ -226,8 +227,8 @@ pub enum RequestError {
     Refused {
         /// The command.
         command: String,
-        /// The server's words.
-        error: String,
+        /// Why, as the server says it.
+        error: ServerError,
     },
     /// No answer came in time.
     Timeout {

@@ -6,7 +6,7 @@ use super::event::{CloseReason, Event, Output, Reply, RequestError, RequestId};
 use super::requests::Errand;
 use super::subscriptions::{OnWire, Slot, tag_set};
 use super::{Client, Phase};
-use crate::error::is_passing;
+use crate::error::ServerError;
 use crate::message::{Command, Message, Messages};
 
 impl Client {
@@ -41,10 +41,10 @@ impl Client {
     }
 
     pub(super) fn handle_message(&mut self, now: Duration, message: &Message<'_>) {
-        let error = message.error();
+        let error = message.server_error();
         match (message.id_number(), error) {
-            (Some(number), error) => self.handle_answer(now, number, error.as_deref(), message),
-            (None, Some(error)) => self.handle_error(message, &error),
+            (Some(number), error) => self.handle_answer(now, number, error, message),
+            (None, Some(error)) => self.handle_error(message, error),
             (None, None) if message.command() == Command::Publish => {
                 let delivery = self.subscriptions.delivery(message);
                 self.event(Event::Message(delivery));
@@ -63,7 +63,7 @@ impl Client {
         &mut self,
         now: Duration,
         number: u64,
-        error: Option<&str>,
+        error: Option<ServerError>,
         message: &Message<'_>,
     ) {
         if let Some(waiting) = self.requests.take_wire(number) {
@@ -71,7 +71,7 @@ impl Client {
                 None => Ok(Reply::new(message)),
                 Some(error) => Err(RequestError::Refused {
                     command: waiting.command.into_owned(),
-                    error: error.into(),
+                    error,
                 }),
             };
             let request = RequestId(number);
@@ -82,10 +82,10 @@ impl Client {
             (Some(Errand::Auth { is_static }), Some(error)) => {
                 self.outputs.push_back(Output::Disconnect);
                 self.wire.clear();
-                if is_passing(error) {
-                    return self.lose(now, error.into());
+                if error.code.is_passing() {
+                    return self.lose(now, error.text);
                 }
-                let reason = CloseReason::AuthRefused(error.into());
+                let reason = CloseReason::AuthRefused(error);
                 if is_static {
                     self.end(reason);
                 } else {
@@ -116,9 +116,9 @@ impl Client {
         self.open_if_settled(now);
     }
 
-    pub(super) fn settle_subscription(&mut self, slot: Slot, error: Option<&str>) {
+    pub(super) fn settle_subscription(&mut self, slot: Slot, error: Option<ServerError>) {
         if let Some(error) = error {
-            return self.drop_set(slot, error);
+            return self.drop_set(slot, &error);
         }
         self.subscriptions.set_on_wire(slot, OnWire::Live);
         for request in self.subscriptions.take_waiting(slot) {
@@ -127,7 +127,7 @@ impl Client {
     }
 
     /// Stops wanting a set that the server does not hold, and tells those concerned.
-    pub(super) fn drop_set(&mut self, slot: Slot, error: &str) {
+    pub(super) fn drop_set(&mut self, slot: Slot, error: &ServerError) {
         let Some(dropped) = self.subscriptions.remove_set(slot) else {
             return;
         };
@@ -135,32 +135,32 @@ impl Client {
             self.answer(request, |waiting| {
                 Err(RequestError::Refused {
                     command: waiting.command.into_owned(),
-                    error: error.into(),
+                    error: error.clone(),
                 })
             });
         }
         if dropped.had_settled {
             self.event(Event::SubscriptionLost {
                 tags: dropped.tags,
-                error: error.into(),
+                error: error.clone(),
             });
         }
     }
 
     /// Takes an error without a number: a refused publish, or a subscription that is gone.
-    pub(super) fn handle_error(&mut self, message: &Message<'_>, error: &str) {
+    pub(super) fn handle_error(&mut self, message: &Message<'_>, error: ServerError) {
         if matches!(message.command(), Command::Subscribe | Command::Unsubscribe) {
             let slot = self.subscriptions.find(&tag_set(message.tags()));
             // A set that was asked for since has its own answer coming.
             let is_live = |&slot: &Slot| self.subscriptions.on_wire(slot) == Some(OnWire::Live);
             if let Some(slot) = slot.filter(is_live) {
-                return self.drop_set(slot, error);
+                return self.drop_set(slot, &error);
             }
         }
         self.event(Event::Refused {
             command: message.command_name().into_owned(),
             tags: message.tags().map(Into::into).collect(),
-            error: error.into(),
+            error,
         });
     }
 }

@@ -3,14 +3,15 @@
 use alloc::vec::Vec;
 
 use super::{Command, Span, write_string};
+use crate::error::ServerError;
 
-/// Writes one reply: `command, tags, data, error`, then what this broker adds to the original's four fields.
+/// Writes one reply: `command, tags, data, error, code`, then what this broker adds to the original's four fields.
 #[derive(Default)]
 pub(crate) struct Reply<'a> {
     pub(crate) command: &'a str,
     pub(crate) tags: &'a [&'a str],
     pub(crate) data: Data<'a>,
-    pub(crate) error: &'a str,
+    pub(crate) error: Option<&'a ServerError>,
     pub(crate) subscriptions: Option<Writer<'a>>,
     pub(crate) delivered: Option<usize>,
     pub(crate) id: Option<&'a str>,
@@ -52,9 +53,11 @@ impl Reply<'_> {
                 write(out);
             }
         }
-        if !self.error.is_empty() {
+        if let Some(ServerError { code, text }) = self.error {
             out.extend_from_slice(b",\"error\":");
-            write_string(out, self.error);
+            write_string(out, text);
+            out.extend_from_slice(b",\"code\":");
+            write_string(out, code.name());
         }
         if let Some(write) = self.subscriptions {
             out.extend_from_slice(b",\"subscriptions\":");

@@ -16,6 +16,8 @@ use alloc::vec::Vec;
 use core::fmt;
 use core::ops::Range;
 
+use crate::error::{ErrorCode, ServerError};
+
 pub(crate) use encode::{
     Data, Reply, Writer, write_head, write_plain_head, write_plain_tags, write_rest,
 };
@@ -185,6 +187,20 @@ impl<'a> Message<'a> {
     pub fn error(&self) -> Option<Cow<'a, str>> {
         let span = self.scan.answer.error?;
         (!span.range().is_empty()).then(|| self.decoded(span.range(), span.is_escaped()))
+    }
+
+    /// What kind of error it is.
+    #[must_use]
+    pub fn error_code(&self) -> ErrorCode {
+        let literal = self.scan.answer.code.clone().map(|range| &self.text[range]);
+        let name = literal.and_then(|literal| literal.strip_prefix('"')?.strip_suffix('"'));
+        name.map_or(ErrorCode::Unknown, ErrorCode::find)
+    }
+
+    /// The error as a whole; `None` when its text is absent or empty.
+    pub(crate) fn server_error(&self) -> Option<ServerError> {
+        let text = self.error()?.into_owned();
+        Some(ServerError::new(self.error_code(), text))
     }
 
     /// How many sessions took a published message, as its acknowledgement says.

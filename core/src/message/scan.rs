@@ -124,6 +124,7 @@ pub struct Scan {
 #[derive(Debug, Default)]
 pub(super) struct Answer {
     pub(super) error: Option<Span>,
+    pub(super) code: Option<Range<usize>>,
     pub(super) delivered: Option<Range<usize>>,
     pub(super) subscriptions: Option<Range<usize>>,
 }
@@ -347,6 +348,7 @@ impl Reader<'_> {
                 Some(Field::Tags) => self.tags(scan)?,
                 Some(Field::Data) => scan.data = self.string_or_null("data")?,
                 Some(Field::Error) => scan.answer.error = self.string_or_null("error")?,
+                Some(Field::Code) => scan.answer.code = Some(self.raw()?),
                 Some(Field::Id) => scan.id = self.id()?,
                 Some(Field::Delivered) => scan.answer.delivered = Some(self.raw()?),
                 Some(Field::Subscriptions) => scan.answer.subscriptions = Some(self.raw()?),
@@ -383,6 +385,7 @@ impl Reader<'_> {
             b"tags" => Some(Field::Tags),
             b"data" => Some(Field::Data),
             b"error" => Some(Field::Error),
+            b"code" => Some(Field::Code),
             b"id" => Some(Field::Id),
             b"delivered" => Some(Field::Delivered),
             b"subscriptions" => Some(Field::Subscriptions),
@@ -687,6 +690,7 @@ enum Field {
     Tags,
     Data,
     Error,
+    Code,
     Id,
     Delivered,
     Subscriptions,

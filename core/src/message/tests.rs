@@ -8,6 +8,7 @@ use super::encode::{Data, Reply, write_head, write_rest};
 use super::lines::is_http_request;
 use super::scan::Fault;
 use super::string::{content_end, decode_into, escaped_len, write_escaped, write_string};
+use crate::error::{ErrorCode, ServerError};
 
 fn written(text: &str) -> String {
     let mut out = Vec::new();
@@ -147,14 +148,14 @@ fn a_reply_has_its_fields_in_one_order_and_only_those_it_needs() {
         command: "x\"",
         tags: &["a", "b"],
         data: Data::Text("two\nlines"),
-        error: "no",
+        error: Some(&ServerError::new(ErrorCode::Refused, "no")),
         subscriptions: Some(&|out| out.extend_from_slice(br#"[["a","b"],["c"]]"#)),
         delivered: Some(0),
         id: Some("\"q\""),
     };
     assert_eq!(
         String::from_utf8(whole.encode()).expect("it is UTF-8"),
-        r#"{"command":"x\"","tags":["a","b"],"data":"two\nlines","error":"no","subscriptions":[["a","b"],["c"]],"delivered":0,"id":"q"}"#
+        r#"{"command":"x\"","tags":["a","b"],"data":"two\nlines","error":"no","code":"refused","subscriptions":[["a","b"],["c"]],"delivered":0,"id":"q"}"#
     );
     assert_eq!(Reply::default().encode(), br#"{"command":""}"#);
     let literal = Reply {

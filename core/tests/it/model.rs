@@ -251,7 +251,11 @@ impl Reply {
             text += &format!(",\"data\":{data}");
         }
         if let Some(error) = &self.error {
-            text += &format!(",\"error\":{}", json!(error));
+            text += &format!(
+                ",\"error\":{},\"code\":\"{}\"",
+                json!(error),
+                code_of(error)
+            );
         }
         text += &self.rest;
         if let Some(id) = &self.id {
@@ -259,6 +263,34 @@ impl Reply {
         }
         text + "}"
     }
+}
+
+/// Finds the code by a part of the sentence, the first that fits.
+fn code_of(error: &str) -> &'static str {
+    const CODES: [(&str, &str); 20] = [
+        ("(message-bytes); closing", "too-large"),
+        ("invalid messages in a row", "too-many-bad-messages"),
+        (" exceed the limit of ", "limit-exceeded"),
+        ("missing tags", "missing-tags"),
+        ("missing token", "missing-token"),
+        ("Unknown Command", "unknown-command"),
+        ("needs the server's token", "not-admin"),
+        ("server is scoped", "unauthenticated"),
+        ("must be the first message", "auth-not-first"),
+        ("token is not valid", "wrong-token"),
+        ("token grants none", "not-granted"),
+        ("token does not grant", "not-granted"),
+        ("no longer grants", "revoked"),
+        ("Token already exists", "token-exists"),
+        ("Token not found", "token-not-found"),
+        ("Invalid token", "invalid-token"),
+        ("invalid JSON", "unreadable"),
+        ("invalid UTF-8", "unreadable"),
+        ("nested deeper", "unreadable"),
+        ("wrong type", "unreadable"),
+    ];
+    let is_it = |(part, _): &&(&str, &str)| error.contains(part);
+    CODES.iter().find(is_it).map_or("refused", |(_, code)| code)
 }
 
 /// Why a request is refused, and whether the answer repeats its tags and data.

@@ -4,7 +4,7 @@ use std::fmt::Display;
 use std::path::PathBuf;
 
 use mist::address::{Endpoint, without_secrets};
-use mist::client::{Client, ClientBuilder, ClientError, Dialler};
+use mist::client::{Client, ClientBuilder, ClientError, Dialler, ErrorCode, ServerError};
 
 use super::args::{HostArgs, SharedArgs};
 use super::exit::{Code, Stop};
@@ -139,8 +139,8 @@ pub(super) fn failed(error: ClientError) -> Stop {
 }
 
 /// Says that the server answered with an error.
-pub(super) fn refused(command: &str, reason: &str) -> Stop {
-    if reason == "Unknown Command" {
+pub(super) fn refused(command: &str, error: &ServerError) -> Stop {
+    if error.code == ErrorCode::UnknownCommand {
         return Stop::new(
             Code::ServerError,
             format!(
@@ -148,19 +148,20 @@ pub(super) fn refused(command: &str, reason: &str) -> Stop {
             ),
         );
     }
-    // The one word that the server's refusals for want of rights have in common.
-    let code = if reason.contains("not authorized") {
-        Code::AuthRefused
-    } else {
-        Code::ServerError
+    let code = match error.code {
+        ErrorCode::NotAdmin
+        | ErrorCode::Unauthenticated
+        | ErrorCode::WrongToken
+        | ErrorCode::NotGranted => Code::AuthRefused,
+        _ => Code::ServerError,
     };
-    Stop::new(code, refusal(command, reason))
+    Stop::new(code, refusal(command, error))
 }
 
 /// Says what the server said no to, if it is known: some errors are about no command, but about bytes or a connection.
-pub(super) fn refusal(command: &str, reason: &str) -> String {
+pub(super) fn refusal(command: &str, error: &ServerError) -> String {
     match command {
-        "" => format!("the server reports an error: {reason}"),
-        _ => format!("the server refused {command}: {reason}"),
+        "" => format!("the server reports an error: {error}"),
+        _ => format!("the server refused {command}: {error}"),
     }
 }

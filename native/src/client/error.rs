@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use mist_core::ServerError;
 use mist_core::client::{CloseReason, RequestError};
 
 use crate::address::AddressError;
@@ -32,8 +33,8 @@ pub enum ClientError {
     /// The server refused the token; the client stays closed.
     #[error("the server refused the token: {reason}; check the token")]
     AuthRefused {
-        /// The server's words.
-        reason: String,
+        /// Why, as the server says it.
+        reason: ServerError,
     },
     /// `subscribe` or `publish` without tags.
     #[error("cannot {command} without tags: name at least one")]
@@ -46,8 +47,8 @@ pub enum ClientError {
     Refused {
         /// The command.
         command: String,
-        /// The server's words.
-        reason: String,
+        /// Why, as the server says it.
+        reason: ServerError,
     },
     /// No answer came in time.
     #[error("no answer to {command} within {after:?}; the server may still have done it")]

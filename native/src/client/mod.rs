@@ -59,6 +59,7 @@ pub use error::ClientError;
 #[doc(hidden)]
 pub use link::{Dialler, Link, LinkReader, LinkWriter};
 pub use mist_core::client::{Backoff, CloseReason, Event, Offline, Reply, State};
+pub use mist_core::{ErrorCode, ServerError};
 pub use streams::{Events, Message, Messages};
 use tokio::time::Instant;
 

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use mist_core::client::{Event, Output, State};
+use mist_core::{ErrorCode, ServerError};
 use tokio::time::{Instant, Sleep};
 
 use super::ClientError;
@@ -119,7 +120,7 @@ impl Task {
                         if let Event::Refused { command, error, .. } = &event
                             && command.is_empty()
                         {
-                            held.last_words = Some(error.clone());
+                            held.last_words = Some(error.text.clone());
                         }
                         self.tell(event);
                     }
@@ -223,7 +224,7 @@ impl Task {
                 self.shared.tell(Event::Refused {
                     command: "publish".into(),
                     tags: delayed.tags,
-                    error: error.to_string(),
+                    error: ServerError::new(ErrorCode::Unknown, error.text()),
                 });
             }
         }

@@ -539,11 +539,11 @@ async fn a_command_of_ones_own_answers_fails_or_says_nothing() {
         (r#"{"command":"upper"}"#, r#"{"command":"upper"}"#),
         (
             r#"{"command":"fail","data":"stop"}"#,
-            r#"{"command":"fail","error":"there is no \"stop\""}"#,
+            r#"{"command":"fail","error":"there is no \"stop\"","code":"refused"}"#,
         ),
         (
             r#"{"command":"fail","data":"stop","id":"f"}"#,
-            r#"{"command":"fail","error":"there is no \"stop\"","id":"f"}"#,
+            r#"{"command":"fail","error":"there is no \"stop\"","code":"refused","id":"f"}"#,
         ),
         (
             r#"{"command":"hush","id":8}"#,
@@ -551,7 +551,7 @@ async fn a_command_of_ones_own_answers_fails_or_says_nothing() {
         ),
         (
             r#"{"command":"Upper","data":"x"}"#,
-            r#"{"command":"Upper","data":"x","error":"Unknown Command"}"#,
+            r#"{"command":"Upper","data":"x","error":"Unknown Command","code":"unknown-command"}"#,
         ),
     ] {
         a.ask(message, answer).await;

@@ -12,6 +12,7 @@ use std::time::Duration;
 
 use futures_util::future::BoxFuture;
 use mist::auth::{Authenticator, TokenError};
+use mist::client::ErrorCode;
 use mist::{Client, ClientError, Server};
 use tempfile::TempDir;
 use tokio::sync::oneshot;
@@ -124,23 +125,17 @@ fn understood<T>(answer: Result<T, ClientError>) -> Result<T, TokenError> {
             panic!("{error}");
         };
         let after = |start: &str| {
-            let (_, why) = reason.split_once(start)?;
-            Some(why.trim_start_matches(" - ").to_owned())
+            let (_, why) = reason.text.split_once(start).expect("it says why");
+            why.trim_start_matches(" - ").to_owned()
         };
-        if reason == "Token already exists" {
-            TokenError::Exists
-        } else if reason == "Token not found" {
-            TokenError::NotFound
-        } else if let Some(why) = after("Invalid token") {
-            TokenError::Invalid(why)
-        } else if let Some(why) = after("Invalid tag") {
-            TokenError::InvalidTag(why)
-        } else if let Some(why) = after("Token store unavailable, nothing was changed") {
-            TokenError::Unavailable(why)
-        } else if let Some(why) = after("Token store unavailable, the change may have been made") {
-            TokenError::Uncertain(why)
-        } else {
-            panic!("{reason}");
+        match reason.code {
+            ErrorCode::TokenExists => TokenError::Exists,
+            ErrorCode::TokenNotFound => TokenError::NotFound,
+            ErrorCode::InvalidToken => TokenError::Invalid(after("Invalid token")),
+            ErrorCode::InvalidTag => TokenError::InvalidTag(after("Invalid tag")),
+            ErrorCode::StoreUnavailable => TokenError::Unavailable(after("nothing was changed")),
+            ErrorCode::Uncertain => TokenError::Uncertain(after("may have been made")),
+            code => panic!("{code:?}: {reason}"),
         }
     })
 }

@@ -158,12 +158,12 @@ export class LinkedClient implements Client {
           this.#settle(request, ({ resolve }) => resolve({ tags, data, sets, delivered }));
         });
       },
-      fail: (request: number, code: Code, text: string) => {
-        const error = new MistError(code, text);
+      fail: (request: number, code: Code, text: string, serverCode: string) => {
+        const error = new MistError(code, text, undefined, serverCode);
         if (request === 0) this.#failure = error;
         else later(() => this.#settle(request, ({ reject }) => reject(error)));
       },
-      event: (name: string, text: string, number: number) => this.#event(name, text, number),
+      event: (name: string, text: string, number: number, serverCode: string) => this.#event(name, text, number, serverCode),
       revoked: (tags: string[], text: string) => later(() => this.#revoked(tags, text)),
     };
   }
@@ -210,7 +210,7 @@ export class LinkedClient implements Client {
     this.#lane = undefined;
   }
 
-  #event(name: string, text: string, number: number): void {
+  #event(name: string, text: string, number: number, serverCode: string): void {
     switch (name) {
       case "connecting":
         return this.#setState("connecting");
@@ -226,13 +226,13 @@ export class LinkedClient implements Client {
         this.#setState("waiting");
         return this.#events.emit("close", { ...this.#code(), reason: text, retryInMs: Math.round(number) });
       case "closed":
-        return later(() => this.#ended(new MistError(number === 1 ? "auth" : "closed", text)));
+        return later(() => this.#ended(new MistError(number === 1 ? "auth" : "closed", text, undefined, serverCode)));
       case "dropped":
         return this.#tellDropped(number);
       case "discarded":
         return this.#error("discarded", `${number} publishes that were kept for the next connection are discarded`);
       default:
-        return this.#error(name === "unreadable" ? name : "refused", text);
+        return this.#error(name === "unreadable" ? name : "refused", text, serverCode);
     }
   }
 
@@ -240,8 +240,8 @@ export class LinkedClient implements Client {
     return this.#closeCode === undefined ? {} : { code: this.#closeCode };
   }
 
-  #error(code: Code, text: string): void {
-    this.#events.emit("error", new MistError(code, text));
+  #error(code: Code, text: string, serverCode?: string): void {
+    this.#events.emit("error", new MistError(code, text, undefined, serverCode));
   }
 
   #setState(state: State): void {
@@ -252,7 +252,7 @@ export class LinkedClient implements Client {
 
   #revoked(tags: string[], text: string): void {
     const revoked = [...this.#subscriptions.values()].filter(({ tags: held }) => isSame(held, tags));
-    for (const subscription of revoked) this.#endSubscription(subscription, new MistError("revoked", text));
+    for (const subscription of revoked) this.#endSubscription(subscription, new MistError("revoked", text, undefined, "revoked"));
     this.#error("revoked", `the broker does not hold the subscription to ${tags.join(", ")} any more: ${text}`);
   }
 

@@ -8,14 +8,17 @@ export class MistError extends Error {
   static override readonly name = "MistError";
   declare readonly name: "MistError";
   readonly code: Code;
+  /** What the broker calls it, where the broker said no: the `code` of its answer, such as `not-granted`. */
+  readonly serverCode: string | undefined;
 
   static {
     Object.assign(this.prototype, { name: this.name });
   }
 
-  constructor(code: Code, message: string, options?: { cause?: unknown }) {
+  constructor(code: Code, message: string, options?: { cause?: unknown }, serverCode?: string) {
     super(message, options);
     this.code = code;
+    this.serverCode = serverCode || undefined;
   }
 }
 

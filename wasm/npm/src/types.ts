@@ -177,7 +177,7 @@ export interface ClientEvents {
 }
 
 /** What the `error` event carries: a {@link MistError}. */
-export type MistErrorLike = Error & { readonly code: Code };
+export type MistErrorLike = Error & { readonly code: Code; readonly serverCode: string | undefined };
 
 /** How to listen for events. */
 export interface ListenOptions {

@@ -54,7 +54,7 @@ fn a_refused_static_token_ends_the_client() {
     else {
         panic!("{:?}", world.answers);
     };
-    assert!(text.contains("token"), "{text}");
+    assert!(text.text.contains("token"), "{text}");
 }
 
 #[test]

@@ -131,7 +131,7 @@ fn a_refused_publish_without_acknowledgement_is_an_event() {
     world.exchange();
     assert!(
         matches!(&world.events[..], [Event::Refused { command, error, .. }]
-            if command == "publish" && error.contains("tag-bytes")),
+            if command == "publish" && error.text.contains("tag-bytes")),
         "{:?}",
         world.events
     );

@@ -1,6 +1,7 @@
 //! Owns the bytes of what is published and read: the mark in each message's data, and telling messages from answers.
 
 use memchr::memmem;
+use mist::client::{ErrorCode, ServerError};
 
 /// How many bytes of the data are the mark: a letter, five digits for the publisher, ten for the number, all hexadecimal.
 pub(super) const MARK: usize = 1 + PUBLISHER + NUMBER;
@@ -107,7 +108,7 @@ pub(super) enum Heard {
     /// So many messages were dropped here.
     Dropped(u64),
     /// An error, with the command it is about.
-    Error(String, String),
+    Error(String, ServerError),
     /// The answer to a request with an `id`.
     Answer,
     /// A message that is not ours, or something new.
@@ -122,6 +123,8 @@ struct Answer {
     #[serde(default)]
     data: String,
     error: Option<String>,
+    #[serde(default)]
+    code: String,
     id: Option<serde_json::Value>,
 }
 
@@ -140,7 +143,10 @@ pub(super) fn read(message: &[u8], data: &memmem::Finder<'_>) -> Heard {
         return Heard::Other;
     };
     match (&*answer.command, answer.error, answer.id) {
-        (_, Some(error), _) => Heard::Error(answer.command, error),
+        (_, Some(error), _) => {
+            let code = ErrorCode::find(&answer.code);
+            Heard::Error(answer.command, ServerError::new(code, error))
+        }
         (_, None, Some(_)) => Heard::Answer,
         ("ping", ..) => Heard::Pong,
         ("dropped", ..) => answer.data.parse().map_or(Heard::Other, Heard::Dropped),
@@ -193,8 +199,9 @@ mod tests {
             Heard::Answer
         );
         let refused =
-            br#"{"command":"publish","tags":["a"],"data":"m000000000000000","error":"no"}"#;
-        assert_eq!(heard(refused), Heard::Error("publish".into(), "no".into()));
+            br#"{"command":"publish","tags":["a"],"data":"m000000000000000","error":"no","code":"not-granted"}"#;
+        let error = ServerError::new(ErrorCode::NotGranted, "no");
+        assert_eq!(heard(refused), Heard::Error("publish".into(), error));
         for other in [
             &br#"{"command":"publish","tags":["a"],"data":"hello"}"#[..],
             br#"{"command":"publish","tags":["a"],"data":"m00000000000000z"}"#,

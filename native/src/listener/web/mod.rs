@@ -25,6 +25,7 @@ use hyper::body::Incoming;
 use hyper::service::{Service, service_fn};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
+use mist_core::ErrorCode;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpListener;
 use tokio::time::Instant;
@@ -124,7 +125,11 @@ struct Site {
 
 /// What a client is told that asks in plain text where it has to encrypt.
 fn https_required() -> Vec<u8> {
-    let body = error_body("", "this port speaks TLS - use https:// or wss://");
+    let body = error_body(
+        "",
+        ErrorCode::TlsRequired.name(),
+        "this port speaks TLS - use https:// or wss://",
+    );
     let head = "HTTP/1.1 400 Bad Request\r\nConnection: close\r\nContent-Type: application/json";
     format!("{head}\r\nContent-Length: {}\r\n\r\n{body}", body.len()).into()
 }
@@ -363,14 +368,28 @@ fn refuse(status: StatusCode, error: impl AsRef<str>) -> Response {
 
 /// Refuses a command with a message like those on any other transport.
 fn refuse_command(command: &str, status: StatusCode, error: impl AsRef<str>) -> Response {
-    json(status, error_body(command, error.as_ref()))
+    json(status, error_body(command, code_of(status), error.as_ref()))
 }
 
-fn error_body(command: &str, error: &str) -> String {
-    format!(
-        "{}\n",
-        serde_json::json!({ "command": command, "error": error })
-    )
+/// The `code` of what only HTTP has.
+fn code_of(status: StatusCode) -> &'static str {
+    match status {
+        StatusCode::UNAUTHORIZED => ErrorCode::Unauthenticated.name(),
+        StatusCode::FORBIDDEN => "forbidden",
+        StatusCode::NOT_FOUND => "not-found",
+        StatusCode::METHOD_NOT_ALLOWED => "method-not-allowed",
+        StatusCode::REQUEST_TIMEOUT => "timeout",
+        StatusCode::PAYLOAD_TOO_LARGE => ErrorCode::TooLarge.name(),
+        StatusCode::MISDIRECTED_REQUEST => "wrong-host",
+        StatusCode::UPGRADE_REQUIRED => "upgrade-required",
+        StatusCode::SERVICE_UNAVAILABLE => "unavailable",
+        _ => "bad-request",
+    }
+}
+
+fn error_body(command: &str, code: &str, error: &str) -> String {
+    let body = serde_json::json!({ "command": command, "error": error, "code": code });
+    format!("{body}\n")
 }
 
 fn json(status: StatusCode, body: impl Into<Vec<u8>>) -> Response {

@@ -5,6 +5,7 @@ use std::collections::VecDeque;
 use std::io;
 use std::sync::Arc;
 
+use mist_core::ErrorCode;
 use mist_core::message::{Command, Request, encode_request};
 use serde::Deserialize;
 use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader, DuplexStream};
@@ -113,8 +114,9 @@ fn stopping() -> Response {
 #[derive(Deserialize)]
 struct Answer {
     command: String,
+    error: Option<String>,
     #[serde(default)]
-    error: String,
+    code: String,
 }
 
 impl Visit {
@@ -187,7 +189,7 @@ impl Visit {
             };
             let answer = serde_json::from_str::<Answer>(&text);
             match answer {
-                Ok(answer) if !answer.error.is_empty() => {
+                Ok(answer) if answer.error.is_some() => {
                     return Err(self.refusal(&answer, text));
                 }
                 _ if is_answer => return Ok(text),
@@ -202,22 +204,17 @@ impl Visit {
     }
 
     fn refusal(&self, answer: &Answer, text: String) -> Response {
-        let status = match answer.error.as_str() {
-            error if error.starts_with("Token store unavailable") => {
-                StatusCode::SERVICE_UNAVAILABLE
-            }
-            error if error.contains("(input-total-bytes)") => StatusCode::SERVICE_UNAVAILABLE,
-            error if error.contains("(failed-tokens)") => StatusCode::TOO_MANY_REQUESTS,
+        let status = match ErrorCode::find(&answer.code) {
+            ErrorCode::StoreUnavailable | ErrorCode::Uncertain => StatusCode::SERVICE_UNAVAILABLE,
+            ErrorCode::TooManyWrongTokens => StatusCode::TOO_MANY_REQUESTS,
             _ if answer.command == "auth" => StatusCode::UNAUTHORIZED,
-            error if !error.starts_with("not authorized") => {
-                // The body was within the limit; what is made of it, with its escapes, was not.
-                match error.contains("-bytes); closing") {
-                    true => StatusCode::PAYLOAD_TOO_LARGE,
-                    false => StatusCode::BAD_REQUEST,
-                }
+            ErrorCode::NotGranted | ErrorCode::Unauthenticated if self.has_token => {
+                StatusCode::FORBIDDEN
             }
-            _ if self.has_token => StatusCode::FORBIDDEN,
-            _ => StatusCode::UNAUTHORIZED,
+            ErrorCode::NotGranted | ErrorCode::Unauthenticated => StatusCode::UNAUTHORIZED,
+            // The body was within the limit; what is made of it, with its escapes, was not.
+            ErrorCode::TooLarge => StatusCode::PAYLOAD_TOO_LARGE,
+            _ => StatusCode::BAD_REQUEST,
         };
         let response = json(status, text + "\n");
         match status {

@@ -4,6 +4,7 @@
 
 use std::collections::BTreeSet;
 
+use mist::client::ErrorCode;
 use mist::{Client, ClientError};
 use tokio::sync::watch;
 use tokio::task::JoinSet;
@@ -72,7 +73,9 @@ async fn check(client: &Client, written: &[Written]) {
     for Written { token, sure, open } in written {
         let found: State = match client.tags(token).await {
             Ok(tags) => Some(tags.into_iter().collect()),
-            Err(ClientError::Refused { reason, .. }) if reason == "Token not found" => None,
+            Err(ClientError::Refused { reason, .. }) if reason.code == ErrorCode::TokenNotFound => {
+                None
+            }
             Err(error) => panic!("{token}: {error}"),
         };
         assert!(

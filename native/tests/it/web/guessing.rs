@@ -137,7 +137,9 @@ async fn a_newcomer_beside_many_guessers_is_told_to_try_again_and_gets_in_then()
         async {
             let mut tcp = Http::open(site.tcp).await;
             tcp.write(auth(ADMIN)).await;
-            let told = format!("{{\"command\":\"\",\"error\":\"{TOO_MANY}\"}}\n");
+            let told = format!(
+                "{{\"command\":\"\",\"error\":\"{TOO_MANY}\",\"code\":\"too-many-wrong-tokens\"}}\n"
+            );
             assert_eq!(String::from_utf8(tcp.rest().await).expect("text"), told);
         },
         async {

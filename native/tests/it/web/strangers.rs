@@ -14,7 +14,7 @@ const UPGRADE: [&str; 4] = [
     "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==",
 ];
 
-const LATE: &str = r#"{"command":"auth","error":"not authorized - no valid token within 1 seconds (authentication-seconds); closing"}"#;
+const LATE: &str = r#"{"command":"auth","error":"not authorized - no valid token within 1 seconds (authentication-seconds); closing","code":"unauthenticated"}"#;
 
 pub(super) type Socket = tokio_tungstenite::WebSocketStream<BufReader<TcpStream>>;
 
