@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 use std::path::Path;
 
+use mist_core::ErrorCode;
 use mist_tests::transcript::load;
 
 #[test]
@@ -58,4 +59,41 @@ fn the_document_names_every_transcript_and_vector_and_nothing_else() {
         missing.is_empty(),
         "PROTOCOL.md names what is not there: {missing:?}"
     );
+}
+
+#[test]
+fn the_document_names_every_code_and_where_it_is_shown() {
+    let here = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let text = std::fs::read_to_string(here.join("../PROTOCOL.md")).expect("PROTOCOL.md is there");
+    let rows: Vec<Vec<&str>> = text
+        .lines()
+        .skip_while(|line| !line.starts_with("| code |"))
+        .skip(2)
+        .take_while(|line| line.starts_with('|'))
+        .map(|line| line.split('|').map(str::trim).collect())
+        .collect();
+    let named: Vec<&str> = rows.iter().map(|row| row[1].trim_matches('`')).collect();
+    let all: Vec<&str> = ErrorCode::ALL.iter().map(|code| code.name()).collect();
+    assert_eq!(named, all);
+    for (code, row) in named.iter().zip(&rows) {
+        let place = row[3].trim_matches(['[', ']', '`']);
+        let file = match place {
+            place if place.starts_with("native/") => here.join("..").join(place),
+            place if place.contains('.') => here.join("protocol").join(place),
+            place => here.join("transcripts").join(place).with_extension("txt"),
+        };
+        let mut files = vec![file];
+        let mut is_there = false;
+        while let Some(file) = files.pop() {
+            if file.is_dir() {
+                let entries = std::fs::read_dir(&file).expect("it can be listed");
+                files.extend(entries.map(|entry| entry.expect("it can be listed").path()));
+            } else {
+                let shown = std::fs::read_to_string(&file).unwrap_or_default();
+                is_there |= shown.contains(&format!("\"{code}\""))
+                    || shown.contains(&format!("\\\"{code}\\\""));
+            }
+        }
+        assert!(is_there, "{place} does not show {code}");
+    }
 }

@@ -88,7 +88,9 @@ async fn as_many_connections_as_the_limit_says_may_be_open_and_the_next_is_told_
             Kind::Tcp => {
                 let mut refused = place.tcp().await;
                 refused
-                    .expect_like(r#"{"command":"","error":"*connections*"}"#)
+                    .expect_like(
+                        r#"{"command":"","error":"*connections*","code":"too-many-connections"}"#,
+                    )
                     .await;
                 refused.expect_closed().await;
             }

@@ -41,7 +41,8 @@ extern "C" {
         tags: Array,
         data: &str,
         sets: Array,
-        delivered: f64,
+        count: f64,
+        subscribers: f64,
     );
 
     /// A request has failed; a verb has, when `request` is 0. `server_code` is what the broker calls it, if it said no.
@@ -270,14 +271,20 @@ impl Client {
     }
 
     fn answer(&self, request: RequestId, reply: &Reply) {
-        let sets: Array = reply.subscriptions.iter().map(|set| array(set)).collect();
-        let delivered = reply.delivered.map_or(-1.0, |count| count as f64);
+        let mut sets: Array = reply.subscriptions.iter().map(|set| array(set)).collect();
+        if !reply.subscribed.is_empty() {
+            sets = array(&reply.subscribed);
+        }
+        let count = reply.delivered.or(reply.connections);
+        let count = count.map_or(-1.0, |count| count as f64);
+        let subscribers = reply.subscribers.map_or(-1.0, |count| count as f64);
         self.host.answer(
             number(request),
             array(&reply.tags),
             &reply.data,
             sets,
-            delivered,
+            count,
+            subscribers,
         );
     }
 

@@ -212,6 +212,10 @@ impl Broker {
             command: &message.command_name(),
             tags: &tags,
             data: Data::Text(&data),
+            counts: &[
+                ("connections", self.connected_total),
+                ("subscribers", self.index.subscribers() as u64),
+            ],
             id: message.id_literal(),
             ..Reply::default()
         }

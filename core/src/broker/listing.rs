@@ -58,7 +58,7 @@ struct Found {
     /// What the answer weighs with them; one byte less in the end, perhaps.
     bytes: usize,
     /// Whether each set stands in the answer once more, as a list.
-    has_lists: bool,
+    is_nested: bool,
 }
 
 impl Found {
@@ -67,16 +67,14 @@ impl Found {
             let length = escaped_len(tag);
             // A comma or a blank is behind it; in the list also quotes are around it.
             self.bytes += length + 1;
-            if self.has_lists {
-                self.bytes += length + 3;
-            }
+            self.bytes += length + 3;
             self.text.extend_from_slice(tag.as_bytes());
             self.text.push(TAG_END);
         }
         if let Some(end) = self.text.last_mut() {
             *end = SET_END;
         }
-        if self.has_lists {
+        if self.is_nested {
             self.bytes += "[]".len();
         }
         self.sets += 1;
@@ -129,18 +127,23 @@ impl Found {
         out.push(b'"');
     }
 
+    /// Writes the form that programs read: an array of tags, or of arrays of tags.
     fn write_lists(&self, places: &[u32], out: &mut Vec<u8>) {
         let mut before = b'[';
         for tags in self.tags(places) {
-            out.push(before);
-            before = b'[';
+            if self.is_nested {
+                out.push(before);
+                before = b'[';
+            }
             for tag in tags {
                 out.extend_from_slice(&[before, b'"']);
                 write_escaped(out, tag);
                 out.push(b'"');
                 before = b',';
             }
-            out.push(b']');
+            if self.is_nested {
+                out.push(b']');
+            }
         }
         out.push(b']');
     }
@@ -191,7 +194,7 @@ impl Listing {
         let places = found.in_order();
         // A single tag may be empty, so that only its end is there.
         let has_data = found.text.len() > 1;
-        let has_lists = found.has_lists && !found.text.is_empty();
+        let has_lists = !found.text.is_empty();
         let data: Writer<'_> = &|out| found.write_text(&places, out);
         let lists: Writer<'_> = &|out| found.write_lists(&places, out);
         out.reserve_exact(found.bytes);
@@ -206,13 +209,17 @@ impl Listing {
         );
     }
 
-    fn write_with(&self, data: Data<'_>, subscriptions: Option<Writer<'_>>, out: &mut Vec<u8>) {
+    fn write_with(&self, data: Data<'_>, lists: Option<Writer<'_>>, out: &mut Vec<u8>) {
         let tags: Vec<_> = self.tags.iter().map(String::as_str).collect();
+        let name = match self.found.is_nested {
+            true => "subscriptions",
+            false => "subscribed",
+        };
         Reply {
             command: self.command,
             tags: &tags,
             data,
-            subscriptions,
+            list: lists.map(|write| (name, write)),
             id: self.id.as_deref(),
             ..Reply::default()
         }
@@ -245,15 +252,14 @@ impl Broker {
             id: message.id_literal().map(String::from),
             source,
             found: Found {
-                has_lists: message.command() == Command::List,
+                is_nested: message.command() == Command::List,
                 ..Found::default()
             },
             // Places in what was found are 32 bits wide.
             limit: self.limits.outbox_bytes.min(u32::MAX as usize),
         };
         // All but the sets: each brings a comma or a blank along, of which the last is not written.
-        let lists: Option<Writer<'_>> = listing.found.has_lists.then_some(&|_| ());
-        listing.write_with(Data::Literal("\"\""), lists, &mut scratch.reply);
+        listing.write_with(Data::Literal("\"\""), Some(&|_| ()), &mut scratch.reply);
         listing.found.bytes = scratch.reply.len();
         restart(&mut scratch.reply);
         if cost > SHORT {
@@ -290,7 +296,8 @@ impl Broker {
             return Ok((Source::Granted(0), cost));
         }
         let (tags, name_bytes) = self.index.tag_totals();
-        let bytes = check(name_bytes + tags)?;
+        // Every tag stands in both forms.
+        let bytes = check(2 * (name_bytes + 2 * tags))?;
         let cost = TAG_COST * (tags + self.index.tag_bound() / PLACES_PER_TAG);
         Ok((Source::All(0), bytes + cost))
     }

@@ -154,6 +154,12 @@ pub struct Reply {
     pub data: String,
     /// For `list`: the tag sets of the session.
     pub subscriptions: Vec<Vec<String>>,
+    /// For `listall`: the tags of everybody's subscriptions.
+    pub subscribed: Vec<String>,
+    /// For `who`: the connections since the server started.
+    pub connections: Option<u64>,
+    /// For `who`: the connections that hold a subscription now.
+    pub subscribers: Option<u64>,
     /// For an acknowledged publish: how many sessions took it.
     pub delivered: Option<u64>,
 }
@@ -165,6 +171,9 @@ impl Reply {
             tags: message.tags().map(Cow::into_owned).collect(),
             data: message.data().map(Cow::into_owned).unwrap_or_default(),
             subscriptions: message.subscriptions(),
+            subscribed: message.subscribed(),
+            connections: message.connections(),
+            subscribers: message.subscribers(),
             delivered: message.delivered(),
         }
     }

@@ -12,7 +12,10 @@ pub(crate) struct Reply<'a> {
     pub(crate) tags: &'a [&'a str],
     pub(crate) data: Data<'a>,
     pub(crate) error: Option<&'a ServerError>,
-    pub(crate) subscriptions: Option<Writer<'a>>,
+    /// The name of a field, and what writes the array that is its value.
+    pub(crate) list: Option<(&'static str, Writer<'a>)>,
+    /// Names of fields, and the numbers that are their values.
+    pub(crate) counts: &'a [(&'static str, u64)],
     pub(crate) delivered: Option<usize>,
     pub(crate) id: Option<&'a str>,
 }
@@ -59,9 +62,13 @@ impl Reply<'_> {
             out.extend_from_slice(b",\"code\":");
             write_string(out, code.name());
         }
-        if let Some(write) = self.subscriptions {
-            out.extend_from_slice(b",\"subscriptions\":");
+        if let Some((name, write)) = self.list {
+            write_name(out, name);
             write(out);
+        }
+        for &(name, count) in self.counts {
+            write_name(out, name);
+            write_number(out, count);
         }
         if let Some(delivered) = self.delivered {
             out.extend_from_slice(b",\"delivered\":");
@@ -90,6 +97,12 @@ fn write_tags(out: &mut Vec<u8>, tags: &[&str]) {
         write_string(out, tag);
     }
     out.push(b']');
+}
+
+fn write_name(out: &mut Vec<u8>, name: &str) {
+    out.extend_from_slice(b",\"");
+    out.extend_from_slice(name.as_bytes());
+    out.extend_from_slice(b"\":");
 }
 
 fn write_number(out: &mut Vec<u8>, number: u64) {

@@ -206,17 +206,42 @@ impl<'a> Message<'a> {
     /// How many sessions took a published message, as its acknowledgement says.
     #[must_use]
     pub fn delivered(&self) -> Option<u64> {
-        let range = self.scan.answer.delivered.clone()?;
-        self.text[range].parse().ok()
+        self.number(&self.scan.answer.delivered)
+    }
+
+    /// How many connections there were since the start, as the answer to `who` says.
+    #[must_use]
+    pub fn connections(&self) -> Option<u64> {
+        self.number(&self.scan.answer.connections)
+    }
+
+    /// How many connections hold a subscription, as the answer to `who` says.
+    #[must_use]
+    pub fn subscribers(&self) -> Option<u64> {
+        self.number(&self.scan.answer.subscribers)
+    }
+
+    fn number(&self, range: &Option<Range<usize>>) -> Option<u64> {
+        self.text[range.clone()?].parse().ok()
     }
 
     /// The tag sets of a `list` answer, decoded; empty when there are none.
     #[must_use]
     pub fn subscriptions(&self) -> Vec<Vec<String>> {
         match self.scan.answer.subscriptions.clone() {
-            Some(range) => scan::tag_lists(&self.text[range]),
+            Some(range) => scan::tag_lists(&self.text[range], true),
             None => Vec::new(),
         }
+    }
+
+    /// The tags of a `listall` answer, decoded; empty when there are none.
+    #[must_use]
+    pub fn subscribed(&self) -> Vec<String> {
+        let range = self.scan.answer.subscribed.clone();
+        let mut lists = range.map_or(Vec::new(), |range| {
+            scan::tag_lists(&self.text[range], false)
+        });
+        lists.pop().unwrap_or_default()
     }
 
     /// The whole message as it stands in the text, if it is a line that holds nothing but a publish with data, without

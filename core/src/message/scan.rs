@@ -127,6 +127,9 @@ pub(super) struct Answer {
     pub(super) code: Option<Range<usize>>,
     pub(super) delivered: Option<Range<usize>>,
     pub(super) subscriptions: Option<Range<usize>>,
+    pub(super) subscribed: Option<Range<usize>>,
+    pub(super) connections: Option<Range<usize>>,
+    pub(super) subscribers: Option<Range<usize>>,
 }
 
 /// What stands around the tags and before the data of a publish, as clients write it that put its fields in the documented
@@ -274,8 +277,8 @@ impl Scan {
     }
 }
 
-/// Reads an array of arrays of strings, decoded; any other text is an empty list.
-pub(super) fn tag_lists(text: &str) -> Vec<Vec<String>> {
+/// Reads an array of strings, or of arrays of strings, decoded; any other text is an empty list.
+pub(super) fn tag_lists(text: &str, is_nested: bool) -> Vec<Vec<String>> {
     let limits = Limits {
         tags_per_message: usize::MAX,
         ..Limits::default()
@@ -289,7 +292,7 @@ pub(super) fn tag_lists(text: &str) -> Vec<Vec<String>> {
     };
     let mut scan = Scan::new();
     let mut lists = Vec::new();
-    if reader.open(false).is_err() {
+    if is_nested && reader.open(false).is_err() {
         return lists;
     }
     loop {
@@ -300,7 +303,7 @@ pub(super) fn tag_lists(text: &str) -> Vec<Vec<String>> {
         let list = scan.message(text).tags().map(Cow::into_owned).collect();
         lists.push(list);
         reader.blanks();
-        // Behind the last list stands the bracket that ends the loop.
+        // Behind the last list stands the bracket that ends the loop, or nothing.
         reader.at += usize::from(reader.peek() == Some(b','));
     }
 }
@@ -352,6 +355,9 @@ impl Reader<'_> {
                 Some(Field::Id) => scan.id = self.id()?,
                 Some(Field::Delivered) => scan.answer.delivered = Some(self.raw()?),
                 Some(Field::Subscriptions) => scan.answer.subscriptions = Some(self.raw()?),
+                Some(Field::Subscribed) => scan.answer.subscribed = Some(self.raw()?),
+                Some(Field::Connections) => scan.answer.connections = Some(self.raw()?),
+                Some(Field::Subscribers) => scan.answer.subscribers = Some(self.raw()?),
                 None => self.any_value()?,
             }
         }
@@ -389,6 +395,9 @@ impl Reader<'_> {
             b"id" => Some(Field::Id),
             b"delivered" => Some(Field::Delivered),
             b"subscriptions" => Some(Field::Subscriptions),
+            b"subscribed" => Some(Field::Subscribed),
+            b"connections" => Some(Field::Connections),
+            b"subscribers" => Some(Field::Subscribers),
             _ => None,
         })
     }
@@ -694,4 +703,7 @@ enum Field {
     Id,
     Delivered,
     Subscriptions,
+    Subscribed,
+    Connections,
+    Subscribers,
 }

@@ -149,13 +149,16 @@ fn a_reply_has_its_fields_in_one_order_and_only_those_it_needs() {
         tags: &["a", "b"],
         data: Data::Text("two\nlines"),
         error: Some(&ServerError::new(ErrorCode::Refused, "no")),
-        subscriptions: Some(&|out| out.extend_from_slice(br#"[["a","b"],["c"]]"#)),
+        list: Some(("subscriptions", &|out| {
+            out.extend_from_slice(br#"[["a","b"],["c"]]"#)
+        })),
+        counts: &[("connections", 7)],
         delivered: Some(0),
         id: Some("\"q\""),
     };
     assert_eq!(
         String::from_utf8(whole.encode()).expect("it is UTF-8"),
-        r#"{"command":"x\"","tags":["a","b"],"data":"two\nlines","error":"no","code":"refused","subscriptions":[["a","b"],["c"]],"delivered":0,"id":"q"}"#
+        r#"{"command":"x\"","tags":["a","b"],"data":"two\nlines","error":"no","code":"refused","subscriptions":[["a","b"],["c"]],"connections":7,"delivered":0,"id":"q"}"#
     );
     assert_eq!(Reply::default().encode(), br#"{"command":""}"#);
     let literal = Reply {

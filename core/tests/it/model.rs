@@ -543,12 +543,16 @@ impl Model {
                 let shown = all.flatten().filter(is_shown).map(String::as_str);
                 let tags: Vec<_> = shown.collect::<BTreeSet<&str>>().into_iter().collect();
                 reply.data = some_text(&tags.join(" "));
+                if !tags.is_empty() {
+                    reply.rest = format!(",\"subscribed\":{}", json!(tags));
+                }
             }
             "who" => {
                 let (_, total, subscribers, _) = self.figures();
                 reply.data = some_text(&format!(
                     "Lifetime  connections: {total}\nSubscribers connected: {subscribers}"
                 ));
+                reply.rest = format!(",\"connections\":{total},\"subscribers\":{subscribers}");
             }
             _ if self.commands.iter().any(|known| known == command) => {
                 self.check_tags(request)?;

@@ -303,14 +303,10 @@ impl Client {
 
     /// Lists the distinct tags of all subscriptions on the server, sorted.
     ///
-    /// The wire joins them by blanks, so a tag with a blank in it comes as several.
-    ///
     /// # Errors
     /// [`ClientError`].
     pub async fn list_all(&self) -> Result<Vec<String>, ClientError> {
-        let reply = self.request("listall", &[], "").await?;
-        let tags = reply.data.split(' ').filter(|tag| !tag.is_empty());
-        Ok(tags.map(Into::into).collect())
+        Ok(self.request("listall", &[], "").await?.subscribed)
     }
 
     /// Counts the server's connections.
@@ -319,11 +315,7 @@ impl Client {
     /// [`ClientError`].
     pub async fn who(&self) -> Result<Who, ClientError> {
         let reply = self.request("who", &[], "").await?;
-        let mut numbers = reply.data.lines().map(|line| {
-            let (_, number) = line.rsplit_once(' ')?;
-            number.parse().ok()
-        });
-        match (numbers.next().flatten(), numbers.next().flatten()) {
+        match (reply.connections, reply.subscribers) {
             (Some(connections), Some(subscribers)) => Ok(Who {
                 connections,
                 subscribers,

@@ -29,7 +29,6 @@ import type {
   Subscription,
   Tag,
   TagLike,
-  Who,
 } from "./types.js";
 
 /** How a client works; milliseconds, and negative where something is off. */
@@ -48,8 +47,11 @@ type CoreClient = InstanceType<Core["Client"]>;
 interface Answer {
   tags: string[];
   data: string;
-  sets: string[][];
-  delivered: number;
+  /** The tag sets of `list`, or the tags of `listall`. */
+  sets: string[][] | string[];
+  /** Whom an acknowledged publish has reached, or the connections of `who`; else -1. */
+  count: number;
+  subscribers: number;
 }
 
 interface Waiting {
@@ -152,10 +154,10 @@ export class LinkedClient implements Client {
         for (const number of numbers) this.#subscriptions.get(number)?.offer(message);
       },
       // Who asked notes the request's number first: some are answered before the call that asks returns.
-      answer: (request: number, tags: string[], data: string, sets: string[][], delivered: number) => {
+      answer: (request: number, tags: string[], data: string, sets: Answer["sets"], count: number, subscribers: number) => {
         later(() => {
           this.#waiting.get(request)?.onAnswer?.();
-          this.#settle(request, ({ resolve }) => resolve({ tags, data, sets, delivered }));
+          this.#settle(request, ({ resolve }) => resolve({ tags, data, sets, count, subscribers }));
         });
       },
       fail: (request: number, code: Code, text: string, serverCode: string) => {
@@ -393,8 +395,8 @@ export class LinkedClient implements Client {
     if (options.signal?.aborted) throw aborted(options.signal);
     if (!this.#hasTried) await this.#tried();
     if (options.ack) {
-      const { delivered } = await this.#ask((core) => core.publish_acked(now(), names, text), options, data);
-      return { delivered };
+      const { count } = await this.#ask((core) => core.publish_acked(now(), names, text), options, data);
+      return { delivered: count };
     }
     if (!this.#carry(data, () => this.#call((core) => core.publish(now(), names, text)))) throw this.#failed();
     return {};
@@ -434,7 +436,7 @@ export class LinkedClient implements Client {
   }
 
   async list(options?: RequestOptions): Promise<string[][]> {
-    return (await this.#request("list", [], "", options)).sets;
+    return (await this.#request("list", [], "", options)).sets as string[][];
   }
 
   async command(name: string, data = "", tags: readonly TagLike[] = [], options?: RequestOptions): Promise<Reply> {
@@ -455,11 +457,11 @@ export class LinkedClient implements Client {
       set: change("set"),
       unset: change("unset"),
       tags: async (token, options) => (await this.#request("tags", [], checkToken(token), options)).tags,
-      who: async (options) => readWho((await this.#request("who", [], "", options)).data),
-      listAll: async (options) => {
-        const { data } = await this.#request("listall", [], "", options);
-        return data === "" ? [] : data.split(" ");
+      who: async (options) => {
+        const { count, subscribers } = await this.#request("who", [], "", options);
+        return { connections: count, subscribers };
       },
+      listAll: async (options) => (await this.#request("listall", [], "", options)).sets as string[],
     };
   }
 
@@ -623,9 +625,4 @@ function isSame(some: readonly string[], others: readonly string[]): boolean {
 function checkToken(token: string): string {
   if (typeof token === "string") return token;
   throw new MistError("invalid-argument", `a token is a string, not ${typeof token}`);
-}
-
-function readWho(text: string): Who {
-  const [connections = 0, subscribers = 0] = (text.match(/\d+/g) ?? []).map(Number);
-  return { connections, subscribers };
 }

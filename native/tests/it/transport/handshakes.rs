@@ -69,7 +69,10 @@ async fn plain_words_at_an_encrypted_port_are_answered_in_plain_words() {
         .await
         .expect("taken");
     let said = rest(&mut lines).await;
-    assert!(said.ends_with("}\n") && said.contains("tls://"), "{said}");
+    assert!(
+        said.ends_with(",\"code\":\"tls-required\"}\n") && said.contains("tls://"),
+        "{said}"
+    );
     let mut http = TcpStream::connect(site.socket(1))
         .await
         .expect("it listens");

@@ -61,14 +61,16 @@ export default function (tools) {
     await one.subscribe(["mine", "x"], ({ text }) => void got.push(text)).ready;
     await one.subscribe(["mine"], ({ text }) => void got.push(text)).ready;
     const refused = one.subscribe(["x"]);
-    ok(/grants none/.test((await rejects(refused.ready, { code: "refused" })).message));
+    const refusal = await rejects(refused.ready, { code: "refused" });
+    ok(/grants none/.test(refusal.message));
+    equal(refusal.serverCode, "not-granted");
     ok(refused.closed);
 
     equal(await other.publish(["mine", "also"], "1", { ack: true }), { delivered: 1 });
     await other.publish(["mine"], "2");
     const error = next(other, "error");
     await other.publish(["mine", "x"], "3");
-    equal((await error).code, "refused");
+    equal([(await error).code, (await error).serverCode], ["refused", "not-granted"]);
     ok(/does not grant the tag 'x'/.test((await error).message), (await error).message);
     await rejects(other.publish(["mine", "x"], "4", { ack: true }), { code: "refused" });
     await root.publish(["x", "mine"], "5", { ack: true });
