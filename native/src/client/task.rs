@@ -250,17 +250,12 @@ impl Task {
         }
     }
 
-    async fn flush(&mut self, held: Held) {
+    async fn flush(&self, held: Held) {
         let mut rest = Vec::new();
-        let shared = Arc::clone(&self.shared);
-        shared.with(|inner, _| {
+        self.shared.with(|inner, _| {
             while let Some(output) = inner.machine.poll_output() {
-                match output {
-                    Output::Send(messages) => rest.extend(messages),
-                    Output::Event(Event::Message(_)) => {}
-                    // The end itself, where it came behind the last round.
-                    Output::Event(event) => self.tell(event),
-                    _ => {}
+                if let Output::Send(messages) = output {
+                    rest.extend(messages);
                 }
             }
         });
