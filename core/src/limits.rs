@@ -58,7 +58,8 @@ pub struct Limits {
     pub stall_seconds: u32,
     /// Seconds between WebSocket pings; the answer is due within a third of it.
     pub heartbeat_seconds: u32,
-    /// Seconds for the HTTP request head, for each pause in a request's body, and for a WebSocket upgrade.
+    /// Seconds for the HTTP request head, for each pause in a request's body, and for a WebSocket upgrade. A body as a whole
+    /// has as long, and a second more for each 64 KiB that have come.
     pub handshake_seconds: u32,
     /// Seconds a shutdown may take to flush what is queued.
     pub drain_seconds: u32,

@@ -55,7 +55,7 @@ extern "C" {
 
     /// The broker does not hold a subscription any more.
     #[wasm_bindgen(method)]
-    fn revoked(this: &ClientHost, tags: Array, text: &str);
+    fn revoked(this: &ClientHost, tags: Array, text: &str, server_code: &str);
 }
 
 /// A client of a broker.
@@ -334,7 +334,8 @@ impl Client {
             }
             Event::Dropped { count } => ("dropped", String::new(), count as f64),
             Event::SubscriptionLost { tags, error } => {
-                return self.host.revoked(array(&tags), &error.text);
+                let code = error.code.name();
+                return self.host.revoked(array(&tags), &error.text, code);
             }
             Event::Refused { command, error, .. } => {
                 server_code = error.code.name();

@@ -588,6 +588,8 @@ impl Broker {
         message: &Message<'_>,
         scratch: &mut Scratch,
     ) -> Verdict {
+        // What is not looked at costs nothing, whatever this was used for before.
+        scratch.matching.walked = 0;
         let has_id = message.id_literal().is_some();
         match self.session(session) {
             Some(state) if state.is_settled(has_id) => match message.command() {

@@ -631,3 +631,30 @@ fn what_was_taken_already_is_answered_behind_what_is_still_being_taken() {
     }
     assert_eq!(broker.stats().subscriptions, 0);
 }
+
+#[test]
+fn nobody_pays_for_what_another_made_the_broker_look_at() {
+    let mut broker = Broker::new(Config::default(), 1);
+    let reader = broker.connect(Credentials::default());
+    let publisher = broker.connect(Credentials::default());
+    broker.handle_message(reader, br#"{"command":"subscribe","tags":["a","b"]}"#);
+    broker.handle_message(publisher, br#"{"command":"ping"}"#);
+    let (mut scan, mut scratch) = (Scan::new(), Scratch::default());
+    let mut walked = |line: &str| {
+        let mut messages = Messages::lines(line.as_bytes());
+        let message = messages
+            .next(&mut scan, broker.limits())
+            .expect("a message");
+        let message = message.expect("it can be read");
+        let _ = broker.decide(publisher, &message, &mut scratch);
+        scratch.walked()
+    };
+    assert!(walked(r#"{"command":"publish","tags":["a","b"]}"#) > 0);
+    for line in [
+        r#"{"command":"ping"}"#,
+        r#"{"command":"who"}"#,
+        r#"{"command":"publish"}"#,
+    ] {
+        assert_eq!(walked(line), 0, "{line}");
+    }
+}

@@ -306,7 +306,11 @@ impl Client {
     /// # Errors
     /// [`ClientError`].
     pub async fn list_all(&self) -> Result<Vec<String>, ClientError> {
-        Ok(self.request("listall", &[], "").await?.subscribed)
+        let reply = self.request("listall", &[], "").await?;
+        match reply.subscribed.is_empty() && !reply.data.is_empty() {
+            true => Err(unexpected(reply)),
+            false => Ok(reply.subscribed),
+        }
     }
 
     /// Counts the server's connections.

@@ -97,6 +97,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
         let inbound = Inbound::Frames(Box::new(Frames::new(ahead, &hub.limits)));
         let mut connection = Self::new(hub, stream, inbound, Credentials { token }, arrival);
         with_worker(|worker| connection.take_in(worker, 0));
+        connection.note_unfinished();
         connection
     }
 
@@ -431,7 +432,12 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
             self.in_line = None;
             self.in_line_bytes = 0;
             waiting.append(&mut self.carry);
-            self.carry = waiting;
+            // Where nothing is left, nothing is kept.
+            self.carry = if waiting.is_empty() {
+                Vec::new()
+            } else {
+                waiting
+            };
             self.is_paused = flow != Flow::Open;
             if !self.is_paused && self.carry.len() > self.message_bytes() {
                 let bytes = std::mem::take(&mut self.carry).len();

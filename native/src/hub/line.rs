@@ -50,15 +50,19 @@ impl Line {
                 }
             }
         });
-        let mut turn: Turn = Box::new(turn);
+        let turn: Turn = Box::new(turn);
         let turned_away = match sender {
             Some(sender) => sender.send((place, turn)).err().map(|error| error.0.1),
-            None => {
-                while !turn() {}
-                None
-            }
+            None => Some(turn),
         };
-        debug_assert!(turned_away.is_none(), "the thread is there as long as this");
+        if let Some(mut turn) = turned_away {
+            // Without the thread, on one of its own if there is a runtime: what is done may lead here again.
+            let mut all = move || while !turn() {};
+            match Handle::try_current() {
+                Ok(runtime) => drop(runtime.spawn_blocking(all)),
+                Err(_) => all(),
+            }
+        }
     }
 }
 
@@ -82,10 +86,20 @@ fn serve(arriving: &Receiver<(Place, Turn)>) {
         let Some(mut turn) = line.pop_front() else {
             continue;
         };
-        match catch_unwind(AssertUnwindSafe(&mut turn)) {
-            Ok(true) => {}
-            Ok(false) => line.push_back(turn),
-            Err(_) => tracing::error!("a client is closed: what it asked for has panicked"),
+        // What is done is dropped in there, too.
+        let had = catch_unwind(AssertUnwindSafe(|| match turn() {
+            true => None,
+            false => Some(turn),
+        }));
+        match had {
+            Ok(None) => {}
+            Ok(Some(turn)) => line.push_back(turn),
+            Err(_) => {
+                let tell = || {
+                    tracing::error!("what was done for a client that asks for much has panicked")
+                };
+                let _ = catch_unwind(tell);
+            }
         }
     }
 }

@@ -322,7 +322,8 @@ impl Outbox {
         }
     }
 
-    /// Like [`Outbox::append_reply`], by the connection itself: it is awake, and writes next.
+    /// Like [`Outbox::append_reply`], by the connection itself, which is awake and writes next; or in line on its behalf,
+    /// where it is nudged after each turn.
     pub(crate) fn append_own_reply(&self, spare: &mut Spare, message: &[u8]) {
         self.write_reply(spare, |out| self.framing.write(message, out));
     }

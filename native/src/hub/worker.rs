@@ -2,6 +2,7 @@
 
 use std::cell::RefCell;
 use std::task::Waker;
+use std::thread::panicking;
 
 use mist_core::message::Scan;
 use mist_core::{AuthRequest, CustomRequest, Listing, Scratch, SessionId};
@@ -88,6 +89,17 @@ thread_local! {
     static WORKER: RefCell<Worker> = RefCell::default();
 }
 
+/// Where the work panics, what it left in the worker is nobody else's.
+struct Lent<'a>(&'a mut Worker);
+
+impl Drop for Lent<'_> {
+    fn drop(&mut self) {
+        if panicking() {
+            *self.0 = Worker::default();
+        }
+    }
+}
+
 /// Lends this thread's worker.
 ///
 /// Code of the host's own may run while it is lent: a custom stream that is read or written, a tracing layer that gets
@@ -95,7 +107,10 @@ thread_local! {
 /// for this one time.
 pub(crate) fn with_worker<T>(work: impl FnOnce(&mut Worker) -> T) -> T {
     WORKER.with(|worker| match worker.try_borrow_mut() {
-        Ok(mut worker) => work(&mut worker),
+        Ok(mut worker) => {
+            let lent = Lent(&mut worker);
+            work(lent.0)
+        }
         Err(_) => work(&mut Worker::default()),
     })
 }

@@ -535,8 +535,8 @@ impl Server {
 
     /// Serves until `shutdown` completes; then accepts nothing more, writes what is queued, says goodbye and returns.
     ///
-    /// When it returns, no task of the server is left. Draining takes at most
-    /// [`Limits::drain_seconds`](mist_core::Limits).
+    /// When it returns, no task of the server is left; a thread may be, idle, as long as there is a [`Handle`]. Draining
+    /// takes at most [`Limits::drain_seconds`](mist_core::Limits).
     pub async fn run(self, shutdown: impl Future<Output = ()>) {
         let Self {
             hub,

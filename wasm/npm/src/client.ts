@@ -166,7 +166,7 @@ export class LinkedClient implements Client {
         else later(() => this.#settle(request, ({ reject }) => reject(error)));
       },
       event: (name: string, text: string, number: number, serverCode: string) => this.#event(name, text, number, serverCode),
-      revoked: (tags: string[], text: string) => later(() => this.#revoked(tags, text)),
+      revoked: (tags: string[], text: string, serverCode: string) => later(() => this.#revoked(tags, text, serverCode)),
     };
   }
 
@@ -252,10 +252,10 @@ export class LinkedClient implements Client {
     this.#events.emit("state", state);
   }
 
-  #revoked(tags: string[], text: string): void {
+  #revoked(tags: string[], text: string, serverCode: string): void {
     const revoked = [...this.#subscriptions.values()].filter(({ tags: held }) => isSame(held, tags));
-    for (const subscription of revoked) this.#endSubscription(subscription, new MistError("revoked", text, undefined, "revoked"));
-    this.#error("revoked", `the broker does not hold the subscription to ${tags.join(", ")} any more: ${text}`);
+    for (const subscription of revoked) this.#endSubscription(subscription, new MistError("revoked", text, undefined, serverCode));
+    this.#error("revoked", `the broker does not hold the subscription to ${tags.join(", ")} any more: ${text}`, serverCode);
   }
 
   /** Calls the core, then sees to its timer. */

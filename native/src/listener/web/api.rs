@@ -61,7 +61,7 @@ async fn publish_one<B: Buf>(
     let body = read_body(&acceptor.hub, caller, visit.as_ref(), headers, body).await?;
     let Body { bytes, part } = body;
     let line = request_line(&sets, bytes).map_err(bad_request)?;
-    // Its escapes may have made it larger than anybody may send; what the connection says of it needs no copy of it.
+    // Its escapes may have made it larger than anybody may send: it is refused here, before the connection gets a copy.
     let (length, limit) = (line.len() - 1, acceptor.hub.limits.message_bytes);
     if length > limit {
         let text = format!("{length} bytes exceed the limit of {limit} (message-bytes)");

@@ -13,11 +13,14 @@ use warp::reply::Response;
 use super::visit::{Visit, unauthorized};
 use super::{Caller, refuse_command};
 use crate::hub::Hub;
-use crate::hub::unfinished::Part;
+use crate::hub::unfinished::{COUNTED_FROM, Part};
 use crate::log_limit::Kind;
 
 /// For so many bytes that have come a body has a second more: who is slower over a long time keeps room that others need.
 const BYTES_PER_SECOND: usize = 64 << 10;
+
+/// How often it is looked whether there is room for a body that does not go on.
+const LOOK: Duration = Duration::from_secs(1);
 
 /// A whole body. What is made of it counts as it does, so the count goes on when the bytes have become something else.
 pub(super) struct Body {
@@ -27,6 +30,14 @@ pub(super) struct Body {
 
 pub(super) fn refuse_publish(status: StatusCode, error: impl AsRef<str>) -> Response {
     refuse_command("publish", status, error)
+}
+
+fn full(most: usize) -> Response {
+    let text = format!(
+        "too much has arrived of messages without an end: all clients together may have {most} bytes of them \
+         (input-total-bytes)"
+    );
+    refuse_publish(StatusCode::SERVICE_UNAVAILABLE, text)
 }
 
 /// Reads a body up to the limit, which is another without a token where one is needed. What is over it is thrown away,
@@ -70,7 +81,13 @@ pub(super) async fn read_body<B: Buf>(
     let (mut bytes, mut count) = (Vec::new(), 0);
     let mut part = Part::new(&hub.unfinished);
     loop {
-        match timeout_at(deadline, body.next()).await {
+        let soon = Instant::now() + LOOK;
+        match timeout_at(deadline.min(soon), body.next()).await {
+            // Who says nothing must not hold what others need.
+            Err(_) if bytes.len() >= COUNTED_FROM && hub.unfinished.is_full() => {
+                return Err(full(limits.input_total_bytes));
+            }
+            Err(_) if Instant::now() < deadline => {}
             // From here on it is a stranger's. Who sends nothing more keeps what has come no longer than for a pause.
             Ok(Some(Ok(_))) if visit.is_some_and(Visit::was_revoked) => {
                 let text = "not authorized - the token was taken back before the body had come";
@@ -80,12 +97,7 @@ pub(super) async fn read_body<B: Buf>(
                 count += piece.remaining();
                 if count <= limit {
                     if !part.add(piece.remaining()) {
-                        let most = limits.input_total_bytes;
-                        let text = format!(
-                            "too much has arrived of messages without an end: all clients together may have {most} \
-                             bytes of them (input-total-bytes)"
-                        );
-                        return Err(refuse_publish(StatusCode::SERVICE_UNAVAILABLE, text));
+                        return Err(full(limits.input_total_bytes));
                     }
                     bytes.put(piece);
                     if !is_hurried {

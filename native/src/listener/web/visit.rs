@@ -106,8 +106,9 @@ pub(super) fn unauthorized(response: Response) -> Response {
     warp::reply::with_header(response, header::WWW_AUTHENTICATE, "Bearer").into_response()
 }
 
-fn stopping() -> Response {
-    refuse(StatusCode::SERVICE_UNAVAILABLE, "the server is stopping")
+fn cut() -> Response {
+    let text = "the server ended the connection before it answered: it is stopping, or too much waits (see its log)";
+    refuse(StatusCode::SERVICE_UNAVAILABLE, text)
 }
 
 /// What matters of an answer.
@@ -177,12 +178,12 @@ impl Visit {
 
     async fn send(&mut self, bytes: &[u8]) -> Result<(), Response> {
         let sent = self.pipe.get_mut().write_all(bytes).await;
-        sent.map_err(|_| stopping())
+        sent.map_err(|_| cut())
     }
 
     async fn answer(&mut self) -> Result<String, Response> {
         loop {
-            let line = self.read_line().await.ok_or_else(stopping)?;
+            let line = self.read_line().await.ok_or_else(cut)?;
             let (text, is_answer) = match line.strip_suffix(ID) {
                 Some(rest) => (format!("{rest}}}"), true),
                 None => (line, false),
@@ -207,10 +208,13 @@ impl Visit {
         let status = match ErrorCode::find(&answer.code) {
             ErrorCode::StoreUnavailable | ErrorCode::Uncertain => StatusCode::SERVICE_UNAVAILABLE,
             ErrorCode::TooManyWrongTokens => StatusCode::TOO_MANY_REQUESTS,
-            _ if answer.command == "auth" => StatusCode::UNAUTHORIZED,
-            ErrorCode::NotGranted | ErrorCode::Unauthenticated if self.has_token => {
-                StatusCode::FORBIDDEN
+            // With too much of others.
+            ErrorCode::LimitExceeded if answer.command.is_empty() => {
+                StatusCode::SERVICE_UNAVAILABLE
             }
+            _ if answer.command == "auth" => StatusCode::UNAUTHORIZED,
+            ErrorCode::NotGranted if self.has_token => StatusCode::FORBIDDEN,
+            ErrorCode::Revoked => StatusCode::FORBIDDEN,
             ErrorCode::NotGranted | ErrorCode::Unauthenticated => StatusCode::UNAUTHORIZED,
             // The body was within the limit; what is made of it, with its escapes, was not.
             ErrorCode::TooLarge => StatusCode::PAYLOAD_TOO_LARGE,
