@@ -152,6 +152,8 @@ const LIST_PARTS_AT_ONCE: usize = 12;
 const WALKED_AT_ONCE: usize = 100_000;
 /// The same for commands of who does not stand in line yet.
 const COMMANDS_AT_ONCE: usize = 20_000;
+/// What a receipt counts there. Whoever waits for the receipts of a hundred messages does not have to stand in line.
+const RECEIPT_COST: usize = 200;
 /// What else costs in this unit: a command that changes the broker and each byte of its tags, one that is answered and each
 /// tag that it looks at, a publish that is decided already, and the bytes of a message. Commands that are no publishes are
 /// made dearer than they are: they need no large batches, and others should not wait for them.
@@ -361,7 +363,7 @@ impl Hub {
                 && !messages.rest().is_empty()
             {
                 let waiting = messages.rest().len();
-                flow = match for_commands > walked / 2 {
+                flow = match for_commands >= COMMANDS_AT_ONCE {
                     true => Flow::Long(waiting),
                     false => Flow::Spent(waiting),
                 };
@@ -430,6 +432,7 @@ impl Hub {
                         continue;
                     };
                     walked += REPLY_COST;
+                    for_commands += RECEIPT_COST;
                     // What was published before is not counted in the answer.
                     delivered += self.deliver(shared, input, out);
                     let mut count = 0;
