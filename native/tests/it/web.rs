@@ -166,6 +166,10 @@ impl Answer {
         assert!(self.body.ends_with("}\n"), "{self:?}");
         let message: serde_json::Value = serde_json::from_str(&self.body).expect("a message");
         assert!(message["command"].is_string(), "{self:?}");
+        let code = message["code"].as_str().unwrap_or_default();
+        let end = format!(",\"code\":\"{code}\"}}\n");
+        assert!(self.body.starts_with("{\"command\":"), "{self:?}");
+        assert!(!code.is_empty() && self.body.ends_with(&end), "{self:?}");
         message["error"].as_str().expect("an error").to_owned()
     }
 }

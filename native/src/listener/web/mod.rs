@@ -387,9 +387,10 @@ fn code_of(status: StatusCode) -> &'static str {
     }
 }
 
+/// The fields in the order that they have everywhere.
 fn error_body(command: &str, code: &str, error: &str) -> String {
-    let body = serde_json::json!({ "command": command, "error": error, "code": code });
-    format!("{body}\n")
+    let error = serde_json::Value::from(error);
+    format!("{{\"command\":\"{command}\",\"error\":{error},\"code\":\"{code}\"}}\n")
 }
 
 fn json(status: StatusCode, body: impl Into<Vec<u8>>) -> Response {
