@@ -57,7 +57,7 @@ struct Found {
     sets: usize,
     /// What the answer weighs with them; one byte less in the end, perhaps.
     bytes: usize,
-    /// Whether each set stands in the answer once more, as a list.
+    /// Whether each set is an array of its own in the answer's array.
     is_nested: bool,
 }
 

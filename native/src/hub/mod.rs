@@ -28,7 +28,6 @@ use mist_core::{
     Access, AuthRequest, Broker, Credentials, CustomRequest, Limits, Listing, Output, SessionId,
     Stats, Verdict,
 };
-
 use tokio::sync::{Semaphore, oneshot};
 use tokio::task::spawn_blocking;
 use tokio::time::sleep;

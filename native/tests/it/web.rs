@@ -175,6 +175,21 @@ impl Answer {
 }
 
 impl Http {
+    /// Sends a body byte by byte, with pauses far shorter than any limit, until it is answered.
+    async fn drip(&mut self, method: &str) -> Answer {
+        let mut drips = tokio::time::interval(Duration::from_millis(50));
+        let answered = async {
+            loop {
+                tokio::select! {
+                    _ = drips.tick() => self.write("x").await,
+                    has_more = self.0.fill_buf() => break has_more.map(<[u8]>::len),
+                }
+            }
+        };
+        within(answered).await.expect("an answer");
+        self.answer(method).await
+    }
+
     async fn open(address: SocketAddr) -> Self {
         let stream = within(TcpStream::connect(address))
             .await

@@ -222,18 +222,7 @@ async fn a_body_that_only_drips_is_cut() {
         "POST /publish?tags=a HTTP/1.1\r\nHost: localhost\r\nContent-Length: 4000000\r\n\r\n",
     )
     .await;
-    // Each pause is far shorter than what is allowed.
-    let mut drips = tokio::time::interval(Duration::from_millis(50));
-    let answered = async {
-        loop {
-            tokio::select! {
-                _ = drips.tick() => http.write("x").await,
-                has_more = http.0.fill_buf() => break has_more.map(<[u8]>::len),
-            }
-        }
-    };
-    within(answered).await.expect("an answer");
-    let answer = http.answer("POST").await;
+    let answer = http.drip("POST").await;
     assert_eq!(answer.status, 408, "{answer:?}");
     let error = answer.error();
     assert!(error.contains("slower than 64 KiB a second"), "{error}");
