@@ -41,7 +41,6 @@ mod error;
 mod index;
 pub mod limits;
 pub mod message;
-mod session;
 mod slots;
 mod sort;
 mod tags;
@@ -50,9 +49,10 @@ mod text;
 pub use auth::{Access, AuthReply, AuthRequest, Authenticator};
 pub use broker::{
     Broker, CloseReason, Config, Credentials, CustomReply, CustomRequest, Listing, Output, Receipt,
-    Scratch, Stats, TokenCheck, Verdict, dropped_notice, input_full, tls_required,
-    too_many_connections, too_many_of_address,
+    Scratch, SessionId, Stats, TokenCheck, Verdict,
 };
 pub use error::{ErrorCode, ServerError, TokenError};
 pub use limits::Limits;
-pub use session::SessionId;
+pub use message::{
+    dropped_notice, input_full, tls_required, too_many_connections, too_many_of_address,
+};

@@ -1,267 +1,19 @@
-//! Tokens: presenting one, administering them, and what a change means for sessions that are connected.
+//! The commands of those who have shown the server's token: what tokens there are, and what they grant.
 
 use alloc::borrow::Cow;
 use alloc::string::String;
 use alloc::vec::Vec;
 
-use super::revocation::Revocation;
-use super::{Broker, CloseReason, Holders, Output, TokenCheck};
-use crate::auth::{Access, AuthReply, AuthRequest, Authenticator, Grants, NO_GRANTS};
-use crate::error::{Refusal, TokenError, too_many_wrong_tokens};
+use super::Broker;
+use super::output::Output;
+use super::session::{About, Role, SessionId};
+use crate::auth::{AuthReply, AuthRequest, Authenticator};
+use crate::error::Refusal;
 use crate::limits::Exceeded;
 use crate::message::{Command, Message, Reply};
-use crate::session::{About, Question, Role, Session, SessionId};
 use crate::sort::sort;
 
 impl Broker {
-    /// Answers [`Output::Ask`]; `request` is the one that was asked.
-    ///
-    /// Grants of connected sessions change at once, also when the session that asked has gone meanwhile. Of two
-    /// requests that change one token, the one that the store carried out last must be answered last: grants follow the
-    /// answers. A login that was looked up meanwhile is looked up again.
-    pub fn handle_auth_reply(
-        &mut self,
-        session: SessionId,
-        request: &AuthRequest,
-        reply: AuthReply,
-    ) {
-        if reply.is_ok() {
-            let revocation = self.apply_change(request);
-            if !self.begin(revocation.then_answer(session)) {
-                return;
-            }
-        }
-        if let Some(question) = self.answer(session) {
-            self.finish_question(session, &question, reply);
-        }
-    }
-
-    /// Tells a session what came of its question, and takes what it said meanwhile.
-    pub(super) fn finish_question(
-        &mut self,
-        session: SessionId,
-        question: &Question,
-        reply: AuthReply,
-    ) {
-        let id = question.id.as_deref();
-        match &question.about {
-            About::Admin(request) => {
-                self.finish_admin(session, &question.command, id, request, reply);
-            }
-            About::Login { token, changes } => {
-                let is_stale = self
-                    .holders
-                    .get(&**token)
-                    .is_some_and(|holders| holders.changes != *changes);
-                match is_stale {
-                    true => self.look_up(session, token.clone(), id),
-                    false => self.finish_log_in(session, token, id, reply),
-                }
-                // Last, so that what is known of the token is not forgotten in between.
-                self.note_answered(token);
-            }
-            About::Presented(_) | About::Custom => {}
-        }
-        self.handle_backlog(session, question);
-    }
-
-    /// Whether a token is no longer than one may be.
-    fn check_token_size(&self, token: &str) -> Result<(), Refusal> {
-        if token.len() <= self.limits.token_bytes {
-            return Ok(());
-        }
-        Err(Refusal::Exceeded(Exceeded {
-            what: "bytes in a token",
-            value: token.len(),
-            limit: self.limits.token_bytes,
-            setting: "token-bytes",
-        }))
-    }
-
-    /// Takes a token that a client presents.
-    pub(super) fn log_in(&mut self, session: SessionId, token: &str, id: Option<&str>) {
-        if let Err(refusal) = self.check_token_size(token) {
-            return self.send_error(session, "auth", &refusal.told(), id);
-        }
-        if self.is_guarded && (self.token.is_some() || self.authenticator != Authenticator::None) {
-            self.ask(session, "auth", id, About::Presented(token.into()));
-            self.outputs.push_back(Output::TokenPresented { session });
-        } else {
-            self.check(session, token, id);
-        }
-    }
-
-    /// The token of [`Output::TokenPresented`], for a host that wants to know whether it has come before.
-    #[must_use]
-    pub fn presented_token(&self, session: SessionId) -> Option<&str> {
-        match &self.session(session)?.question.as_ref()?.about {
-            About::Presented(token) => Some(token),
-            _ => None,
-        }
-    }
-
-    /// Answers [`Output::TokenPresented`] without looking at the token: the session is told to try again later, and
-    /// closed.
-    pub fn turn_away(&mut self, session: SessionId) {
-        if self.presented_token(session).is_none() {
-            return;
-        }
-        let _ = self.answer(session);
-        if let Some(state) = self.session_mut(session) {
-            state.is_closing = true;
-        }
-        self.send_error(session, "", &too_many_wrong_tokens(), None);
-        let reason = CloseReason::TurnedAway;
-        self.outputs.push_back(Output::Close { session, reason });
-    }
-
-    /// Answers [`Output::TokenPresented`].
-    pub fn check_token(&mut self, session: SessionId) {
-        if self.presented_token(session).is_none() {
-            return;
-        }
-        let Some(question) = self.answer(session) else {
-            return;
-        };
-        if let About::Presented(token) = &question.about {
-            self.check(session, token, question.id.as_deref());
-        }
-        self.handle_backlog(session, &question);
-    }
-
-    fn check(&mut self, session: SessionId, token: &str, id: Option<&str>) {
-        if self.token.as_ref().is_some_and(|secret| secret.is(token)) {
-            self.set_role(session, Role::Admin);
-            self.note_checked(session, TokenCheck::Valid);
-            return self.acknowledge(session, "auth", &[], id);
-        }
-        match (self.authenticator, self.access) {
-            // Nothing to check against: like the original, take it without a word.
-            (Authenticator::None, Access::Open) => self.acknowledge(session, "auth", &[], id),
-            (Authenticator::None, Access::Scoped) => {
-                self.finish_log_in(session, token, id, Err(TokenError::NotFound));
-            }
-            (Authenticator::Memory, _) => {
-                let token = String::from(token);
-                let reply = self.table.apply(&AuthRequest::Tags {
-                    token: token.clone(),
-                });
-                self.finish_log_in(session, &token, id, reply);
-            }
-            (Authenticator::Host, _) => self.look_up(session, token.into(), id),
-        }
-    }
-
-    /// Asks the host for a presented token's tags.
-    fn look_up(&mut self, session: SessionId, token: String, id: Option<&str>) {
-        let request = AuthRequest::Tags {
-            token: token.clone(),
-        };
-        let holders = self.holders.entry(token.as_str().into()).or_default();
-        holders.asked_about += 1;
-        let changes = holders.changes;
-        self.ask(session, "auth", id, About::Login { token, changes });
-        self.outputs.push_back(Output::Ask { session, request });
-    }
-
-    fn finish_log_in(
-        &mut self,
-        session: SessionId,
-        token: &str,
-        id: Option<&str>,
-        reply: AuthReply,
-    ) {
-        let refusal = match reply {
-            Ok(tags) => {
-                if self.access == Access::Scoped {
-                    self.hold(session, token, Grants::new(&tags));
-                }
-                self.note_checked(session, TokenCheck::Valid);
-                return self.acknowledge(session, "auth", &[], id);
-            }
-            Err(TokenError::NotFound | TokenError::Invalid(_)) => {
-                self.note_checked(session, TokenCheck::Wrong);
-                Refusal::WrongToken
-            }
-            Err(_) => {
-                self.note_checked(session, TokenCheck::Unknown);
-                Refusal::StoreUnavailable
-            }
-        };
-        self.send_error(session, "auth", &refusal.told(), id);
-    }
-
-    fn note_checked(&mut self, session: SessionId, check: TokenCheck) {
-        if let Some(state) = self.session_mut(session) {
-            state.is_admitted |= check == TokenCheck::Valid;
-        }
-        if self.is_guarded {
-            let checked = Output::TokenChecked { session, check };
-            self.outputs.push_back(checked);
-        }
-    }
-
-    fn set_role(&mut self, session: SessionId, role: Role) {
-        let Some(state) = self.session_mut(session) else {
-            return;
-        };
-        let former = core::mem::replace(&mut state.role, role);
-        self.let_go(former);
-    }
-
-    /// Notes that a session goes by a token, and what the store says the token grants, to all who go by it.
-    fn hold(&mut self, session: SessionId, token: &str, grants: Grants) {
-        // First, since the session may go by the same token already.
-        self.set_role(session, Role::Anonymous);
-        let holders = self.holders.entry(token.into()).or_default();
-        let place = holders.sessions.len() as u32;
-        // A store that others write to may have taken something away meanwhile.
-        let others = match holders.grants == grants {
-            true => Vec::new(),
-            false => holders.sessions.clone(),
-        };
-        holders.grants = grants;
-        holders.sessions.push(session);
-        self.set_role(
-            session,
-            Role::Token {
-                token: token.into(),
-                place,
-            },
-        );
-        self.begin(Revocation::of(others));
-    }
-
-    /// Whether the session's token was taken from it, so that it may show another.
-    pub(super) fn was_revoked(&self, session: SessionId) -> bool {
-        self.session(session)
-            .is_some_and(|state| state.was_revoked && !state.is_admitted)
-    }
-
-    /// Whether the session may use commands at all.
-    pub(super) fn check_access(&self, session: SessionId) -> Result<(), Refusal> {
-        self.session(session)
-            .map_or(Ok(()), |state| self.check_state(state))
-    }
-
-    pub(super) fn check_state(&self, state: &Session) -> Result<(), Refusal> {
-        match (self.access, &state.role) {
-            (Access::Scoped, Role::Anonymous) => Err(Refusal::Unauthenticated),
-            _ => Ok(()),
-        }
-    }
-
-    /// The grants a session is held to; none when it may do everything.
-    pub(super) fn grants(&self, state: &Session) -> Option<&Grants> {
-        match &state.role {
-            Role::Token { token, .. } => {
-                let holders = self.holders.get(token);
-                Some(holders.map_or(&NO_GRANTS, |holders| &holders.grants))
-            }
-            _ => None,
-        }
-    }
-
     pub(super) fn administer(
         &mut self,
         session: SessionId,
@@ -337,7 +89,7 @@ impl Broker {
         })
     }
 
-    fn finish_admin(
+    pub(super) fn finish_admin(
         &mut self,
         session: SessionId,
         command: &str,
@@ -369,41 +121,5 @@ impl Broker {
             ..Reply::default()
         };
         self.send(session, reply.encode());
-    }
-
-    /// Notes that a session no longer goes by what it had presented.
-    pub(super) fn let_go(&mut self, role: Role) {
-        let Role::Token { token, place } = role else {
-            return;
-        };
-        let Some(holders) = self.holders.get_mut(&token) else {
-            return;
-        };
-        holders.sessions.swap_remove(place as usize);
-        if let Some(&moved) = holders.sessions.get(place as usize)
-            && let Some(Session {
-                role: Role::Token { place: moved, .. },
-                ..
-            }) = self.session_mut(moved)
-        {
-            *moved = place;
-        }
-        self.forget_unused(&token);
-    }
-
-    /// Notes that the host is no longer asked about a session that presents a token.
-    pub(super) fn note_answered(&mut self, token: &str) {
-        if let Some(holders) = self.holders.get_mut(token) {
-            holders.asked_about -= 1;
-        }
-        self.forget_unused(token);
-    }
-
-    /// Forgets a token that no session goes by, nor is about to.
-    pub(super) fn forget_unused(&mut self, token: &str) {
-        let is_unused = |holders: &Holders| holders.sessions.is_empty() && holders.asked_about == 0;
-        if self.holders.get(token).is_some_and(is_unused) {
-            self.holders.remove(token);
-        }
     }
 }

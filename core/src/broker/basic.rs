@@ -4,11 +4,16 @@ use alloc::borrow::Cow;
 use alloc::boxed::Box;
 use alloc::vec::Vec;
 
-use super::{Broker, Receipt, Scratch, Verdict, echoed_tags, restart, write_refusal};
+use super::Broker;
+use super::output::{Receipt, Verdict};
+use super::scratch::{Scratch, restart};
+use super::session::{Session, SessionId};
 use crate::error::{Grant, Refusal};
 use crate::limits::{Exceeded, Limits};
-use crate::message::{Data, ESCAPE_BYTES, Message, Reply, Span, write_head, write_plain_tags};
-use crate::session::{Session, SessionId};
+use crate::message::{
+    Data, ESCAPE_BYTES, Message, Reply, Span, echoed_tags, write_head, write_plain_tags,
+    write_refusal,
+};
 use crate::sort::{sort, sort_by};
 use crate::text::text;
 

@@ -1,41 +1,32 @@
-//! The answers to `list` and `listall`. They may be long, so they are gathered a part at a time: others have the broker in
-//! between.
+//! A long answer while it is being gathered, and how it is written.
 
 use alloc::string::String;
 use alloc::vec::Vec;
 use core::cmp::Ordering;
 
-use super::{Broker, Scratch, Verdict, echoed_tags, restart, write_refusal};
+use super::session::SessionId;
+#[cfg(doc)]
+use super::{Broker, Verdict};
 use crate::error::Refusal;
 use crate::limits::Exceeded;
-use crate::message::{Command, Data, Message, Reply, Writer, escaped_len, write_escaped};
-use crate::session::{Session, SessionId};
+use crate::message::{Data, Reply, Writer, escaped_len, write_escaped};
 use crate::sort::sort_by;
-
-/// Tags that are looked at before others get the broker.
-const PART: usize = 512;
-/// What a tag costs besides its bytes, in the unit of [`Scratch::walked`].
-const TAG_COST: usize = 16;
-/// A place of a tag that has gone costs a sixteenth of one that is there.
-const PLACES_PER_TAG: usize = 16;
-/// An answer that costs no more is given at once.
-const SHORT: usize = 20_000;
 
 /// An answer to `list` or `listall` that is still being gathered: see [`Verdict::Long`].
 #[derive(Debug)]
 pub struct Listing {
-    session: SessionId,
-    command: &'static str,
-    tags: Vec<String>,
-    id: Option<String>,
-    source: Source,
-    found: Found,
+    pub(super) session: SessionId,
+    pub(super) command: &'static str,
+    pub(super) tags: Vec<String>,
+    pub(super) id: Option<String>,
+    pub(super) source: Source,
+    pub(super) found: Found,
     /// What the answer may weigh.
-    limit: usize,
+    pub(super) limit: usize,
 }
 
 #[derive(Debug)]
-enum Source {
+pub(super) enum Source {
     /// The session's own subscriptions: the numbers of the sets that are still to come, once it is this answer's turn.
     Own(Option<Vec<u32>>),
     /// All tags, from a number on.
@@ -52,17 +43,17 @@ const SET_END: u8 = 0xFE;
 /// Sets of tags one behind the other: those of one subscription each, or one tag each. There may be millions, so none has
 /// memory of its own.
 #[derive(Debug, Default)]
-struct Found {
-    text: Vec<u8>,
-    sets: usize,
+pub(super) struct Found {
+    pub(super) text: Vec<u8>,
+    pub(super) sets: usize,
     /// What the answer weighs with them; one byte less in the end, perhaps.
-    bytes: usize,
+    pub(super) bytes: usize,
     /// Whether each set is an array of its own in the answer's array.
-    is_nested: bool,
+    pub(super) is_nested: bool,
 }
 
 impl Found {
-    fn add<'a>(&mut self, tags: impl IntoIterator<Item = &'a str>) {
+    pub(super) fn add<'a>(&mut self, tags: impl IntoIterator<Item = &'a str>) {
         for tag in tags {
             let length = escaped_len(tag);
             // A comma or a blank is behind it; in the list also quotes are around it.
@@ -81,7 +72,7 @@ impl Found {
     }
 
     /// Gives its memory back.
-    fn clear(&mut self) {
+    pub(super) fn clear(&mut self) {
         (self.text, self.sets) = (Vec::new(), 0);
     }
 
@@ -179,7 +170,7 @@ impl Listing {
         out
     }
 
-    fn write(&self, out: &mut Vec<u8>) {
+    pub(super) fn write(&self, out: &mut Vec<u8>) {
         let found = &self.found;
         if found.bytes > self.limit {
             let refusal = Refusal::Exceeded(too_long(found.bytes, self.limit));
@@ -209,7 +200,7 @@ impl Listing {
         );
     }
 
-    fn write_with(&self, data: Data<'_>, lists: Option<Writer<'_>>, out: &mut Vec<u8>) {
+    pub(super) fn write_with(&self, data: Data<'_>, lists: Option<Writer<'_>>, out: &mut Vec<u8>) {
         let tags: Vec<_> = self.tags.iter().map(String::as_str).collect();
         let name = match self.found.is_nested {
             true => "subscriptions",
@@ -227,159 +218,7 @@ impl Listing {
     }
 }
 
-impl Broker {
-    /// Answers `list` and `listall`, at once where that is quick.
-    pub(super) fn begin_listing(
-        &self,
-        session: SessionId,
-        state: &Session,
-        message: &Message<'_>,
-        scratch: &mut Scratch,
-    ) -> Verdict {
-        restart(&mut scratch.reply);
-        let (source, cost) = match self.source(session, state, message.command()) {
-            Ok(found) => found,
-            Err(refusal) => {
-                scratch.matching.walked = 0;
-                write_refusal(message, &refusal, &mut scratch.reply);
-                return Verdict::Reply;
-            }
-        };
-        let mut listing = Listing {
-            session,
-            command: message.command().name().unwrap_or_default(),
-            tags: echoed_tags(message).map(String::from).collect(),
-            id: message.id_literal().map(String::from),
-            source,
-            found: Found {
-                is_nested: message.command() == Command::List,
-                ..Found::default()
-            },
-            // Places in what was found are 32 bits wide.
-            limit: self.limits.outbox_bytes.min(u32::MAX as usize),
-        };
-        // All but the sets: each brings a comma or a blank along, of which the last is not written.
-        listing.write_with(Data::Literal("\"\""), Some(&|_| ()), &mut scratch.reply);
-        listing.found.bytes = scratch.reply.len();
-        restart(&mut scratch.reply);
-        if cost > SHORT {
-            return Verdict::Long(listing);
-        }
-        while !self.list_some(&mut listing) {}
-        listing.write(&mut scratch.reply);
-        scratch.matching.walked = cost;
-        Verdict::Reply
-    }
-
-    /// What is to be told, and what it costs; refused where no outbox would hold it, as far as that is known at once: what
-    /// is escaped takes more.
-    fn source(
-        &self,
-        session: SessionId,
-        state: &Session,
-        command: Command,
-    ) -> Result<(Source, usize), Refusal> {
-        self.check_state(state)?;
-        let check = |bytes: usize| match bytes > self.limits.outbox_bytes {
-            true => Err(Refusal::Exceeded(too_long(bytes, self.limits.outbox_bytes))),
-            false => Ok(bytes),
-        };
-        if command == Command::List {
-            let held = self.index.holding(session.slot);
-            // Every tag stands in both forms.
-            let bytes = check(2 * (held.name_bytes + 2 * held.tags))?;
-            return Ok((Source::Own(None), bytes + TAG_COST * held.tags));
-        }
-        if let Some(grants) = self.grants(state) {
-            // Of the grants that are in use, and those are not known yet.
-            let cost = 2 * TAG_COST * grants.tags().len();
-            return Ok((Source::Granted(0), cost));
-        }
-        let (tags, name_bytes) = self.index.tag_totals();
-        // Every tag stands in both forms.
-        let bytes = check(2 * (name_bytes + 2 * tags))?;
-        let cost = TAG_COST * (tags + self.index.tag_bound() / PLACES_PER_TAG);
-        Ok((Source::All(0), bytes + cost))
-    }
-
-    /// Gathers a part of an answer; returns whether that was the last.
-    ///
-    /// What is subscribed to and given up meanwhile may be in it or not. Where the session has gone, nothing is left to do.
-    pub fn list_some(&self, listing: &mut Listing) -> bool {
-        let Listing {
-            session,
-            source,
-            found,
-            limit,
-            ..
-        } = listing;
-        let Some(state) = self.session(*session) else {
-            *source = Source::Complete;
-            found.clear();
-            return true;
-        };
-        if found.text.capacity() == 0 {
-            // At once as much as it will be: what grows by and by has twice the size.
-            let (tags, name_bytes) = match source {
-                Source::Own(_) => {
-                    let held = self.index.holding(session.slot);
-                    (held.tags, held.name_bytes)
-                }
-                Source::All(_) => self.index.tag_totals(),
-                Source::Granted(_) | Source::Complete => (0, 0),
-            };
-            let room = name_bytes + tags;
-            found.text.reserve_exact(room.min(*limit));
-        }
-        let is_last = match source {
-            Source::Own(sets) => {
-                let sets = sets.get_or_insert_with(|| self.index.held(session.slot).collect());
-                let mut tags = 0;
-                while tags < PART
-                    && let Some(set) = sets.pop()
-                {
-                    if self.index.tags_if_held(session.slot, set).is_some() {
-                        let names = self.index.sorted_tags(set);
-                        tags += names.len();
-                        found.add(names);
-                    }
-                }
-                sets.is_empty()
-            }
-            Source::All(next) => {
-                let end = *next + PART;
-                for name in self.index.tag_names(*next..end) {
-                    found.add([name]);
-                }
-                *next = end;
-                end >= self.index.tag_bound()
-            }
-            Source::Granted(next) => {
-                let grants = self.grants(state).map_or(&[][..], |grants| grants.tags());
-                let rest = grants.get(*next..).unwrap_or_default();
-                for name in rest.iter().take(PART) {
-                    if self.index.has_tag(name) {
-                        found.add([name.as_str()]);
-                    }
-                }
-                *next += PART;
-                rest.len() <= PART
-            }
-            Source::Complete => true,
-        };
-        if found.bytes > *limit {
-            // Nobody waits for what is refused in the end.
-            found.clear();
-            return true;
-        }
-        if is_last {
-            *source = Source::Complete;
-        }
-        is_last
-    }
-}
-
-fn too_long(value: usize, limit: usize) -> Exceeded {
+pub(super) fn too_long(value: usize, limit: usize) -> Exceeded {
     Exceeded {
         what: "bytes of an answer",
         value,

@@ -4,8 +4,9 @@
 //! [`Broker::take_changed_tag`] tells, and for each subscription of its own the number of the tag set. It can then
 //! publish by the tags' numbers, and gets the numbers of the sets that match.
 
-use super::{Broker, Scratch};
-use crate::session::SessionId;
+use super::Broker;
+use super::scratch::Scratch;
+use super::session::SessionId;
 
 impl Broker {
     /// Decides a publish by the numbers of those of its tags that are in use: [`Scratch::sets`] has the answer.

@@ -1,36 +1,21 @@
-//! What a change of a token means for the sessions that presented it, or are about to.
-//!
-//! A token may have many sessions, and each of them many subscriptions to look at. So this is done a part at a time, and
-//! the command that brought the change about is answered when all is done.
+//! What is left of taking a grant from the sessions that have it.
 
-use alloc::string::String;
 use alloc::vec::Vec;
 
-use super::{Broker, Output};
-use crate::auth::{Access, AuthRequest};
-use crate::error::Refusal;
-use crate::message::Reply;
-use crate::session::{Role, SessionId};
-use crate::sort::sort;
-
-/// Tags that are looked at before others get the broker, and what it costs in this unit to remove a subscription. The bytes
-/// of its tags, which are written to its session, are cheaper than a tag.
-const PART: usize = 16_384;
-const REMOVAL: usize = 64;
-const BYTES_PER_TAG: usize = 8;
+use super::session::SessionId;
 
 /// The subscriptions that are to be looked at, since their sessions may no longer hold them.
 #[derive(Debug, Default)]
 pub(super) struct Revocation {
     /// The sessions that are still to come, the next one last.
-    sessions: Vec<SessionId>,
+    pub(super) sessions: Vec<SessionId>,
     /// The session that is being looked at, and its sets that are still to come.
-    session: Option<SessionId>,
-    sets: Vec<u32>,
+    pub(super) session: Option<SessionId>,
+    pub(super) sets: Vec<u32>,
     /// Whether a grant is taken. Its answer then proves that this and all that was taken before is gone.
-    takes: bool,
+    pub(super) takes: bool,
     /// Whose command is answered when this is done.
-    waiting: Option<SessionId>,
+    pub(super) waiting: Option<SessionId>,
 }
 
 impl Revocation {
@@ -42,7 +27,7 @@ impl Revocation {
         }
     }
 
-    fn taking(sessions: Vec<SessionId>) -> Self {
+    pub(super) fn taking(sessions: Vec<SessionId>) -> Self {
         Self {
             takes: true,
             ..Self::of(sessions)
@@ -53,169 +38,5 @@ impl Revocation {
     pub(super) fn then_answer(mut self, session: SessionId) -> Self {
         self.waiting = Some(session);
         self
-    }
-}
-
-impl Broker {
-    /// Answers [`Output::Proceed`]: goes on with what takes long. Returns the session that waited for it, if that was the
-    /// last of it, so that the host reads on.
-    pub fn proceed(&mut self) -> Option<SessionId> {
-        let mut revocation = self.revocations.pop_front()?;
-        let waiting = match self.revoke_some(&mut revocation) {
-            true => revocation.waiting,
-            false => {
-                self.revocations.push_front(revocation);
-                None
-            }
-        };
-        if !self.revocations.is_empty() {
-            self.outputs.push_back(Output::Proceed);
-        }
-        let session = waiting?;
-        if let Some(question) = self.answer(session) {
-            // A change that was made is answered with nothing but that.
-            self.finish_question(session, &question, Ok(Vec::new()));
-        }
-        Some(session)
-    }
-
-    /// Does a revocation as far as others need not wait for it, and the rest later; returns whether it is done.
-    pub(super) fn begin(&mut self, mut revocation: Revocation) -> bool {
-        if revocation.sessions.is_empty() && !(revocation.takes && self.is_revoking()) {
-            return true;
-        }
-        if self.revocations.is_empty() {
-            if self.revoke_some(&mut revocation) {
-                return true;
-            }
-            self.outputs.push_back(Output::Proceed);
-        }
-        self.revocations.push_back(revocation);
-        false
-    }
-
-    /// Removes subscriptions that are no longer granted, and tells their sessions which; returns whether all were looked
-    /// at.
-    fn revoke_some(&mut self, revocation: &mut Revocation) -> bool {
-        let mut room = PART;
-        loop {
-            let Some(session) = revocation.session.or_else(|| revocation.sessions.pop()) else {
-                return true;
-            };
-            if revocation.session.replace(session).is_none() {
-                room = room.saturating_sub(1);
-                revocation.sets = self.index.held(session.slot).collect();
-            }
-            // Each time anew: it may have gone, its slot be another's, or have shown the server's token.
-            if self.may_hold_anything(session) {
-                revocation.sets.clear();
-            }
-            let mut lost = Vec::new();
-            while room > 0
-                && let Some(set) = revocation.sets.pop()
-            {
-                let Some(mut tags) = self.index.tags_if_held(session.slot, set) else {
-                    continue;
-                };
-                let grants = self.session(session).and_then(|state| self.grants(state));
-                let is_granted = |tag: &str| {
-                    room = room.saturating_sub(1);
-                    grants.is_some_and(|grants| grants.allows(tag))
-                };
-                if !tags.any(is_granted) {
-                    let tags = self.index.sorted_tags(set);
-                    let bytes: usize = tags.iter().map(|tag| tag.len()).sum();
-                    room = room.saturating_sub(REMOVAL + bytes / BYTES_PER_TAG);
-                    lost.push((tags, set));
-                }
-            }
-            sort(&mut lost);
-            let owned = |tags: Vec<&str>| tags.into_iter().map(String::from).collect();
-            let lost: Vec<(Vec<String>, _)> = lost
-                .into_iter()
-                .map(|(tags, set)| (owned(tags), set))
-                .collect();
-            let error = Refusal::Revoked.told();
-            for (tags, set) in lost {
-                self.index.remove(set, session.slot);
-                let tags: Vec<_> = tags.iter().map(String::as_str).collect();
-                let reply = Reply {
-                    command: "unsubscribe",
-                    tags: &tags,
-                    error: Some(&error),
-                    ..Reply::default()
-                };
-                self.send(session, reply.encode());
-            }
-            if revocation.sets.is_empty() {
-                revocation.session = None;
-            }
-            if room == 0 {
-                return revocation.session.is_none() && revocation.sessions.is_empty();
-            }
-        }
-    }
-
-    fn is_revoking(&self) -> bool {
-        !self.revocations.is_empty()
-    }
-
-    /// Whether a session need not be looked at, since it has gone or nothing is withheld from it.
-    fn may_hold_anything(&self, session: SessionId) -> bool {
-        self.session(session).is_none_or(|state| match state.role {
-            Role::Admin => true,
-            Role::Anonymous => self.access == Access::Open,
-            Role::Token { .. } => false,
-        })
-    }
-
-    /// Carries a change of a token over to all who presented it; returns whose subscriptions are to be looked at.
-    pub(super) fn apply_change(&mut self, request: &AuthRequest) -> Revocation {
-        if matches!(request, AuthRequest::Tags { .. }) {
-            return Revocation::default();
-        }
-        let takes = matches!(
-            request,
-            AuthRequest::Unset { .. } | AuthRequest::Unregister { .. }
-        );
-        let Some(holders) = self.holders.get_mut(request.token()) else {
-            return Revocation {
-                takes,
-                ..Revocation::default()
-            };
-        };
-        // Whoever is just about to log in is looked up again.
-        holders.changes = holders.changes.wrapping_add(1);
-        match request {
-            AuthRequest::Set { tags, .. } => holders.grants.add(tags),
-            AuthRequest::Unset { tags, .. } => {
-                let grants = &mut holders.grants;
-                // Most often nobody has a subscription for what is taken.
-                let is_used = |tag: &&String| grants.allows(tag) && self.index.has_tag(tag);
-                let is_felt = tags.iter().any(|tag| is_used(&tag));
-                grants.remove(tags);
-                let sessions = match is_felt {
-                    true => holders.sessions.clone(),
-                    false => Vec::new(),
-                };
-                return Revocation::taking(sessions);
-            }
-            AuthRequest::Unregister { .. } => {
-                holders.grants.clear();
-                let sessions = core::mem::take(&mut holders.sessions);
-                self.forget_unused(request.token());
-                for &session in &sessions {
-                    if let Some(state) = self.session_mut(session) {
-                        // As one that has not authenticated yet, and may do so again.
-                        state.role = Role::Anonymous;
-                        (state.is_admitted, state.was_revoked) = (false, true);
-                        self.outputs.push_back(Output::Revoked { session });
-                    }
-                }
-                return Revocation::taking(sessions);
-            }
-            AuthRequest::Register { .. } | AuthRequest::Tags { .. } => {}
-        }
-        Revocation::default()
     }
 }

@@ -5,6 +5,8 @@
 
 mod encode;
 mod lines;
+mod notices;
+mod refusal;
 mod scan;
 mod string;
 #[cfg(test)]
@@ -23,6 +25,10 @@ pub(crate) use encode::{
 };
 pub use encode::{Request, encode_publish, encode_request};
 pub use lines::{Messages, Unreadable};
+pub use notices::{
+    dropped_notice, input_full, tls_required, too_many_connections, too_many_of_address,
+};
+pub(crate) use refusal::{echoed_tags, write_refusal};
 use scan::skip_blanks;
 pub(crate) use scan::{Fault, Span};
 pub use scan::{Scan, ScanError};

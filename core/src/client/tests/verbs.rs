@@ -140,7 +140,7 @@ fn a_refused_publish_without_acknowledgement_is_an_event() {
 #[test]
 fn a_dropped_notice_is_an_event() {
     let mut world = World::open(Config::default());
-    let notice = String::from_utf8(crate::broker::dropped_notice(12)).expect("UTF-8");
+    let notice = String::from_utf8(crate::dropped_notice(12)).expect("UTF-8");
     world.say(&notice);
     assert_eq!(world.events, [Event::Dropped { count: 12 }]);
 }

@@ -9,8 +9,8 @@ use crate::auth::AuthRequest;
 /// Names a session from `connect` to `disconnect`; never valid again afterwards.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct SessionId {
-    pub(crate) slot: u32,
-    pub(crate) generation: u32,
+    pub(super) slot: u32,
+    pub(super) generation: u32,
 }
 
 impl SessionId {
@@ -23,7 +23,7 @@ impl SessionId {
 
 /// What a session has proved.
 #[derive(Debug, Default)]
-pub(crate) enum Role {
+pub(super) enum Role {
     #[default]
     Anonymous,
     /// The server's own token.
@@ -38,35 +38,35 @@ pub(crate) enum Role {
 
 /// One client's state.
 #[derive(Debug, Default)]
-pub(crate) struct Session {
-    pub(crate) role: Role,
+pub(super) struct Session {
+    pub(super) role: Role,
     /// Whether a message has come; `auth` must be the first.
-    pub(crate) has_spoken: bool,
+    pub(super) has_spoken: bool,
     /// Whether a request ever carried an `id`: such a client understands what the original never said.
-    pub(crate) uses_ids: bool,
+    pub(super) uses_ids: bool,
     /// Whether it presented a valid token, which was not revoked since.
-    pub(crate) is_admitted: bool,
+    pub(super) is_admitted: bool,
     /// Whether a token that it presented was revoked.
-    pub(crate) was_revoked: bool,
+    pub(super) was_revoked: bool,
     /// Unreadable messages since the last readable one.
-    pub(crate) bad_in_row: u8,
+    pub(super) bad_in_row: u8,
     /// Whether it was told to go; nothing it says counts any more.
-    pub(crate) is_closing: bool,
-    pub(crate) question: Option<Box<Question>>,
+    pub(super) is_closing: bool,
+    pub(super) question: Option<Box<Question>>,
 }
 
 /// What must be answered by the host before the session's next message is looked at.
 #[derive(Debug)]
-pub(crate) struct Question {
-    pub(crate) command: String,
-    pub(crate) id: Option<String>,
-    pub(crate) about: About,
+pub(super) struct Question {
+    pub(super) command: String,
+    pub(super) id: Option<String>,
+    pub(super) about: About,
     /// Lines that came in meanwhile.
-    pub(crate) backlog: Vec<u8>,
+    pub(super) backlog: Vec<u8>,
 }
 
 #[derive(Debug)]
-pub(crate) enum About {
+pub(super) enum About {
     /// An admin command.
     Admin(AuthRequest),
     /// A token presented by a client, before the host says that it may be looked at.
@@ -84,7 +84,7 @@ pub(crate) enum About {
 
 impl Session {
     /// Whether a message changes nothing in the session itself, so that it can be decided without exclusive access.
-    pub(crate) fn is_settled(&self, has_id: bool) -> bool {
+    pub(super) fn is_settled(&self, has_id: bool) -> bool {
         self.has_spoken
             && self.bad_in_row == 0
             && self.question.is_none()

@@ -1,0 +1,61 @@
+//! What a broker is made of, and what a client comes with.
+
+use alloc::string::String;
+use alloc::vec::Vec;
+use core::fmt;
+
+#[cfg(doc)]
+use super::{Broker, Output};
+use crate::auth::{Access, Authenticator};
+use crate::limits::Limits;
+
+/// What a broker is to be.
+#[derive(Clone, Default)]
+pub struct Config {
+    /// The bounds.
+    pub limits: Limits,
+    /// Who may use the basic commands.
+    pub access: Access,
+    /// The token that makes a session admin. An empty one is none: it would match an `auth` without data.
+    pub token: Option<String>,
+    /// Where registered tokens are kept.
+    pub authenticator: Authenticator,
+    /// The names of commands that the host answers.
+    pub commands: Vec<String>,
+    /// Whether the host says when a token that a client presents is looked at: see [`Output::TokenPresented`].
+    pub is_guarded: bool,
+    /// Whether the host wants to know tags and tag sets by number: see [`Broker::decide_numbers`].
+    pub is_numbered: bool,
+}
+
+/// Shows whether there is a token, never which.
+impl fmt::Debug for Config {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Config")
+            .field("limits", &self.limits)
+            .field("access", &self.access)
+            .field("token", &self.token.as_ref().map(|_| "…"))
+            .field("authenticator", &self.authenticator)
+            .field("commands", &self.commands)
+            .field("is_guarded", &self.is_guarded)
+            .field("is_numbered", &self.is_numbered)
+            .finish()
+    }
+}
+
+/// What a client presents when it connects, before its first message.
+#[derive(Clone, Copy, Default)]
+pub struct Credentials<'a> {
+    /// A token from an HTTP header or query.
+    pub token: Option<&'a str>,
+}
+
+/// Shows whether there is a token, never which.
+impl fmt::Debug for Credentials<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let token = self.token.map(|_| "…");
+        f.debug_struct("Credentials")
+            .field("token", &token)
+            .finish()
+    }
+}

@@ -1,0 +1,137 @@
+//! What one message does: decided where it changes nothing, carried out where it does.
+
+use alloc::vec::Vec;
+
+use super::Broker;
+use super::listing::Listing;
+use super::output::{Output, Verdict};
+use super::scratch::{Scratch, restart};
+use super::session::SessionId;
+use crate::error::Refusal;
+use crate::message::{Command, Message, write_head, write_rest};
+use crate::sort::sort;
+
+impl Broker {
+    /// Decides a message that changes nothing, so that many threads may ask at once.
+    ///
+    /// Publishes and questions of a session whose first message has come are of this kind; any other message yields
+    /// [`Verdict::Exclusive`].
+    #[inline]
+    pub fn decide(
+        &self,
+        session: SessionId,
+        message: &Message<'_>,
+        scratch: &mut Scratch,
+    ) -> Verdict {
+        // What is not looked at costs nothing, whatever this was used for before.
+        scratch.matching.walked = 0;
+        let has_id = message.id_literal().is_some();
+        match self.session(session) {
+            Some(state) if state.is_settled(has_id) => match message.command() {
+                Command::Publish => self.publish(session, state, message, scratch),
+                Command::Ping => {
+                    Self::pong(message, scratch);
+                    Verdict::Reply
+                }
+                Command::List | Command::ListAll => {
+                    self.begin_listing(session, state, message, scratch)
+                }
+                Command::Who => {
+                    self.who(state, message, scratch);
+                    Verdict::Reply
+                }
+                _ => Verdict::Exclusive,
+            },
+            _ => Verdict::Exclusive,
+        }
+    }
+
+    /// Takes one message, whatever it asks for. Returns a long answer that is still to be gathered: see [`Verdict::Long`].
+    #[must_use]
+    pub fn handle(&mut self, session: SessionId, message: &Message<'_>) -> Option<Listing> {
+        let state = self.session_mut(session)?;
+        if state.is_closing {
+            return None;
+        }
+        let is_first = !state.has_spoken;
+        state.has_spoken = true;
+        state.bad_in_row = 0;
+        state.uses_ids |= message.id_literal().is_some();
+        let mut scratch = core::mem::take(&mut self.scratch);
+        let mut long = None;
+        match self.decide(session, message, &mut scratch) {
+            Verdict::Deliver(receipt) => {
+                let (mut body, mut sets) = (Vec::new(), Vec::new());
+                if !scratch.targets().is_empty() {
+                    scratch.write_body(message, &mut body);
+                    if self.is_numbered {
+                        sets.extend(scratch.sets());
+                    }
+                }
+                self.outputs.push_back(Output::Deliver {
+                    publisher: session,
+                    targets: self.ids_of(scratch.targets()),
+                    sets,
+                    message: body,
+                    receipt,
+                });
+            }
+            Verdict::Reply => self.send(session, scratch.reply.clone()),
+            Verdict::Long(listing) => long = Some(listing),
+            Verdict::Exclusive => {
+                if let Err(refusal) = self.execute(session, is_first, message) {
+                    self.refuse(session, message, &refusal);
+                }
+            }
+        }
+        self.scratch = scratch;
+        long
+    }
+
+    /// Finds who gets a message that the host itself publishes. Then as with [`Verdict::Deliver`].
+    pub fn route(&self, tags: &[&str], data: &str, scratch: &mut Scratch, body: &mut Vec<u8>) {
+        let mut sorted = tags.to_vec();
+        sort(&mut sorted);
+        sorted.dedup();
+        let names = sorted.iter().map(|tag| tag.as_bytes());
+        self.index.matches(names, None, &mut scratch.matching);
+        scratch.is_verbatim = false;
+        restart(&mut scratch.head);
+        write_head(&mut scratch.head, sorted.iter().copied());
+        let mut literal = Vec::new();
+        crate::message::write_string(&mut literal, data);
+        let literal = core::str::from_utf8(&literal)
+            .ok()
+            .filter(|_| !data.is_empty());
+        body.extend_from_slice(&scratch.head);
+        write_rest(body, literal);
+    }
+
+    fn execute(
+        &mut self,
+        session: SessionId,
+        is_first: bool,
+        message: &Message<'_>,
+    ) -> Result<(), Refusal> {
+        let command = message.command();
+        match command {
+            // Whose token was revoked may show another.
+            Command::Auth if !is_first && !self.was_revoked(session) => {
+                return Err(Refusal::AuthNotFirst);
+            }
+            Command::Auth => {
+                let token = message.data().unwrap_or_default();
+                self.log_in(session, &token, message.id_literal());
+                return Ok(());
+            }
+            _ => {}
+        }
+        self.check_access(session)?;
+        match command {
+            Command::Subscribe => self.subscribe(session, message),
+            Command::Unsubscribe => self.unsubscribe(session, message),
+            _ if command.is_admin() => self.administer(session, message),
+            _ => self.custom(session, message),
+        }
+    }
+}

@@ -1,0 +1,174 @@
+//! What comes out of the broker: what the host is to do, and what a decision found.
+
+use alloc::string::String;
+use alloc::vec::Vec;
+
+use super::listing::Listing;
+use super::session::SessionId;
+#[cfg(doc)]
+use super::{Broker, Config, Scratch};
+use crate::auth::AuthRequest;
+use crate::message::{Data, Reply};
+
+/// What the host is to do, in this order.
+#[derive(Debug)]
+#[non_exhaustive]
+pub enum Output {
+    /// Send one message to one session.
+    Send {
+        /// Whom to.
+        session: SessionId,
+        /// One JSON object, without a line end.
+        message: Vec<u8>,
+    },
+    /// Send one message to several sessions.
+    Deliver {
+        /// Whose message it is.
+        publisher: SessionId,
+        /// Whom to.
+        targets: Vec<SessionId>,
+        /// The numbers of the tag sets that matched, whoever holds them; none unless [`Config::is_numbered`], and none
+        /// without targets.
+        sets: Vec<u32>,
+        /// One JSON object, without a line end; nothing without targets.
+        message: Vec<u8>,
+        /// What the publisher is answered, if it asked to be.
+        receipt: Option<Receipt>,
+    },
+    /// Ask the token store, then call [`Broker::handle_auth_reply`] with the same request.
+    ///
+    /// Until then the host reads no further from the session, and carries the request out even if the session goes.
+    Ask {
+        /// Who asked.
+        session: SessionId,
+        /// What.
+        request: AuthRequest,
+    },
+    /// Call [`Broker::check_token`] when the time has come, or [`Broker::turn_away`]; until then the host reads no further
+    /// from the session. Only where [`Config::is_guarded`].
+    TokenPresented {
+        /// Who presents a token.
+        session: SessionId,
+    },
+    /// Know how it went. Only where [`Config::is_guarded`].
+    TokenChecked {
+        /// Who presented a token.
+        session: SessionId,
+        /// What came of it.
+        check: TokenCheck,
+    },
+    /// The token that a session goes by was taken from it: it has to authenticate again, as one that has just connected.
+    Revoked {
+        /// Whose.
+        session: SessionId,
+    },
+    /// Call [`Broker::proceed`]: something takes long, such as taking a grant from many sessions. A host that shares the
+    /// broker lets others have it before.
+    Proceed,
+    /// Run a custom command, then call [`Broker::handle_custom_reply`]. Until then the host reads no further.
+    Custom {
+        /// Who asked.
+        session: SessionId,
+        /// What.
+        request: CustomRequest,
+    },
+    /// Flush what was sent to the session, then close it.
+    Close {
+        /// Whom.
+        session: SessionId,
+        /// Why.
+        reason: CloseReason,
+    },
+}
+
+/// What came of a token that was looked at.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum TokenCheck {
+    /// The server takes it.
+    Valid,
+    /// The server does not know it.
+    Wrong,
+    /// The token store could not say.
+    Unknown,
+}
+
+/// Why a broker closes a session.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum CloseReason {
+    /// Nothing it sent could be read.
+    BadMessages,
+    /// A message was over the size limit.
+    MessageTooLarge,
+    /// It sent an HTTP request.
+    HttpRequest,
+    /// It did not authenticate in time.
+    Unauthenticated,
+    /// Too many wrong tokens came from where it comes from, so that its own was not looked at.
+    TurnedAway,
+}
+
+/// A message with a custom command.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct CustomRequest {
+    /// The command's name.
+    pub command: String,
+    /// The tags in the order they were sent.
+    pub tags: Vec<String>,
+    /// The data, decoded; empty when absent.
+    pub data: String,
+}
+
+/// What a custom command answers with.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct CustomReply {
+    /// The answer's tags.
+    pub tags: Vec<String>,
+    /// The answer's data.
+    pub data: String,
+}
+
+/// The answer to a publish that carried an `id`, complete but for the number of deliveries.
+#[derive(Debug)]
+pub struct Receipt {
+    pub(super) session: SessionId,
+    pub(super) tags: Vec<String>,
+    pub(super) id: String,
+}
+
+impl Receipt {
+    /// Whom the answer goes to.
+    #[must_use]
+    pub fn session(&self) -> SessionId {
+        self.session
+    }
+
+    /// Returns the answer, for a message that `delivered` outboxes took.
+    #[must_use]
+    pub fn reply(&self, delivered: usize) -> Vec<u8> {
+        let tags: Vec<_> = self.tags.iter().map(String::as_str).collect();
+        Reply {
+            command: "publish",
+            tags: &tags,
+            data: Data::Text("success"),
+            delivered: Some(delivered),
+            id: Some(&self.id),
+            ..Reply::default()
+        }
+        .encode()
+    }
+}
+
+/// What [`Broker::decide`] found.
+#[derive(Debug)]
+pub enum Verdict {
+    /// Deliver the message to [`Scratch::targets`]; [`Scratch::write_body`] writes what they get.
+    Deliver(Option<Receipt>),
+    /// Answer with [`Scratch::reply`].
+    Reply,
+    /// Gather a long answer with [`Broker::list_some`], let others have the broker in between, and send what
+    /// [`Listing::encode`] puts together. Until then read no further from the session.
+    Long(Listing),
+    /// The message changes the broker: [`Broker::handle`] takes it.
+    Exclusive,
+}

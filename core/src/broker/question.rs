@@ -1,0 +1,162 @@
+//! What the host is asked on behalf of a session, which waits until the answer comes; and commands of the host's own.
+
+use alloc::borrow::Cow;
+use alloc::boxed::Box;
+use alloc::string::String;
+use alloc::vec::Vec;
+
+use super::Broker;
+use super::output::{CustomReply, CustomRequest, Output};
+use super::session::{About, Question, SessionId};
+use crate::auth::{AuthReply, AuthRequest};
+use crate::error::{ErrorCode, Refusal, ServerError};
+use crate::message::{Data, Message, Reply};
+
+impl Broker {
+    /// Answers [`Output::Ask`]; `request` is the one that was asked.
+    ///
+    /// Grants of connected sessions change at once, also when the session that asked has gone meanwhile. Of two
+    /// requests that change one token, the one that the store carried out last must be answered last: grants follow the
+    /// answers. A login that was looked up meanwhile is looked up again.
+    pub fn handle_auth_reply(
+        &mut self,
+        session: SessionId,
+        request: &AuthRequest,
+        reply: AuthReply,
+    ) {
+        if reply.is_ok() {
+            let revocation = self.apply_change(request);
+            if !self.begin(revocation.then_answer(session)) {
+                return;
+            }
+        }
+        if let Some(question) = self.answer(session) {
+            self.finish_question(session, &question, reply);
+        }
+    }
+
+    /// Tells a session what came of its question, and takes what it said meanwhile.
+    pub(super) fn finish_question(
+        &mut self,
+        session: SessionId,
+        question: &Question,
+        reply: AuthReply,
+    ) {
+        let id = question.id.as_deref();
+        match &question.about {
+            About::Admin(request) => {
+                self.finish_admin(session, &question.command, id, request, reply);
+            }
+            About::Login { token, changes } => {
+                let is_stale = self
+                    .holders
+                    .get(&**token)
+                    .is_some_and(|holders| holders.changes != *changes);
+                match is_stale {
+                    true => self.look_up(session, token.clone(), id),
+                    false => self.finish_log_in(session, token, id, reply),
+                }
+                // Last, so that what is known of the token is not forgotten in between.
+                self.note_answered(token);
+            }
+            About::Presented(_) | About::Custom => {}
+        }
+        self.handle_backlog(session, question);
+    }
+
+    pub(super) fn custom(
+        &mut self,
+        session: SessionId,
+        message: &Message<'_>,
+    ) -> Result<(), Refusal> {
+        let name = message.command_name();
+        if !self.commands.iter().any(|command| *command == name) {
+            return Err(Refusal::Unknown);
+        }
+        let tags = self.checked_tags(message)?;
+        let request = CustomRequest {
+            command: name.into_owned(),
+            tags: tags.into_iter().map(Cow::into_owned).collect(),
+            data: message.data().unwrap_or_default().into_owned(),
+        };
+        self.ask(
+            session,
+            &request.command,
+            message.id_literal(),
+            About::Custom,
+        );
+        self.outputs.push_back(Output::Custom { session, request });
+        Ok(())
+    }
+
+    /// Answers [`Output::Custom`]: with nothing, a message, or an error's text.
+    pub fn handle_custom_reply(
+        &mut self,
+        session: SessionId,
+        reply: Result<Option<CustomReply>, String>,
+    ) {
+        let Some(question) = self.answer(session) else {
+            return;
+        };
+        let id = question.id.as_deref();
+        match reply {
+            Ok(None) => self.acknowledge(session, &question.command, &[], id),
+            Ok(Some(reply)) => {
+                let tags: Vec<_> = reply.tags.iter().map(String::as_str).collect();
+                let message = Reply {
+                    command: &question.command,
+                    tags: &tags,
+                    data: Data::Text(&reply.data),
+                    id,
+                    ..Reply::default()
+                };
+                self.send(session, message.encode());
+            }
+            Err(text) => {
+                let error = ServerError::new(ErrorCode::Refused, text);
+                self.send_error(session, &question.command, &error, id);
+            }
+        }
+        self.handle_backlog(session, &question);
+    }
+
+    /// Whether the session waits for an answer from the host, so that nothing more should be read from it.
+    #[must_use]
+    pub fn is_waiting(&self, session: SessionId) -> bool {
+        self.session(session)
+            .is_some_and(|state| state.question.is_some())
+    }
+
+    pub(super) fn question_mut(&mut self, session: SessionId) -> Option<&mut Question> {
+        self.session_mut(session)?.question.as_deref_mut()
+    }
+
+    /// Notes that the session waits.
+    pub(super) fn ask(
+        &mut self,
+        session: SessionId,
+        command: &str,
+        id: Option<&str>,
+        about: About,
+    ) {
+        if let Some(state) = self.session_mut(session) {
+            state.question = Some(Box::new(Question {
+                command: command.into(),
+                id: id.map(String::from),
+                about,
+                backlog: Vec::new(),
+            }));
+        }
+    }
+
+    /// Ends the session's waiting.
+    pub(super) fn answer(&mut self, session: SessionId) -> Option<Box<Question>> {
+        self.session_mut(session)?.question.take()
+    }
+
+    pub(super) fn handle_backlog(&mut self, session: SessionId, question: &Question) {
+        if !question.backlog.is_empty() {
+            self.handle_message(session, &question.backlog);
+        }
+    }
+}

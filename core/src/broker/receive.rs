@@ -1,0 +1,120 @@
+//! What a session sends, from bytes to messages; and what it is told when they are none, or do not come in time.
+
+use super::Broker;
+use super::output::{CloseReason, Output};
+use super::session::SessionId;
+use crate::auth::Access;
+use crate::error::{not_authenticated, too_many_bad_messages};
+#[cfg(doc)]
+use crate::limits::Limits;
+use crate::message::{Messages, ScanError, Unreadable};
+
+impl Broker {
+    /// Takes one line, one frame, or several lines at once.
+    pub fn handle_message(&mut self, session: SessionId, bytes: &[u8]) {
+        self.handle_messages(session, Messages::lines(bytes));
+    }
+
+    /// Takes one frame of a transport that keeps messages apart; line ends in it are blanks.
+    pub fn handle_frame(&mut self, session: SessionId, bytes: &[u8]) {
+        self.handle_messages(session, Messages::frame(bytes));
+    }
+
+    fn handle_messages(&mut self, session: SessionId, mut messages: Messages<'_>) {
+        let mut scan = core::mem::take(&mut self.scan);
+        let (all, early) = (self.limits.clone(), self.limits.before_authentication());
+        loop {
+            if let Some(question) = self.question_mut(session) {
+                messages.append_rest(&mut question.backlog);
+                break;
+            }
+            let limits = match self.needs_token(session) {
+                true => &early,
+                false => &all,
+            };
+            match messages.next(&mut scan, limits) {
+                Some(Ok(message)) => {
+                    if let Some(mut listing) = self.handle(session, &message) {
+                        while !self.list_some(&mut listing) {}
+                        self.send(session, listing.encode());
+                    }
+                }
+                Some(Err(unreadable)) => self.handle_unreadable(session, &unreadable),
+                None => break,
+            }
+        }
+        self.scan = scan;
+    }
+
+    /// Takes the news that a message grew past the size limit before its end was seen: answers it and closes the session.
+    pub fn handle_too_long(&mut self, session: SessionId, bytes: usize) {
+        let mut scan = core::mem::take(&mut self.scan);
+        let unreadable = Unreadable {
+            message: scan.cleared(),
+            error: ScanError::too_long(bytes),
+        };
+        self.handle_unreadable(session, &unreadable);
+        self.scan = scan;
+    }
+
+    /// Takes a message that could not be read: answers it, and closes the session after too many in a row, or at once
+    /// where reading on would do harm.
+    pub fn handle_unreadable(&mut self, session: SessionId, unreadable: &Unreadable<'_>) {
+        let limit = self.limits.bad_messages;
+        let Some(state) = self.session_mut(session) else {
+            return;
+        };
+        if state.is_closing {
+            return;
+        }
+        state.has_spoken = true;
+        state.bad_in_row = state.bad_in_row.saturating_add(1);
+        let reason = if unreadable.error.is_too_long() {
+            Some(CloseReason::MessageTooLarge)
+        } else if unreadable.error.is_http() {
+            Some(CloseReason::HttpRequest)
+        } else if state.bad_in_row >= limit {
+            Some(CloseReason::BadMessages)
+        } else {
+            None
+        };
+        state.is_closing = reason.is_some();
+        let (command, id) = (
+            unreadable.message.command_name(),
+            unreadable.message.id_literal(),
+        );
+        let is_early = self.needs_token(session);
+        let error = unreadable.error.told(&self.limits, is_early);
+        self.send_error(session, &command, &error, id);
+        if reason == Some(CloseReason::BadMessages) {
+            self.send_error(session, "", &too_many_bad_messages(limit), None);
+        }
+        if let Some(reason) = reason {
+            self.outputs.push_back(Output::Close { session, reason });
+        }
+    }
+
+    /// Takes the news that the time to authenticate is over: if the session has to and has not, nor is it being looked
+    /// at, it is told so and closed.
+    pub fn handle_unauthenticated(&mut self, session: SessionId) {
+        let needs_token = self.needs_token(session);
+        let seconds = self.limits.authentication_seconds as usize;
+        let Some(state) = self.session_mut(session) else {
+            return;
+        };
+        if !needs_token || state.is_closing || state.question.is_some() {
+            return;
+        }
+        state.is_closing = true;
+        self.send_error(session, "auth", &not_authenticated(seconds), None);
+        let reason = CloseReason::Unauthenticated;
+        self.outputs.push_back(Output::Close { session, reason });
+    }
+
+    /// Whether the session still has to authenticate, so that [`Limits::before_authentication`] hold for it.
+    #[must_use]
+    pub fn needs_token(&self, session: SessionId) -> bool {
+        let state = self.session(session);
+        self.access == Access::Scoped && state.is_some_and(|state| !state.is_admitted)
+    }
+}
