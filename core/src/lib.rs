@@ -43,7 +43,6 @@ pub mod limits;
 pub mod message;
 mod slots;
 mod sort;
-mod tags;
 mod text;
 
 pub use auth::{Access, AuthReply, AuthRequest, Authenticator};

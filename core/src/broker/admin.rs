@@ -8,9 +8,8 @@ use super::Broker;
 use super::output::Output;
 use super::session::{About, Role, SessionId};
 use crate::auth::{AuthReply, AuthRequest, Authenticator};
-use crate::error::Refusal;
 use crate::limits::Exceeded;
-use crate::message::{Command, Message, Reply};
+use crate::message::{Command, Message, Refusal, Reply};
 use crate::sort::sort;
 
 impl Broker {

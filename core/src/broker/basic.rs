@@ -8,10 +8,9 @@ use super::Broker;
 use super::output::{Receipt, Verdict};
 use super::scratch::{Scratch, restart};
 use super::session::{Session, SessionId};
-use crate::error::{Grant, Refusal};
 use crate::limits::{Exceeded, Limits};
 use crate::message::{
-    Data, ESCAPE_BYTES, Message, Reply, Span, echoed_tags, write_head, write_plain_tags,
+    Data, ESCAPE_BYTES, Message, Refusal, Reply, Span, echoed_tags, write_head, write_plain_tags,
     write_refusal,
 };
 use crate::sort::{sort, sort_by};
@@ -81,7 +80,7 @@ impl Broker {
         if let Some(grants) = self.grants(state) {
             let mut tags = tags.iter().map(|tag| &source[tag.range()]);
             if let Some(tag) = tags.find(|tag| !grants.allows(tag)) {
-                return Err(Refusal::NotGranted(Grant::Publish(tag.into())).into());
+                return Err(Refusal::PublishNotGranted(tag.into()).into());
             }
         }
         let bytes = source.as_bytes();
@@ -134,7 +133,7 @@ impl Broker {
         if let Some(grants) = self.session(session).and_then(|state| self.grants(state))
             && !grants.allow_subscribe(&set)
         {
-            return Err(Refusal::NotGranted(Grant::Subscribe));
+            return Err(Refusal::SubscribeNotGranted);
         }
         self.check_room(session, &set)?;
         self.index.subscribe(session.slot, &set);

@@ -7,8 +7,7 @@ use super::listing::Listing;
 use super::output::{Output, Verdict};
 use super::scratch::{Scratch, restart};
 use super::session::SessionId;
-use crate::error::Refusal;
-use crate::message::{Command, Message, write_head, write_rest};
+use crate::message::{Command, Message, Refusal, write_head, write_rest};
 use crate::sort::sort;
 
 impl Broker {

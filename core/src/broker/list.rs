@@ -8,8 +8,7 @@ use super::listing::{Found, Listing, Source, too_long};
 use super::output::Verdict;
 use super::scratch::{Scratch, restart};
 use super::session::{Session, SessionId};
-use crate::error::Refusal;
-use crate::message::{Command, Data, Message, echoed_tags, write_refusal};
+use crate::message::{Command, Data, Message, Refusal, echoed_tags, write_refusal};
 
 /// Tags that are looked at before others get the broker.
 const PART: usize = 512;

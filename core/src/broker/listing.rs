@@ -7,9 +7,8 @@ use core::cmp::Ordering;
 use super::session::SessionId;
 #[cfg(doc)]
 use super::{Broker, Verdict};
-use crate::error::Refusal;
 use crate::limits::Exceeded;
-use crate::message::{Data, Reply, Writer, escaped_len, write_escaped};
+use crate::message::{Data, Refusal, Reply, Writer, escaped_len, write_escaped};
 use crate::sort::sort_by;
 
 /// An answer to `list` or `listall` that is still being gathered: see [`Verdict::Long`].

@@ -9,8 +9,9 @@ use super::output::{CloseReason, Output, TokenCheck};
 use super::revocation::Revocation;
 use super::session::{About, Role, Session, SessionId};
 use crate::auth::{Access, AuthReply, AuthRequest, Authenticator, Grants, NO_GRANTS};
-use crate::error::{Refusal, TokenError, too_many_wrong_tokens};
+use crate::error::TokenError;
 use crate::limits::Exceeded;
+use crate::message::{Refusal, too_many_wrong_tokens};
 
 impl Broker {
     /// Whether a token is no longer than one may be.

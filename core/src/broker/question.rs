@@ -9,8 +9,8 @@ use super::Broker;
 use super::output::{CustomReply, CustomRequest, Output};
 use super::session::{About, Question, SessionId};
 use crate::auth::{AuthReply, AuthRequest};
-use crate::error::{ErrorCode, Refusal, ServerError};
-use crate::message::{Data, Message, Reply};
+use crate::error::{ErrorCode, ServerError};
+use crate::message::{Data, Message, Refusal, Reply};
 
 impl Broker {
     /// Answers [`Output::Ask`]; `request` is the one that was asked.

@@ -4,10 +4,9 @@ use super::Broker;
 use super::output::{CloseReason, Output};
 use super::session::SessionId;
 use crate::auth::Access;
-use crate::error::{not_authenticated, too_many_bad_messages};
 #[cfg(doc)]
 use crate::limits::Limits;
-use crate::message::{Messages, ScanError, Unreadable};
+use crate::message::{Messages, ScanError, Unreadable, not_authenticated, too_many_bad_messages};
 
 impl Broker {
     /// Takes one line, one frame, or several lines at once.

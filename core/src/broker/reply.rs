@@ -5,8 +5,8 @@ use alloc::vec::Vec;
 use super::Broker;
 use super::output::Output;
 use super::session::SessionId;
-use crate::error::{Refusal, ServerError};
-use crate::message::{Data, Message, Reply, write_refusal};
+use crate::error::ServerError;
+use crate::message::{Data, Message, Refusal, Reply, write_refusal};
 
 impl Broker {
     pub(super) fn send(&mut self, session: SessionId, message: Vec<u8>) {

@@ -11,8 +11,7 @@ use super::output::Output;
 use super::revocation::Revocation;
 use super::session::{Role, SessionId};
 use crate::auth::{Access, AuthRequest};
-use crate::error::Refusal;
-use crate::message::Reply;
+use crate::message::{Refusal, Reply};
 use crate::sort::sort;
 
 /// Tags that are looked at before others get the broker, and what it costs in this unit to remove a subscription. The bytes

@@ -8,12 +8,12 @@
 use alloc::vec::Vec;
 use core::ops::Range;
 
-use super::SetId;
 use super::bits::is_set;
-use super::sets::{Pair, Sets, give_back};
+use super::sets::{Pair, SetId, Sets, give_back};
+use super::shards::Shards;
 use super::sieve::Sieve;
+use super::tags::{Interner, TagId};
 use crate::slots::Slots;
-use crate::tags::{Interner, Shards, TagId};
 
 /// Sets in a list from which on it is looked over for sets that have a better pair.
 const REVIEW_FROM: usize = 1024;

@@ -6,10 +6,13 @@ use core::ops::Range;
 use core::{iter, slice};
 
 use super::bits::is_set;
-use super::{ClientId, SetId};
+use super::tags::{HEAP_OVERHEAD, TagId};
 use crate::slots::Slots;
 use crate::sort::sort;
-use crate::tags::{HEAP_OVERHEAD, TagId};
+
+/// The number of a client: small and dense, since bitmaps are indexed by it.
+pub(crate) type ClientId = u32;
+pub(super) type SetId = u32;
 
 /// Set in an answer, and in what a set says of its clients, when they are several.
 pub(super) const MANY: u32 = 1 << 31;

@@ -2,7 +2,9 @@
 
 use alloc::vec::Vec;
 
-use super::{Command, Span, write_string};
+use super::command::Command;
+use super::span::Span;
+use super::string::write_string;
 use crate::error::ServerError;
 
 /// Writes one reply: `command, tags, data, error, code`, then what this broker adds to the original's four fields.

@@ -3,7 +3,10 @@
 use alloc::vec::Vec;
 use core::fmt;
 
-use super::{Fault, Message, Scan, ScanError, skip_blanks};
+use super::fault::{Fault, ScanError};
+use super::json::skip_blanks;
+use super::scan::Scan;
+use super::view::Message;
 use crate::limits::Limits;
 
 /// Walks the messages of a buffer of whole lines, or of one frame.

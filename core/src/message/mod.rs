@@ -2,298 +2,40 @@
 //!
 //! A message is one JSON object with the fields `command`, `tags`, `data` and `error`, and optionally `id`.
 //! Its `data` is opaque: the literal that came in is the literal that goes out, byte for byte.
+//!
+//! Reading goes from bytes to lines (`lines`), to the places of the fields (`scan`, by `grammar` on top of `json` or, for what most
+//! clients write, by `forms`), to a view of them (`view`). Writing is in `encode`; what is said when something is wrong
+//! in `fault`, `refusal` and `notices`. No file here needs one that needs it.
 
+mod command;
 mod encode;
+mod fault;
+mod forms;
+mod grammar;
+mod json;
 mod lines;
 mod notices;
 mod refusal;
 mod scan;
+mod span;
 mod string;
 #[cfg(test)]
 mod tests;
+mod view;
 
-use alloc::borrow::Cow;
-use alloc::string::String;
-use alloc::vec::Vec;
-use core::fmt;
-use core::ops::Range;
-
-use crate::error::{ErrorCode, ServerError};
-
+pub use command::Command;
 pub(crate) use encode::{
     Data, Reply, Writer, write_head, write_plain_head, write_plain_tags, write_rest,
 };
 pub use encode::{Request, encode_publish, encode_request};
+pub use fault::ScanError;
 pub use lines::{Messages, Unreadable};
 pub use notices::{
     dropped_notice, input_full, tls_required, too_many_connections, too_many_of_address,
 };
-pub(crate) use refusal::{echoed_tags, write_refusal};
-use scan::skip_blanks;
-pub(crate) use scan::{Fault, Span};
-pub use scan::{Scan, ScanError};
+pub(crate) use notices::{not_authenticated, too_many_bad_messages, too_many_wrong_tokens};
+pub(crate) use refusal::{Refusal, echoed_tags, write_refusal};
+pub use scan::Scan;
+pub(crate) use span::Span;
 pub(crate) use string::{ESCAPE_BYTES, escaped_len, write_escaped, write_string};
-
-/// What a message asks for.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Command {
-    /// Proves that the connection is alive.
-    Ping,
-    /// Adds a subscription.
-    Subscribe,
-    /// Removes a subscription.
-    Unsubscribe,
-    /// Sends a message to every session with a matching subscription.
-    Publish,
-    /// Lists the session's own subscriptions.
-    List,
-    /// Lists the tags of all subscriptions.
-    ListAll,
-    /// Counts connections and subscribers.
-    Who,
-    /// Presents a token.
-    Auth,
-    /// Admin: creates a token.
-    Register,
-    /// Admin: removes a token.
-    Unregister,
-    /// Admin: adds tags to a token.
-    Set,
-    /// Admin: removes tags from a token.
-    Unset,
-    /// Admin: lists a token's tags.
-    Tags,
-    /// None of the above: a custom command, or nothing this broker knows.
-    #[default]
-    Unknown,
-}
-
-/// The commands by their names on the wire.
-const COMMANDS: [(&str, Command); 13] = [
-    ("publish", Command::Publish),
-    ("ping", Command::Ping),
-    ("subscribe", Command::Subscribe),
-    ("unsubscribe", Command::Unsubscribe),
-    ("list", Command::List),
-    ("listall", Command::ListAll),
-    ("who", Command::Who),
-    ("auth", Command::Auth),
-    ("register", Command::Register),
-    ("unregister", Command::Unregister),
-    ("set", Command::Set),
-    ("unset", Command::Unset),
-    ("tags", Command::Tags),
-];
-
-impl Command {
-    pub(crate) fn from_name(name: &[u8]) -> Self {
-        COMMANDS
-            .iter()
-            .find(|(known, _)| known.as_bytes() == name)
-            .map_or(Self::Unknown, |&(_, command)| command)
-    }
-
-    /// Returns the name on the wire, or `None` for [`Command::Unknown`].
-    #[must_use]
-    pub fn name(self) -> Option<&'static str> {
-        let known = COMMANDS.iter().find(|&&(_, command)| command == self);
-        known.map(|&(name, _)| name)
-    }
-
-    /// Whether the command is one of those that need the server's token.
-    #[must_use]
-    pub fn is_admin(self) -> bool {
-        matches!(
-            self,
-            Self::Register | Self::Unregister | Self::Set | Self::Unset | Self::Tags
-        )
-    }
-}
-
-/// A scanned message, as a view into the text it came from.
-#[derive(Clone, Copy)]
-pub struct Message<'a> {
-    text: &'a str,
-    scan: &'a Scan,
-}
-
-/// Shows what the message asks for, never its text, in which there may be a token.
-impl fmt::Debug for Message<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_tuple("Message").field(&self.command()).finish()
-    }
-}
-
-impl<'a> Message<'a> {
-    /// What the message asks for.
-    #[must_use]
-    pub fn command(&self) -> Command {
-        self.scan.kind
-    }
-
-    /// The command's name as it was sent, decoded; empty when there was none.
-    #[must_use]
-    pub fn command_name(&self) -> Cow<'a, str> {
-        match (self.scan.kind.name(), self.scan.command) {
-            (Some(name), _) => Cow::Borrowed(name),
-            (None, Some(span)) => self.decoded(span.range(), span.is_escaped()),
-            (None, None) => Cow::Borrowed(""),
-        }
-    }
-
-    /// How many tags the message carries, duplicates included.
-    #[must_use]
-    pub fn tag_count(&self) -> usize {
-        self.scan.tag_count
-    }
-
-    /// The tags in the order they were sent, decoded, at most [`Limits::tags_per_message`](crate::Limits) of them.
-    pub fn tags(&self) -> impl ExactSizeIterator<Item = Cow<'a, str>> + use<'a> {
-        let this = *self;
-        self.scan
-            .tags
-            .iter()
-            .map(move |span| this.decoded(span.range(), span.is_escaped()))
-    }
-
-    /// The array of tags as it stands in the text; equal texts mean equal tags.
-    #[must_use]
-    pub fn tags_text(&self) -> &'a str {
-        &self.text[self.scan.tags_text.clone()]
-    }
-
-    /// The data, decoded; `None` when absent or empty.
-    #[must_use]
-    pub fn data(&self) -> Option<Cow<'a, str>> {
-        let span = self.scan.data?;
-        (!span.range().is_empty()).then(|| self.decoded(span.range(), span.is_escaped()))
-    }
-
-    /// The data as the literal that was sent, quotes included; `None` when absent or empty.
-    #[must_use]
-    pub fn data_literal(&self) -> Option<&'a str> {
-        let content = self.scan.data?.range();
-        (!content.is_empty()).then(|| &self.text[content.start - 1..content.end + 1])
-    }
-
-    /// The `id` as the literal that was sent: a string with its quotes, or an integer.
-    #[must_use]
-    pub fn id_literal(&self) -> Option<&'a str> {
-        self.scan.id.clone().map(|range| &self.text[range])
-    }
-
-    /// The `id` as a number; `None` when it is absent or not one that this crate's clients write.
-    #[must_use]
-    pub fn id_number(&self) -> Option<u64> {
-        self.id_literal()?.parse().ok()
-    }
-
-    /// The error's text, decoded; `None` when absent or empty.
-    #[must_use]
-    pub fn error(&self) -> Option<Cow<'a, str>> {
-        let span = self.scan.answer.error?;
-        (!span.range().is_empty()).then(|| self.decoded(span.range(), span.is_escaped()))
-    }
-
-    /// What kind of error it is.
-    #[must_use]
-    pub fn error_code(&self) -> ErrorCode {
-        let literal = self.scan.answer.code.clone().map(|range| &self.text[range]);
-        let name = literal.and_then(|literal| literal.strip_prefix('"')?.strip_suffix('"'));
-        name.map_or(ErrorCode::Unknown, ErrorCode::find)
-    }
-
-    /// The error as a whole; `None` when its text is absent or empty.
-    pub(crate) fn server_error(&self) -> Option<ServerError> {
-        let text = self.error()?.into_owned();
-        Some(ServerError::new(self.error_code(), text))
-    }
-
-    /// How many sessions took a published message, as its acknowledgement says.
-    #[must_use]
-    pub fn delivered(&self) -> Option<u64> {
-        self.number(&self.scan.answer.delivered)
-    }
-
-    /// How many connections there were since the start, as the answer to `who` says.
-    #[must_use]
-    pub fn connections(&self) -> Option<u64> {
-        self.number(&self.scan.answer.connections)
-    }
-
-    /// How many connections hold a subscription, as the answer to `who` says.
-    #[must_use]
-    pub fn subscribers(&self) -> Option<u64> {
-        self.number(&self.scan.answer.subscribers)
-    }
-
-    fn number(&self, range: &Option<Range<usize>>) -> Option<u64> {
-        self.text[range.clone()?].parse().ok()
-    }
-
-    /// The tag sets of a `list` answer, decoded; empty when there are none.
-    #[must_use]
-    pub fn subscriptions(&self) -> Vec<Vec<String>> {
-        match self.scan.answer.subscriptions.clone() {
-            Some(range) => scan::tag_lists(&self.text[range], true),
-            None => Vec::new(),
-        }
-    }
-
-    /// The tags of a `listall` answer, decoded; empty when there are none.
-    #[must_use]
-    pub fn subscribed(&self) -> Vec<String> {
-        let range = self.scan.answer.subscribed.clone();
-        let mut lists = range.map_or(Vec::new(), |range| {
-            scan::tag_lists(&self.text[range], false)
-        });
-        lists.pop().unwrap_or_default()
-    }
-
-    /// The whole message as it stands in the text, if it is a line that holds nothing but a publish with data, without
-    /// blanks, its fields in the order in which this crate writes them, and without an `id`.
-    ///
-    /// Its tags may be in any order, and escaped in any way.
-    #[must_use]
-    #[inline]
-    pub fn compact(&self) -> Option<&'a str> {
-        self.scan.compact.clone().map(|range| &self.text[range])
-    }
-
-    /// Where the tags stand in the text, in the order they were sent; `None` when one has escapes.
-    #[inline]
-    pub(crate) fn plain_tags(&self) -> Option<&'a [Span]> {
-        let tags = &self.scan.tags[..];
-        (!self.scan.has_escaped_tags).then_some(tags)
-    }
-
-    /// How long each tag with escapes is as it stands. None takes more than [`ESCAPE_BYTES`] for a byte that it decodes to.
-    pub(crate) fn escaped_tag_lens(&self) -> impl Iterator<Item = usize> {
-        let tags = self.scan.tags.iter();
-        tags.filter(|tag| tag.is_escaped()).map(|tag| tag.len())
-    }
-
-    /// Puts the tags decoded into `text`, and where they stand there into `spans`.
-    pub(crate) fn decode_tags(&self, spans: &mut Vec<Span>, text: &mut String) {
-        spans.clear();
-        for tag in &self.scan.tags {
-            let start = text.len();
-            string::decode_into(&self.text[tag.range()], text);
-            spans.push(Span::new(start, text.len(), false));
-        }
-    }
-
-    pub(crate) fn text(&self) -> &'a str {
-        self.text
-    }
-
-    fn decoded(&self, content: Range<usize>, escaped: bool) -> Cow<'a, str> {
-        let content = &self.text[content];
-        if !escaped {
-            return Cow::Borrowed(content);
-        }
-        let mut decoded = String::with_capacity(content.len());
-        string::decode_into(content, &mut decoded);
-        Cow::Owned(decoded)
-    }
-}
+pub use view::Message;

@@ -1,8 +1,9 @@
-//! Owns what a client is told that did not ask: that messages for it were dropped, or why it is not let in.
+//! Owns what a client is told that did not ask: that messages for it were dropped, or why it is let go or not let in.
 
 use alloc::vec::Vec;
 
-use super::{Data, Reply};
+use super::encode::{Data, Reply};
+use crate::error::{ErrorCode, ServerError};
 use crate::text::text;
 
 /// Returns what a client is told at the place where `count` messages for it were dropped.
@@ -19,40 +20,70 @@ pub fn dropped_notice(count: u64) -> Vec<u8> {
 /// Returns what a client is told that is not let in, since `limit` connections are open.
 #[must_use]
 pub fn too_many_connections(limit: usize) -> Vec<u8> {
-    let reply = Reply {
-        error: Some(&crate::error::too_many_connections(limit)),
-        ..Reply::default()
-    };
-    reply.encode()
+    let text = text![
+        "too many connections: the limit is ",
+        limit,
+        " (connections); closing"
+    ];
+    notice(&ServerError::new(ErrorCode::TooManyConnections, text))
 }
 
 /// Returns what a client is told that is closed, since all connections together have sent more than `limit` bytes of
 /// messages that are not whole.
 #[must_use]
 pub fn input_full(limit: usize) -> Vec<u8> {
-    let reply = Reply {
-        error: Some(&crate::error::input_full(limit)),
-        ..Reply::default()
-    };
-    reply.encode()
+    let text = text![
+        "too much has arrived of messages without an end: all connections together may have ",
+        limit,
+        " bytes of them (input-total-bytes); closing"
+    ];
+    notice(&ServerError::new(ErrorCode::LimitExceeded, text))
 }
 
 /// Returns what a client is told that is not let in, since its address has `limit` connections.
 #[must_use]
 pub fn too_many_of_address(limit: usize) -> Vec<u8> {
-    let reply = Reply {
-        error: Some(&crate::error::too_many_of_address(limit)),
-        ..Reply::default()
-    };
-    reply.encode()
+    let text = text![
+        "too many connections from your address: the limit is ",
+        limit,
+        " (connections-per-address); closing"
+    ];
+    notice(&ServerError::new(ErrorCode::TooManyConnections, text))
 }
 
 /// Returns what a client is told that talks in plain text to a listener that encrypts.
 #[must_use]
 pub fn tls_required() -> Vec<u8> {
+    let text = "this port speaks TLS: connect with tls://; closing";
+    notice(&ServerError::new(ErrorCode::TlsRequired, text))
+}
+
+fn notice(error: &ServerError) -> Vec<u8> {
     let reply = Reply {
-        error: Some(&crate::error::tls_required()),
+        error: Some(error),
         ..Reply::default()
     };
     reply.encode()
+}
+
+/// The words before a session is closed for sending nothing that can be read.
+pub(crate) fn too_many_bad_messages(limit: u8) -> ServerError {
+    let text = text![limit, " invalid messages in a row (bad-messages); closing"];
+    ServerError::new(ErrorCode::TooManyBadMessages, text)
+}
+
+/// The words before a session is closed for not authenticating.
+pub(crate) fn not_authenticated(seconds: usize) -> ServerError {
+    let text = text![
+        "not authorized - no valid token within ",
+        seconds,
+        " seconds (authentication-seconds); closing"
+    ];
+    ServerError::new(ErrorCode::Unauthenticated, text)
+}
+
+/// The words before a session is closed whose token was not looked at. It is no refusal of the token.
+pub(crate) fn too_many_wrong_tokens() -> ServerError {
+    let text = "too many wrong tokens from your address (failed-tokens): try again later; closing";
+    ServerError::new(ErrorCode::TooManyWrongTokens, text)
 }

@@ -1,10 +1,114 @@
-//! Owns what a client is told whose command was refused.
+//! Owns why a command is refused, and how its sender is told.
 
 use alloc::borrow::Cow;
+use alloc::string::String;
 use alloc::vec::Vec;
 
-use super::{Data, Message, Reply};
-use crate::error::Refusal;
+use super::encode::{Data, Reply};
+use super::view::Message;
+use crate::error::{ErrorCode, STORE_UNAVAILABLE, ServerError};
+use crate::limits::Exceeded;
+use crate::text::{Part, push, text};
+
+/// What a command is refused for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Refusal {
+    /// `subscribe`, `unsubscribe` or `publish` without tags.
+    MissingTags(&'static str),
+    /// An admin command without a token in `data`.
+    MissingToken(&'static str),
+    Unknown,
+    NotAuthorized,
+    Unauthenticated,
+    AuthNotFirst,
+    WrongToken,
+    /// A login while the token store fails. Why it does is the operator's business, not a stranger's.
+    StoreUnavailable,
+    /// A subscription without a granted tag.
+    SubscribeNotGranted,
+    /// A publish with this tag, which is not granted.
+    PublishNotGranted(String),
+    Exceeded(Exceeded),
+    Revoked,
+}
+
+impl Refusal {
+    pub(crate) fn told(&self) -> ServerError {
+        let code = match self {
+            Self::MissingTags(_) => ErrorCode::MissingTags,
+            Self::MissingToken(_) => ErrorCode::MissingToken,
+            Self::Unknown => ErrorCode::UnknownCommand,
+            Self::NotAuthorized => ErrorCode::NotAdmin,
+            Self::Unauthenticated => ErrorCode::Unauthenticated,
+            Self::AuthNotFirst => ErrorCode::AuthNotFirst,
+            Self::WrongToken => ErrorCode::WrongToken,
+            Self::StoreUnavailable => ErrorCode::StoreUnavailable,
+            Self::SubscribeNotGranted | Self::PublishNotGranted(_) => ErrorCode::NotGranted,
+            Self::Exceeded(_) => ErrorCode::LimitExceeded,
+            Self::Revoked => ErrorCode::Revoked,
+        };
+        ServerError::new(code, text![self])
+    }
+}
+
+impl Part for Refusal {
+    fn push_to(&self, text: &mut String) {
+        match self {
+            Self::MissingTags(command) => push!(text, "Unable to ", command, " - missing tags"),
+            Self::MissingToken(command) => {
+                push!(
+                    text,
+                    "Unable to ",
+                    command,
+                    " - missing token (send it as data)"
+                )
+            }
+            Self::Unknown => push!(text, "Unknown Command"),
+            Self::NotAuthorized => push!(
+                text,
+                "not authorized - this command needs the server's token, sent by auth as the first message"
+            ),
+            Self::Unauthenticated => push!(
+                text,
+                "not authorized - this server is scoped: send auth with a token as the first message"
+            ),
+            Self::AuthNotFirst => {
+                push!(
+                    text,
+                    "Unable to auth - auth must be the first message of a connection"
+                )
+            }
+            Self::WrongToken => {
+                push!(
+                    text,
+                    "not authorized - the token is not valid; going on without admin commands"
+                )
+            }
+            Self::StoreUnavailable => push!(
+                text,
+                STORE_UNAVAILABLE,
+                ", the token was not looked at - try again later"
+            ),
+            Self::SubscribeNotGranted => push!(
+                text,
+                "not authorized - the token grants none of these tags; a subscription needs at least one"
+            ),
+            Self::PublishNotGranted(tag) => push!(
+                text,
+                "not authorized - the token does not grant the tag '",
+                tag,
+                "'; a publish needs all of its tags granted"
+            ),
+            Self::Exceeded(exceeded) => push!(text, exceeded),
+            Self::Revoked => {
+                push!(
+                    text,
+                    "subscription removed - the token no longer grants any of its tags"
+                )
+            }
+        }
+    }
+}
 
 /// Longer texts are not repeated in an answer.
 const ECHO_BYTES: usize = 64 << 10;

@@ -1,18 +1,9 @@
 //! Owns JSON string literals: finding their end, decoding and writing them; knows nothing of objects.
 
-use alloc::boxed::Box;
 use alloc::string::String;
 use alloc::vec::Vec;
 
-use super::scan::Fault;
-
-/// What is wrong and where: apart, since a result with room for it would be written for everything that is right.
-pub(super) type Bad = Box<(usize, Fault)>;
-
-#[cold]
-pub(super) fn bad(at: usize, fault: Fault) -> Bad {
-    Box::new((at, fault))
-}
+use super::fault::{Bad, Fault, bad};
 
 const ONES: u64 = 0x0101_0101_0101_0101;
 const HIGHS: u64 = 0x8080_8080_8080_8080;
@@ -86,7 +77,7 @@ pub(super) fn content_end(text: &[u8], start: usize) -> Result<(usize, bool), Ba
     let mut escaped = false;
     loop {
         at = plain_until(text, at);
-        match text.get(at) {
+        match text.get(at).copied() {
             Some(b'"') => return Ok((at, escaped)),
             Some(b'\\') => {
                 escaped = true;
@@ -102,7 +93,7 @@ pub(super) fn content_end(text: &[u8], start: usize) -> Result<(usize, bool), Ba
 #[inline]
 pub(super) fn literal_end(text: &[u8], start: usize) -> Option<(usize, bool)> {
     let end = plain_until(text, start);
-    match text.get(end) {
+    match text.get(end).copied() {
         Some(b'"') => Some((end, false)),
         Some(b'\\') => content_end(text, end).ok(),
         _ => None,
@@ -114,7 +105,7 @@ pub(crate) const ESCAPE_BYTES: usize = 6;
 
 /// Returns the position behind the escape that starts at `at`.
 fn escape_end(text: &[u8], at: usize) -> Result<usize, Bad> {
-    match text.get(at + 1) {
+    match text.get(at + 1).copied() {
         Some(b'"' | b'\\' | b'/' | b'b' | b'f' | b'n' | b'r' | b't') => Ok(at + 2),
         Some(b'u') => {
             let unit = hex4(text, at + 2).ok_or((at, Fault::BadEscape))?;

@@ -5,8 +5,8 @@ use alloc::vec::Vec;
 use alloc::{format, vec};
 
 use super::encode::{Data, Reply, write_head, write_rest};
+use super::fault::Fault;
 use super::lines::is_http_request;
-use super::scan::Fault;
 use super::string::{content_end, decode_into, escaped_len, write_escaped, write_string};
 use crate::error::{ErrorCode, ServerError};
 

@@ -2,87 +2,17 @@
 
 use alloc::boxed::Box;
 use alloc::collections::VecDeque;
-use alloc::vec::Vec;
 use core::hash::Hasher;
 use core::ops::Range;
 
+use super::shards::Shards;
+use crate::slots::Slots;
 use foldhash::SharedSeed;
 use foldhash::fast::FoldHasher;
-use hashbrown::HashTable;
-
-use crate::slots::Slots;
 
 /// The number of a tag that at least one subscription holds. Reused once no subscription does.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct TagId(pub(crate) u32);
-
-/// A hash table in many parts, of things that stand for keys kept elsewhere.
-///
-/// What has to be hashed anew when a part grows is read from all over the memory, so all at once would hold up everybody.
-/// Parts are no more, so that the heads of all of them stay in the first cache; but where matching does not look, they may
-/// be.
-#[derive(Debug)]
-pub(crate) struct Shards<T, const SHARDS: usize = 64> {
-    shards: Vec<HashTable<T>>,
-}
-
-impl<T, const SHARDS: usize> Shards<T, SHARDS> {
-    pub(crate) fn new() -> Self {
-        Self {
-            shards: (0..SHARDS).map(|_| HashTable::new()).collect(),
-        }
-    }
-
-    #[inline(always)]
-    fn shard(hash: u64) -> usize {
-        // The table itself uses the lowest and the highest bits.
-        (hash >> 40) as usize % SHARDS
-    }
-
-    #[inline]
-    pub(crate) fn find(&self, hash: u64, is_it: impl Fn(&T) -> bool) -> Option<&T> {
-        self.shards[Self::shard(hash)].find(hash, is_it)
-    }
-
-    pub(crate) fn len(&self) -> usize {
-        self.shards.iter().map(HashTable::len).sum()
-    }
-
-    pub(crate) fn find_mut(&mut self, hash: u64, is_it: impl Fn(&T) -> bool) -> Option<&mut T> {
-        self.shards[Self::shard(hash)].find_mut(hash, is_it)
-    }
-
-    /// Adds what is not there yet.
-    pub(crate) fn insert(&mut self, hash: u64, item: T, rehash: impl Fn(&T) -> u64) {
-        self.shards[Self::shard(hash)].insert_unique(hash, item, rehash);
-    }
-
-    pub(crate) fn remove(
-        &mut self,
-        hash: u64,
-        is_it: impl Fn(&T) -> bool,
-        rehash: impl Fn(&T) -> u64,
-    ) {
-        let shard = &mut self.shards[Self::shard(hash)];
-        if let Ok(entry) = shard.find_entry(hash, is_it) {
-            entry.remove();
-        }
-        give_back(shard, rehash);
-    }
-}
-
-/// Returns the memory of a table that has become far smaller than it was. In a page only of one that is empty: there are
-/// no bursts of others, and each kind of table that shrinks costs a kilobyte of code.
-pub(crate) fn give_back<T>(table: &mut HashTable<T>, rehash: impl Fn(&T) -> u64) {
-    if table.is_empty() {
-        *table = HashTable::new();
-    } else if cfg!(not(target_family = "wasm"))
-        && table.num_buckets() > 64
-        && table.len() < table.num_buckets() / 8
-    {
-        table.shrink_to(2 * table.len(), rehash);
-    }
-}
 
 /// What makes hashes unknown to those who choose what is hashed.
 ///
@@ -398,6 +328,8 @@ impl Interner {
 
 #[cfg(test)]
 mod tests {
+    use alloc::vec::Vec;
+
     use super::*;
 
     impl Interner {
