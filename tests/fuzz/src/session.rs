@@ -1,9 +1,9 @@
 //! Sessions of a broker, beside the model of the core's tests: the bytes are the dice that decide what happens.
 
-#[path = "../../../core/tests/it/model.rs"]
+#[path = "../../../core/tests/it/model/mod.rs"]
 #[allow(dead_code)]
 mod model;
-#[path = "../../../core/tests/it/simulation.rs"]
+#[path = "../../../core/tests/it/simulation/mod.rs"]
 #[allow(dead_code)]
 mod simulation;
 
