@@ -7,7 +7,6 @@ use std::process::{Command, ExitCode};
 
 use anyhow::{Result, bail};
 
-#[cfg(target_os = "linux")]
 use crate::bench;
 use crate::services;
 use crate::steps::{Step, Steps};
@@ -18,10 +17,6 @@ const WASM: &str = "wasm32-unknown-unknown";
 const BARE: &str = "thumbv7em-none-eabi";
 
 /// Runs every check.
-///
-/// # Errors
-///
-/// Never by itself; a failed step is part of the exit code.
 pub(crate) fn test() -> Result<ExitCode> {
     let mut steps = Steps::new("test");
     format_and_clippy(&mut steps);
@@ -43,8 +38,7 @@ pub(crate) fn test() -> Result<ExitCode> {
     command(&mut steps, "build workspace, examples and tests", build);
     steps.step("fetch the services that tests start", services::fetch);
     command(&mut steps, "run all tests", test_runner());
-    #[cfg(target_os = "linux")]
-    steps.step("instructions that the core needs", bench::instructions_step);
+    steps.step("instructions that the core needs", bench::instructions);
     with_node(&mut steps, "the same histories here and in a page", || {
         wasm::compare(400)
     });
@@ -58,10 +52,6 @@ pub(crate) fn test() -> Result<ExitCode> {
 }
 
 /// Runs the checks that need no test and no other target.
-///
-/// # Errors
-///
-/// Never by itself; a failed step is part of the exit code.
 pub(crate) fn lint() -> Result<ExitCode> {
     let mut steps = Steps::new("lint");
     format_and_clippy(&mut steps);

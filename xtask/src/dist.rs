@@ -14,10 +14,6 @@ use crate::tools::{self, call, files, npm};
 use crate::{wasm, web};
 
 /// Builds what is handed out: the npm package, the page as a folder and as an archive, the server with the page in it.
-///
-/// # Errors
-///
-/// When something cannot be built or written.
 pub(crate) fn run() -> Result<()> {
     web::build()?;
     let folder = tools::root().join("dist");

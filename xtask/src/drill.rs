@@ -139,10 +139,6 @@ const DRILLS: &[Tests] = &[
 ];
 
 /// Runs the drills and prints a table of their figures.
-///
-/// # Errors
-///
-/// When there is no such drill, a build fails, or a drill does.
 pub(crate) fn run(args: &Drill) -> Result<ExitCode> {
     let wanted = |tests: &&Tests| {
         let name = args.name.as_deref().unwrap_or_default();

@@ -41,10 +41,6 @@ pub(crate) struct Fuzz {
 }
 
 /// Runs the targets one after the other.
-///
-/// # Errors
-///
-/// When there is no such target, it does not compile, or an input fails.
 pub(crate) fn run(args: &Fuzz) -> Result<ExitCode> {
     let corpus = root().join("tests/fuzz/corpus");
     let mut targets = Vec::new();

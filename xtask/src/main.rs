@@ -5,7 +5,6 @@
 
 #![forbid(unsafe_code)]
 
-#[cfg(target_os = "linux")]
 mod bench;
 mod check;
 mod dist;
@@ -72,22 +71,12 @@ enum Task {
     /// Needs a C++ compiler. The ordinary test run replays what is kept in tests/fuzz/corpus.
     Fuzz(fuzz::Fuzz),
 
-    /// Measure the server, next to others, and check every message while doing so
-    ///
-    /// The main figure is the processor time that the server uses for one delivered message. It
-    /// depends on the machine; compare figures of one run with each other only.
-    #[cfg(target_os = "linux")]
+    /// Measure the server, next to others, and check every message while doing so; `bench --help` has the rest
+    #[command(disable_help_flag = true)]
     Bench(bench::Bench),
 
-    /// The least a server can do; the benchmark compares with it
-    #[cfg(target_os = "linux")]
-    #[command(hide = true)]
-    Relay(bench::RelayArgs),
-
-    /// Starts a server for the benchmark
-    #[cfg(target_os = "linux")]
-    #[command(hide = true)]
-    Confined(bench::Confined),
+    /// Find programs that tests and benchmarks start, and install those that are missing; prints where they are
+    Fetch(services::Fetch),
 }
 
 fn main() -> ExitCode {
@@ -100,12 +89,8 @@ fn main() -> ExitCode {
         Task::Drill(args) => drill::run(&args),
         Task::Fuzz(args) => fuzz::run(&args),
         Task::Web => web::build().map(|()| ExitCode::SUCCESS),
-        #[cfg(target_os = "linux")]
         Task::Bench(args) => bench::run(&args),
-        #[cfg(target_os = "linux")]
-        Task::Relay(args) => bench::relay(&args),
-        #[cfg(target_os = "linux")]
-        Task::Confined(args) => bench::confined(&args),
+        Task::Fetch(args) => services::run(&args).map(|()| ExitCode::SUCCESS),
     };
     match outcome {
         Ok(code) => code,

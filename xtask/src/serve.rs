@@ -23,10 +23,6 @@ pub(crate) struct Run {
 }
 
 /// Builds the page and the server, and runs it until it ends. A server serves a plain page where the page cannot be built.
-///
-/// # Errors
-///
-/// When the build fails or the server cannot be started.
 pub(crate) fn run(args: &Run) -> Result<ExitCode> {
     if let Err(error) = web::build() {
         eprintln!("!!! without the new page: {error:#}");

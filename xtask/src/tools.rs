@@ -21,9 +21,13 @@ pub(crate) fn root() -> &'static Path {
 /// A call of the cargo that runs us, from the top folder.
 pub(crate) fn cargo<S: AsRef<OsStr>>(args: impl IntoIterator<Item = S>) -> Command {
     let mut command = Command::new(env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
-    command.args(args).current_dir(root());
-    // `cargo run` describes the package it runs in these. Build scripts of the packages we build
-    // next must not see them, or they would be rebuilt whenever somebody calls plain cargo.
+    without_package(command.args(args).current_dir(root()));
+    command
+}
+
+/// Takes from a command what `cargo run` says of the package it runs. Build scripts of the packages we build next must
+/// not see that, or they would be rebuilt whenever somebody calls plain cargo.
+pub(crate) fn without_package(command: &mut Command) -> &mut Command {
     for (name, _) in env::vars_os() {
         let name = name.to_string_lossy().into_owned();
         if name.starts_with("CARGO_PKG_") || name.starts_with("CARGO_MANIFEST_") {
@@ -51,10 +55,6 @@ pub(crate) fn works(command: &mut Command) -> bool {
 }
 
 /// Runs `command` with our own output.
-///
-/// # Errors
-///
-/// When it cannot be started, or ends with anything but success.
 pub(crate) fn call(command: &mut Command) -> Result<()> {
     let status = command
         .status()
@@ -103,25 +103,17 @@ pub(crate) fn target_folder() -> PathBuf {
 }
 
 /// Builds the program `mist` and returns where it is.
-///
-/// # Errors
-///
-/// When the build fails.
 pub(crate) fn build_mist(release: bool) -> Result<PathBuf> {
-    build_bin("mist-pubsub", "mist", release)
+    build("mist-pubsub", "mist", release, &[])
 }
 
 /// Builds one program of the workspace and returns where it is.
-///
-/// # Errors
-///
-/// When the build fails.
-pub(crate) fn build_bin(package: &str, bin: &str, release: bool) -> Result<PathBuf> {
+pub(crate) fn build(package: &str, bin: &str, release: bool, options: &[&str]) -> Result<PathBuf> {
     let mut build = cargo(["build", "--package", package, "--bin", bin]);
     if release {
         build.arg("--release");
     }
-    call(&mut build)?;
+    call(build.args(options))?;
     let program = built(bin, release);
     if !program.is_file() {
         bail!("the build left no program at {}", program.display());
@@ -131,10 +123,6 @@ pub(crate) fn build_bin(package: &str, bin: &str, release: bool) -> Result<PathB
 
 /// Turns this process into `command`: signals reach it directly, its exit code is ours, and nothing
 /// can be left behind.
-///
-/// # Errors
-///
-/// When it cannot be started.
 #[cfg(unix)]
 pub(crate) fn become_it(command: &mut Command) -> Result<ExitCode> {
     use std::os::unix::process::CommandExt as _;
@@ -145,10 +133,6 @@ pub(crate) fn become_it(command: &mut Command) -> Result<ExitCode> {
 
 /// Runs `command` and hands on its exit code. Where a process cannot turn into another, Ctrl-C reaches
 /// the whole console group anyway.
-///
-/// # Errors
-///
-/// When it cannot be started.
 #[cfg(not(unix))]
 pub(crate) fn become_it(command: &mut Command) -> Result<ExitCode> {
     let status = command

@@ -29,10 +29,6 @@ pub(crate) struct Wasm {
 }
 
 /// Builds the npm package.
-///
-/// # Errors
-///
-/// When a tool is missing or fails.
 pub(crate) fn run(args: &Wasm) -> Result<()> {
     build()?;
     if args.record {
@@ -42,10 +38,6 @@ pub(crate) fn run(args: &Wasm) -> Result<()> {
 }
 
 /// Builds the npm package, and leaves what is up to date as it is.
-///
-/// # Errors
-///
-/// When a tool is missing or fails.
 pub(crate) fn build() -> Result<()> {
     // Nobody should wait for the compiler to learn that npm is missing.
     npm::install(&package())?;
@@ -72,10 +64,6 @@ pub(crate) fn build() -> Result<()> {
 }
 
 /// Runs the package's own tests, and tries it in the bundlers people have.
-///
-/// # Errors
-///
-/// When one fails. Without Chromium those that need it skip themselves.
 pub(crate) fn test() -> Result<()> {
     npm::install(&package().join("test").join("packages"))?;
     call(&mut npm::run(&package(), "check"))?;
@@ -83,15 +71,11 @@ pub(crate) fn test() -> Result<()> {
 }
 
 /// Compares what broker and clients do on this machine and in a page, from so many seeds.
-///
-/// # Errors
-///
-/// When they differ, at the first line that does.
 pub(crate) fn compare(seeds: u32) -> Result<()> {
     let compiled = compile("mist-trace", "mist_trace")?;
     let folder = tools::target_folder().join("trace");
     bind(&compiled, &folder, "mist_trace")?;
-    let own = tools::build_bin("mist-trace", "mist-trace", false)?;
+    let own = tools::build("mist-trace", "mist-trace", false, &[])?;
     let mut compare = Command::new("node");
     compare.arg(tools::root().join("tests/trace/compare.mjs"));
     compare.args([
@@ -103,10 +87,6 @@ pub(crate) fn compare(seeds: u32) -> Result<()> {
 }
 
 /// Compiles a library for pages and returns where it is.
-///
-/// # Errors
-///
-/// When it does not compile.
 pub(crate) fn compile(package: &str, library: &str) -> Result<PathBuf> {
     let mut build = cargo(["build", "--package", package, "--lib"]);
     build.args(["--profile", "wasm", "--target", TARGET]);
@@ -138,10 +118,6 @@ fn remapped_paths() -> String {
 }
 
 /// Writes a compiled library and its glue into `folder`, unless they are newer.
-///
-/// # Errors
-///
-/// When the library is none of wasm-bindgen's version, or nothing can be written.
 pub(crate) fn bind(compiled: &Path, folder: &Path, name: &str) -> Result<()> {
     if files::is_newer(&folder.join(format!("{name}_bg.wasm")), &[compiled])? {
         return Ok(());

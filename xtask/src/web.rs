@@ -15,10 +15,6 @@ pub(crate) fn folder() -> PathBuf {
 }
 
 /// Builds the page, unless it is newer than all it is made of.
-///
-/// # Errors
-///
-/// When a tool is missing or fails.
 pub(crate) fn build() -> Result<()> {
     wasm::build()?;
     npm::install(&folder())?;
@@ -32,10 +28,6 @@ pub(crate) fn build() -> Result<()> {
 }
 
 /// Runs the page's own tests.
-///
-/// # Errors
-///
-/// When one fails. Without Chromium those that need it skip themselves.
 pub(crate) fn test() -> Result<()> {
     call(npm::run(&folder(), "test").env("MIST_PROGRAM", tools::built("mist", false)))
 }

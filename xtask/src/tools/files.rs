@@ -8,10 +8,6 @@ use anyhow::{Context, Result};
 
 /// Whether `made` is there and was written after everything in `sources`. Folders count with all that is in them but
 /// what was fetched or built.
-///
-/// # Errors
-///
-/// When a source cannot be read.
 pub(crate) fn is_newer(made: &Path, sources: &[&Path]) -> Result<bool> {
     let Ok(made) = fs::metadata(made) else {
         return Ok(false);
@@ -44,10 +40,6 @@ fn newest(path: &Path) -> Result<SystemTime> {
 }
 
 /// Copies a folder with all that is in it.
-///
-/// # Errors
-///
-/// When something cannot be read or written.
 pub(crate) fn copy_folder(from: &Path, to: &Path) -> Result<()> {
     fs::create_dir_all(to)?;
     for entry in fs::read_dir(from).with_context(|| format!("no {}", from.display()))? {

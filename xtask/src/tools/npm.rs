@@ -14,10 +14,6 @@ use super::call;
 const NODE: (u32, u32) = (20, 19);
 
 /// Says why npm cannot be used here, if so.
-///
-/// # Errors
-///
-/// When Node or npm is missing, or too old.
 pub(crate) fn check() -> Result<()> {
     let (major, minor) = NODE;
     let remedy = format!("install Node {major}.{minor} or later, with npm (https://nodejs.org)");
@@ -51,10 +47,6 @@ fn npm() -> Command {
 }
 
 /// Installs what the package in `folder` needs, exactly as its lock file has it, unless that is there already.
-///
-/// # Errors
-///
-/// When npm is missing or fails.
 pub(crate) fn install(folder: &Path) -> Result<()> {
     check()?;
     let lock = folder.join("package-lock.json");
