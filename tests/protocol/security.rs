@@ -24,7 +24,7 @@ fn every_test_file_and_setting_that_the_threats_name_is_there() {
     let read = |path: &str| {
         std::fs::read_to_string(root.join(path)).unwrap_or_else(|error| panic!("{path}: {error}"))
     };
-    let flags = read("native/src/config/mod.rs");
+    let flags = read("native/mist/src/config/mod.rs");
     let (mut tests, mut settings) = (0, 0);
     for name in named(&text, '`', '`') {
         if let Some((path, test)) = name.split_once("::") {

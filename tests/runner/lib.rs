@@ -12,3 +12,8 @@ pub mod process;
 pub mod run;
 pub mod transcript;
 pub mod wire;
+
+/// Runs the examples of the README.
+#[cfg(doctest)]
+#[doc = include_str!("../../README.md")]
+struct Readme;

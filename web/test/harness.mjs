@@ -6,10 +6,10 @@ import { fileURLToPath } from "node:url";
 import { findChromium, startChromium } from "../../wasm/npm/test/harness/chromium.js";
 import { serve } from "../../wasm/npm/test/harness/site.js";
 
-const dist = fileURLToPath(new URL("../dist", import.meta.url));
+const dist = fileURLToPath(new URL("../../native/server/page/dist", import.meta.url));
 const artifacts = fileURLToPath(new URL("../artifacts/", import.meta.url));
 
-assert.ok(existsSync(`${dist}/index.html`), "there is no web/dist: build the page first (cargo xtask web)");
+assert.ok(existsSync(`${dist}/index.html`), "the page is not built (cargo xtask web)");
 
 /** Why nothing can be tested here; `false` when it can. */
 export const without = findChromium() ? false : "there is no Chromium here: install it, or name it in MIST_CHROMIUM";

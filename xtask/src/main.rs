@@ -53,7 +53,7 @@ enum Task {
     /// Needs Node 20.19 or later with npm; installs what else is missing.
     Wasm(wasm::Wasm),
 
-    /// Build the page that the server has at /, into web/dist
+    /// Build the page that the server has at /, into native/server/page/dist
     ///
     /// The next build of the server takes it in. Needs what `wasm` needs.
     Web,

@@ -1,6 +1,6 @@
-//! Owns `cargo xtask web`: from the sources in `web/` to the page in `web/dist`.
+//! Owns `cargo xtask web`: from the sources in `web/` to the page in `native/server/page/dist`.
 //!
-//! It does not know how the server takes the page in; that is in `native/build.rs`.
+//! It does not know how the server takes the page in; that is in `native/server/build.rs`.
 
 use std::path::PathBuf;
 
@@ -21,7 +21,8 @@ pub(crate) fn build() -> Result<()> {
     let package = wasm::package().join("dist");
     let (code, core) = (package.join("index.js"), package.join("mist_bg.wasm"));
     let sources = [&*folder(), &code, &core];
-    if files::is_newer(&folder().join("dist").join("index.html"), &sources)? {
+    let page = tools::root().join("native/server/page/dist/index.html");
+    if files::is_newer(&page, &sources)? {
         return Ok(());
     }
     call(&mut npm::run(&folder(), "build"))

@@ -1,6 +1,6 @@
 //! Config files of any content: settings or an error of one line, never anything else, and never a secret in it.
 
-#[path = "../../../native/src/config/mod.rs"]
+#[path = "../../../native/mist/src/config/mod.rs"]
 #[allow(dead_code)]
 mod settings;
 

@@ -1,0 +1,132 @@
+//! Owns what can go wrong for the user of a client, and how it is said; knows nothing of how it is found out.
+
+use std::time::Duration;
+
+use mist_core::ServerError;
+use mist_core::client::{CloseReason, RequestError};
+
+use mist_net::address::AddressError;
+
+/// Why a client could not do what it was asked.
+#[derive(Clone, Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum ClientError {
+    /// The address is not one that a client can connect to.
+    #[error("invalid address '{uri}' - {why}")]
+    InvalidUri {
+        /// The address as given, without what may be secret in it.
+        uri: String,
+        /// What is wrong with it, and what would be right.
+        why: AddressError,
+    },
+    /// The certificates to trust cannot be used.
+    #[error("{0}")]
+    Certificate(String),
+    /// The first attempt to connect failed.
+    #[error("cannot connect to {address}: {reason}")]
+    Connect {
+        /// Host and port, or the URI of a Unix socket.
+        address: String,
+        /// What happened.
+        reason: String,
+    },
+    /// The server refused the token; the client stays closed.
+    #[error("the server refused the token: {reason}; check the token")]
+    AuthRefused {
+        /// Why, as the server says it.
+        reason: ServerError,
+    },
+    /// `subscribe` or `publish` without tags.
+    #[error("cannot {command} without tags: name at least one")]
+    MissingTags {
+        /// The command.
+        command: &'static str,
+    },
+    /// The server said no.
+    #[error("the server refused {command}: {reason}")]
+    Refused {
+        /// The command.
+        command: String,
+        /// Why, as the server says it.
+        reason: ServerError,
+    },
+    /// No answer came in time.
+    #[error("no answer to {command} within {after:?}; the server may still have done it")]
+    Timeout {
+        /// The command.
+        command: String,
+        /// How long it was waited for.
+        after: Duration,
+    },
+    /// The connection was lost before the answer came.
+    #[error(
+        "connection lost before {command} was done ({reason}); the server may or may not have done it"
+    )]
+    ConnectionLost {
+        /// The command.
+        command: String,
+        /// What happened to the connection.
+        reason: String,
+    },
+    /// There is no connection now.
+    #[error(
+        "cannot {command} while offline: wait until the client is open, or let it buffer publishes"
+    )]
+    Offline {
+        /// The command.
+        command: String,
+    },
+    /// There is no connection now, and no more room for publishes that wait for one.
+    #[error("offline, and the buffer is full with {publishes} publishes of {bytes} bytes")]
+    BufferFull {
+        /// How many publishes are kept.
+        publishes: usize,
+        /// How many bytes they are.
+        bytes: usize,
+    },
+    /// The subscription was given up while its acknowledgement was awaited.
+    #[error("unsubscribed before the server acknowledged the subscription")]
+    Unsubscribed,
+    /// The client is closed.
+    #[error("the client is closed ({reason}): connect anew")]
+    Closed {
+        /// Why.
+        reason: String,
+    },
+    /// The server's answer has a form that this client does not know.
+    #[error("unexpected answer to {command}: '{answer}'; is the server a mist of this version?")]
+    UnexpectedAnswer {
+        /// The command.
+        command: String,
+        /// The answer's data.
+        answer: String,
+    },
+}
+
+impl From<RequestError> for ClientError {
+    fn from(error: RequestError) -> Self {
+        match error {
+            RequestError::MissingTags { command } => Self::MissingTags { command },
+            RequestError::Refused { command, error } => Self::Refused {
+                command,
+                reason: error,
+            },
+            RequestError::Timeout { command, after } => Self::Timeout { command, after },
+            RequestError::ConnectionLost { command, reason } => {
+                Self::ConnectionLost { command, reason }
+            }
+            RequestError::Offline { command } => Self::Offline { command },
+            RequestError::BufferFull { publishes, bytes } => Self::BufferFull { publishes, bytes },
+            RequestError::Unsubscribed => Self::Unsubscribed,
+            RequestError::Closed {
+                reason: CloseReason::AuthRefused(reason),
+            } => Self::AuthRefused { reason },
+            RequestError::Closed { reason } => Self::Closed {
+                reason: reason.to_string(),
+            },
+            other => Self::Closed {
+                reason: other.to_string(),
+            },
+        }
+    }
+}

@@ -1,0 +1,187 @@
+//! Owns how commands reach a server, and what exit code each way of failing has.
+
+use std::fmt::Display;
+use std::path::PathBuf;
+
+use mist::client::{Client, ClientBuilder, ClientError, ErrorCode, ServerError};
+use mist_net::address::{Endpoint, without_secrets};
+use mist_net::transport::Dialer;
+use mist_net::trust::Trust;
+
+use super::args::{HostArgs, SharedArgs};
+use super::exit::{Code, Stop};
+use super::{log, out, shared_layer};
+use crate::config::{self, ConfigError, Layer, Origin, Secret, Settings};
+
+/// The largest message that is accepted from a server, as a client has it.
+const MESSAGE_BYTES: usize = 64 << 20;
+const DEFAULT_HOST: &str = "127.0.0.1:1445";
+
+/// A server to talk to, and what to show it.
+#[derive(Debug)]
+pub(super) struct Target {
+    /// As given, for texts, without what may be secret in it.
+    pub(super) host: String,
+    uri: String,
+    token: Option<Secret>,
+    ca: Option<PathBuf>,
+    is_insecure: bool,
+}
+
+impl Target {
+    /// Finds out which server is meant, from the flags, then the environment.
+    pub(super) fn new(args: &HostArgs, shared: &SharedArgs) -> Result<Self, Stop> {
+        let lookup = |name: &str| std::env::var_os(name).filter(|value| !value.is_empty());
+        let environment = Layer::from_environment(config::CLIENT_KEYS, lookup)?;
+        let settings = Settings::decide(&[
+            (Origin::CommandLine, shared_layer(shared)),
+            (Origin::Environment, environment),
+        ])?;
+        // The commands speak for themselves; logs are for those who ask for them.
+        if settings.log_level.origin != Origin::Default {
+            log::start(settings.log_level.value, std::io::stderr);
+        }
+        let ca = args.ca.clone();
+        let ca = ca.or_else(|| lookup(&config::variable("ca")).map(PathBuf::from));
+        let is_insecure = args.insecure || config::switch("insecure", lookup)?;
+        let host = match (&args.host, lookup(&config::variable("host"))) {
+            (Some(host), _) => host.clone(),
+            (None, Some(host)) => host.into_string().map_err(|_| ConfigError::Value {
+                origin: Origin::Environment,
+                key: "host".to_owned(),
+                why: "is not valid UTF-8".to_owned(),
+            })?,
+            (None, None) => DEFAULT_HOST.to_owned(),
+        };
+        let uri = match host.strip_prefix(':') {
+            // An IPv6 address without its brackets begins so, too.
+            Some(port) if !port.contains(':') => format!("127.0.0.1:{port}"),
+            _ => host.clone(),
+        };
+        // A wrong address is for the client to say.
+        let endpoint = Endpoint::to_connect(&uri);
+        if is_insecure && endpoint.is_ok_and(|endpoint| endpoint.scheme().is_encrypted()) {
+            out::note("insecure: the server's certificate is not checked");
+        }
+        Ok(Self {
+            uri,
+            host: without_secrets(&host),
+            token: settings.token.map(|token| token.value),
+            ca,
+            is_insecure,
+        })
+    }
+
+    /// Connects for a command that is over when the connection is.
+    pub(super) async fn connect(&self) -> Result<Client, Stop> {
+        self.open(false).await
+    }
+
+    /// Connects for a command that outlives its connections.
+    pub(super) async fn connect_for_long(&self) -> Result<Client, Stop> {
+        self.open(true).await
+    }
+
+    /// Prepares bare connections, for commands that make their own messages.
+    pub(super) async fn dialer(&self) -> Result<Dialer, Stop> {
+        let invalid = |why| ClientError::InvalidUri {
+            uri: without_secrets(&self.uri),
+            why,
+        };
+        let endpoint = Endpoint::to_connect(&self.uri).map_err(|why| failed(invalid(why)))?;
+        let trust = if endpoint.scheme().is_encrypted() {
+            let named = self.ca.iter().cloned().collect();
+            let trust = Trust::new(named, self.is_insecure).await;
+            trust.map_err(|why| failed(ClientError::Certificate(why)))?
+        } else {
+            Trust::default()
+        };
+        Ok(Dialer {
+            endpoint,
+            trust,
+            message_bytes: MESSAGE_BYTES,
+        })
+    }
+
+    /// The token to present, if there is one.
+    pub(super) fn token(&self) -> Option<&str> {
+        self.token.as_ref().map(Secret::reveal)
+    }
+
+    fn builder(&self) -> ClientBuilder {
+        let builder = Client::builder(&self.uri).insecure(self.is_insecure);
+        match &self.ca {
+            Some(file) => builder.ca(file),
+            None => builder,
+        }
+    }
+
+    async fn open(&self, is_for_long: bool) -> Result<Client, Stop> {
+        let mut builder = self.builder();
+        if !is_for_long {
+            builder = builder.reconnect(None);
+        }
+        if let Some(token) = &self.token {
+            builder = builder.token(token.reveal());
+        }
+        builder.connect().await.map_err(|error| match error {
+            ClientError::AuthRefused { .. }
+            | ClientError::InvalidUri { .. }
+            | ClientError::Certificate(_) => failed(error),
+            // Closed is how it ends when no second attempt is wanted.
+            ClientError::Connect { reason, .. } | ClientError::Closed { reason } => {
+                self.unreachable(&reason)
+            }
+            error => self.unreachable(&error),
+        })
+    }
+
+    fn unreachable(&self, reason: &dyn Display) -> Stop {
+        let text = format!("Failed to connect to '{}' - {reason}", self.host);
+        Stop::new(Code::CannotConnect, text)
+    }
+}
+
+/// Says why the server did not do something.
+pub(super) fn failed(error: ClientError) -> Stop {
+    let code = match &error {
+        ClientError::AuthRefused { .. } => Code::AuthRefused,
+        ClientError::Refused { command, reason } => return refused(command, reason),
+        ClientError::Connect { .. }
+        | ClientError::ConnectionLost { .. }
+        | ClientError::Offline { .. }
+        | ClientError::Closed { .. } => Code::CannotConnect,
+        ClientError::Timeout { .. } | ClientError::UnexpectedAnswer { .. } => Code::ServerError,
+        ClientError::InvalidUri { .. } | ClientError::MissingTags { .. } => Code::Usage,
+        _ => Code::Failed,
+    };
+    Stop::new(code, error.to_string())
+}
+
+/// Says that the server answered with an error.
+pub(super) fn refused(command: &str, error: &ServerError) -> Stop {
+    if error.code == ErrorCode::UnknownCommand {
+        return Stop::new(
+            Code::ServerError,
+            format!(
+                "the server has no command '{command}': admin commands need a server with --authenticator"
+            ),
+        );
+    }
+    let code = match error.code {
+        ErrorCode::NotAdmin
+        | ErrorCode::Unauthenticated
+        | ErrorCode::WrongToken
+        | ErrorCode::NotGranted => Code::AuthRefused,
+        _ => Code::ServerError,
+    };
+    Stop::new(code, refusal(command, error))
+}
+
+/// Says what the server said no to, if it is known: some errors are about no command, but about bytes or a connection.
+pub(super) fn refusal(command: &str, error: &ServerError) -> String {
+    match command {
+        "" => format!("the server reports an error: {error}"),
+        _ => format!("the server refused {command}: {error}"),
+    }
+}

@@ -1,0 +1,486 @@
+//! Owns what can be set, by which source, and which source wins; knows nothing of how settings are used.
+
+mod file;
+mod value;
+mod yaml;
+
+use std::collections::BTreeMap;
+use std::ffi::OsString;
+use std::fmt;
+use std::path::{Path, PathBuf};
+use std::str::FromStr;
+
+use mist::{Access, Limits};
+use serde_json::Value;
+
+/// The names of all settings, as in a config file and, with `--` or `MIST_`, elsewhere.
+pub(crate) const KEYS: &[&str] = &[
+    "server",
+    "listeners",
+    "tls-cert",
+    "tls-key",
+    "authenticator",
+    "token",
+    "token-file",
+    "access",
+    "allow-origin",
+    "allow-host",
+    "trusted-proxies",
+    "no-page",
+    "no-metrics",
+    "log-level",
+    "limits",
+];
+
+/// The settings that the client commands share with the server.
+pub(crate) const CLIENT_KEYS: &[&str] = &["token", "token-file", "log-level"];
+
+/// Where the server listens when nothing is said: for this machine only, on IPv4 and, where there is any, IPv6.
+pub(crate) const DEFAULT_LISTENERS: &[&str] = &[
+    "tcp://localhost:1445",
+    "http://localhost:8080",
+    "ws://localhost:8888",
+];
+
+/// Why the settings cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum ConfigError {
+    #[error("cannot read '{}': {source}", path.display())]
+    Read {
+        path: PathBuf,
+        source: std::io::Error,
+    },
+    #[error("'{}' is not valid {format}: {why}", path.display())]
+    Syntax {
+        path: PathBuf,
+        format: &'static str,
+        why: String,
+    },
+    #[error("{origin}: unknown key '{}'{}; known keys: {}", key.escape_debug(), file::hint(key, KEYS), KEYS.join(", "))]
+    UnknownKey { origin: Origin, key: String },
+    #[error("{}: {why}", origin.names(key))]
+    Value {
+        origin: Origin,
+        key: String,
+        why: String,
+    },
+    #[error("{0}")]
+    Contradiction(&'static str),
+}
+
+/// Where a setting came from.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Origin {
+    CommandLine,
+    Environment,
+    File(PathBuf),
+    Default,
+}
+
+impl Origin {
+    /// Names a setting the way its source spells it.
+    fn names(&self, key: &str) -> String {
+        match self {
+            Self::Environment => variable(key),
+            Self::File(path) => format!("'{}', key '{key}'", path.display()),
+            Self::CommandLine | Self::Default => format!("--{key}"),
+        }
+    }
+}
+
+impl fmt::Display for Origin {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::CommandLine => f.write_str("the command line"),
+            Self::Environment => f.write_str("the environment"),
+            Self::File(path) => write!(f, "'{}'", path.display()),
+            Self::Default => f.write_str("the default"),
+        }
+    }
+}
+
+/// How much of what happens is logged.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) enum LogLevel {
+    Trace,
+    Debug,
+    #[default]
+    Info,
+    Warn,
+    Error,
+    Fatal,
+}
+
+impl LogLevel {
+    const NAMES: &[(&str, Self)] = &[
+        ("TRACE", Self::Trace),
+        ("DEBUG", Self::Debug),
+        ("INFO", Self::Info),
+        ("WARN", Self::Warn),
+        ("ERROR", Self::Error),
+        ("FATAL", Self::Fatal),
+    ];
+}
+
+impl fmt::Display for LogLevel {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let name = Self::NAMES.iter().find(|(_, level)| level == self);
+        f.write_str(name.map_or("", |(name, _)| name))
+    }
+}
+
+impl FromStr for LogLevel {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let found = Self::NAMES
+            .iter()
+            .find(|(name, _)| name.eq_ignore_ascii_case(text));
+        found
+            .map(|(_, level)| *level)
+            .ok_or_else(|| format!("'{text}' is not one of TRACE, DEBUG, INFO, WARN, ERROR, FATAL"))
+    }
+}
+
+/// Reads an access mode.
+pub(crate) fn access(text: &str) -> Result<Access, String> {
+    match text {
+        "open" => Ok(Access::Open),
+        "scoped" => Ok(Access::Scoped),
+        _ => Err(format!("'{text}' is not one of open, scoped")),
+    }
+}
+
+/// Splits `NAME=VALUE` and checks that such a limit exists and takes that value.
+pub(crate) fn limit(text: &str) -> Result<(String, u64), String> {
+    let (name, value) = text
+        .split_once('=')
+        .ok_or_else(|| format!("'{text}' is not NAME=VALUE"))?;
+    let (name, value) = (name.trim(), value.trim());
+    let value = value
+        .parse()
+        .map_err(|_| format!("{name}: '{value}' is not a whole number"))?;
+    Limits::default().set(name, value)?;
+    Ok((name.to_owned(), value))
+}
+
+/// Splits a comma list; blanks around items and empty items do not count.
+pub(crate) fn comma_list(text: &str) -> Vec<String> {
+    let items = text.split(',').map(str::trim);
+    items
+        .filter(|item| !item.is_empty())
+        .map(str::to_owned)
+        .collect()
+}
+
+/// Takes a token out of a text that has nothing else in it. Blanks around it, empty lines and a byte order mark are slips.
+pub(crate) fn only_line(text: &str) -> Result<&str, &'static str> {
+    let token = text.trim_start_matches('\u{feff}').trim();
+    match token.contains(['\r', '\n']) {
+        true => Err("has several lines: put the token there, and nothing else"),
+        false => Ok(token),
+    }
+}
+
+/// Splits a comma list in which empty items count: where one is wrong, a variable that is not set must not go unnoticed.
+pub(crate) fn whole_list(text: &str) -> Vec<String> {
+    text.split(',').map(|item| item.trim().to_owned()).collect()
+}
+
+/// A text that must not be shown.
+#[derive(Clone, PartialEq, Eq)]
+pub(crate) struct Secret(String);
+
+impl Secret {
+    /// Takes a text; an empty one is no secret, it says that there is none.
+    pub(crate) fn new(text: &str) -> Option<Self> {
+        (!text.is_empty()).then(|| Self(text.to_owned()))
+    }
+
+    pub(crate) fn reveal(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Debug for Secret {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Secret")
+    }
+}
+
+/// What one source says, each setting or nothing.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Layer {
+    pub(crate) server: Option<bool>,
+    pub(crate) listeners: Option<Vec<String>>,
+    pub(crate) tls_cert: Option<PathBuf>,
+    pub(crate) tls_key: Option<PathBuf>,
+    pub(crate) authenticator: Option<String>,
+    pub(crate) token: Option<Secret>,
+    pub(crate) token_file: Option<PathBuf>,
+    pub(crate) access: Option<Access>,
+    pub(crate) allow_origin: Option<Vec<String>>,
+    pub(crate) allow_host: Option<Vec<String>>,
+    pub(crate) trusted_proxies: Option<Vec<String>>,
+    pub(crate) no_page: Option<bool>,
+    pub(crate) no_metrics: Option<bool>,
+    pub(crate) log_level: Option<LogLevel>,
+    pub(crate) limits: BTreeMap<String, u64>,
+}
+
+impl Layer {
+    /// Reads a config file, whose format its extension names, or its text shows.
+    pub(crate) fn from_file(path: &Path) -> Result<Self, ConfigError> {
+        let origin = Origin::File(path.to_owned());
+        let mut layer = Self::default();
+        for (key, value) in file::read(path)? {
+            layer.set(&origin, &key, &value)?;
+        }
+        Ok(layer)
+    }
+
+    /// Reads the environment variables of some settings; an empty one counts as not set.
+    pub(crate) fn from_environment(
+        keys: &[&str],
+        lookup: impl Fn(&str) -> Option<OsString>,
+    ) -> Result<Self, ConfigError> {
+        let mut layer = Self::default();
+        for key in keys {
+            let Some(text) = lookup(&variable(key)).filter(|text| !text.is_empty()) else {
+                continue;
+            };
+            let text = text.into_string().map_err(|_| ConfigError::Value {
+                origin: Origin::Environment,
+                key: (*key).to_owned(),
+                why: "is not valid UTF-8".to_owned(),
+            })?;
+            layer.set(&Origin::Environment, key, &Value::String(text))?;
+        }
+        Ok(layer)
+    }
+
+    fn set(&mut self, origin: &Origin, key: &str, value: &Value) -> Result<(), ConfigError> {
+        let result = match key {
+            "server" => value::flag(value, origin).map(|on| self.server = Some(on)),
+            "listeners" => value::list(value, comma_list).map(|list| self.listeners = Some(list)),
+            "tls-cert" => value::text(value).map(|path| self.tls_cert = Some(path.into())),
+            "tls-key" => value::text(value).map(|path| self.tls_key = Some(path.into())),
+            "authenticator" => {
+                value::text(value).map(|uri| self.authenticator = Some(uri.to_owned()))
+            }
+            "token" => value::text(value).map(|token| self.token = Secret::new(token)),
+            "token-file" => value::text(value).map(|path| self.token_file = Some(path.into())),
+            "access" => value::text(value)
+                .and_then(access)
+                .map(|access| self.access = Some(access)),
+            "allow-origin" => {
+                value::list(value, whole_list).map(|list| self.allow_origin = Some(list))
+            }
+            "allow-host" => value::list(value, whole_list).map(|list| self.allow_host = Some(list)),
+            "trusted-proxies" => {
+                value::list(value, whole_list).map(|list| self.trusted_proxies = Some(list))
+            }
+            "no-page" => value::flag(value, origin).map(|off| self.no_page = Some(off)),
+            "no-metrics" => value::flag(value, origin).map(|off| self.no_metrics = Some(off)),
+            "log-level" => value::text(value)
+                .and_then(str::parse)
+                .map(|level| self.log_level = Some(level)),
+            "limits" => value::limits(value).map(|limits| self.limits = limits),
+            _ => {
+                return Err(ConfigError::UnknownKey {
+                    origin: origin.clone(),
+                    key: key.to_owned(),
+                });
+            }
+        };
+        result.map_err(|why| ConfigError::Value {
+            origin: origin.clone(),
+            key: key.to_owned(),
+            why,
+        })
+    }
+
+    /// The token this source gives, read from its file if that is how it is given.
+    fn secret(&self, origin: &Origin) -> Result<Option<Secret>, ConfigError> {
+        let value = |why: String| ConfigError::Value {
+            origin: origin.clone(),
+            key: "token-file".to_owned(),
+            why,
+        };
+        match (&self.token, &self.token_file) {
+            (Some(_), Some(_)) => Err(value("cannot be given together with a token".to_owned())),
+            (token, None) => Ok(token.clone()),
+            (None, Some(path)) => {
+                let text = mist_net::file::read_text(path).map_err(|source| ConfigError::Read {
+                    path: path.clone(),
+                    source,
+                })?;
+                let token =
+                    only_line(&text).map_err(|why| value(format!("'{}' {why}", path.display())))?;
+                let token = Secret::new(token);
+                token
+                    .map(Some)
+                    .ok_or_else(|| value(format!("'{}' is empty", path.display())))
+            }
+        }
+    }
+}
+
+/// The environment variable of a setting.
+pub(crate) fn variable(key: &str) -> String {
+    format!("MIST_{}", key.to_ascii_uppercase().replace('-', "_"))
+}
+
+/// A switch that only the environment and the command line know.
+pub(crate) fn switch(
+    key: &str,
+    lookup: impl Fn(&str) -> Option<OsString>,
+) -> Result<bool, ConfigError> {
+    let Some(text) = lookup(&variable(key)) else {
+        return Ok(false);
+    };
+    let value = Value::String(text.to_string_lossy().into_owned());
+    value::flag(&value, &Origin::Environment).map_err(|why| ConfigError::Value {
+        origin: Origin::Environment,
+        key: key.to_owned(),
+        why,
+    })
+}
+
+/// A setting and the source that decided it.
+#[derive(Clone, Debug)]
+pub(crate) struct Decided<T> {
+    pub(crate) value: T,
+    pub(crate) origin: Origin,
+}
+
+/// What is used: every setting, decided.
+#[derive(Debug)]
+pub(crate) struct Settings {
+    pub(crate) server: Decided<bool>,
+    pub(crate) listeners: Decided<Vec<String>>,
+    pub(crate) tls_cert: Option<Decided<PathBuf>>,
+    pub(crate) tls_key: Option<Decided<PathBuf>>,
+    pub(crate) authenticator: Option<Decided<String>>,
+    pub(crate) token: Option<Decided<Secret>>,
+    pub(crate) access: Decided<Access>,
+    pub(crate) allow_origin: Decided<Vec<String>>,
+    pub(crate) allow_host: Decided<Vec<String>>,
+    pub(crate) trusted_proxies: Decided<Vec<String>>,
+    pub(crate) no_page: Decided<bool>,
+    pub(crate) no_metrics: Decided<bool>,
+    pub(crate) log_level: Decided<LogLevel>,
+    /// Those that differ from the defaults in [`Limits`] on purpose.
+    pub(crate) limits: BTreeMap<String, Decided<u64>>,
+}
+
+impl Settings {
+    /// Decides every setting; of two layers that give it, the one further in front wins.
+    pub(crate) fn decide(layers: &[(Origin, Layer)]) -> Result<Self, ConfigError> {
+        let token = layers
+            .iter()
+            .find(|(_, layer)| layer.token.is_some() || layer.token_file.is_some());
+        let token = match token {
+            Some((origin, layer)) => layer.secret(origin)?.map(|value| Decided {
+                value,
+                origin: origin.clone(),
+            }),
+            None => None,
+        };
+        let mut limits = BTreeMap::new();
+        for (origin, layer) in layers.iter().rev() {
+            for (name, &value) in &layer.limits {
+                let origin = origin.clone();
+                limits.insert(name.clone(), Decided { value, origin });
+            }
+        }
+        let default = || {
+            DEFAULT_LISTENERS
+                .iter()
+                .map(|&uri| uri.to_owned())
+                .collect()
+        };
+        Ok(Self {
+            server: first(layers, |layer| layer.server).unwrap_or_default(),
+            listeners: first(layers, |layer| layer.listeners.clone())
+                .unwrap_or_else(|| Decided::by_default(default())),
+            tls_cert: first(layers, |layer| layer.tls_cert.clone()),
+            tls_key: first(layers, |layer| layer.tls_key.clone()),
+            authenticator: first(layers, |layer| layer.authenticator.clone()),
+            token,
+            access: first(layers, |layer| layer.access).unwrap_or_default(),
+            allow_origin: first(layers, |layer| layer.allow_origin.clone()).unwrap_or_default(),
+            allow_host: first(layers, |layer| layer.allow_host.clone()).unwrap_or_default(),
+            trusted_proxies: first(layers, |layer| layer.trusted_proxies.clone())
+                .unwrap_or_default(),
+            no_page: first(layers, |layer| layer.no_page).unwrap_or_default(),
+            no_metrics: first(layers, |layer| layer.no_metrics).unwrap_or_default(),
+            log_level: first(layers, |layer| layer.log_level).unwrap_or_default(),
+            limits,
+        })
+    }
+
+    /// Checks what a server needs of the settings as a whole.
+    pub(crate) fn check(&self) -> Result<(), ConfigError> {
+        if self.authenticator.is_some() && self.token.is_none() {
+            return Err(ConfigError::Contradiction(
+                "an authenticator needs the server's token: add --token-file, MIST_TOKEN_FILE, --token or MIST_TOKEN",
+            ));
+        }
+        match (&self.tls_cert, &self.tls_key) {
+            (Some(_), None) => {
+                return Err(ConfigError::Contradiction(
+                    "a certificate needs its private key: add --tls-key or MIST_TLS_KEY",
+                ));
+            }
+            (None, Some(_)) => {
+                return Err(ConfigError::Contradiction(
+                    "a private key needs its certificate: add --tls-cert or MIST_TLS_CERT",
+                ));
+            }
+            _ => {}
+        }
+        if self.listeners.value.is_empty() {
+            return Err(ConfigError::Contradiction(
+                "no listeners: name at least one, as in --listeners tcp://127.0.0.1:1445",
+            ));
+        }
+        Ok(())
+    }
+
+    /// The limits with all that was set.
+    pub(crate) fn limits(&self) -> Result<Limits, String> {
+        let mut limits = Limits::default();
+        for (name, decided) in &self.limits {
+            limits.set(name, decided.value)?;
+        }
+        Ok(limits)
+    }
+}
+
+impl<T> Decided<T> {
+    fn by_default(value: T) -> Self {
+        Self {
+            value,
+            origin: Origin::Default,
+        }
+    }
+}
+
+impl<T: Default> Default for Decided<T> {
+    fn default() -> Self {
+        Self::by_default(T::default())
+    }
+}
+
+fn first<T>(layers: &[(Origin, Layer)], pick: impl Fn(&Layer) -> Option<T>) -> Option<Decided<T>> {
+    layers.iter().find_map(|(origin, layer)| {
+        pick(layer).map(|value| Decided {
+            value,
+            origin: origin.clone(),
+        })
+    })
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,19 @@
+//! Tagged publish/subscribe: a server to embed and a client, in one crate.
+//!
+//! A message carries tags; a subscription is a set of tags; a message is delivered when *all* of the subscription's tags
+//! are on it. [`Server`] serves a broker from a program of one's own, [`Client`] talks to one. What they say to each other
+//! is in `PROTOCOL.md` of the repository.
+//!
+//! This crate is a facade: whoever needs one half only depends on `mist-pubsub-client` or `mist-pubsub-server`, which have
+//! the same items, and far fewer dependencies.
+
+#![forbid(unsafe_code)]
+
+pub use mist_client as client;
+pub use mist_client::{Client, ClientError};
+pub use mist_server as server;
+pub use mist_server::{
+    Acceptor, Access, Address, AddressError, AuthenticatorFactory, BindError, CertificateError,
+    Handle, Limits, ListenError, Listener, ListenerFactory, PemError, Server, ServerBuilder, Stats,
+    auth, command,
+};

@@ -1,0 +1,352 @@
+//! Owns the tokens in a PostgreSQL database, in the original's tables; knows nothing of who asks.
+
+mod address;
+mod tls;
+
+use std::error::Error as _;
+use std::fmt::Write as _;
+use std::io;
+use std::time::Duration;
+
+use mist_core::{AuthReply, AuthRequest, TokenError};
+use mist_net::lock::Mutex;
+use rustls::CertificateError;
+use tokio::sync::Semaphore;
+use tokio::task::JoinHandle;
+use tokio::time::{Instant, timeout_at};
+use tokio_postgres::error::{Severity, SqlState};
+use tokio_postgres::types::Type;
+use tokio_postgres::{Client, Error, IsolationLevel, Transaction};
+
+use self::address::Address;
+use mist_net::certificate_error;
+
+/// How long a question may take in all: waiting for a connection, connecting, asking.
+const PATIENCE: Duration = Duration::from_secs(5);
+
+/// Connections to the database.
+const CONNECTIONS: usize = 4;
+
+/// The database gives up a little before we do, and says so. A commit counts when it is on the disk, also in a database
+/// that is set up otherwise. And should this process freeze in a transaction, it keeps others waiting for so long only.
+const SESSION: &str = "
+    SET statement_timeout = '4s';
+    SET idle_in_transaction_session_timeout = '10s';
+    SELECT set_config('synchronous_commit', 'on', false) WHERE current_setting('synchronous_commit') = 'off'";
+
+/// The original's tables.
+const TABLES: &str = "
+    CREATE TABLE IF NOT EXISTS tokens (
+        token text NOT NULL PRIMARY KEY,
+        token_id serial NOT NULL UNIQUE
+    );
+    CREATE TABLE IF NOT EXISTS tags (
+        token_id integer NOT NULL REFERENCES tokens (token_id) ON DELETE CASCADE,
+        tag text NOT NULL,
+        PRIMARY KEY (token_id, tag)
+    )";
+
+/// Any number, the same in all servers: of two that start at once, one waits while the other makes the tables.
+const CREATION_LOCK: i64 = 0x6d69_7374;
+
+/// A database, and connections to it that are made when they are needed.
+pub(super) struct Postgres {
+    address: Address,
+    slots: Semaphore,
+    idle: Mutex<Vec<Link>>,
+}
+
+/// A connection to the database.
+struct Link {
+    client: Client,
+    driver: JoinHandle<()>,
+}
+
+impl Drop for Link {
+    fn drop(&mut self) {
+        // A frozen database would never let it end.
+        self.driver.abort();
+    }
+}
+
+/// Why the database did not do what it was asked.
+enum Failure {
+    /// It said so, and the connection can be used again.
+    Refused(Error),
+    /// The connection is gone, or was never made; nothing was changed.
+    Lost(Error),
+    /// There was no answer in time; nothing was changed.
+    Late,
+    /// It was about to make the change durable, and did not say whether it has.
+    Uncertain(Option<Error>),
+}
+
+impl Failure {
+    /// What an error of a step before the commit means.
+    fn of(error: Error) -> Self {
+        let refusal = error.as_db_error().and_then(|told| told.parsed_severity());
+        if refusal == Some(Severity::Error) {
+            Self::Refused(error)
+        } else {
+            Self::Lost(error)
+        }
+    }
+}
+
+impl Postgres {
+    /// Connects to the database, and creates the tables when they are missing.
+    pub(super) async fn open(uri: &str) -> Result<Self, String> {
+        let store = Self {
+            address: Address::parse(uri)?,
+            slots: Semaphore::new(CONNECTIONS),
+            idle: Mutex::default(),
+        };
+        match store.connect(Instant::now() + PATIENCE).await {
+            Ok(link) => store.idle.lock().push(link),
+            Err(failure) => return Err(store.explain(&failure)),
+        }
+        Ok(store)
+    }
+
+    /// Has a question answered.
+    pub(super) async fn ask(&self, request: AuthRequest) -> AuthReply {
+        refuse_nul(&request)?;
+        let deadline = Instant::now() + PATIENCE;
+        let Ok(_slot) = timeout_at(deadline, self.slots.acquire()).await else {
+            return Err(TokenError::Unavailable(self.explain(&Failure::Late)));
+        };
+        loop {
+            let idle = self.idle.lock().pop();
+            let was_idle = idle.is_some();
+            let link = match idle {
+                Some(link) => Ok(link),
+                None => self.connect(deadline).await,
+            };
+            let answer = match link {
+                Ok(link) => self.ask_over(link, &request, deadline).await,
+                Err(failure) => Err(failure),
+            };
+            let failure = match answer {
+                Ok(reply) => return reply,
+                // It was lost while nobody used it, as when the database was restarted.
+                Err(Failure::Lost(_)) if was_idle => continue,
+                Err(failure) => failure,
+            };
+            let why = self.explain(&failure);
+            return Err(match failure {
+                Failure::Uncertain(_) => TokenError::Uncertain(why),
+                _ => TokenError::Unavailable(why),
+            });
+        }
+    }
+
+    async fn connect(&self, deadline: Instant) -> Result<Link, Failure> {
+        let link = async {
+            let mut link = self.address.connect().await?;
+            link.client.batch_execute(SESSION).await?;
+            create_tables(&mut link.client).await?;
+            Ok(link)
+        };
+        match timeout_at(deadline, link).await {
+            Ok(link) => link.map_err(Failure::Lost),
+            Err(_) => Err(Failure::Late),
+        }
+    }
+
+    async fn ask_over(
+        &self,
+        mut link: Link,
+        request: &AuthRequest,
+        deadline: Instant,
+    ) -> Result<AuthReply, Failure> {
+        let mut is_committing = false;
+        let answer = carry_out(&mut link.client, request, &mut is_committing);
+        let answer = match timeout_at(deadline, answer).await {
+            Ok(answer) => answer.map_err(Failure::of),
+            Err(_) => Err(Failure::Late),
+        };
+        let answer = answer.map_err(|failure| match failure {
+            Failure::Lost(error) if is_committing => Failure::Uncertain(Some(error)),
+            Failure::Late if is_committing => Failure::Uncertain(None),
+            failure => failure,
+        });
+        if let Ok(_) | Err(Failure::Refused(_)) = answer {
+            self.idle.lock().push(link);
+        }
+        answer
+    }
+
+    /// Says what is wrong where, and what to do about it.
+    fn explain(&self, failure: &Failure) -> String {
+        let address = &self.address;
+        let (Failure::Refused(error) | Failure::Lost(error) | Failure::Uncertain(Some(error))) =
+            failure
+        else {
+            return format!(
+                "{address}: no answer within {} s - check that it runs, and that nothing holds up the network or its locks",
+                PATIENCE.as_secs()
+            );
+        };
+        let Some(told) = error.as_db_error() else {
+            if let Some(why) = certificate_fault(error) {
+                let what = certificate_error::words(why, address.host(), "sslrootcert=FILE");
+                return format!("{address}: its certificate {what}");
+            }
+            let mut text = format!("{address}: {error}");
+            let mut cause = error.source();
+            while let Some(error) = cause {
+                // Writing to a string does not fail.
+                let _ = write!(text, ": {error}");
+                cause = error.source();
+            }
+            return text + " - check host, port and sslmode, and that it runs";
+        };
+        // Its detail and hint could quote what was asked.
+        let message = told.message();
+        let remedy = match *told.code() {
+            SqlState::INVALID_PASSWORD | SqlState::INVALID_AUTHORIZATION_SPECIFICATION => {
+                " - check user, password and sslmode, and the database's pg_hba.conf"
+            }
+            SqlState::INVALID_CATALOG_NAME => " - create it, or name another with ?db=NAME",
+            SqlState::INSUFFICIENT_PRIVILEGE => {
+                " - the user needs to read and change the tables tokens and tags, or to create them"
+            }
+            SqlState::UNDEFINED_COLUMN => {
+                " - its tables tokens and tags are another program's: name another database"
+            }
+            _ => "",
+        };
+        format!("{address}: {message}{remedy}")
+    }
+}
+
+/// Why the database's certificate is not accepted, if that is what is wrong.
+fn certificate_fault(error: &Error) -> Option<&CertificateError> {
+    let source = error.source()?.downcast_ref::<io::Error>()?;
+    match source.get_ref()?.downcast_ref()? {
+        rustls::Error::InvalidCertificate(why) => Some(why),
+        _ => None,
+    }
+}
+
+/// Asks first, since creating what is there already takes rights that a user of the tables may not have.
+async fn create_tables(client: &mut Client) -> Result<(), Error> {
+    let there = "SELECT to_regclass('tokens') IS NOT NULL AND to_regclass('tags') IS NOT NULL";
+    let is_there: bool = client.query_typed_one(there, &[]).await?.get(0);
+    if !is_there {
+        let creation = client.transaction().await?;
+        creation
+            .batch_execute(&format!("SELECT pg_advisory_xact_lock({CREATION_LOCK})"))
+            .await?;
+        creation.batch_execute(TABLES).await?;
+        creation.commit().await?;
+    }
+    let probe = "SELECT token, tag FROM tokens LEFT JOIN tags USING (token_id) LIMIT 0";
+    client.batch_execute(probe).await
+}
+
+async fn carry_out(
+    client: &mut Client,
+    request: &AuthRequest,
+    is_committing: &mut bool,
+) -> Result<AuthReply, Error> {
+    if let AuthRequest::Tags { token } = request {
+        return tags(client, token).await;
+    }
+    let change = client
+        .build_transaction()
+        .isolation_level(IsolationLevel::ReadCommitted)
+        .start()
+        .await?;
+    let made = make(&change, request).await?;
+    // Dropped without a commit, it is rolled back.
+    if made.is_ok() {
+        *is_committing = true;
+        change.commit().await?;
+    }
+    Ok(made.map(|()| Vec::new()))
+}
+
+async fn tags(client: &Client, token: &str) -> Result<AuthReply, Error> {
+    let query = "SELECT tag FROM tokens LEFT JOIN tags USING (token_id) WHERE token = $1";
+    let rows = match client.query_typed(query, &[(&token, Type::TEXT)]).await {
+        Ok(rows) => rows,
+        Err(error) => return unfit(error, TokenError::Invalid).map(Err),
+    };
+    if rows.is_empty() {
+        return Ok(Err(TokenError::NotFound));
+    }
+    // A token without tags is one row without a tag.
+    let tags = rows.iter().filter_map(|row| row.get::<_, Option<_>>(0));
+    Ok(Ok(tags.collect()))
+}
+
+async fn make(
+    change: &Transaction<'_>,
+    request: &AuthRequest,
+) -> Result<Result<(), TokenError>, Error> {
+    let query = match request {
+        AuthRequest::Register { .. } => {
+            "INSERT INTO tokens (token) VALUES ($1) ON CONFLICT DO NOTHING RETURNING token_id"
+        }
+        AuthRequest::Unregister { .. } => "DELETE FROM tokens WHERE token = $1 RETURNING token_id",
+        // Others who change the token wait until we are through.
+        _ => "SELECT token_id FROM tokens WHERE token = $1 FOR UPDATE",
+    };
+    let token = (&request.token() as _, Type::TEXT);
+    let id = match change.query_typed_opt(query, &[token]).await {
+        Ok(row) => row.map(|row| row.get::<_, i32>(0)),
+        Err(error) => return unfit(error, TokenError::Invalid).map(Err),
+    };
+    let (query, tags) = match (request, id) {
+        (AuthRequest::Unregister { .. }, _) => return Ok(Ok(())),
+        (AuthRequest::Register { .. }, None) => return Ok(Err(TokenError::Exists)),
+        (_, None) => return Ok(Err(TokenError::NotFound)),
+        (AuthRequest::Register { tags, .. } | AuthRequest::Set { tags, .. }, _) => (
+            "INSERT INTO tags (token_id, tag) SELECT $1, unnest($2) ON CONFLICT DO NOTHING",
+            tags,
+        ),
+        (AuthRequest::Unset { tags, .. }, _) => (
+            "DELETE FROM tags WHERE token_id = $1 AND tag = ANY ($2)",
+            tags,
+        ),
+        (AuthRequest::Tags { .. }, _) => return Ok(Ok(())),
+    };
+    let about = [(&id as _, Type::INT4), (tags as _, Type::TEXT_ARRAY)];
+    match change.execute_typed(query, &about).await {
+        Ok(_) => Ok(Ok(())),
+        Err(error) => unfit(error, TokenError::InvalidTag).map(Err),
+    }
+}
+
+/// Tells texts that the database cannot hold from all else that goes wrong.
+fn unfit(error: Error, kind: fn(String) -> TokenError) -> Result<TokenError, Error> {
+    let why = match error.code() {
+        Some(&SqlState::PROGRAM_LIMIT_EXCEEDED) => {
+            "it is too long for an index of the database, which takes about 2,700 bytes"
+        }
+        Some(&SqlState::UNTRANSLATABLE_CHARACTER | &SqlState::CHARACTER_NOT_IN_REPERTOIRE) => {
+            "the database's encoding lacks one of its characters"
+        }
+        _ => return Err(error),
+    };
+    Ok(kind(why.into()))
+}
+
+/// The one character that no PostgreSQL text holds.
+fn refuse_nul(request: &AuthRequest) -> Result<(), TokenError> {
+    let tags = match request {
+        AuthRequest::Register { tags, .. }
+        | AuthRequest::Set { tags, .. }
+        | AuthRequest::Unset { tags, .. } => tags.as_slice(),
+        AuthRequest::Unregister { .. } | AuthRequest::Tags { .. } => &[],
+    };
+    let why = || "PostgreSQL cannot hold NUL in a text".to_owned();
+    if request.token().contains('\0') {
+        Err(TokenError::Invalid(why()))
+    } else if tags.iter().any(|tag| tag.contains('\0')) {
+        Err(TokenError::InvalidTag(why()))
+    } else {
+        Ok(())
+    }
+}

@@ -1,0 +1,775 @@
+//! Owns the bounded queue from the hub to one connection; knows nothing of sockets and makes no system call.
+//!
+//! What waits in all of them is bounded too, by a [`Backlog`] that they share.
+//!
+//! Everybody appends, only the connection's own task takes out. What is queued is already in the connection's framing,
+//! one message behind the other, so that a task writes many messages with one system call.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicUsize, Ordering};
+use std::task::{Context, Waker};
+
+use mist_core::{CloseReason, Limits, SessionId, dropped_notice};
+use mist_net::lock::Mutex;
+use std::sync::MutexGuard;
+
+use super::framing::{Framing, PING, write_frame};
+use super::piece::{Queue, SHARED_FROM_BYTES, SharedBytes, Tally, Writing};
+use super::spare::Spare;
+use crate::admission::peer::Peer;
+
+/// Why a connection ends.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Ending {
+    /// The broker closed the session.
+    Broker(CloseReason),
+    /// The server shuts down.
+    Shutdown,
+    /// The client broke the rules of WebSocket; the close code says which.
+    Protocol(u16),
+    /// The client has closed its side; with this close code, if it said goodbye as a WebSocket does.
+    PeerLeft(Option<u16>),
+    /// Its socket stood still, its peer fell silent, or the time to close in good order is over: cut it.
+    Dead,
+}
+
+/// Whole messages in one framing; `ends[i]` is where message `i` ends.
+#[derive(Clone, Copy)]
+pub(crate) struct Segment<'a> {
+    pub(crate) bytes: &'a [u8],
+    pub(crate) ends: &'a [u32],
+    /// The same bytes, where outboxes are to share them.
+    pub(crate) shared: Option<&'a SharedBytes>,
+}
+
+/// Bytes of answers that may wait for a client which asks without reading. Then it is not read from any more.
+const REPLY_BYTES: usize = 1 << 20;
+
+/// The bytes that wait in all outboxes.
+#[derive(Debug, Default)]
+pub(crate) struct Backlog(AtomicUsize);
+
+impl Backlog {
+    /// Notes bytes that [`Outbox::append`] took; once for many outboxes, since all threads meet here.
+    pub(crate) fn add(&self, bytes: usize) {
+        self.0.fetch_add(bytes, Ordering::Relaxed);
+    }
+
+    pub(crate) fn remove(&self, bytes: usize) {
+        self.0.fetch_sub(bytes, Ordering::Relaxed);
+    }
+
+    /// None while less was added than removed: a connection may have written what others have yet to note.
+    pub(crate) fn bytes(&self) -> usize {
+        let bytes = self.0.load(Ordering::Relaxed);
+        usize::try_from(bytes.cast_signed()).unwrap_or(0)
+    }
+
+    /// What one outbox may hold as long as there is this much in all.
+    pub(crate) fn room(&self, limits: &Limits) -> Room {
+        let bytes = if self.bytes() < limits.outbox_total_bytes {
+            limits.outbox_bytes
+        } else {
+            limits.squeezed_bytes()
+        };
+        Room {
+            bytes,
+            messages: limits.outbox_messages,
+        }
+    }
+}
+
+/// What one outbox may hold.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Room {
+    pub(crate) bytes: usize,
+    pub(crate) messages: usize,
+}
+
+/// What an outbox took. The bytes are the caller's to add to the [`Backlog`].
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Appended {
+    pub(crate) messages: usize,
+    pub(crate) bytes: usize,
+}
+
+#[derive(Debug)]
+pub(crate) struct Outbox {
+    pub(crate) session: SessionId,
+    pub(crate) framing: Framing,
+    pub(crate) peer: Option<Peer>,
+    backlog: Arc<Backlog>,
+    state: Mutex<State>,
+    /// Whether the client is told of dropped messages.
+    tells_drops: AtomicBool,
+    /// Whether the socket took bytes, and whether bytes came in, since the watch last looked.
+    has_moved: AtomicBool,
+    was_heard: AtomicBool,
+    /// Bytes that have come of a message that is not whole, if they count.
+    unfinished: AtomicUsize,
+    /// Whether an answer is being put together that takes long.
+    is_gathering: AtomicBool,
+    /// Seconds that are left to authenticate; 0 when that is done, or need not be.
+    probation: AtomicU32,
+}
+
+/// The probation of a session that must authenticate, whenever it likes.
+const ANY_TIME: u32 = u32::MAX;
+
+#[derive(Debug, Default)]
+struct State {
+    queue: Queue,
+    /// What the connection has taken and not finished writing.
+    taken: Tally,
+    waker: Option<Waker>,
+    /// Whether the connection sleeps with nothing to write, so that appending must wake it.
+    is_asleep: bool,
+    /// Whether the socket takes nothing at the moment.
+    is_blocked: bool,
+    /// Messages dropped that the client was not told of yet, and in this episode.
+    dropped: u64,
+    dropped_in_episode: u64,
+    ending: Option<Ending>,
+    /// Seconds counted by the watch.
+    stalled: u32,
+    silent: u32,
+    ending_for: u32,
+    dropped_at_last_look: u64,
+}
+
+/// What a connection finds when it asks for more to write.
+pub(crate) enum Taken {
+    /// More bytes are in the buffer.
+    Some,
+    /// Nothing to write; the task will be woken.
+    Nothing,
+    /// Nothing to write, and nothing will be again.
+    Ended(Ending),
+}
+
+/// What the watch is to do about a connection.
+pub(crate) enum Concern {
+    /// It has just begun to lose messages.
+    Dropping,
+    /// It has caught up after losing this many.
+    CaughtUp(u64),
+    /// Its socket took nothing for this many seconds, while so many bytes wait for it.
+    Stalled(u32, usize),
+    /// Nothing was heard from it for this many seconds.
+    Silent(u32),
+    /// It was to end this many seconds ago.
+    Ending(u32),
+    /// Its time to authenticate is over.
+    Unauthenticated,
+}
+
+impl Outbox {
+    pub(crate) fn new(
+        session: SessionId,
+        framing: Framing,
+        peer: Option<Peer>,
+        backlog: Arc<Backlog>,
+    ) -> Self {
+        Self {
+            session,
+            framing,
+            peer,
+            backlog,
+            state: Mutex::new(State::default()),
+            tells_drops: AtomicBool::new(false),
+            has_moved: AtomicBool::new(false),
+            was_heard: AtomicBool::new(false),
+            unfinished: AtomicUsize::new(0),
+            is_gathering: AtomicBool::new(false),
+            probation: AtomicU32::new(0),
+        }
+    }
+
+    /// Notes how much has come of a message that is not whole; returns how much it was before.
+    pub(crate) fn note_unfinished(&self, bytes: usize) -> usize {
+        // Only the connection itself writes it.
+        let before = self.unfinished.load(Ordering::Relaxed);
+        if before != bytes {
+            self.unfinished.store(bytes, Ordering::Relaxed);
+        }
+        before
+    }
+
+    pub(crate) fn unfinished(&self) -> usize {
+        self.unfinished.load(Ordering::Relaxed)
+    }
+
+    /// From now on the connection is not read from, until the answer to its last request is here.
+    pub(crate) fn begin_gathering(&self) {
+        self.is_gathering.store(true, Ordering::Relaxed);
+    }
+
+    /// Appends the answer that was waited for, and wakes the connection.
+    pub(crate) fn end_gathering(&self, spare: &mut Spare, woken: &mut Vec<Waker>, message: &[u8]) {
+        self.append_reply(spare, woken, message);
+        self.is_gathering.store(false, Ordering::Release);
+        woken.extend(self.state.lock().waker.clone());
+    }
+
+    pub(crate) fn is_gathering(&self) -> bool {
+        self.is_gathering.load(Ordering::Acquire)
+    }
+
+    /// From now on the session has this many seconds to authenticate; without a number, any time.
+    pub(crate) fn begin_probation(&self, seconds: Option<u32>) {
+        // The first look comes at once, perhaps.
+        let left = seconds.map_or(ANY_TIME, |seconds| seconds.max(1).saturating_add(1));
+        self.probation.store(left, Ordering::Relaxed);
+    }
+
+    pub(crate) fn end_probation(&self) {
+        self.probation.store(0, Ordering::Relaxed);
+    }
+
+    /// Whether the session has still to authenticate.
+    pub(crate) fn is_on_probation(&self) -> bool {
+        self.probation.load(Ordering::Relaxed) != 0
+    }
+
+    /// Counts one second of the probation; returns whether it is over.
+    fn is_overdue(&self) -> bool {
+        let left = self.probation.load(Ordering::Relaxed);
+        if left > 1 && left != ANY_TIME {
+            // Unless it has authenticated meanwhile.
+            let order = Ordering::Relaxed;
+            let _ = self
+                .probation
+                .compare_exchange(left, left - 1, order, order);
+        }
+        left == 1
+    }
+
+    /// Appends what fits of a segment; returns what did. The rest is dropped and counted.
+    ///
+    /// A sleeping connection's waker goes to `woken`: the caller wakes it once it holds no lock.
+    pub(crate) fn append(
+        &self,
+        segment: Segment<'_>,
+        room: Room,
+        spare: &mut Spare,
+        woken: &mut Vec<Waker>,
+    ) -> Appended {
+        let mut state = self.state.lock();
+        let dropped = std::mem::take(&mut state.dropped);
+        let messages = state.fitting(segment, room);
+        if messages == 0 {
+            state.dropped += dropped;
+            return Appended::default();
+        }
+        self.tell_gap(&mut state, spare, dropped);
+        let bytes = segment.ends[messages - 1] as usize;
+        match segment.shared {
+            // A part that is small is not worth it.
+            Some(shared) if bytes == segment.bytes.len() || bytes >= SHARED_FROM_BYTES => {
+                state.queue.share(shared, bytes, messages);
+            }
+            _ => {
+                let write = |tail: &mut Vec<u8>| tail.extend_from_slice(&segment.bytes[..bytes]);
+                state.queue.write(spare, messages, write);
+            }
+        }
+        state.wake(woken);
+        Appended { messages, bytes }
+    }
+
+    /// Like [`Outbox::append`] for the only receiver: when its outbox is empty it gets the buffer itself.
+    pub(crate) fn append_or_swap(
+        &self,
+        bytes: &mut Vec<u8>,
+        ends: &[u32],
+        room: Room,
+        spare: &mut Spare,
+        woken: &mut Vec<Waker>,
+    ) -> Appended {
+        let mut state = self.state.lock();
+        if state.queue.is_empty()
+            && state.taken.bytes == 0
+            && state.ending.is_none()
+            && ends.len() <= room.messages
+            && (bytes.len() <= room.bytes || ends.len() == 1)
+        {
+            let taken = Appended {
+                messages: ends.len(),
+                bytes: bytes.len(),
+            };
+            state.queue.swap(bytes, ends.len());
+            if bytes.capacity() == 0 {
+                *bytes = spare.take();
+            }
+            state.wake(woken);
+            return taken;
+        }
+        drop(state);
+        let segment = Segment {
+            bytes,
+            ends,
+            shared: None,
+        };
+        self.append(segment, room, spare, woken)
+    }
+
+    /// Appends an answer to the session's own request; it is never dropped.
+    ///
+    /// Where the client does not read its answers, it is not read from any more instead.
+    pub(crate) fn append_reply(&self, spare: &mut Spare, woken: &mut Vec<Waker>, message: &[u8]) {
+        if let Some(mut state) = self.write_reply(spare, |out| self.framing.write(message, out)) {
+            state.wake(woken);
+        }
+    }
+
+    /// Like [`Outbox::append_reply`], by the connection itself, which is awake and writes next; or in line on its behalf,
+    /// where it is nudged after each turn.
+    pub(crate) fn append_own_reply(&self, spare: &mut Spare, message: &[u8]) {
+        self.write_reply(spare, |out| self.framing.write(message, out));
+    }
+
+    /// Appends bytes that are framed already, by the connection itself.
+    pub(crate) fn append_own_frames(&self, spare: &mut Spare, frames: &[u8]) {
+        self.write_reply(spare, |out| out.extend_from_slice(frames));
+    }
+
+    /// Appends a ping, to which a WebSocket client must answer.
+    pub(crate) fn append_ping(&self, spare: &mut Spare, woken: &mut Vec<Waker>) {
+        if let Some(mut state) = self.write_reply(spare, |out| write_frame(PING, b"", out)) {
+            state.wake(woken);
+        }
+    }
+
+    fn write_reply(
+        &self,
+        spare: &mut Spare,
+        write: impl FnOnce(&mut Vec<u8>),
+    ) -> Option<MutexGuard<'_, State>> {
+        let mut state = self.state.lock();
+        if state.ending.is_some() {
+            return None;
+        }
+        let length = state.queue.write(spare, 1, write);
+        state.queue.note_reply(length);
+        self.backlog.add(length);
+        Some(state)
+    }
+
+    /// Whether so many answers wait that no further request should be taken from this connection for now.
+    pub(crate) fn is_congested(&self) -> bool {
+        let state = self.state.lock();
+        state.queue.tally().reply_bytes() + state.taken.reply_bytes() > REPLY_BYTES
+    }
+
+    /// Ends the connection once what is queued is written; a dead one at once. Returns whom to wake.
+    #[must_use]
+    pub(crate) fn end(&self, ending: Ending) -> Option<Waker> {
+        let mut state = self.state.lock();
+        if state.ending.is_none() || ending == Ending::Dead {
+            state.ending = Some(ending);
+        }
+        state.is_asleep = false;
+        state.waker.clone()
+    }
+
+    /// Like [`Outbox::end`], by somebody who holds no lock.
+    pub(crate) fn end_now(&self, ending: Ending) {
+        if let Some(waker) = self.end(ending) {
+            waker.wake();
+        }
+    }
+
+    /// Wakes the connection to look again whether it still waits for an answer of the host.
+    pub(crate) fn nudge(&self) {
+        let waker = self.state.lock().waker.clone();
+        if let Some(waker) = waker {
+            waker.wake();
+        }
+    }
+
+    /// Whether all that was ever queued has been written.
+    pub(crate) fn is_written(&self) -> bool {
+        let state = self.state.lock();
+        state.queue.is_empty() && state.taken.bytes == 0
+    }
+
+    /// Whether it is to end, and has not yet.
+    pub(crate) fn is_ending(&self) -> bool {
+        self.state.lock().ending.is_some()
+    }
+
+    pub(crate) fn is_shutting_down(&self) -> bool {
+        self.state.lock().ending == Some(Ending::Shutdown)
+    }
+
+    /// From now on the client is told when messages for it were dropped.
+    pub(crate) fn tell_drops(&self) {
+        self.tells_drops.store(true, Ordering::Relaxed);
+    }
+
+    /// Exchanges what the connection has written for what is next, or puts the connection to sleep.
+    pub(crate) fn take(&self, writing: &mut Writing, spare: &mut Spare, cx: &Context<'_>) -> Taken {
+        let mut state = self.state.lock();
+        state.keep_waker(cx);
+        state.is_blocked = false;
+        let taken = std::mem::take(&mut state.taken);
+        if taken.bytes > 0 {
+            self.backlog.remove(taken.bytes);
+        }
+        writing.clear(spare);
+        state.is_asleep = false;
+        if state.ending == Some(Ending::Dead) {
+            return Taken::Ended(Ending::Dead);
+        }
+        let dropped = std::mem::take(&mut state.dropped);
+        self.tell_gap(&mut state, spare, dropped);
+        if state.queue.is_empty() {
+            state.queue.rest(spare);
+            writing.rest(spare);
+            if let Some(ending) = state.ending {
+                return Taken::Ended(ending);
+            }
+            state.is_asleep = true;
+            return Taken::Nothing;
+        }
+        state.taken = state.queue.take(writing, spare);
+        Taken::Some
+    }
+
+    /// Tells a client that wants to know of messages that were dropped: behind all that was queued before the gap, before
+    /// all that comes after it.
+    fn tell_gap(&self, state: &mut State, spare: &mut Spare, dropped: u64) {
+        if dropped > 0 && self.tells_drops.load(Ordering::Relaxed) {
+            let write = |out: &mut Vec<u8>| self.framing.write(&dropped_notice(dropped), out);
+            self.backlog.add(state.queue.write(spare, 1, write));
+        }
+    }
+
+    /// Notes that the socket takes nothing for now; returns whether the connection is to be cut.
+    pub(crate) fn block(&self, cx: &Context<'_>) -> bool {
+        let mut state = self.state.lock();
+        state.keep_waker(cx);
+        state.is_blocked = true;
+        state.ending == Some(Ending::Dead)
+    }
+
+    pub(crate) fn note_moved(&self) {
+        self.has_moved.store(true, Ordering::Relaxed);
+    }
+
+    pub(crate) fn note_heard(&self) {
+        self.was_heard.store(true, Ordering::Relaxed);
+    }
+
+    /// Counts one second; calls `tell` for everything the watch should know. Only the watch calls this.
+    pub(crate) fn look(&self, mut tell: impl FnMut(Concern)) {
+        let mut state = self.state.lock();
+        let moved = self.has_moved.swap(false, Ordering::Relaxed);
+        let heard = self.was_heard.swap(false, Ordering::Relaxed);
+        state.stalled = if state.is_blocked && !moved {
+            state.stalled + 1
+        } else {
+            0
+        };
+        // Who has yet to take what waits is asked for no answer to a ping that stands behind it; whether it takes
+        // anything is what counts until then.
+        state.silent = match heard || state.waiting() > 0 {
+            true => 0,
+            false => state.silent + 1,
+        };
+        // Time in which a slow reader still takes what it is owed does not count.
+        state.ending_for = if state.ending.is_none() || moved {
+            0
+        } else {
+            state.ending_for + 1
+        };
+        let dropped = state.dropped_in_episode;
+        let before = std::mem::replace(&mut state.dropped_at_last_look, dropped);
+        let concerns = [
+            (before == 0 && dropped > 0).then_some(Concern::Dropping),
+            (before > 0 && dropped == before).then(|| {
+                state.dropped_in_episode = 0;
+                state.dropped_at_last_look = 0;
+                Concern::CaughtUp(dropped)
+            }),
+            (state.stalled > 0).then(|| Concern::Stalled(state.stalled, state.waiting())),
+            (state.silent > 0).then_some(Concern::Silent(state.silent)),
+            (state.ending_for > 0).then_some(Concern::Ending(state.ending_for)),
+            self.is_overdue().then_some(Concern::Unauthenticated),
+        ];
+        drop(state);
+        concerns.into_iter().flatten().for_each(&mut tell);
+    }
+}
+
+impl Drop for Outbox {
+    fn drop(&mut self) {
+        self.backlog.remove(self.state.get_mut().waiting());
+    }
+}
+
+impl State {
+    /// Bytes that are not written yet.
+    fn waiting(&self) -> usize {
+        self.queue.tally().bytes + self.taken.bytes
+    }
+
+    /// How many messages of a segment fit; notes the others as dropped.
+    fn fitting(&mut self, segment: Segment<'_>, room: Room) -> usize {
+        if self.ending.is_some() {
+            return 0;
+        }
+        let used = self.waiting();
+        let free = room.bytes.saturating_sub(used);
+        let places = room
+            .messages
+            .saturating_sub(self.queue.tally().messages() + self.taken.messages());
+        let count = segment.ends.len();
+        if segment.bytes.len() <= free && count <= places {
+            return count;
+        }
+        let mut fitting = segment
+            .ends
+            .partition_point(|&end| end as usize <= free)
+            .min(places);
+        if used == 0 {
+            // A single message that is larger than the bound passes through an empty outbox.
+            fitting = fitting.max(1);
+        }
+        let dropped = (count - fitting) as u64;
+        self.dropped += dropped;
+        self.dropped_in_episode += dropped;
+        fitting
+    }
+
+    fn wake(&mut self, woken: &mut Vec<Waker>) {
+        if std::mem::take(&mut self.is_asleep) {
+            woken.extend(self.waker.clone());
+        }
+    }
+
+    fn keep_waker(&mut self, cx: &Context<'_>) {
+        if !self
+            .waker
+            .as_ref()
+            .is_some_and(|waker| waker.will_wake(cx.waker()))
+        {
+            self.waker = Some(cx.waker().clone());
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use mist_core::{Broker, Config, Credentials};
+
+    use super::*;
+
+    fn outbox(framing: Framing) -> Outbox {
+        let mut broker = Broker::new(Config::default(), 1);
+        let session = broker.connect(Credentials::default());
+        Outbox::new(session, framing, None, Arc::default())
+    }
+
+    fn room(messages: usize, bytes: usize) -> Room {
+        Room { bytes, messages }
+    }
+
+    const THREE: Segment<'static> = segment(b"aa\nbb\ncc\n", &[3, 6, 9]);
+
+    const fn segment(bytes: &'static [u8], ends: &'static [u32]) -> Segment<'static> {
+        Segment {
+            bytes,
+            ends,
+            shared: None,
+        }
+    }
+
+    #[test]
+    fn a_segment_is_cut_at_a_message_when_it_does_not_fit() {
+        let mut spare = Spare::default();
+        for (room, expected, left) in [
+            (room(2, 100), 2, &b"aa\nbb\n"[..]),
+            (room(100, 8), 2, b"aa\nbb\n"),
+            (room(3, 9), 3, b"aa\nbb\ncc\n"),
+            (room(100, 1), 1, b"aa\n"),
+        ] {
+            let outbox = outbox(Framing::Lines);
+            let appended = outbox.append(THREE, room, &mut spare, &mut Vec::new());
+            assert_eq!(appended.messages, expected);
+            assert_eq!(appended.bytes, left.len());
+            let mut writing = Writing::default();
+            let cx = Context::from_waker(Waker::noop());
+            assert!(matches!(
+                outbox.take(&mut writing, &mut spare, &cx),
+                Taken::Some
+            ));
+            assert_eq!(writing.bytes(), left);
+        }
+    }
+
+    #[test]
+    fn a_client_that_uses_ids_is_told_of_the_gap_where_it_is() {
+        let outbox = outbox(Framing::Lines);
+        outbox.tell_drops();
+        let (mut spare, mut woken) = (Spare::default(), Vec::new());
+        let mut writing = Writing::default();
+        let room = room(2, 100);
+        let cx = Context::from_waker(Waker::noop());
+        outbox.append(THREE, room, &mut spare, &mut woken);
+        outbox.take(&mut writing, &mut spare, &cx);
+        assert_eq!(
+            writing.bytes(),
+            b"aa\nbb\n{\"command\":\"dropped\",\"data\":\"1\"}\n"
+        );
+        assert!(matches!(
+            outbox.take(&mut writing, &mut spare, &cx),
+            Taken::Nothing
+        ));
+        let appended = outbox.append(THREE, room, &mut spare, &mut woken);
+        assert_eq!(appended.messages, 2);
+    }
+
+    #[test]
+    fn a_small_message_that_fits_after_a_gap_comes_behind_the_notice() {
+        let outbox = outbox(Framing::Lines);
+        outbox.tell_drops();
+        let (mut spare, mut woken) = (Spare::default(), Vec::new());
+        let (large, small) = (segment(b"large\n", &[6]), segment(b"dd\n", &[3]));
+        outbox.append(THREE, room(9, 14), &mut spare, &mut woken);
+        outbox.append(large, room(9, 14), &mut spare, &mut woken);
+        outbox.append(small, room(9, 14), &mut spare, &mut woken);
+        outbox.append(small, room(9, 14), &mut spare, &mut woken);
+        let mut writing = Writing::default();
+        outbox.take(
+            &mut writing,
+            &mut spare,
+            &Context::from_waker(Waker::noop()),
+        );
+        let notice = "{\"command\":\"dropped\",\"data\":\"1\"}\n";
+        let expected = format!("aa\nbb\ncc\n{notice}dd\n{notice}");
+        assert_eq!(writing.bytes(), expected.as_bytes());
+    }
+
+    #[test]
+    fn a_sleeping_connection_is_woken_once() {
+        let outbox = outbox(Framing::Lines);
+        let (mut spare, mut woken) = (Spare::default(), Vec::new());
+        let mut writing = Writing::default();
+        let cx = Context::from_waker(Waker::noop());
+        assert!(matches!(
+            outbox.take(&mut writing, &mut spare, &cx),
+            Taken::Nothing
+        ));
+        outbox.append(THREE, room(9, 99), &mut spare, &mut woken);
+        outbox.append(THREE, room(9, 99), &mut spare, &mut woken);
+        assert_eq!(woken.len(), 1);
+    }
+
+    #[test]
+    fn who_has_yet_to_take_what_waits_is_not_silent() {
+        let outbox = outbox(Framing::Frames);
+        let (mut spare, mut woken) = (Spare::default(), Vec::new());
+        let (mut writing, cx) = (Writing::default(), Context::from_waker(Waker::noop()));
+        let look = || {
+            let mut seconds = (None, None);
+            outbox.look(|concern| match concern {
+                Concern::Silent(silent) => seconds.0 = Some(silent),
+                Concern::Stalled(stalled, _) => seconds.1 = Some(stalled),
+                _ => {}
+            });
+            seconds
+        };
+        assert_eq!((look(), look()), ((Some(1), None), (Some(2), None)));
+        outbox.append(THREE, room(9, 99), &mut spare, &mut woken);
+        outbox.take(&mut writing, &mut spare, &cx);
+        outbox.block(&cx);
+        // Its socket takes something now and then.
+        for _ in 0..100 {
+            assert_eq!(look(), (None, Some(1)));
+            outbox.note_moved();
+            assert_eq!(look(), (None, None));
+        }
+        while let Taken::Some = outbox.take(&mut writing, &mut spare, &cx) {}
+        assert_eq!((look(), look()), ((Some(1), None), (Some(2), None)));
+    }
+
+    #[test]
+    fn what_is_shared_keeps_its_place_among_what_is_not() {
+        let outbox = outbox(Framing::Lines);
+        let (mut spare, mut woken) = (Spare::default(), Vec::new());
+        let shared = SharedBytes::copy(THREE.bytes, &mut spare);
+        let segment = Segment {
+            shared: Some(&shared),
+            ..THREE
+        };
+        let room = room(9, 99);
+        outbox.append_own_reply(&mut spare, b"1");
+        outbox.append(segment, room, &mut spare, &mut woken);
+        outbox.append(segment, room, &mut spare, &mut woken);
+        // No more than two of the last three fit; so few are copied.
+        outbox.append_own_reply(&mut spare, b"2");
+        outbox.append(segment, room, &mut spare, &mut woken);
+        assert_eq!(outbox.state.lock().dropped, 2);
+        let (mut writing, mut written) = (Writing::default(), Vec::new());
+        let cx = Context::from_waker(Waker::noop());
+        let mut pieces = 0;
+        while let Taken::Some = outbox.take(&mut writing, &mut spare, &cx) {
+            pieces += 1;
+            written.extend_from_slice(writing.bytes());
+        }
+        assert_eq!(pieces, 4);
+        assert_eq!(written, b"1\naa\nbb\ncc\naa\nbb\ncc\n2\naa\n");
+        assert!(outbox.is_written() && !outbox.is_congested());
+    }
+
+    #[test]
+    fn what_is_written_before_it_was_noted_squeezes_nobody() {
+        let outbox = outbox(Framing::Lines);
+        let backlog = Arc::clone(&outbox.backlog);
+        let (mut spare, mut woken) = (Spare::default(), Vec::new());
+        let (mut writing, limits) = (Writing::default(), Limits::default());
+        let cx = Context::from_waker(Waker::noop());
+        let appended = outbox.append(THREE, room(9, 99), &mut spare, &mut woken);
+        outbox.take(&mut writing, &mut spare, &cx);
+        outbox.take(&mut writing, &mut spare, &cx);
+        assert_eq!(backlog.bytes(), 0);
+        assert_eq!(backlog.room(&limits).bytes, limits.outbox_bytes);
+        backlog.add(appended.bytes);
+        assert_eq!(backlog.bytes(), 0);
+    }
+
+    #[test]
+    fn what_waits_in_all_is_known_whatever_becomes_of_it() {
+        let backlog = Arc::new(Backlog::default());
+        let mut broker = Broker::new(Config::default(), 1);
+        let (mut spare, mut woken) = (Spare::default(), Vec::new());
+        let mut writing = Writing::default();
+        let cx = Context::from_waker(Waker::noop());
+        let mut limits = Limits::default();
+        limits.outbox_total_bytes = 10;
+        let mut open = || {
+            let session = broker.connect(Credentials::default());
+            Outbox::new(session, Framing::Frames, None, Arc::clone(&backlog))
+        };
+        let (first, second) = (open(), open());
+        assert_eq!(backlog.room(&limits).bytes, limits.outbox_bytes);
+        backlog.add(
+            first
+                .append(THREE, room(2, 99), &mut spare, &mut woken)
+                .bytes,
+        );
+        assert_eq!(backlog.bytes(), 6);
+        first.tell_drops();
+        second.append_reply(&mut spare, &mut woken, b"1234567");
+        assert_eq!(backlog.bytes(), 6 + 2 + 7);
+        assert_eq!(backlog.room(&limits).bytes, limits.squeezed_bytes());
+        first.take(&mut writing, &mut spare, &cx);
+        assert_eq!(backlog.bytes(), writing.bytes().len() + 9);
+        first.take(&mut writing, &mut spare, &cx);
+        assert_eq!(backlog.bytes(), 9);
+        second.take(&mut writing, &mut spare, &cx);
+        drop(second);
+        assert_eq!(backlog.bytes(), 0);
+    }
+}

@@ -1,0 +1,84 @@
+//! Owns what the hub does about the tokens that clients present: when they are looked at, and what follows; knows no token.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Instant;
+
+use mist_core::{Broker, SessionId, TokenCheck};
+
+use super::outbox::Outbox;
+use super::worker::Errand;
+use super::{Hub, Shared};
+use crate::admission::token_throttle::{Admission, TokenThrottle};
+
+impl Hub {
+    /// Has the broker look at a token that a client presents, unless it has to wait or too many do.
+    pub(super) fn admit_token(&self, shared: &mut Shared, session: SessionId) {
+        let peer = shared.outbox(session).and_then(|outbox| outbox.peer);
+        let admission = match (peer, shared.broker.presented_token(session)) {
+            (Some(peer), Some(token)) => {
+                let mut throttle = self.throttle.lock();
+                throttle.present(session, peer, token, Instant::now())
+            }
+            _ => Admission::Look,
+        };
+        match admission {
+            Admission::Look => shared.broker.check_token(session),
+            Admission::Wait => {}
+            Admission::TurnAway => self.turn_away(&mut shared.broker, session),
+        }
+    }
+
+    /// Notes what came of a token; the errands are what is to be done about it.
+    pub(super) fn note_checked(
+        &self,
+        outbox: &Outbox,
+        check: TokenCheck,
+        errands: &mut Vec<Errand>,
+    ) {
+        match check {
+            TokenCheck::Valid => outbox.end_probation(),
+            TokenCheck::Wrong => {
+                self.counters.refused_tokens.fetch_add(1, Ordering::Relaxed);
+            }
+            TokenCheck::Unknown => {}
+        }
+        let mut throttle = self.throttle.lock();
+        let settled = throttle.settle(outbox.session, check, Instant::now());
+        errands.extend(settled.next.map(Errand::LookAtToken));
+        if let Some(peer) = outbox.peer.filter(|_| settled.is_exhausted) {
+            errands.push(Errand::SayThrottled(peer));
+        }
+    }
+
+    /// Has a token looked at that waited.
+    pub(super) fn look_at_token(self: &Arc<Self>, session: SessionId) {
+        self.answer(|broker| {
+            broker.check_token(session);
+            Some(session)
+        });
+    }
+
+    /// Has the tokens looked at whose turn it is, and turns those away that have waited for too long.
+    pub(super) fn release_tokens(self: &Arc<Self>, now: Instant) {
+        for part in TokenThrottle::parts() {
+            // Others have the throttle between two parts.
+            let due = self.throttle.lock().tick(part, now);
+            for session in due.looks {
+                self.look_at_token(session);
+            }
+            for session in due.turned_away {
+                self.answer(|broker| {
+                    self.turn_away(broker, session);
+                    Some(session)
+                });
+            }
+        }
+    }
+
+    fn turn_away(&self, broker: &mut Broker, session: SessionId) {
+        let turned_away = &self.counters.turned_away_tokens;
+        turned_away.fetch_add(1, Ordering::Relaxed);
+        broker.turn_away(session);
+    }
+}

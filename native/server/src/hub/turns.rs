@@ -1,0 +1,89 @@
+//! Owns whose turn it is to change a token; knows nothing of stores and of what a change is.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use mist_net::lock::Mutex;
+use tokio::sync::OwnedMutexGuard;
+
+/// How long a change waits for earlier ones of the same token: longer than a store may take for one.
+const PATIENCE: Duration = Duration::from_secs(15);
+
+type Turn = Arc<tokio::sync::Mutex<()>>;
+
+/// One queue per token that is being changed.
+///
+/// Without them, two changes of one token could be answered in another order than the store made them in, and
+/// sessions would go on with grants that the store has taken away.
+#[derive(Default)]
+pub(super) struct Turns(Mutex<HashMap<String, Turn>>);
+
+impl Turns {
+    /// Waits until earlier changes of the token are answered; none when that takes too long.
+    pub(super) async fn take(&self, token: &str) -> Option<Held<'_>> {
+        let turn = Arc::clone(self.0.lock().entry(token.to_owned()).or_default());
+        // Made before waiting, so that it clears up also when the wait ends in vain.
+        let mut held = Held {
+            turns: self,
+            token: token.to_owned(),
+            guard: None,
+        };
+        let guard = tokio::time::timeout(PATIENCE, turn.lock_owned()).await;
+        held.guard = Some(guard.ok()?);
+        Some(held)
+    }
+}
+
+/// A token's turn; the next one's begins when it is dropped.
+pub(super) struct Held<'a> {
+    turns: &'a Turns,
+    token: String,
+    guard: Option<OwnedMutexGuard<()>>,
+}
+
+impl Drop for Held<'_> {
+    fn drop(&mut self) {
+        let mut turns = self.turns.0.lock();
+        self.guard = None;
+        // Who waits holds a clone.
+        if turns
+            .get(&self.token)
+            .is_some_and(|turn| Arc::strong_count(turn) == 1)
+        {
+            turns.remove(&self.token);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_token_has_one_turn_at_a_time_and_leaves_nothing_behind() {
+        let turns = Turns::default();
+        let first = turns.take("a").await;
+        let other = turns.take("b").await;
+        assert!(first.is_some() && other.is_some());
+        let mut second = Box::pin(turns.take("a"));
+        assert!(futures_util::poll!(&mut second).is_pending());
+        drop(first);
+        let second = second.await;
+        assert!(second.is_some());
+        drop((second, other));
+        assert!(turns.0.lock().is_empty());
+    }
+
+    #[tokio::test]
+    async fn a_turn_that_nobody_waits_for_any_more_is_forgotten() {
+        let turns = Turns::default();
+        let first = turns.take("a").await;
+        let mut second = Box::pin(turns.take("a"));
+        assert!(futures_util::poll!(&mut second).is_pending());
+        drop(second);
+        assert_eq!(turns.0.lock().len(), 1);
+        drop(first);
+        assert!(turns.0.lock().is_empty());
+    }
+}

@@ -1,0 +1,245 @@
+//! Owns taking the addresses that the listeners of one server name; knows nothing of what is spoken there.
+
+use std::io;
+use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
+
+use rustix::io::Errno;
+use tokio::net::TcpListener;
+
+use super::tls::Tls;
+use super::{Address, ListenError, Listener, socket, tcp, unix, web};
+use mist_net::address::{Endpoint, Place, Scheme, Site};
+
+/// What the listeners of one server want, and what they have.
+pub(crate) struct Ground {
+    /// Ports that somebody wants on IPv4.
+    on_ipv4: Vec<u16>,
+    /// What is taken, each with the URI that it was taken for.
+    taken: Vec<(Address, String)>,
+}
+
+/// An address that was taken.
+type Taken = (TcpListener, SocketAddr);
+/// An address that was not.
+type Refused = (SocketAddr, io::Error);
+
+/// How often the system chooses a port anew that all addresses of a host are to share.
+const TRIES: usize = 16;
+
+impl Ground {
+    /// Looks at what all listeners want before any of them takes it.
+    pub(crate) fn new<'a>(wanted: impl Iterator<Item = &'a Endpoint>) -> Self {
+        let sites = wanted.filter_map(Endpoint::site);
+        // A name may have an address of either kind.
+        let on_ipv4 = sites.filter(|site| !site.ip().is_some_and(|ip| ip.is_ipv6()));
+        Self {
+            on_ipv4: on_ipv4.map(|site| site.port).collect(),
+            taken: Vec::new(),
+        }
+    }
+
+    /// Takes all addresses that an endpoint stands for; an encrypted scheme needs `tls`. Of a name with several, those that
+    /// this machine does not have are left out.
+    pub(crate) async fn take(
+        &mut self,
+        uri: &str,
+        endpoint: &Endpoint,
+        tls: Option<&Arc<Tls>>,
+    ) -> Result<Vec<Box<dyn Listener>>, ListenError> {
+        let scheme = endpoint.scheme();
+        let listeners = match endpoint.place() {
+            Place::Unix(file) => {
+                let is_there = |taken: &Address| taken.place == file.path;
+                let bound = unix::bind(uri, file);
+                vec![bound.map_err(|error| self.blame(error, is_there))?]
+            }
+            Place::Internet(site) => {
+                let bound = self.take_site(uri, scheme, site).await?;
+                let new = |(listener, address)| -> Box<dyn Listener> {
+                    let tls = tls.filter(|_| scheme.is_encrypted()).cloned();
+                    let address = Address::from_socket(scheme.name(), address);
+                    match scheme {
+                        Scheme::Tcp | Scheme::Tls => tcp::new(listener, address, tls),
+                        _ => web::new(listener, address, tls),
+                    }
+                };
+                bound.into_iter().map(new).collect()
+            }
+        };
+        let taken = listeners.iter().map(|it| (it.address(), uri.to_owned()));
+        self.taken.extend(taken);
+        Ok(listeners)
+    }
+
+    async fn take_site(
+        &self,
+        uri: &str,
+        scheme: Scheme,
+        site: &Site,
+    ) -> Result<Vec<Taken>, ListenError> {
+        let wanted = site.resolve().await;
+        let wanted = wanted.map_err(|why| ListenError::io(uri, io::Error::other(why)))?;
+        let mut tries = 1..TRIES;
+        let (address, error) = loop {
+            match self.take_all(&wanted) {
+                Ok((bound, absent)) => {
+                    for (address, _) in absent {
+                        // Many machines have no IPv6, which is no news.
+                        if !site.is_localhost() {
+                            tracing::warn!(
+                                "not listening on {address}, an address of the host in '{uri}', since this machine does \
+                                 not have it"
+                            );
+                        }
+                    }
+                    return Ok(bound);
+                }
+                Err((address, error)) => {
+                    // What the system chose was free on the first address only.
+                    let is_chosen = site.port == 0 && address.port() != 0;
+                    let is_in_use = error.kind() == io::ErrorKind::AddrInUse;
+                    if !is_chosen || !is_in_use || tries.next().is_none() {
+                        break (address, error);
+                    }
+                }
+            }
+        };
+        let one_of_several = Address::from_socket(scheme.name(), address).to_string();
+        let error = match wanted.len() {
+            1 => ListenError::io(uri, error),
+            _ => ListenError::io(&one_of_several, error),
+        };
+        Err(self.blame(error, |taken| {
+            taken.socket.is_some_and(|taken| do_overlap(taken, address))
+        }))
+    }
+
+    /// Takes addresses, all with one port if the system is to choose it. Also returns those that this machine does not
+    /// have; one of them is the error when it has none.
+    fn take_all(&self, wanted: &[SocketAddr]) -> Result<(Vec<Taken>, Vec<Refused>), Refused> {
+        let (mut bound, mut absent) = (Vec::<Taken>::new(), Vec::new());
+        for &(mut address) in wanted {
+            if let Some((_, first)) = bound.first() {
+                address.set_port(first.port());
+            }
+            match socket::listen(address, self.is_ipv6_alone(address)) {
+                Ok(taken) => bound.push(taken),
+                Err(error) if is_absent(&error) => absent.push((address, error)),
+                Err(error) => return Err((address, error)),
+            }
+        }
+        match bound.is_empty() {
+            true => Err(absent.swap_remove(0)),
+            false => Ok((bound, absent)),
+        }
+    }
+
+    /// Whether an address is for IPv6 alone: `[::]` takes IPv4 as well, unless another listener wants that.
+    fn is_ipv6_alone(&self, address: SocketAddr) -> bool {
+        let is_every = address.is_ipv6() && address.ip().is_unspecified();
+        is_every && address.port() != 0 && self.on_ipv4.contains(&address.port())
+    }
+
+    /// Finds out whether it is this server itself that is in the way.
+    fn blame(&self, error: ListenError, is_there: impl Fn(&Address) -> bool) -> ListenError {
+        let ListenError::InUse { uri } = error else {
+            return error;
+        };
+        match self.taken.iter().find(|(taken, _)| is_there(taken)) {
+            Some((_, other)) => ListenError::Twice {
+                uri,
+                other: other.clone(),
+            },
+            None => ListenError::InUse { uri },
+        }
+    }
+}
+
+/// Whether two listeners cannot have these addresses at the same time.
+fn do_overlap(one: SocketAddr, other: SocketAddr) -> bool {
+    let covers = |all: IpAddr, one: IpAddr| {
+        all == one || all.is_unspecified() && (all.is_ipv6() || one.is_ipv4())
+    };
+    let (one_ip, other_ip) = (one.ip(), other.ip());
+    one.port() == other.port() && (covers(one_ip, other_ip) || covers(other_ip, one_ip))
+}
+
+/// Whether this machine does not have the address, or no IPv6 at all.
+fn is_absent(error: &io::Error) -> bool {
+    error.kind() == io::ErrorKind::AddrNotAvailable
+        || Errno::from_io_error(error) == Some(Errno::AFNOSUPPORT)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn ground(wanted: &[&str]) -> Ground {
+        let endpoints: Vec<_> = wanted
+            .iter()
+            .map(|uri| Endpoint::to_listen(uri).expect(uri))
+            .collect();
+        Ground::new(endpoints.iter())
+    }
+
+    fn sockets(all: &[&str]) -> Vec<SocketAddr> {
+        all.iter().map(|text| text.parse().expect(text)).collect()
+    }
+
+    #[tokio::test]
+    async fn all_addresses_of_a_host_share_a_port_and_those_of_others_are_left_out() {
+        // The second is set aside for documentation, so no machine has it.
+        let wanted = sockets(&["127.0.0.1:0", "192.0.2.1:0", "127.0.0.2:0"]);
+        let (bound, absent) = ground(&[]).take_all(&wanted).expect("loopback");
+        let bound: Vec<_> = bound.iter().map(|(_, address)| *address).collect();
+        let port = bound[0].port();
+        assert_ne!(port, 0);
+        let text = [format!("127.0.0.1:{port}"), format!("127.0.0.2:{port}")];
+        assert_eq!(bound, sockets(&[&text[0], &text[1]]));
+        assert_eq!(absent.len(), 1);
+        let (address, _) = ground(&[]).take_all(&wanted[1..2]).expect_err("nobody's");
+        assert_eq!(address.ip(), wanted[1].ip());
+    }
+
+    #[tokio::test]
+    async fn one_address_in_use_is_an_error() {
+        let taken = std::net::TcpListener::bind("127.0.0.2:0").expect("a port");
+        let address = taken.local_addr().expect("bound");
+        let wanted = sockets(&[
+            &format!("127.0.0.1:{}", address.port()),
+            &address.to_string(),
+        ]);
+        let (refused, error) = ground(&[]).take_all(&wanted).expect_err("in use");
+        assert_eq!((refused, error.kind()), (address, io::ErrorKind::AddrInUse));
+    }
+
+    #[test]
+    fn every_ipv6_address_is_for_ipv4_too_unless_somebody_wants_that() {
+        let every = "[::]:7".parse().expect("an address");
+        for (wanted, is_alone) in [
+            (&["tcp://[::]:7", "tcp://0.0.0.0:7"][..], true),
+            (&["tcp://localhost:7"], true),
+            (&["tcp://[::]:7", "tcp://[::1]:8", "tcp://0.0.0.0:8"], false),
+            (&["unix:///x"], false),
+        ] {
+            assert_eq!(ground(wanted).is_ipv6_alone(every), is_alone, "{wanted:?}");
+        }
+    }
+
+    #[test]
+    fn addresses_overlap_when_one_is_every_address_of_a_family() {
+        for (one, other, wanted) in [
+            ("127.0.0.1:7", "127.0.0.1:7", true),
+            ("127.0.0.1:7", "127.0.0.1:8", false),
+            ("127.0.0.1:7", "0.0.0.0:7", true),
+            ("0.0.0.0:7", "[::]:7", true),
+            ("[::1]:7", "0.0.0.0:7", false),
+            ("[::]:7", "127.0.0.1:7", true),
+        ] {
+            let all = sockets(&[one, other]);
+            assert_eq!(do_overlap(all[0], all[1]), wanted, "{one} {other}");
+            assert_eq!(do_overlap(all[1], all[0]), wanted, "{other} {one}");
+        }
+    }
+}

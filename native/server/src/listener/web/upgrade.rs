@@ -1,0 +1,207 @@
+//! WebSocket upgrades: which requests become connections, and which token they bring.
+
+use std::sync::Arc;
+
+use base64::Engine;
+use base64::prelude::BASE64_STANDARD;
+use hyper::upgrade::{OnUpgrade, Parts};
+use hyper_util::rt::TokioIo;
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::net::TcpStream;
+use tokio_rustls::server::TlsStream;
+use tokio_tungstenite::tungstenite::handshake::derive_accept_key;
+use warp::Filter;
+use warp::filters::BoxedFilter;
+use warp::http::header::{self, AsHeaderName};
+use warp::http::{HeaderMap, StatusCode};
+use warp::path::FullPath;
+use warp::reply::{Reply, Response};
+
+use super::patience::Patient;
+use super::query::Query;
+use super::token::token;
+use super::{Caller, one, raw_query, refuse, unavailable};
+use crate::admission::address_limit::AddressPermit;
+use crate::connection::Connection;
+use crate::listener::Acceptor;
+
+/// The requests that ask for a WebSocket at one of its paths.
+pub(super) fn route(acceptor: Acceptor) -> BoxedFilter<(Response,)> {
+    wants_websocket()
+        .and(warp::get())
+        .and(warp::ext::optional::<OnUpgrade>())
+        .and(warp::ext::get::<Caller>())
+        .and(warp::header::headers_cloned())
+        .and(raw_query())
+        .map(
+            move |on_upgrade, caller, headers: HeaderMap, query: String| {
+                upgrade(&acceptor, caller, on_upgrade, &headers, &query)
+            },
+        )
+        .boxed()
+}
+
+/// `/`, the original's `/subscribe/websocket` and below it, and the `/ws` of its README.
+pub(super) fn is_websocket_path(path: &str) -> bool {
+    let below = path.strip_prefix("/subscribe/websocket");
+    matches!(path, "/" | "/ws")
+        || below.is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+}
+
+/// Whether a request is meant for a WebSocket where there is one, also if it lacks something, as those do that a proxy has
+/// passed on without `Upgrade`. Those who offer another protocol, as clients of HTTP/2 do, get what they would get without.
+pub(super) fn is_wanted(path: &str, headers: &HeaderMap) -> bool {
+    is_websocket_path(path)
+        && (headers.contains_key(header::SEC_WEBSOCKET_KEY)
+            || headers.contains_key(header::SEC_WEBSOCKET_VERSION)
+            || lists(headers, header::UPGRADE, "websocket"))
+}
+
+fn wants_websocket() -> BoxedFilter<()> {
+    warp::path::full()
+        .and(warp::header::headers_cloned())
+        .and_then(|path: FullPath, headers: HeaderMap| async move {
+            match is_wanted(path.as_str(), &headers) {
+                true => Ok(()),
+                false => Err(warp::reject::not_found()),
+            }
+        })
+        .untuple_one()
+        .boxed()
+}
+
+/// Answers an upgrade request and starts the connection, or says what is wrong with the request.
+fn upgrade(
+    acceptor: &Acceptor,
+    caller: Caller,
+    on_upgrade: Option<OnUpgrade>,
+    headers: &HeaderMap,
+    query: &str,
+) -> Response {
+    let missing = [
+        (header::UPGRADE, "websocket", "Upgrade: websocket"),
+        (header::CONNECTION, "upgrade", "Connection: upgrade"),
+    ];
+    let missing = missing
+        .into_iter()
+        .filter(|(name, value, _)| !lists(headers, name, value));
+    let missing: Vec<_> = missing.map(|(.., line)| line).collect();
+    if !missing.is_empty() {
+        return upgrade_required(&format!(
+            "the request is for a WebSocket, but lacks '{}' - a proxy in front has to pass that on",
+            missing.join("' and '")
+        ));
+    }
+    let Some(on_upgrade) = on_upgrade else {
+        return upgrade_required(
+            "the request for a WebSocket came as HTTP/1.0 - a proxy in front has to speak HTTP/1.1",
+        );
+    };
+    if one(headers, header::SEC_WEBSOCKET_VERSION) != Some("13") {
+        return upgrade_required("only WebSocket version 13 is spoken here");
+    }
+    let bytes = |key: &&str| BASE64_STANDARD.decode(key).map_or(0, |bytes| bytes.len());
+    let Some(key) = one(headers, header::SEC_WEBSOCKET_KEY).filter(|key| bytes(key) == 16) else {
+        return refuse(
+            StatusCode::BAD_REQUEST,
+            "the header Sec-WebSocket-Key has to be there once, with 16 bytes in base64",
+        );
+    };
+    let mut response = warp::http::Response::builder()
+        .status(StatusCode::SWITCHING_PROTOCOLS)
+        .header(header::CONNECTION, "upgrade")
+        .header(header::UPGRADE, "websocket")
+        .header(
+            header::SEC_WEBSOCKET_ACCEPT,
+            derive_accept_key(key.as_bytes()),
+        );
+    if offered_protocols(headers).any(|protocol| protocol == "mist.v1") {
+        response = response.header(header::SEC_WEBSOCKET_PROTOCOL, "mist.v1");
+    }
+    // The key that was accepted holds only what a header may hold.
+    let Ok(response) = response.body(Vec::new()) else {
+        return StatusCode::BAD_REQUEST.into_response();
+    };
+    let token = match Query::parse(query).and_then(|query| token(headers, &query)) {
+        Ok(token) => token,
+        Err(error) => return refuse(StatusCode::BAD_REQUEST, error),
+    };
+    let address = match caller.count_address(acceptor) {
+        Ok(permit) => permit,
+        Err(refusal) => return unavailable(refusal),
+    };
+    start_websocket(acceptor.clone(), caller, address, on_upgrade, token);
+    response.into_response()
+}
+
+/// Answers a request that is not an upgrade that we can make.
+pub(super) fn upgrade_required(text: &str) -> Response {
+    let refusal = refuse(StatusCode::UPGRADE_REQUIRED, text);
+    let refusal = warp::reply::with_header(refusal, header::UPGRADE, "websocket");
+    let refusal = warp::reply::with_header(refusal, header::CONNECTION, "upgrade");
+    warp::reply::with_header(refusal, header::SEC_WEBSOCKET_VERSION, "13").into_response()
+}
+
+fn start_websocket(
+    acceptor: Acceptor,
+    caller: Caller,
+    address: Option<AddressPermit>,
+    on_upgrade: OnUpgrade,
+    token: Option<String>,
+) {
+    // The upgrade has its own task, so that the connection's future is not as large as the handshake's.
+    acceptor.hub.tasks.clone().spawn(async move {
+        let upgraded = tokio::select! {
+            upgraded = on_upgrade => upgraded,
+            () = acceptor.stopped() => return,
+        };
+        let Ok(upgraded) = upgraded else { return };
+        match upgraded.downcast::<TokioIo<Patient<TcpStream>>>() {
+            Ok(parts) => serve_frames(&acceptor, caller, address, parts, token.as_deref()),
+            Err(upgraded) => {
+                if let Ok(parts) = upgraded.downcast::<TokioIo<Patient<TlsStream<TcpStream>>>>() {
+                    serve_frames(&acceptor, caller, address, parts, token.as_deref());
+                }
+            }
+        }
+    });
+}
+
+fn serve_frames<S>(
+    acceptor: &Acceptor,
+    caller: Caller,
+    address: Option<AddressPermit>,
+    parts: Parts<TokioIo<Patient<S>>>,
+    token: Option<&str>,
+) where
+    S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+{
+    let hub = Arc::clone(&acceptor.hub);
+    let stream = parts.io.into_inner().into_inner();
+    let connection = Connection::frames(
+        hub,
+        stream,
+        parts.read_buf.to_vec(),
+        token,
+        caller.arrival(),
+    );
+    acceptor.spawn((caller.permit, address), connection);
+}
+
+pub(super) fn offered_protocols(headers: &HeaderMap) -> impl Iterator<Item = &str> {
+    listed(headers, header::SEC_WEBSOCKET_PROTOCOL)
+}
+
+/// Whether the headers with this name list a value.
+fn lists(headers: &HeaderMap, name: impl AsHeaderName, value: &str) -> bool {
+    listed(headers, name).any(|listed| listed.eq_ignore_ascii_case(value))
+}
+
+/// What the headers with this name list.
+pub(super) fn listed(headers: &HeaderMap, name: impl AsHeaderName) -> impl Iterator<Item = &str> {
+    headers
+        .get_all(name)
+        .into_iter()
+        .filter_map(|value| value.to_str().ok())
+        .flat_map(|value| value.split(',').map(str::trim))
+}

@@ -1,0 +1,332 @@
+//! Owns a request's connection to the broker: it says one command after the other there and hears the answers, and what
+//! comes besides. It must not know what that is for.
+
+use std::collections::VecDeque;
+use std::io;
+use std::sync::Arc;
+
+use mist_core::ErrorCode;
+use mist_core::message::{Command, Request, encode_request};
+use serde::Deserialize;
+use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader, DuplexStream};
+use warp::http::{StatusCode, header};
+use warp::reply::{Reply, Response};
+
+use super::{Caller, json, refuse, unavailable};
+use crate::connection::Connection;
+use crate::hub::Hub;
+use crate::hub::outbox::Outbox;
+use crate::hub::unfinished::Part;
+use crate::listener::Acceptor;
+
+/// Bytes in the pipe between a request and its connection.
+const PIPE_BYTES: usize = 16 << 10;
+/// Bytes of a long line that are given to the pipe at once.
+const PIECE_BYTES: usize = 64 << 10;
+
+/// What the answers to our commands end with; the commands have the `id` 1, which is no business of the client's.
+const ID: &str = ",\"id\":1}";
+
+/// A connection to the broker on behalf of a request.
+pub(super) struct Visit {
+    pipe: BufReader<DuplexStream>,
+    outbox: Arc<Outbox>,
+    has_token: bool,
+    early: Early,
+}
+
+/// Messages that came while an answer was waited for. They wait as those in an outbox do, within the same bounds.
+struct Early {
+    hub: Arc<Hub>,
+    /// Each with a newline behind it.
+    messages: VecDeque<Vec<u8>>,
+    bytes: usize,
+    /// Where what was not taken yet begins in the first one.
+    at: usize,
+}
+
+impl Early {
+    fn new(hub: Arc<Hub>) -> Self {
+        Self {
+            hub,
+            messages: VecDeque::new(),
+            bytes: 0,
+            at: 0,
+        }
+    }
+
+    /// Appends a message; returns whether there was room.
+    fn push(&mut self, text: &str) -> bool {
+        let message = [text.as_bytes(), b"\n"].concat();
+        let bytes = self.bytes + message.len();
+        if bytes > self.hub.backlog.room(&self.hub.limits).bytes {
+            return false;
+        }
+        self.bytes = bytes;
+        self.hub.backlog.add(message.len());
+        self.messages.push_back(message);
+        true
+    }
+
+    /// What comes next, in pieces no larger than those of the pipe.
+    fn next(&self) -> &[u8] {
+        let first = self.messages.front();
+        let left = first.map_or(&[][..], |message| &message[self.at..]);
+        &left[..left.len().min(PIPE_BYTES)]
+    }
+
+    fn consume(&mut self, count: usize) {
+        self.at += count;
+        let length = self.messages.front().map_or(0, Vec::len);
+        if self.at == length {
+            self.messages.pop_front();
+            self.at = 0;
+            self.bytes -= length;
+            self.hub.backlog.remove(length);
+        }
+    }
+}
+
+impl Drop for Early {
+    fn drop(&mut self) {
+        self.hub.backlog.remove(self.bytes);
+    }
+}
+
+/// A request as the connection gets it.
+pub(super) fn line(request: Request<'_>) -> Vec<u8> {
+    let mut line = Vec::new();
+    encode_request(&request.id(1), &mut line);
+    line.push(b'\n');
+    line
+}
+
+/// Adds what a client may do about it.
+pub(super) fn unauthorized(response: Response) -> Response {
+    warp::reply::with_header(response, header::WWW_AUTHENTICATE, "Bearer").into_response()
+}
+
+fn cut() -> Response {
+    let text = "the server ended the connection before it answered: it is stopping, or too much waits (see its log)";
+    refuse(StatusCode::SERVICE_UNAVAILABLE, text)
+}
+
+/// What matters of an answer.
+#[derive(Deserialize)]
+struct Answer {
+    command: String,
+    error: Option<String>,
+    #[serde(default)]
+    code: String,
+}
+
+impl Visit {
+    /// Connects, with the token of the request if it has one; a wrong one is refused before anything is done.
+    pub(super) async fn begin(
+        acceptor: &Acceptor,
+        caller: &Caller,
+        token: Option<&str>,
+    ) -> Result<Self, Response> {
+        let permit = caller.count_address(acceptor).map_err(unavailable)?;
+        let (near, far) = tokio::io::duplex(PIPE_BYTES);
+        // Within the count of the HTTP connection that the request came on.
+        let hub = Arc::clone(&acceptor.hub);
+        let connection = Connection::lines(hub, far, token, caller.arrival());
+        let outbox = Arc::clone(connection.outbox());
+        acceptor.spawn(permit, connection);
+        let mut visit = Self {
+            pipe: BufReader::new(near),
+            outbox,
+            has_token: token.is_some(),
+            early: Early::new(Arc::clone(&acceptor.hub)),
+        };
+        if visit.has_token {
+            visit.ask(Request::new(Command::Ping)).await?;
+        }
+        Ok(visit)
+    }
+
+    /// Whether the token that it began with is valid no more. A request has no second one.
+    pub(super) fn was_revoked(&self) -> bool {
+        self.outbox.is_on_probation()
+    }
+
+    /// Does a command, and returns the answer or the response to the error.
+    pub(super) async fn ask(&mut self, request: Request<'_>) -> Result<String, Response> {
+        self.send(&line(request)).await?;
+        self.answer().await
+    }
+
+    /// The same for a line that may be long, and for which `part` counts. The connection counts what it has taken of it,
+    /// so that is given up here.
+    pub(super) async fn ask_long(
+        &mut self,
+        line: Vec<u8>,
+        mut part: Part,
+    ) -> Result<String, Response> {
+        let pieces: Vec<_> = line.chunks(PIECE_BYTES).map(<[u8]>::to_vec).collect();
+        let mut left = line.len();
+        drop(line);
+        for piece in pieces {
+            part.set(left);
+            self.send(&piece).await?;
+            left -= piece.len();
+        }
+        drop(part);
+        self.answer().await
+    }
+
+    async fn send(&mut self, bytes: &[u8]) -> Result<(), Response> {
+        let sent = self.pipe.get_mut().write_all(bytes).await;
+        sent.map_err(|_| cut())
+    }
+
+    async fn answer(&mut self) -> Result<String, Response> {
+        loop {
+            let line = self.read_line().await.ok_or_else(cut)?;
+            let (text, is_answer) = match line.strip_suffix(ID) {
+                Some(rest) => (format!("{rest}}}"), true),
+                None => (line, false),
+            };
+            let answer = serde_json::from_str::<Answer>(&text);
+            match answer {
+                Ok(answer) if answer.error.is_some() => {
+                    return Err(self.refusal(&answer, text));
+                }
+                _ if is_answer => return Ok(text),
+                _ => {
+                    if !self.early.push(&text) {
+                        let text = "too many messages before all subscriptions were made";
+                        return Err(refuse(StatusCode::SERVICE_UNAVAILABLE, text));
+                    }
+                }
+            }
+        }
+    }
+
+    fn refusal(&self, answer: &Answer, text: String) -> Response {
+        let status = match ErrorCode::find(&answer.code) {
+            ErrorCode::StoreUnavailable | ErrorCode::Uncertain => StatusCode::SERVICE_UNAVAILABLE,
+            ErrorCode::TooManyWrongTokens => StatusCode::TOO_MANY_REQUESTS,
+            // With too much of others.
+            ErrorCode::LimitExceeded if answer.command.is_empty() => {
+                StatusCode::SERVICE_UNAVAILABLE
+            }
+            _ if answer.command == "auth" => StatusCode::UNAUTHORIZED,
+            ErrorCode::NotGranted if self.has_token => StatusCode::FORBIDDEN,
+            ErrorCode::Revoked => StatusCode::FORBIDDEN,
+            ErrorCode::NotGranted | ErrorCode::Unauthenticated => StatusCode::UNAUTHORIZED,
+            // The body was within the limit; what is made of it, with its escapes, was not.
+            ErrorCode::TooLarge => StatusCode::PAYLOAD_TOO_LARGE,
+            _ => StatusCode::BAD_REQUEST,
+        };
+        let response = json(status, text + "\n");
+        match status {
+            StatusCode::UNAUTHORIZED => unauthorized(response),
+            StatusCode::TOO_MANY_REQUESTS => {
+                warp::reply::with_header(response, header::RETRY_AFTER, "10").into_response()
+            }
+            _ => response,
+        }
+    }
+
+    /// What comes next of the messages, each with a newline behind it; nothing when none comes any more. It may be called
+    /// again, however far it came.
+    pub(super) async fn fill(&mut self) -> io::Result<&[u8]> {
+        match self.early.messages.is_empty() {
+            true => self.pipe.fill_buf().await,
+            false => Ok(self.early.next()),
+        }
+    }
+
+    /// Notes that so much of it was taken.
+    pub(super) fn consume(&mut self, count: usize) {
+        match self.early.messages.is_empty() {
+            true => self.pipe.consume(count),
+            false => self.early.consume(count),
+        }
+    }
+
+    async fn read_line(&mut self) -> Option<String> {
+        let mut line = String::new();
+        let count = self.pipe.read_line(&mut line).await.ok()?;
+        line.truncate(line.trim_end().len());
+        (count > 0).then_some(line)
+    }
+}
+
+#[cfg(test)]
+pub(super) mod tests {
+    use std::collections::HashMap;
+    use std::time::Duration;
+
+    use futures_util::poll;
+    use mist_core::{Broker, Config};
+    use tokio::task::yield_now;
+    use tokio::time::{Instant, timeout};
+    use tokio_util::sync::CancellationToken;
+
+    use super::*;
+    use crate::listener::Offers;
+
+    const PATIENCE: Duration = Duration::from_secs(20);
+
+    pub(in super::super) fn acceptor(config: Config) -> Acceptor {
+        Acceptor {
+            hub: Arc::new(Hub::new(Broker::new(config, 1), None, HashMap::new())),
+            browsers: Arc::default(),
+            proxies: Arc::default(),
+            tls: None,
+            offers: Offers::default(),
+            stop: CancellationToken::new(),
+            cut: CancellationToken::new(),
+        }
+    }
+
+    pub(in super::super) fn caller(acceptor: &Acceptor) -> Caller {
+        let permit = acceptor.greet(None).permit.expect("there is room");
+        Caller {
+            permit: Arc::new(permit),
+            peer: None,
+            client: None,
+            since: Instant::now(),
+        }
+    }
+
+    #[tokio::test]
+    async fn a_message_counts_until_the_connection_has_taken_it() {
+        let acceptor = acceptor(Config::default());
+        let unfinished = &acceptor.hub.unfinished;
+        let most = acceptor.hub.limits.input_total_bytes;
+        let visit = Visit::begin(&acceptor, &caller(&acceptor), None).await;
+        let mut visit = visit.expect("there is room");
+        let line = line(
+            Request::new(Command::Publish)
+                .tags(&["a"])
+                .data(&"x".repeat(1 << 20)),
+        );
+        let length = line.len();
+        let mut part = Part::new(unfinished);
+        assert!(part.add(length));
+        // Others have so much that the connection reads no more than a beginning for now.
+        unfinished.change(0, most);
+        let mut asking = Box::pin(visit.ask_long(line, part));
+        for _ in 0..100 {
+            assert!(poll!(&mut asking).is_pending());
+            yield_now().await;
+        }
+        let counted = unfinished.bytes() - most;
+        let expected = length - PIPE_BYTES..=length + PIPE_BYTES;
+        assert!(expected.contains(&counted), "{counted} of {length}");
+        // They have gone.
+        unfinished.change(most, 0);
+        let watch = tokio::spawn(Arc::clone(&acceptor.hub).watch(|| ()));
+        let answer = timeout(PATIENCE, asking).await.expect("it goes on");
+        assert!(answer.is_ok_and(|answer| answer.contains("\"success\"")));
+        drop(visit);
+        while unfinished.bytes() > 0 {
+            yield_now().await;
+        }
+        watch.abort();
+    }
+}
