@@ -6,7 +6,7 @@ use super::Broker;
 use super::listing::Listing;
 use super::output::{Output, Verdict};
 use super::scratch::{Scratch, restart};
-use super::session::SessionId;
+use super::session::{Phase, SessionId};
 use crate::message::{Command, Message, Refusal, write_head, write_rest};
 use crate::sort::sort;
 
@@ -24,9 +24,8 @@ impl Broker {
     ) -> Verdict {
         // What is not looked at costs nothing, whatever this was used for before.
         scratch.matching.walked = 0;
-        let has_id = message.id_literal().is_some();
         match self.session(session) {
-            Some(state) if state.is_settled(has_id) => match message.command() {
+            Some(state) if state.is_settled() => match message.command() {
                 Command::Publish => self.publish(session, state, message, scratch),
                 Command::Ping => {
                     Self::pong(message, scratch);
@@ -49,13 +48,11 @@ impl Broker {
     #[must_use]
     pub fn handle(&mut self, session: SessionId, message: &Message<'_>) -> Option<Listing> {
         let state = self.session_mut(session)?;
-        if state.is_closing {
+        if state.is_closing() {
             return None;
         }
-        let is_first = !state.has_spoken;
-        state.has_spoken = true;
-        state.bad_in_row = 0;
-        state.uses_ids |= message.id_literal().is_some();
+        let is_first = state.phase == Phase::New;
+        state.phase = Phase::Settled;
         let mut scratch = core::mem::take(&mut self.scratch);
         let mut long = None;
         match self.decide(session, message, &mut scratch) {

@@ -7,7 +7,7 @@ use super::Broker;
 use super::holders::Holders;
 use super::output::{CloseReason, Output, TokenCheck};
 use super::revocation::Revocation;
-use super::session::{About, Role, Session, SessionId};
+use super::session::{About, Phase, Role, Session, SessionId};
 use crate::auth::{Access, AuthReply, AuthRequest, Authenticator, Grants, NO_GRANTS};
 use crate::error::TokenError;
 use crate::limits::Exceeded;
@@ -57,7 +57,7 @@ impl Broker {
         }
         let _ = self.answer(session);
         if let Some(state) = self.session_mut(session) {
-            state.is_closing = true;
+            state.phase = Phase::Closing;
         }
         self.send_error(session, "", &too_many_wrong_tokens(), None);
         let reason = CloseReason::TurnedAway;
@@ -141,9 +141,6 @@ impl Broker {
     }
 
     fn note_checked(&mut self, session: SessionId, check: TokenCheck) {
-        if let Some(state) = self.session_mut(session) {
-            state.is_admitted |= check == TokenCheck::Valid;
-        }
         if self.is_guarded {
             let checked = Output::TokenChecked { session, check };
             self.outputs.push_back(checked);
@@ -184,7 +181,7 @@ impl Broker {
     /// Whether the session's token was taken from it, so that it may show another.
     pub(super) fn was_revoked(&self, session: SessionId) -> bool {
         self.session(session)
-            .is_some_and(|state| state.was_revoked && !state.is_admitted)
+            .is_some_and(|state| matches!(state.role, Role::Revoked))
     }
 
     /// Whether the session may use commands at all.
@@ -195,7 +192,7 @@ impl Broker {
 
     pub(super) fn check_state(&self, state: &Session) -> Result<(), Refusal> {
         match (self.access, &state.role) {
-            (Access::Scoped, Role::Anonymous) => Err(Refusal::Unauthenticated),
+            (Access::Scoped, Role::Anonymous | Role::Revoked) => Err(Refusal::Unauthenticated),
             _ => Ok(()),
         }
     }

@@ -43,7 +43,7 @@ pub use self::output::{
 use self::revocation::Revocation;
 pub use self::scratch::Scratch;
 pub use self::session::SessionId;
-use self::session::{About, Session};
+use self::session::{About, Phase, Session};
 use crate::auth::{Access, Authenticator, Secret, TokenTable};
 use crate::index::Index;
 use crate::limits::Limits;
@@ -201,7 +201,7 @@ impl Broker {
         let Some(state) = self.session_mut(session) else {
             return true;
         };
-        state.is_closing = true;
+        state.phase = Phase::Closing;
         if !self.index.remove_some(session.slot, REMOVE_AT_ONCE) {
             return false;
         }
@@ -254,13 +254,6 @@ impl Broker {
             }
         }
         None
-    }
-
-    /// Whether the session ever sent an `id`: only such clients are told of dropped messages, since older ones would
-    /// not know what that means.
-    #[must_use]
-    pub fn uses_ids(&self, session: SessionId) -> bool {
-        self.session(session).is_some_and(|state| state.uses_ids)
     }
 
     fn session(&self, session: SessionId) -> Option<&Session> {

@@ -2,8 +2,7 @@
 
 use super::Broker;
 use super::output::{CloseReason, Output};
-use super::session::SessionId;
-use crate::auth::Access;
+use super::session::{Phase, SessionId};
 #[cfg(doc)]
 use crate::limits::Limits;
 use crate::message::{Messages, ScanError, Unreadable, not_authenticated, too_many_bad_messages};
@@ -63,21 +62,24 @@ impl Broker {
         let Some(state) = self.session_mut(session) else {
             return;
         };
-        if state.is_closing {
-            return;
-        }
-        state.has_spoken = true;
-        state.bad_in_row = state.bad_in_row.saturating_add(1);
+        let bad_in_row = match state.phase {
+            Phase::Closing => return,
+            Phase::Failing(count) => count.saturating_add(1),
+            Phase::New | Phase::Settled => 1,
+        };
         let reason = if unreadable.error.is_too_long() {
             Some(CloseReason::MessageTooLarge)
         } else if unreadable.error.is_http() {
             Some(CloseReason::HttpRequest)
-        } else if state.bad_in_row >= limit {
+        } else if bad_in_row >= limit {
             Some(CloseReason::BadMessages)
         } else {
             None
         };
-        state.is_closing = reason.is_some();
+        state.phase = match reason {
+            Some(_) => Phase::Closing,
+            None => Phase::Failing(bad_in_row),
+        };
         let (command, id) = (
             unreadable.message.command_name(),
             unreadable.message.id_literal(),
@@ -101,10 +103,10 @@ impl Broker {
         let Some(state) = self.session_mut(session) else {
             return;
         };
-        if !needs_token || state.is_closing || state.question.is_some() {
+        if !needs_token || state.is_closing() || state.question.is_some() {
             return;
         }
-        state.is_closing = true;
+        state.phase = Phase::Closing;
         self.send_error(session, "auth", &not_authenticated(seconds), None);
         let reason = CloseReason::Unauthenticated;
         self.outputs.push_back(Output::Close { session, reason });
@@ -114,6 +116,6 @@ impl Broker {
     #[must_use]
     pub fn needs_token(&self, session: SessionId) -> bool {
         let state = self.session(session);
-        self.access == Access::Scoped && state.is_some_and(|state| !state.is_admitted)
+        state.is_some_and(|state| self.check_state(state).is_err())
     }
 }

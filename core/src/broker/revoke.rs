@@ -128,7 +128,7 @@ impl Broker {
     fn may_hold_anything(&self, session: SessionId) -> bool {
         self.session(session).is_none_or(|state| match state.role {
             Role::Admin => true,
-            Role::Anonymous => self.access == Access::Open,
+            Role::Anonymous | Role::Revoked => self.access == Access::Open,
             Role::Token { .. } => false,
         })
     }
@@ -171,8 +171,7 @@ impl Broker {
                 for &session in &sessions {
                     if let Some(state) = self.session_mut(session) {
                         // As one that has not authenticated yet, and may do so again.
-                        state.role = Role::Anonymous;
-                        (state.is_admitted, state.was_revoked) = (false, true);
+                        state.role = Role::Revoked;
                         self.outputs.push_back(Output::Revoked { session });
                     }
                 }

@@ -26,6 +26,8 @@ impl SessionId {
 pub(super) enum Role {
     #[default]
     Anonymous,
+    /// A registered token that was removed since; another may be shown.
+    Revoked,
     /// The server's own token.
     Admin,
     /// A registered token, whose grants apply under scoped access.
@@ -40,19 +42,23 @@ pub(super) enum Role {
 #[derive(Debug, Default)]
 pub(super) struct Session {
     pub(super) role: Role,
-    /// Whether a message has come; `auth` must be the first.
-    pub(super) has_spoken: bool,
-    /// Whether a request ever carried an `id`: such a client understands what the original never said.
-    pub(super) uses_ids: bool,
-    /// Whether it presented a valid token, which was not revoked since.
-    pub(super) is_admitted: bool,
-    /// Whether a token that it presented was revoked.
-    pub(super) was_revoked: bool,
-    /// Unreadable messages since the last readable one.
-    pub(super) bad_in_row: u8,
-    /// Whether it was told to go; nothing it says counts any more.
-    pub(super) is_closing: bool,
+    pub(super) phase: Phase,
+    /// While there is one, what the session says waits, whatever its phase.
     pub(super) question: Option<Box<Question>>,
+}
+
+/// How far a session has come.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) enum Phase {
+    /// No message has come; `auth` must be the first.
+    #[default]
+    New,
+    /// The last message could be read.
+    Settled,
+    /// So many messages since the last readable one could not be read.
+    Failing(u8),
+    /// It was told to go; nothing it says counts any more.
+    Closing,
 }
 
 /// What must be answered by the host before the session's next message is looked at.
@@ -84,11 +90,12 @@ pub(super) enum About {
 
 impl Session {
     /// Whether a message changes nothing in the session itself, so that it can be decided without exclusive access.
-    pub(super) fn is_settled(&self, has_id: bool) -> bool {
-        self.has_spoken
-            && self.bad_in_row == 0
-            && self.question.is_none()
-            && !self.is_closing
-            && (self.uses_ids || !has_id)
+    #[inline]
+    pub(super) fn is_settled(&self) -> bool {
+        self.phase == Phase::Settled && self.question.is_none()
+    }
+
+    pub(super) fn is_closing(&self) -> bool {
+        self.phase == Phase::Closing
     }
 }

@@ -7,7 +7,7 @@ use crate::limits::Limits;
 
 /// Returns the position of the first character at or after `at` that JSON does not call blank.
 pub(super) fn skip_blanks(text: &[u8], mut at: usize) -> usize {
-    while matches!(text.get(at).copied(), Some(b' ' | b'\t' | b'\r' | b'\n')) {
+    while matches!(text.get(at), Some(b' ' | b'\t' | b'\r' | b'\n')) {
         at += 1;
     }
     at

@@ -6,7 +6,8 @@ use super::encode::{Data, Reply};
 use crate::error::{ErrorCode, ServerError};
 use crate::text::text;
 
-/// Returns what a client is told at the place where `count` messages for it were dropped.
+/// Returns what a client is told at the place where `count` messages for it were dropped, once it has sent an `id`: others
+/// would not know what that means, as the original never says it.
 #[must_use]
 pub fn dropped_notice(count: u64) -> Vec<u8> {
     let reply = Reply {

@@ -77,7 +77,7 @@ pub(super) fn content_end(text: &[u8], start: usize) -> Result<(usize, bool), Ba
     let mut escaped = false;
     loop {
         at = plain_until(text, at);
-        match text.get(at).copied() {
+        match text.get(at) {
             Some(b'"') => return Ok((at, escaped)),
             Some(b'\\') => {
                 escaped = true;
@@ -93,7 +93,7 @@ pub(super) fn content_end(text: &[u8], start: usize) -> Result<(usize, bool), Ba
 #[inline]
 pub(super) fn literal_end(text: &[u8], start: usize) -> Option<(usize, bool)> {
     let end = plain_until(text, start);
-    match text.get(end).copied() {
+    match text.get(end) {
         Some(b'"') => Some((end, false)),
         Some(b'\\') => content_end(text, end).ok(),
         _ => None,
@@ -105,7 +105,7 @@ pub(crate) const ESCAPE_BYTES: usize = 6;
 
 /// Returns the position behind the escape that starts at `at`.
 fn escape_end(text: &[u8], at: usize) -> Result<usize, Bad> {
-    match text.get(at + 1).copied() {
+    match text.get(at + 1) {
         Some(b'"' | b'\\' | b'/' | b'b' | b'f' | b'n' | b'r' | b't') => Ok(at + 2),
         Some(b'u') => {
             let unit = hex4(text, at + 2).ok_or((at, Fault::BadEscape))?;

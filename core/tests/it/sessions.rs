@@ -65,7 +65,6 @@ fn a_session_that_has_gone_is_nothing_even_when_its_slot_is_taken() {
     say(&mut broker, old, "nonsense");
     broker.disconnect(old);
     assert!(!broker.is_waiting(old));
-    assert!(!broker.uses_ids(old));
     broker.handle_custom_reply(old, Ok(Some(CustomReply::default())));
     let mut scan = Scan::new();
     let limits = broker.limits().clone();
@@ -471,15 +470,7 @@ fn without_a_token_a_scoped_broker_answers_ping_and_auth_alone() {
 }
 
 #[test]
-fn only_a_session_that_uses_ids_is_told_of_drops() {
-    let mut broker = broker(Access::Open, Authenticator::None);
-    let session = broker.connect(Credentials::default());
-    say(&mut broker, session, PING);
-    assert!(!broker.uses_ids(session));
-    say(&mut broker, session, r#"{"command":"ping","id":1}"#);
-    assert!(broker.uses_ids(session));
-    broker.disconnect(session);
-    assert!(!broker.uses_ids(session));
+fn a_notice_of_drops_has_no_words_but_the_number() {
     assert_eq!(
         dropped_notice(u64::MAX),
         br#"{"command":"dropped","data":"18446744073709551615"}"#

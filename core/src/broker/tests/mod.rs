@@ -45,7 +45,9 @@ impl Broker {
                     assert!(holders.grants.allow_subscribe(&tags), "{tags:?} is granted");
                 }
             }
-            if self.access == Access::Scoped && matches!(state.role, Role::Anonymous) {
+            if self.access == Access::Scoped
+                && matches!(state.role, Role::Anonymous | Role::Revoked)
+            {
                 assert_eq!(self.count(session.slot), 0, "nobody holds nothing");
             }
         }

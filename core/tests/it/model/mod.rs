@@ -58,7 +58,6 @@ struct Session {
     has_spoken: bool,
     /// Whether a token that it went by was revoked since it last presented a valid one.
     is_revoked: bool,
-    uses_ids: bool,
     bad_in_row: u8,
     is_closing: bool,
     sets: BTreeSet<Tags>,
@@ -124,10 +123,6 @@ impl Model {
         self.sessions[session].waiting.is_some()
     }
 
-    pub(crate) fn uses_ids(&self, session: usize) -> bool {
-        self.sessions[session].uses_ids
-    }
-
     pub(crate) fn connect(&mut self, token: Option<&str>) -> usize {
         let session = self.sessions.len();
         self.sessions.push(Session {
@@ -168,7 +163,6 @@ impl Model {
         match sent {
             Sent::Request(request) => {
                 state.bad_in_row = 0;
-                state.uses_ids |= request.id.is_some();
                 if let Err(refusal) = self.execute(session, is_first, request) {
                     let tags = if refusal.with_tags {
                         self.repeated(request)

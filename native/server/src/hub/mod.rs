@@ -413,6 +413,9 @@ impl Hub {
                 lock = Lock::Free;
             }
             published += u64::from(message.command() == Command::Publish);
+            if message.id_literal().is_some() {
+                own.tell_drops();
+            }
             let shared = lock.read(&self.shared);
             match shared.broker.decide(own.session, &message, scratch) {
                 Verdict::Deliver(receipt) => {
@@ -458,9 +461,6 @@ impl Hub {
                     walked += cost;
                     for_commands += cost;
                     delivered += self.deliver(shared, input, out);
-                    if message.id_literal().is_some() {
-                        own.tell_drops();
-                    }
                     let shared = lock.write(&self.shared);
                     if let Some(listing) = shared.broker.handle(own.session, &message) {
                         own.begin_gathering();

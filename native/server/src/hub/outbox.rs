@@ -109,7 +109,8 @@ pub(crate) struct Outbox {
     unfinished: AtomicUsize,
     /// Whether an answer is being put together that takes long.
     is_gathering: AtomicBool,
-    /// Seconds that are left to authenticate; 0 when that is done, or need not be.
+    /// Seconds that are left to authenticate; 0 when that is done, or need not be. The broker knows whether it must be,
+    /// but reading from the socket and the watch do without its lock.
     probation: AtomicU32,
 }
 
@@ -402,9 +403,12 @@ impl Outbox {
         self.state.lock().ending == Some(Ending::Shutdown)
     }
 
-    /// From now on the client is told when messages for it were dropped.
+    /// Notes that the client has sent an `id`: from now on it is told when messages for it were dropped.
     pub(crate) fn tell_drops(&self) {
-        self.tells_drops.store(true, Ordering::Relaxed);
+        // Whoever appends reads it all the time, so it is written once.
+        if !self.tells_drops.load(Ordering::Relaxed) {
+            self.tells_drops.store(true, Ordering::Relaxed);
+        }
     }
 
     /// Exchanges what the connection has written for what is next, or puts the connection to sleep.
