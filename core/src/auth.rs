@@ -26,7 +26,7 @@ pub enum Access {
 
 /// Where registered tokens are kept.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Authenticator {
+pub enum TokenStorage {
     /// Nowhere: there are no admin commands.
     #[default]
     None,

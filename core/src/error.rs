@@ -187,7 +187,7 @@ impl fmt::Display for TokenError {
 impl core::error::Error for TokenError {}
 
 impl TokenError {
-    pub(crate) fn told(&self) -> ServerError {
+    pub(crate) fn to_error(&self) -> ServerError {
         let code = match self {
             Self::Exists => ErrorCode::TokenExists,
             Self::NotFound => ErrorCode::TokenNotFound,

@@ -45,10 +45,10 @@ mod slots;
 mod sort;
 mod text;
 
-pub use auth::{Access, AuthReply, AuthRequest, Authenticator};
+pub use auth::{Access, AuthReply, AuthRequest, TokenStorage};
 pub use broker::{
-    Broker, CloseReason, Config, Credentials, CustomReply, CustomRequest, Listing, Output, Receipt,
-    Scratch, SessionId, Stats, TokenCheck, Verdict,
+    Broker, Config, Credentials, CustomReply, CustomRequest, DisconnectReason, Listing, Output,
+    Receipt, Scratch, SessionId, Stats, TokenCheck, Verdict,
 };
 pub use error::{ErrorCode, ServerError, TokenError};
 pub use limits::Limits;

@@ -3,7 +3,9 @@
 
 use std::collections::{HashMap, VecDeque};
 
-use mist_core::{Access, Authenticator, Broker, CloseReason, Config, Credentials, Limits, Output};
+use mist_core::{
+    Access, Broker, Config, Credentials, DisconnectReason, Limits, Output, TokenStorage,
+};
 
 pub use mist_core::SessionId;
 
@@ -63,10 +65,10 @@ impl Setup {
             limits: self.limits.clone(),
             access: self.access,
             token: self.token.clone(),
-            authenticator: if self.has_authenticator {
-                Authenticator::Memory
+            token_storage: if self.has_authenticator {
+                TokenStorage::Memory
             } else {
-                Authenticator::None
+                TokenStorage::None
             },
             ..Config::default()
         }
@@ -139,7 +141,7 @@ impl Bare {
                     }
                 }
                 Output::Close { session, reason } => {
-                    let code = (reason == CloseReason::MessageTooLarge).then_some(1009);
+                    let code = (reason == DisconnectReason::MessageTooLarge).then_some(1009);
                     self.push(session, Incoming::Closed(code));
                     self.broker.disconnect(session);
                 }

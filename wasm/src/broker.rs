@@ -6,7 +6,7 @@ use alloc::vec;
 use alloc::vec::Vec;
 
 use mist_core::{
-    Access, Authenticator, Config, Credentials, CustomReply, Limits, Output, Scratch, SessionId,
+    Access, Config, Credentials, CustomReply, Limits, Output, Scratch, SessionId, TokenStorage,
 };
 use wasm_bindgen::prelude::{JsValue, wasm_bindgen};
 use web_sys::MessagePort;
@@ -87,9 +87,9 @@ impl Broker {
             } else {
                 Access::Open
             },
-            authenticator: match token {
-                Some(_) => Authenticator::Memory,
-                None => Authenticator::None,
+            token_storage: match token {
+                Some(_) => TokenStorage::Memory,
+                None => TokenStorage::None,
             },
             token,
             is_numbered: true,

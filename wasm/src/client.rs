@@ -8,7 +8,7 @@ use core::time::Duration;
 
 use js_sys::{Array, JsString};
 use mist_core::client::{
-    self, Backoff, CloseReason, Config, Event, Offline, Output, Reply, RequestError, RequestId,
+    self, Action, Backoff, CloseReason, Event, Offline, Options, Reply, RequestError, RequestId,
     Token,
 };
 use wasm_bindgen::JsCast;
@@ -105,7 +105,7 @@ impl Client {
         offline_bytes: f64,
         offline_age: f64,
     ) -> Self {
-        let mut config = Config::default();
+        let mut config = Options::default();
         config.request_timeout = time(timeout);
         config.connect_timeout = time(timeout);
         config.heartbeat = optional(heartbeat);
@@ -239,23 +239,23 @@ impl Client {
 
     /// Does what the client wants done.
     fn settle(&mut self) {
-        while let Some(output) = self.client.poll_output() {
+        while let Some(output) = self.client.poll_action() {
             match output {
-                Output::Connect => self.host.connect(),
-                Output::Send(lines) => self.send(&lines),
-                Output::Disconnect => {
+                Action::Connect => self.host.connect(),
+                Action::Send(lines) => self.send(&lines),
+                Action::Disconnect => {
                     self.socket = None;
                     self.host.disconnect();
                 }
-                Output::Answer {
+                Action::Answer {
                     request,
                     result: Ok(reply),
                 } => self.answer(request, &reply),
-                Output::Answer {
+                Action::Answer {
                     request,
                     result: Err(error),
                 } => self.fail(number(request), &error),
-                Output::Event(event) => self.tell(event),
+                Action::Event(event) => self.tell(event),
             }
         }
     }

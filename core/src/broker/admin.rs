@@ -7,7 +7,7 @@ use alloc::vec::Vec;
 use super::Broker;
 use super::output::Output;
 use super::session::{About, Role, SessionId};
-use crate::auth::{AuthReply, AuthRequest, Authenticator};
+use crate::auth::{AuthReply, AuthRequest, TokenStorage};
 use crate::limits::Exceeded;
 use crate::message::{Command, Message, Refusal, Reply};
 use crate::sort::sort;
@@ -18,7 +18,7 @@ impl Broker {
         session: SessionId,
         message: &Message<'_>,
     ) -> Result<(), Refusal> {
-        if self.authenticator == Authenticator::None {
+        if self.token_storage == TokenStorage::None {
             return Err(Refusal::Unknown);
         }
         match self.session(session).map(|state| &state.role) {
@@ -27,7 +27,7 @@ impl Broker {
         }
         let request = self.auth_request(message)?;
         let command = message.command_name();
-        if self.authenticator == Authenticator::Host {
+        if self.token_storage == TokenStorage::Host {
             self.ask(
                 session,
                 &command,
@@ -98,7 +98,7 @@ impl Broker {
     ) {
         let told = match reply {
             Ok(told) => told,
-            Err(error) => return self.send_error(session, command, &error.told(), id),
+            Err(error) => return self.send_error(session, command, &error.to_error(), id),
         };
         let tags = match request {
             AuthRequest::Tags { .. } => &told,

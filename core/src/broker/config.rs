@@ -6,7 +6,7 @@ use core::fmt;
 
 #[cfg(doc)]
 use super::{Broker, Output};
-use crate::auth::{Access, Authenticator};
+use crate::auth::{Access, TokenStorage};
 use crate::limits::Limits;
 
 /// What a broker is to be.
@@ -19,7 +19,7 @@ pub struct Config {
     /// The token that makes a session admin. An empty one is none: it would match an `auth` without data.
     pub token: Option<String>,
     /// Where registered tokens are kept.
-    pub authenticator: Authenticator,
+    pub token_storage: TokenStorage,
     /// The names of commands that the host answers.
     pub commands: Vec<String>,
     /// Whether the host says when a token that a client presents is looked at: see [`Output::TokenPresented`].
@@ -35,7 +35,7 @@ impl fmt::Debug for Config {
             .field("limits", &self.limits)
             .field("access", &self.access)
             .field("token", &self.token.as_ref().map(|_| "…"))
-            .field("authenticator", &self.authenticator)
+            .field("token_storage", &self.token_storage)
             .field("commands", &self.commands)
             .field("is_guarded", &self.is_guarded)
             .field("is_numbered", &self.is_numbered)

@@ -175,7 +175,7 @@ impl Listing {
             let refusal = Refusal::Exceeded(too_long(found.bytes, self.limit));
             return Reply {
                 command: self.command,
-                error: Some(&refusal.told()),
+                error: Some(&refusal.to_error()),
                 id: self.id.as_deref(),
                 ..Reply::default()
             }

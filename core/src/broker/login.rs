@@ -5,10 +5,10 @@ use alloc::vec::Vec;
 
 use super::Broker;
 use super::holders::Holders;
-use super::output::{CloseReason, Output, TokenCheck};
+use super::output::{DisconnectReason, Output, TokenCheck};
 use super::revocation::Revocation;
 use super::session::{About, Phase, Role, Session, SessionId};
-use crate::auth::{Access, AuthReply, AuthRequest, Authenticator, Grants, NO_GRANTS};
+use crate::auth::{Access, AuthReply, AuthRequest, Grants, NO_GRANTS, TokenStorage};
 use crate::error::TokenError;
 use crate::limits::Exceeded;
 use crate::message::{Refusal, too_many_wrong_tokens};
@@ -30,9 +30,9 @@ impl Broker {
     /// Takes a token that a client presents.
     pub(super) fn log_in(&mut self, session: SessionId, token: &str, id: Option<&str>) {
         if let Err(refusal) = self.check_token_size(token) {
-            return self.send_error(session, "auth", &refusal.told(), id);
+            return self.send_error(session, "auth", &refusal.to_error(), id);
         }
-        if self.is_guarded && (self.token.is_some() || self.authenticator != Authenticator::None) {
+        if self.is_guarded && (self.token.is_some() || self.token_storage != TokenStorage::None) {
             self.ask(session, "auth", id, About::Presented(token.into()));
             self.outputs.push_back(Output::TokenPresented { session });
         } else {
@@ -60,7 +60,7 @@ impl Broker {
             state.phase = Phase::Closing;
         }
         self.send_error(session, "", &too_many_wrong_tokens(), None);
-        let reason = CloseReason::TurnedAway;
+        let reason = DisconnectReason::TurnedAway;
         self.outputs.push_back(Output::Close { session, reason });
     }
 
@@ -84,20 +84,20 @@ impl Broker {
             self.note_checked(session, TokenCheck::Valid);
             return self.acknowledge(session, "auth", &[], id);
         }
-        match (self.authenticator, self.access) {
+        match (self.token_storage, self.access) {
             // Nothing to check against: like the original, take it without a word.
-            (Authenticator::None, Access::Open) => self.acknowledge(session, "auth", &[], id),
-            (Authenticator::None, Access::Scoped) => {
+            (TokenStorage::None, Access::Open) => self.acknowledge(session, "auth", &[], id),
+            (TokenStorage::None, Access::Scoped) => {
                 self.finish_log_in(session, token, id, Err(TokenError::NotFound));
             }
-            (Authenticator::Memory, _) => {
+            (TokenStorage::Memory, _) => {
                 let token = String::from(token);
                 let reply = self.table.apply(&AuthRequest::Tags {
                     token: token.clone(),
                 });
                 self.finish_log_in(session, &token, id, reply);
             }
-            (Authenticator::Host, _) => self.look_up(session, token.into(), id),
+            (TokenStorage::Host, _) => self.look_up(session, token.into(), id),
         }
     }
 
@@ -137,7 +137,7 @@ impl Broker {
                 Refusal::StoreUnavailable
             }
         };
-        self.send_error(session, "auth", &refusal.told(), id);
+        self.send_error(session, "auth", &refusal.to_error(), id);
     }
 
     fn note_checked(&mut self, session: SessionId, check: TokenCheck) {

@@ -38,13 +38,13 @@ pub use self::config::{Config, Credentials};
 use self::holders::Holders;
 pub use self::listing::Listing;
 pub use self::output::{
-    CloseReason, CustomReply, CustomRequest, Output, Receipt, TokenCheck, Verdict,
+    CustomReply, CustomRequest, DisconnectReason, Output, Receipt, TokenCheck, Verdict,
 };
 use self::revocation::Revocation;
 pub use self::scratch::Scratch;
 pub use self::session::SessionId;
 use self::session::{About, Phase, Session};
-use crate::auth::{Access, Authenticator, Secret, TokenTable};
+use crate::auth::{Access, Secret, TokenStorage, TokenTable};
 use crate::index::Index;
 use crate::limits::Limits;
 use crate::message::{Command, Scan};
@@ -75,7 +75,7 @@ struct Slot {
 pub struct Broker {
     limits: Limits,
     access: Access,
-    authenticator: Authenticator,
+    token_storage: TokenStorage,
     token: Option<Secret>,
     commands: Vec<String>,
     index: Index,
@@ -111,7 +111,7 @@ impl Broker {
         Self {
             limits: config.limits,
             access: config.access,
-            authenticator: config.authenticator,
+            token_storage: config.token_storage,
             token: config
                 .token
                 .filter(|token| !token.is_empty())

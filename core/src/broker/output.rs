@@ -77,7 +77,7 @@ pub enum Output {
         /// Whom.
         session: SessionId,
         /// Why.
-        reason: CloseReason,
+        reason: DisconnectReason,
     },
 }
 
@@ -95,7 +95,7 @@ pub enum TokenCheck {
 /// Why a broker closes a session.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
-pub enum CloseReason {
+pub enum DisconnectReason {
     /// Nothing it sent could be read.
     BadMessages,
     /// A message was over the size limit.

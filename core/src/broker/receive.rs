@@ -1,7 +1,7 @@
 //! What a session sends, from bytes to messages; and what it is told when they are none, or do not come in time.
 
 use super::Broker;
-use super::output::{CloseReason, Output};
+use super::output::{DisconnectReason, Output};
 use super::session::{Phase, SessionId};
 #[cfg(doc)]
 use crate::limits::Limits;
@@ -68,11 +68,11 @@ impl Broker {
             Phase::New | Phase::Settled => 1,
         };
         let reason = if unreadable.error.is_too_long() {
-            Some(CloseReason::MessageTooLarge)
+            Some(DisconnectReason::MessageTooLarge)
         } else if unreadable.error.is_http() {
-            Some(CloseReason::HttpRequest)
+            Some(DisconnectReason::HttpRequest)
         } else if bad_in_row >= limit {
-            Some(CloseReason::BadMessages)
+            Some(DisconnectReason::BadMessages)
         } else {
             None
         };
@@ -85,9 +85,9 @@ impl Broker {
             unreadable.message.id_literal(),
         );
         let is_early = self.needs_token(session);
-        let error = unreadable.error.told(&self.limits, is_early);
+        let error = unreadable.error.to_error(&self.limits, is_early);
         self.send_error(session, &command, &error, id);
-        if reason == Some(CloseReason::BadMessages) {
+        if reason == Some(DisconnectReason::BadMessages) {
             self.send_error(session, "", &too_many_bad_messages(limit), None);
         }
         if let Some(reason) = reason {
@@ -108,7 +108,7 @@ impl Broker {
         }
         state.phase = Phase::Closing;
         self.send_error(session, "auth", &not_authenticated(seconds), None);
-        let reason = CloseReason::Unauthenticated;
+        let reason = DisconnectReason::Unauthenticated;
         self.outputs.push_back(Output::Close { session, reason });
     }
 

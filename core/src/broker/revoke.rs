@@ -99,7 +99,7 @@ impl Broker {
                 .into_iter()
                 .map(|(tags, set)| (owned(tags), set))
                 .collect();
-            let error = Refusal::Revoked.told();
+            let error = Refusal::Revoked.to_error();
             for (tags, set) in lost {
                 self.index.remove(set, session.slot);
                 let tags: Vec<_> = tags.iter().map(String::as_str).collect();

@@ -53,7 +53,7 @@ pub enum State {
 
 /// What the host is to do, or to pass on to the application.
 #[derive(Debug)]
-pub enum Output {
+pub enum Action {
     /// Open a connection, then call `handle_open`, or `handle_close` if it fails.
     Connect,
     /// Write these bytes: whole messages in UTF-8, each ended by a newline, so that a stream takes them as they are

@@ -2,7 +2,7 @@
 
 use core::time::Duration;
 
-use super::event::{CloseReason, Event, Output, Reply, RequestError, RequestId};
+use super::event::{Action, CloseReason, Event, Reply, RequestError, RequestId};
 use super::requests::Errand;
 use super::subscriptions::{OnWire, Slot, tag_set};
 use super::{Client, Phase};
@@ -75,12 +75,12 @@ impl Client {
                 }),
             };
             let request = RequestId(number);
-            self.outputs.push_back(Output::Answer { request, result });
+            self.actions.push_back(Action::Answer { request, result });
             return;
         }
         match (self.requests.take_errand(number), error) {
             (Some(Errand::Auth { is_static }), Some(error)) => {
-                self.outputs.push_back(Output::Disconnect);
+                self.actions.push_back(Action::Disconnect);
                 self.wire.clear();
                 if error.code.is_passing() {
                     return self.lose(now, error.text);

@@ -3,13 +3,13 @@
 use alloc::string::String;
 use core::time::Duration;
 
-use super::event::{CloseReason, Event, Output, Reply, RequestError};
+use super::event::{Action, CloseReason, Event, Reply, RequestError};
 use super::requests::{Awaits, Errand, Offline};
 use super::{Client, Phase, Token};
 use crate::text::text;
 
 impl Client {
-    /// Takes the connection that [`Output::Connect`] asked for: presents the token, restores the subscriptions,
+    /// Takes the connection that [`Action::Connect`] asked for: presents the token, restores the subscriptions,
     /// and waits for the answers; without either it asks for a sign of life.
     pub fn handle_open(&mut self, now: Duration, token: Option<Token<'_>>) {
         if !matches!(self.phase, Phase::Connecting { .. }) {
@@ -73,7 +73,7 @@ impl Client {
         let has_connection = self.has_connection();
         self.end(CloseReason::Requested);
         if has_connection {
-            self.outputs.push_back(Output::Disconnect);
+            self.actions.push_back(Action::Disconnect);
         }
     }
 
@@ -107,12 +107,12 @@ impl Client {
         match self.phase {
             Phase::Connecting { deadline } if now >= deadline => {
                 let after = self.config.connect_timeout;
-                self.outputs.push_back(Output::Disconnect);
+                self.actions.push_back(Action::Disconnect);
                 self.lose(now, text!["no connection within ", after]);
             }
             Phase::Restoring { .. } if now >= self.heard + self.config.connect_timeout => {
                 let after = self.config.connect_timeout;
-                self.outputs.push_back(Output::Disconnect);
+                self.actions.push_back(Action::Disconnect);
                 self.lose(
                     now,
                     text!["connected, but the server sent nothing for ", after],
@@ -124,7 +124,7 @@ impl Client {
                     self.ask(now);
                 } else {
                     let after = self.config.heartbeat_timeout;
-                    self.outputs.push_back(Output::Disconnect);
+                    self.actions.push_back(Action::Disconnect);
                     self.lose(now, text!["no sign of life within ", after]);
                 }
             }
@@ -145,7 +145,7 @@ impl Client {
             deadline: now + self.config.connect_timeout,
         };
         self.event(Event::Connecting);
-        self.outputs.push_back(Output::Connect);
+        self.actions.push_back(Action::Connect);
     }
 
     pub(super) fn open_if_settled(&mut self, now: Duration) {
@@ -188,7 +188,7 @@ impl Client {
                     reason: reason.clone(),
                 }),
             };
-            self.outputs.push_back(Output::Answer { request, result });
+            self.actions.push_back(Action::Answer { request, result });
         }
         let Some(backoff) = self.config.reconnect else {
             return self.end(CloseReason::Lost(reason));
@@ -207,7 +207,7 @@ impl Client {
             let result = Err(RequestError::Closed {
                 reason: reason.clone(),
             });
-            self.outputs.push_back(Output::Answer { request, result });
+            self.actions.push_back(Action::Answer { request, result });
         }
         let mut discarded = 0;
         while let Some(publish) = self.buffer.pop() {

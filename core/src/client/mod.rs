@@ -1,11 +1,11 @@
 //! Owns one client's side of the protocol: its connection's life, its requests and its wanted subscriptions; cannot
 //! open a socket, read a clock or draw a random number.
 //!
-//! Verbs go in, each with the time since an arbitrary start; outputs are taken out with [`Client::poll_output`], and
+//! Verbs go in, each with the time since an arbitrary start; outputs are taken out with [`Client::poll_action`], and
 //! [`Client::poll_timeout`] says when to call [`Client::handle_timeout`]. A host in five lines:
 //!
 //! ```text
-//! loop: drain poll_output: Connect → dial, then handle_open or handle_close · Send → write · Disconnect → close
+//! loop: drain poll_action: Connect → dial, then handle_open or handle_close · Send → write · Disconnect → close
 //!                          Answer → whoever asked · Event → the application
 //!       wait for: bytes → handle_lines or handle_frame · the end of the socket → handle_close
 //!                 poll_timeout → handle_timeout · the application → subscribe, publish, request, close
@@ -32,7 +32,7 @@ use alloc::vec::Vec;
 use core::time::Duration;
 
 pub use event::{
-    CloseReason, Delivery, Event, Output, Reply, RequestError, RequestId, State, SubscriptionId,
+    Action, CloseReason, Delivery, Event, Reply, RequestError, RequestId, State, SubscriptionId,
 };
 pub use requests::Offline;
 use requests::{Awaits, Buffer, Name, Requests, name};
@@ -46,7 +46,7 @@ use crate::message::{Command, Scan, encode_publish};
 /// What a client can be told about its work.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
-pub struct Config {
+pub struct Options {
     /// How long to wait for the answer to a request.
     pub request_timeout: Duration,
     /// How long to wait for a connection, and for each step of restoring its subscriptions.
@@ -63,7 +63,7 @@ pub struct Config {
     pub message_bytes: usize,
 }
 
-impl Default for Config {
+impl Default for Options {
     fn default() -> Self {
         Self {
             request_timeout: Duration::from_secs(10),
@@ -107,7 +107,7 @@ enum Phase {
 /// One client of a server.
 #[derive(Debug)]
 pub struct Client {
-    config: Config,
+    config: Options,
     limits: Limits,
     random: Random,
     phase: Phase,
@@ -118,7 +118,7 @@ pub struct Client {
     subscriptions: Subscriptions,
     buffer: Buffer,
     wire: Vec<u8>,
-    outputs: VecDeque<Output>,
+    actions: VecDeque<Action>,
     /// When the last message came.
     heard: Duration,
     /// When the unanswered ping was sent.
@@ -130,7 +130,7 @@ pub struct Client {
 impl Client {
     /// Creates a client that begins to connect; `seed` is random, since it keeps clients from moving in step.
     #[must_use]
-    pub fn new(config: Config, seed: u64, now: Duration) -> Self {
+    pub fn new(config: Options, seed: u64, now: Duration) -> Self {
         let limits = Limits {
             message_bytes: config.message_bytes.min(1 << 30),
             // What the server let pass is not for its client to refuse.
@@ -147,7 +147,7 @@ impl Client {
             subscriptions: Subscriptions::new(seed),
             buffer: Buffer::default(),
             wire: Vec::new(),
-            outputs: VecDeque::new(),
+            actions: VecDeque::new(),
             heard: now,
             asked: None,
             is_held: false,
@@ -187,7 +187,7 @@ impl Client {
         self.subscriptions.sets().into_iter()
     }
 
-    /// Returns how many bytes wait to be taken as [`Output::Send`]; a host that lets this grow without bound has none.
+    /// Returns how many bytes wait to be taken as [`Action::Send`]; a host that lets this grow without bound has none.
     #[must_use]
     pub fn unsent_bytes(&self) -> usize {
         self.wire.len()
@@ -283,7 +283,7 @@ impl Client {
     ///
     /// # Errors
     /// [`RequestError::MissingTags`], [`RequestError::Closed`]; without a connection [`RequestError::Offline`] or
-    /// [`RequestError::BufferFull`], as [`Config::offline`] has it.
+    /// [`RequestError::BufferFull`], as [`Options::offline`] has it.
     pub fn publish<T: AsRef<str>>(
         &mut self,
         now: Duration,
@@ -364,28 +364,28 @@ impl Client {
     }
 
     /// Takes out the next thing for the host to do.
-    pub fn poll_output(&mut self) -> Option<Output> {
-        match self.outputs.front() {
+    pub fn poll_action(&mut self) -> Option<Action> {
+        match self.actions.front() {
             // What was handed over goes out before the connection does.
-            None | Some(Output::Disconnect) if !self.wire.is_empty() => {
-                Some(Output::Send(core::mem::take(&mut self.wire)))
+            None | Some(Action::Disconnect) if !self.wire.is_empty() => {
+                Some(Action::Send(core::mem::take(&mut self.wire)))
             }
-            _ => self.outputs.pop_front(),
+            _ => self.actions.pop_front(),
         }
     }
 
     /// Takes out the next thing for the host to do, except sending: for a host that is still writing, so that what is
     /// to be sent gathers.
-    pub fn poll_control(&mut self) -> Option<Output> {
-        match self.outputs.front() {
-            Some(Output::Disconnect) if !self.wire.is_empty() => None,
-            _ => self.outputs.pop_front(),
+    pub fn poll_control(&mut self) -> Option<Action> {
+        match self.actions.front() {
+            Some(Action::Disconnect) if !self.wire.is_empty() => None,
+            _ => self.actions.pop_front(),
         }
     }
 
     /// Whether [`Client::poll_control`] has something to take out.
     #[must_use]
     pub fn has_control(&self) -> bool {
-        !self.outputs.is_empty()
+        !self.actions.is_empty()
     }
 }

@@ -5,7 +5,7 @@ use alloc::vec::Vec;
 use core::time::Duration;
 
 use super::Client;
-use super::event::{Event, Output, Reply, RequestError, RequestId};
+use super::event::{Action, Event, Reply, RequestError, RequestId};
 use super::requests::{Awaits, Buffered, Errand, Name, Offline, Waiting};
 use super::subscriptions::{Left, OnWire, Slot};
 use crate::message::{Command, Request, encode_publish, encode_request};
@@ -126,7 +126,7 @@ impl Client {
             command: waiting.command.into_owned(),
             after: self.config.request_timeout,
         });
-        self.outputs.push_back(Output::Answer { request, result });
+        self.actions.push_back(Action::Answer { request, result });
     }
 
     pub(super) fn answer(
@@ -136,11 +136,11 @@ impl Client {
     ) {
         if let Some(waiting) = self.requests.take(request) {
             let result = result(waiting);
-            self.outputs.push_back(Output::Answer { request, result });
+            self.actions.push_back(Action::Answer { request, result });
         }
     }
 
     pub(super) fn event(&mut self, event: Event) {
-        self.outputs.push_back(Output::Event(event));
+        self.actions.push_back(Action::Event(event));
     }
 }

@@ -57,7 +57,7 @@ impl ScanError {
     }
 
     /// As a session is told; see [`text`](Self::text).
-    pub(crate) fn told(&self, limits: &Limits, is_early: bool) -> ServerError {
+    pub(crate) fn to_error(&self, limits: &Limits, is_early: bool) -> ServerError {
         let code = match self.fault {
             Fault::TooLong => ErrorCode::TooLarge,
             Fault::Http => ErrorCode::HttpRequest,

@@ -33,7 +33,7 @@ pub(crate) enum Refusal {
 }
 
 impl Refusal {
-    pub(crate) fn told(&self) -> ServerError {
+    pub(crate) fn to_error(&self) -> ServerError {
         let code = match self {
             Self::MissingTags(_) => ErrorCode::MissingTags,
             Self::MissingToken(_) => ErrorCode::MissingToken,
@@ -136,7 +136,7 @@ pub(crate) fn write_refusal(message: &Message<'_>, refusal: &Refusal, out: &mut 
         command: &message.command_name(),
         tags: &tags,
         data: data.map_or(Data::None, Data::Literal),
-        error: Some(&refusal.told()),
+        error: Some(&refusal.to_error()),
         id: message.id_literal(),
         ..Reply::default()
     }

@@ -2,7 +2,7 @@
 //! subscribed to and whatever is published, nobody sees a message without a tag that is granted to them, and nobody
 //! reaches a subscription outside of what is granted to them.
 
-use mist_core::{Access, Authenticator, Broker, Config, Credentials, Output, SessionId};
+use mist_core::{Access, Broker, Config, Credentials, Output, SessionId, TokenStorage};
 use serde_json::json;
 
 const TAGS: [&str; 3] = ["a", "b", "c"];
@@ -48,7 +48,7 @@ impl World {
     fn new() -> Self {
         let config = Config {
             access: Access::Scoped,
-            authenticator: Authenticator::Memory,
+            token_storage: TokenStorage::Memory,
             token: Some("server".to_owned()),
             ..Config::default()
         };

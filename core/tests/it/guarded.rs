@@ -1,14 +1,14 @@
 //! A host that says when a token is looked at: nothing is said before, and what comes behind waits its turn.
 
 use mist_core::{
-    Access, AuthRequest, Authenticator, Broker, CloseReason, Config, Credentials, Output,
-    SessionId, TokenCheck, TokenError,
+    Access, AuthRequest, Broker, Config, Credentials, DisconnectReason, Output, SessionId,
+    TokenCheck, TokenError, TokenStorage,
 };
 
-fn broker(authenticator: Authenticator) -> Broker {
+fn broker(token_storage: TokenStorage) -> Broker {
     let config = Config {
         access: Access::Scoped,
-        authenticator,
+        token_storage,
         token: Some("T".to_owned()),
         is_guarded: true,
         ..Config::default()
@@ -39,7 +39,7 @@ fn said(broker: &mut Broker) -> String {
 
 #[test]
 fn a_token_is_not_looked_at_before_the_host_says_so() {
-    let mut broker = broker(Authenticator::Memory);
+    let mut broker = broker(TokenStorage::Memory);
     for (token, is_valid) in [("T", true), ("no", false)] {
         let session = broker.connect(Credentials::default());
         let messages = format!(
@@ -64,7 +64,7 @@ fn a_token_is_not_looked_at_before_the_host_says_so() {
 
 #[test]
 fn a_token_that_came_with_the_connection_waits_as_well() {
-    let mut broker = broker(Authenticator::Memory);
+    let mut broker = broker(TokenStorage::Memory);
     let session = broker.connect(Credentials { token: Some("T") });
     assert_eq!(presented(&mut broker), session);
     broker.handle_message(session, br#"{"command":"subscribe","tags":["a"],"id":1}"#);
@@ -76,7 +76,7 @@ fn a_token_that_came_with_the_connection_waits_as_well() {
 
 #[test]
 fn a_store_is_asked_only_then_and_what_came_behind_waits_for_both() {
-    let mut broker = broker(Authenticator::Host);
+    let mut broker = broker(TokenStorage::Host);
     let session = broker.connect(Credentials::default());
     broker.handle_message(
         session,
@@ -101,7 +101,7 @@ fn a_store_is_asked_only_then_and_what_came_behind_waits_for_both() {
 
 #[test]
 fn a_store_that_fails_says_nothing_about_the_token() {
-    let mut broker = broker(Authenticator::Host);
+    let mut broker = broker(TokenStorage::Host);
     let session = broker.connect(Credentials {
         token: Some("desk"),
     });
@@ -120,7 +120,7 @@ fn a_store_that_fails_says_nothing_about_the_token() {
 
 #[test]
 fn a_token_that_is_turned_away_is_not_looked_at_and_its_session_is_closed() {
-    let mut broker = broker(Authenticator::Host);
+    let mut broker = broker(TokenStorage::Host);
     let session = broker.connect(Credentials::default());
     broker.handle_message(
         session,
@@ -138,7 +138,7 @@ fn a_token_that_is_turned_away_is_not_looked_at_and_its_session_is_closed() {
     let Some(Output::Close { reason, .. }) = broker.poll_output() else {
         panic!("it is closed");
     };
-    assert_eq!(reason, CloseReason::TurnedAway);
+    assert_eq!(reason, DisconnectReason::TurnedAway);
     broker.check_token(session);
     broker.turn_away(session);
     broker.handle_message(session, br#"{"command":"ping"}"#);
@@ -148,7 +148,7 @@ fn a_token_that_is_turned_away_is_not_looked_at_and_its_session_is_closed() {
 
 #[test]
 fn who_has_gone_is_not_looked_at() {
-    let mut broker = broker(Authenticator::Memory);
+    let mut broker = broker(TokenStorage::Memory);
     let session = broker.connect(Credentials { token: Some("T") });
     presented(&mut broker);
     broker.disconnect(session);

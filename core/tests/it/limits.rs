@@ -2,7 +2,7 @@
 
 use mist_core::message::{Messages, Scan};
 use mist_core::{
-    Access, Authenticator, Broker, CloseReason, Config, Credentials, Limits, Output, SessionId,
+    Access, Broker, Config, Credentials, DisconnectReason, Limits, Output, SessionId, TokenStorage,
 };
 use serde_json::{Value, json};
 
@@ -32,7 +32,7 @@ impl World {
         errors.into_iter().next()
     }
 
-    fn drain(&mut self) -> (Vec<String>, Option<CloseReason>) {
+    fn drain(&mut self) -> (Vec<String>, Option<DisconnectReason>) {
         let mut errors = Vec::new();
         let mut close = None;
         while let Some(output) = self.broker.poll_output() {
@@ -272,7 +272,7 @@ fn message_bytes() {
                         "{length} bytes of one message exceed the limit of {limit} (message-bytes); closing"
                     );
                     assert_eq!(errors, [text]);
-                    assert_eq!(close, Some(CloseReason::MessageTooLarge));
+                    assert_eq!(close, Some(DisconnectReason::MessageTooLarge));
                 } else {
                     assert!(errors.is_empty() && close.is_none(), "{errors:?}");
                 }
@@ -290,7 +290,7 @@ fn bytes_before_authentication() {
         let scoped = || {
             let mut config = Config {
                 access: Access::Scoped,
-                authenticator: Authenticator::Memory,
+                token_storage: TokenStorage::Memory,
                 token: Some("T".to_owned()),
                 ..Config::default()
             };
@@ -317,7 +317,7 @@ fn bytes_before_authentication() {
                 let text =
                     format!("61 bytes of one message exceed the limit of 60 ({setting}); closing");
                 assert_eq!(errors, [text]);
-                assert_eq!(close, Some(CloseReason::MessageTooLarge));
+                assert_eq!(close, Some(DisconnectReason::MessageTooLarge));
             } else {
                 assert!(errors.is_empty() && close.is_none(), "{errors:?}");
             }
@@ -353,16 +353,16 @@ fn bytes_before_authentication() {
             .handle_message(client, ping(early.min(all) + 1).as_bytes());
         let (errors, close) = admin.drain();
         assert!(errors[0].contains(setting), "{errors:?}");
-        assert_eq!(close, Some(CloseReason::MessageTooLarge));
+        assert_eq!(close, Some(DisconnectReason::MessageTooLarge));
     }
 }
 
 #[test]
 fn who_does_not_authenticate_in_time_is_told_and_closed() {
-    let world = |access, authenticator, is_guarded| {
+    let world = |access, token_storage, is_guarded| {
         let config = Config {
             access,
-            authenticator,
+            token_storage,
             is_guarded,
             token: Some("T".to_owned()),
             ..Config::default()
@@ -378,7 +378,7 @@ fn who_does_not_authenticate_in_time_is_told_and_closed() {
         Some(r#"{"command":"ping"}"#),
         Some(r#"{"command":"auth","data":"no"}"#),
     ] {
-        let mut late = world(Access::Scoped, Authenticator::Memory, false);
+        let mut late = world(Access::Scoped, TokenStorage::Memory, false);
         if let Some(says) = says {
             late.say_bytes(says.as_bytes());
         }
@@ -388,19 +388,22 @@ fn who_does_not_authenticate_in_time_is_told_and_closed() {
         let (errors, close) = late.drain();
         assert_eq!(
             (errors, close),
-            (vec![text.to_owned()], Some(CloseReason::Unauthenticated))
+            (
+                vec![text.to_owned()],
+                Some(DisconnectReason::Unauthenticated)
+            )
         );
     }
     let auth = br#"{"command":"auth","data":"T"}"#;
-    let mut admitted = world(Access::Scoped, Authenticator::Memory, false);
+    let mut admitted = world(Access::Scoped, TokenStorage::Memory, false);
     assert_eq!(admitted.say_bytes(auth), None);
     admitted.broker.handle_unauthenticated(admitted.session);
     assert_eq!(admitted.drain(), (Vec::new(), None));
-    let mut open = world(Access::Open, Authenticator::Memory, false);
+    let mut open = world(Access::Open, TokenStorage::Memory, false);
     open.broker.handle_unauthenticated(open.session);
     assert_eq!(open.drain(), (Vec::new(), None));
     // Who waits for us is not late.
-    let mut waiting = world(Access::Scoped, Authenticator::Memory, true);
+    let mut waiting = world(Access::Scoped, TokenStorage::Memory, true);
     waiting.broker.handle_message(waiting.session, auth);
     waiting.broker.handle_unauthenticated(waiting.session);
     assert!(matches!(
@@ -419,7 +422,7 @@ fn a_message_the_host_did_not_keep_is_answered_like_one_it_did() {
         errors,
         ["101 bytes of one message exceed the limit of 100 (message-bytes); closing"]
     );
-    assert_eq!(close, Some(CloseReason::MessageTooLarge));
+    assert_eq!(close, Some(DisconnectReason::MessageTooLarge));
     // Nothing it says afterwards counts.
     world
         .broker
@@ -454,7 +457,7 @@ fn bad_messages_in_a_row() {
             errors[1],
             format!("{limit} invalid messages in a row (bad-messages); closing")
         );
-        assert_eq!(close, Some(CloseReason::BadMessages));
+        assert_eq!(close, Some(DisconnectReason::BadMessages));
     }
 }
 
@@ -582,7 +585,7 @@ fn limits_hold_in_frames_as_in_lines() {
 fn token_bytes() {
     for limit in [1, 8, 4096] {
         let mut config = Config {
-            authenticator: Authenticator::Memory,
+            token_storage: TokenStorage::Memory,
             token: Some("T".to_owned()),
             ..Config::default()
         };
@@ -627,7 +630,7 @@ fn token_bytes() {
 fn bytes_of_all_registered_tokens() {
     let limit = 2000;
     let mut config = Config {
-        authenticator: Authenticator::Memory,
+        token_storage: TokenStorage::Memory,
         token: Some("T".to_owned()),
         ..Config::default()
     };

@@ -2,12 +2,12 @@
 
 use std::collections::BTreeMap;
 
-use mist_core::{Access, Authenticator, Broker, Config, Credentials, Output, Scratch, SessionId};
+use mist_core::{Access, Broker, Config, Credentials, Output, Scratch, SessionId, TokenStorage};
 
 fn numbered(access: Access) -> Broker {
     let config = Config {
         access,
-        authenticator: Authenticator::Memory,
+        token_storage: TokenStorage::Memory,
         token: Some("server".into()),
         is_numbered: true,
         ..Config::default()

@@ -2,14 +2,14 @@
 
 use mist_core::message::{Messages, Scan};
 use mist_core::{
-    Access, AuthRequest, Authenticator, Broker, Config, Credentials, CustomReply, Output, Scratch,
-    SessionId, TokenError, Verdict, dropped_notice, too_many_connections,
+    Access, AuthRequest, Broker, Config, Credentials, CustomReply, Output, Scratch, SessionId,
+    TokenError, TokenStorage, Verdict, dropped_notice, too_many_connections,
 };
 
-fn broker(access: Access, authenticator: Authenticator) -> Broker {
+fn broker(access: Access, token_storage: TokenStorage) -> Broker {
     let config = Config {
         access,
-        authenticator,
+        token_storage,
         token: Some("server".to_owned()),
         commands: vec!["echo".to_owned()],
         ..Config::default()
@@ -51,7 +51,7 @@ const PONG: &str = r#"{"command":"ping","data":"pong"}"#;
 
 #[test]
 fn a_session_that_has_gone_is_nothing_even_when_its_slot_is_taken() {
-    let mut broker = broker(Access::Open, Authenticator::Host);
+    let mut broker = broker(Access::Open, TokenStorage::Host);
     let old = broker.connect(Credentials::default());
     say(&mut broker, old, r#"{"command":"subscribe","tags":["a"]}"#);
     broker.disconnect(old);
@@ -82,7 +82,7 @@ fn a_session_that_has_gone_is_nothing_even_when_its_slot_is_taken() {
 
 #[test]
 fn what_waits_for_a_session_that_goes_is_passed_over_but_questions_are_not() {
-    let mut broker = broker(Access::Open, Authenticator::Host);
+    let mut broker = broker(Access::Open, TokenStorage::Host);
     let reader = broker.connect(Credentials::default());
     let writer = broker.connect(Credentials::default());
     let admin = connect(&mut broker, "server");
@@ -130,7 +130,7 @@ fn what_waits_for_a_session_that_goes_is_passed_over_but_questions_are_not() {
 
 #[test]
 fn going_takes_several_steps_for_a_big_subscriber_and_all_of_it_counts() {
-    let mut broker = broker(Access::Open, Authenticator::None);
+    let mut broker = broker(Access::Open, TokenStorage::None);
     let big = broker.connect(Credentials::default());
     for tag in 0..200 {
         say(
@@ -165,7 +165,7 @@ fn going_takes_several_steps_for_a_big_subscriber_and_all_of_it_counts() {
 #[test]
 fn a_token_presented_twice_grants_what_it_did() {
     for first in ["a", "b"] {
-        let mut broker = broker(Access::Scoped, Authenticator::Memory);
+        let mut broker = broker(Access::Scoped, TokenStorage::Memory);
         let admin = connect(&mut broker, "server");
         say(
             &mut broker,
@@ -200,7 +200,7 @@ fn a_token_presented_twice_grants_what_it_did() {
 
 #[test]
 fn a_login_that_finds_fewer_grants_takes_the_rest_from_those_before_it() {
-    let mut broker = broker(Access::Scoped, Authenticator::Host);
+    let mut broker = broker(Access::Scoped, TokenStorage::Host);
     let first = connect(&mut broker, "t");
     let (_, request) = ask(&mut broker);
     broker.handle_auth_reply(first, &request, Ok(vec!["a".to_owned(), "b".to_owned()]));
@@ -231,7 +231,7 @@ fn a_login_that_finds_fewer_grants_takes_the_rest_from_those_before_it() {
 fn an_empty_server_token_makes_nobody_admin() {
     let config = Config {
         token: Some(String::new()),
-        authenticator: Authenticator::Memory,
+        token_storage: TokenStorage::Memory,
         ..Config::default()
     };
     let mut broker = Broker::new(config, 1);
@@ -248,7 +248,7 @@ fn an_empty_server_token_makes_nobody_admin() {
 
 #[test]
 fn what_comes_while_a_session_waits_is_answered_afterwards_in_order() {
-    let mut broker = broker(Access::Open, Authenticator::Host);
+    let mut broker = broker(Access::Open, TokenStorage::Host);
     let admin = connect(&mut broker, "server");
     let lines = r#"{"command":"ping","id":1}
 {"command":"register","data":"t","id":2}{"command":"ping","id":3}
@@ -297,7 +297,7 @@ nonsense
 
 #[test]
 fn nothing_is_decided_for_a_session_that_waits_or_has_not_spoken() {
-    let mut broker = broker(Access::Open, Authenticator::Host);
+    let mut broker = broker(Access::Open, TokenStorage::Host);
     let session = broker.connect(Credentials::default());
     let mut scan = Scan::new();
     let limits = broker.limits().clone();
@@ -326,7 +326,7 @@ fn nothing_is_decided_for_a_session_that_waits_or_has_not_spoken() {
 
 #[test]
 fn one_decision_serves_all_messages_with_the_same_text_of_tags() {
-    let mut broker = broker(Access::Open, Authenticator::None);
+    let mut broker = broker(Access::Open, TokenStorage::None);
     let reader = broker.connect(Credentials::default());
     let writer = broker.connect(Credentials::default());
     say(
@@ -394,7 +394,7 @@ fn a_store_that_fails_leaves_a_login_where_it_was() {
                 "Token store unavailable, the token was not looked at - try again later",
             ),
         ] {
-            let mut broker = broker(access, Authenticator::Host);
+            let mut broker = broker(access, TokenStorage::Host);
             let session = broker.connect(Credentials::default());
             say(
                 &mut broker,
@@ -424,7 +424,7 @@ fn a_store_that_fails_leaves_a_login_where_it_was() {
 #[test]
 fn auth_is_for_the_first_message_only() {
     for first in [PING, "nonsense", r#"{"command":"auth","data":"wrong"}"#] {
-        let mut broker = broker(Access::Open, Authenticator::Memory);
+        let mut broker = broker(Access::Open, TokenStorage::Memory);
         let session = broker.connect(Credentials::default());
         say(&mut broker, session, first);
         texts(&mut broker);
@@ -444,7 +444,7 @@ fn auth_is_for_the_first_message_only() {
 
 #[test]
 fn without_a_token_a_scoped_broker_answers_ping_and_auth_alone() {
-    let mut broker = broker(Access::Scoped, Authenticator::Memory);
+    let mut broker = broker(Access::Scoped, TokenStorage::Memory);
     let session = broker.connect(Credentials::default());
     say(&mut broker, session, PING);
     assert_eq!(texts(&mut broker), [PONG]);
@@ -483,7 +483,7 @@ fn a_notice_of_drops_has_no_words_but_the_number() {
 
 #[test]
 fn the_host_publishes_to_every_match() {
-    let mut broker = broker(Access::Scoped, Authenticator::None);
+    let mut broker = broker(Access::Scoped, TokenStorage::None);
     let session = connect(&mut broker, "server");
     say(
         &mut broker,
@@ -511,7 +511,7 @@ fn the_host_publishes_to_every_match() {
 fn tokens_show_in_nothing_that_is_printed() {
     let config = Config {
         access: Access::Scoped,
-        authenticator: Authenticator::Memory,
+        token_storage: TokenStorage::Memory,
         token: Some("hush-server".to_owned()),
         ..Config::default()
     };

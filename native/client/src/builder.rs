@@ -7,7 +7,7 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
-use mist_core::client::{Backoff, Client as Machine, Config, Offline, Token};
+use mist_core::client::{Backoff, Client as Machine, Offline, Options, Token};
 use tokio::sync::oneshot;
 use tokio::time::Instant;
 
@@ -53,7 +53,7 @@ impl TokenSource {
 pub struct ClientBuilder {
     uri: String,
     token: TokenSource,
-    config: Config,
+    options: Options,
     message_buffer: usize,
     send_buffer: usize,
     authorities: Vec<PathBuf>,
@@ -64,7 +64,7 @@ impl fmt::Debug for ClientBuilder {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("ClientBuilder")
             .field("uri", &self.uri)
-            .field("config", &self.config)
+            .field("config", &self.options)
             .finish_non_exhaustive()
     }
 }
@@ -82,7 +82,7 @@ impl ClientBuilder {
         Self {
             uri: uri.into(),
             token: TokenSource::None,
-            config: Config::default(),
+            options: Options::default(),
             message_buffer: 4096,
             send_buffer: 256 << 10,
             authorities: Vec::new(),
@@ -110,19 +110,19 @@ impl ClientBuilder {
     /// Sets how a lost connection is made anew; `None` closes the client instead. Without this call it waits a random
     /// time up to 0.5 s, then 1 s, 2 s, … and 20 s at most.
     pub fn reconnect(mut self, policy: impl Into<Option<Backoff>>) -> Self {
-        self.config.reconnect = policy.into();
+        self.options.reconnect = policy.into();
         self
     }
 
     /// Sets how long to wait for the answer to a request; 10 s without this call.
     pub fn request_timeout(mut self, timeout: Duration) -> Self {
-        self.config.request_timeout = timeout;
+        self.options.request_timeout = timeout;
         self
     }
 
     /// Sets how long an attempt to connect may take; 10 s without this call.
     pub fn connect_timeout(mut self, timeout: Duration) -> Self {
-        self.config.connect_timeout = timeout;
+        self.options.connect_timeout = timeout;
         self
     }
 
@@ -130,16 +130,16 @@ impl ClientBuilder {
     ///
     /// The answer is awaited for 10 s, or as long as this if that is less; then the connection counts as lost.
     pub fn heartbeat(mut self, interval: impl Into<Option<Duration>>) -> Self {
-        self.config.heartbeat = interval.into();
-        if let Some(interval) = self.config.heartbeat {
-            self.config.heartbeat_timeout = self.config.heartbeat_timeout.min(interval);
+        self.options.heartbeat = interval.into();
+        if let Some(interval) = self.options.heartbeat {
+            self.options.heartbeat_timeout = self.options.heartbeat_timeout.min(interval);
         }
         self
     }
 
     /// Sets what happens to a publish while there is no connection; it is refused without this call.
     pub fn offline(mut self, policy: Offline) -> Self {
-        self.config.offline = policy;
+        self.options.offline = policy;
         self
     }
 
@@ -158,7 +158,7 @@ impl ClientBuilder {
 
     /// Sets the size of the largest message that is accepted from the server; 64 MiB without this call.
     pub fn message_bytes(mut self, bytes: usize) -> Self {
-        self.config.message_bytes = bytes;
+        self.options.message_bytes = bytes;
         self
     }
 
@@ -185,9 +185,9 @@ impl ClientBuilder {
         let dialer = self.dialer().await?;
         // Without randomness all that is lost is that clients come back at different times.
         let seed = getrandom::u64().unwrap_or_else(|_| u64::from(std::process::id()));
-        let flush = self.config.request_timeout;
+        let flush = self.options.request_timeout;
         let start = Instant::now();
-        let machine = Machine::new(self.config, seed, Duration::ZERO);
+        let machine = Machine::new(self.options, seed, Duration::ZERO);
         let shared = Shared::new(machine, start, self.message_buffer, self.send_buffer);
         let client = Client::new(shared);
         let (first, outcome) = oneshot::channel();
@@ -225,7 +225,7 @@ impl ClientBuilder {
         Ok(Dialer {
             endpoint,
             trust,
-            message_bytes: self.config.message_bytes,
+            message_bytes: self.options.message_bytes,
         })
     }
 }

@@ -6,7 +6,7 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
-use mist_core::client::{Client as Machine, Event, Output, State};
+use mist_core::client::{Action, Client as Machine, Event, State};
 use mist_core::{ErrorCode, ServerError};
 use mist_net::transport::{Connection, Dialer, Reader, Received};
 use tokio::time::{Instant, Sleep};
@@ -87,31 +87,31 @@ impl Task {
                     .as_ref()
                     .is_none_or(|it| it.writer.is_idle());
                 let output = if can_send {
-                    inner.machine.poll_output()
+                    inner.machine.poll_action()
                 } else {
                     inner.machine.poll_control()
                 };
                 match output {
-                    Some(Output::Connect) => held.dialling = Some(self.dial()),
-                    Some(Output::Send(messages)) => {
+                    Some(Action::Connect) => held.dialling = Some(self.dial()),
+                    Some(Action::Send(messages)) => {
                         if let Some(connection) = &mut held.connection {
                             connection.writer.queue(messages);
                         }
                     }
                     // At the end the connection is still to be flushed.
-                    Some(Output::Disconnect) if inner.machine.state() == State::Closed => {}
-                    Some(Output::Disconnect) => held.connection = None,
-                    Some(Output::Answer { request, result }) => {
+                    Some(Action::Disconnect) if inner.machine.state() == State::Closed => {}
+                    Some(Action::Disconnect) => held.connection = None,
+                    Some(Action::Answer { request, result }) => {
                         if let Some(answer) = inner.answers.remove(&request) {
                             // Whoever asked may have gone.
                             let _ = answer.send(result);
                         }
                     }
-                    Some(Output::Event(Event::Message(delivery))) => held.messages.push(Message {
+                    Some(Action::Event(Event::Message(delivery))) => held.messages.push(Message {
                         tags: delivery.tags,
                         data: delivery.data,
                     }),
-                    Some(Output::Event(event)) => {
+                    Some(Action::Event(event)) => {
                         if let Event::Refused { command, error, .. } = &event
                             && command.is_empty()
                         {
@@ -246,8 +246,8 @@ impl Task {
     async fn flush(&self, held: Held) {
         let mut rest = Vec::new();
         self.shared.with(|inner, _| {
-            while let Some(output) = inner.machine.poll_output() {
-                if let Output::Send(messages) = output {
+            while let Some(output) = inner.machine.poll_action() {
+                if let Action::Send(messages) = output {
                     rest.extend(messages);
                 }
             }

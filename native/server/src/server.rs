@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 use std::time::{Duration, SystemTime};
 
-use mist_core::{Access, Authenticator as Kept, Broker, Config, Limits, Stats};
+use mist_core::{Access, Broker, Config, Limits, Stats, TokenStorage};
 use tokio_util::sync::CancellationToken;
 
 use crate::auth::{self, Authenticator, AuthenticatorFactory};
@@ -281,7 +281,7 @@ impl ServerBuilder {
         if self.access == Access::Scoped && self.token.is_none() {
             return Err(BindError::ScopedWithoutToken);
         }
-        if self.token.is_some() && kept == Kept::None && self.access == Access::Open {
+        if self.token.is_some() && kept == TokenStorage::None && self.access == Access::Open {
             tracing::warn!(
                 "a token without an authenticator: admin commands are unavailable, and tokens that clients present are \
                  not checked; add --authenticator memory:// to use it"
@@ -296,7 +296,7 @@ impl ServerBuilder {
             limits,
             access: self.access,
             token: self.token,
-            authenticator: kept,
+            token_storage: kept,
             commands: self.commands.keys().cloned().collect(),
             is_guarded: true,
             ..Config::default()
@@ -419,9 +419,9 @@ impl ServerBuilder {
 
     async fn open_authenticator(
         &self,
-    ) -> Result<(Kept, Option<Arc<dyn Authenticator>>), BindError> {
+    ) -> Result<(TokenStorage, Option<Arc<dyn Authenticator>>), BindError> {
         let Some(uri) = &self.authenticator else {
-            return Ok((Kept::None, None));
+            return Ok((TokenStorage::None, None));
         };
         if self.token.as_ref().is_none_or(String::is_empty) {
             return Err(BindError::MissingToken);
@@ -429,7 +429,7 @@ impl ServerBuilder {
         let scheme = uri.split("://").next().unwrap_or_default();
         let scheme = &*scheme.to_ascii_lowercase();
         if scheme == "memory" {
-            return Ok((Kept::Memory, None));
+            return Ok((TokenStorage::Memory, None));
         }
         let mut schemes = auth::built_in();
         schemes.extend(self.authenticator_schemes.clone());
@@ -442,7 +442,7 @@ impl ServerBuilder {
             });
         };
         match factory(uri.clone()).await {
-            Ok(store) => Ok((Kept::Host, Some(store))),
+            Ok(store) => Ok((TokenStorage::Host, Some(store))),
             Err(why) => Err(BindError::Authenticator {
                 uri: uri_shown,
                 why,

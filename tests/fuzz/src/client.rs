@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use mist_core::client::{Client, Config, Output, Token};
+use mist_core::client::{Action, Client, Options, Token};
 
 const NOW: Duration = Duration::from_secs(1000);
 
@@ -44,7 +44,7 @@ struct Played {
 impl Played {
     fn new(has_token: bool, is_welcome: bool) -> Self {
         let mut played = Self {
-            machine: Client::new(Config::default(), 7, NOW),
+            machine: Client::new(Options::default(), 7, NOW),
             asked: Vec::new(),
             answers: BTreeMap::new(),
             told: Vec::new(),
@@ -85,10 +85,10 @@ impl Played {
     }
 
     fn drain(&mut self) {
-        while let Some(output) = self.machine.poll_output() {
+        while let Some(output) = self.machine.poll_action() {
             match output {
-                Output::Send(bytes) => self.sent.extend(bytes),
-                Output::Answer { request, result } => {
+                Action::Send(bytes) => self.sent.extend(bytes),
+                Action::Answer { request, result } => {
                     *self.answers.entry(format!("{request:?}")).or_default() += 1;
                     self.told.push(format!("{request:?} {result:?}"));
                 }

@@ -8,8 +8,8 @@ use std::time::Duration;
 
 use mist_core::client::{self, Client, Offline, SubscriptionId, Token};
 use mist_core::{
-    Access, Authenticator, Broker, Config, Credentials, CustomReply, CustomRequest, Limits, Output,
-    SessionId,
+    Access, Broker, Config, Credentials, CustomReply, CustomRequest, Limits, Output, SessionId,
+    TokenStorage,
 };
 use wasm_bindgen::prelude::wasm_bindgen;
 
@@ -93,12 +93,12 @@ impl World {
             limits,
             access: dice.pick(&[Access::Open, Access::Scoped]),
             token: Some(TOKENS[0].to_owned()),
-            authenticator: Authenticator::Memory,
+            token_storage: TokenStorage::Memory,
             commands: vec!["echo".to_owned()],
             is_guarded: false,
             is_numbered: dice.once_in(2),
         };
-        let mut client = client::Config::default();
+        let mut client = client::Options::default();
         client.offline = Offline::Buffer {
             messages: 3,
             bytes: 200,
@@ -255,7 +255,7 @@ impl World {
                 continue;
             }
             let number = (0..self.clients.len()).find_map(|number| {
-                let output = self.clients[number].poll_output()?;
+                let output = self.clients[number].poll_action()?;
                 Some((number, output))
             });
             match number {
@@ -311,20 +311,20 @@ impl World {
         }
     }
 
-    fn carry_out_for(&mut self, number: usize, output: client::Output) {
+    fn carry_out_for(&mut self, number: usize, output: client::Action) {
         let now = self.now;
         match output {
-            client::Output::Connect if self.dice.once_in(4) => {
+            client::Action::Connect if self.dice.once_in(4) => {
                 self.clients[number].handle_close(now, "nobody there");
             }
-            client::Output::Connect => {
+            client::Action::Connect => {
                 let session = self.broker.connect(Credentials::default());
                 self.note(format_args!("client {number} is {session:?}"));
                 self.sessions.push((session, Peer::Client(number)));
                 let token = (number > 0).then(|| Token::Fresh(TOKENS[number - 1]));
                 self.clients[number].handle_open(now, token);
             }
-            client::Output::Send(bytes) => {
+            client::Action::Send(bytes) => {
                 let session = self.session_of(number);
                 for line in bytes
                     .split(|&byte| byte == b'\n')
@@ -339,7 +339,7 @@ impl World {
                     }
                 }
             }
-            client::Output::Disconnect => {
+            client::Action::Disconnect => {
                 self.note(format_args!("client {number} hangs up"));
                 if let Some(session) = self.session_of(number) {
                     self.sessions.retain(|(one, _)| *one != session);

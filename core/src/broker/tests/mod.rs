@@ -70,7 +70,7 @@ impl Broker {
                 let role = self.session(session).map(|state| &state.role);
                 assert!(matches!(role, Some(Role::Token { token: held, .. }) if held == token));
             }
-            if self.authenticator == Authenticator::Memory && !holders.sessions.is_empty() {
+            if self.token_storage == TokenStorage::Memory && !holders.sessions.is_empty() {
                 let request = AuthRequest::Tags {
                     token: String::from(&**token),
                 };
@@ -140,7 +140,7 @@ fn brokers_stay_consistent_under_random_sessions() {
         let mut dice = Dice(seed);
         let mut config = Config {
             access: [Access::Open, Access::Scoped, Access::Scoped][dice.below(3)],
-            authenticator: [Authenticator::Memory, Authenticator::Host][dice.below(2)],
+            token_storage: [TokenStorage::Memory, TokenStorage::Host][dice.below(2)],
             token: Some(String::from("server")),
             is_numbered: seed % 2 == 1,
             ..Config::default()
@@ -199,7 +199,7 @@ fn answers_that_come_late_find_nobody_and_still_count() {
     let mut broker = Broker::new(
         Config {
             access: Access::Scoped,
-            authenticator: Authenticator::Host,
+            token_storage: TokenStorage::Host,
             ..Config::default()
         },
         1,
@@ -240,10 +240,10 @@ fn ids_of_slots_that_are_used_again_are_all_different() {
 }
 
 /// A scoped broker in which "t1" grants `a` and `b`, and its admin.
-fn scoped(authenticator: Authenticator) -> (Broker, SessionId) {
+fn scoped(token_storage: TokenStorage) -> (Broker, SessionId) {
     let config = Config {
         access: Access::Scoped,
-        authenticator,
+        token_storage,
         token: Some(String::from("server")),
         ..Config::default()
     };

@@ -5,7 +5,7 @@ use super::*;
 #[test]
 fn a_grant_of_many_subscriptions_is_taken_in_parts_and_then_answered() {
     for command in ["unset", "unregister"] {
-        let (mut broker, admin) = scoped(Authenticator::Memory);
+        let (mut broker, admin) = scoped(TokenStorage::Memory);
         let holders: Vec<_> = (0..3)
             .map(|_| broker.connect(Credentials { token: Some("t1") }))
             .collect();
@@ -55,7 +55,7 @@ fn a_grant_of_many_subscriptions_is_taken_in_parts_and_then_answered() {
 
 #[test]
 fn notices_of_long_tags_are_written_in_parts_and_weigh_six_times_the_subscriptions_at_most() {
-    let (mut broker, admin) = scoped(Authenticator::Memory);
+    let (mut broker, admin) = scoped(TokenStorage::Memory);
     let holder = broker.connect(Credentials { token: Some("t1") });
     let mut weight = 0;
     for number in 0..100 {
@@ -89,7 +89,7 @@ fn notices_of_long_tags_are_written_in_parts_and_weigh_six_times_the_subscriptio
 
 #[test]
 fn changes_while_a_grant_is_being_taken_wait_for_their_turn() {
-    let (mut broker, admin) = scoped(Authenticator::Memory);
+    let (mut broker, admin) = scoped(TokenStorage::Memory);
     let other = broker.connect(Credentials {
         token: Some("server"),
     });
@@ -122,7 +122,7 @@ fn changes_while_a_grant_is_being_taken_wait_for_their_turn() {
 
 #[test]
 fn sessions_of_one_token_may_leave_in_any_order() {
-    let (mut broker, _) = scoped(Authenticator::Memory);
+    let (mut broker, _) = scoped(TokenStorage::Memory);
     let mut dice = Dice(7);
     let mut sessions: Vec<_> = (0..300)
         .map(|_| broker.connect(Credentials { token: Some("t1") }))
@@ -137,7 +137,7 @@ fn sessions_of_one_token_may_leave_in_any_order() {
 
 #[test]
 fn what_is_left_of_a_revocation_does_not_touch_who_gets_the_slot() {
-    let (mut broker, admin) = scoped(Authenticator::Memory);
+    let (mut broker, admin) = scoped(TokenStorage::Memory);
     let holder = broker.connect(Credentials { token: Some("t1") });
     subscribe_to_many(&mut broker, holder, "a", 2000);
     broker.handle_message(admin, br#"{"command":"unregister","data":"t1","id":1}"#);
@@ -157,7 +157,7 @@ fn what_is_left_of_a_revocation_does_not_touch_who_gets_the_slot() {
 
 #[test]
 fn what_was_taken_already_is_answered_behind_what_is_still_being_taken() {
-    let (mut broker, admin) = scoped(Authenticator::Memory);
+    let (mut broker, admin) = scoped(TokenStorage::Memory);
     let other = broker.connect(Credentials {
         token: Some("server"),
     });

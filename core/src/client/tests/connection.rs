@@ -5,7 +5,7 @@ use crate::{AuthRequest, TokenError};
 
 #[test]
 fn after_a_cut_come_the_token_then_the_subscriptions_then_open() {
-    let mut world = World::with_broker(Config::default(), secured(Access::Open));
+    let mut world = World::with_broker(Options::default(), secured(Access::Open));
     world.token = Some(Token::Static("admin"));
     world.accept();
     world.exchange();
@@ -40,7 +40,7 @@ fn after_a_cut_come_the_token_then_the_subscriptions_then_open() {
 
 #[test]
 fn a_refused_static_token_ends_the_client() {
-    let mut world = World::with_broker(Config::default(), secured(Access::Open));
+    let mut world = World::with_broker(Options::default(), secured(Access::Open));
     world.token = Some(Token::Static("guess"));
     let (_, request) = world.subscribe(&["a"]);
     world.accept();
@@ -59,7 +59,7 @@ fn a_refused_static_token_ends_the_client() {
 
 #[test]
 fn a_refused_fresh_token_is_tried_anew() {
-    let mut world = World::with_broker(Config::default(), secured(Access::Open));
+    let mut world = World::with_broker(Options::default(), secured(Access::Open));
     world.token = Some(Token::Fresh("expired"));
     world.accept();
     world.exchange();
@@ -75,10 +75,10 @@ fn a_refused_fresh_token_is_tried_anew() {
 #[test]
 fn a_static_token_is_presented_again_when_its_store_failed() {
     let config = crate::Config {
-        authenticator: Authenticator::Host,
+        token_storage: TokenStorage::Host,
         ..secured(Access::Scoped)
     };
-    let mut world = World::with_broker(Config::default(), config);
+    let mut world = World::with_broker(Options::default(), config);
     world.token = Some(Token::Static("desk"));
     let asked = AuthRequest::Tags {
         token: "desk".to_owned(),
@@ -109,7 +109,7 @@ fn a_static_token_is_presented_again_when_its_store_failed() {
 
 #[test]
 fn a_cut_fails_requests_and_keeps_subscriptions_waiting() {
-    let mut world = World::open(Config::default());
+    let mut world = World::open(Options::default());
     let (_, kept) = world.subscribe(&["kept"]);
     let acked = world
         .client
@@ -142,7 +142,7 @@ fn a_cut_fails_requests_and_keeps_subscriptions_waiting() {
 
 #[test]
 fn silence_is_asked_about_and_then_given_up() {
-    let mut world = World::open(Config::default());
+    let mut world = World::open(Options::default());
     world.advance(25 * SECOND);
     assert!(
         world.sent[0].starts_with(r#"{"command":"ping""#),
@@ -169,7 +169,7 @@ fn silence_is_asked_about_and_then_given_up() {
 
 #[test]
 fn a_client_that_does_not_read_misses_no_sign_of_life() {
-    let mut world = World::open(Config::default());
+    let mut world = World::open(Options::default());
     world.advance(25 * SECOND);
     world.client.hold(world.now, true);
     world.advance(300 * SECOND);
@@ -181,7 +181,7 @@ fn a_client_that_does_not_read_misses_no_sign_of_life() {
 
 #[test]
 fn a_probe_asks_at_once_or_connects_at_once() {
-    let mut world = World::open(Config::default());
+    let mut world = World::open(Options::default());
     world.client.probe(world.now);
     world.client.probe(world.now);
     world.drain();
@@ -194,7 +194,7 @@ fn a_probe_asks_at_once_or_connects_at_once() {
 
 #[test]
 fn a_server_that_never_answers_is_left() {
-    let mut world = World::new(Config::default());
+    let mut world = World::new(Options::default());
     world.advance(10 * SECOND);
     assert_eq!(
         waiting_or_closed(&world.events),
@@ -210,7 +210,7 @@ fn a_server_that_never_answers_is_left() {
 
 #[test]
 fn attempts_thin_out_until_a_connection_lasts() {
-    let mut world = World::new(Config::default());
+    let mut world = World::new(Options::default());
     let mut longest = Duration::ZERO;
     let mut fail = |world: &mut World| {
         world.cut();
@@ -239,9 +239,9 @@ fn attempts_thin_out_until_a_connection_lasts() {
 
 #[test]
 fn without_reconnecting_a_cut_is_the_end() {
-    let config = Config {
+    let config = Options {
         reconnect: None,
-        ..Config::default()
+        ..Options::default()
     };
     let mut world = World::open(config);
     let (_, request) = world.subscribe(&["a"]);
@@ -256,7 +256,7 @@ fn without_reconnecting_a_cut_is_the_end() {
 
 #[test]
 fn publishes_are_refused_while_offline() {
-    let mut world = World::new(Config::default());
+    let mut world = World::new(Options::default());
     let error = world
         .client
         .publish(world.now, ["a"], "x")
@@ -271,13 +271,13 @@ fn publishes_are_refused_while_offline() {
 
 #[test]
 fn publishes_are_kept_within_bounds_and_sent_before_open() {
-    let config = Config {
+    let config = Options {
         offline: Offline::Buffer {
             messages: 3,
             bytes: 1000,
             max_age: 5 * SECOND,
         },
-        ..Config::default()
+        ..Options::default()
     };
     let mut world = World::new(config);
     world.client.publish(world.now, ["old"], "1").expect("kept");
@@ -327,7 +327,7 @@ fn publishes_are_kept_within_bounds_and_sent_before_open() {
 
 #[test]
 fn closing_sends_what_was_handed_over_and_fails_what_was_asked() {
-    let mut world = World::open(Config::default());
+    let mut world = World::open(Options::default());
     world
         .client
         .publish(world.now, ["a"], "last")

@@ -12,10 +12,10 @@ use alloc::vec::Vec;
 use core::time::Duration;
 
 use super::{
-    Backoff, Client, CloseReason, Config, Event, Offline, Output, RequestError, RequestId, State,
+    Action, Backoff, Client, CloseReason, Event, Offline, Options, RequestError, RequestId, State,
     SubscriptionId, Token,
 };
-use crate::{Access, Authenticator, Broker, Credentials, SessionId};
+use crate::{Access, Broker, Credentials, SessionId, TokenStorage};
 
 const SECOND: Duration = Duration::from_secs(1);
 
@@ -36,11 +36,11 @@ struct World {
 }
 
 impl World {
-    fn new(config: Config) -> Self {
+    fn new(config: Options) -> Self {
         Self::with_broker(config, crate::Config::default())
     }
 
-    fn with_broker(config: Config, broker: crate::Config) -> Self {
+    fn with_broker(config: Options, broker: crate::Config) -> Self {
         let mut world = Self {
             client: Client::new(config, 7, Duration::ZERO),
             broker: Broker::new(broker, 7),
@@ -58,7 +58,7 @@ impl World {
         world
     }
 
-    fn open(config: Config) -> Self {
+    fn open(config: Options) -> Self {
         let mut world = Self::new(config);
         world.accept();
         world.exchange();
@@ -69,10 +69,10 @@ impl World {
     }
 
     fn drain(&mut self) {
-        while let Some(output) = self.client.poll_output() {
-            match output {
-                Output::Connect => self.is_dialling = true,
-                Output::Send(bytes) => {
+        while let Some(action) = self.client.poll_action() {
+            match action {
+                Action::Connect => self.is_dialling = true,
+                Action::Send(bytes) => {
                     assert!(self.session.is_some(), "sent without a connection");
                     for line in bytes.split_inclusive(|&byte| byte == b'\n') {
                         self.sent
@@ -80,11 +80,11 @@ impl World {
                         self.up.push_back(line.to_vec());
                     }
                 }
-                Output::Disconnect => self.hang_up(),
-                Output::Answer { request, result } => {
+                Action::Disconnect => self.hang_up(),
+                Action::Answer { request, result } => {
                     self.answers.entry(request).or_default().push(result);
                 }
-                Output::Event(event) => self.events.push(event),
+                Action::Event(event) => self.events.push(event),
             }
         }
     }
@@ -248,7 +248,7 @@ fn secured(access: Access) -> crate::Config {
     crate::Config {
         access,
         token: Some("admin".to_owned()),
-        authenticator: Authenticator::Memory,
+        token_storage: TokenStorage::Memory,
         ..crate::Config::default()
     }
 }

@@ -48,7 +48,7 @@ const SETS: [&[&str]; 6] = [
 ];
 
 fn play(steps: &[Step], ending: bool) {
-    let config = Config {
+    let config = Options {
         offline: Offline::Buffer {
             messages: 4,
             bytes: 10_000,
@@ -58,7 +58,7 @@ fn play(steps: &[Step], ending: bool) {
             min: SECOND,
             max: 4 * SECOND,
         }),
-        ..Config::default()
+        ..Options::default()
     };
     let mut world = World::new(config);
     let mut asked: BTreeSet<RequestId> = BTreeSet::new();

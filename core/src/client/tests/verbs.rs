@@ -6,7 +6,7 @@ use super::*;
 
 #[test]
 fn equal_sets_share_one_subscription_on_the_wire() {
-    let mut world = World::open(Config::default());
+    let mut world = World::open(Options::default());
     let (first, one) = world.subscribe(&["b", "a", "a"]);
     let (second, two) = world.subscribe(&["a", "b"]);
     world.exchange();
@@ -37,7 +37,7 @@ fn equal_sets_share_one_subscription_on_the_wire() {
 
 #[test]
 fn a_delivery_names_the_subscriptions_it_matches() {
-    let mut world = World::open(Config::default());
+    let mut world = World::open(Options::default());
     let (ab, _) = world.subscribe(&["a", "b"]);
     let (c, _) = world.subscribe(&["c"]);
     let (also_ab, _) = world.subscribe(&["b", "a"]);
@@ -67,7 +67,7 @@ fn a_delivery_names_the_subscriptions_it_matches() {
 
 #[test]
 fn a_request_without_an_answer_times_out_and_a_late_answer_is_nobodys() {
-    let mut world = World::open(Config::default());
+    let mut world = World::open(Options::default());
     let (_, subscribed) = world.subscribe(&["a"]);
     let asked = world
         .client
@@ -88,7 +88,7 @@ fn a_request_without_an_answer_times_out_and_a_late_answer_is_nobodys() {
 
 #[test]
 fn a_refused_subscription_is_not_wanted() {
-    let mut world = World::with_broker(Config::default(), secured(Access::Scoped));
+    let mut world = World::with_broker(Options::default(), secured(Access::Scoped));
     world.token = Some(Token::Static("t"));
     let admin = world.broker.connect(Credentials {
         token: Some("admin"),
@@ -122,7 +122,7 @@ fn a_refused_subscription_is_not_wanted() {
 
 #[test]
 fn a_refused_publish_without_acknowledgement_is_an_event() {
-    let mut world = World::open(Config::default());
+    let mut world = World::open(Options::default());
     let long = "x".repeat(2000);
     world
         .client
@@ -139,7 +139,7 @@ fn a_refused_publish_without_acknowledgement_is_an_event() {
 
 #[test]
 fn a_dropped_notice_is_an_event() {
-    let mut world = World::open(Config::default());
+    let mut world = World::open(Options::default());
     let notice = String::from_utf8(crate::dropped_notice(12)).expect("UTF-8");
     world.say(&notice);
     assert_eq!(world.events, [Event::Dropped { count: 12 }]);
@@ -147,7 +147,7 @@ fn a_dropped_notice_is_an_event() {
 
 #[test]
 fn tags_are_needed() {
-    let mut world = World::open(Config::default());
+    let mut world = World::open(Options::default());
     let none: [&str; 0] = [];
     let missing = |error| matches!(error, RequestError::MissingTags { .. });
     assert!(missing(
@@ -175,7 +175,7 @@ fn tags_are_needed() {
 
 #[test]
 fn an_unreadable_message_costs_only_itself() {
-    let mut world = World::open(Config::default());
+    let mut world = World::open(Options::default());
     let lines = b"nonsense\n{\"command\":\"publish\",\"tags\":[\"a\"]}\n";
     world.client.handle_lines(world.now, lines);
     world.drain();
@@ -188,7 +188,7 @@ fn an_unreadable_message_costs_only_itself() {
 
 #[test]
 fn an_answer_to_a_set_that_was_given_up_counts_for_no_later_one() {
-    let mut world = World::open(Config::default());
+    let mut world = World::open(Options::default());
     let (first, given_up) = world.subscribe(&["a"]);
     world.client.unsubscribe(world.now, first).expect("open");
     // The later sets take the former's place, in the table and on the wire.
@@ -212,7 +212,7 @@ fn an_answer_to_a_set_that_was_given_up_counts_for_no_later_one() {
 
 #[test]
 fn an_answer_of_another_form_is_taken_for_what_can_be_read_of_it() {
-    let mut world = World::open(Config::default());
+    let mut world = World::open(Options::default());
     for (fields, sets, delivered) in [
         (
             r#""subscriptions":[["b\u0061",""],[],["c"]],"delivered":7"#,

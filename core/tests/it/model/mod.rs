@@ -9,7 +9,7 @@ mod tokens;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use mist_core::{
-    Access, AuthReply, AuthRequest, Authenticator, CloseReason, Config, CustomRequest, Limits,
+    Access, AuthReply, AuthRequest, Config, CustomRequest, DisconnectReason, Limits, TokenStorage,
 };
 use serde_json::json;
 
@@ -20,7 +20,7 @@ pub(crate) use self::sent::{BAD, Request, Sent, Spelling};
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Event {
     Text(String),
-    Close(CloseReason),
+    Close(DisconnectReason),
     /// Its token was taken from it.
     Revoked,
 }
@@ -70,7 +70,7 @@ struct Session {
 pub(crate) struct Model {
     limits: Limits,
     access: Access,
-    authenticator: Authenticator,
+    token_storage: TokenStorage,
     token: Option<String>,
     commands: Vec<String>,
     tokens: BTreeMap<String, Tags>,
@@ -92,7 +92,7 @@ impl Model {
         Self {
             limits: config.limits,
             access: config.access,
-            authenticator: config.authenticator,
+            token_storage: config.token_storage,
             token: config.token,
             commands: config.commands,
             tokens: BTreeMap::new(),
@@ -191,7 +191,7 @@ impl Model {
                 if state.bad_in_row >= limit {
                     let text = format!("{limit} invalid messages in a row (bad-messages); closing");
                     self.complain(session, "", None, text);
-                    self.close(session, CloseReason::BadMessages);
+                    self.close(session, DisconnectReason::BadMessages);
                 }
             }
             Sent::Huge(bytes) => {
@@ -200,7 +200,7 @@ impl Model {
                     "{bytes} bytes of one message exceed the limit of {limit} (message-bytes); closing"
                 );
                 self.complain(session, "", None, text);
-                self.close(session, CloseReason::MessageTooLarge);
+                self.close(session, DisconnectReason::MessageTooLarge);
             }
         }
     }
@@ -221,7 +221,7 @@ impl Model {
         self.send(session, &reply);
     }
 
-    fn close(&mut self, session: usize, reason: CloseReason) {
+    fn close(&mut self, session: usize, reason: DisconnectReason) {
         self.sessions[session].is_closing = true;
         self.events[session].push(Event::Close(reason));
     }

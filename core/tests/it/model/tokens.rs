@@ -1,6 +1,6 @@
 //! Tokens: presenting one, administering them, and what the host answers.
 
-use mist_core::{Access, AuthReply, AuthRequest, Authenticator, CustomRequest, TokenError};
+use mist_core::{Access, AuthReply, AuthRequest, CustomRequest, TokenError, TokenStorage};
 
 use super::reply::{Refusal, Reply, refusal};
 use super::sent::Request;
@@ -31,12 +31,12 @@ impl Model {
         if is_server {
             self.sessions[session].role = Role::Admin;
             self.sessions[session].is_revoked = false;
-        } else if self.authenticator == Authenticator::Host {
+        } else if self.token_storage == TokenStorage::Host {
             let request = AuthRequest::Tags {
                 token: token.to_owned(),
             };
             return self.ask(session, Question::Auth(request), "auth", id);
-        } else if self.authenticator == Authenticator::Memory || self.access == Access::Scoped {
+        } else if self.token_storage == TokenStorage::Memory || self.access == Access::Scoped {
             let is_known = self.tokens.contains_key(token);
             return self.finish_log_in(session, token, id, is_known);
         }
@@ -56,7 +56,7 @@ impl Model {
     }
 
     pub(super) fn administer(&mut self, session: usize, request: &Request) -> Result<(), Refusal> {
-        if self.authenticator == Authenticator::None {
+        if self.token_storage == TokenStorage::None {
             return Err(refusal("Unknown Command"));
         }
         if self.sessions[session].role != Role::Admin {
@@ -81,7 +81,7 @@ impl Model {
             "unset" => AuthRequest::Unset { token, tags },
             _ => AuthRequest::Tags { token },
         };
-        if self.authenticator == Authenticator::Host {
+        if self.token_storage == TokenStorage::Host {
             self.ask(
                 session,
                 Question::Auth(question),

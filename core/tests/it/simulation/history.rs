@@ -1,6 +1,6 @@
 //! What happens, rolled by dice.
 
-use mist_core::{Access, Authenticator, Config, Limits};
+use mist_core::{Access, Config, Limits, TokenStorage};
 
 use super::super::dice::Dice;
 use super::super::model::{BAD, Request, Sent, Spelling};
@@ -180,10 +180,10 @@ pub(crate) fn history(mut dice: Dice, is_numbered: bool, is_late: bool) -> Histo
         ..Config::default()
     };
     config.access = dice.pick(&[Access::Open, Access::Scoped, Access::Scoped]);
-    config.authenticator = match dice.below(8) {
-        0 => Authenticator::None,
-        1..5 if !is_late => Authenticator::Host,
-        _ => Authenticator::Memory,
+    config.token_storage = match dice.below(8) {
+        0 => TokenStorage::None,
+        1..5 if !is_late => TokenStorage::Host,
+        _ => TokenStorage::Memory,
     };
     config.token = (!dice.once_in(8)).then(|| "server".to_owned());
     if !is_late {

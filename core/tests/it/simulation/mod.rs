@@ -152,9 +152,9 @@ fn run_or_shrink(seed: u64, is_late: bool) {
         writeln!(story, "{act:?}").expect("a string takes everything");
     }
     let config = &history.config;
-    let (access, authenticator, token) = (config.access, config.authenticator, &config.token);
+    let (access, token_storage, token) = (config.access, config.token_storage, &config.token);
     panic!(
-        "MIST_SEED={seed} fails ({access:?}, {authenticator:?}, token {token:?}):\n{story}{text}"
+        "MIST_SEED={seed} fails ({access:?}, {token_storage:?}, token {token:?}):\n{story}{text}"
     );
 }
 

@@ -11,7 +11,7 @@ use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
 use mist_core::message::Messages;
-use mist_core::{CloseReason, Credentials};
+use mist_core::{Credentials, DisconnectReason};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::sync::oneshot;
 
@@ -221,7 +221,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
             Ending::PeerLeft(Some(code)) => code,
             Ending::Shutdown => 1001,
             Ending::Protocol(code) => code,
-            Ending::Broker(CloseReason::MessageTooLarge) => 1009,
+            Ending::Broker(DisconnectReason::MessageTooLarge) => 1009,
             Ending::Broker(_) => 1008,
         };
         let code = code.to_be_bytes();

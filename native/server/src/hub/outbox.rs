@@ -9,7 +9,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicUsize, Ordering};
 use std::task::{Context, Waker};
 
-use mist_core::{CloseReason, Limits, SessionId, dropped_notice};
+use mist_core::{DisconnectReason, Limits, SessionId, dropped_notice};
 use mist_net::lock::Mutex;
 use std::sync::MutexGuard;
 
@@ -22,7 +22,7 @@ use crate::admission::peer::Peer;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Ending {
     /// The broker closed the session.
-    Broker(CloseReason),
+    Broker(DisconnectReason),
     /// The server shuts down.
     Shutdown,
     /// The client broke the rules of WebSocket; the close code says which.

@@ -5,7 +5,7 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use mist_core::{CloseReason, input_full};
+use mist_core::{DisconnectReason, input_full};
 use tokio::time::{MissedTickBehavior, interval};
 use tracing::field::display;
 
@@ -105,7 +105,7 @@ impl Hub {
                 with_worker(|worker| {
                     let out = &mut worker.tools.out;
                     outbox.append_reply(&mut out.spare, &mut out.woken, &input_full(limit));
-                    let reason = CloseReason::MessageTooLarge;
+                    let reason = DisconnectReason::MessageTooLarge;
                     out.woken.extend(outbox.end(Ending::Broker(reason)));
                     out.wake_all();
                 });
