@@ -1,99 +1,195 @@
 //! Owns the bounds that keep one client from hurting another; knows nothing of how they are enforced.
+//!
+//! Each stands in one place, the table below. What names it in a sentence, sets it from a configuration or lists it for
+//! people comes from there.
 
 use alloc::string::String;
 use core::fmt;
+use core::ops::RangeInclusive;
 
 use crate::text::{Part, join, push, text};
 
-/// Every bound of a broker and its host, in one place.
-///
-/// A trip of any of them is answered with a message that names the value, the limit and the setting.
-#[derive(Clone, Debug, PartialEq, Eq)]
-#[non_exhaustive]
-pub struct Limits {
-    /// Bytes in one message: a TCP line, a WebSocket message or an HTTP body.
-    pub message_bytes: usize,
-    /// Bytes in one message of a session that has not authenticated where it has to.
-    pub unauthenticated_bytes: usize,
-    /// Seconds in which a session has to authenticate where it has to, from when its connection was made; 0 is no bound.
-    pub authentication_seconds: u32,
-    /// Wrong tokens from one address, an IPv6 network of 64 bits counting as one, that are looked at without a wait; then
-    /// it is one a second. 0 is no bound.
-    pub failed_tokens: u32,
-    /// Open arrays and objects at any point of a message, from 2, which every message with tags needs, to 64.
-    pub nesting: u8,
-    /// Tags on a published message.
-    pub tags_per_message: usize,
-    /// Tags in one subscription.
-    pub tags_per_subscription: usize,
-    /// Bytes in one tag, decoded.
-    pub tag_bytes: usize,
-    /// Subscriptions one session may hold.
-    pub subscriptions: usize,
-    /// Subscriptions all sessions may hold together.
-    pub subscriptions_total: usize,
-    /// Bytes that the subscriptions of one session may weigh: 64 for each, and 8 and the name's bytes for each of its tags.
-    pub subscription_bytes: usize,
-    /// Bytes of memory that the subscriptions of all sessions may take together; a tag's name counts once.
-    pub subscription_total_bytes: usize,
-    /// Invalid messages in a row before the session is closed.
-    pub bad_messages: u8,
-    /// Bytes in one token.
-    pub token_bytes: usize,
-    /// Bytes that registered tokens and their tags may take where the broker keeps them itself.
-    pub token_total_bytes: usize,
-    /// Bytes of messages that have not arrived whole yet, of all connections together.
-    pub input_total_bytes: usize,
-    /// Messages waiting in one connection's outbox.
-    pub outbox_messages: usize,
-    /// Bytes waiting in one connection's outbox.
-    pub outbox_bytes: usize,
-    /// Bytes waiting in all outboxes together. Over it, outboxes take no more than [`Limits::squeezed_bytes`] each.
-    pub outbox_total_bytes: usize,
-    /// Connections open at once.
-    pub connections: usize,
-    /// Connections open at once from one address, an IPv6 network of 64 bits counting as one; 0 is no bound.
-    pub connections_per_address: usize,
-    /// Seconds a socket may take nothing before it is closed.
-    pub stall_seconds: u32,
-    /// Seconds between WebSocket pings; the answer is due within a third of it.
-    pub heartbeat_seconds: u32,
-    /// Seconds for the HTTP request head, for each pause in a request's body, and for a WebSocket upgrade. A body as a whole
-    /// has as long, and a second more for each 64 KiB that have come.
-    pub handshake_seconds: u32,
-    /// Seconds a shutdown may take to flush what is queued.
-    pub drain_seconds: u32,
+/// What a limit counts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Unit {
+    /// Bytes.
+    Bytes,
+    /// Seconds.
+    Seconds,
+    /// Things.
+    Count,
 }
 
-impl Default for Limits {
-    fn default() -> Self {
-        Self {
-            message_bytes: 4 << 20,
-            unauthenticated_bytes: 4 << 10,
-            authentication_seconds: 5,
-            failed_tokens: 5,
-            nesting: 16,
-            tags_per_message: 64,
-            tags_per_subscription: 32,
-            tag_bytes: 1024,
-            subscriptions: 65_536,
-            subscriptions_total: 10_000_000,
-            subscription_bytes: 16 << 20,
-            subscription_total_bytes: 1 << 30,
-            bad_messages: 16,
-            token_bytes: 4 << 10,
-            token_total_bytes: 64 << 20,
-            input_total_bytes: 512 << 20,
-            outbox_messages: 131_072,
-            outbox_bytes: 8 << 20,
-            outbox_total_bytes: 512 << 20,
-            connections: 65_536,
-            connections_per_address: 0,
-            stall_seconds: 10,
-            heartbeat_seconds: 25,
-            handshake_seconds: 10,
-            drain_seconds: 5,
+/// What there is to know of a limit besides its value in force.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Limit {
+    /// Its name in a configuration: `message-bytes`.
+    pub name: &'static str,
+    /// What it is unless it is set.
+    pub default: u64,
+    /// What it counts.
+    pub unit: Unit,
+    /// What a client is told that it has too much of, where [`Exceeded`] says so.
+    told: &'static str,
+}
+
+impl Limit {
+    /// Says that a value is over the limit, if it is.
+    pub(crate) fn check(&self, value: usize, limit: usize) -> Result<(), Exceeded> {
+        if value <= limit {
+            return Ok(());
         }
+        Err(self.exceeded(value, limit))
+    }
+
+    pub(crate) fn exceeded(&self, value: usize, limit: usize) -> Exceeded {
+        Exceeded {
+            what: self.told,
+            value,
+            limit,
+            setting: self.name,
+        }
+    }
+}
+
+/// Makes of the table what is needed of it: a field for each limit, its default, its setting, and what is said of it.
+macro_rules! limits {
+    ($($keeper:ident {$(
+        $(#[$about:meta])+
+        $field:ident: $type:ident $([$range:expr])? = $default:expr, $unit:ident, $name:literal $(, $told:literal)?;
+    )+})+) => {
+        /// Every bound of a broker and its host, in one place.
+        ///
+        /// A trip of any of them is answered with a message that names the value, the limit and the setting.
+        #[derive(Clone, Debug, PartialEq, Eq)]
+        #[non_exhaustive]
+        pub struct Limits {
+            $($($(#[$about])+ pub $field: $type,)+)+
+        }
+
+        impl Default for Limits {
+            fn default() -> Self {
+                Self { $($($field: $default,)+)+ }
+            }
+        }
+
+        /// What is to be known of each limit, by its field.
+        pub(crate) struct Table {
+            $($(#[allow(dead_code)] pub(crate) $field: Limit,)+)+
+        }
+
+        pub(crate) const LIMIT: Table = Table {
+            $($($field: Limit {
+                name: $name,
+                default: $default as u64,
+                unit: Unit::$unit,
+                told: concat!($($told)?),
+            },)+)+
+        };
+
+        impl Limits {
+            /// All limits, as [`Limits::set`] takes them.
+            pub const ALL: &'static [Limit] = &[$($(LIMIT.$field),+),+];
+
+            /// Sets the limit named as in a configuration file (`message-bytes`, `outbox-messages`, …).
+            ///
+            /// # Errors
+            /// A sentence naming the setting when it is unknown, or the value when it does not fit.
+            pub fn set(&mut self, setting: &str, value: u64) -> Result<(), String> {
+                match setting {
+                    $($($name => {
+                        $(check_range(setting, value, &($range))?;)?
+                        self.$field = $type::try_from(value).map_err(|_| too_large(setting, value))?;
+                    })+)+
+                    _ => {
+                        let known = join(Self::ALL.iter().map(|limit| limit.name), ", ");
+                        return Err(text!["unknown limit '", setting, "' (known: ", known, ")"]);
+                    }
+                }
+                Ok(())
+            }
+        }
+    };
+}
+
+fn too_large(setting: &str, value: u64) -> String {
+    text![setting, ": ", value, " is too large"]
+}
+
+fn check_range(setting: &str, value: u64, range: &RangeInclusive<u64>) -> Result<(), String> {
+    let (least, most) = (*range.start(), *range.end());
+    match range.contains(&value) {
+        true => Ok(()),
+        false if least == 0 => Err(text![setting, ": ", value, " is over ", most]),
+        false => Err(text![
+            setting,
+            ": ",
+            value,
+            " is not between ",
+            least,
+            " and ",
+            most
+        ]),
+    }
+}
+
+limits! {
+    broker {
+        /// Bytes in one message: a TCP line, a WebSocket message or an HTTP body.
+        // Positions inside a message are 31 bits wide.
+        message_bytes: usize [0..=1 << 30] = 4 << 20, Bytes, "message-bytes", "bytes of one message";
+        /// Bytes in one message of a session that has not authenticated where it has to.
+        unauthenticated_bytes: usize = 4 << 10, Bytes, "unauthenticated-bytes", "bytes of one message";
+        /// Seconds in which a session has to authenticate where it has to, from when its connection was made; 0 is no bound.
+        authentication_seconds: u32 = 5, Seconds, "authentication-seconds";
+        /// Open arrays and objects at any point of a message, from 2, which every message with tags needs, to 64.
+        nesting: u8 [2..=64] = 16, Count, "nesting";
+        /// Tags on a published message.
+        tags_per_message: usize = 64, Count, "tags-per-message", "tags";
+        /// Tags in one subscription.
+        tags_per_subscription: usize = 32, Count, "tags-per-subscription", "tags";
+        /// Bytes in one tag, decoded.
+        tag_bytes: usize = 1024, Bytes, "tag-bytes", "bytes in a tag";
+        /// Subscriptions one session may hold.
+        subscriptions: usize = 65_536, Count, "subscriptions", "subscriptions";
+        /// Subscriptions all sessions may hold together.
+        subscriptions_total: usize = 10_000_000, Count, "subscriptions-total", "subscriptions of all sessions";
+        /// Bytes that the subscriptions of one session may weigh: 64 for each, and 8 and the name's bytes for each of its tags.
+        subscription_bytes: usize = 16 << 20, Bytes, "subscription-bytes", "bytes of subscriptions";
+        /// Bytes of memory that the subscriptions of all sessions may take together; a tag's name counts once.
+        subscription_total_bytes: usize = 1 << 30, Bytes, "subscription-total-bytes", "bytes of the subscriptions of all sessions";
+        /// Invalid messages in a row before the session is closed.
+        bad_messages: u8 [1..=255] = 16, Count, "bad-messages";
+        /// Bytes in one token.
+        token_bytes: usize = 4 << 10, Bytes, "token-bytes", "bytes in a token";
+        /// Bytes that registered tokens and their tags may take where the broker keeps them itself.
+        token_total_bytes: usize = 64 << 20, Bytes, "token-total-bytes", "bytes of registered tokens";
+        /// Bytes waiting in one connection's outbox.
+        outbox_bytes: usize = 8 << 20, Bytes, "outbox-bytes", "bytes of an answer";
+    }
+    host {
+        /// Wrong tokens from one address, an IPv6 network of 64 bits counting as one, that are looked at without a wait; then
+        /// it is one a second. 0 is no bound.
+        failed_tokens: u32 = 5, Count, "failed-tokens";
+        /// Bytes of messages that have not arrived whole yet, of all connections together.
+        input_total_bytes: usize = 512 << 20, Bytes, "input-total-bytes";
+        /// Messages waiting in one connection's outbox.
+        outbox_messages: usize = 131_072, Count, "outbox-messages";
+        /// Bytes waiting in all outboxes together. Over it, outboxes take no more than [`Limits::squeezed_bytes`] each.
+        outbox_total_bytes: usize = 512 << 20, Bytes, "outbox-total-bytes";
+        /// Connections open at once.
+        connections: usize = 65_536, Count, "connections";
+        /// Connections open at once from one address, an IPv6 network of 64 bits counting as one; 0 is no bound.
+        connections_per_address: usize = 0, Count, "connections-per-address";
+        /// Seconds a socket may take nothing before it is closed.
+        stall_seconds: u32 = 10, Seconds, "stall-seconds";
+        /// Seconds between WebSocket pings; the answer is due within a third of it.
+        heartbeat_seconds: u32 = 25, Seconds, "heartbeat-seconds";
+        /// Seconds for the HTTP request head, for each pause in a request's body, and for a WebSocket upgrade. A body as a whole
+        /// has as long, and a second more for each 64 KiB that have come.
+        handshake_seconds: u32 = 10, Seconds, "handshake-seconds";
+        /// Seconds a shutdown may take to flush what is queued.
+        drain_seconds: u32 = 5, Seconds, "drain-seconds";
     }
 }
 
@@ -139,65 +235,6 @@ impl fmt::Display for Exceeded {
 }
 
 impl Limits {
-    /// Sets the limit named as in a configuration file (`message-bytes`, `outbox-messages`, …).
-    ///
-    /// # Errors
-    /// A sentence naming the setting when it is unknown, or the value when it does not fit.
-    pub fn set(&mut self, setting: &str, value: u64) -> Result<(), String> {
-        let size =
-            || usize::try_from(value).map_err(|_| text![setting, ": ", value, " is too large"]);
-        let short =
-            || u32::try_from(value).map_err(|_| text![setting, ": ", value, " is too large"]);
-        let byte = |least: u8, most: u8| match u8::try_from(value) {
-            Ok(value) if (least..=most).contains(&value) => Ok(value),
-            _ => Err(text![
-                setting,
-                ": ",
-                value,
-                " is not between ",
-                least,
-                " and ",
-                most
-            ]),
-        };
-        match setting {
-            // Positions inside a message are 31 bits wide.
-            "message-bytes" if value > 1 << 30 => {
-                return Err(text![setting, ": ", value, " is over 1073741824 (1 GiB)"]);
-            }
-            "message-bytes" => self.message_bytes = size()?,
-            "unauthenticated-bytes" => self.unauthenticated_bytes = size()?,
-            "authentication-seconds" => self.authentication_seconds = short()?,
-            "failed-tokens" => self.failed_tokens = short()?,
-            "nesting" => self.nesting = byte(2, 64)?,
-            "tags-per-message" => self.tags_per_message = size()?,
-            "tags-per-subscription" => self.tags_per_subscription = size()?,
-            "tag-bytes" => self.tag_bytes = size()?,
-            "subscriptions" => self.subscriptions = size()?,
-            "subscriptions-total" => self.subscriptions_total = size()?,
-            "subscription-bytes" => self.subscription_bytes = size()?,
-            "subscription-total-bytes" => self.subscription_total_bytes = size()?,
-            "token-bytes" => self.token_bytes = size()?,
-            "token-total-bytes" => self.token_total_bytes = size()?,
-            "input-total-bytes" => self.input_total_bytes = size()?,
-            "bad-messages" => self.bad_messages = byte(1, 255)?,
-            "outbox-messages" => self.outbox_messages = size()?,
-            "outbox-bytes" => self.outbox_bytes = size()?,
-            "outbox-total-bytes" => self.outbox_total_bytes = size()?,
-            "connections" => self.connections = size()?,
-            "connections-per-address" => self.connections_per_address = size()?,
-            "stall-seconds" => self.stall_seconds = short()?,
-            "heartbeat-seconds" => self.heartbeat_seconds = short()?,
-            "handshake-seconds" => self.handshake_seconds = short()?,
-            "drain-seconds" => self.drain_seconds = short()?,
-            _ => {
-                let known = join(Self::SETTINGS.iter().copied(), ", ");
-                return Err(text!["unknown limit '", setting, "' (known: ", known, ")"]);
-            }
-        }
-        Ok(())
-    }
-
     /// The bounds for a session that has not authenticated where it has to.
     #[must_use]
     pub fn before_authentication(&self) -> Self {
@@ -218,35 +255,6 @@ impl Limits {
     pub fn squeezed_bytes(&self) -> usize {
         self.outbox_bytes.min(64 << 10)
     }
-
-    /// The names that [`Limits::set`] takes.
-    pub const SETTINGS: &'static [&'static str] = &[
-        "message-bytes",
-        "unauthenticated-bytes",
-        "authentication-seconds",
-        "failed-tokens",
-        "nesting",
-        "tags-per-message",
-        "tags-per-subscription",
-        "tag-bytes",
-        "subscriptions",
-        "subscriptions-total",
-        "subscription-bytes",
-        "subscription-total-bytes",
-        "bad-messages",
-        "token-bytes",
-        "token-total-bytes",
-        "input-total-bytes",
-        "outbox-messages",
-        "outbox-bytes",
-        "outbox-total-bytes",
-        "connections",
-        "connections-per-address",
-        "stall-seconds",
-        "heartbeat-seconds",
-        "handshake-seconds",
-        "drain-seconds",
-    ];
 }
 
 #[cfg(test)]
@@ -255,10 +263,22 @@ mod tests {
 
     #[test]
     fn every_listed_setting_can_be_set() {
-        for setting in Limits::SETTINGS {
-            let mut limits = Limits::default();
-            limits.set(setting, 7).expect(setting);
-            assert_ne!(limits, Limits::default(), "{setting} changed nothing");
+        for limit in Limits::ALL {
+            let (name, mut limits) = (limit.name, Limits::default());
+            limits.set(name, limit.default).expect(name);
+            assert_eq!(limits, Limits::default(), "the default of {name}");
+            limits.set(name, 7).expect(name);
+            assert_ne!(limits, Limits::default(), "{name} changed nothing");
+            assert_eq!(
+                name.ends_with("-bytes"),
+                limit.unit == Unit::Bytes,
+                "{name}"
+            );
+            assert_eq!(
+                name.ends_with("-seconds"),
+                limit.unit == Unit::Seconds,
+                "{name}"
+            );
         }
     }
 

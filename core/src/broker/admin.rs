@@ -8,7 +8,7 @@ use super::Broker;
 use super::output::Output;
 use super::session::{About, Role, SessionId};
 use crate::auth::{AuthReply, AuthRequest, TokenStorage};
-use crate::limits::Exceeded;
+use crate::limits::LIMIT;
 use crate::message::{Command, Message, Refusal, Reply};
 use crate::sort::sort;
 
@@ -37,18 +37,11 @@ impl Broker {
             self.outputs.push_back(Output::Ask { session, request });
             return Ok(());
         }
-        let (value, limit) = (
+        let (bytes, limit) = (
             self.table.bytes_with(&request),
             self.limits.token_total_bytes,
         );
-        if value > limit {
-            return Err(Refusal::Exceeded(Exceeded {
-                what: "bytes of registered tokens",
-                value,
-                limit,
-                setting: "token-total-bytes",
-            }));
-        }
+        LIMIT.token_total_bytes.check(bytes, limit)?;
         let reply = self.table.apply(&request);
         if reply.is_ok() {
             let revocation = self.apply_change(&request);

@@ -8,7 +8,7 @@ use super::Broker;
 use super::output::{Receipt, Verdict};
 use super::scratch::{Scratch, restart};
 use super::session::{Session, SessionId};
-use crate::limits::{Exceeded, Limits};
+use crate::limits::{Exceeded, LIMIT, Limits};
 use crate::message::{
     Data, ESCAPE_BYTES, Message, Refusal, Reply, Span, echoed_tags, write_head, write_plain_tags,
     write_refusal,
@@ -48,11 +48,9 @@ impl Broker {
         if message.tag_count() == 0 {
             return Err(Refusal::MissingTags("publish").into());
         }
-        self.check_tag_count(
-            message.tag_count(),
-            self.limits.tags_per_message,
-            "tags-per-message",
-        )?;
+        LIMIT
+            .tags_per_message
+            .check(message.tag_count(), self.limits.tags_per_message)?;
         let Scratch {
             matching,
             names,
@@ -143,47 +141,33 @@ impl Broker {
 
     /// Whether one more subscription is within the limits; one that is held already is no more.
     fn check_room(&self, session: SessionId, set: &[&str]) -> Result<(), Refusal> {
+        match self.has_room(session, set) {
+            Err(exceeded) if !self.index.holds(session.slot, set) => Err(exceeded.into()),
+            _ => Ok(()),
+        }
+    }
+
+    fn has_room(&self, session: SessionId, set: &[&str]) -> Result<(), Exceeded> {
         let limits = &self.limits;
         let held = self.index.holding(session.slot);
+        let count = held.subscriptions + 1;
+        LIMIT.subscriptions.check(count, limits.subscriptions)?;
         let bytes = Limits::subscription_weight(
-            held.subscriptions + 1,
+            count,
             held.tags + set.len(),
             held.name_bytes + set.iter().map(|tag| tag.len()).sum::<usize>(),
         );
+        let limit = limits.subscription_bytes;
+        LIMIT.subscription_bytes.check(bytes, limit)?;
         let all = self.index.subscriptions() + 1;
-        let (what, value, limit, setting) = if held.subscriptions >= limits.subscriptions {
-            let value = held.subscriptions + 1;
-            (
-                "subscriptions",
-                value,
-                limits.subscriptions,
-                "subscriptions",
-            )
-        } else if bytes > limits.subscription_bytes {
-            let what = "bytes of subscriptions";
-            (what, bytes, limits.subscription_bytes, "subscription-bytes")
-        } else if all > limits.subscriptions_total {
-            let what = "subscriptions of all sessions";
-            (what, all, limits.subscriptions_total, "subscriptions-total")
-        } else if self.index.bytes() >= limits.subscription_total_bytes {
-            let (what, value) = (
-                "bytes of the subscriptions of all sessions",
-                self.index.bytes(),
-            );
-            let limit = limits.subscription_total_bytes;
-            (what, value, limit, "subscription-total-bytes")
-        } else {
-            return Ok(());
-        };
-        if self.index.holds(session.slot, set) {
-            return Ok(());
+        let limit = limits.subscriptions_total;
+        LIMIT.subscriptions_total.check(all, limit)?;
+        // What one more takes is known only afterwards.
+        let (bytes, limit) = (self.index.bytes(), limits.subscription_total_bytes);
+        match bytes < limit {
+            true => Ok(()),
+            false => Err(LIMIT.subscription_total_bytes.exceeded(bytes, limit)),
         }
-        Err(Refusal::Exceeded(Exceeded {
-            what,
-            value,
-            limit,
-            setting,
-        }))
     }
 
     pub(super) fn unsubscribe(
@@ -247,11 +231,9 @@ impl Broker {
         if message.tag_count() == 0 {
             return Err(Refusal::MissingTags(command));
         }
-        self.check_tag_count(
-            message.tag_count(),
-            self.limits.tags_per_subscription,
-            "tags-per-subscription",
-        )?;
+        LIMIT
+            .tags_per_subscription
+            .check(message.tag_count(), self.limits.tags_per_subscription)?;
         self.checked_tags(message)
     }
 
@@ -260,34 +242,15 @@ impl Broker {
         &self,
         message: &Message<'a>,
     ) -> Result<Vec<Cow<'a, str>>, Refusal> {
-        self.check_tag_count(
-            message.tag_count(),
-            self.limits.tags_per_message,
-            "tags-per-message",
-        )?;
+        LIMIT
+            .tags_per_message
+            .check(message.tag_count(), self.limits.tags_per_message)?;
         self.check_escaped_tags(message)?;
         let tags: Vec<_> = message.tags().collect();
         match tags.iter().find(|tag| tag.len() > self.limits.tag_bytes) {
             Some(tag) => Err(self.tag_too_long(tag.len())),
             None => Ok(tags),
         }
-    }
-
-    fn check_tag_count(
-        &self,
-        value: usize,
-        limit: usize,
-        setting: &'static str,
-    ) -> Result<(), Refusal> {
-        if value <= limit {
-            return Ok(());
-        }
-        Err(Refusal::Exceeded(Exceeded {
-            what: "tags",
-            value,
-            limit,
-            setting,
-        }))
     }
 
     /// Refuses tags that are too long whatever their escapes stand for: to decode them takes time and memory. The refusal
@@ -303,12 +266,10 @@ impl Broker {
     }
 
     fn tag_too_long(&self, value: usize) -> Refusal {
-        Refusal::Exceeded(Exceeded {
-            what: "bytes in a tag",
-            value,
-            limit: self.limits.tag_bytes,
-            setting: "tag-bytes",
-        })
+        LIMIT
+            .tag_bytes
+            .exceeded(value, self.limits.tag_bytes)
+            .into()
     }
 }
 

@@ -4,10 +4,11 @@
 use alloc::string::String;
 
 use super::Broker;
-use super::listing::{Found, Listing, Source, too_long};
+use super::listing::{Found, Listing, Source};
 use super::output::Verdict;
 use super::scratch::{Scratch, restart};
 use super::session::{Session, SessionId};
+use crate::limits::LIMIT;
 use crate::message::{Command, Data, Message, Refusal, echoed_tags, write_refusal};
 
 /// Tags that are looked at before others get the broker.
@@ -72,9 +73,9 @@ impl Broker {
         command: Command,
     ) -> Result<(Source, usize), Refusal> {
         self.check_state(state)?;
-        let check = |bytes: usize| match bytes > self.limits.outbox_bytes {
-            true => Err(Refusal::Exceeded(too_long(bytes, self.limits.outbox_bytes))),
-            false => Ok(bytes),
+        let check = |bytes: usize| {
+            let checked = LIMIT.outbox_bytes.check(bytes, self.limits.outbox_bytes);
+            checked.map(|()| bytes)
         };
         if command == Command::List {
             let held = self.index.holding(session.slot);

@@ -7,7 +7,7 @@ use core::cmp::Ordering;
 use super::session::SessionId;
 #[cfg(doc)]
 use super::{Broker, Verdict};
-use crate::limits::Exceeded;
+use crate::limits::LIMIT;
 use crate::message::{Data, Refusal, Reply, Writer, escaped_len, write_escaped};
 use crate::sort::sort_by;
 
@@ -172,7 +172,7 @@ impl Listing {
     pub(super) fn write(&self, out: &mut Vec<u8>) {
         let found = &self.found;
         if found.bytes > self.limit {
-            let refusal = Refusal::Exceeded(too_long(found.bytes, self.limit));
+            let refusal = Refusal::from(LIMIT.outbox_bytes.exceeded(found.bytes, self.limit));
             return Reply {
                 command: self.command,
                 error: Some(&refusal.to_error()),
@@ -214,14 +214,5 @@ impl Listing {
             ..Reply::default()
         }
         .write(out);
-    }
-}
-
-pub(super) fn too_long(value: usize, limit: usize) -> Exceeded {
-    Exceeded {
-        what: "bytes of an answer",
-        value,
-        limit,
-        setting: "outbox-bytes",
     }
 }

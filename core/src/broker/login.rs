@@ -10,21 +10,14 @@ use super::revocation::Revocation;
 use super::session::{About, Phase, Role, Session, SessionId};
 use crate::auth::{Access, AuthReply, AuthRequest, Grants, NO_GRANTS, TokenStorage};
 use crate::error::TokenError;
-use crate::limits::Exceeded;
+use crate::limits::LIMIT;
 use crate::message::{Refusal, too_many_wrong_tokens};
 
 impl Broker {
     /// Whether a token is no longer than one may be.
     pub(super) fn check_token_size(&self, token: &str) -> Result<(), Refusal> {
-        if token.len() <= self.limits.token_bytes {
-            return Ok(());
-        }
-        Err(Refusal::Exceeded(Exceeded {
-            what: "bytes in a token",
-            value: token.len(),
-            limit: self.limits.token_bytes,
-            setting: "token-bytes",
-        }))
+        let limit = self.limits.token_bytes;
+        Ok(LIMIT.token_bytes.check(token.len(), limit)?)
     }
 
     /// Takes a token that a client presents.

@@ -4,7 +4,7 @@ use alloc::boxed::Box;
 use alloc::string::String;
 
 use crate::error::{ErrorCode, ServerError};
-use crate::limits::{Exceeded, Limits};
+use crate::limits::{LIMIT, Limits};
 use crate::text::text;
 
 /// What is wrong with a message that cannot be read.
@@ -57,7 +57,7 @@ impl ScanError {
     }
 
     /// As a session is told; see [`text`](Self::text).
-    pub(crate) fn to_error(&self, limits: &Limits, is_early: bool) -> ServerError {
+    pub(crate) fn to_error(self, limits: &Limits, is_early: bool) -> ServerError {
         let code = match self.fault {
             Fault::TooLong => ErrorCode::TooLarge,
             Fault::Http => ErrorCode::HttpRequest,
@@ -104,21 +104,17 @@ impl ScanError {
             Fault::TooDeep => text![
                 "nested deeper than the limit of ",
                 limits.nesting,
-                " (nesting), at byte ",
+                " (",
+                LIMIT.nesting.name,
+                "), at byte ",
                 at
             ],
             Fault::TooLong => {
-                let (limit, setting) = match limits.unauthenticated_bytes {
+                let exceeded = match limits.unauthenticated_bytes {
                     early if is_early && early < limits.message_bytes => {
-                        (early, "unauthenticated-bytes")
+                        LIMIT.unauthenticated_bytes.exceeded(at, early)
                     }
-                    _ => (limits.message_bytes, "message-bytes"),
-                };
-                let exceeded = Exceeded {
-                    what: "bytes of one message",
-                    value: at,
-                    limit,
-                    setting,
+                    _ => LIMIT.message_bytes.exceeded(at, limits.message_bytes),
                 };
                 text![exceeded, "; closing"]
             }

@@ -4,6 +4,7 @@ use alloc::vec::Vec;
 
 use super::encode::{Data, Reply};
 use crate::error::{ErrorCode, ServerError};
+use crate::limits::LIMIT;
 use crate::text::text;
 
 /// Returns what a client is told at the place where `count` messages for it were dropped, once it has sent an `id`: others
@@ -24,7 +25,9 @@ pub fn too_many_connections(limit: usize) -> Vec<u8> {
     let text = text![
         "too many connections: the limit is ",
         limit,
-        " (connections); closing"
+        " (",
+        LIMIT.connections.name,
+        "); closing"
     ];
     notice(&ServerError::new(ErrorCode::TooManyConnections, text))
 }
@@ -36,7 +39,9 @@ pub fn input_full(limit: usize) -> Vec<u8> {
     let text = text![
         "too much has arrived of messages without an end: all connections together may have ",
         limit,
-        " bytes of them (input-total-bytes); closing"
+        " bytes of them (",
+        LIMIT.input_total_bytes.name,
+        "); closing"
     ];
     notice(&ServerError::new(ErrorCode::LimitExceeded, text))
 }
@@ -47,7 +52,9 @@ pub fn too_many_of_address(limit: usize) -> Vec<u8> {
     let text = text![
         "too many connections from your address: the limit is ",
         limit,
-        " (connections-per-address); closing"
+        " (",
+        LIMIT.connections_per_address.name,
+        "); closing"
     ];
     notice(&ServerError::new(ErrorCode::TooManyConnections, text))
 }
@@ -69,7 +76,12 @@ fn notice(error: &ServerError) -> Vec<u8> {
 
 /// The words before a session is closed for sending nothing that can be read.
 pub(crate) fn too_many_bad_messages(limit: u8) -> ServerError {
-    let text = text![limit, " invalid messages in a row (bad-messages); closing"];
+    let text = text![
+        limit,
+        " invalid messages in a row (",
+        LIMIT.bad_messages.name,
+        "); closing"
+    ];
     ServerError::new(ErrorCode::TooManyBadMessages, text)
 }
 
@@ -78,13 +90,19 @@ pub(crate) fn not_authenticated(seconds: usize) -> ServerError {
     let text = text![
         "not authorized - no valid token within ",
         seconds,
-        " seconds (authentication-seconds); closing"
+        " seconds (",
+        LIMIT.authentication_seconds.name,
+        "); closing"
     ];
     ServerError::new(ErrorCode::Unauthenticated, text)
 }
 
 /// The words before a session is closed whose token was not looked at. It is no refusal of the token.
 pub(crate) fn too_many_wrong_tokens() -> ServerError {
-    let text = "too many wrong tokens from your address (failed-tokens): try again later; closing";
+    let text = text![
+        "too many wrong tokens from your address (",
+        LIMIT.failed_tokens.name,
+        "): try again later; closing"
+    ];
     ServerError::new(ErrorCode::TooManyWrongTokens, text)
 }

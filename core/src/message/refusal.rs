@@ -1,6 +1,7 @@
 //! Owns why a command is refused, and how its sender is told.
 
 use alloc::borrow::Cow;
+use alloc::boxed::Box;
 use alloc::string::String;
 use alloc::vec::Vec;
 
@@ -30,6 +31,18 @@ pub(crate) enum Refusal {
     PublishNotGranted(String),
     Exceeded(Exceeded),
     Revoked,
+}
+
+impl From<Exceeded> for Refusal {
+    fn from(exceeded: Exceeded) -> Self {
+        Self::Exceeded(exceeded)
+    }
+}
+
+impl From<Exceeded> for Box<Refusal> {
+    fn from(exceeded: Exceeded) -> Self {
+        Self::new(exceeded.into())
+    }
 }
 
 impl Refusal {

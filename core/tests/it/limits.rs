@@ -517,7 +517,7 @@ fn settings_are_checked_and_named() {
         (
             "message-bytes",
             (1 << 30) + 1,
-            "message-bytes: 1073741825 is over 1073741824 (1 GiB)",
+            "message-bytes: 1073741825 is over 1073741824",
         ),
         (
             "stall-seconds",

@@ -150,8 +150,6 @@ Examples:
 
 /// The help of `--limit`, which names what there is.
 pub(super) fn limit() -> String {
-    format!(
-        "Change a limit, repeatable: {}",
-        Limits::SETTINGS.join(", ")
-    )
+    let names: Vec<_> = Limits::ALL.iter().map(|limit| limit.name).collect();
+    format!("Change a limit, repeatable: {}", names.join(", "))
 }
