@@ -6,7 +6,7 @@ use std::process::{Command, ExitCode};
 use anyhow::{Result, bail};
 
 use crate::services;
-use crate::steps::Step;
+use crate::steps::Outcome;
 use crate::tools::{become_it, build, without_package};
 
 #[derive(clap::Args)]
@@ -33,12 +33,14 @@ pub(crate) fn run(args: &Bench) -> Result<ExitCode> {
 }
 
 /// Whether the core needs no more instructions than it did, as a step of a longer check.
-pub(crate) fn instructions() -> Result<Step> {
+pub(crate) fn instructions() -> Result<Outcome> {
     if !cfg!(all(target_arch = "x86_64", target_os = "linux")) {
-        return Ok(Step::Skip("the baseline is one of x86_64 and Linux".into()));
+        return Ok(Outcome::Skipped(
+            "the baseline is one of x86_64 and Linux".into(),
+        ));
     }
     if let Err(error) = services::find("valgrind") {
-        return Ok(Step::Skip(format!("{error:#}")));
+        return Ok(Outcome::Skipped(format!("{error:#}")));
     }
     let mut bench = Command::new(build("mist-compare", "mist-compare", true, &[])?);
     if !without_package(&mut bench)
@@ -48,5 +50,5 @@ pub(crate) fn instructions() -> Result<Step> {
     {
         bail!("the core needs more instructions than its baseline allows");
     }
-    Ok(Step::Done)
+    Ok(Outcome::Done)
 }

@@ -1,4 +1,4 @@
-//! Owns the list of checks behind `cargo xtask test` and `cargo xtask lint`.
+//! Owns the list of steps behind `cargo xtask check` and `cargo xtask test`.
 //!
 //! No step sets `RUSTFLAGS`, and all that can name the whole workspace do: a step with other flags
 //! or features would compile every dependency once more.
@@ -7,156 +7,218 @@ use std::process::{Command, ExitCode};
 
 use anyhow::{Result, bail};
 
-use crate::bench;
-use crate::services;
-use crate::steps::{Step, Steps};
-use crate::tools::{self, call, cargo, has_target, npm, rustup, works};
-use crate::{wasm, web};
+use crate::steps::{self, Outcome, Step};
+use crate::tools::{call, cargo, has_target, npm, rustup, works};
+use crate::{bench, services, wasm, web};
 
 const WASM: &str = "wasm32-unknown-unknown";
 const BARE: &str = "thumbv7em-none-eabi";
 
-/// Runs every check.
-pub(crate) fn test() -> Result<ExitCode> {
-    let mut steps = Steps::new("test");
-    format_and_clippy(&mut steps);
+/// The names of steps.
+#[derive(clap::Args)]
+pub(crate) struct Names {
+    /// Only these steps, of either list
+    #[arg(value_name = "STEP")]
+    names: Vec<String>,
+}
 
-    steps.step("fetch the compiler's other targets", fetch_targets);
-    on_target(&mut steps, "core without std", "mist-pubsub-core", BARE);
-    on_target(&mut steps, "core for pages", "mist-pubsub-core", WASM);
-    on_target(&mut steps, "wasm package", "mist-pubsub-wasm", WASM);
+const fn step(name: &'static str, about: &'static str, work: fn() -> Result<Outcome>) -> Step {
+    Step { name, about, work }
+}
 
+/// The quick ones, up to `QUICK`, and the others.
+const STEPS: &[Step] = &[
+    step("format", "cargo fmt --check", format),
+    step("lints", "cargo clippy, warnings are errors", lints),
+    step(
+        "spelling",
+        "typos, with the dictionary in typos.toml",
+        spelling,
+    ),
+    step(
+        "documentation",
+        "cargo doc, warnings are errors",
+        documentation,
+    ),
+    step(
+        "unit-tests",
+        "the tests inside of libraries and programs",
+        unit_tests,
+    ),
+    step(
+        "targets",
+        "the core without std, core and package for pages",
+        targets,
+    ),
     // The server takes the page in, so it comes first.
-    with_node(&mut steps, "npm package and page", web::build);
-    with_node(&mut steps, "size of the npm package", || {
-        call(&mut npm::run(&wasm::package(), "size"))
-    });
+    step("page", "the npm package and the page", || {
+        with_node(web::build)
+    }),
+    step("size", "what the npm package may weigh", || with_node(size)),
+    // All that the tests need, in one call: the test steps then compile nothing twice.
+    step("build", "workspace, examples and tests", build),
+    step(
+        "services",
+        "find or install what tests start",
+        services::fetch,
+    ),
+    step("tests", "all tests in Rust", tests),
+    step(
+        "instructions",
+        "those that the core needs, beside their baseline",
+        bench::instructions,
+    ),
+    step("histories", "the same ones here and in a page", || {
+        with_node(|| wasm::compare(400))
+    }),
+    step(
+        "npm-tests",
+        "the npm package in Node, Chromium and bundlers",
+        || with_node(wasm::test),
+    ),
+    step("page-tests", "the page in Chromium", || {
+        with_node(web::test)
+    }),
+    step("examples", "those of the documentation", examples),
+    step(
+        "licences",
+        "and sources of what is built in: cargo deny",
+        licences,
+    ),
+];
 
-    // All targets that the tests need, in one call: the test steps then compile nothing twice.
-    let mut build = cargo(["build", "--workspace", "--lib", "--bins"]);
-    build.args(["--examples", "--tests"]);
-    command(&mut steps, "build workspace, examples and tests", build);
-    steps.step("fetch the services that tests start", services::fetch);
-    command(&mut steps, "run all tests", test_runner());
-    steps.step("instructions that the core needs", bench::instructions);
-    with_node(&mut steps, "the same histories here and in a page", || {
-        wasm::compare(400)
-    });
-    with_node(&mut steps, "npm package in Node and Chromium", wasm::test);
-    with_node(&mut steps, "page in Chromium", web::test);
-    let doctests = cargo(["test", "--workspace", "--doc"]);
-    command(&mut steps, "run the documentation's examples", doctests);
-    documentation(&mut steps);
-    steps.step("licences and sources of what is built in", supply_chain);
-    Ok(steps.finish())
+const QUICK: usize = 5;
+
+/// Runs every step, or those named.
+pub(crate) fn test(args: &Names) -> Result<ExitCode> {
+    // `tests` has the unit tests as well.
+    let all = |step: &Step| step.name != "unit-tests";
+    Ok(steps::run(&steps::chosen(STEPS, &args.names, all)?))
 }
 
-/// Runs the checks that need no test and no other target.
-pub(crate) fn lint() -> Result<ExitCode> {
-    let mut steps = Steps::new("lint");
-    format_and_clippy(&mut steps);
-    documentation(&mut steps);
-    Ok(steps.finish())
+/// Runs the quick steps, or those named.
+pub(crate) fn check(args: &Names) -> Result<ExitCode> {
+    let is_quick = |step: &Step| STEPS[..QUICK].iter().any(|quick| quick.name == step.name);
+    Ok(steps::run(&steps::chosen(STEPS, &args.names, is_quick)?))
 }
 
-fn command(steps: &mut Steps, name: &str, mut command: Command) {
-    let name = format!("{name}: {}", tools::spelled(&command));
-    steps.step(&name, || call(&mut command).map(|()| Step::Done));
+/// A line for each step.
+pub(crate) fn list() -> String {
+    let line = |(at, step): (usize, &Step)| {
+        let quick = if at < QUICK { "check" } else { "" };
+        format!("  {:14} {:6} {}\n", step.name, quick, step.about)
+    };
+    STEPS.iter().enumerate().map(line).collect()
+}
+
+fn done(command: &mut Command) -> Result<Outcome> {
+    call(command).map(|()| Outcome::Done)
 }
 
 /// A step that needs Node; a machine without it can still check the rest.
-fn with_node(steps: &mut Steps, name: &str, work: impl FnOnce() -> Result<()>) {
-    steps.step(name, || match npm::check() {
-        Ok(()) => work().map(|()| Step::Done),
-        Err(error) => Ok(Step::Skip(error.to_string())),
-    });
+fn with_node(work: impl FnOnce() -> Result<()>) -> Result<Outcome> {
+    match npm::check() {
+        Ok(()) => work().map(|()| Outcome::Done),
+        Err(error) => Ok(Outcome::Skipped(error.to_string())),
+    }
 }
 
-fn format_and_clippy(steps: &mut Steps) {
-    steps.step("fetch rustfmt and clippy", fetch_components);
-    command(steps, "format", cargo(["fmt", "--all", "--check"]));
+fn format() -> Result<Outcome> {
+    fetch_component("rustfmt", "fmt")?;
+    done(&mut cargo(["fmt", "--all", "--check"]))
+}
+
+fn lints() -> Result<Outcome> {
+    fetch_component("clippy", "clippy")?;
     let mut clippy = cargo(["clippy", "--workspace", "--all-targets", "--"]);
-    clippy.args(["-D", "warnings"]);
-    command(steps, "lints", clippy);
+    done(clippy.args(["-D", "warnings"]))
 }
 
-fn documentation(steps: &mut Steps) {
+fn spelling() -> Result<Outcome> {
+    match services::find("typos") {
+        Ok(typos) => done(Command::new(typos).current_dir(crate::tools::root())),
+        Err(error) => Ok(Outcome::Skipped(format!("{error:#}"))),
+    }
+}
+
+fn documentation() -> Result<Outcome> {
     let mut doc = cargo(["doc", "--workspace", "--no-deps"]);
-    doc.env("RUSTDOCFLAGS", "-D warnings");
-    command(steps, "documentation", doc);
+    done(doc.env("RUSTDOCFLAGS", "-D warnings"))
 }
 
-/// Compiling cargo-deny takes minutes, so that is left to whoever wants it.
-fn supply_chain() -> Result<Step> {
-    if !works(&mut cargo(["deny", "--version"])) {
-        let reason = "cargo-deny is not installed (cargo install --locked cargo-deny)";
-        return Ok(Step::Skip(reason.into()));
-    }
-    call(&mut cargo(["deny", "check", "bans", "licenses", "sources"]))?;
-    Ok(Step::Done)
+fn unit_tests() -> Result<Outcome> {
+    done(test_runner().args(["--lib", "--bins"]))
 }
 
-fn fetch_components() -> Result<Step> {
-    let mut missing = Vec::new();
-    for (component, subcommand) in [("rustfmt", "fmt"), ("clippy", "clippy")] {
-        if works(&mut cargo([subcommand, "--version"])) {
-            eprintln!("{component} is there");
-        } else {
-            missing.push(component);
-        }
-    }
-    if missing.is_empty() {
-        return Ok(Step::Done);
-    }
-    if !works(&mut rustup(["--version"])) {
-        bail!(
-            "no rustup here to fetch {}; install them with the compiler's package",
-            missing.join(" and ")
-        );
-    }
-    call(rustup(["component", "add"]).args(missing))?;
-    Ok(Step::Done)
+fn size() -> Result<()> {
+    call(&mut npm::run(&wasm::package(), "size"))
 }
 
-fn fetch_targets() -> Result<Step> {
-    let mut missing = Vec::new();
-    for target in [WASM, BARE] {
-        if has_target(target) {
-            eprintln!("{target} is there");
-        } else {
-            missing.push(target);
-        }
-    }
-    if missing.is_empty() {
-        return Ok(Step::Done);
-    }
-    if !works(&mut rustup(["--version"])) {
-        let missing = missing.join(" and ");
-        return Ok(Step::Skip(format!("no rustup here to fetch {missing}")));
-    }
-    call(rustup(["target", "add"]).args(missing))?;
-    Ok(Step::Done)
+fn build() -> Result<Outcome> {
+    let mut build = cargo(["build", "--workspace", "--lib", "--bins"]);
+    done(build.args(["--examples", "--tests"]))
 }
 
-fn on_target(steps: &mut Steps, name: &str, package: &str, target: &'static str) {
-    let mut build = cargo(["build", "--package", package, "--target", target]);
-    let name = format!("{name}: {}", tools::spelled(&build));
-    steps.step(&name, || {
-        if !has_target(target) {
-            return Ok(Step::Skip(format!("the compiler has no {target}")));
-        }
-        call(&mut build).map(|()| Step::Done)
-    });
+fn tests() -> Result<Outcome> {
+    done(test_runner().args(["--lib", "--bins", "--tests"]))
 }
 
 /// nextest when it is installed: it runs tests in parallel across programs and names slow ones.
 fn test_runner() -> Command {
     if works(&mut cargo(["nextest", "--version"])) {
-        let mut run = cargo(["nextest", "run", "--workspace"]);
-        run.env("NEXTEST_NO_TESTS", "pass");
-        run
+        cargo(["nextest", "run", "--workspace", "--no-tests=pass"])
     } else {
         eprintln!("cargo-nextest is not installed: plain `cargo test` it is");
-        cargo(["test", "--workspace", "--lib", "--bins", "--tests"])
+        cargo(["test", "--workspace"])
     }
+}
+
+fn examples() -> Result<Outcome> {
+    done(&mut cargo(["test", "--workspace", "--doc"]))
+}
+
+/// Compiling cargo-deny takes minutes, so that is left to whoever wants it.
+fn licences() -> Result<Outcome> {
+    if !works(&mut cargo(["deny", "--version"])) {
+        let reason = "cargo-deny is not installed (cargo install --locked cargo-deny)";
+        return Ok(Outcome::Skipped(reason.into()));
+    }
+    done(&mut cargo(["deny", "check", "bans", "licenses", "sources"]))
+}
+
+fn fetch_component(component: &str, subcommand: &str) -> Result<()> {
+    if works(&mut cargo([subcommand, "--version"])) {
+        return Ok(());
+    }
+    if !works(&mut rustup(["--version"])) {
+        bail!("no rustup here to fetch {component}; install it with the compiler's package");
+    }
+    call(&mut rustup(["component", "add", component]))
+}
+
+fn targets() -> Result<Outcome> {
+    for target in [WASM, BARE] {
+        if !has_target(target) {
+            if !works(&mut rustup(["--version"])) {
+                return Ok(Outcome::Skipped(format!(
+                    "no rustup here to fetch {target}"
+                )));
+            }
+            call(&mut rustup(["target", "add", target]))?;
+        }
+    }
+    for (package, target) in [
+        ("mist-pubsub-core", BARE),
+        ("mist-pubsub-core", WASM),
+        ("mist-pubsub-wasm", WASM),
+    ] {
+        call(&mut cargo([
+            "build",
+            "--package",
+            package,
+            "--target",
+            target,
+        ]))?;
+    }
+    Ok(Outcome::Done)
 }

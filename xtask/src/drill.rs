@@ -33,109 +33,58 @@ pub(crate) struct Drill {
 struct Tests {
     drill: &'static str,
     about: &'static str,
-    package: &'static str,
-    binary: &'static str,
-    filter: &'static str,
+    /// The package, the program of tests, and what their names start with.
+    tests: [&'static str; 3],
     /// A variable of the environment, and its values in the short form and the long one.
     size: Option<(&'static str, &'static str, &'static str)>,
 }
 
-impl Tests {
-    const fn of_protocol(drill: &'static str, about: &'static str, filter: &'static str) -> Self {
-        Self {
-            drill,
-            about,
-            package: "mist-tests",
-            binary: "protocol",
-            filter,
-            size: Some(("MIST_DRILL", "short", "long")),
-        }
-    }
-
-    const fn of_server(drill: &'static str, about: &'static str, filter: &'static str) -> Self {
-        Self {
-            drill,
-            about,
-            package: "mist-pubsub",
-            binary: "it",
-            filter,
-            size: None,
-        }
+const fn of_protocol(drill: &'static str, about: &'static str, filter: &'static str) -> Tests {
+    Tests {
+        drill,
+        about,
+        tests: ["mist-tests", "protocol", filter],
+        size: Some(("MIST_DRILL", "short", "long")),
     }
 }
 
+const fn of_server(drill: &'static str, about: &'static str, filter: &'static str) -> Tests {
+    let tests = ["mist-pubsub", "it", filter];
+    Tests {
+        drill,
+        about,
+        tests,
+        size: None,
+    }
+}
+
+#[rustfmt::skip]
 const DRILLS: &[Tests] = &[
     Tests {
         drill: "simulation",
         about: "histories of a broker from a seed, beside a model (2,000; long 200,000)",
-        package: "mist-pubsub-core",
-        binary: "it",
-        filter: "simulation::every_history",
+        tests: ["mist-pubsub-core", "it", "simulation::every_history"],
         size: Some(("MIST_SEEDS", "2000", "200000")),
     },
     Tests {
         size: Some(("MIST_KILLS", "5", "200")),
-        ..Tests::of_server(
-            "kill",
-            "kill -9 during writes, per token store (5; long 200)",
-            "cli::crash::",
-        )
+        ..of_server("kill", "kill -9 during writes, per token store (5; long 200)", "cli::crash::")
     },
-    Tests::of_server(
-        "stores",
-        "a full disk, a read-only folder, a database stopped, frozen and back",
-        "stores::failures::",
-    ),
-    Tests::of_server(
-        "clients",
-        "the Rust client behind a proxy that cuts and falls silent",
-        "client::resuming::",
-    ),
-    Tests::of_protocol(
-        "survival",
-        "what killed the original; descriptors that run out",
-        "survival::",
-    ),
-    Tests::of_protocol(
-        "network",
-        "a proxy that cuts, stalls and half-closes",
-        "drills::network::",
-    ),
-    Tests::of_protocol(
-        "crowd",
-        "many connections, many subscriptions, few descriptors",
-        "drills::crowd::",
-    ),
-    Tests::of_protocol(
-        "slow-writers",
-        "half messages, half requests, a line without an end",
-        "drills::slow_writers::",
-    ),
-    Tests::of_protocol(
-        "stalled",
-        "readers that take nothing, and the limit on all outboxes",
-        "drills::stalled::",
-    ),
-    Tests::of_protocol(
-        "stopping",
-        "SIGTERM under load (5; long 50)",
-        "drills::stopping::",
-    ),
-    Tests::of_protocol(
-        "log",
-        "a log that nobody reads, and one that strangers want to fill",
-        "drills::log::",
-    ),
-    Tests::of_protocol(
+    of_server("stores", "a full disk, a read-only folder, a database stopped, frozen and back", "stores::failures::"),
+    of_server("clients", "the Rust client behind a proxy that cuts and falls silent", "client::resuming::"),
+    of_protocol("survival", "what killed the original; descriptors that run out", "survival::"),
+    of_protocol("network", "a proxy that cuts, stalls and half-closes", "drills::network::"),
+    of_protocol("crowd", "many connections, many subscriptions, few descriptors", "drills::crowd::"),
+    of_protocol("slow-writers", "half messages, half requests, a line without an end", "drills::slow_writers::"),
+    of_protocol("stalled", "readers that take nothing, and the limit on all outboxes", "drills::stalled::"),
+    of_protocol("stopping", "SIGTERM under load (5; long 50)", "drills::stopping::"),
+    of_protocol("log", "a log that nobody reads, and one that strangers want to fill", "drills::log::"),
+    of_protocol(
         "guessing",
         "wrong tokens from one address, beside honest clients from there (3 s; long a minute)",
         "drills::guessing::",
     ),
-    Tests::of_protocol(
-        "churn",
-        "coming and going (seconds; long 3 minutes)",
-        "drills::churn::",
-    ),
+    of_protocol("churn", "coming and going (seconds; long 3 minutes)", "drills::churn::"),
 ];
 
 /// Runs the drills and prints a table of their figures.
@@ -156,7 +105,7 @@ pub(crate) fn run(args: &Drill) -> Result<ExitCode> {
         return Ok(ExitCode::SUCCESS);
     }
     build_mist(false)?;
-    if chosen.iter().any(|tests| tests.package == "mist-pubsub") {
+    if chosen.iter().any(|tests| tests.tests[0] == "mist-pubsub") {
         services::fetch()?;
     }
     let mut table = Vec::new();
@@ -186,12 +135,13 @@ pub(crate) fn run(args: &Drill) -> Result<ExitCode> {
 }
 
 fn command(tests: &Tests, is_long: bool) -> Command {
-    let mut command = cargo(["test", "--package", tests.package, "--test", tests.binary]);
+    let [package, binary, filter] = tests.tests;
+    let mut command = cargo(["test", "--package", package, "--test", binary]);
     if is_long && tests.drill == "simulation" {
         // Nothing but the processor is in its way.
         command.arg("--release");
     }
-    command.args([tests.filter, "--", "--nocapture", "--test-threads=1"]);
+    command.args([filter, "--", "--nocapture", "--test-threads=1"]);
     if let Some((name, short, long)) = tests.size {
         command.env(name, if is_long { long } else { short });
     }

