@@ -1,20 +1,21 @@
 //! Owns the promise that data passes byte for byte, at every size that buffers could care about.
 
-use crate::support::{Dice, KINDS, Place, server};
+use fastrand::Rng;
+use mist_tests::client::{KINDS, Place, server};
 
 const MIB: usize = 1 << 20;
 
 /// The inside of a JSON string literal of exactly `size` bytes.
-fn literal(dice: &mut Dice, size: usize) -> String {
+fn literal(dice: &mut Rng, size: usize) -> String {
     const PIECES: [&str; 12] = [
         "a", "Z", " ", "<", "&", "\\n", "\\\"", "\\\\", "\\u00e9", "é", "日", "😀",
     ];
     let mut text = String::with_capacity(size);
     while text.len() < size {
-        let piece = if size > 4096 && dice.below(8) > 0 {
+        let piece = if size > 4096 && dice.usize(..8) > 0 {
             "plain text, "
         } else {
-            *dice.pick(&PIECES)
+            *dice.choice(&PIECES).expect("one of them")
         };
         if text.len() + piece.len() <= size {
             text.push_str(piece);
@@ -29,7 +30,7 @@ fn literal(dice: &mut Dice, size: usize) -> String {
 async fn data_of_every_size_passes_byte_for_byte() {
     let server = server(&[]);
     let place = Place::of(&server);
-    let mut dice = Dice(11);
+    let mut dice = Rng::with_seed(11);
     let mut sizes: Vec<usize> = (1..=300).collect();
     for power in 9..20 {
         sizes.extend([(1 << power) - 1, 1 << power, (1 << power) + 1]);

@@ -1,11 +1,12 @@
 //! Owns framing beyond transcripts: cuts at every byte, garbage in bulk, frames of every kind.
 
+use fastrand::Rng;
 use mist_tests::wire::{Incoming, Wire};
 use tokio_tungstenite::tungstenite::Message;
 use tokio_tungstenite::tungstenite::protocol::frame::Frame;
 use tokio_tungstenite::tungstenite::protocol::frame::coding::{Data, OpCode};
 
-use crate::support::{Dice, Kind, PING, PONG, Place, is_well, server};
+use mist_tests::client::{Kind, PING, PONG, Place, is_well, server};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_message_may_be_cut_at_every_byte() {
@@ -36,19 +37,19 @@ async fn two_cuts_anywhere_in_a_burst_change_nothing() {
     subscriber.subscribe(&["x"]).await;
     let mut witness = place.tcp().await;
     let mut publisher = place.tcp().await;
-    let mut dice = Dice(5);
+    let mut dice = Rng::with_seed(5);
     for _ in 0..100 {
-        let count = 1 + dice.below(8);
+        let count = 1 + dice.usize(..8);
         let messages: Vec<String> = (0..count)
             .map(|n| {
                 format!(
                     r#"{{"command":"publish","tags":["x"],"data":"{n}{}"}}"#,
-                    "é".repeat(dice.below(300))
+                    "é".repeat(dice.usize(..300))
                 )
             })
             .collect();
         let bytes = (messages.join("\n") + "\n").into_bytes();
-        let mut cuts = [dice.below(bytes.len()), dice.below(bytes.len())];
+        let mut cuts = [dice.usize(..bytes.len()), dice.usize(..bytes.len())];
         cuts.sort_unstable();
         for piece in [
             &bytes[..cuts[0]],
@@ -64,7 +65,7 @@ async fn two_cuts_anywhere_in_a_burst_change_nothing() {
     }
 }
 
-fn garbage(dice: &mut Dice) -> Vec<u8> {
+fn garbage(dice: &mut Rng) -> Vec<u8> {
     const STARTS: [&[u8]; 8] = [
         b"x",
         b"{\"command\":",
@@ -75,9 +76,9 @@ fn garbage(dice: &mut Dice) -> Vec<u8> {
         b"{\"data\":\"\\u",
         b"nul",
     ];
-    let mut line = dice.pick(&STARTS).to_vec();
-    for _ in 0..dice.below(60) {
-        let byte = dice.roll() as u8;
+    let mut line = dice.choice(&STARTS).expect("one of them").to_vec();
+    for _ in 0..dice.usize(..60) {
+        let byte = dice.u64(..) as u8;
         line.push(if byte == b'\n' { b' ' } else { byte });
     }
     // Whatever went before, no message ends like this.
@@ -93,7 +94,7 @@ async fn ten_thousand_garbage_lines_hurt_nobody_but_their_sender() {
     subscriber.subscribe(&["x"]).await;
     let mut publisher = place.tcp().await;
     let mut offender = place.tcp().await;
-    let mut dice = Dice(3);
+    let mut dice = Rng::with_seed(3);
     for round in 0..1000 {
         let mut bytes = Vec::new();
         for _ in 0..10 {
@@ -124,7 +125,7 @@ async fn ten_thousand_garbage_lines_hurt_nobody_but_their_sender() {
 async fn garbage_without_a_pause_ends_in_an_error_and_a_close() {
     let server = server(&[]);
     let place = Place::of(&server);
-    let mut dice = Dice(9);
+    let mut dice = Rng::with_seed(9);
     for round in 0..100 {
         let mut offender = place.connect(Kind::of(round)).await;
         for _ in 0..16 {

@@ -10,7 +10,7 @@ use mist_tests::process::LISTENERS;
 use mist_tests::wire::{Incoming, Upgrade, Wire};
 use tokio::sync::Semaphore;
 
-use crate::support::{Kind, Place};
+use mist_tests::client::{Kind, Place};
 
 async fn serve(builder: ServerBuilder) -> Place {
     let server = builder.listen(LISTENERS).bind().await.expect("free ports");

@@ -5,7 +5,7 @@ use std::net::TcpListener;
 use mist_tests::process::{LISTENERS, Process, command, run_to_end};
 use mist_tests::wire::{Incoming, Upgrade, Wire};
 
-use crate::support::{KINDS, Kind, PING, PONG, Place, is_well, server};
+use mist_tests::client::{KINDS, Kind, PING, PONG, Place, is_well, server};
 
 async fn leaves_cleanly_on(signal: &str) {
     let mut server = server(&[]);
@@ -21,7 +21,7 @@ async fn leaves_cleanly_on(signal: &str) {
         publisher.publish(&["x"], &serial.to_string()).await;
     }
     publisher.barrier().await;
-    server.signal(signal).expect("the signal is sent");
+    server.signal(signal);
     // What was queued still comes, then the end.
     for mut client in clients {
         for serial in 0..100 {
@@ -37,7 +37,7 @@ async fn leaves_cleanly_on(signal: &str) {
         }
     }
     publisher.expect_closed().await;
-    let status = server.wait().expect("the server ends");
+    let status = server.end();
     assert_eq!(status.code(), Some(0), "it wrote:\n{}", server.log());
 }
 
@@ -65,7 +65,7 @@ async fn sigterm_waits_for_a_client_that_still_reads() {
             publisher.publish(&["x"], &data).await;
         }
         publisher.barrier().await;
-        server.signal("TERM").expect("the signal is sent");
+        server.signal("TERM");
         // The others are told at once; then it has begun.
         publisher.expect_closed().await;
         let message = format!(r#"{{"command":"publish","tags":["x"],"data":"{data}"}}"#);
@@ -74,7 +74,7 @@ async fn sigterm_waits_for_a_client_that_still_reads() {
         }
         let code = late.expect_closed().await;
         assert!(kind == Kind::Tcp || code == Some(1001), "{code:?}");
-        let status = server.wait().expect("the server ends");
+        let status = server.end();
         assert_eq!(status.code(), Some(0), "it wrote:\n{}", server.log());
     }
 }
@@ -90,8 +90,8 @@ async fn a_stalled_client_does_not_hold_up_the_end_for_ever() {
         publisher.publish(&["x"], &"y".repeat(1 << 20)).await;
     }
     publisher.barrier().await;
-    server.signal("TERM").expect("the signal is sent");
-    let status = server.wait().expect("the server ends");
+    server.signal("TERM");
+    let status = server.end();
     assert_eq!(status.code(), Some(0), "it wrote:\n{}", server.log());
 }
 
@@ -100,8 +100,8 @@ async fn an_idle_server_ends_at_once() {
     for _ in 0..10 {
         let mut server = server(&[]);
         let start = std::time::Instant::now();
-        server.signal("TERM").expect("the signal is sent");
-        let status = server.wait().expect("the server ends");
+        server.signal("TERM");
+        let status = server.end();
         assert_eq!(status.code(), Some(0), "it wrote:\n{}", server.log());
         assert!(
             start.elapsed().as_secs() < 3,
@@ -118,7 +118,7 @@ fn a_port_in_use_is_an_error_at_once() {
     for scheme in ["tcp", "ws"] {
         let listeners = format!("tcp://127.0.0.1:0,{scheme}://127.0.0.1:{port}");
         let start = std::time::Instant::now();
-        let (status, log) = run_to_end(&["--server", "--listeners", &listeners]).expect("it ends");
+        let (status, log) = run_to_end(&["--server", "--listeners", &listeners]);
         assert!(
             !status.success(),
             "it started although {port} is taken:\n{log}"
@@ -139,9 +139,8 @@ async fn an_unsupported_scheme_is_skipped_with_an_error() {
         "--listeners",
         "carrier+pigeon://127.0.0.1:0, tcp://127.0.0.1:0 ,ws://127.0.0.1:0",
     ];
-    let mut server =
-        Process::spawn(command(&all).expect("the binary is there")).expect("it starts");
-    server.await_addresses(2).expect("the others listen");
+    let mut server = Process::run(&mut command(&all));
+    server.await_addresses(2);
     assert!(
         server.log().contains("carrier+pigeon"),
         "the skipped scheme is not named:\n{}",
@@ -152,8 +151,7 @@ async fn an_unsupported_scheme_is_skipped_with_an_error() {
 
 #[test]
 fn without_any_usable_listener_the_server_refuses_to_start() {
-    let (status, log) =
-        run_to_end(&["--server", "--listeners", "carrier+pigeon://127.0.0.1:0"]).expect("it ends");
+    let (status, log) = run_to_end(&["--server", "--listeners", "carrier+pigeon://127.0.0.1:0"]);
     assert!(!status.success(), "it started:\n{log}");
     assert!(
         log.contains("carrier+pigeon"),
@@ -170,9 +168,8 @@ async fn listeners_may_be_repeated() {
         "--listeners",
         "ws://127.0.0.1:0,tcp://127.0.0.1:0",
     ];
-    let mut server =
-        Process::spawn(command(&all).expect("the binary is there")).expect("it starts");
-    server.await_addresses(3).expect("all listen");
+    let mut server = Process::run(&mut command(&all));
+    server.await_addresses(3);
     is_well(Place::of(&server)).await;
 }
 
@@ -185,7 +182,7 @@ fn an_authenticator_without_a_token_refuses_to_start() {
         "--authenticator",
         "memory://",
     ];
-    let (status, log) = run_to_end(&all).expect("it ends");
+    let (status, log) = run_to_end(&all);
     assert!(!status.success(), "it started:\n{log}");
     assert!(log.contains("token"), "the reason is not named:\n{log}");
 }
@@ -230,7 +227,7 @@ fn an_unknown_authenticator_refuses_to_start() {
         "--token",
         "TK",
     ];
-    let (status, log) = run_to_end(&all).expect("it ends");
+    let (status, log) = run_to_end(&all);
     assert!(!status.success(), "it started:\n{log}");
     assert!(
         log.contains("stone-tablet"),
@@ -325,14 +322,13 @@ async fn other_paths_do_not_upgrade() {
     let refused = Wire::upgrade(server.address("ws"), &upgrade)
         .await
         .expect_err("there is nothing");
-    assert!(refused.contains("404"), "{refused}");
+    assert!(refused.to_string().contains("404"), "{refused}");
     is_well(Place::of(&server)).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn http_answers_ping_and_upgrades_like_ws() {
-    let server =
-        Process::start_on("http://127.0.0.1:0,ws://127.0.0.1:0", &[]).expect("the server starts");
+    let server = Process::start_on("http://127.0.0.1:0,ws://127.0.0.1:0", &[]);
     for scheme in ["http", "ws"] {
         let address = server.address(scheme);
         let mut web = Wire::ws(address).await.expect("it upgrades");

@@ -2,9 +2,10 @@
 
 use std::time::Instant;
 
-use mist_tests::wire::{Incoming, PATIENCE, Wire};
+use mist_tests::PATIENCE;
+use mist_tests::wire::{Incoming, Wire};
 
-use crate::support::{KINDS, Kind, PING, PONG, Place, embedded, eventually, is_well};
+use mist_tests::client::{KINDS, Kind, PING, PONG, Place, embedded, eventually, is_well};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_request_that_never_ends_is_closed() {
@@ -98,7 +99,7 @@ async fn as_many_connections_as_the_limit_says_may_be_open_and_the_next_is_told_
                 let refused = Wire::ws(place.ws)
                     .await
                     .expect_err("there are three already");
-                assert!(refused.contains("503"), "{refused}");
+                assert!(refused.to_string().contains("503"), "{refused}");
             }
         }
         // One that leaves makes room for another; the server may see it a moment later than the client.

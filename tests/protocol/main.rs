@@ -12,7 +12,6 @@ mod order;
 mod readme;
 mod security;
 mod slow;
-mod support;
 mod survival;
 mod transcripts;
 mod vectors;

@@ -2,7 +2,8 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use crate::support::{Client, Dice, Kind, Place, server, tags_json};
+use fastrand::Rng;
+use mist_tests::client::{Client, Kind, Place, server, tags_json};
 
 const TAGS: [&str; 10] = [
     "a",
@@ -25,9 +26,11 @@ struct Session {
     expected: Vec<String>,
 }
 
-fn some_tags(dice: &mut Dice, most: usize) -> Vec<&'static str> {
+fn some_tags(dice: &mut Rng, most: usize) -> Vec<&'static str> {
     // Repetition is wanted: a set does not care.
-    (0..=dice.below(most)).map(|_| *dice.pick(&TAGS)).collect()
+    (0..=dice.usize(..most))
+        .map(|_| *dice.choice(&TAGS).expect("one of them"))
+        .collect()
 }
 
 fn delivered(tags: &[&str], data: &str) -> String {
@@ -53,7 +56,7 @@ async fn settle(session: &mut Session) {
 async fn random_sessions(seed: u64) {
     let server = server(&[]);
     let place = Place::of(&server);
-    let mut dice = Dice(seed);
+    let mut dice = Rng::with_seed(seed);
     let mut sessions = Vec::new();
     for index in 0..10 {
         let client = place.connect(Kind::of(index)).await;
@@ -64,8 +67,8 @@ async fn random_sessions(seed: u64) {
         });
     }
     for step in 0..3000 {
-        let who = dice.below(sessions.len());
-        match dice.below(100) {
+        let who = dice.usize(..sessions.len());
+        match dice.usize(..100) {
             0..15 => {
                 let tags = some_tags(&mut dice, 4);
                 sessions[who]
@@ -82,10 +85,15 @@ async fn random_sessions(seed: u64) {
             }
             15..30 => {
                 let held: Vec<Set> = sessions[who].subscriptions.iter().cloned().collect();
-                let tags: Vec<&str> = if held.is_empty() || dice.below(4) == 0 {
+                let tags: Vec<&str> = if held.is_empty() || dice.usize(..4) == 0 {
                     some_tags(&mut dice, 4)
                 } else {
-                    dice.pick(&held).iter().copied().rev().collect()
+                    dice.choice(&held)
+                        .expect("one of them")
+                        .iter()
+                        .copied()
+                        .rev()
+                        .collect()
                 };
                 sessions[who]
                     .client
@@ -150,7 +158,7 @@ async fn concurrent_publishers_reach_exactly_who_matches_in_their_own_order() {
     const EACH: usize = 1000;
     let server = server(&[]);
     let place = Place::of(&server);
-    let mut dice = Dice(7);
+    let mut dice = Rng::with_seed(7);
     let mut clients = Vec::new();
     let mut subscriptions: Vec<Vec<Set>> = Vec::new();
     for index in 0..CLIENTS {

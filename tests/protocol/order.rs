@@ -1,6 +1,6 @@
 //! Owns order and number: what one publisher sends arrives in that order, each message once.
 
-use crate::support::{Kind, Place, server};
+use mist_tests::client::{Kind, Place, server};
 
 const COUNT: usize = 100_000;
 const BATCH: usize = 500;

@@ -2,17 +2,15 @@
 //! they stand there. It must not repeat what the README says.
 
 use std::collections::BTreeMap;
-use std::io::{BufRead, BufReader, Read};
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, ExitStatus};
-use std::sync::mpsc::{Receiver, Sender, channel};
+use std::process::{Command, ExitStatus};
 
 use mist_tests::certificate::Certificate;
-use mist_tests::process::{Process, command};
+use mist_tests::process::{Process, command, rest};
 use mist_tests::run::run;
 use mist_tests::transcript::{Door, Transcript};
-use mist_tests::wire::{PATIENCE, Wire};
+use mist_tests::wire::Wire;
 
 const TOKEN: &str = "SECRET";
 
@@ -139,63 +137,12 @@ fn folder(name: &str) -> PathBuf {
     folder
 }
 
-/// A program that runs, and what it writes.
-struct Running {
-    child: Child,
-    lines: Receiver<String>,
-}
-
-impl Running {
-    fn start(mut command: Command) -> Self {
-        let mut child = command.spawn().expect("it starts");
-        let (sender, lines) = channel();
-        follow(child.stdout.take().expect("piped"), sender.clone());
-        follow(child.stderr.take().expect("piped"), sender);
-        Self { child, lines }
-    }
-
-    /// The next line on stdout or stderr.
-    fn line(&self) -> String {
-        self.lines.recv_timeout(PATIENCE).expect("another line")
-    }
-
-    /// Everything written up to the end.
-    fn end(&mut self) -> (ExitStatus, String) {
-        let mut text = String::new();
-        loop {
-            match self.lines.recv_timeout(PATIENCE) {
-                Ok(line) => text = text + &line + "\n",
-                Err(std::sync::mpsc::RecvTimeoutError::Disconnected) => break,
-                Err(error) => panic!("it does not end ({error}), it wrote:\n{text}"),
-            }
-        }
-        (self.child.wait().expect("it was started"), text)
-    }
-
-    /// Presses Ctrl-C.
-    fn interrupt(&mut self) -> (ExitStatus, String) {
-        let id = self.child.id().to_string();
-        let sent = Command::new("kill").args(["-INT", &id]).status();
-        assert!(sent.expect("kill runs").success());
-        self.end()
-    }
-}
-
-impl Drop for Running {
-    fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
-    }
-}
-
-fn follow(stream: impl Read + Send + 'static, lines: Sender<String>) {
-    std::thread::spawn(move || {
-        for line in BufReader::new(stream).lines().map_while(Result::ok) {
-            if lines.send(line).is_err() {
-                break;
-            }
-        }
-    });
+/// How a program ended, and what it wrote.
+fn end(mut process: Process) -> (ExitStatus, String) {
+    let mut text = rest(&process.stdout).join("\n") + "\n";
+    let status = process.end();
+    text += &process.log();
+    (status, text)
 }
 
 /// Runs the README's commands against a server.
@@ -203,13 +150,13 @@ struct Terminal {
     folder: PathBuf,
     host: String,
     /// Those that wait for messages.
-    subscribers: Vec<Running>,
+    subscribers: Vec<Process>,
 }
 
 impl Terminal {
     fn command(&self, arguments: &[String]) -> Command {
         let arguments: Vec<_> = arguments.iter().map(String::as_str).collect();
-        let mut command = command(&arguments).expect("the binary is there");
+        let mut command = command(&arguments);
         command
             .current_dir(&self.folder)
             .env("MIST_HOST", &self.host)
@@ -219,7 +166,7 @@ impl Terminal {
 
     /// Runs a command that ends by itself; returns what it wrote.
     fn succeed(&self, arguments: &[String]) -> String {
-        let (status, text) = Running::start(self.command(arguments)).end();
+        let (status, text) = end(Process::run(&mut self.command(arguments)));
         assert!(status.success(), "{arguments:?}: {status}\n{text}");
         text
     }
@@ -228,9 +175,14 @@ impl Terminal {
         match arguments[0].as_str() {
             "subscribe" => {
                 let sets = 1 + arguments.iter().filter(|word| *word == "--also").count();
-                let subscriber = Running::start(self.command(arguments));
+                let subscriber = Process::run(&mut self.command(arguments));
+                // Where messages are for programs, nothing else is on stdout.
+                let is_json = arguments.iter().any(|word| word == "json");
                 for _ in 0..sets {
-                    let line = subscriber.line();
+                    let line = match is_json {
+                        true => subscriber.says(""),
+                        false => subscriber.line(),
+                    };
                     assert!(line.starts_with("Listening on tags"), "{line}");
                 }
                 self.subscribers.push(subscriber);
@@ -257,13 +209,13 @@ impl Terminal {
                 };
                 assert_eq!((&**host, &**ca), ("--host", "--ca"));
                 let (scheme, _) = uri.split_once("://").expect("a scheme");
-                let certificate = Certificate::make().expect("a certificate");
+                let certificate = Certificate::default();
                 let copied = std::fs::copy(certificate.file(), self.folder.join(file));
                 copied.expect("the file is written");
                 let (pem, key) = (certificate.file(), certificate.key());
                 let flags = ["--tls-cert", text(&pem), "--tls-key", text(&key)];
                 let listener = format!("{scheme}://127.0.0.1:0");
-                let server = Process::start_on(&listener, &flags).expect("it listens");
+                let server = Process::start_on(&listener, &flags);
                 let uri = format!("{scheme}://localhost:{}", server.address(scheme).port());
                 let words = ["ping", host, &uri, ca, file].map(str::to_owned);
                 assert_eq!(self.succeed(&words), "pong\n");
@@ -288,10 +240,10 @@ impl Terminal {
                 let mut command = self.command(arguments);
                 // The file's own ports may be in use; the environment goes before it, as the README says.
                 command.env("MIST_LISTENERS", "tcp://127.0.0.1:0,ws://127.0.0.1:0");
-                let mut server = Process::spawn(command).expect("it starts");
-                server.await_addresses(2).expect("it listens");
-                server.signal("TERM").expect("sent");
-                assert!(server.wait().expect("it ends").success());
+                let mut server = Process::run(&mut command);
+                server.await_addresses(2);
+                server.signal("TERM");
+                assert!(server.end().success());
             }
             _ => panic!("nobody knows how to run mist {arguments:?}"),
         }
@@ -301,7 +253,7 @@ impl Terminal {
 #[test]
 fn every_command_of_the_readme_does_what_it_is_said_to() {
     let arguments = ["--authenticator", "memory://", "--token", TOKEN];
-    let server = Process::start(&arguments).expect("the server starts");
+    let server = Process::start(&arguments);
     let mut terminal = Terminal {
         folder: folder("commands"),
         host: server.address("tcp").to_string(),
@@ -318,8 +270,9 @@ fn every_command_of_the_readme_does_what_it_is_said_to() {
     assert_eq!(terminal.subscribers[0].line(), promised);
     let plain: Vec<_> = prose.split_whitespace().collect();
     let plain = plain.join(" ");
-    for mut subscriber in terminal.subscribers {
-        let (status, text) = subscriber.interrupt();
+    for subscriber in terminal.subscribers {
+        subscriber.signal("INT");
+        let (status, text) = end(subscriber);
         let said = format!("{} interrupted", status.code().unwrap_or(-1));
         assert!(plain.contains(&said), "{said}, {text}");
     }
@@ -331,8 +284,8 @@ fn every_command_that_the_readme_mentions_is_there() {
     let mentioned = prose.split("`mist ").skip(1);
     let mut count = 0;
     for name in mentioned.filter_map(|rest| rest.split([' ', '`']).next()) {
-        let command = command(&["help", name]).expect("the binary is there");
-        let (status, text) = Running::start(command).end();
+        let mut command = command(&["help", name]);
+        let (status, text) = end(Process::run(&mut command));
         assert!(status.success(), "mist {name}: {text}");
         count += 1;
     }
@@ -341,9 +294,9 @@ fn every_command_that_the_readme_mentions_is_there() {
 
 #[test]
 fn the_config_file_of_the_readme_is_accepted() {
-    let mut command = command(&["check-config", "mist.yml"]).expect("the binary is there");
+    let mut command = command(&["check-config", "mist.yml"]);
     command.current_dir(folder("config"));
-    let (status, text) = Running::start(command).end();
+    let (status, text) = end(Process::run(&mut command));
     assert!(status.success(), "{text}");
     assert!(!text.contains(TOKEN), "the token is shown:\n{text}");
     // Every key of the file is one that counts.
@@ -357,9 +310,9 @@ fn the_config_file_of_the_readme_is_accepted() {
 fn the_addresses_in_the_readme_are_those_a_server_has_by_itself() {
     let folder = folder("defaults");
     std::fs::write(folder.join("empty.yml"), "").expect("a file");
-    let mut command = command(&["check-config", "empty.yml"]).expect("the binary is there");
+    let mut command = command(&["check-config", "empty.yml"]);
     command.current_dir(folder);
-    let (_, text) = Running::start(command).end();
+    let (_, text) = end(Process::run(&mut command));
     let (blocks, _) = blocks(&readme());
     let mut count = 0;
     for block in blocks {
@@ -444,7 +397,7 @@ async fn until(wire: &mut Wire, mut came: String, wanted: &str) -> String {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn what_curl_publishes_comes_to_who_subscribes_with_curl() {
-    let server = Process::start_on("http://127.0.0.1:0", &[]).expect("the server starts");
+    let server = Process::start_on("http://127.0.0.1:0", &[]);
     let address = server.address("http");
     let curls = shell_commands("curl");
     let curls: Vec<_> = curls.iter().map(|words| Curl::from_words(words)).collect();

@@ -11,7 +11,7 @@ use mist_tests::wire::Incoming;
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 
-use crate::support::tags_json;
+use mist_tests::client::tags_json;
 
 #[derive(Deserialize)]
 struct Table<T> {
@@ -176,7 +176,7 @@ fn scanning_refuses_with_a_reason_and_then_goes_on() {
             &case.name,
             "the ping behind it",
             next(&mut broker, session),
-            Some(crate::support::PONG.into()),
+            Some(mist_tests::client::PONG.into()),
         );
     }
     none(&failures);

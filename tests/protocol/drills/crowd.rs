@@ -1,10 +1,11 @@
 //! Owns numbers: many connections, many subscriptions. It must not know what one client may do wrong.
 
+use mist_tests::PATIENCE;
 use mist_tests::process::{LISTENERS, Process, command};
-use mist_tests::wire::{Incoming, PATIENCE, Wire};
+use mist_tests::wire::{Incoming, Wire};
 
 use super::{Light, MIB, figure, gauges, has_descriptors, memory, message, server, sized};
-use crate::support::{Kind, Place, eventually, is_well};
+use mist_tests::client::{Kind, Place, eventually, is_well};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_crowd_gets_a_message_each_and_leaves_nothing_behind() {
@@ -17,7 +18,7 @@ async fn a_crowd_gets_a_message_each_and_leaves_nothing_behind() {
     let server = server(&["--limit", "heartbeat-seconds=0"]);
     let place = Place::of(&server);
     is_well(place).await;
-    let (before, descriptors) = (memory(&server), server.descriptors().expect("it runs"));
+    let (before, descriptors) = (memory(&server), server.descriptors());
     let mut crowd = Vec::new();
     for index in 0..count {
         let mut client = Light::open(place, Kind::of(index)).await;
@@ -49,7 +50,7 @@ async fn a_crowd_gets_a_message_each_and_leaves_nothing_behind() {
     assert!(grown < 64 * MIB + count as u64 * 16_384, "{grown} bytes");
     drop((crowd, publisher));
     eventually(place, "every descriptor is given back", async || {
-        server.descriptors().is_ok_and(|now| now <= descriptors + 1)
+        server.descriptors() <= descriptors + 1
     })
     .await;
     is_well(place).await;
@@ -89,7 +90,7 @@ async fn ten_thousand_subscriptions_on_one_connection_are_told_apart() {
     for serial in (0..COUNT).step_by(97) {
         let mut tags = ["x".to_owned(), serial.to_string()];
         tags.sort();
-        let tags = crate::support::tags_json(&tags);
+        let tags = mist_tests::client::tags_json(&tags);
         let wanted = format!(r#"{{"command":"publish","tags":{tags},"data":"one"}}"#);
         client.expect(&wanted).await;
     }
@@ -106,7 +107,7 @@ async fn ten_thousand_subscriptions_on_one_connection_are_told_apart() {
 async fn with_few_descriptors_the_next_client_is_told_why_it_is_refused() {
     const DESCRIPTORS: usize = 128;
     let arguments = ["--server", "--listeners", LISTENERS];
-    let own = command(&arguments).expect("the binary is there");
+    let own = command(&arguments);
     let mut confined = std::process::Command::new("prlimit");
     confined
         .arg(format!("--nofile={DESCRIPTORS}:{DESCRIPTORS}"))
@@ -115,15 +116,15 @@ async fn with_few_descriptors_the_next_client_is_told_why_it_is_refused() {
         .stdin(std::process::Stdio::null())
         .stdout(std::process::Stdio::piped())
         .stderr(std::process::Stdio::piped());
-    let mut server = Process::spawn(confined).expect("prlimit is installed");
-    server.await_addresses(2).expect("it listens");
+    let mut server = Process::run(&mut confined);
+    server.await_addresses(2);
     let place = Place::of(&server);
     let mut inside = Vec::new();
     let reason = loop {
         let mut client = place.tcp().await;
-        client.send(crate::support::PING).await;
+        client.send(mist_tests::client::PING).await;
         let answer = client.recv().await;
-        if answer != crate::support::PONG {
+        if answer != mist_tests::client::PONG {
             break answer;
         }
         inside.push(client);
@@ -152,8 +153,8 @@ async fn eventually_well(place: Place) {
     loop {
         let mut client = place.tcp().await;
         // A refusal may come before the ping is taken.
-        let _ = client.wire.send(crate::support::PING).await;
-        let pong = Incoming::Message(crate::support::PONG.into());
+        let _ = client.wire.send(mist_tests::client::PING).await;
+        let pong = Incoming::Message(mist_tests::client::PONG.into());
         if client.wire.recv().await == pong && Wire::ws(place.ws).await.is_ok() {
             break client.close().await;
         }

@@ -8,7 +8,7 @@ use tokio::net::TcpStream;
 use tokio::sync::watch;
 
 use super::{figure, gauges, server, sized};
-use crate::support::{Client, Kind, Place};
+use mist_tests::client::{Client, Kind, Place};
 
 const TOKEN: &str = "s3cret-TK";
 const GUESSERS: usize = 10;

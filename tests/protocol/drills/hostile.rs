@@ -6,12 +6,13 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
-use mist_tests::wire::PATIENCE;
+use fastrand::Rng;
+use mist_tests::PATIENCE;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::tcp::OwnedReadHalf;
 
 use super::{figure, server, sized};
-use crate::support::{Dice, PING, PONG, Place, is_well};
+use mist_tests::client::{PING, PONG, Place, is_well};
 
 const HOSTILE: usize = 20;
 
@@ -30,16 +31,16 @@ fn many_tags(number: usize) -> String {
 }
 
 /// Any command, as lines of 60 KiB in all.
-fn commands(dice: &mut Dice, held: usize) -> String {
-    let favourite = dice.below(12);
+fn commands(dice: &mut Rng, held: usize) -> String {
+    let favourite = dice.usize(..12);
     let mut lines = String::new();
     while lines.len() < 60_000 {
-        let kind = if dice.below(4) == 0 {
-            dice.below(12)
+        let kind = if dice.usize(..4) == 0 {
+            dice.usize(..12)
         } else {
             favourite
         };
-        let number = dice.below(held);
+        let number = dice.usize(..held);
         let line = match kind {
             0 => r#"{"command":"list"}"#.to_owned(),
             1 => r#"{"command":"listall"}"#.to_owned(),
@@ -78,7 +79,7 @@ async fn be_hostile(
     is_over: Arc<AtomicBool>,
     ready: Arc<AtomicUsize>,
 ) {
-    let mut dice = Dice(seed as u64);
+    let mut dice = Rng::with_seed(seed as u64);
     // Made beforehand, so that this process leaves the processors to the server.
     let batches: Vec<_> = (0..16).map(|_| commands(&mut dice, held)).collect();
     let subscribe = |number| {
@@ -100,7 +101,7 @@ async fn be_hostile(
             ready.fetch_add(1, Ordering::Relaxed);
         }
         for _ in 0..40 {
-            let writing = output.write_all(dice.pick(&batches).as_bytes());
+            let writing = output.write_all(dice.choice(&batches).expect("one of them").as_bytes());
             // Whoever does not read is not read from in the end.
             let written = tokio::time::timeout(Duration::from_millis(200), writing).await;
             if is_over.load(Ordering::Relaxed) || !matches!(written, Ok(Ok(()))) {
@@ -213,8 +214,8 @@ async fn drill(access: &str) {
     // The second one is left in peace: what its clients wait is due to the processors being busy.
     let servers = [server(&arguments), server(&arguments)];
     let [place, calm] = [Place::of(&servers[0]), Place::of(&servers[1])];
-    let mut admin = place.admin(crate::support::Kind::Tcp, "T").await;
-    let mut calm_admin = calm.admin(crate::support::Kind::Tcp, "T").await;
+    let mut admin = place.admin(mist_tests::client::Kind::Tcp, "T").await;
+    let mut calm_admin = calm.admin(mist_tests::client::Kind::Tcp, "T").await;
     for (token, tag) in [("hostile", "granted"), ("bystander", "quiet")] {
         let register =
             format!(r#"{{"command":"register","data":"{token}","tags":["{tag}"],"id":1}}"#);

@@ -4,14 +4,15 @@
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
+use mist_tests::PATIENCE;
 use mist_tests::certificate::Certificate;
 use mist_tests::process::{Process, command};
-use mist_tests::wire::{Incoming, PATIENCE, Upgrade, Wire};
+use mist_tests::wire::{Incoming, Upgrade, Wire};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
 use super::{figure, message, sized};
-use crate::support::{PING, PONG};
+use mist_tests::client::{PING, PONG};
 
 /// Seconds that the server may take to end; the default.
 const DRAIN: u64 = 5;
@@ -24,11 +25,8 @@ struct All {
 
 impl All {
     fn start() -> Self {
-        let certificate = Certificate::make().expect("a certificate");
-        let socket = format!(
-            "unix://{}",
-            certificate.folder().join("mist.sock").display()
-        );
+        let certificate = Certificate::default();
+        let socket = format!("unix://{}", certificate.path("mist.sock").display());
         let schemes = ["tcp", "tls", "http", "https", "ws", "wss"];
         let mut listeners = schemes
             .map(|scheme| format!("{scheme}://127.0.0.1:0"))
@@ -48,10 +46,10 @@ impl All {
             "--token",
             "s3cret-TK",
         ];
-        let command = command(&arguments).expect("the binary is there");
-        let mut server = Process::spawn(command).expect("it starts");
-        server.await_addresses(schemes.len()).expect("all listen");
-        server.await_line("the page is at").expect("all is said");
+        let mut command = command(&arguments);
+        let mut server = Process::run(&mut command);
+        server.await_addresses(schemes.len());
+        server.says("the page is at");
         Self {
             server,
             certificate,
@@ -75,7 +73,7 @@ impl All {
         let plain = [
             Wire::tcp(self.address("tcp")).await,
             Wire::tls(self.address("tls"), certificate).await,
-            Wire::unix(&certificate.folder().join("mist.sock")).await,
+            Wire::unix(&certificate.path("mist.sock")).await,
         ];
         let upgraded = upgraded
             .into_iter()
@@ -161,7 +159,7 @@ async fn goes_on_and_stops_on(signal: &str) -> Duration {
         let success = r#"{"command":"subscribe","tags":["load"],"data":"success","id":1}"#;
         expect(client, success).await;
     }
-    all.server.freeze().expect("its stderr is a pipe");
+    all.server.freeze();
     let count = sized(400, 20_000) / 4;
     tokio::join!(
         all.refused_pages("http", count),
@@ -195,8 +193,8 @@ async fn goes_on_and_stops_on(signal: &str) -> Duration {
     });
     let reading: Vec<_> = reading.collect();
     let start = Instant::now();
-    all.server.signal(signal).expect("the signal is sent");
-    let status = all.server.wait().expect("the server ends");
+    all.server.signal(signal);
+    let status = all.server.end();
     let took = start.elapsed();
     assert_eq!(status.code(), Some(0));
     for task in reading {
@@ -230,8 +228,8 @@ async fn a_flood_of_refusals_writes_a_few_lines_and_a_count() {
     for _ in 0..others {
         all.other_lines().await;
     }
-    all.server.signal("TERM").expect("the signal is sent");
-    all.server.wait().expect("the server ends");
+    all.server.signal("TERM");
+    all.server.end();
     let log = all.server.log();
     let said = &log[before..];
     figure(

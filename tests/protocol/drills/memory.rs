@@ -2,11 +2,12 @@
 
 use std::time::Instant;
 
-use mist_tests::wire::PATIENCE;
+use fastrand::Rng;
+use mist_tests::PATIENCE;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 use super::{Light, MIB, figure, gauges, memory, message, server, sized};
-use crate::support::{Dice, Kind, Place, is_well, tags_json};
+use mist_tests::client::{Kind, Place, is_well, tags_json};
 
 fn lines(command: &str, sets: impl Iterator<Item = [String; 2]>) -> String {
     let line = |set: [String; 2]| {
@@ -107,13 +108,15 @@ async fn subscriptions_of_long_tags_are_bounded_for_one_and_for_all() {
     let server = server(&["--limit", &total]);
     let place = Place::of(&server);
     let before = memory(&server);
-    let mut dice = Dice(1);
+    let mut dice = Rng::with_seed(1);
     let mut told = Vec::new();
     let mut clients = Vec::new();
     for number in 0..4 {
         let mut client = place.connect(Kind::of(number)).await;
         loop {
-            let tags: Vec<_> = (0..32).map(|_| format!("{:0>1000}", dice.roll())).collect();
+            let tags: Vec<_> = (0..32)
+                .map(|_| format!("{:0>1000}", dice.u64(..)))
+                .collect();
             let tags = tags_json(&tags);
             client
                 .send(&format!(

@@ -5,6 +5,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use fastrand::Rng;
 use mist_tests::wire::{Incoming, Wire};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
@@ -12,7 +13,7 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinSet;
 
 use super::{figure, gauges, message, server, sized};
-use crate::support::{Dice, Kind, PING, PONG, Place, eventually, is_well, tags_json};
+use mist_tests::client::{Kind, PING, PONG, Place, eventually, is_well, tags_json};
 
 /// What becomes of a connection once so many bytes have passed.
 #[derive(Clone, Copy)]
@@ -29,14 +30,14 @@ enum Fate {
 async fn pass(
     mut from: OwnedReadHalf,
     mut to: OwnedWriteHalf,
-    mut dice: Dice,
+    mut dice: Rng,
     left: usize,
     fate: Fate,
 ) {
     let mut buffer = vec![0; 4096];
     let mut passed = 0;
     loop {
-        let size = 1 + dice.below(buffer.len().min(left - passed));
+        let size = 1 + dice.usize(..buffer.len().min(left - passed));
         match from.read(&mut buffer[..size]).await {
             Ok(count) if count > 0 => {
                 if to.write_all(&buffer[..count]).await.is_err() {
@@ -64,7 +65,7 @@ async fn proxy(target: SocketAddr, seeds: Arc<AtomicU64>, tasks: &mut JoinSet<()
         let mut connections = JoinSet::new();
         loop {
             let (client, _) = listener.accept().await.expect("a connection");
-            let mut dice = Dice(seeds.fetch_add(1, Ordering::Relaxed));
+            let mut dice = Rng::with_seed(seeds.fetch_add(1, Ordering::Relaxed));
             connections.spawn(async move {
                 let Ok(server) = TcpStream::connect(target).await else {
                     return;
@@ -72,10 +73,10 @@ async fn proxy(target: SocketAddr, seeds: Arc<AtomicU64>, tasks: &mut JoinSet<()
                 let (from_client, to_client) = client.into_split();
                 let (from_server, to_server) = server.into_split();
                 // Mostly within a few messages, sometimes within the handshake.
-                let (up, down) = (1 + dice.below(20_000), 1 + dice.below(20_000));
-                let one = Dice(dice.roll());
-                let other = Dice(dice.roll());
-                match dice.below(3) {
+                let (up, down) = (1 + dice.usize(..20_000), 1 + dice.usize(..20_000));
+                let one = Rng::with_seed(dice.u64(..));
+                let other = Rng::with_seed(dice.u64(..));
+                match dice.usize(..3) {
                     0 => tokio::select! {
                         () = pass(from_client, to_server, one, up, Fate::Cut) => {}
                         () = pass(from_server, to_client, other, down, Fate::Cut) => {}

@@ -3,7 +3,7 @@
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 use super::{Light, MIB, figure, memory, server};
-use crate::support::{Kind, PING, PONG, Place, is_well};
+use mist_tests::client::{Kind, PING, PONG, Place, is_well};
 
 const WRITERS: usize = 500;
 
@@ -51,7 +51,7 @@ async fn five_hundred_who_write_byte_by_byte_hold_up_nobody() {
     for mut head in heads {
         let _ = head.write_all(&request.as_bytes()[line.len() - 1..]).await;
         let mut answer = Vec::new();
-        let _ = tokio::time::timeout(mist_tests::wire::PATIENCE, head.read_to_end(&mut answer))
+        let _ = tokio::time::timeout(mist_tests::PATIENCE, head.read_to_end(&mut answer))
             .await
             .expect("an answer or the end");
         let answer = String::from_utf8_lossy(&answer);
@@ -88,7 +88,7 @@ async fn a_line_of_64_mib_without_an_end_costs_no_more_than_a_message() {
         String::from_utf8_lossy(&answer).into_owned()
     };
     let both = async { tokio::join!(writing, reading).1 };
-    let answer = tokio::time::timeout(mist_tests::wire::PATIENCE, both)
+    let answer = tokio::time::timeout(mist_tests::PATIENCE, both)
         .await
         .expect("it ends");
     assert!(answer.contains("message-bytes"), "{answer}");

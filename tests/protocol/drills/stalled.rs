@@ -1,7 +1,7 @@
 //! Owns readers that take nothing while much is published: memory is bounded, healthy readers miss nothing.
 
 use super::{Light, MIB, figure, gauges, has_descriptors, memory, message, server, sized};
-use crate::support::{Client, Kind, Place, is_well};
+use mist_tests::client::{Client, Kind, Place, is_well};
 
 /// As little as the system agrees to keep for a reader that does not read.
 const SMALL: Option<u32> = Some(4096);

@@ -1,20 +1,21 @@
 //! Owns the end of a server that is busy: exit code 0, and nobody got half a message or one out of order.
 
+use fastrand::Rng;
 use mist_tests::wire::Incoming;
 
 use super::{figure, message, sized};
-use crate::support::{Dice, Kind, Place, server};
+use mist_tests::client::{Kind, Place, server};
 
 const PUBLISHERS: usize = 4;
 const READERS: usize = 8;
 
 #[tokio::test(flavor = "multi_thread")]
 async fn sigterm_under_load_ends_in_good_order() {
-    let mut dice = Dice(std::process::id().into());
+    let mut dice = Rng::with_seed(std::process::id().into());
     let rounds = sized(5, 50);
     let mut read = 0;
     for _ in 0..rounds {
-        read += stop_once(1 + dice.below(3000)).await;
+        read += stop_once(1 + dice.usize(..3000)).await;
     }
     figure("stopping", "clean ends", format!("{rounds} of {rounds}"));
     figure("stopping", "messages read whole and in order", read);
@@ -66,7 +67,8 @@ async fn stop_once(after: usize) -> usize {
                     break;
                 }
                 // As fast as the server answers, so that nobody is dropped for being slow.
-                if serial % 100 == 99 && publisher.wire.send(crate::support::PING).await.is_ok() {
+                if serial % 100 == 99 && publisher.wire.send(mist_tests::client::PING).await.is_ok()
+                {
                     let Incoming::Message(_) = publisher.wire.recv().await else {
                         break;
                     };
@@ -75,7 +77,7 @@ async fn stop_once(after: usize) -> usize {
         }));
     }
     is_enough.await.expect("the readers get that many");
-    server.signal("TERM").expect("the signal is sent");
+    server.signal("TERM");
     let mut all = 0;
     for reader in reading {
         all += reader.await.expect("every reader sees whole messages");
@@ -83,7 +85,7 @@ async fn stop_once(after: usize) -> usize {
     for publisher in publishing {
         publisher.await.expect("no publisher fails");
     }
-    let status = server.wait().expect("the server ends");
+    let status = server.end();
     assert_eq!(status.code(), Some(0), "it wrote:\n{}", server.log());
     all
 }

@@ -5,12 +5,13 @@ use std::collections::{BTreeMap, VecDeque};
 use std::fmt;
 use std::path::PathBuf;
 
+use anyhow::{Context as _, Result, anyhow};
+
 use crate::door::{Connection, House};
 use crate::transcript::{Action, Door, Pairs, Step, Transcript, is_like};
-use crate::wire::{Incoming, PATIENCE};
+use crate::wire::Incoming;
+use crate::{PATIENCE, PING, PONG};
 
-const PING: &str = r#"{"command":"ping"}"#;
-const PONG: &str = r#"{"command":"ping","data":"pong"}"#;
 const REMEMBERED: usize = 8;
 const SHOWN: usize = 400;
 
@@ -44,9 +45,6 @@ impl fmt::Display for Failure {
 }
 
 /// Runs a transcript against a door.
-///
-/// # Errors
-/// The first step that does not hold.
 pub async fn run(transcript: &Transcript, door: Door) -> Result<(), Failure> {
     let mut stage = Stage {
         clients: BTreeMap::new(),
@@ -59,7 +57,7 @@ pub async fn run(transcript: &Transcript, door: Door) -> Result<(), Failure> {
         line: at.0,
         door,
         step: at.1,
-        what,
+        what: format!("{what:#}"),
         history: stage.history,
     })
 }
@@ -69,7 +67,7 @@ async fn play(
     door: Door,
     stage: &mut Stage,
     at: &mut (usize, String),
-) -> Result<(), String> {
+) -> Result<()> {
     let house = House::open(door, &transcript.server).await?;
     for step in &transcript.steps {
         *at = (step.line, step.text.clone());
@@ -82,7 +80,8 @@ async fn play(
         stage.barrier(&name).await?;
     }
     stage.clients.clear();
-    house.close().await
+    house.close().await;
+    Ok(())
 }
 
 struct Stage {
@@ -91,7 +90,7 @@ struct Stage {
 }
 
 impl Stage {
-    async fn step(&mut self, house: &House, step: &Step) -> Result<(), String> {
+    async fn step(&mut self, house: &House, step: &Step) -> Result<()> {
         let name = &step.client;
         if let Action::Connect(options) = &step.action {
             self.note(&step.text);
@@ -124,7 +123,7 @@ impl Stage {
             }
             Action::Close => {
                 self.note(&step.text);
-                let mut client = self.clients.remove(name).ok_or("no such client")?;
+                let mut client = self.clients.remove(name).context("no such client")?;
                 client.close().await
             }
             Action::Closed(code) => {
@@ -138,14 +137,14 @@ impl Stage {
                         self.note(&step.text);
                         Ok(())
                     }
-                    other => Err(picture(&step.text, &other)),
+                    other => Err(anyhow!(picture(&step.text, &other))),
                 }
             }
             Action::Connect(_) => Ok(()),
         }
     }
 
-    async fn barrier(&mut self, name: &str) -> Result<(), String> {
+    async fn barrier(&mut self, name: &str) -> Result<()> {
         self.note(&format!("{name}> {PING}"));
         self.client(name)?.send(PING).await?;
         self.expect(name, PONG, |message, came| message == came)
@@ -157,7 +156,7 @@ impl Stage {
         name: &str,
         wanted: &str,
         holds: fn(&str, &str) -> bool,
-    ) -> Result<(), String> {
+    ) -> Result<()> {
         let came = self.client(name)?.recv().await;
         if let Incoming::Message(message) = &came
             && let Ok(text) = std::str::from_utf8(message)
@@ -166,13 +165,13 @@ impl Stage {
             self.note(&format!("{name}< {text}"));
             return Ok(());
         }
-        Err(picture(wanted, &came))
+        Err(anyhow!(picture(wanted, &came)))
     }
 
-    fn client(&mut self, name: &str) -> Result<&mut Connection, String> {
+    fn client(&mut self, name: &str) -> Result<&mut Connection> {
         self.clients
             .get_mut(name)
-            .ok_or_else(|| format!("{name} is not connected any more"))
+            .with_context(|| format!("{name} is not connected any more"))
     }
 
     fn note(&mut self, line: &str) {

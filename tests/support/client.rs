@@ -1,77 +1,71 @@
-//! Owns what the tests of this binary share: a client that panics with a picture, and numbers that only look random.
+//! Owns a client that panics with a picture of what went wrong.
 //! It must not know any single test.
 
 use std::net::SocketAddr;
 
-use mist_tests::process::{LISTENERS, Process};
-use mist_tests::transcript::is_like;
-use mist_tests::wire::{Incoming, Wire};
-
-pub(crate) const PING: &str = r#"{"command":"ping"}"#;
-pub(crate) const PONG: &str = r#"{"command":"ping","data":"pong"}"#;
+use crate::PATIENCE;
+use crate::process::{LISTENERS, Process};
+use crate::site::{Site, limits};
+use crate::transcript::is_like;
+use crate::wire::{Incoming, Wire};
+pub use crate::{PING, PONG};
 
 /// The two kinds of sockets.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Kind {
+pub enum Kind {
+    /// Lines over TCP.
     Tcp,
+    /// WebSocket.
     Ws,
 }
 
-pub(crate) const KINDS: [Kind; 2] = [Kind::Tcp, Kind::Ws];
+/// Both.
+pub const KINDS: [Kind; 2] = [Kind::Tcp, Kind::Ws];
 
 impl Kind {
     /// Alternates between the kinds.
-    pub(crate) fn of(index: usize) -> Self {
+    pub fn of(index: usize) -> Self {
         KINDS[index % 2]
     }
 }
 
 /// Starts the binary with further arguments.
-pub(crate) fn server(arguments: &[&str]) -> Process {
-    Process::start(arguments).expect("the server starts")
+pub fn server(arguments: &[&str]) -> Process {
+    Process::start(arguments)
 }
 
 /// Serves within this process, for limits that a test wants short; ends with the test.
-pub(crate) async fn embedded(limits: &[(&str, u64)]) -> Place {
-    let mut all = mist::Limits::default();
-    for (name, value) in limits {
-        all.set(name, *value).expect("the limit is known");
-    }
-    let server = mist::Server::builder()
-        .listen(LISTENERS)
-        .limits(all)
-        .bind()
-        .await
-        .expect("free ports");
-    let socket = |index: usize| {
-        server.addresses()[index]
-            .socket()
-            .expect("an internet socket")
-    };
+pub async fn embedded(changed: &[(&str, u64)]) -> Place {
+    let builder = mist::Server::builder().listen(LISTENERS);
+    let site = Site::start(builder.limits(limits(changed))).await;
     let place = Place {
-        tcp: socket(0),
-        ws: socket(1),
+        tcp: site.socket(0),
+        ws: site.socket(1),
     };
-    tokio::spawn(server.run(std::future::pending()));
+    std::mem::forget(site);
     place
 }
 
 /// Where a server can be reached, free to be copied into tasks.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Place {
-    pub(crate) tcp: SocketAddr,
-    pub(crate) ws: SocketAddr,
+pub struct Place {
+    /// The TCP listener.
+    pub tcp: SocketAddr,
+    /// The WebSocket listener.
+    pub ws: SocketAddr,
 }
 
 impl Place {
-    pub(crate) fn of(server: &Process) -> Self {
+    /// Where a process can be reached.
+    pub fn of(server: &Process) -> Self {
         Self {
             tcp: server.address("tcp"),
             ws: server.address("ws"),
         }
     }
 
-    pub(crate) async fn connect(self, kind: Kind) -> Client {
+    /// Connects over one of the kinds.
+    pub async fn connect(self, kind: Kind) -> Client {
         let wire = match kind {
             Kind::Tcp => Wire::tcp(self.tcp).await,
             Kind::Ws => Wire::ws(self.ws).await,
@@ -82,15 +76,18 @@ impl Place {
         }
     }
 
-    pub(crate) async fn tcp(self) -> Client {
+    /// Connects over TCP.
+    pub async fn tcp(self) -> Client {
         self.connect(Kind::Tcp).await
     }
 
-    pub(crate) async fn ws(self) -> Client {
+    /// Connects over WebSocket.
+    pub async fn ws(self) -> Client {
         self.connect(Kind::Ws).await
     }
 
-    pub(crate) async fn admin(self, kind: Kind, token: &str) -> Client {
+    /// Connects and presents a token.
+    pub async fn admin(self, kind: Kind, token: &str) -> Client {
         let mut client = self.connect(kind).await;
         client
             .send(&format!(r#"{{"command":"auth","data":"{token}","id":0}}"#))
@@ -104,13 +101,16 @@ impl Place {
 
 /// A connection that knows what it wants.
 #[derive(Debug)]
-pub(crate) struct Client {
-    pub(crate) wire: Wire,
-    pub(crate) kind: Kind,
+pub struct Client {
+    /// Its socket.
+    pub wire: Wire,
+    /// Over what.
+    pub kind: Kind,
 }
 
 impl Client {
-    pub(crate) async fn send(&mut self, message: &str) {
+    /// Sends one message.
+    pub async fn send(&mut self, message: &str) {
         let kind = self.kind;
         self.wire
             .send(message)
@@ -118,7 +118,8 @@ impl Client {
             .unwrap_or_else(|error| panic!("sending over {kind:?}: {error}"));
     }
 
-    pub(crate) async fn write(&mut self, bytes: &[u8]) {
+    /// Writes bytes as they are.
+    pub async fn write(&mut self, bytes: &[u8]) {
         self.wire
             .write(bytes)
             .await
@@ -126,14 +127,15 @@ impl Client {
     }
 
     /// The next message as text.
-    pub(crate) async fn recv(&mut self) -> String {
+    pub async fn recv(&mut self) -> String {
         match self.wire.recv().await {
             Incoming::Message(bytes) => String::from_utf8(bytes).expect("a message is UTF-8"),
             other => panic!("expected a message over {:?}, came: {other:?}", self.kind),
         }
     }
 
-    pub(crate) async fn expect(&mut self, message: &str) {
+    /// Expects exactly this message next.
+    pub async fn expect(&mut self, message: &str) {
         match self.wire.recv().await {
             Incoming::Message(bytes) if bytes == message.as_bytes() => {}
             Incoming::Message(bytes) => {
@@ -153,7 +155,8 @@ impl Client {
         }
     }
 
-    pub(crate) async fn expect_like(&mut self, pattern: &str) {
+    /// Expects a message that matches this pattern next.
+    pub async fn expect_like(&mut self, pattern: &str) {
         let came = self.recv().await;
         assert!(
             is_like(pattern, &came),
@@ -164,7 +167,7 @@ impl Client {
     }
 
     /// Expects the end, on WebSocket perhaps with a code, and nothing before it.
-    pub(crate) async fn expect_closed(&mut self) -> Option<u16> {
+    pub async fn expect_closed(&mut self) -> Option<u16> {
         match self.wire.recv().await {
             Incoming::Closed(code) => code,
             other => panic!("{:?}: expected the end, came {other:?}", self.kind),
@@ -172,12 +175,13 @@ impl Client {
     }
 
     /// Proves that nothing is on its way to this client.
-    pub(crate) async fn barrier(&mut self) {
+    pub async fn barrier(&mut self) {
         self.send(PING).await;
         self.expect(PONG).await;
     }
 
-    pub(crate) async fn subscribe<T: AsRef<str>>(&mut self, tags: &[T]) {
+    /// Subscribes, and waits until that has taken effect.
+    pub async fn subscribe<T: AsRef<str>>(&mut self, tags: &[T]) {
         self.send(&format!(
             r#"{{"command":"subscribe","tags":{}}}"#,
             tags_json(tags)
@@ -186,7 +190,8 @@ impl Client {
         self.barrier().await;
     }
 
-    pub(crate) async fn publish<T: AsRef<str>>(&mut self, tags: &[T], data: &str) {
+    /// Publishes without waiting.
+    pub async fn publish<T: AsRef<str>>(&mut self, tags: &[T], data: &str) {
         self.send(&format!(
             r#"{{"command":"publish","tags":{},"data":"{data}"}}"#,
             tags_json(tags)
@@ -195,7 +200,7 @@ impl Client {
     }
 
     /// Everything that comes before the answer to a ping.
-    pub(crate) async fn until_pong(&mut self) -> Vec<String> {
+    pub async fn until_pong(&mut self) -> Vec<String> {
         self.send(PING).await;
         let mut messages = Vec::new();
         loop {
@@ -207,13 +212,14 @@ impl Client {
         }
     }
 
-    pub(crate) async fn close(mut self) {
+    /// Leaves, and waits until the server has let go.
+    pub async fn close(mut self) {
         self.wire.close().await.expect("the server closes");
     }
 }
 
 /// Proves that a server is alive and delivers, over both kinds of sockets.
-pub(crate) async fn is_well(place: Place) {
+pub async fn is_well(place: Place) {
     for kind in KINDS {
         let mut subscriber = place.connect(kind).await;
         subscriber.subscribe(&["is it well?"]).await;
@@ -228,24 +234,23 @@ pub(crate) async fn is_well(place: Place) {
 }
 
 /// Asks again and again, with a round trip to the server between, until the answer is yes.
-pub(crate) async fn eventually(place: Place, what: &str, mut holds: impl AsyncFnMut() -> bool) {
+pub async fn eventually(place: Place, what: &str, mut holds: impl AsyncFnMut() -> bool) {
     let start = std::time::Instant::now();
     let mut witness = place.tcp().await;
     while !holds().await {
-        assert!(
-            start.elapsed() < mist_tests::wire::PATIENCE,
-            "it does not come true: {what}"
-        );
+        assert!(start.elapsed() < PATIENCE, "it does not come true: {what}");
         witness.barrier().await;
     }
 }
 
-pub(crate) fn tags_json<T: AsRef<str>>(tags: &[T]) -> String {
+/// Tags as they stand in a message.
+pub fn tags_json<T: AsRef<str>>(tags: &[T]) -> String {
     let tags: Vec<&str> = tags.iter().map(AsRef::as_ref).collect();
     serde_json::to_string(&tags).expect("strings can be written")
 }
 
-pub(crate) fn start(text: &str) -> String {
+/// The start of a text that may be long.
+pub fn start(text: &str) -> String {
     if text.len() <= 300 {
         text.to_owned()
     } else {
@@ -254,28 +259,5 @@ pub(crate) fn start(text: &str) -> String {
             text.chars().take(300).collect::<String>(),
             text.len()
         )
-    }
-}
-
-/// A reproducible sequence of numbers (SplitMix64).
-#[derive(Debug)]
-pub(crate) struct Dice(pub(crate) u64);
-
-impl Dice {
-    pub(crate) fn roll(&mut self) -> u64 {
-        self.0 = self.0.wrapping_add(0x9E37_79B9_7F4A_7C15);
-        let mut x = self.0;
-        x = (x ^ (x >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
-        x = (x ^ (x >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
-        x ^ (x >> 31)
-    }
-
-    /// A number below `bound`.
-    pub(crate) fn below(&mut self, bound: usize) -> usize {
-        (self.roll() % bound as u64) as usize
-    }
-
-    pub(crate) fn pick<'a, T>(&mut self, from: &'a [T]) -> &'a T {
-        &from[self.below(from.len())]
     }
 }

@@ -1,16 +1,13 @@
 //! Owns the doors: how a broker is set up behind each, and how a client of a transcript reaches it.
 //! It must not know what a transcript says.
 
-use std::future::Future;
-use std::net::SocketAddr;
-use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use tokio::sync::oneshot;
-use tokio::task::JoinHandle;
+use anyhow::{Context as _, Result, anyhow, bail};
 
 use crate::bare::{Bare, SessionId, Setup};
 use crate::certificate::Certificate;
+use crate::site::Site;
 use crate::transcript::{Door, Pairs};
 use crate::wire::{Incoming, Upgrade, Wire};
 
@@ -25,18 +22,9 @@ pub struct House {
 enum Kind {
     Core(Arc<Mutex<Bare>>),
     Server {
-        place: Place,
+        site: Site,
         certificate: Certificate,
-        stop: oneshot::Sender<()>,
-        task: JoinHandle<()>,
     },
-}
-
-/// Where a server listens.
-#[derive(Debug)]
-enum Place {
-    Socket(SocketAddr),
-    File(PathBuf),
 }
 
 /// One client of a transcript.
@@ -55,39 +43,19 @@ pub enum Connection {
 
 impl House {
     /// Sets up a broker as a transcript asks for.
-    ///
-    /// # Errors
-    /// The reason as text.
-    pub async fn open(door: Door, settings: &Pairs) -> Result<Self, String> {
+    pub async fn open(door: Door, settings: &Pairs) -> Result<Self> {
         let setup = Setup::from_pairs(settings)?;
         let kind = match door {
             Door::Core => Kind::Core(Arc::new(Mutex::new(Bare::new(&setup)))),
             _ => {
-                let certificate = Certificate::make()?;
-                let file = certificate.folder().join("mist.sock");
+                let certificate = Certificate::default();
                 let uri = match door {
-                    Door::Unix => format!("unix://{}", file.display()),
+                    Door::Unix => format!("unix://{}", certificate.path("mist.sock").display()),
                     _ => format!("{}://127.0.0.1:0", door.word()),
                 };
-                let server = setup
-                    .server()
-                    .tls(certificate.file(), certificate.key())
-                    .listen(&uri)
-                    .bind()
-                    .await
-                    .map_err(|error| error.to_string())?;
-                let address = server.addresses().first().ok_or("no address")?;
-                let place = address.socket().map_or(Place::File(file), Place::Socket);
-                let (stop, stopped) = oneshot::channel::<()>();
-                let run = server.run(async {
-                    let _ = stopped.await;
-                });
-                Kind::Server {
-                    place,
-                    certificate,
-                    stop,
-                    task: spawn(run),
-                }
+                let server = setup.server().tls(certificate.file(), certificate.key());
+                let site = Site::try_start(server.listen(&uri)).await?;
+                Kind::Server { site, certificate }
             }
         };
         Ok(Self { door, kind })
@@ -99,15 +67,9 @@ impl House {
     }
 
     /// Connects one client.
-    ///
-    /// # Errors
-    /// The reason as text.
-    pub async fn connect(&self, options: &Pairs) -> Result<Connection, String> {
+    pub async fn connect(&self, options: &Pairs) -> Result<Connection> {
         let piece = match options.get("piece") {
-            Some(text) => Some(
-                text.parse()
-                    .map_err(|error| format!("piece={text}: {error}"))?,
-            ),
+            Some(text) => Some(text.parse().with_context(|| format!("piece={text}"))?),
             None => None,
         };
         let token = options.get("token");
@@ -119,23 +81,21 @@ impl House {
                     session,
                 });
             }
-            (
-                Kind::Server {
-                    place, certificate, ..
-                },
-                door,
-            ) => match (place, door) {
-                (Place::File(file), _) => Wire::unix(file).await?,
-                (Place::Socket(address), Door::Ws) => {
-                    Wire::upgrade(*address, &upgrade(options)?).await?.0
+            (Kind::Server { certificate, .. }, Door::Unix) => {
+                Wire::unix(&certificate.path("mist.sock")).await?
+            }
+            (Kind::Server { site, certificate }, door) => {
+                let address = site.socket(0);
+                match door {
+                    Door::Ws => Wire::upgrade(address, &upgrade(options)?).await?.0,
+                    Door::Wss => {
+                        let upgrade = upgrade(options)?;
+                        Wire::upgrade_tls(address, certificate, &upgrade).await?.0
+                    }
+                    Door::Tls => Wire::tls(address, certificate).await?,
+                    _ => Wire::tcp(address).await?,
                 }
-                (Place::Socket(address), Door::Wss) => {
-                    let upgrade = upgrade(options)?;
-                    Wire::upgrade_tls(*address, certificate, &upgrade).await?.0
-                }
-                (Place::Socket(address), Door::Tls) => Wire::tls(*address, certificate).await?,
-                (Place::Socket(address), _) => Wire::tcp(*address).await?,
-            },
+            }
         };
         if let (Some(token), Door::Tcp) = (token, self.door.alike()) {
             wire.send(&format!(r#"{{"command":"auth","data":"{token}"}}"#))
@@ -146,27 +106,15 @@ impl House {
     }
 
     /// Shuts down what was set up.
-    ///
-    /// # Errors
-    /// When the server does not end.
-    pub async fn close(self) -> Result<(), String> {
-        if let Kind::Server { stop, task, .. } = self.kind {
-            let _ = stop.send(());
-            tokio::time::timeout(crate::wire::PATIENCE, task)
-                .await
-                .map_err(|_| "the server does not end".to_owned())?
-                .map_err(|error| error.to_string())?;
+    pub async fn close(self) {
+        if let Kind::Server { site, .. } = self.kind {
+            site.stop().await;
         }
-        Ok(())
     }
 }
 
-fn spawn(run: impl Future<Output = ()> + Send + 'static) -> JoinHandle<()> {
-    tokio::spawn(run)
-}
-
 /// Translates the options of `connect` into the request of a WebSocket.
-fn upgrade(options: &Pairs) -> Result<Upgrade, String> {
+fn upgrade(options: &Pairs) -> Result<Upgrade> {
     let mut upgrade = Upgrade::default();
     for (key, value) in options {
         match key.as_str() {
@@ -185,10 +133,10 @@ fn upgrade(options: &Pairs) -> Result<Upgrade, String> {
             "header" => {
                 let (name, value) = value
                     .split_once(':')
-                    .ok_or_else(|| format!("header={value}: no colon"))?;
+                    .with_context(|| format!("header={value}: no colon"))?;
                 upgrade.headers.push((name.to_owned(), value.to_owned()));
             }
-            _ => return Err(format!("unknown option {key}")),
+            _ => bail!("unknown option {key}"),
         }
     }
     Ok(upgrade)
@@ -200,10 +148,7 @@ fn lock(broker: &Mutex<Bare>) -> std::sync::MutexGuard<'_, Bare> {
 
 impl Connection {
     /// Sends one message.
-    ///
-    /// # Errors
-    /// The reason as text.
-    pub async fn send(&mut self, message: &str) -> Result<(), String> {
+    pub async fn send(&mut self, message: &str) -> Result<()> {
         match self {
             Self::Core { broker, session } => {
                 lock(broker).handle(*session, message.as_bytes());
@@ -214,12 +159,9 @@ impl Connection {
     }
 
     /// Writes bytes without adding anything.
-    ///
-    /// # Errors
-    /// The reason as text; always at the core door, which knows no framing.
-    pub async fn write(&mut self, bytes: &[u8]) -> Result<(), String> {
+    pub async fn write(&mut self, bytes: &[u8]) -> Result<()> {
         match self {
-            Self::Core { .. } => Err("the core door takes whole messages only".to_owned()),
+            Self::Core { .. } => Err(anyhow!("the core door takes whole messages only")),
             Self::Wire(wire) => wire.write(bytes).await,
         }
     }
@@ -233,10 +175,7 @@ impl Connection {
     }
 
     /// Ends sending.
-    ///
-    /// # Errors
-    /// The reason as text.
-    pub async fn finish(&mut self) -> Result<(), String> {
+    pub async fn finish(&mut self) -> Result<()> {
         match self {
             Self::Core { broker, session } => {
                 lock(broker).disconnect(*session);
@@ -247,10 +186,7 @@ impl Connection {
     }
 
     /// Leaves and waits until the other side has let go.
-    ///
-    /// # Errors
-    /// The reason as text.
-    pub async fn close(&mut self) -> Result<(), String> {
+    pub async fn close(&mut self) -> Result<()> {
         match self {
             Self::Core { .. } => self.finish().await,
             Self::Wire(wire) => wire.close().await,

@@ -3,6 +3,7 @@
 
 use std::collections::{HashMap, VecDeque};
 
+use anyhow::{Context as _, Error, Result};
 use mist_core::{
     Access, Broker, Config, Credentials, DisconnectReason, Limits, Output, TokenStorage,
 };
@@ -23,10 +24,7 @@ pub struct Setup {
 
 impl Setup {
     /// Reads `token`, `authenticator`, `access` and the names of limits.
-    ///
-    /// # Errors
-    /// Names the setting that is not understood.
-    pub fn from_pairs(settings: &Pairs) -> Result<Self, String> {
+    pub fn from_pairs(settings: &Pairs) -> Result<Self> {
         let mut setup = Self::default();
         for (key, value) in settings {
             match (key.as_str(), value.as_str()) {
@@ -35,10 +33,8 @@ impl Setup {
                 ("access", "open") => setup.access = Access::Open,
                 ("access", "scoped") => setup.access = Access::Scoped,
                 (limit, value) => {
-                    let value = value
-                        .parse()
-                        .map_err(|error| format!("{limit}={value}: {error}"))?;
-                    setup.limits.set(limit, value)?;
+                    let value = value.parse().with_context(|| format!("{limit}={value}"))?;
+                    setup.limits.set(limit, value).map_err(Error::msg)?;
                 }
             }
         }

@@ -4,8 +4,8 @@
 use std::fmt::Debug;
 use std::net::SocketAddr;
 use std::path::Path;
-use std::time::Duration;
 
+use anyhow::{Context as _, Result, anyhow, bail};
 use futures_util::{SinkExt, StreamExt};
 use tokio::io::{
     AsyncBufReadExt, AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, BufReader, ReadHalf,
@@ -18,10 +18,8 @@ use tokio_tungstenite::tungstenite::protocol::frame::coding::{Data, OpCode};
 use tokio_tungstenite::tungstenite::protocol::frame::{CloseFrame, Frame, coding::CloseCode};
 use tokio_tungstenite::tungstenite::{Error, Message, http};
 
+use crate::PATIENCE;
 use crate::certificate::Certificate;
-
-/// How long any read may take before the test fails.
-pub const PATIENCE: Duration = Duration::from_secs(10);
 
 /// The path the original server upgrades at.
 pub const WS_PATH: &str = "/subscribe/websocket";
@@ -69,29 +67,20 @@ type Io = Box<dyn Duplex>;
 
 impl Wire {
     /// Opens a TCP connection.
-    ///
-    /// # Errors
-    /// The reason as text.
-    pub async fn tcp(address: SocketAddr) -> Result<Self, String> {
+    pub async fn tcp(address: SocketAddr) -> Result<Self> {
         Ok(Self::lines(Box::new(dial(address).await?)))
     }
 
     /// Opens a TLS connection to a server that shows a certificate.
-    ///
-    /// # Errors
-    /// The reason as text.
-    pub async fn tls(address: SocketAddr, certificate: &Certificate) -> Result<Self, String> {
+    pub async fn tls(address: SocketAddr, certificate: &Certificate) -> Result<Self> {
         let stream = certificate.encrypt(dial(address).await?).await?;
         Ok(Self::lines(Box::new(stream)))
     }
 
     /// Opens a connection to a Unix socket.
-    ///
-    /// # Errors
-    /// The reason as text.
-    pub async fn unix(path: &Path) -> Result<Self, String> {
+    pub async fn unix(path: &Path) -> Result<Self> {
         let stream = UnixStream::connect(path).await;
-        let stream = stream.map_err(|error| format!("connecting to {path:?}: {error}"))?;
+        let stream = stream.with_context(|| format!("connecting to {path:?}"))?;
         Ok(Self::lines(Box::new(stream)))
     }
 
@@ -105,34 +94,25 @@ impl Wire {
     }
 
     /// Opens a WebSocket at the usual path, without a token.
-    ///
-    /// # Errors
-    /// The reason as text.
-    pub async fn ws(address: SocketAddr) -> Result<Self, String> {
+    pub async fn ws(address: SocketAddr) -> Result<Self> {
         Ok(Self::upgrade(address, &Upgrade::default()).await?.0)
     }
 
     /// Opens a WebSocket and returns the server's response too.
-    ///
-    /// # Errors
-    /// The reason as text, with the HTTP status when the server refused.
     pub async fn upgrade(
         address: SocketAddr,
         upgrade: &Upgrade,
-    ) -> Result<(Self, http::Response<Option<Vec<u8>>>), String> {
+    ) -> Result<(Self, http::Response<Option<Vec<u8>>>)> {
         let stream = dial(address).await?;
         Self::upgrade_over(Box::new(stream), address, upgrade).await
     }
 
     /// Opens a WebSocket over TLS to a server that shows a certificate.
-    ///
-    /// # Errors
-    /// The reason as text, with the HTTP status when the server refused.
     pub async fn upgrade_tls(
         address: SocketAddr,
         certificate: &Certificate,
         upgrade: &Upgrade,
-    ) -> Result<(Self, http::Response<Option<Vec<u8>>>), String> {
+    ) -> Result<(Self, http::Response<Option<Vec<u8>>>)> {
         let stream = certificate.encrypt(dial(address).await?).await?;
         Self::upgrade_over(Box::new(stream), address, upgrade).await
     }
@@ -141,28 +121,25 @@ impl Wire {
         stream: Io,
         address: SocketAddr,
         upgrade: &Upgrade,
-    ) -> Result<(Self, http::Response<Option<Vec<u8>>>), String> {
+    ) -> Result<(Self, http::Response<Option<Vec<u8>>>)> {
         let target = if upgrade.target.is_empty() {
             WS_PATH
         } else {
             &upgrade.target
         };
-        let mut request = format!("ws://{address}{target}")
-            .into_client_request()
-            .map_err(|e| e.to_string())?;
+        let mut request = format!("ws://{address}{target}").into_client_request()?;
         for (name, value) in &upgrade.headers {
             let name: http::HeaderName =
-                name.parse().map_err(|e| format!("header {name:?}: {e}"))?;
+                name.parse().with_context(|| format!("header {name:?}"))?;
             request.headers_mut().insert(
                 name,
-                value.parse().map_err(|e| format!("header value: {e}"))?,
+                value.parse().with_context(|| format!("header value"))?,
             );
         }
         let opening = tokio_tungstenite::client_async(request, stream);
         let (socket, response) = tokio::time::timeout(PATIENCE, opening)
             .await
-            .map_err(|_| "no answer to the upgrade".to_owned())?
-            .map_err(|error| error.to_string())?;
+            .context("no answer to the upgrade")??;
         Ok((
             Self {
                 socket: Socket::Ws(Box::new(socket)),
@@ -173,73 +150,50 @@ impl Wire {
     }
 
     /// Sends one message: a line, or a text frame.
-    ///
-    /// # Errors
-    /// The reason as text.
-    pub async fn send(&mut self, message: &str) -> Result<(), String> {
+    pub async fn send(&mut self, message: &str) -> Result<()> {
         match &mut self.socket {
             Socket::Lines { .. } => self.write(format!("{message}\n").as_bytes()).await,
             Socket::Ws(socket) => {
-                let sent = match self.piece {
-                    Some(size) => send_fragments(socket, message.as_bytes(), size).await,
-                    None => socket.send(Message::text(message)).await,
-                };
-                sent.map_err(|error| error.to_string())
+                match self.piece {
+                    Some(size) => send_fragments(socket, message.as_bytes(), size).await?,
+                    None => socket.send(Message::text(message)).await?,
+                }
+                Ok(())
             }
         }
     }
 
     /// Writes bytes to a connection of lines as they are.
-    ///
-    /// # Errors
-    /// The reason as text; always on a WebSocket.
-    pub async fn write(&mut self, bytes: &[u8]) -> Result<(), String> {
+    pub async fn write(&mut self, bytes: &[u8]) -> Result<()> {
         let Socket::Lines { writer, .. } = &mut self.socket else {
-            return Err("raw bytes need a connection without frames".to_owned());
+            bail!("raw bytes need a connection without frames");
         };
         for piece in bytes.chunks(self.piece.unwrap_or(bytes.len().max(1))) {
-            writer
-                .write_all(piece)
-                .await
-                .map_err(|error| error.to_string())?;
+            writer.write_all(piece).await?;
             // What encrypts may keep some of it otherwise.
-            writer.flush().await.map_err(|error| error.to_string())?;
+            writer.flush().await?;
         }
         Ok(())
     }
 
     /// Sends one WebSocket frame of any kind.
-    ///
-    /// # Errors
-    /// The reason as text; always on TCP.
-    pub async fn frame(&mut self, message: Message) -> Result<(), String> {
+    pub async fn frame(&mut self, message: Message) -> Result<()> {
         let Socket::Ws(socket) = &mut self.socket else {
-            return Err("frames need a WebSocket".to_owned());
+            bail!("frames need a WebSocket");
         };
-        socket
-            .send(message)
-            .await
-            .map_err(|error| error.to_string())
+        Ok(socket.send(message).await?)
     }
 
     /// Ends sending: a half-closed connection, or a WebSocket close frame.
-    ///
-    /// # Errors
-    /// The reason as text.
-    pub async fn finish(&mut self) -> Result<(), String> {
+    pub async fn finish(&mut self) -> Result<()> {
         match &mut self.socket {
-            Socket::Lines { writer, .. } => {
-                writer.shutdown().await.map_err(|error| error.to_string())
-            }
+            Socket::Lines { writer, .. } => Ok(writer.shutdown().await?),
             Socket::Ws(socket) => {
                 let frame = CloseFrame {
                     code: CloseCode::Normal,
                     reason: "".into(),
                 };
-                socket
-                    .send(Message::Close(Some(frame)))
-                    .await
-                    .map_err(|error| error.to_string())
+                Ok(socket.send(Message::Close(Some(frame))).await?)
             }
         }
     }
@@ -271,29 +225,23 @@ impl Wire {
     }
 
     /// Leaves politely and waits until the server has closed; what still comes is dropped.
-    ///
-    /// # Errors
-    /// When the server does not close.
-    pub async fn close(&mut self) -> Result<(), String> {
+    pub async fn close(&mut self) -> Result<()> {
         // The server may have closed already; then there is nothing to end.
         let _ = self.finish().await;
         loop {
             match self.recv().await {
                 Incoming::Message(_) => {}
                 Incoming::Closed(_) => break,
-                Incoming::Nothing => return Err("the server does not close".to_owned()),
+                Incoming::Nothing => bail!("the server does not close"),
             }
         }
         Ok(())
     }
 
     /// The next bytes of a connection of lines, however they are cut; none at its end.
-    ///
-    /// # Errors
-    /// When nothing comes within the usual patience.
-    pub async fn chunk(&mut self) -> Result<Vec<u8>, String> {
+    pub async fn chunk(&mut self) -> Result<Vec<u8>> {
         let Socket::Lines { reader, .. } = &mut self.socket else {
-            return Err("only without frames".to_owned());
+            bail!("only without frames");
         };
         let mut buffer = vec![0; 64 * 1024];
         match tokio::time::timeout(PATIENCE, reader.read(&mut buffer)).await {
@@ -301,19 +249,17 @@ impl Wire {
                 buffer.truncate(read.unwrap_or(0));
                 Ok(buffer)
             }
-            Err(_) => Err("neither data nor end".to_owned()),
+            Err(_) => Err(anyhow!("neither data nor end")),
         }
     }
 }
 
-async fn dial(address: SocketAddr) -> Result<TcpStream, String> {
+async fn dial(address: SocketAddr) -> Result<TcpStream> {
     let stream = tokio::time::timeout(PATIENCE, TcpStream::connect(address))
         .await
-        .map_err(|_| format!("no connection to {address}"))?
-        .map_err(|error| format!("connecting to {address}: {error}"))?;
-    stream
-        .set_nodelay(true)
-        .map_err(|error| error.to_string())?;
+        .with_context(|| format!("no connection to {address}"))?
+        .with_context(|| format!("connecting to {address}"))?;
+    stream.set_nodelay(true)?;
     Ok(stream)
 }
 

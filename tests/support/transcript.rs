@@ -117,9 +117,6 @@ impl Transcript {
     }
 
     /// Parses the text of a transcript.
-    ///
-    /// # Errors
-    /// Names the file and the line that is not understood.
     pub fn parse(path: &Path, text: &str) -> Result<Self, String> {
         let mut transcript = Self {
             path: path.to_owned(),
@@ -237,9 +234,6 @@ pub fn is_like(pattern: &str, text: &str) -> bool {
 }
 
 /// Reads every transcript below `folder`, sorted by path; paths are kept as seen from the repository.
-///
-/// # Errors
-/// Names the file that cannot be read or understood.
 pub fn load(folder: &Path) -> Result<Vec<Transcript>, String> {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
     let root = root.canonicalize().unwrap_or(root);
