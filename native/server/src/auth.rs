@@ -1,9 +1,16 @@
 //! Owns the token stores behind an authenticator URI; knows nothing of sessions and of who may do what.
 
+#[cfg(any(feature = "sqlite", feature = "scribble", feature = "postgres"))]
+mod built_in;
+#[cfg(any(feature = "sqlite", feature = "scribble"))]
 mod identity;
+#[cfg(feature = "postgres")]
 mod postgres;
+#[cfg(feature = "scribble")]
 mod scribble;
+#[cfg(feature = "sqlite")]
 mod sqlite;
+#[cfg(any(feature = "sqlite", feature = "scribble"))]
 mod worker;
 
 use std::collections::HashMap;
@@ -11,13 +18,9 @@ use std::sync::Arc;
 
 use futures_util::future::BoxFuture;
 use mist_core::{AuthReply, AuthRequest};
+use mist_net::address::list;
 
 pub use mist_core::TokenError;
-
-use self::postgres::Postgres;
-use self::scribble::Scribble;
-use self::sqlite::Sqlite;
-use self::worker::Worker;
 
 /// Opens a token store given as a URI; the error is a text without secrets.
 pub type AuthenticatorFactory =
@@ -91,7 +94,7 @@ pub(crate) async fn carry_out(store: &dyn Authenticator, request: &AuthRequest) 
 /// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), Box<dyn std::error::Error>> {
 /// # let folder = tempfile::tempdir()?;
 /// # let path = folder.path().join("tokens.db");
-/// let store = mist::auth::open(&format!("sqlite://{}", path.display())).await?;
+/// let store = mist_server::auth::open(&format!("sqlite://{}", path.display())).await?;
 /// store.add_token("north-desk", &["district:north".to_owned()]).await?;
 /// assert_eq!(store.tags("north-desk").await?, ["district:north"]);
 /// # Ok(()) }
@@ -103,99 +106,17 @@ pub async fn open(uri: &str) -> Result<Arc<dyn Authenticator>, String> {
     let scheme = uri.split("://").next().unwrap_or_default();
     match built_in().get(&scheme.to_ascii_lowercase()) {
         Some(factory) => factory(uri.to_owned()).await,
-        None => Err("unsupported scheme - known are postgres://, scribble://, sqlite://".into()),
+        None => Err(format!(
+            "unsupported scheme - known are {}",
+            list(built_in().keys().map(String::as_str))
+        )),
     }
 }
 
-/// The stores that come with the program, but for the one in memory, which the broker keeps itself.
+/// The schemes of the stores that were compiled in, and how each is opened.
 pub(crate) fn built_in() -> HashMap<String, AuthenticatorFactory> {
-    let sqlite: AuthenticatorFactory = Arc::new(|uri| {
-        Box::pin(async move {
-            let path = sqlite::path(&uri)?;
-            Ok(store(Worker::start(move || Sqlite::open(&path)).await?))
-        })
-    });
-    let scribble: AuthenticatorFactory = Arc::new(|uri| {
-        Box::pin(async move {
-            let folder = scribble::folder(&uri)?;
-            Ok(store(Worker::start(move || Scribble::open(&folder)).await?))
-        })
-    });
-    let postgres: AuthenticatorFactory =
-        Arc::new(|uri| Box::pin(async move { Ok(store(Postgres::open(&uri).await?)) }));
-    HashMap::from([
-        ("sqlite".to_owned(), sqlite),
-        ("scribble".to_owned(), scribble),
-        ("postgresql".to_owned(), Arc::clone(&postgres)),
-        ("postgres".to_owned(), postgres),
-    ])
-}
-
-/// A store that takes each question as the broker puts it.
-trait Ask: Send + Sync + 'static {
-    fn ask(&self, request: AuthRequest) -> impl Future<Output = AuthReply> + Send;
-}
-
-impl Ask for Worker {
-    fn ask(&self, request: AuthRequest) -> impl Future<Output = AuthReply> + Send {
-        self.ask(request)
-    }
-}
-
-impl Ask for Postgres {
-    fn ask(&self, request: AuthRequest) -> impl Future<Output = AuthReply> + Send {
-        self.ask(request)
-    }
-}
-
-fn store(asked: impl Ask) -> Arc<dyn Authenticator> {
-    Arc::new(Asked(asked))
-}
-
-/// Makes an authenticator of a store that takes questions.
-struct Asked<S>(S);
-
-impl<S: Ask> Asked<S> {
-    fn change(&self, request: AuthRequest) -> BoxFuture<'_, Result<(), TokenError>> {
-        Box::pin(async move { self.0.ask(request).await.map(|_| ()) })
-    }
-}
-
-impl<S: Ask> Authenticator for Asked<S> {
-    fn add_token<'a>(
-        &'a self,
-        token: &'a str,
-        tags: &'a [String],
-    ) -> BoxFuture<'a, Result<(), TokenError>> {
-        let (token, tags) = (token.into(), tags.into());
-        self.change(AuthRequest::Register { token, tags })
-    }
-
-    fn remove_token<'a>(&'a self, token: &'a str) -> BoxFuture<'a, Result<(), TokenError>> {
-        let token = token.into();
-        self.change(AuthRequest::Unregister { token })
-    }
-
-    fn add_tags<'a>(
-        &'a self,
-        token: &'a str,
-        tags: &'a [String],
-    ) -> BoxFuture<'a, Result<(), TokenError>> {
-        let (token, tags) = (token.into(), tags.into());
-        self.change(AuthRequest::Set { token, tags })
-    }
-
-    fn remove_tags<'a>(
-        &'a self,
-        token: &'a str,
-        tags: &'a [String],
-    ) -> BoxFuture<'a, Result<(), TokenError>> {
-        let (token, tags) = (token.into(), tags.into());
-        self.change(AuthRequest::Unset { token, tags })
-    }
-
-    fn tags<'a>(&'a self, token: &'a str) -> BoxFuture<'a, Result<Vec<String>, TokenError>> {
-        let token = token.into();
-        Box::pin(self.0.ask(AuthRequest::Tags { token }))
-    }
+    #[cfg(any(feature = "sqlite", feature = "scribble", feature = "postgres"))]
+    return built_in::factories();
+    #[cfg(not(any(feature = "sqlite", feature = "scribble", feature = "postgres")))]
+    HashMap::new()
 }
