@@ -4,14 +4,19 @@
 //! are on it. [`Server`] serves a broker from a program of one's own, [`Client`] talks to one. What they say to each other
 //! is in `PROTOCOL.md` of the repository.
 //!
-//! This crate is a facade: whoever needs one half only depends on `mist-pubsub-client` or `mist-pubsub-server`, which have
-//! the same items, and far fewer dependencies.
+//! This crate is the `mist` program, and a facade of two others: whoever needs one half only depends on
+//! `mist-pubsub-client` or `mist-pubsub-server`, which have the same items and far fewer dependencies, or on this crate
+//! without its default features and with `client` or `server`.
 
 #![forbid(unsafe_code)]
 
+#[cfg(feature = "client")]
 pub use mist_client as client;
+#[cfg(feature = "client")]
 pub use mist_client::{Client, ClientError};
+#[cfg(feature = "server")]
 pub use mist_server as server;
+#[cfg(feature = "server")]
 pub use mist_server::{
     Acceptor, Access, Address, AddressError, AuthenticatorFactory, BindError, CertificateError,
     Handle, Limits, ListenError, Listener, ListenerFactory, PemError, Server, ServerBuilder, Stats,
