@@ -1,11 +1,9 @@
-//! A listener of one's own: here a Unix socket under the scheme `socket://`, which the server treats like any other.
+//! A listener of one's own, which the server treats like any other: here a Unix socket.
 //!
 //! Run it with `cargo run --example custom_listener`, then `nc -U mist.sock`.
 
-use std::sync::Arc;
-
 use futures_util::future::BoxFuture;
-use mist::{Acceptor, Address, ListenError, Listener, Server};
+use mist::{Acceptor, Address, Listener, Server};
 use tokio::net::UnixListener;
 
 struct Socket {
@@ -35,17 +33,12 @@ impl Listener for Socket {
     }
 }
 
-async fn bind(uri: String) -> Result<Box<dyn Listener>, ListenError> {
-    let path = uri.trim_start_matches("socket://").to_owned();
-    let listener = UnixListener::bind(&path).map_err(|error| ListenError::io(&uri, error))?;
-    Ok(Box::new(Socket { listener, path }))
-}
-
 #[tokio::main]
 async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    let path = "mist.sock".to_owned();
+    let listener = UnixListener::bind(&path)?;
     let server = Server::builder()
-        .listener_scheme("socket", Arc::new(|uri| Box::pin(bind(uri))))
-        .listen("socket://mist.sock")
+        .listener(Socket { listener, path })
         .bind()
         .await?;
     eprintln!("listening on {}", server.addresses()[0]);

@@ -23,6 +23,8 @@
 
 mod admission;
 pub mod auth;
+mod bind_error;
+mod builder;
 pub mod command;
 mod connection;
 mod hub;
@@ -32,8 +34,10 @@ mod server;
 mod system_limits;
 
 pub use auth::AuthenticatorFactory;
+pub use bind_error::BindError;
+pub use builder::ServerBuilder;
 pub use listener::{Acceptor, Address, CertificateError, ListenError, Listener, ListenerFactory};
 pub use mist_core::{Access, Limits, Stats};
 pub use mist_net::address::{AddressError, Endpoint, Scheme, without_secrets};
 pub use mist_net::pem::PemError;
-pub use server::{BindError, Handle, Server, ServerBuilder};
+pub use server::{Handle, Server};

@@ -5,7 +5,7 @@ use std::path::Path;
 use mist_core::Limits;
 use rustix::process::{Resource, getrlimit};
 
-use super::BindError;
+use crate::bind_error::BindError;
 
 /// Files that are not connections: listeners, the runtime's own, the token store's.
 const OTHER_FILES: u64 = 64;
@@ -20,7 +20,7 @@ const LEAST_OUTBOX_BYTES: usize = 4 << 20;
 const FEW_CONNECTIONS: usize = 1024;
 
 /// Lowers the limits to what this process may open and this machine has.
-pub(super) fn within_machine(limits: Limits) -> Result<Limits, BindError> {
+pub(crate) fn within_machine(limits: Limits) -> Result<Limits, BindError> {
     let files = getrlimit(Resource::Nofile).current;
     within_memory(within_open_files(limits, files)?, memory())
 }

@@ -15,8 +15,8 @@ use crate::config::{Decided, Settings};
 pub(super) fn check_config(file: &Path, shared: &SharedArgs) -> Result<(), Stop> {
     let settings = layered(shared_layer(shared), Some(file))?;
     settings.check()?;
-    serve::builder(&settings)
-        .and_then(|builder| builder.check().map_err(|error| error.to_string()))
+    serve::builder(&settings, &settings.listeners.value)
+        .and_then(|builder| builder.check().map_err(|error| serve::explained(&error)))
         .map_err(Stop::failed)?;
     out::raw(describe(&settings).as_bytes())
 }

@@ -3,7 +3,8 @@
 use std::io;
 use std::time::Duration;
 
-use mist::{Address, Handle, Server, ServerBuilder};
+use mist::{Address, AddressError, BindError, Handle, Server, ServerBuilder};
+use mist_net::address::{Endpoint, without_secrets};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use super::args::VERSION;
@@ -44,14 +45,42 @@ fn run_on_threads(settings: &Settings, log: &Log) -> Result<(), Stop> {
     result
 }
 
+/// What to type where the token is missing.
+const TOKEN_HINT: &str = "add --token-file FILE, MIST_TOKEN_FILE, --token TOKEN or MIST_TOKEN";
+
+/// Says why the server cannot start, and what to type instead.
+pub(super) fn explained(error: &BindError) -> String {
+    match error {
+        BindError::MissingToken => format!("{error} - {TOKEN_HINT}"),
+        BindError::ScopedWithoutToken => format!("{error}; {TOKEN_HINT}"),
+        BindError::Origin { value, why } => format!("invalid --allow-origin '{value}' - {why}"),
+        BindError::Host { value, why } => format!("invalid --allow-host '{value}' - {why}"),
+        BindError::Proxies { value, why } => format!("invalid --trusted-proxies '{value}' - {why}"),
+        error => error.to_string(),
+    }
+}
+
+/// Leaves out the listeners of unknown schemes, as the original does, with a line in the log.
+fn known_listeners(listeners: &[String]) -> Vec<String> {
+    let is_known = |uri: &&String| match Endpoint::to_listen(uri) {
+        Err(why @ (AddressError::UnknownScheme { .. } | AddressError::MissingScheme { .. })) => {
+            let uri = without_secrets(uri);
+            tracing::error!("{}; skipped", BindError::UnknownListener { uri, why });
+            false
+        }
+        _ => true,
+    };
+    listeners.iter().filter(is_known).cloned().collect()
+}
+
 /// Describes the server that the settings ask for.
-pub(super) fn builder(settings: &Settings) -> Result<ServerBuilder, String> {
+pub(super) fn builder(settings: &Settings, listeners: &[String]) -> Result<ServerBuilder, String> {
     let mut builder = Server::builder()
         .access(settings.access.value)
         .limits(settings.limits()?)
         .page(!settings.no_page.value)
         .metrics(!settings.no_metrics.value);
-    for uri in &settings.listeners.value {
+    for uri in listeners {
         builder = builder.listen(uri);
     }
     for origin in &settings.allow_origin.value {
@@ -79,7 +108,8 @@ async fn run(settings: &Settings, log: &Log) -> Result<(), Stop> {
     let mut signals = Signals::new().map_err(|error| cannot_start(&error))?;
     // A program that does not take them is ended by them, also while it starts.
     let hangups = signal(SignalKind::hangup()).map_err(|error| cannot_start(&error))?;
-    let builder = builder(settings).map_err(|error| cannot_start(&error))?;
+    let listeners = known_listeners(&settings.listeners.value);
+    let builder = builder(settings, &listeners).map_err(|error| cannot_start(&error))?;
     log.line(&format!("mist {VERSION}"));
     let builder = builder.counter(
         "log_lines_lost",
@@ -91,7 +121,7 @@ async fn run(settings: &Settings, log: &Log) -> Result<(), Stop> {
         // A token store may keep the start waiting.
         () = signals.next() => return Ok(()),
     };
-    let server = bound.map_err(|error| cannot_start(&error))?;
+    let server = bound.map_err(|error| cannot_start(&explained(&error)))?;
     for address in server.addresses() {
         let name = address.scheme().to_ascii_uppercase();
         let is_encrypted = ["tls", "https", "wss"].contains(&address.scheme());

@@ -11,8 +11,8 @@ use futures_util::future::BoxFuture;
 use mist::auth::{Authenticator, TokenError};
 use mist::command::{CustomReply, CustomRequest};
 use mist::{
-    Acceptor, Access, Address, AuthenticatorFactory, Handle, Limits, ListenError, Listener,
-    ListenerFactory, Server, ServerBuilder,
+    Acceptor, Access, Address, AuthenticatorFactory, BindError, Handle, Limits, ListenError,
+    Listener, ListenerFactory, Server, ServerBuilder,
 };
 use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader, DuplexStream};
 use tokio::sync::{Semaphore, mpsc, oneshot};
@@ -62,18 +62,7 @@ struct House {
 impl House {
     async fn with(build: impl FnOnce(ServerBuilder) -> ServerBuilder) -> Self {
         let (arriving, pipes) = mpsc::unbounded_channel();
-        let pipes = Arc::new(Mutex::new(Some(pipes)));
-        let factory: ListenerFactory = Arc::new(move |uri| {
-            let pipes = pipes.lock().unwrap_or_else(PoisonError::into_inner).take();
-            Box::pin(async move {
-                let pipes = pipes
-                    .ok_or_else(|| ListenError::io(&uri, std::io::ErrorKind::AddrInUse.into()))?;
-                Ok(Box::new(Pipes(pipes)) as Box<dyn Listener>)
-            })
-        });
-        let builder = Server::builder()
-            .listener_scheme("pipe", factory)
-            .listen("pipe://here");
+        let builder = Server::builder().listener(Pipes(pipes));
         let server = build(builder).bind().await.expect("bound");
         let addresses = server.addresses().iter().map(Address::to_string).collect();
         let handle = server.handle();
@@ -208,6 +197,19 @@ async fn a_listener_that_cannot_start_keeps_the_server_from_starting() {
     assert_eq!(
         error.to_string(),
         "cannot listen on 'fax://here' - no paper"
+    );
+}
+
+/// The program skips such a listener; a program that embeds a server is told.
+#[tokio::test]
+async fn a_listener_of_an_unknown_scheme_is_an_error() {
+    let server = Server::builder().listen("tcp://127.0.0.1:0, fax://here");
+    let error = server.bind().await.expect_err("there is no fax");
+    let text = error.to_string();
+    assert!(matches!(error, BindError::UnknownListener { .. }), "{text}");
+    assert!(
+        text.contains("'fax://here'") && text.contains("tcp://"),
+        "{text}"
     );
 }
 

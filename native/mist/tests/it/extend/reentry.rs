@@ -85,17 +85,7 @@ async fn meddled(build: impl FnOnce(ServerBuilder) -> ServerBuilder) -> (House, 
         pipe,
         server: Arc::clone(&server),
     };
-    let meddler = Arc::new(Mutex::new(Some(meddler)));
-    let factory: ListenerFactory = Arc::new(move |_| {
-        let meddler = meddler.lock().unwrap_or_else(PoisonError::into_inner);
-        let meddler = { meddler }.take();
-        Box::pin(async move { Ok(Box::new(Meddling(meddler)) as Box<dyn Listener>) })
-    });
-    let house = House::with(|builder| {
-        let builder = builder.listener_scheme("meddling", factory);
-        build(builder.listen("meddling://here"))
-    })
-    .await;
+    let house = House::with(|builder| build(builder.listener(Meddling(Some(meddler))))).await;
     let _ = server.set(house.handle.clone());
     (house, Peer(BufReader::new(near)), server)
 }

@@ -13,6 +13,7 @@ use warp::reply::Response;
 
 use super::{one, refuse, upgrade};
 use crate::admission::peer::Peer;
+use crate::bind_error::BindError;
 use crate::log_limit::{Kind, LogLimit};
 
 /// Where a browser says how the page that asks is related to what it asks for. It says so for images, scripts, frames
@@ -127,10 +128,13 @@ impl Browsers {
     /// Reads what was allowed.
     ///
     /// # Errors
-    /// A sentence naming the flag and the value that cannot be read.
-    pub(crate) fn new(origins: &[String], hosts: &[String]) -> Result<Self, String> {
+    /// [`BindError::Origin`] and [`BindError::Host`].
+    pub(crate) fn new(origins: &[String], hosts: &[String]) -> Result<Self, BindError> {
         let origins = origins.iter().map(|text| {
-            allowed(text).map_err(|why| format!("invalid --allow-origin '{text}' - {why}"))
+            allowed(text).map_err(|why| BindError::Origin {
+                value: text.clone(),
+                why,
+            })
         });
         let hosts = hosts.iter().map(|text| {
             let inner = text
@@ -142,7 +146,10 @@ impl Browsers {
                 true => Err(HOSTS.to_owned()),
                 false => Name::of(name, HOSTS),
             };
-            name.map_err(|why| format!("invalid --allow-host '{text}' - {why}"))
+            name.map_err(|why| BindError::Host {
+                value: text.clone(),
+                why,
+            })
         });
         Ok(Self {
             origins: origins.collect::<Result<_, _>>()?,
@@ -297,12 +304,12 @@ fn wrong_host(host: &str, log: &LogLimit, peer: Option<Peer>) -> Response {
     if log.admits(Kind::OtherHost, peer) {
         tracing::info!(
             peer = peer.map(display),
-            "refusing a request for the host '{host}', which --allow-host would allow"
+            "refusing a request for the host '{host}', which allow-host would allow"
         );
     }
     let text = format!(
-        "this server does not go by the name '{host}' - ask for an IP address or localhost, or start it with \
-         --allow-host {host}"
+        "this server does not go by the name '{host}' - ask for an IP address or localhost, or have it \
+         listed in the setting allow-host"
     );
     refuse(StatusCode::MISDIRECTED_REQUEST, text)
 }
@@ -312,12 +319,12 @@ fn wrong_origin(origin: &str, log: &LogLimit, peer: Option<Peer>) -> Response {
     if log.admits(Kind::OtherSite, peer) {
         tracing::info!(
             peer = peer.map(display),
-            "refusing a page of the origin '{origin}', which --allow-origin would allow"
+            "refusing a page of the origin '{origin}', which allow-origin would allow"
         );
     }
     let text = format!(
-        "pages of the origin '{origin}' may not talk to this server - start it with --allow-origin {origin} to allow \
-         it"
+        "pages of the origin '{origin}' may not talk to this server - have {origin} listed \
+         in its setting allow-origin"
     );
     refuse(StatusCode::FORBIDDEN, text)
 }
@@ -332,7 +339,7 @@ fn other_site(site: &str, log: &LogLimit, peer: Option<Peer>) -> Response {
     }
     let text = format!(
         "the browser asks for a page of another site (Sec-Fetch-Site: {site}) without naming its origin - use fetch, \
-         EventSource or WebSocket, in a page whose origin --allow-origin allows"
+         EventSource or WebSocket, in a page whose origin the server's setting allow-origin lists"
     );
     refuse(StatusCode::FORBIDDEN, text)
 }

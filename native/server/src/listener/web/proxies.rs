@@ -5,6 +5,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use warp::http::HeaderMap;
 
+use crate::bind_error::BindError;
+
 /// The networks of the proxies that stand in front of the server.
 #[derive(Debug, Default)]
 pub(crate) struct Proxies {
@@ -61,13 +63,12 @@ impl Proxies {
     /// Reads the networks.
     ///
     /// # Errors
-    /// A sentence naming the flag and the value that cannot be read.
-    pub(crate) fn new(networks: &[String]) -> Result<Self, String> {
+    /// [`BindError::Proxies`].
+    pub(crate) fn new(networks: &[String]) -> Result<Self, BindError> {
         let read = |text: &String| {
-            Network::of(text).ok_or_else(|| {
-                format!(
-                    "invalid --trusted-proxies '{text}' - write an address or a network: 10.0.0.0/8, 2001:db8::/32"
-                )
+            Network::of(text).ok_or_else(|| BindError::Proxies {
+                value: text.clone(),
+                why: "write an address or a network: 10.0.0.0/8, 2001:db8::/32",
             })
         };
         Ok(Self {
@@ -254,7 +255,9 @@ mod tests {
             "10.0.0.0/-1",
             "10.0.0.0/",
         ] {
-            let error = Proxies::new(&[text.to_owned()]).expect_err(text);
+            let error = Proxies::new(&[text.to_owned()])
+                .expect_err(text)
+                .to_string();
             assert!(error.contains(&format!("'{text}'")), "{error}");
         }
     }

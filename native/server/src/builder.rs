@@ -1,0 +1,427 @@
+//! Owns what a server is made of, until it is bound.
+
+use std::collections::HashMap;
+use std::mem::take;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
+use std::time::SystemTime;
+
+use mist_core::{Access, Broker, Config, Limits, TokenStorage};
+use mist_net::address::{self, AddressError, Endpoint, Scheme, without_secrets};
+
+use crate::auth::{self, Authenticator, AuthenticatorFactory};
+use crate::bind_error::BindError;
+use crate::command::CommandHandler;
+use crate::hub::{HostCounter, Hub};
+use crate::listener::bind::Ground;
+use crate::listener::tls::Tls;
+use crate::listener::{Browsers, ListenError, Listener, ListenerFactory, Offers, Proxies};
+use crate::server::Server;
+use crate::system_limits;
+
+/// Says what a server is made of.
+///
+/// ```
+/// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// let server = mist_server::Server::builder().listen("tcp://127.0.0.1:0").bind().await?;
+/// println!("listening on {}", server.addresses()[0]);
+/// server.run(async { /* completes when the server is to stop */ }).await;
+/// # Ok(()) }
+/// ```
+#[derive(Default)]
+pub struct ServerBuilder {
+    listeners: Vec<Source>,
+    /// Files with the certificate and its key.
+    tls: Option<(PathBuf, PathBuf)>,
+    authenticator: Option<String>,
+    token: Option<String>,
+    access: Access,
+    origins: Vec<String>,
+    hosts: Vec<String>,
+    trusted_proxies: Vec<String>,
+    offers: Offers,
+    limits: Limits,
+    commands: HashMap<String, Arc<dyn CommandHandler>>,
+    counters: Vec<HostCounter>,
+    listener_schemes: HashMap<String, ListenerFactory>,
+    authenticator_schemes: HashMap<String, AuthenticatorFactory>,
+}
+
+impl std::fmt::Debug for ServerBuilder {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("ServerBuilder")
+            .field("access", &self.access)
+            .field("limits", &self.limits)
+            .finish_non_exhaustive()
+    }
+}
+
+impl ServerBuilder {
+    /// Adds listeners: one URI, or several separated by commas. Blanks around each are passed over. A host's name stands for
+    /// all of its addresses, `localhost` for those of IPv4 and IPv6.
+    #[must_use]
+    pub fn listen(mut self, uris: &str) -> Self {
+        let uris = uris.split(',').map(str::trim).filter(|uri| !uri.is_empty());
+        self.listeners
+            .extend(uris.map(|uri| Source::Uri(uri.to_owned())));
+        self
+    }
+
+    /// Adds a listener of the program's own, which has taken its address.
+    #[must_use]
+    pub fn listener(mut self, listener: impl Listener) -> Self {
+        self.listeners.push(Source::Own(Box::new(listener)));
+        self
+    }
+
+    /// Sets the certificate for `tls://`, `https://` and `wss://` listeners: PEM files with the server's certificate
+    /// followed by those that vouch for it, and with its private key. Without this call the server makes a certificate
+    /// for itself at each start.
+    #[must_use]
+    pub fn tls(mut self, certificate: impl Into<PathBuf>, key: impl Into<PathBuf>) -> Self {
+        self.tls = Some((certificate.into(), key.into()));
+        self
+    }
+
+    /// Sets where registered tokens are kept: `memory://`, `sqlite://`, `scribble://`, `postgres://`, or a registered
+    /// scheme. Needs a token.
+    #[must_use]
+    pub fn authenticator(mut self, uri: &str) -> Self {
+        self.authenticator = Some(uri.to_owned());
+        self
+    }
+
+    /// Sets the server's own token, which makes a session admin.
+    #[must_use]
+    pub fn token(mut self, token: &str) -> Self {
+        self.token = Some(token.to_owned());
+        self
+    }
+
+    /// Sets who may use the basic commands.
+    #[must_use]
+    pub fn access(mut self, access: Access) -> Self {
+        self.access = access;
+        self
+    }
+
+    /// Lets the pages of an origin talk to the http and ws listeners: `https://example.com`, `https://*.example.com`,
+    /// `null`, or `*` for all. Pages of the same host need no leave, nor do pages of this machine where a listener is on
+    /// a loopback address, nor programs that are no browsers.
+    #[must_use]
+    pub fn allow_origin(mut self, origin: &str) -> Self {
+        self.origins.push(origin.to_owned());
+        self
+    }
+
+    /// Adds a name that the server goes by, as `mist.example.com` or `*.example.com`. A listener on a loopback address
+    /// refuses requests for any other name, so that no page can reach it by a name of its own that points here; with this
+    /// call all listeners do. IP addresses and `localhost` are always taken.
+    #[must_use]
+    pub fn allow_host(mut self, host: &str) -> Self {
+        self.hosts.push(host.to_owned());
+        self
+    }
+
+    /// Believes the proxies of a network, as `10.0.0.0/8` or an address, about whom they ask for: `X-Forwarded-For`, or
+    /// `Forwarded` where there is none, on the http and ws listeners. Proxies must overwrite or extend both.
+    #[must_use]
+    pub fn trusted_proxies(mut self, network: &str) -> Self {
+        self.trusted_proxies.push(network.to_owned());
+        self
+    }
+
+    /// Sets whether the http and ws listeners serve the page at `/` and its files, which need no token. They do unless
+    /// told otherwise.
+    #[must_use]
+    pub fn page(mut self, is_served: bool) -> Self {
+        self.offers.page = is_served;
+        self
+    }
+
+    /// Sets whether the http and ws listeners serve figures at `/metrics`, which need no token. They do unless told
+    /// otherwise.
+    #[must_use]
+    pub fn metrics(mut self, are_served: bool) -> Self {
+        self.offers.metrics = are_served;
+        self
+    }
+
+    /// Sets the limits.
+    #[must_use]
+    pub fn limits(mut self, limits: Limits) -> Self {
+        self.limits = limits;
+        self
+    }
+
+    /// Adds a custom command. The names of built-in commands cannot be taken over.
+    #[must_use]
+    pub fn command(mut self, name: &str, handler: impl CommandHandler) -> Self {
+        self.commands.insert(name.to_owned(), Arc::new(handler));
+        self
+    }
+
+    /// Adds a counter of the host's own to `GET /metrics`, as `mist_NAME_total`. The name is made of small letters,
+    /// digits and underscores, and is not one that the server uses itself; `help` is a sentence without its full stop.
+    #[must_use]
+    pub fn counter(
+        mut self,
+        name: &'static str,
+        help: &'static str,
+        value: Arc<AtomicU64>,
+    ) -> Self {
+        self.counters.push(HostCounter { name, help, value });
+        self
+    }
+
+    /// Registers a scheme for listeners; it may take the place of a built-in one.
+    #[must_use]
+    pub fn listener_scheme(mut self, scheme: &str, factory: ListenerFactory) -> Self {
+        self.listener_schemes
+            .insert(scheme.to_ascii_lowercase(), factory);
+        self
+    }
+
+    /// Registers a scheme for authenticators; it may take the place of a built-in one other than `memory`.
+    #[must_use]
+    pub fn authenticator_scheme(mut self, scheme: &str, factory: AuthenticatorFactory) -> Self {
+        self.authenticator_schemes
+            .insert(scheme.to_ascii_lowercase(), factory);
+        self
+    }
+
+    /// Takes the listeners' addresses and opens the authenticator.
+    ///
+    /// # Errors
+    /// [`BindError`], at once, when an address is taken, nothing is left to listen on, or the settings do not fit.
+    pub async fn bind(mut self) -> Result<Server, BindError> {
+        let limits = system_limits::within_machine(self.limits.clone())?;
+        let (browsers, proxies) = self.trusted()?;
+        let (kept, opening) = self.store_opening()?;
+        let authenticator = match opening {
+            Some(opening) => Some(opening.open().await?),
+            None => None,
+        };
+        if self.access == Access::Scoped && self.token.is_none() {
+            return Err(BindError::ScopedWithoutToken);
+        }
+        if self.token.is_some() && kept == TokenStorage::None && self.access == Access::Open {
+            tracing::warn!(
+                "a token without an authenticator: admin commands are unavailable, and tokens that clients present are \
+                 not checked; give an authenticator, memory:// for example, to use it"
+            );
+        }
+        let listeners = take(&mut self.listeners);
+        let openings = self.openings(listeners)?;
+        let tls = self.open_tls(&openings)?;
+        let listeners = open(openings, tls.as_ref()).await?;
+        let mut seed = [0; 8];
+        getrandom::fill(&mut seed).map_err(|error| BindError::Randomness(error.to_string()))?;
+        let config = Config {
+            limits,
+            access: self.access,
+            token: self.token,
+            token_storage: kept,
+            commands: self.commands.keys().cloned().collect(),
+            is_guarded: true,
+            ..Config::default()
+        };
+        let broker = Broker::new(config, u64::from_ne_bytes(seed));
+        let mut hub = Hub::new(broker, authenticator, self.commands);
+        hub.counters.of_host = self.counters;
+        Ok(Server {
+            addresses: listeners
+                .iter()
+                .map(|listener| listener.address())
+                .collect(),
+            hub: Arc::new(hub),
+            browsers: Arc::new(browsers),
+            proxies: Arc::new(proxies),
+            offers: self.offers,
+            tls,
+            listeners,
+        })
+    }
+
+    /// Whose pages and whose proxies are trusted.
+    fn trusted(&self) -> Result<(Browsers, Proxies), BindError> {
+        let browsers = Browsers::new(&self.origins, &self.hosts)?;
+        Ok((browsers, Proxies::new(&self.trusted_proxies)?))
+    }
+
+    /// Checks the settings, the listeners and the certificate files as far as that takes no address.
+    ///
+    /// # Errors
+    /// [`BindError`].
+    pub fn check(&self) -> Result<(), BindError> {
+        self.trusted()?;
+        for source in &self.listeners {
+            if let Source::Uri(uri) = source {
+                self.opening(uri)?;
+            }
+        }
+        if let Some((certificate, key)) = &self.tls {
+            Tls::from_files(certificate.clone(), key.clone())?;
+        }
+        Ok(())
+    }
+
+    /// How to listen on a URI.
+    fn opening(&self, uri: &str) -> Result<Opening, BindError> {
+        let scheme = address::split(uri).ok().map(|(scheme, _)| scheme);
+        let registered =
+            scheme.and_then(|scheme| self.listener_schemes.get(&scheme.to_ascii_lowercase()));
+        if let Some(factory) = registered {
+            return Ok(Opening::Registered(Arc::clone(factory), uri.to_owned()));
+        }
+        let shown = without_secrets(uri);
+        let known = match Endpoint::to_listen(uri) {
+            Ok(endpoint) => return Ok(Opening::BuiltIn(endpoint, uri.to_owned())),
+            Err(AddressError::UnknownScheme { scheme, .. }) => AddressError::UnknownScheme {
+                scheme,
+                known: self.known_schemes(),
+            },
+            Err(why @ AddressError::MissingScheme { .. }) => why,
+            Err(why) => return Err(ListenError::Uri { uri: shown, why }.into()),
+        };
+        Err(BindError::UnknownListener {
+            uri: shown,
+            why: known,
+        })
+    }
+
+    fn known_schemes(&self) -> String {
+        let own = self.listener_schemes.keys().map(String::as_str);
+        address::list(own.chain(Scheme::ALL.iter().map(|scheme| scheme.name())))
+    }
+
+    /// How to open each listener.
+    fn openings(&self, listeners: Vec<Source>) -> Result<Vec<Opening>, BindError> {
+        if listeners.is_empty() {
+            return Err(BindError::NoListener {
+                known: self.known_schemes(),
+            });
+        }
+        let each = listeners.into_iter().map(|source| match source {
+            Source::Uri(uri) => self.opening(&uri),
+            Source::Own(listener) => Ok(Opening::Own(listener)),
+        });
+        each.collect()
+    }
+
+    /// What encrypted listeners encrypt with; nothing when there are none.
+    fn open_tls(&self, openings: &[Opening]) -> Result<Option<Arc<Tls>>, BindError> {
+        let built_in = openings.iter().filter_map(Opening::endpoint);
+        let encrypted = built_in.filter(|endpoint| endpoint.scheme().is_encrypted());
+        let sites: Vec<_> = encrypted.filter_map(Endpoint::site).collect();
+        let tls = match &self.tls {
+            // Wrong files are better found now than when they are needed.
+            Some((certificate, key)) => {
+                if sites.is_empty() {
+                    tracing::warn!(
+                        "a certificate that no listener uses; add a tls://, https:// or wss:// one"
+                    );
+                }
+                let tls = Tls::from_files(certificate.clone(), key.clone())?;
+                tls.look_at_names();
+                tls.remind(SystemTime::now());
+                tls
+            }
+            None if sites.is_empty() => return Ok(None),
+            None => Tls::self_signed(&sites)?,
+        };
+        Ok(Some(Arc::new(tls)))
+    }
+
+    /// Finds out who opens the authenticator; nobody where it is in the broker, or there is none.
+    fn store_opening(&self) -> Result<(TokenStorage, Option<StoreOpening>), BindError> {
+        let Some(uri) = &self.authenticator else {
+            return Ok((TokenStorage::None, None));
+        };
+        if self.token.as_ref().is_none_or(String::is_empty) {
+            return Err(BindError::MissingToken);
+        }
+        let scheme = uri.split("://").next().unwrap_or_default();
+        let scheme = scheme.to_ascii_lowercase();
+        if scheme == "memory" {
+            return Ok((TokenStorage::Memory, None));
+        }
+        let mut schemes = auth::built_in();
+        schemes.extend(self.authenticator_schemes.clone());
+        // Behind the scheme there may be a password.
+        let shown = format!("{scheme}://…");
+        let Some(factory) = schemes.remove(&scheme) else {
+            return Err(BindError::UnknownAuthenticator {
+                uri: shown,
+                known: address::list(schemes.keys().map(String::as_str).chain(["memory"])),
+            });
+        };
+        let opening = StoreOpening {
+            factory,
+            uri: uri.clone(),
+            shown,
+        };
+        Ok((TokenStorage::Host, Some(opening)))
+    }
+}
+
+/// How a token store is opened.
+struct StoreOpening {
+    factory: AuthenticatorFactory,
+    uri: String,
+    /// Without what may be secret in it.
+    shown: String,
+}
+
+impl StoreOpening {
+    async fn open(self) -> Result<Arc<dyn Authenticator>, BindError> {
+        let opened = (self.factory)(self.uri).await;
+        opened.map_err(|why| BindError::Authenticator {
+            uri: self.shown,
+            why,
+        })
+    }
+}
+
+/// A listener that was asked for.
+enum Source {
+    Uri(String),
+    Own(Box<dyn Listener>),
+}
+
+/// How a listener is opened.
+enum Opening {
+    BuiltIn(Endpoint, String),
+    Registered(ListenerFactory, String),
+    /// It is open.
+    Own(Box<dyn Listener>),
+}
+
+impl Opening {
+    fn endpoint(&self) -> Option<&Endpoint> {
+        match self {
+            Self::BuiltIn(endpoint, _) => Some(endpoint),
+            Self::Registered(..) | Self::Own(_) => None,
+        }
+    }
+}
+
+/// Takes the addresses of all listeners, in their order.
+async fn open(
+    openings: Vec<Opening>,
+    tls: Option<&Arc<Tls>>,
+) -> Result<Vec<Box<dyn Listener>>, ListenError> {
+    let mut ground = Ground::new(openings.iter().filter_map(Opening::endpoint));
+    let mut listeners = Vec::new();
+    for opening in openings {
+        match opening {
+            Opening::BuiltIn(endpoint, uri) => {
+                listeners.extend(ground.take(&uri, &endpoint, tls).await?);
+            }
+            Opening::Registered(factory, uri) => listeners.push(factory(uri).await?),
+            Opening::Own(listener) => listeners.push(listener),
+        }
+    }
+    Ok(listeners)
+}
