@@ -6,6 +6,7 @@
 
 mod bits;
 mod pairs;
+mod parts;
 mod sets;
 mod shards;
 mod sieve;
@@ -13,7 +14,9 @@ mod tags;
 #[cfg(test)]
 mod tests;
 mod update;
+mod walk;
 
+use alloc::sync::Arc;
 use alloc::vec::Vec;
 use core::ops::Range;
 
@@ -24,6 +27,7 @@ use self::pairs::{Asked, Carried, Pairs};
 use self::sets::{ClientId, MANY, SetId, Sets};
 use self::shards::Shards;
 use self::tags::{Interner, TagId};
+pub(crate) use self::walk::Walk;
 use crate::sort::sort;
 
 /// The subscriptions of one client.
@@ -60,8 +64,9 @@ fn hash_number(number: u32) -> u64 {
     u64::from(number).wrapping_mul(0x9E37_79B9_7F4A_7C15)
 }
 
-/// Pairs that are asked for in the time that looking at a set takes.
+/// Pairs that are asked for in the time that looking at a set takes, and clients of a set that are found in it.
 const PAIRS_PER_SET: usize = 4;
+const CLIENTS_PER_SET: usize = 4;
 
 /// All subscriptions, ready to be matched.
 #[derive(Debug)]
@@ -73,6 +78,8 @@ pub(crate) struct Index {
     held: Vec<Held>,
     subscriptions: usize,
     subscribers: usize,
+    /// Each [`Walk`] holds it too.
+    walks: Arc<()>,
     /// Reused by updates.
     ids: Vec<TagId>,
 }
@@ -116,8 +123,14 @@ impl Index {
             held: Vec::new(),
             subscriptions: 0,
             subscribers: 0,
+            walks: Arc::default(),
             ids: Vec::new(),
         }
+    }
+
+    /// Says how much one message may look at at once, in the unit of [`MatchScratch::walked`].
+    pub(crate) fn set_most(&mut self, most: usize) {
+        self.pairs.most = most;
     }
 
     /// All subscriptions of all clients.
@@ -224,17 +237,22 @@ impl Index {
 
     /// Finds the clients with a set whose tags are all among `names`, each once, without `except`.
     ///
-    /// The result is `scratch.targets`, in no order. Allocates only until `scratch` has its size.
+    /// The result is `scratch.targets`, in no order. Allocates only until `scratch` has its size. Where it is
+    /// not [whole](Index::is_whole), it is nothing.
     pub(crate) fn matches<'a>(
         &self,
         names: impl Iterator<Item = &'a [u8]>,
         except: Option<ClientId>,
         scratch: &mut MatchScratch,
     ) {
-        self.walk(names.filter_map(|name| self.tags.find(name)), scratch);
+        self.find_answers(names.filter_map(|name| self.tags.find(name)), scratch);
         self.expand(except, scratch);
-        // Finding a client of a set takes a fraction of finding the set.
-        scratch.walked += scratch.targets.len() / 4;
+    }
+
+    /// Whether the last match looked at everything. If not, it was [too much](Index::set_most) at once, and takes a [`Walk`].
+    #[inline]
+    pub(crate) fn is_whole(&self, scratch: &MatchScratch) -> bool {
+        scratch.walked <= self.pairs.most
     }
 
     /// Finds the sets of which all tags are among those with these numbers: [`MatchScratch::sets`].
@@ -242,12 +260,12 @@ impl Index {
     /// A number that stands for no tag is passed over.
     pub(crate) fn match_sets(&self, tags: &[u32], scratch: &mut MatchScratch) {
         let tags = tags.iter().map(|&tag| TagId(tag));
-        self.walk(tags.filter(|&tag| self.tags.is_known(tag)), scratch);
+        self.find_answers(tags.filter(|&tag| self.tags.is_known(tag)), scratch);
     }
 
-    /// Finds the sets all whose tags are among `tags`, as answers.
+    /// Finds the sets all whose tags are among `tags`, as answers; not all of them where that is too much.
     #[inline]
-    fn walk(&self, tags: impl Iterator<Item = TagId>, scratch: &mut MatchScratch) {
+    fn find_answers(&self, tags: impl Iterator<Item = TagId>, scratch: &mut MatchScratch) {
         fit(&mut scratch.tag_bits, self.tags.bound());
         let MatchScratch {
             tag_bits,
@@ -272,10 +290,11 @@ impl Index {
             carried.push(Carried { tag, hash });
         }
         let sets = &self.sets;
-        let pairs = carried.len().saturating_mul(carried.len()) / 2;
-        // With very many tags it takes longer to ask for all pairs than to look at all sets.
-        let looked_at = if pairs / PAIRS_PER_SET > sets.bound() {
-            sets.walk(tag_bits, answers)
+        let looked_at = if self.is_sooner_by_sets(carried.len()) {
+            if sets.bound() <= self.pairs.most {
+                sets.walk(0..sets.bound(), tag_bits, answers);
+            }
+            sets.bound()
         } else {
             self.pairs.walk(carried, tag_bits, sets, asked, answers)
         };
@@ -285,7 +304,7 @@ impl Index {
         }
     }
 
-    /// Finds the clients that the answers stand for, each once, without `except`.
+    /// Finds the clients that the answers stand for, each once, without `except`; not all of them where that is too much.
     #[inline]
     pub(crate) fn expand(&self, except: Option<ClientId>, scratch: &mut MatchScratch) {
         fit(&mut scratch.client_bits, self.held.len().max(1));
@@ -293,6 +312,7 @@ impl Index {
             client_bits,
             answers,
             targets,
+            walked,
             ..
         } = scratch;
         targets.clear();
@@ -301,7 +321,10 @@ impl Index {
             [answer] if answer & MANY == 0 => {
                 targets.extend(Some(answer).filter(|&client| Some(client) != except));
             }
-            [answer] => self.copy_clients(answer & !MANY, except, targets),
+            [answer] => {
+                self.copy_clients(answer & !MANY, except, targets);
+                *walked += targets.len() / CLIENTS_PER_SET;
+            }
             _ => {
                 if let Some(client) = except.filter(|&client| (client as usize) < self.held.len()) {
                     set(client_bits, client);
@@ -317,6 +340,10 @@ impl Index {
                         add(answer);
                     } else {
                         let clients = self.sets.clients(answer & !MANY);
+                        *walked += clients.len() / CLIENTS_PER_SET;
+                        if *walked > self.pairs.most {
+                            break;
+                        }
                         clients.iter().copied().for_each(&mut add);
                     }
                 }

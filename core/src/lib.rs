@@ -47,8 +47,8 @@ mod text;
 
 pub use auth::{Access, AuthReply, AuthRequest, TokenStorage};
 pub use broker::{
-    Broker, Config, Credentials, CustomReply, CustomRequest, DisconnectReason, Listing, Output,
-    Receipt, Scratch, SessionId, Stats, TokenCheck, Verdict,
+    Broker, Config, Credentials, CustomReply, CustomRequest, DisconnectReason, Listing, Long,
+    Output, Receipt, Scratch, SessionId, Stats, TokenCheck, Verdict, Walk,
 };
 pub use error::{ErrorCode, ServerError, TokenError};
 pub use limits::Limits;

@@ -127,11 +127,6 @@ impl<T> Slots<T> {
             items.map(move |(place, item)| ((first + place) as u32, item))
         })
     }
-
-    /// All places; as [`Slots::range`].
-    pub(crate) fn iter(&self) -> impl Iterator<Item = (u32, &T)> {
-        self.range(0..self.bound())
-    }
 }
 
 impl<T> Index<u32> for Slots<T> {
@@ -161,6 +156,11 @@ mod tests {
     use super::*;
 
     impl<T> Slots<T> {
+        /// All places; as [`Slots::range`].
+        pub(crate) fn iter(&self) -> impl Iterator<Item = (u32, &T)> {
+            self.range(0..self.bound())
+        }
+
         /// The numbers that are not in use, of those there is memory for.
         pub(crate) fn free(&self) -> Vec<u32> {
             let numbers = self.free.iter().zip(0..).flat_map(|(free, chunk)| {

@@ -5,7 +5,7 @@ use std::alloc::{GlobalAlloc, Layout, System};
 use std::cell::Cell;
 
 use mist_core::message::{Messages, Scan};
-use mist_core::{Broker, Config, Credentials, Listing, Output, Scratch, SessionId, Verdict};
+use mist_core::{Broker, Config, Credentials, Listing, Long, Output, Scratch, SessionId, Verdict};
 
 /// Counts what this thread allocates; the test runner's other threads do as they like.
 struct Counting;
@@ -104,7 +104,7 @@ impl Worker {
         let message = messages.next(&mut self.scan, broker.limits());
         let message = message.expect("one").expect("valid");
         match broker.decide(session, &message, &mut self.scratch) {
-            Verdict::Long(listing) => listing,
+            Verdict::Long(Long::Listing(listing)) => listing,
             verdict => panic!("it is long: {verdict:?}"),
         }
     }

@@ -29,11 +29,15 @@ impl Broker {
             write_refusal(message, &refusal, &mut scratch.reply);
             return Verdict::Reply;
         }
-        Verdict::Deliver(message.id_literal().map(|id| Receipt {
+        let receipt = message.id_literal().map(|id| Receipt {
             session,
             tags: message.tags().map(Cow::into_owned).collect(),
             id: id.into(),
-        }))
+        });
+        match self.index.is_whole(&scratch.matching) {
+            true => Verdict::Deliver(receipt),
+            false => Verdict::Long(self.begin_publish(session, message, receipt)),
+        }
     }
 
     /// Refusals are boxed since there are hardly any: a result with room for one would be written for every message.
@@ -83,8 +87,8 @@ impl Broker {
         }
         let bytes = source.as_bytes();
         let names_of = |tag: &Span| &bytes[tag.range()];
-        self.index
-            .matches(tags.iter().map(names_of), Some(session.slot), matching);
+        let names = tags.iter().map(names_of);
+        self.index.matches(names, Some(session.slot), matching);
         if matching.targets.is_empty() {
             return Ok(());
         }

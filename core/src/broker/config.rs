@@ -5,7 +5,7 @@ use alloc::vec::Vec;
 use core::fmt;
 
 #[cfg(doc)]
-use super::{Broker, Output};
+use super::{Broker, Long, Output, Scratch};
 use crate::auth::{Access, TokenStorage};
 use crate::limits::Limits;
 
@@ -26,6 +26,10 @@ pub struct Config {
     pub is_guarded: bool,
     /// Whether the host wants to know tags and tag sets by number: see [`Broker::decide_numbers`].
     pub is_numbered: bool,
+    /// How much a publish may look at, in the unit of [`Scratch::walked`], before others have their turn: what takes more is
+    /// a [`Long::Publish`]. For hosts that share the broker; without it nothing is too much, nor where
+    /// [`Config::is_numbered`].
+    pub turn: Option<usize>,
 }
 
 /// Shows whether there is a token, never which.
@@ -39,6 +43,7 @@ impl fmt::Debug for Config {
             .field("commands", &self.commands)
             .field("is_guarded", &self.is_guarded)
             .field("is_numbered", &self.is_numbered)
+            .field("turn", &self.turn)
             .finish()
     }
 }

@@ -1,12 +1,13 @@
 //! What one message does: decided where it changes nothing, carried out where it does.
 
+use alloc::string::String;
 use alloc::vec::Vec;
 
 use super::Broker;
-use super::listing::Listing;
-use super::output::{Output, Verdict};
+use super::output::{Long, Output, Verdict};
 use super::scratch::{Scratch, restart};
 use super::session::{Phase, SessionId};
+use super::walk::Walk;
 use crate::message::{Command, Message, Refusal, write_head, write_rest};
 use crate::sort::sort;
 
@@ -44,9 +45,9 @@ impl Broker {
         }
     }
 
-    /// Takes one message, whatever it asks for. Returns a long answer that is still to be gathered: see [`Verdict::Long`].
+    /// Takes one message, whatever it asks for. Returns what is still to be done: see [`Verdict::Long`].
     #[must_use]
-    pub fn handle(&mut self, session: SessionId, message: &Message<'_>) -> Option<Listing> {
+    pub fn handle(&mut self, session: SessionId, message: &Message<'_>) -> Option<Long> {
         let state = self.session_mut(session)?;
         if state.is_closing() {
             return None;
@@ -73,7 +74,7 @@ impl Broker {
                 });
             }
             Verdict::Reply => self.send(session, scratch.reply.clone()),
-            Verdict::Long(listing) => long = Some(listing),
+            Verdict::Long(found) => long = Some(found),
             Verdict::Exclusive => {
                 if let Err(refusal) = self.execute(session, is_first, message) {
                     self.refuse(session, message, &refusal);
@@ -84,8 +85,16 @@ impl Broker {
         long
     }
 
-    /// Finds who gets a message that the host itself publishes. Then as with [`Verdict::Deliver`].
-    pub fn route(&self, tags: &[&str], data: &str, scratch: &mut Scratch, body: &mut Vec<u8>) {
+    /// Finds who gets a message that the host itself publishes. Then as with [`Verdict::Deliver`]; or where it returns
+    /// something, as with [`Long::Publish`], and nothing is written.
+    #[must_use]
+    pub fn route(
+        &self,
+        tags: &[&str],
+        data: &str,
+        scratch: &mut Scratch,
+        body: &mut Vec<u8>,
+    ) -> Option<Walk> {
         let mut sorted = tags.to_vec();
         sort(&mut sorted);
         sorted.dedup();
@@ -99,8 +108,13 @@ impl Broker {
         let literal = core::str::from_utf8(&literal)
             .ok()
             .filter(|_| !data.is_empty());
+        if !self.index.is_whole(&scratch.matching) {
+            let tags = sorted.into_iter().map(String::from).collect();
+            return Some(self.begin_walk(None, tags, literal, None));
+        }
         body.extend_from_slice(&scratch.head);
         write_rest(body, literal);
+        None
     }
 
     fn execute(

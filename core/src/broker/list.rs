@@ -5,7 +5,7 @@ use alloc::string::String;
 
 use super::Broker;
 use super::listing::{Found, Listing, Source};
-use super::output::Verdict;
+use super::output::{Long, Verdict};
 use super::scratch::{Scratch, restart};
 use super::session::{Session, SessionId};
 use crate::limits::LIMIT;
@@ -56,7 +56,7 @@ impl Broker {
         listing.found.bytes = scratch.reply.len();
         restart(&mut scratch.reply);
         if cost > SHORT {
-            return Verdict::Long(listing);
+            return Verdict::Long(Long::Listing(listing));
         }
         while !self.list_some(&mut listing) {}
         listing.write(&mut scratch.reply);

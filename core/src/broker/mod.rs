@@ -1,9 +1,10 @@
 //! Owns all sessions and subscriptions and decides what every message does; performs nothing itself.
 //!
 //! Inputs are method calls (`receive`, then `decide`), outputs are taken out with [`Broker::poll_output`]. The commands are
-//! in these files: `basic` for everybody's, `list` for those with long answers, `login` and `admin` for tokens, `revoke`
-//! for what a change of a token means; `numbers` is for hosts that know tags by number. Files that hold data only
-//! (`config`, `output`, `scratch`, `session`, `holders`, `listing`, `revocation`) know nothing of the [`Broker`].
+//! in these files: `basic` for everybody's, `publish` for messages that take long, `list` for long answers, `login` and
+//! `admin` for tokens, `revoke` for what a change of a token means; `numbers` is for hosts that know tags by number. Files
+//! that hold data only (`config`, `output`, `scratch`, `session`, `holders`, `listing`, `revocation`, `walk`) know nothing
+//! of the [`Broker`].
 
 mod admin;
 mod basic;
@@ -15,6 +16,7 @@ mod listing;
 mod login;
 mod numbers;
 mod output;
+mod publish;
 mod question;
 mod receive;
 mod reply;
@@ -24,6 +26,7 @@ mod scratch;
 mod session;
 #[cfg(test)]
 mod tests;
+mod walk;
 
 use alloc::boxed::Box;
 use alloc::collections::VecDeque;
@@ -38,12 +41,13 @@ pub use self::config::{Config, Credentials};
 use self::holders::Holders;
 pub use self::listing::Listing;
 pub use self::output::{
-    CustomReply, CustomRequest, DisconnectReason, Output, Receipt, TokenCheck, Verdict,
+    CustomReply, CustomRequest, DisconnectReason, Long, Output, Receipt, TokenCheck, Verdict,
 };
 use self::revocation::Revocation;
 pub use self::scratch::Scratch;
 pub use self::session::SessionId;
 use self::session::{About, Phase, Session};
+pub use self::walk::Walk;
 use crate::auth::{Access, Secret, TokenStorage, TokenTable};
 use crate::index::Index;
 use crate::limits::Limits;
@@ -108,6 +112,13 @@ impl Broker {
     /// Creates a broker. `seed` should be random where clients are not trusted: they choose the tags that are hashed.
     #[must_use]
     pub fn new(config: Config, seed: u64) -> Self {
+        let mut index = match config.is_numbered {
+            true => Index::numbered(seed),
+            false => Index::new(seed),
+        };
+        if let Some(turn) = config.turn.filter(|_| !config.is_numbered) {
+            index.set_most(turn);
+        }
         Self {
             limits: config.limits,
             access: config.access,
@@ -117,10 +128,7 @@ impl Broker {
                 .filter(|token| !token.is_empty())
                 .map(|token| Secret(token.into())),
             commands: config.commands,
-            index: match config.is_numbered {
-                true => Index::numbered(seed),
-                false => Index::new(seed),
-            },
+            index,
             is_guarded: config.is_guarded,
             is_numbered: config.is_numbered,
             slots: Vec::new(),

@@ -1,10 +1,12 @@
 //! What comes out of the broker: what the host is to do, and what a decision found.
 
+use alloc::boxed::Box;
 use alloc::string::String;
 use alloc::vec::Vec;
 
 use super::listing::Listing;
 use super::session::SessionId;
+use super::walk::Walk;
 #[cfg(doc)]
 use super::{Broker, Config, Scratch};
 use crate::auth::AuthRequest;
@@ -159,6 +161,15 @@ impl Receipt {
     }
 }
 
+/// What is done in parts.
+#[derive(Debug)]
+pub enum Long {
+    /// Gather an answer with [`Broker::list_some`], and send what [`Listing::encode`] puts together.
+    Listing(Listing),
+    /// Publish a message with [`Broker::publish_some`], and send its receipt, if it has one.
+    Publish(Box<Walk>),
+}
+
 /// What [`Broker::decide`] found.
 #[derive(Debug)]
 pub enum Verdict {
@@ -166,9 +177,9 @@ pub enum Verdict {
     Deliver(Option<Receipt>),
     /// Answer with [`Scratch::reply`].
     Reply,
-    /// Gather a long answer with [`Broker::list_some`], let others have the broker in between, and send what
-    /// [`Listing::encode`] puts together. Until then read no further from the session.
-    Long(Listing),
+    /// It takes longer than anybody's turn: do it in parts, and let others have the broker in between. Until it is done read
+    /// no further from the session.
+    Long(Long),
     /// The message changes the broker: [`Broker::handle`] takes it.
     Exclusive,
 }

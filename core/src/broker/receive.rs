@@ -1,7 +1,7 @@
 //! What a session sends, from bytes to messages; and what it is told when they are none, or do not come in time.
 
 use super::Broker;
-use super::output::{DisconnectReason, Output};
+use super::output::{DisconnectReason, Long, Output};
 use super::session::{Phase, SessionId};
 #[cfg(doc)]
 use crate::limits::Limits;
@@ -31,12 +31,14 @@ impl Broker {
                 false => &all,
             };
             match messages.next(&mut scan, limits) {
-                Some(Ok(message)) => {
-                    if let Some(mut listing) = self.handle(session, &message) {
+                Some(Ok(message)) => match self.handle(session, &message) {
+                    None => {}
+                    Some(Long::Listing(mut listing)) => {
                         while !self.list_some(&mut listing) {}
                         self.send(session, listing.encode());
                     }
-                }
+                    Some(Long::Publish(walk)) => self.publish_whole(session, *walk),
+                },
                 Some(Err(unreadable)) => self.handle_unreadable(session, &unreadable),
                 None => break,
             }

@@ -56,10 +56,12 @@ const SIFTED_AT_ONCE: usize = 1024;
 const LONG: u32 = 1 << 31;
 /// What a long set counts besides its tags: it and they stand elsewhere, and among very many sets in no cache.
 const FAR: usize = 16;
+/// What a row counts with the tags of its set, if these are as many as by default may be.
+const MOST_OF_A_ROW: usize = 48;
 
 /// A set in a list. Walking one reads nothing else where the third tag is not carried.
 #[derive(Clone, Copy, Debug)]
-struct Row {
+pub(super) struct Row {
     /// A tag besides the pair; where there is none, one of the pair.
     third: u32,
     /// Whom a match is for: see [`Sets::answer`].
@@ -76,6 +78,34 @@ impl Row {
             set: number,
         }
     }
+
+    /// Whom a match is for, if the set has all its tags besides the pair in `bits`. What that costs besides the row is added
+    /// to `walked`.
+    pub(super) fn answer_if_in(
+        &self,
+        bits: &[u64],
+        sets: &Sets,
+        walked: &mut usize,
+    ) -> Option<u32> {
+        if !is_set(bits, self.third & !LONG) {
+            return None;
+        }
+        if self.third & LONG != 0 {
+            let rest = sets.rest(self.set);
+            *walked += FAR + rest.len();
+            if !rest.iter().all(|tag| is_set(bits, tag.0)) {
+                return None;
+            }
+        }
+        Some(self.answer)
+    }
+}
+
+/// What stands under a pair.
+pub(super) enum Under<'a> {
+    Nothing,
+    Set(SetId),
+    Rows(&'a [Row]),
 }
 
 /// The rarest tag of a set besides its pair; where there is none, one of the pair.
@@ -132,6 +162,8 @@ pub(super) struct Pairs {
     count: usize,
     sieve: Sieve,
     lists: Slots<List>,
+    /// How many pairs and sets a message may look at; what takes more takes a [`Walk`](super::Walk).
+    pub(super) most: usize,
 }
 
 fn hash(pair: Pair, tags: &Interner) -> u64 {
@@ -146,12 +178,27 @@ impl Pairs {
             count: 0,
             sieve: Sieve::default(),
             lists: Slots::default(),
+            most: usize::MAX,
         }
     }
 
     fn find(&self, hash: u64, pair: Pair, sets: &Sets) -> Option<Entry> {
         let is_it = |entry: &Entry| entry.pair(sets, &self.lists) == pair;
         self.table.find(hash, is_it).copied()
+    }
+
+    /// What stands under the pair of two tags.
+    pub(super) fn under(&self, one: Carried, other: Carried, sets: &Sets) -> Under<'_> {
+        let hash = one.hash ^ other.hash;
+        if !self.sieve.may_hold(hash) {
+            return Under::Nothing;
+        }
+        let entry = self.find(hash, Pair::new(one.tag, other.tag), sets);
+        match entry.map(|entry| (entry, entry.list())) {
+            None => Under::Nothing,
+            Some((entry, None)) => Under::Set(entry.number),
+            Some((_, Some(list))) => Under::Rows(&self.lists[list].rows),
+        }
     }
 
     /// Adds a set; returns some of the same pair, where these are many, that may have a better one by now.
@@ -245,7 +292,8 @@ impl Pairs {
     }
 
     /// Appends the answers of the sets that have all their tags among those that are carried, each of them once, with a
-    /// bit for each in `bits`; returns how many pairs and sets were looked at. Works in `asked`.
+    /// bit for each in `bits`; returns how many pairs and sets were looked at. Works in `asked`. Where that is more than
+    /// [`Pairs::most`], there may be more answers.
     #[inline]
     pub(super) fn walk(
         &self,
@@ -270,6 +318,9 @@ impl Pairs {
             let count = self.sift(carried, from..to, asked);
             walked += pairs + self.visit(&asked[..count], carried, bits, sets, answers);
             from = to;
+            if walked > self.most {
+                break;
+            }
         }
         walked
     }
@@ -297,7 +348,8 @@ impl Pairs {
     }
 
     /// Appends the answers of the sets of these pairs that have all their tags among those that are carried, with a bit
-    /// for each in `bits`; returns how many sets were looked at, a long one counting as its tags.
+    /// for each in `bits`; returns how many sets were looked at, a long one counting as its tags. Ends where that is more
+    /// than [`Pairs::most`].
     #[inline]
     fn visit(
         &self,
@@ -323,6 +375,13 @@ impl Pairs {
                 continue;
             };
             let rows = &self.lists[list].rows;
+            if visited + MOST_OF_A_ROW * rows.len() > self.most {
+                visited = self.visit_with_care(rows, bits, sets, visited, answers);
+                if visited > self.most {
+                    break;
+                }
+                continue;
+            }
             visited += rows.len();
             for row in rows {
                 if !is_set(bits, row.third & !LONG) {
@@ -336,6 +395,27 @@ impl Pairs {
                 }
                 answers.push(row.answer);
             }
+        }
+        visited
+    }
+
+    /// The same for a list that may take more than there is room for.
+    #[cold]
+    #[inline(never)]
+    fn visit_with_care(
+        &self,
+        rows: &[Row],
+        bits: &[u64],
+        sets: &Sets,
+        mut visited: usize,
+        answers: &mut Vec<u32>,
+    ) -> usize {
+        visited += rows.len();
+        for row in rows {
+            if visited > self.most {
+                break;
+            }
+            answers.extend(row.answer_if_in(bits, sets, &mut visited));
         }
         visited
     }

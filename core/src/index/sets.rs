@@ -205,18 +205,16 @@ impl Sets {
             .chain(self.rest(number).iter().copied())
     }
 
-    /// Appends the answers of the sets of two tags and more with a bit for each of them in `bits`; returns how many sets
-    /// were looked at.
+    /// Appends the answers of the sets of two tags and more that have these numbers and a bit for each tag in `bits`.
     #[inline(never)]
-    pub(super) fn walk(&self, bits: &[u64], answers: &mut Vec<u32>) -> usize {
-        for (number, set) in self.sets.iter() {
+    pub(super) fn walk(&self, numbers: Range<usize>, bits: &[u64], answers: &mut Vec<u32>) {
+        for (number, set) in self.sets.range(numbers) {
             let has_all = || self.tags(number).all(|tag| is_set(bits, tag.0));
             // Where there is no set, its pair is of one tag too.
             if set.pair.alone().is_none() && has_all() {
                 answers.push(self.answer(number));
             }
         }
-        self.bound()
     }
 
     /// Whether a set has exactly these tags, which are in order.

@@ -8,6 +8,8 @@ use alloc::{format, vec};
 use super::sets::Pair;
 use super::*;
 
+mod walks;
+
 impl Index {
     /// Checks everything that must hold between any two calls.
     pub(crate) fn assert_consistent(&self) {

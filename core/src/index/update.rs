@@ -99,8 +99,12 @@ impl Index {
         Pair::new(first, second.map_or(first, |(_, tag)| tag))
     }
 
-    /// Gives a set another pair if one of its tags has become so much rarer that far fewer messages ask for that.
+    /// Gives a set another pair if one of its tags has become so much rarer that far fewer messages ask for that; unless a
+    /// walk may have come past that one, and not to where it stands.
     fn move_if_better(&mut self, number: SetId) {
+        if self.is_walked() {
+            return;
+        }
         let weight = |pair: Pair| {
             let uses = pair.tags().map(|tag| u64::from(self.tags.uses(tag)));
             uses.product::<u64>()

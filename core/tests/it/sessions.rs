@@ -499,11 +499,13 @@ fn the_host_publishes_to_every_match() {
         ("", r#"{"command":"publish","tags":["a","b","c"]}"#),
     ] {
         let mut body = Vec::new();
-        broker.route(&["c", "b", "a", "b"], data, &mut scratch, &mut body);
+        let long = broker.route(&["c", "b", "a", "b"], data, &mut scratch, &mut body);
+        assert!(long.is_none());
         assert_eq!(scratch.targets(), [session.slot() as u32]);
         assert_eq!(body, expected.as_bytes());
     }
-    broker.route(&["a"], "x", &mut scratch, &mut Vec::new());
+    let long = broker.route(&["a"], "x", &mut scratch, &mut Vec::new());
+    assert!(long.is_none());
     assert!(scratch.targets().is_empty());
 }
 

@@ -97,6 +97,7 @@ impl World {
             commands: vec!["echo".to_owned()],
             is_guarded: false,
             is_numbered: dice.once_in(2),
+            turn: None,
         };
         let mut client = client::Options::default();
         client.offline = Offline::Buffer {

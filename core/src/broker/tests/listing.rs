@@ -24,7 +24,7 @@ fn a_long_list_is_gathered_in_parts_and_says_the_same() {
     for command in ["list", "listall"] {
         let line = format!("{{\"command\":\"{command}\",\"tags\":[\"echo\"],\"id\":7}}\n");
         let (verdict, _) = decided(&broker, session, &line);
-        let Verdict::Long(mut listing) = verdict else {
+        let Verdict::Long(Long::Listing(mut listing)) = verdict else {
             panic!("it is long");
         };
         let mut parts = 1;
@@ -80,7 +80,7 @@ fn listed(broker: &Broker, session: SessionId, command: &str) -> String {
     let line = format!("{{\"command\":\"{command}\",\"tags\":[\"e\\n\"],\"id\":\"i\"}}\n");
     let answer = match decided(broker, session, &line) {
         (Verdict::Reply, scratch) => scratch.reply().to_vec(),
-        (Verdict::Long(mut listing), _) => {
+        (Verdict::Long(Long::Listing(mut listing)), _) => {
             while !broker.list_some(&mut listing) {}
             listing.encode()
         }

@@ -5,6 +5,7 @@
 mod reply;
 mod sent;
 mod tokens;
+mod walks;
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
@@ -15,6 +16,7 @@ use serde_json::json;
 
 use self::reply::{Refusal, Reply, exceeded, refusal};
 pub(crate) use self::sent::{BAD, Request, Sent, Spelling};
+use self::walks::Walk;
 
 /// What a session gets.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -79,6 +81,8 @@ pub(crate) struct Model {
     pub(crate) events: Vec<Vec<Event>>,
     /// What waits for the host.
     pub(crate) questions: Vec<(usize, Question)>,
+    /// What is being published in parts.
+    walks: Vec<Walk>,
 }
 
 /// What the host answers.
@@ -99,6 +103,7 @@ impl Model {
             sessions: Vec::new(),
             events: Vec::new(),
             questions: Vec::new(),
+            walks: Vec::new(),
         }
     }
 
@@ -138,6 +143,9 @@ impl Model {
 
     pub(crate) fn disconnect(&mut self, session: usize) {
         self.sessions[session] = Session::default();
+        for walk in &mut self.walks {
+            walk.lasting.retain(|(holder, _)| *holder != session);
+        }
     }
 
     pub(crate) fn say(&mut self, session: usize, sent: &Sent) {
@@ -360,7 +368,7 @@ impl Model {
         }
     }
 
-    fn publish(&mut self, session: usize, request: &Request) -> Result<(), Refusal> {
+    fn check_publish(&self, session: usize, request: &Request) -> Result<(), Refusal> {
         if request.tags.is_empty() {
             return Err(refusal("Unable to publish - missing tags"));
         }
@@ -372,14 +380,13 @@ impl Model {
                 "not authorized - the token does not grant the tag '{tag}'; a publish needs all of its tags granted"
             )));
         }
+        Ok(())
+    }
+
+    fn publish(&mut self, session: usize, request: &Request) -> Result<(), Refusal> {
+        self.check_publish(session, request)?;
         let tags: Tags = request.tags.iter().cloned().collect();
-        let text = Reply {
-            command: "publish".to_owned(),
-            tags: tags.iter().cloned().collect(),
-            data: request.data_literal(),
-            ..Reply::default()
-        }
-        .text();
+        let text = published(&tags, request);
         let mut delivered = 0;
         for other in 0..self.sessions.len() {
             let is_wanted = self.sessions[other]
@@ -391,6 +398,11 @@ impl Model {
                 delivered += 1;
             }
         }
+        self.send_receipt(session, request, delivered);
+        Ok(())
+    }
+
+    fn send_receipt(&mut self, session: usize, request: &Request, delivered: usize) {
         if request.id.is_some() {
             self.send(
                 session,
@@ -404,7 +416,6 @@ impl Model {
                 },
             );
         }
-        Ok(())
     }
 
     fn change_subscriptions(&mut self, session: usize, request: &Request) -> Result<(), Refusal> {
@@ -422,6 +433,7 @@ impl Model {
         let set: Tags = request.tags.iter().cloned().collect();
         if request.command == "unsubscribe" {
             self.sessions[session].sets.remove(&set);
+            Self::note_gone(&mut self.walks, session, &set);
         } else {
             if self
                 .grants(session)
@@ -446,6 +458,17 @@ impl Model {
         self.acknowledge(session, request, &request.tags);
         Ok(())
     }
+}
+
+/// What is delivered of a publish.
+fn published(tags: &Tags, request: &Request) -> String {
+    let reply = Reply {
+        command: "publish".to_owned(),
+        tags: tags.iter().cloned().collect(),
+        data: request.data_literal(),
+        ..Reply::default()
+    };
+    reply.text()
 }
 
 fn some_text(text: &str) -> Option<String> {

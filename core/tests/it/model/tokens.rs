@@ -210,6 +210,7 @@ impl Model {
                 .collect();
             sets.retain(|set| !set.is_disjoint(grants));
             for set in lost {
+                Self::note_gone(&mut self.walks, session, &set);
                 let reply = Reply {
                     command: "unsubscribe".to_owned(),
                     tags: set.into_iter().collect(),

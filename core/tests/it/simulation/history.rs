@@ -13,6 +13,8 @@ pub(super) enum Act {
     Disconnect(usize),
     Say(usize, Vec<Sent>, Form),
     Answer(usize),
+    /// One of the messages that are being published in parts goes on.
+    GoOn(usize),
 }
 
 /// How what a session sends reaches the broker.
@@ -134,6 +136,8 @@ fn act(dice: &mut Dice, is_late: bool) -> Act {
     match dice.below(100) {
         0..6 if !is_late => Act::Disconnect(dice.below(64)),
         6..20 if !is_late => Act::Answer(dice.below(64)),
+        // As often as not, so that others do something in between.
+        20..50 if !is_late && dice.once_in(2) => Act::GoOn(dice.below(64)),
         20..34 => Act::Connect(match dice.below(8) {
             0 => None,
             1..4 => Some("server"),
@@ -188,6 +192,8 @@ pub(crate) fn history(mut dice: Dice, is_numbered: bool, is_late: bool) -> Histo
     config.token = (!dice.once_in(8)).then(|| "server".to_owned());
     if !is_late {
         config.commands = vec!["echo".to_owned()];
+        // Little, so that much is done in parts.
+        config.turn = dice.pick(&[None, Some(0), Some(2), Some(5), Some(40)]);
     }
     let steps = 20 + dice.below(60);
     let mut acts = vec![Act::Connect(Some("server")), Act::Connect(None)];

@@ -1,16 +1,22 @@
 //! A host round the broker, which feeds it in every way there is.
 
-use mist_core::message::{Message, Messages, Scan};
+use std::collections::VecDeque;
+
+use mist_core::message::{Messages, Scan};
 use mist_core::{
-    Broker, Config, Credentials, CustomReply, Limits, Output, Scratch, SessionId, Verdict,
+    Broker, Config, Credentials, CustomReply, Limits, Long, Output, Scratch, SessionId, Verdict,
+    Walk,
 };
 
 use super::super::model::{Answer, Event, Question, Sent};
 use super::history::Form;
 
-fn handle(broker: &mut Broker, session: SessionId, message: &Message<'_>) {
-    let long = broker.handle(session, message);
-    assert!(long.is_none(), "nothing here is long");
+/// A message that is to be published in parts; nothing else here takes long.
+fn published(long: Long) -> Box<Walk> {
+    match long {
+        Long::Publish(walk) => walk,
+        Long::Listing(listing) => panic!("no list here is long: {listing:?}"),
+    }
 }
 
 /// A broker and what a host keeps beside it.
@@ -19,6 +25,10 @@ pub(super) struct Host {
     pub(super) ids: Vec<SessionId>,
     pub(super) events: Vec<Vec<Event>>,
     pub(super) questions: Vec<(usize, Question)>,
+    /// Messages that are being published in parts, and by whom.
+    pub(super) walks: Vec<(usize, Box<Walk>)>,
+    /// What those have said meanwhile.
+    pub(super) behind: Vec<(usize, VecDeque<Sent>, Form)>,
     scan: Scan,
     scratch: Scratch,
     limits: Limits,
@@ -34,6 +44,8 @@ impl Host {
             ids: Vec::new(),
             events: Vec::new(),
             questions: Vec::new(),
+            walks: Vec::new(),
+            behind: Vec::new(),
             scan: Scan::new(),
             scratch: Scratch::new(),
             is_late,
@@ -129,30 +141,81 @@ impl Host {
             Form::Shared => {
                 let mut bytes = lines.join(&b'\n');
                 bytes.push(b'\n');
-                self.share(id, Messages::lines(&bytes));
+                let long = self.share(id, Messages::lines(&bytes));
+                assert!(long.is_none(), "nothing is without a turn");
             }
             Form::Frames => {
                 for line in &lines {
-                    self.share(id, Messages::frame(line));
+                    let long = self.share(id, Messages::frame(line));
+                    assert!(long.is_none(), "nothing is without a turn");
                 }
             }
         }
         self.settle();
     }
 
-    fn share(&mut self, id: SessionId, mut messages: Messages<'_>) {
+    /// Takes one message; returns whether it is published in parts from now on.
+    pub(super) fn say_one(&mut self, session: usize, sent: &Sent, form: Form) -> bool {
+        let mut line = sent.line();
+        let long = match form {
+            Form::Frames => self.share(self.ids[session], Messages::frame(&line)),
+            _ => {
+                line.push(b'\n');
+                self.share(self.ids[session], Messages::lines(&line))
+            }
+        };
+        self.settle();
+        self.walks.extend(long.map(|walk| (session, walk)));
+        self.is_publishing(session)
+    }
+
+    pub(super) fn is_publishing(&self, session: usize) -> bool {
+        self.walks.iter().any(|(other, _)| *other == session)
+    }
+
+    /// Publishes a message to some more sessions; returns which, and whether those were all.
+    pub(super) fn go_on_publishing(&mut self, at: usize) -> (Vec<usize>, bool) {
+        let (_, walk) = &mut self.walks[at];
+        let is_last = self.broker.publish_some(walk, &mut self.scratch);
+        let text = str::from_utf8(walk.message()).expect("messages are UTF-8");
+        let mut targets = Vec::new();
+        for &slot in self.scratch.targets() {
+            let session = self.ids.iter().rposition(|id| id.slot() == slot as usize);
+            targets.push(session.expect("it is there"));
+        }
+        for &target in &targets {
+            self.events[target].push(Event::Text(text.to_owned()));
+        }
+        (targets, is_last)
+    }
+
+    /// Ends with a message that `delivered` sessions got.
+    pub(super) fn end_publishing(&mut self, at: usize, delivered: usize, is_there: bool) {
+        let (session, walk) = self.walks.remove(at);
+        if let Some(receipt) = walk.receipt().filter(|_| is_there) {
+            assert_eq!(receipt.session(), self.ids[session]);
+            self.text(session, &receipt.reply(delivered));
+        }
+    }
+
+    /// Takes messages until one is published in parts: that is returned.
+    fn share(&mut self, id: SessionId, mut messages: Messages<'_>) -> Option<Box<Walk>> {
         loop {
             if self.broker.is_waiting(id) {
-                return self.broker.handle_message(id, messages.rest());
+                self.broker.handle_message(id, messages.rest());
+                return None;
             }
-            match messages.next(&mut self.scan, &self.limits) {
-                None => return,
-                Some(Err(unreadable)) => self.broker.handle_unreadable(id, &unreadable),
-                Some(Ok(message)) => match self.broker.decide(id, &message, &mut self.scratch) {
-                    Verdict::Exclusive => handle(&mut self.broker, id, &message),
+            match messages.next(&mut self.scan, &self.limits)? {
+                Err(unreadable) => self.broker.handle_unreadable(id, &unreadable),
+                Ok(message) => match self.broker.decide(id, &message, &mut self.scratch) {
                     // What was decided is carried out behind what still waits.
-                    _ if self.is_late => handle(&mut self.broker, id, &message),
-                    Verdict::Long(listing) => panic!("nothing here is long: {listing:?}"),
+                    verdict if self.is_late || matches!(verdict, Verdict::Exclusive) => {
+                        if let Some(long) = self.broker.handle(id, &message) {
+                            return Some(published(long));
+                        }
+                    }
+                    Verdict::Exclusive => unreachable!("the arm above takes it"),
+                    Verdict::Long(long) => return Some(published(long)),
                     Verdict::Reply => {
                         let reply = self.scratch.reply().to_vec();
                         let session = self.ids.iter().rposition(|&other| other == id);

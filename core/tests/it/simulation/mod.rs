@@ -5,21 +5,71 @@
 mod history;
 mod host;
 
+use std::collections::VecDeque;
 use std::env;
 use std::fmt::Write;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
-use self::history::Act;
+use self::history::{Act, Form};
 pub(crate) use self::history::{History, history};
 use self::host::Host;
 use super::dice::Dice;
-use super::model::Model;
+use super::model::{Model, Sent};
+
+/// Says it to both; what is behind a message that takes long waits until that is published.
+fn say(
+    model: &mut Model,
+    host: &mut Host,
+    session: usize,
+    mut sent: VecDeque<Sent>,
+    form: Form,
+    has_turns: bool,
+) {
+    if host.is_publishing(session) {
+        return host.behind.push((session, sent, form));
+    }
+    if !has_turns || !matches!(form, Form::Shared | Form::Frames) {
+        sent.iter().for_each(|sent| model.say(session, sent));
+        return host.say(session, sent.make_contiguous(), form);
+    }
+    while let Some(next) = sent.pop_front() {
+        if host.say_one(session, &next, form) {
+            model.begin_publish(session, &next);
+            return host.behind.push((session, sent, form));
+        }
+        model.say(session, &next);
+    }
+}
+
+/// Goes on with a message that is published in parts.
+fn go_on(model: &mut Model, host: &mut Host, at: usize, delivered: &mut Vec<usize>) {
+    let publisher = host.walks[at].0;
+    delivered.resize(host.walks.len(), 0);
+    let (targets, is_last) = host.go_on_publishing(at);
+    delivered[at] += targets.len();
+    model.go_on_publishing(at, &targets, is_last);
+    if !is_last {
+        return;
+    }
+    let is_there = model.connected().contains(&publisher);
+    host.end_publishing(at, delivered.remove(at), is_there);
+    let all = std::mem::take(&mut host.behind);
+    let (theirs, others) = all.into_iter().partition(|behind| behind.0 == publisher);
+    host.behind = others;
+    let theirs: Vec<_> = theirs;
+    for (_, sent, form) in theirs.into_iter().filter(|_| is_there) {
+        say(model, host, publisher, sent, form, true);
+    }
+}
 
 /// Runs a history on both; panics where they part.
 pub(crate) fn run(history: &History, seed: u64, is_late: bool) {
     let mut model = Model::new(history.config.clone());
     let mut host = Host::new(history.config.clone(), seed, is_late);
     let mut seen = Vec::new();
+    // How many got each message that is being published.
+    let mut delivered = Vec::new();
+    let has_turns = history.config.turn.is_some();
     for act in &history.acts {
         let connected = model.connected();
         match act {
@@ -41,8 +91,14 @@ pub(crate) fn run(history: &History, seed: u64, is_late: bool) {
                 } else {
                     which % connected.len()
                 }];
-                sent.iter().for_each(|sent| model.say(session, sent));
-                host.say(session, sent, *form);
+                let sent = sent.iter().cloned().collect();
+                say(&mut model, &mut host, session, sent, *form, has_turns);
+            }
+            Act::GoOn(which) => {
+                if !host.walks.is_empty() {
+                    let at = which % host.walks.len();
+                    go_on(&mut model, &mut host, at, &mut delivered);
+                }
             }
             Act::Answer(which) => {
                 if !model.questions.is_empty() {
@@ -54,7 +110,11 @@ pub(crate) fn run(history: &History, seed: u64, is_late: bool) {
         }
         check(&model, &host, &mut seen);
     }
-    // At the end every question is answered, and everybody goes.
+    // At the end everything is published, every question is answered, and everybody goes.
+    while !host.walks.is_empty() {
+        go_on(&mut model, &mut host, 0, &mut delivered);
+        check(&model, &host, &mut seen);
+    }
     while !model.questions.is_empty() {
         let (_, answer) = model.answer(0);
         host.answer(0, answer);

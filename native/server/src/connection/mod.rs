@@ -395,8 +395,9 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
             Flow::Long(waiting) => {
                 self.is_paused = true;
                 let lines = bytes[whole - waiting..whole].to_vec();
-                self.in_line_bytes = lines.len();
-                self.in_line = Some(self.hub.handle_in_line(&self.outbox, lines));
+                let walk = tools.out.walk.take();
+                self.in_line_bytes = lines.len() + walk.as_ref().map_or(0, |walk| walk.bytes());
+                self.in_line = Some(self.hub.handle_in_line(&self.outbox, walk, lines));
                 0
             }
         };

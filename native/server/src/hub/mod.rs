@@ -5,6 +5,7 @@
 
 pub(crate) mod framing;
 mod line;
+mod long;
 pub(crate) mod outbox;
 pub(crate) mod piece;
 mod run;
@@ -118,7 +119,7 @@ pub(crate) enum Flow {
     Paused(usize),
     /// This many bytes must wait until others have had their turn on this thread.
     Spent(usize),
-    /// This many bytes ask for much: they have to stand in line.
+    /// This many bytes ask for much, or [`Outgoing::walk`] in front of them: they have to stand in line.
     Long(usize),
 }
 
@@ -148,7 +149,7 @@ const CONNECTION_BYTES: usize = 4 << 10;
 const LIST_PARTS_AT_ONCE: usize = 12;
 /// Pairs and tag sets that matching looks at for one connection before others have their turn on the thread, and with the
 /// broker: some tenths of a millisecond.
-const WALKED_AT_ONCE: usize = 100_000;
+pub(crate) const WALKED_AT_ONCE: usize = 100_000;
 /// The same for commands of who does not stand in line yet.
 const COMMANDS_AT_ONCE: usize = 20_000;
 /// What a receipt counts there. Whoever waits for the receipts of a hundred messages does not have to stand in line.
@@ -162,18 +163,6 @@ const REPLY_COST: usize = 600;
 const LOOK_COST: usize = 3;
 const REPEAT_COST: usize = 8;
 const BYTES_PER_COST: usize = 16;
-
-/// How many of the bytes are lines for a turn: no more than it takes to look at, of many.
-fn next_lines(lines: &[u8]) -> usize {
-    let Some(rest) = lines.get(READ_BYTES..) else {
-        return lines.len();
-    };
-    match memchr::memrchr(b'\n', &lines[..READ_BYTES]) {
-        Some(newline) => newline + 1,
-        // One line is longer.
-        None => READ_BYTES + memchr::memchr(b'\n', rest).map_or(rest.len(), |newline| newline + 1),
-    }
-}
 
 impl Hub {
     pub(crate) fn new(
@@ -296,50 +285,6 @@ impl Hub {
         self.handle_some(own, messages, COMMANDS_AT_ONCE, tools)
     }
 
-    /// Handles whole lines of one connection that ask for much, on the thread for that. Sends what is left of them, and why,
-    /// once they have to wait for something else than their turn.
-    pub(crate) fn handle_in_line(
-        self: &Arc<Self>,
-        own: &Arc<Outbox>,
-        lines: Vec<u8>,
-    ) -> oneshot::Receiver<(Vec<u8>, Flow)> {
-        let (sender, receiver) = oneshot::channel();
-        let own = Arc::clone(own);
-        let mut state = Some((lines, sender));
-        let mut at = 0;
-        self.stand_in_line(Place::Back, move |hub| {
-            let Some((lines, sender)) = &state else {
-                return true;
-            };
-            if sender.is_closed() {
-                return true;
-            }
-            let end = at + next_lines(&lines[at..]);
-            let messages = Messages::lines(&lines[at..end]);
-            let flow = with_worker(|worker| {
-                hub.handle_some(&own, messages, WALKED_AT_ONCE, &mut worker.tools)
-            });
-            at = match flow {
-                Flow::Open => end,
-                Flow::Paused(waiting) | Flow::Spent(waiting) | Flow::Long(waiting) => end - waiting,
-            };
-            let is_over = matches!(flow, Flow::Paused(_)) || at == lines.len();
-            if is_over && let Some((mut lines, sender)) = state.take() {
-                lines.drain(..at);
-                // It may be kept for long.
-                lines.shrink_to_fit();
-                // Whoever sent them may have left.
-                let _ = sender.send((lines, flow));
-            }
-            if !is_over {
-                // It sleeps, and has answers to write.
-                own.nudge();
-            }
-            is_over
-        });
-        receiver
-    }
-
     fn handle_some(
         self: &Arc<Self>,
         own: &Outbox,
@@ -451,10 +396,9 @@ impl Hub {
                     for_commands += cost;
                     own.append_own_reply(&mut out.spare, scratch.reply());
                 }
-                Verdict::Long(listing) => {
-                    own.begin_gathering();
-                    out.errands.push(Errand::List(listing));
-                    flow = Flow::Paused(messages.rest().len());
+                Verdict::Long(long) => {
+                    walked += scratch.walked();
+                    flow = Self::put_off(own, long, messages.rest().len(), out);
                 }
                 Verdict::Exclusive => {
                     let cost = CHANGE_COST + CHANGE_BYTE_COST * message.tags_text().len();
@@ -462,10 +406,8 @@ impl Hub {
                     for_commands += cost;
                     delivered += self.deliver(shared, input, out);
                     let shared = lock.write(&self.shared);
-                    if let Some(listing) = shared.broker.handle(own.session, &message) {
-                        own.begin_gathering();
-                        out.errands.push(Errand::List(listing));
-                        flow = Flow::Paused(messages.rest().len());
+                    if let Some(long) = shared.broker.handle(own.session, &message) {
+                        flow = Self::put_off(own, long, messages.rest().len(), out);
                     }
                     delivered += self.execute(shared, out);
                     limits = self.limits_of(own);
@@ -474,7 +416,7 @@ impl Hub {
                     }
                 }
             }
-            if own.is_congested() {
+            if own.is_congested() && out.walk.is_none() {
                 flow = Flow::Paused(messages.rest().len());
             }
             if flow != Flow::Open {
@@ -521,16 +463,23 @@ impl Hub {
     /// Publishes a message of the host itself; returns how many outboxes took it.
     pub(crate) fn publish(&self, tags: &[&str], data: &str) -> usize {
         with_worker(|worker| {
+            self.counters.published.fetch_add(1, Ordering::Relaxed);
             let Tools { scratch, out, .. } = &mut worker.tools;
             let shared = self.shared.read();
             let lines = &mut out.run.lines.bytes;
-            shared.broker.route(tags, data, scratch, lines);
+            if let Some(mut walk) = shared.broker.route(tags, data, scratch, lines) {
+                drop(shared);
+                let mut delivered = 0;
+                while !self.publish_some(&mut walk, &mut delivered, &mut worker.tools) {
+                    self.shared.give_way();
+                }
+                return delivered;
+            }
             out.run.end_line();
             scratch.exchange_targets(&mut out.run.targets);
             let delivered = self.deliver(&shared, &[], out);
             drop(shared);
             out.wake_all();
-            self.counters.published.fetch_add(1, Ordering::Relaxed);
             self.counters
                 .delivered
                 .fetch_add(delivered as u64, Ordering::Relaxed);
@@ -930,7 +879,7 @@ mod tests {
             panic!("{flow:?}");
         };
         assert!(left > pings.len() * 9 / 10, "{left} of {}", pings.len());
-        let in_line = hub.handle_in_line(&reader, pings.as_bytes()[..left].to_vec());
+        let in_line = hub.handle_in_line(&reader, None, pings.as_bytes()[..left].to_vec());
         let (left, flow) = in_line.blocking_recv().expect("nothing panics");
         assert_eq!((left.capacity(), flow), (0, Flow::Open));
 

@@ -5,7 +5,7 @@ use std::task::Waker;
 use std::thread::panicking;
 
 use mist_core::message::Scan;
-use mist_core::{AuthRequest, CustomRequest, Listing, Scratch, SessionId};
+use mist_core::{AuthRequest, CustomRequest, Listing, Scratch, SessionId, Walk};
 
 use super::run::{Batch, Run};
 use super::spare::Spare;
@@ -45,6 +45,8 @@ pub(crate) struct Outgoing {
     pub(crate) woken: Vec<Waker>,
     /// Work for the host.
     pub(crate) errands: Vec<Errand>,
+    /// A message to be published in parts, before anything else that its connection has sent.
+    pub(crate) walk: Option<Box<Walk>>,
 }
 
 impl Outgoing {

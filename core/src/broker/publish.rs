@@ -1,0 +1,88 @@
+//! Publishes that make the broker look at so many tag sets that it is done in parts: others have the broker in between.
+
+use alloc::borrow::Cow;
+use alloc::boxed::Box;
+use alloc::string::String;
+use alloc::vec::Vec;
+
+use super::Broker;
+use super::output::{Long, Output, Receipt};
+use super::scratch::Scratch;
+use super::session::SessionId;
+use super::walk::Walk;
+use crate::message::{Message, write_head, write_rest};
+use crate::sort::sort;
+
+impl Broker {
+    /// Begins with a message that is too much for one turn.
+    #[cold]
+    pub(super) fn begin_publish(
+        &self,
+        publisher: SessionId,
+        message: &Message<'_>,
+        receipt: Option<Receipt>,
+    ) -> Long {
+        let tags = message.tags().map(Cow::into_owned).collect();
+        let data = message.data_literal();
+        let walk = self.begin_walk(Some(publisher), tags, data, receipt);
+        Long::Publish(Box::new(walk))
+    }
+
+    pub(super) fn begin_walk(
+        &self,
+        publisher: Option<SessionId>,
+        mut tags: Vec<String>,
+        data: Option<&str>,
+        receipt: Option<Receipt>,
+    ) -> Walk {
+        sort(&mut tags);
+        tags.dedup();
+        let mut message = Vec::new();
+        write_head(&mut message, tags.iter().map(String::as_str));
+        write_rest(&mut message, data);
+        Walk {
+            tags: tags.into_iter().map(String::into_boxed_str).collect(),
+            message,
+            receipt,
+            matching: self.index.begin_walk(publisher.map(|session| session.slot)),
+        }
+    }
+
+    /// Finds some of those who get a message: [`Scratch::targets`]. They get it before anybody else has the broker, since a
+    /// subscription may be gone then. Returns whether that was the last part.
+    ///
+    /// Nobody gets it twice, and all get it who hold a subscription that matches from the first part to the last. It goes on
+    /// when the publisher has gone.
+    #[must_use]
+    pub fn publish_some(&self, walk: &mut Walk, scratch: &mut Scratch) -> bool {
+        let tags = walk.tags.iter().map(|tag| tag.as_bytes());
+        let matching = &mut scratch.matching;
+        self.index.walk_some(tags, &mut walk.matching, matching)
+    }
+
+    /// Finds all who get a message, for a host that does nothing in between.
+    pub(super) fn publish_whole(&mut self, publisher: SessionId, mut walk: Walk) {
+        let mut scratch = core::mem::take(&mut self.scratch);
+        let mut targets = Vec::new();
+        loop {
+            let is_last = self.publish_some(&mut walk, &mut scratch);
+            targets.extend(self.ids_of(scratch.targets()));
+            if is_last {
+                break;
+            }
+        }
+        self.scratch = scratch;
+        let has_targets = !targets.is_empty();
+        self.outputs.push_back(Output::Deliver {
+            publisher,
+            targets,
+            sets: Vec::new(),
+            message: if has_targets {
+                walk.message
+            } else {
+                Vec::new()
+            },
+            receipt: walk.receipt,
+        });
+    }
+}

@@ -1,0 +1,40 @@
+//! A publish that is carried out in parts.
+
+use alloc::boxed::Box;
+use alloc::vec::Vec;
+
+#[cfg(doc)]
+use super::Broker;
+use super::output::Receipt;
+use crate::index;
+
+/// A publish that is carried out in parts: see [`Broker::publish_some`].
+#[derive(Debug)]
+pub struct Walk {
+    /// The tags in order, each once.
+    pub(super) tags: Vec<Box<str>>,
+    pub(super) message: Vec<u8>,
+    pub(super) receipt: Option<Receipt>,
+    pub(super) matching: index::Walk,
+}
+
+impl Walk {
+    /// What is delivered: one JSON object, without a line end.
+    #[must_use]
+    pub fn message(&self) -> &[u8] {
+        &self.message
+    }
+
+    /// Bytes of memory that it takes, roughly; besides a bit for each session there is.
+    #[must_use]
+    pub fn bytes(&self) -> usize {
+        let tags = self.tags.iter();
+        self.message.len() + tags.map(|tag| size_of_val(tag) + tag.len()).sum::<usize>()
+    }
+
+    /// What the publisher is answered in the end, if it asked to be.
+    #[must_use]
+    pub fn receipt(&self) -> Option<&Receipt> {
+        self.receipt.as_ref()
+    }
+}

@@ -1,0 +1,163 @@
+//! Owns what is done in line for one connection: its lines, and messages that are published in parts.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+use mist_core::message::Messages;
+use mist_core::{Long, Walk};
+use tokio::sync::oneshot;
+
+use super::line::Place;
+use super::outbox::Outbox;
+use super::worker::{Errand, Outgoing, READ_BYTES, Tools, with_worker};
+use super::{Flow, Hub, WALKED_AT_ONCE};
+
+/// How many of the bytes are lines for a turn: no more than it takes to look at, of many.
+fn next_lines(lines: &[u8]) -> usize {
+    let Some(rest) = lines.get(READ_BYTES..) else {
+        return lines.len();
+    };
+    match memchr::memrchr(b'\n', &lines[..READ_BYTES]) {
+        Some(newline) => newline + 1,
+        // One line is longer.
+        None => READ_BYTES + memchr::memchr(b'\n', rest).map_or(rest.len(), |newline| newline + 1),
+    }
+}
+
+/// A connection that stands in line.
+struct InLine {
+    own: Arc<Outbox>,
+    /// What is handled in this order: a message that is being published, and how many outboxes took it; then these lines.
+    walk: Option<(Box<Walk>, usize)>,
+    lines: Vec<u8>,
+    /// How much of the lines was handled.
+    at: usize,
+    sender: Option<oneshot::Sender<(Vec<u8>, Flow)>>,
+}
+
+impl InLine {
+    /// Has a turn; returns whether that was the last.
+    fn turn(&mut self, hub: &Arc<Hub>) -> bool {
+        if let Some((walk, delivered)) = &mut self.walk {
+            // To the end, also when the client has gone: some have it already.
+            if !hub.go_on_publishing(&self.own, walk, delivered) {
+                return false;
+            }
+            self.walk = None;
+        }
+        let Some(sender) = self.sender.take_if(|sender| !sender.is_closed()) else {
+            return true;
+        };
+        let flow = match self.at == self.lines.len() {
+            true => Flow::Open,
+            false => self.handle_lines(hub),
+        };
+        let is_done = matches!(flow, Flow::Paused(_)) || self.at == self.lines.len();
+        if is_done || self.walk.is_some() {
+            // What is left may be kept for long; a message that is being published is kept apart.
+            self.lines.drain(..self.at);
+            self.lines.shrink_to_fit();
+            self.at = 0;
+        }
+        if is_done && self.walk.is_none() {
+            // Whoever sent them may have left.
+            let _ = sender.send((std::mem::take(&mut self.lines), flow));
+            return true;
+        }
+        self.sender = Some(sender);
+        // It sleeps, and has answers to write.
+        self.own.nudge();
+        false
+    }
+
+    fn handle_lines(&mut self, hub: &Arc<Hub>) -> Flow {
+        let end = self.at + next_lines(&self.lines[self.at..]);
+        let messages = Messages::lines(&self.lines[self.at..end]);
+        let flow = with_worker(|worker| {
+            let flow = hub.handle_some(&self.own, messages, WALKED_AT_ONCE, &mut worker.tools);
+            self.walk = worker.tools.out.walk.take().map(|walk| (walk, 0));
+            flow
+        });
+        self.at = match flow {
+            Flow::Open => end,
+            Flow::Paused(waiting) | Flow::Spent(waiting) | Flow::Long(waiting) => end - waiting,
+        };
+        flow
+    }
+}
+
+impl Hub {
+    /// Handles what one connection has that takes long, on the thread for that: a message that is to be published first, if
+    /// there is one, and whole lines. Sends what is left of them, and why, once they have to wait for something else than
+    /// their turn.
+    pub(crate) fn handle_in_line(
+        self: &Arc<Self>,
+        own: &Arc<Outbox>,
+        walk: Option<Box<Walk>>,
+        lines: Vec<u8>,
+    ) -> oneshot::Receiver<(Vec<u8>, Flow)> {
+        let (sender, receiver) = oneshot::channel();
+        let mut in_line = InLine {
+            own: Arc::clone(own),
+            walk: walk.map(|walk| (walk, 0)),
+            lines,
+            at: 0,
+            sender: Some(sender),
+        };
+        self.stand_in_line(Place::Back, move |hub| in_line.turn(hub));
+        receiver
+    }
+
+    /// Puts off what takes long; `behind` is how many bytes come behind the message that asked for it.
+    pub(super) fn put_off(own: &Outbox, long: Long, behind: usize, out: &mut Outgoing) -> Flow {
+        match long {
+            Long::Listing(listing) => {
+                own.begin_gathering();
+                out.errands.push(Errand::List(listing));
+                Flow::Paused(behind)
+            }
+            Long::Publish(walk) => {
+                out.walk = Some(walk);
+                Flow::Long(behind)
+            }
+        }
+    }
+
+    /// Publishes a message to some more of those who get it; returns whether that were all. Then the publisher is answered.
+    fn go_on_publishing(&self, own: &Outbox, walk: &mut Walk, delivered: &mut usize) -> bool {
+        with_worker(|worker| {
+            let is_last = self.publish_some(walk, delivered, &mut worker.tools);
+            if is_last && let Some(receipt) = walk.receipt() {
+                let reply = receipt.reply(*delivered);
+                own.append_own_reply(&mut worker.tools.out.spare, &reply);
+            }
+            is_last
+        })
+    }
+
+    /// Publishes a message to some more of those who get it, and adds to `delivered` how many outboxes took it; returns
+    /// whether that were all.
+    pub(super) fn publish_some(
+        &self,
+        walk: &mut Walk,
+        delivered: &mut usize,
+        tools: &mut Tools,
+    ) -> bool {
+        let Tools { scratch, out, .. } = tools;
+        let shared = self.shared.read();
+        let is_last = shared.broker.publish_some(walk, scratch);
+        if !scratch.targets().is_empty() {
+            out.run.lines.bytes.extend_from_slice(walk.message());
+            out.run.end_line();
+            scratch.exchange_targets(&mut out.run.targets);
+            // Before others have the broker, so that nobody gets it who has unsubscribed.
+            let count = self.deliver(&shared, &[], out);
+            *delivered += count;
+            let counter = &self.counters.delivered;
+            counter.fetch_add(count as u64, Ordering::Relaxed);
+        }
+        drop(shared);
+        out.wake_all();
+        is_last
+    }
+}
