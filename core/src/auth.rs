@@ -36,9 +36,9 @@ pub enum TokenStorage {
     Host,
 }
 
-/// What a session asks of the token store.
+/// A change of the tokens that are registered.
 #[derive(Clone, PartialEq, Eq)]
-pub enum AuthRequest {
+pub enum TokenChange {
     /// Create the token with these tags.
     Register {
         /// The new token.
@@ -65,23 +65,66 @@ pub enum AuthRequest {
         /// Tags to remove, sorted.
         tags: Vec<String>,
     },
-    /// Return a token's tags.
-    Tags {
-        /// The token.
-        token: String,
-    },
 }
 
-impl AuthRequest {
-    /// The token the request is about.
+impl TokenChange {
+    /// The token that changes.
     #[must_use]
     pub fn token(&self) -> &str {
         match self {
             Self::Register { token, .. }
             | Self::Unregister { token }
             | Self::Set { token, .. }
-            | Self::Unset { token, .. }
-            | Self::Tags { token } => token,
+            | Self::Unset { token, .. } => token,
+        }
+    }
+
+    /// The tags that the change names; none for [`TokenChange::Unregister`].
+    #[must_use]
+    pub fn tags(&self) -> &[String] {
+        match self {
+            Self::Register { tags, .. } | Self::Set { tags, .. } | Self::Unset { tags, .. } => tags,
+            Self::Unregister { .. } => &[],
+        }
+    }
+}
+
+/// Shows what is changed, never the token.
+impl fmt::Debug for TokenChange {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Register { .. } => "Register(…)",
+            Self::Unregister { .. } => "Unregister(…)",
+            Self::Set { .. } => "Set(…)",
+            Self::Unset { .. } => "Unset(…)",
+        })
+    }
+}
+
+/// What is asked about tokens on behalf of a session.
+#[derive(Clone, PartialEq, Eq)]
+pub enum AuthRequest {
+    /// Say what a token may do that a client presents.
+    Authenticate {
+        /// The token.
+        token: String,
+    },
+    /// Say what is granted by a token that is registered.
+    Lookup {
+        /// The token.
+        token: String,
+    },
+    /// Change what is registered.
+    Change(TokenChange),
+}
+
+impl AuthRequest {
+    /// The token that the request is about.
+    #[must_use]
+    pub fn token(&self) -> &str {
+        match self {
+            Self::Authenticate { token } | Self::Lookup { token } => token,
+            Self::Change(change) => change.token(),
         }
     }
 }
@@ -89,23 +132,22 @@ impl AuthRequest {
 /// Shows what is asked, never the token.
 impl fmt::Debug for AuthRequest {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Register { .. } => "Register(…)",
-            Self::Unregister { .. } => "Unregister(…)",
-            Self::Set { .. } => "Set(…)",
-            Self::Unset { .. } => "Unset(…)",
-            Self::Tags { .. } => "Tags(…)",
-        })
+        match self {
+            Self::Authenticate { .. } => f.write_str("Authenticate(…)"),
+            Self::Lookup { .. } => f.write_str("Lookup(…)"),
+            Self::Change(change) => change.fmt(f),
+        }
     }
 }
 
-/// What a token store answers: the token's tags for [`AuthRequest::Tags`], nothing for the others.
-pub type AuthReply = Result<Vec<String>, TokenError>;
+/// The answer to an [`AuthRequest`]: what the token may do; nothing for a change, and for a token that is not valid.
+pub type AuthReply = Result<Option<Grants>, TokenError>;
 
 /// The token store in memory.
 #[derive(Clone)]
 pub(crate) struct TokenTable {
-    tokens: HashMap<String, Grants, FixedState>,
+    /// Each with its tags, sorted and without duplicates.
+    tokens: HashMap<String, Vec<String>, FixedState>,
     /// What all of them take.
     bytes: usize,
 }
@@ -127,51 +169,52 @@ impl TokenTable {
         }
     }
 
-    /// Bytes that all tokens and their tags take, with what a request may add.
-    pub(crate) fn bytes_with(&self, request: &AuthRequest) -> usize {
-        match request {
-            AuthRequest::Register { token, tags } => {
+    /// Bytes that all tokens and their tags take, with what a change may add.
+    pub(crate) fn bytes_with(&self, change: &TokenChange) -> usize {
+        match change {
+            TokenChange::Register { token, tags } => {
                 self.bytes + ENTRY_BYTES + token.len() + weight(tags)
             }
-            AuthRequest::Set { tags, .. } => self.bytes + weight(tags),
+            TokenChange::Set { tags, .. } => self.bytes + weight(tags),
             _ => 0,
         }
     }
 
-    pub(crate) fn apply(&mut self, request: &AuthRequest) -> AuthReply {
-        match request {
-            AuthRequest::Register { token, tags } => {
+    /// What a token grants, if it is registered.
+    pub(crate) fn find(&self, token: &str) -> Option<Grants> {
+        let tags = self.tokens.get(token)?;
+        Some(Grants::of_token(token, tags.clone()))
+    }
+
+    pub(crate) fn apply(&mut self, change: &TokenChange) -> Result<(), TokenError> {
+        match change {
+            TokenChange::Register { token, tags } => {
                 if self.tokens.contains_key(token) {
                     return Err(TokenError::Exists);
                 }
-                self.bytes = self.bytes_with(request);
-                self.tokens.insert(token.clone(), Grants::new(tags));
+                self.bytes = self.bytes_with(change);
+                let mut kept = Vec::new();
+                add(&mut kept, tags);
+                self.tokens.insert(token.clone(), kept);
+                Ok(())
             }
-            AuthRequest::Unregister { token } => {
-                if let Some(grants) = self.tokens.remove(token) {
-                    self.bytes -= ENTRY_BYTES + token.len() + weight(&grants.tags);
+            TokenChange::Unregister { token } => {
+                if let Some(tags) = self.tokens.remove(token) {
+                    self.bytes -= ENTRY_BYTES + token.len() + weight(&tags);
                 }
+                Ok(())
             }
-            AuthRequest::Set { token, tags } => self.change(token, |grants| grants.add(tags))?,
-            AuthRequest::Unset { token, tags } => {
-                self.change(token, |grants| grants.remove(tags))?;
-            }
-            AuthRequest::Tags { token } => return Ok(self.grants_of(token)?.tags.clone()),
+            TokenChange::Set { token, tags } => self.edit(token, |kept| add(kept, tags)),
+            TokenChange::Unset { token, tags } => self.edit(token, |kept| remove(kept, tags)),
         }
-        Ok(Vec::new())
     }
 
-    fn change(&mut self, token: &str, change: impl FnOnce(&mut Grants)) -> Result<(), TokenError> {
-        let grants = self.grants_of(token)?;
-        let before = weight(&grants.tags);
-        change(grants);
-        let after = weight(&grants.tags);
-        self.bytes = self.bytes - before + after;
+    fn edit(&mut self, token: &str, edit: impl FnOnce(&mut Vec<String>)) -> Result<(), TokenError> {
+        let tags = self.tokens.get_mut(token).ok_or(TokenError::NotFound)?;
+        let before = weight(tags);
+        edit(tags);
+        self.bytes = self.bytes - before + weight(tags);
         Ok(())
-    }
-
-    fn grants_of(&mut self, token: &str) -> Result<&mut Grants, TokenError> {
-        self.tokens.get_mut(token).ok_or(TokenError::NotFound)
     }
 }
 
@@ -199,51 +242,105 @@ impl fmt::Debug for Secret {
     }
 }
 
-/// The tags that a registered token grants.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(crate) struct Grants {
-    /// Sorted, without duplicates.
-    tags: Vec<String>,
+/// What a token may do: the one answer of whoever keeps tokens, or verifies them.
+#[derive(Clone, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Grants {
+    /// Whom the token speaks for. A session may show another token of the same subject later; a registered token is a
+    /// subject of its own.
+    pub subject: String,
+    /// One of these tags must be in each subscription: every message that it matches then carries it.
+    pub subscribe: Vec<String>,
+    /// All tags of a published message must be among these, since each can make a subscription match.
+    pub publish: Vec<String>,
+    /// Whether it may use the commands for administrators.
+    pub admin: bool,
+    /// When it ceases to be valid, in seconds since 1970. The broker has no clock: it carries the time, and its host acts
+    /// on it.
+    pub expires_at: Option<u64>,
+}
+
+/// Shows how much is granted, never to whom: the subject may be the token.
+impl fmt::Debug for Grants {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Grants")
+            .field("subscribe", &self.subscribe)
+            .field("publish", &self.publish)
+            .field("admin", &self.admin)
+            .field("expires_at", &self.expires_at)
+            .finish_non_exhaustive()
+    }
 }
 
 /// What is granted to a session whose token nobody knows.
-pub(crate) static NO_GRANTS: Grants = Grants { tags: Vec::new() };
+pub(crate) static NO_GRANTS: Grants = Grants {
+    subject: String::new(),
+    subscribe: Vec::new(),
+    publish: Vec::new(),
+    admin: false,
+    expires_at: None,
+};
 
 impl Grants {
-    pub(crate) fn new(tags: &[String]) -> Self {
-        let mut grants = Self::default();
-        grants.add(tags);
-        grants
+    /// What a registered token grants: to subscribe and to publish with its tags.
+    #[must_use]
+    pub fn of_token(token: &str, tags: Vec<String>) -> Self {
+        Self {
+            subject: token.into(),
+            subscribe: tags.clone(),
+            publish: tags,
+            ..Self::default()
+        }
     }
 
-    /// Subscribing narrows: one granted tag is enough, since every match then carries it.
-    pub(crate) fn allow_subscribe(&self, tags: &[&str]) -> bool {
-        tags.iter().any(|tag| self.allows(tag))
+    /// Puts the tags in the order in which they are looked for.
+    pub(crate) fn sorted(mut self) -> Self {
+        add(&mut self.subscribe, &[]);
+        add(&mut self.publish, &[]);
+        self
     }
 
-    /// Publishing widens: every tag must be granted, since each can make a subscription match.
-    pub(crate) fn allows(&self, tag: &str) -> bool {
-        let place = self.tags.binary_search_by(|other| other.as_str().cmp(tag));
-        place.is_ok()
+    pub(crate) fn allow_subscription<'a>(&self, tags: impl IntoIterator<Item = &'a str>) -> bool {
+        tags.into_iter().any(|tag| has(&self.subscribe, tag))
     }
 
+    /// Whether a subscription may be for this tag alone.
+    pub(crate) fn allow_subscribe(&self, tag: &str) -> bool {
+        has(&self.subscribe, tag)
+    }
+
+    /// Whether a message may carry this tag.
+    pub(crate) fn allow_publish(&self, tag: &str) -> bool {
+        has(&self.publish, tag)
+    }
+
+    /// As [`TokenChange::Set`].
     pub(crate) fn add(&mut self, tags: &[String]) {
-        self.tags.extend_from_slice(tags);
-        sort(&mut self.tags);
-        self.tags.dedup();
+        add(&mut self.subscribe, tags);
+        add(&mut self.publish, tags);
     }
 
-    /// `tags` are sorted.
+    /// As [`TokenChange::Unset`].
     pub(crate) fn remove(&mut self, tags: &[String]) {
-        self.tags.retain(|tag| tags.binary_search(tag).is_err());
+        remove(&mut self.subscribe, tags);
+        remove(&mut self.publish, tags);
     }
+}
 
-    /// Sorted, without duplicates.
-    pub(crate) fn tags(&self) -> &[String] {
-        &self.tags
-    }
+/// Whether a sorted list has a tag.
+fn has(list: &[String], tag: &str) -> bool {
+    let place = list.binary_search_by(|other| other.as_str().cmp(tag));
+    place.is_ok()
+}
 
-    pub(crate) fn clear(&mut self) {
-        self.tags.clear();
-    }
+/// Adds tags to a list, and puts it in order.
+fn add(list: &mut Vec<String>, tags: &[String]) {
+    list.extend_from_slice(tags);
+    sort(list);
+    list.dedup();
+}
+
+/// Removes tags, which are sorted.
+fn remove(list: &mut Vec<String>, tags: &[String]) {
+    list.retain(|tag| tags.binary_search(tag).is_err());
 }

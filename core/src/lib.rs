@@ -45,7 +45,7 @@ mod slots;
 mod sort;
 mod text;
 
-pub use auth::{Access, AuthReply, AuthRequest, TokenStorage};
+pub use auth::{Access, AuthReply, AuthRequest, Grants, TokenChange, TokenStorage};
 pub use broker::{
     Broker, Config, Credentials, CustomReply, CustomRequest, DisconnectReason, Listing, Long,
     Output, Receipt, Scratch, SessionId, Stats, TokenCheck, Verdict, Walk,

@@ -4,7 +4,7 @@
 use std::sync::{Arc, Mutex};
 
 use futures_util::future::BoxFuture;
-use mist::auth::{Authenticator, TokenError};
+use mist::auth::{Authenticator, Grants, TokenChange, TokenError, TokenStore};
 use mist::{Access, AuthenticatorFactory, Server, ServerBuilder};
 use mist_tests::process::LISTENERS;
 use mist_tests::wire::{Incoming, Upgrade, Wire};
@@ -105,52 +105,29 @@ struct SlowToRead {
     may_end: Arc<Semaphore>,
 }
 
-impl SlowToRead {
-    fn change(&self, tags: Option<Vec<String>>) -> BoxFuture<'_, Result<(), TokenError>> {
-        *self.tags.lock().expect("nobody panics") = tags;
+impl TokenStore for SlowToRead {
+    fn change<'a>(&'a self, change: &'a TokenChange) -> BoxFuture<'a, Result<(), TokenError>> {
+        *self.tags.lock().expect("nobody panics") = match change {
+            TokenChange::Register { tags, .. } | TokenChange::Set { tags, .. } => {
+                Some(tags.clone())
+            }
+            TokenChange::Unset { .. } => Some(Vec::new()),
+            TokenChange::Unregister { .. } => None,
+        };
         Box::pin(async { Ok(()) })
     }
-}
 
-impl Authenticator for SlowToRead {
-    fn add_token<'a>(
-        &'a self,
-        _: &'a str,
-        tags: &'a [String],
-    ) -> BoxFuture<'a, Result<(), TokenError>> {
-        self.change(Some(tags.to_vec()))
-    }
-
-    fn remove_token<'a>(&'a self, _: &'a str) -> BoxFuture<'a, Result<(), TokenError>> {
-        self.change(None)
-    }
-
-    fn add_tags<'a>(
-        &'a self,
-        _: &'a str,
-        tags: &'a [String],
-    ) -> BoxFuture<'a, Result<(), TokenError>> {
-        self.change(Some(tags.to_vec()))
-    }
-
-    fn remove_tags<'a>(
-        &'a self,
-        _: &'a str,
-        _: &'a [String],
-    ) -> BoxFuture<'a, Result<(), TokenError>> {
-        self.change(Some(Vec::new()))
-    }
-
-    fn tags<'a>(&'a self, _: &'a str) -> BoxFuture<'a, Result<Vec<String>, TokenError>> {
+    fn lookup<'a>(&'a self, token: &'a str) -> BoxFuture<'a, Result<Grants, TokenError>> {
         let found = self.tags.lock().expect("nobody panics").clone();
-        Box::pin(async {
+        Box::pin(async move {
             self.has_begun.add_permits(1);
             self.may_end
                 .acquire()
                 .await
                 .expect("it stays open")
                 .forget();
-            found.ok_or(TokenError::NotFound)
+            let tags = found.ok_or(TokenError::NotFound)?;
+            Ok(Grants::of_token(token, tags))
         })
     }
 }
@@ -215,57 +192,35 @@ struct SlowToAnswer {
 }
 
 impl SlowToAnswer {
-    fn say(token: &str) -> BoxFuture<'static, Result<(), TokenError>> {
-        let answer = match token {
+    fn say(token: &str) -> Result<(), TokenError> {
+        match token {
             "refused" => Err(TokenError::Invalid("it has a slash".to_owned())),
             "mistagged" => Err(TokenError::InvalidTag("it has a NUL".to_owned())),
             "away" => Err(TokenError::Unavailable("it is away".to_owned())),
             "lost" => Err(TokenError::Uncertain("it was lost".to_owned())),
             _ => Ok(()),
-        };
-        Box::pin(async { answer })
+        }
     }
 }
 
-impl Authenticator for SlowToAnswer {
-    fn add_token<'a>(
-        &'a self,
-        token: &'a str,
-        _: &'a [String],
-    ) -> BoxFuture<'a, Result<(), TokenError>> {
-        Self::say(token)
-    }
-
-    fn remove_token<'a>(&'a self, token: &'a str) -> BoxFuture<'a, Result<(), TokenError>> {
-        Self::say(token)
-    }
-
-    fn add_tags<'a>(
-        &'a self,
-        token: &'a str,
-        _: &'a [String],
-    ) -> BoxFuture<'a, Result<(), TokenError>> {
-        Box::pin(async {
-            self.has_added.add_permits(1);
-            self.may_answer
-                .acquire()
-                .await
-                .expect("it stays open")
-                .forget();
-            Self::say(token).await
+impl TokenStore for SlowToAnswer {
+    fn change<'a>(&'a self, change: &'a TokenChange) -> BoxFuture<'a, Result<(), TokenError>> {
+        Box::pin(async move {
+            if matches!(change, TokenChange::Set { .. }) {
+                self.has_added.add_permits(1);
+                self.may_answer
+                    .acquire()
+                    .await
+                    .expect("it stays open")
+                    .forget();
+            }
+            Self::say(change.token())
         })
     }
 
-    fn remove_tags<'a>(
-        &'a self,
-        token: &'a str,
-        _: &'a [String],
-    ) -> BoxFuture<'a, Result<(), TokenError>> {
-        Self::say(token)
-    }
-
-    fn tags<'a>(&'a self, token: &'a str) -> BoxFuture<'a, Result<Vec<String>, TokenError>> {
-        Box::pin(async { Self::say(token).await.map(|()| Vec::new()) })
+    fn lookup<'a>(&'a self, token: &'a str) -> BoxFuture<'a, Result<Grants, TokenError>> {
+        let said = Self::say(token).map(|()| Grants::of_token(token, Vec::new()));
+        Box::pin(async { said })
     }
 }
 

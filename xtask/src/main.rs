@@ -7,7 +7,6 @@
 
 mod bench;
 mod check;
-mod crates;
 mod dist;
 mod drill;
 mod fuzz;

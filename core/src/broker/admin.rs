@@ -7,7 +7,8 @@ use alloc::vec::Vec;
 use super::Broker;
 use super::output::Output;
 use super::session::{About, Role, SessionId};
-use crate::auth::{AuthReply, AuthRequest, TokenStorage};
+use crate::auth::{AuthReply, AuthRequest, TokenChange, TokenStorage};
+use crate::error::TokenError;
 use crate::limits::LIMIT;
 use crate::message::{Command, Message, Refusal, Reply};
 use crate::sort::sort;
@@ -23,6 +24,7 @@ impl Broker {
         }
         match self.session(session).map(|state| &state.role) {
             Some(Role::Admin) => {}
+            Some(Role::Token { token, .. }) if self.grants_of(token).admin => {}
             _ => return Err(Refusal::NotAuthorized),
         }
         let request = self.auth_request(message)?;
@@ -37,14 +39,9 @@ impl Broker {
             self.outputs.push_back(Output::Ask { session, request });
             return Ok(());
         }
-        let (bytes, limit) = (
-            self.table.bytes_with(&request),
-            self.limits.token_total_bytes,
-        );
-        LIMIT.token_total_bytes.check(bytes, limit)?;
-        let reply = self.table.apply(&request);
-        if reply.is_ok() {
-            let revocation = self.apply_change(&request);
+        let reply = self.answer_from_table(&request)?;
+        if let (AuthRequest::Change(change), Ok(_)) = (&request, &reply) {
+            let revocation = self.apply_change(change);
             if !self.begin(revocation.then_answer(session)) {
                 self.ask(
                     session,
@@ -57,6 +54,21 @@ impl Broker {
         }
         self.finish_admin(session, &command, message.id_literal(), &request, reply);
         Ok(())
+    }
+
+    /// Does what the host does where the broker does not keep the tokens itself.
+    fn answer_from_table(&mut self, request: &AuthRequest) -> Result<AuthReply, Refusal> {
+        let change = match request {
+            AuthRequest::Change(change) => change,
+            AuthRequest::Lookup { token } | AuthRequest::Authenticate { token } => {
+                let found = self.table.find(token).ok_or(TokenError::NotFound);
+                return Ok(found.map(Some));
+            }
+        };
+        let bytes = self.table.bytes_with(change);
+        let limit = self.limits.token_total_bytes;
+        LIMIT.token_total_bytes.check(bytes, limit)?;
+        Ok(self.table.apply(change).map(|()| None))
     }
 
     fn auth_request(&self, message: &Message<'_>) -> Result<AuthRequest, Refusal> {
@@ -73,11 +85,11 @@ impl Broker {
         sort(&mut tags);
         tags.dedup();
         Ok(match command {
-            Command::Register => AuthRequest::Register { token, tags },
-            Command::Unregister => AuthRequest::Unregister { token },
-            Command::Set => AuthRequest::Set { token, tags },
-            Command::Unset => AuthRequest::Unset { token, tags },
-            _ => AuthRequest::Tags { token },
+            Command::Register => AuthRequest::Change(TokenChange::Register { token, tags }),
+            Command::Unregister => AuthRequest::Change(TokenChange::Unregister { token }),
+            Command::Set => AuthRequest::Change(TokenChange::Set { token, tags }),
+            Command::Unset => AuthRequest::Change(TokenChange::Unset { token, tags }),
+            _ => AuthRequest::Lookup { token },
         })
     }
 
@@ -89,22 +101,16 @@ impl Broker {
         request: &AuthRequest,
         reply: AuthReply,
     ) {
-        let told = match reply {
-            Ok(told) => told,
+        let granted = match reply {
+            Ok(granted) => granted.unwrap_or_default(),
             Err(error) => return self.send_error(session, command, &error.to_error(), id),
         };
-        let tags = match request {
-            AuthRequest::Tags { .. } => &told,
-            AuthRequest::Register { tags, .. }
-            | AuthRequest::Set { tags, .. }
-            | AuthRequest::Unset { tags, .. } => tags,
-            AuthRequest::Unregister { .. } => &Vec::new(),
-        };
-        let mut tags: Vec<_> = tags.iter().map(String::as_str).collect();
-        if !matches!(request, AuthRequest::Tags { .. }) {
+        if let AuthRequest::Change(change) = request {
+            let tags: Vec<_> = change.tags().iter().map(String::as_str).collect();
             return self.acknowledge(session, command, &tags, id);
         }
         // In whatever order the store keeps them.
+        let mut tags: Vec<_> = granted.subscribe.iter().map(String::as_str).collect();
         sort(&mut tags);
         let reply = Reply {
             command,

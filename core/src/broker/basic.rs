@@ -81,7 +81,7 @@ impl Broker {
         }
         if let Some(grants) = self.grants(state) {
             let mut tags = tags.iter().map(|tag| &source[tag.range()]);
-            if let Some(tag) = tags.find(|tag| !grants.allows(tag)) {
+            if let Some(tag) = tags.find(|tag| !grants.allow_publish(tag)) {
                 return Err(Refusal::PublishNotGranted(tag.into()).into());
             }
         }
@@ -133,7 +133,7 @@ impl Broker {
         let tags = self.subscription_tags("subscribe", message)?;
         let set = sorted_set(&tags);
         if let Some(grants) = self.session(session).and_then(|state| self.grants(state))
-            && !grants.allow_subscribe(&set)
+            && !grants.allow_subscription(set.iter().copied())
         {
             return Err(Refusal::SubscribeNotGranted);
         }

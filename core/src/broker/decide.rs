@@ -124,17 +124,14 @@ impl Broker {
         message: &Message<'_>,
     ) -> Result<(), Refusal> {
         let command = message.command();
-        match command {
-            // Whose token was revoked may show another.
-            Command::Auth if !is_first && !self.was_revoked(session) => {
-                return Err(Refusal::AuthNotFirst);
-            }
-            Command::Auth => {
-                let token = message.data().unwrap_or_default();
-                self.log_in(session, &token, message.id_literal());
-                return Ok(());
-            }
-            _ => {}
+        if command == Command::Auth {
+            let is_later = match is_first {
+                true => false,
+                false => self.later_login(session).ok_or(Refusal::AuthNotFirst)?,
+            };
+            let token = message.data().unwrap_or_default();
+            self.log_in(session, &token, message.id_literal(), is_later);
+            return Ok(());
         }
         self.check_access(session)?;
         match command {

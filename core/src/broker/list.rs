@@ -85,7 +85,7 @@ impl Broker {
         }
         if let Some(grants) = self.grants(state) {
             // Of the grants that are in use, and those are not known yet.
-            let cost = 2 * TAG_COST * grants.tags().len();
+            let cost = 2 * TAG_COST * grants.subscribe.len();
             return Ok((Source::Granted(0), cost));
         }
         let (tags, name_bytes) = self.index.tag_totals();
@@ -148,7 +148,9 @@ impl Broker {
                 end >= self.index.tag_bound()
             }
             Source::Granted(next) => {
-                let grants = self.grants(state).map_or(&[][..], |grants| grants.tags());
+                let grants = self
+                    .grants(state)
+                    .map_or(&[][..], |grants| &grants.subscribe);
                 let rest = grants.get(*next..).unwrap_or_default();
                 for name in rest.iter().take(PART) {
                     if self.index.has_tag(name) {

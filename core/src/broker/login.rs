@@ -21,15 +21,24 @@ impl Broker {
     }
 
     /// Takes a token that a client presents.
-    pub(super) fn log_in(&mut self, session: SessionId, token: &str, id: Option<&str>) {
+    ///
+    /// Whoever goes by a token may present one of the same subject later, to be granted more, or less.
+    pub(super) fn log_in(
+        &mut self,
+        session: SessionId,
+        token: &str,
+        id: Option<&str>,
+        is_later: bool,
+    ) {
         if let Err(refusal) = self.check_token_size(token) {
             return self.send_error(session, "auth", &refusal.to_error(), id);
         }
         if self.is_guarded && (self.token.is_some() || self.token_storage != TokenStorage::None) {
-            self.ask(session, "auth", id, About::Presented(token.into()));
+            let token = token.into();
+            self.ask(session, "auth", id, About::Presented { token, is_later });
             self.outputs.push_back(Output::TokenPresented { session });
         } else {
-            self.check(session, token, id);
+            self.check(session, token, id, is_later);
         }
     }
 
@@ -37,7 +46,7 @@ impl Broker {
     #[must_use]
     pub fn presented_token(&self, session: SessionId) -> Option<&str> {
         match &self.session(session)?.question.as_ref()?.about {
-            About::Presented(token) => Some(token),
+            About::Presented { token, .. } => Some(token),
             _ => None,
         }
     }
@@ -65,14 +74,20 @@ impl Broker {
         let Some(question) = self.answer(session) else {
             return;
         };
-        if let About::Presented(token) = &question.about {
-            self.check(session, token, question.id.as_deref());
+        if let About::Presented { token, is_later } = &question.about {
+            self.check(session, token, question.id.as_deref(), *is_later);
         }
         self.handle_backlog(session, &question);
     }
 
-    fn check(&mut self, session: SessionId, token: &str, id: Option<&str>) {
-        if self.token.as_ref().is_some_and(|secret| secret.is(token)) {
+    fn check(&mut self, session: SessionId, token: &str, id: Option<&str>, is_later: bool) {
+        let is_server = self.token.as_ref().is_some_and(|secret| secret.is(token));
+        if is_server && is_later {
+            self.note_checked(session, TokenCheck::Valid);
+            let refusal = Refusal::AuthNotFirst;
+            return self.send_error(session, "auth", &refusal.to_error(), id);
+        }
+        if is_server {
             self.set_role(session, Role::Admin);
             self.note_checked(session, TokenCheck::Valid);
             return self.acknowledge(session, "auth", &[], id);
@@ -81,28 +96,36 @@ impl Broker {
             // Nothing to check against: like the original, take it without a word.
             (TokenStorage::None, Access::Open) => self.acknowledge(session, "auth", &[], id),
             (TokenStorage::None, Access::Scoped) => {
-                self.finish_log_in(session, token, id, Err(TokenError::NotFound));
+                self.finish_log_in(session, token, id, is_later, Ok(None));
             }
             (TokenStorage::Memory, _) => {
-                let token = String::from(token);
-                let reply = self.table.apply(&AuthRequest::Tags {
-                    token: token.clone(),
-                });
-                self.finish_log_in(session, &token, id, reply);
+                let found = self.table.find(token);
+                self.finish_log_in(session, token, id, is_later, Ok(found));
             }
-            (TokenStorage::Host, _) => self.look_up(session, token.into(), id),
+            (TokenStorage::Host, _) => self.look_up(session, token.into(), id, is_later),
         }
     }
 
-    /// Asks the host for a presented token's tags.
-    pub(super) fn look_up(&mut self, session: SessionId, token: String, id: Option<&str>) {
-        let request = AuthRequest::Tags {
+    /// Asks the host what a presented token may do.
+    pub(super) fn look_up(
+        &mut self,
+        session: SessionId,
+        token: String,
+        id: Option<&str>,
+        is_later: bool,
+    ) {
+        let request = AuthRequest::Authenticate {
             token: token.clone(),
         };
         let holders = self.holders.entry(token.as_str().into()).or_default();
         holders.asked_about += 1;
         let changes = holders.changes;
-        self.ask(session, "auth", id, About::Login { token, changes });
+        let about = About::Login {
+            token,
+            changes,
+            is_later,
+        };
+        self.ask(session, "auth", id, about);
         self.outputs.push_back(Output::Ask { session, request });
     }
 
@@ -111,19 +134,41 @@ impl Broker {
         session: SessionId,
         token: &str,
         id: Option<&str>,
+        is_later: bool,
         reply: AuthReply,
     ) {
+        // The token may have been taken from it meanwhile.
+        let held = match self.session(session).map(|state| &state.role) {
+            Some(Role::Token { token, .. }) if is_later => Some(self.grants_of(token)),
+            _ => None,
+        };
+        let is_later = held.is_some();
         let refusal = match reply {
-            Ok(tags) => {
-                if self.access == Access::Scoped {
-                    self.hold(session, token, Grants::new(&tags));
-                }
+            Ok(Some(grants)) if held.is_some_and(|held| held.subject != grants.subject) => {
                 self.note_checked(session, TokenCheck::Valid);
+                Refusal::AuthNotFirst
+            }
+            Ok(Some(grants)) => {
+                self.note_checked(session, TokenCheck::Valid);
+                let revocation = match self.access == Access::Scoped || grants.admin {
+                    true => self.hold(session, token, grants.sorted(), is_later),
+                    false => Revocation::default(),
+                };
+                if is_later {
+                    if !self.begin(revocation.then_answer(session)) {
+                        return self.ask(session, "auth", id, About::Renewal);
+                    }
+                } else {
+                    self.begin(revocation);
+                }
                 return self.acknowledge(session, "auth", &[], id);
             }
-            Err(TokenError::NotFound | TokenError::Invalid(_)) => {
+            Ok(None) | Err(TokenError::NotFound | TokenError::Invalid(_)) => {
                 self.note_checked(session, TokenCheck::Wrong);
-                Refusal::WrongToken
+                match is_later {
+                    true => Refusal::AuthNotFirst,
+                    false => Refusal::WrongToken,
+                }
             }
             Err(_) => {
                 self.note_checked(session, TokenCheck::Unknown);
@@ -148,17 +193,27 @@ impl Broker {
         self.let_go(former);
     }
 
-    /// Notes that a session goes by a token, and what the store says the token grants, to all who go by it.
-    fn hold(&mut self, session: SessionId, token: &str, grants: Grants) {
+    /// Notes that a session goes by a token, and what the token grants, to all who go by it. Returns whose subscriptions
+    /// are to be looked at, since they may be granted less than before.
+    fn hold(
+        &mut self,
+        session: SessionId,
+        token: &str,
+        grants: Grants,
+        is_later: bool,
+    ) -> Revocation {
         // First, since the session may go by the same token already.
         self.set_role(session, Role::Anonymous);
         let holders = self.holders.entry(token.into()).or_default();
         let place = holders.sessions.len() as u32;
         // A store that others write to may have taken something away meanwhile.
-        let others = match holders.grants == grants {
+        let mut sessions = match holders.grants == grants {
             true => Vec::new(),
             false => holders.sessions.clone(),
         };
+        if is_later {
+            sessions.push(session);
+        }
         holders.grants = grants;
         holders.sessions.push(session);
         self.set_role(
@@ -168,13 +223,54 @@ impl Broker {
                 place,
             },
         );
-        self.begin(Revocation::of(others));
+        Revocation::of(sessions)
     }
 
-    /// Whether the session's token was taken from it, so that it may show another.
-    pub(super) fn was_revoked(&self, session: SessionId) -> bool {
-        self.session(session)
-            .is_some_and(|state| matches!(state.role, Role::Revoked))
+    /// The tokens of a subject that sessions go by; looks at all tokens that any session goes by.
+    #[must_use]
+    pub fn tokens_of(&self, subject: &str) -> Vec<String> {
+        let held = self.holders.iter().filter(|(_, holders)| {
+            !holders.sessions.is_empty() && holders.grants.subject == subject
+        });
+        held.map(|(token, _)| String::from(&**token)).collect()
+    }
+
+    /// Notes that a token may have been changed by others than the broker, so that what was asked about it meanwhile is
+    /// asked again. Returns whether a session goes by it: then the host asks what it may do now, and calls
+    /// [`Broker::handle_token_change`].
+    pub fn note_token_change(&mut self, token: &str) -> bool {
+        let Some(holders) = self.holders.get_mut(token) else {
+            return false;
+        };
+        holders.changes = holders.changes.wrapping_add(1);
+        !holders.sessions.is_empty()
+    }
+
+    /// Takes what a token may do now, and takes away from the sessions that go by it what they may do no more, in parts;
+    /// without grants, the token itself.
+    pub fn handle_token_change(&mut self, token: &str, grants: Option<Grants>) {
+        let Some(grants) = grants.map(Grants::sorted) else {
+            let revocation = self.revoke_token(token);
+            self.begin(revocation);
+            return;
+        };
+        let Some(holders) = self.holders.get_mut(token) else {
+            return;
+        };
+        if holders.grants != grants {
+            holders.grants = grants;
+            let sessions = holders.sessions.clone();
+            self.begin(Revocation::of(sessions));
+        }
+    }
+
+    /// Whether the session may present a token after its first message, and whether that must be one of the same subject.
+    pub(super) fn later_login(&self, session: SessionId) -> Option<bool> {
+        match self.session(session)?.role {
+            Role::Revoked => Some(false),
+            Role::Token { .. } => Some(true),
+            Role::Anonymous | Role::Admin => None,
+        }
     }
 
     /// Whether the session may use commands at all.
@@ -193,12 +289,16 @@ impl Broker {
     /// The grants a session is held to; none when it may do everything.
     pub(super) fn grants(&self, state: &Session) -> Option<&Grants> {
         match &state.role {
-            Role::Token { token, .. } => {
-                let holders = self.holders.get(token);
-                Some(holders.map_or(&NO_GRANTS, |holders| &holders.grants))
+            Role::Token { token, .. } if self.access == Access::Scoped => {
+                Some(self.grants_of(token))
             }
             _ => None,
         }
+    }
+
+    pub(super) fn grants_of(&self, token: &str) -> &Grants {
+        let holders = self.holders.get(token);
+        holders.map_or(&NO_GRANTS, |holders| &holders.grants)
     }
 
     /// Notes that a session no longer goes by what it had presented.

@@ -192,7 +192,7 @@ impl Broker {
         self.connected += 1;
         self.connected_total += 1;
         if let Some(token) = credentials.token {
-            self.log_in(session, token, None);
+            self.log_in(session, token, None, false);
         }
         session
     }

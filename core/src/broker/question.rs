@@ -15,7 +15,7 @@ use crate::message::{Data, Message, Refusal, Reply};
 impl Broker {
     /// Answers [`Output::Ask`]; `request` is the one that was asked.
     ///
-    /// Grants of connected sessions change at once, also when the session that asked has gone meanwhile. Of two
+    /// The reply to a change is `Ok(None)`. Grants of connected sessions change at once, also when the session that asked has gone meanwhile. Of two
     /// requests that change one token, the one that the store carried out last must be answered last: grants follow the
     /// answers. A login that was looked up meanwhile is looked up again.
     pub fn handle_auth_reply(
@@ -24,8 +24,8 @@ impl Broker {
         request: &AuthRequest,
         reply: AuthReply,
     ) {
-        if reply.is_ok() {
-            let revocation = self.apply_change(request);
+        if let (AuthRequest::Change(change), Ok(_)) = (request, &reply) {
+            let revocation = self.apply_change(change);
             if !self.begin(revocation.then_answer(session)) {
                 return;
             }
@@ -47,19 +47,24 @@ impl Broker {
             About::Admin(request) => {
                 self.finish_admin(session, &question.command, id, request, reply);
             }
-            About::Login { token, changes } => {
+            About::Login {
+                token,
+                changes,
+                is_later,
+            } => {
                 let is_stale = self
                     .holders
                     .get(&**token)
                     .is_some_and(|holders| holders.changes != *changes);
                 match is_stale {
-                    true => self.look_up(session, token.clone(), id),
-                    false => self.finish_log_in(session, token, id, reply),
+                    true => self.look_up(session, token.clone(), id, *is_later),
+                    false => self.finish_log_in(session, token, id, *is_later, reply),
                 }
                 // Last, so that what is known of the token is not forgotten in between.
                 self.note_answered(token);
             }
-            About::Presented(_) | About::Custom => {}
+            About::Renewal => self.acknowledge(session, "auth", &[], id),
+            About::Presented { .. } | About::Custom => {}
         }
         self.handle_backlog(session, question);
     }

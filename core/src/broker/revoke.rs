@@ -10,7 +10,7 @@ use super::Broker;
 use super::output::Output;
 use super::revocation::Revocation;
 use super::session::{Role, SessionId};
-use crate::auth::{Access, AuthRequest};
+use crate::auth::{Access, Grants, TokenChange};
 use crate::message::{Refusal, Reply};
 use crate::sort::sort;
 
@@ -38,7 +38,7 @@ impl Broker {
         let session = waiting?;
         if let Some(question) = self.answer(session) {
             // A change that was made is answered with nothing but that.
-            self.finish_question(session, &question, Ok(Vec::new()));
+            self.finish_question(session, &question, Ok(None));
         }
         Some(session)
     }
@@ -84,7 +84,7 @@ impl Broker {
                 let grants = self.session(session).and_then(|state| self.grants(state));
                 let is_granted = |tag: &str| {
                     room = room.saturating_sub(1);
-                    grants.is_some_and(|grants| grants.allows(tag))
+                    grants.is_some_and(|grants| grants.allow_subscribe(tag))
                 };
                 if !tags.any(is_granted) {
                     let tags = self.index.sorted_tags(set);
@@ -129,20 +129,17 @@ impl Broker {
         self.session(session).is_none_or(|state| match state.role {
             Role::Admin => true,
             Role::Anonymous | Role::Revoked => self.access == Access::Open,
-            Role::Token { .. } => false,
+            Role::Token { .. } => self.access == Access::Open,
         })
     }
 
     /// Carries a change of a token over to all who presented it; returns whose subscriptions are to be looked at.
-    pub(super) fn apply_change(&mut self, request: &AuthRequest) -> Revocation {
-        if matches!(request, AuthRequest::Tags { .. }) {
-            return Revocation::default();
-        }
+    pub(super) fn apply_change(&mut self, change: &TokenChange) -> Revocation {
         let takes = matches!(
-            request,
-            AuthRequest::Unset { .. } | AuthRequest::Unregister { .. }
+            change,
+            TokenChange::Unset { .. } | TokenChange::Unregister { .. }
         );
-        let Some(holders) = self.holders.get_mut(request.token()) else {
+        let Some(holders) = self.holders.get_mut(change.token()) else {
             return Revocation {
                 takes,
                 ..Revocation::default()
@@ -150,12 +147,13 @@ impl Broker {
         };
         // Whoever is just about to log in is looked up again.
         holders.changes = holders.changes.wrapping_add(1);
-        match request {
-            AuthRequest::Set { tags, .. } => holders.grants.add(tags),
-            AuthRequest::Unset { tags, .. } => {
+        match change {
+            TokenChange::Set { tags, .. } => holders.grants.add(tags),
+            TokenChange::Unset { tags, .. } => {
                 let grants = &mut holders.grants;
                 // Most often nobody has a subscription for what is taken.
-                let is_used = |tag: &&String| grants.allows(tag) && self.index.has_tag(tag);
+                let is_used =
+                    |tag: &&String| grants.allow_subscribe(tag) && self.index.has_tag(tag);
                 let is_felt = tags.iter().any(|tag| is_used(&tag));
                 grants.remove(tags);
                 let sessions = match is_felt {
@@ -164,21 +162,29 @@ impl Broker {
                 };
                 return Revocation::taking(sessions);
             }
-            AuthRequest::Unregister { .. } => {
-                holders.grants.clear();
-                let sessions = core::mem::take(&mut holders.sessions);
-                self.forget_unused(request.token());
-                for &session in &sessions {
-                    if let Some(state) = self.session_mut(session) {
-                        // As one that has not authenticated yet, and may do so again.
-                        state.role = Role::Revoked;
-                        self.outputs.push_back(Output::Revoked { session });
-                    }
-                }
-                return Revocation::taking(sessions);
-            }
-            AuthRequest::Register { .. } | AuthRequest::Tags { .. } => {}
+            TokenChange::Unregister { .. } => return self.revoke_token(change.token()),
+            TokenChange::Register { .. } => {}
         }
         Revocation::default()
+    }
+
+    /// Takes a token from all who presented it.
+    pub(super) fn revoke_token(&mut self, token: &str) -> Revocation {
+        let Some(holders) = self.holders.get_mut(token) else {
+            return Revocation::taking(Vec::new());
+        };
+        holders.grants = Grants::default();
+        let sessions = core::mem::take(&mut holders.sessions);
+        self.forget_unused(token);
+        for &session in &sessions {
+            if let Some(state) = self.session_mut(session) {
+                // As one that has not authenticated yet, and may do so again.
+                state.role = Role::Revoked;
+                if self.access == Access::Scoped {
+                    self.outputs.push_back(Output::Revoked { session });
+                }
+            }
+        }
+        Revocation::taking(sessions)
     }
 }

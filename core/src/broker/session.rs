@@ -76,14 +76,22 @@ pub(super) enum About {
     /// An admin command.
     Admin(AuthRequest),
     /// A token presented by a client, before the host says that it may be looked at.
-    Presented(String),
+    Presented {
+        token: String,
+        /// Whether the session goes by a token already, whose subject must be the same.
+        is_later: bool,
+    },
     /// A token presented by a client, while its tags are looked up.
     Login {
         token: String,
         /// How often the token had been changed when the host was asked. More often by now, and the answer may be out of
         /// date.
         changes: u32,
+        /// As in [`About::Presented`].
+        is_later: bool,
     },
+    /// A token of the same subject that was presented later, while subscriptions are removed that it does not grant.
+    Renewal,
     /// A custom command.
     Custom,
 }

@@ -107,7 +107,7 @@ fn a_store_that_fails_says_nothing_about_the_token() {
     });
     presented(&mut broker);
     broker.check_token(session);
-    let request = AuthRequest::Tags {
+    let request = AuthRequest::Authenticate {
         token: "desk".to_owned(),
     };
     assert!(matches!(broker.poll_output(), Some(Output::Ask { .. })));

@@ -11,6 +11,7 @@ mod numbers;
 mod scanner;
 mod sessions;
 mod simulation;
+mod subjects;
 mod text;
 
 use proptest::test_runner::Config;

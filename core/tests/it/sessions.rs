@@ -2,8 +2,9 @@
 
 use mist_core::message::{Messages, Scan};
 use mist_core::{
-    Access, AuthRequest, Broker, Config, Credentials, CustomReply, Output, Scratch, SessionId,
-    TokenError, TokenStorage, Verdict, dropped_notice, too_many_connections,
+    Access, AuthReply, AuthRequest, Broker, Config, Credentials, CustomReply, Grants, Output,
+    Scratch, SessionId, TokenChange, TokenError, TokenStorage, Verdict, dropped_notice,
+    too_many_connections,
 };
 
 fn broker(access: Access, token_storage: TokenStorage) -> Broker {
@@ -37,6 +38,12 @@ fn texts(broker: &mut Broker) -> Vec<String> {
         }
     }
     texts
+}
+
+/// What a store says of the token "t".
+fn granted(tags: &[&str]) -> AuthReply {
+    let tags = tags.iter().map(|&tag| tag.to_owned()).collect();
+    Ok(Some(Grants::of_token("t", tags)))
 }
 
 fn ask(broker: &mut Broker) -> (SessionId, AuthRequest) {
@@ -124,7 +131,7 @@ fn what_waits_for_a_session_that_goes_is_passed_over_but_questions_are_not() {
     let (asker, request) = ask(&mut broker);
     assert_eq!((asker, request.token()), (admin, "t"));
     assert!(broker.poll_output().is_none());
-    broker.handle_auth_reply(asker, &request, Ok(Vec::new()));
+    broker.handle_auth_reply(asker, &request, Ok(None));
     assert!(broker.poll_output().is_none());
 }
 
@@ -203,7 +210,7 @@ fn a_login_that_finds_fewer_grants_takes_the_rest_from_those_before_it() {
     let mut broker = broker(Access::Scoped, TokenStorage::Host);
     let first = connect(&mut broker, "t");
     let (_, request) = ask(&mut broker);
-    broker.handle_auth_reply(first, &request, Ok(vec!["a".to_owned(), "b".to_owned()]));
+    broker.handle_auth_reply(first, &request, granted(&["a", "b"]));
     say(
         &mut broker,
         first,
@@ -217,7 +224,7 @@ fn a_login_that_finds_fewer_grants_takes_the_rest_from_those_before_it() {
     // Meanwhile somebody else has changed the store.
     let second = connect(&mut broker, "t");
     let (_, request) = ask(&mut broker);
-    broker.handle_auth_reply(second, &request, Ok(vec!["b".to_owned()]));
+    broker.handle_auth_reply(second, &request, granted(&["b"]));
     assert_eq!(
         texts(&mut broker),
         [
@@ -272,16 +279,16 @@ nonsense
         ids
     };
     assert_eq!(ids(&mut broker), ["1"]);
-    let register = AuthRequest::Register {
+    let register = AuthRequest::Change(TokenChange::Register {
         token: "t".to_owned(),
         tags: Vec::new(),
-    };
-    broker.handle_auth_reply(admin, &register, Ok(Vec::new()));
+    });
+    broker.handle_auth_reply(admin, &register, Ok(None));
     let seen = ids(&mut broker);
     assert_eq!(&seen[..2], ["2", "3"]);
     assert_eq!(seen[2], "\"unreadable\"");
     assert!(broker.is_waiting(admin));
-    let tags = AuthRequest::Tags {
+    let tags = AuthRequest::Lookup {
         token: "t".to_owned(),
     };
     broker.handle_auth_reply(
@@ -546,9 +553,9 @@ fn tokens_show_in_nothing_that_is_printed() {
             printed += &String::from_utf8_lossy(&message);
         }
     }
-    let request = AuthRequest::Unregister {
+    let request = AuthRequest::Change(TokenChange::Unregister {
         token: "hush-request".to_owned(),
-    };
+    });
     printed += &format!("{request:?}");
     let mut scan = Scan::new();
     let bytes = br#"{"command":"auth","data":"hush-message"}"#;

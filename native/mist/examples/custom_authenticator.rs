@@ -1,4 +1,5 @@
-//! A token store of one's own: here a fixed list from the program, under the scheme `fixed://`.
+//! An authenticator of one's own: here a fixed list from the program, under the scheme `fixed://`. Where tokens can be
+//! registered, implement `TokenStore` instead.
 //!
 //! Run it with `cargo run --example custom_authenticator`. The token `reader` may subscribe to sets with the tag
 //! `news`, and publish messages whose tags are all among its own.
@@ -7,50 +8,19 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use futures_util::future::BoxFuture;
-use mist::auth::{Authenticator, TokenError};
+use mist::auth::{Authenticator, Grants, Presented, TokenError};
 use mist::{Access, Server};
 
 struct Fixed(HashMap<String, Vec<String>>);
 
-impl Fixed {
-    fn read_only<T>() -> Result<T, TokenError> {
-        Err(TokenError::Unavailable(
-            "this store cannot be changed".into(),
-        ))
-    }
-}
-
 impl Authenticator for Fixed {
-    fn add_token<'a>(
+    fn authenticate<'a>(
         &'a self,
-        _: &'a str,
-        _: &'a [String],
-    ) -> BoxFuture<'a, Result<(), TokenError>> {
-        Box::pin(async { Self::read_only() })
-    }
-
-    fn remove_token<'a>(&'a self, _: &'a str) -> BoxFuture<'a, Result<(), TokenError>> {
-        Box::pin(async { Self::read_only() })
-    }
-
-    fn add_tags<'a>(
-        &'a self,
-        _: &'a str,
-        _: &'a [String],
-    ) -> BoxFuture<'a, Result<(), TokenError>> {
-        Box::pin(async { Self::read_only() })
-    }
-
-    fn remove_tags<'a>(
-        &'a self,
-        _: &'a str,
-        _: &'a [String],
-    ) -> BoxFuture<'a, Result<(), TokenError>> {
-        Box::pin(async { Self::read_only() })
-    }
-
-    fn tags<'a>(&'a self, token: &'a str) -> BoxFuture<'a, Result<Vec<String>, TokenError>> {
-        Box::pin(async move { self.0.get(token).cloned().ok_or(TokenError::NotFound) })
+        presented: Presented<'a>,
+    ) -> BoxFuture<'a, Result<Option<Grants>, TokenError>> {
+        let tags = self.0.get(presented.token).cloned();
+        let grants = tags.map(|tags| Grants::of_token(presented.token, tags));
+        Box::pin(async { Ok(grants) })
     }
 }
 
@@ -60,14 +30,14 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
         "reader".to_owned(),
         vec!["news".to_owned(), "sports".to_owned()],
     )]);
-    let store: Arc<dyn Authenticator> = Arc::new(Fixed(tokens));
+    let fixed: Arc<dyn Authenticator> = Arc::new(Fixed(tokens));
     let server = Server::builder()
         .listen("tcp://127.0.0.1:1445")
         .authenticator_scheme(
             "fixed",
             Arc::new(move |_uri| {
-                let store = Arc::clone(&store);
-                Box::pin(async move { Ok(store) })
+                let fixed = Arc::clone(&fixed);
+                Box::pin(async move { Ok(fixed) })
             }),
         )
         .authenticator("fixed://")

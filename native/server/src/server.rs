@@ -4,7 +4,7 @@ use std::future::Future;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
-use mist_core::Stats;
+use mist_core::{Stats, TokenError};
 use tokio_util::sync::CancellationToken;
 
 use crate::builder::ServerBuilder;
@@ -144,6 +144,29 @@ impl Handle {
     /// of the server's. Only what it causes must not call it for ever: a layer that publishes what publishing logs, say.
     pub fn publish(&self, tags: &[&str], data: &str) -> usize {
         self.hub.publish(tags, data)
+    }
+
+    /// Asks the authenticator again about a token that was changed elsewhere, as by another server that keeps its tokens in
+    /// the same store, and takes away what the token grants no more: its sessions lose subscriptions, or the token
+    /// itself, as if the change had been made here.
+    ///
+    /// It returns when the broker knows; subscriptions of many sessions are removed by and by.
+    ///
+    /// # Errors
+    /// [`TokenError`] when the authenticator cannot say. Nothing has changed then, and the same may be tried again.
+    pub async fn token_changed(&self, token: &str) -> Result<(), TokenError> {
+        self.hub.token_changed(token).await
+    }
+
+    /// As [`Handle::token_changed`], for all tokens of a subject that sessions go by.
+    ///
+    /// # Errors
+    /// [`TokenError`] when the authenticator cannot say of one of them.
+    pub async fn subject_changed(&self, subject: &str) -> Result<(), TokenError> {
+        for token in self.hub.tokens_of(subject) {
+            self.hub.token_changed(&token).await?;
+        }
+        Ok(())
     }
 
     /// Reads the certificate files anew, for connections that are made from now on; those that are open go on.

@@ -2,14 +2,14 @@
 
 use std::sync::{Arc, OnceLock};
 
-use mist::auth::{Authenticator, TokenError};
+use mist::auth::{TokenChange, TokenError, TokenStore};
 
 use crate::{folder, runtime};
 
 const TOKEN: &str = "token";
 
 /// A changed store answers with what was changed; nothing is concluded from one that is damaged.
-async fn use_it(store: &dyn Authenticator) {
+async fn use_it(store: &dyn TokenStore) {
     let before = store.tags(TOKEN).await;
     let added = store.add_tags(TOKEN, &["added".into()]).await;
     let after = store.tags(TOKEN).await;
@@ -30,7 +30,7 @@ async fn use_it(store: &dyn Authenticator) {
 }
 
 pub(crate) fn fuzz_scribble(bytes: &[u8]) {
-    static STORE: OnceLock<(tempfile::TempDir, Arc<dyn Authenticator>)> = OnceLock::new();
+    static STORE: OnceLock<(tempfile::TempDir, Arc<dyn TokenStore>)> = OnceLock::new();
     let (home, store) = STORE.get_or_init(|| {
         let home = folder();
         let uri = format!("scribble://?db={}", home.path().display());
@@ -66,3 +66,28 @@ pub(crate) fn fuzz_sqlite(bytes: &[u8]) {
         }
     });
 }
+
+/// What a store is asked, in few words.
+trait Words: TokenStore {
+    async fn add_token(&self, token: &str, tags: &[String]) -> Result<(), TokenError> {
+        let (token, tags) = (token.to_owned(), tags.to_owned());
+        self.change(&TokenChange::Register { token, tags }).await
+    }
+
+    async fn remove_token(&self, token: &str) -> Result<(), TokenError> {
+        let token = token.to_owned();
+        self.change(&TokenChange::Unregister { token }).await
+    }
+
+    async fn add_tags(&self, token: &str, tags: &[String]) -> Result<(), TokenError> {
+        let (token, tags) = (token.to_owned(), tags.to_owned());
+        self.change(&TokenChange::Set { token, tags }).await
+    }
+    async fn tags(&self, token: &str) -> Result<Vec<String>, TokenError> {
+        let grants = self.lookup(token).await?;
+        assert_eq!(grants.subscribe, grants.publish, "kept tags are for both");
+        Ok(grants.subscribe)
+    }
+}
+
+impl<S: TokenStore + ?Sized> Words for S {}

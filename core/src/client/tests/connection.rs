@@ -1,7 +1,7 @@
 //! The life of the connection.
 
 use super::*;
-use crate::{AuthRequest, TokenError};
+use crate::{AuthRequest, Grants, TokenError};
 
 #[test]
 fn after_a_cut_come_the_token_then_the_subscriptions_then_open() {
@@ -80,12 +80,12 @@ fn a_static_token_is_presented_again_when_its_store_failed() {
     };
     let mut world = World::with_broker(Options::default(), config);
     world.token = Some(Token::Static("desk"));
-    let asked = AuthRequest::Tags {
+    let asked = AuthRequest::Authenticate {
         token: "desk".to_owned(),
     };
     for reply in [
         Err(TokenError::Unavailable("the disk is full".to_owned())),
-        Ok(Vec::new()),
+        Ok(Some(Grants::of_token("desk", Vec::new()))),
     ] {
         let is_known = reply.is_ok();
         world.advance_to_attempt();

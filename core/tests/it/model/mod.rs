@@ -16,6 +16,7 @@ use serde_json::json;
 
 use self::reply::{Refusal, Reply, exceeded, refusal};
 pub(crate) use self::sent::{BAD, Request, Sent, Spelling};
+use self::tokens::AUTH_NOT_FIRST;
 use self::walks::Walk;
 
 /// What a session gets.
@@ -49,6 +50,8 @@ struct Waiting {
     id: Option<String>,
     /// Whether the token of a login was changed since the host was asked.
     is_stale: bool,
+    /// Whether the session goes by a token already.
+    is_later: bool,
 }
 
 type Tags = BTreeSet<String>;
@@ -136,7 +139,7 @@ impl Model {
         });
         self.events.push(Vec::new());
         if let Some(token) = token {
-            self.log_in(session, token, None);
+            self.log_in(session, token, None, false);
         }
         session
     }
@@ -271,12 +274,12 @@ impl Model {
             return Ok(());
         }
         if command == "auth" {
-            if !is_first && !self.sessions[session].is_revoked {
-                return Err(refusal(
-                    "Unable to auth - auth must be the first message of a connection",
-                ));
+            let state = &self.sessions[session];
+            let is_later = !is_first && matches!(state.role, Role::Token(_));
+            if !is_first && !is_later && !state.is_revoked {
+                return Err(refusal(AUTH_NOT_FIRST));
             }
-            self.log_in(session, &request.data, request.id.as_deref());
+            self.log_in(session, &request.data, request.id.as_deref(), is_later);
             return Ok(());
         }
         if self.access == Access::Scoped && self.sessions[session].role == Role::Anonymous {

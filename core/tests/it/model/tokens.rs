@@ -1,10 +1,15 @@
 //! Tokens: presenting one, administering them, and what the host answers.
 
-use mist_core::{Access, AuthReply, AuthRequest, CustomRequest, TokenError, TokenStorage};
+use mist_core::{
+    Access, AuthReply, AuthRequest, CustomRequest, Grants, TokenChange, TokenError, TokenStorage,
+};
 
 use super::reply::{Refusal, Reply, refusal};
 use super::sent::Request;
 use super::{Answer, Event, Model, Question, Role, Tags, Waiting, some_text};
+
+pub(super) const AUTH_NOT_FIRST: &str =
+    "Unable to auth - auth must be the first message of a connection";
 
 impl Model {
     pub(super) fn ask(
@@ -20,30 +25,51 @@ impl Model {
             command: command.to_owned(),
             id: id.map(str::to_owned),
             is_stale: false,
+            is_later: false,
         });
     }
 
-    pub(super) fn log_in(&mut self, session: usize, token: &str, id: Option<&str>) {
+    pub(super) fn log_in(&mut self, session: usize, token: &str, id: Option<&str>, is_later: bool) {
         let is_server = self
             .token
             .as_deref()
             .is_some_and(|server| server == token && !token.is_empty());
+        if is_server && is_later {
+            return self.complain(session, "auth", id, AUTH_NOT_FIRST.to_owned());
+        }
         if is_server {
             self.sessions[session].role = Role::Admin;
             self.sessions[session].is_revoked = false;
         } else if self.token_storage == TokenStorage::Host {
-            let request = AuthRequest::Tags {
+            let request = AuthRequest::Authenticate {
                 token: token.to_owned(),
             };
-            return self.ask(session, Question::Auth(request), "auth", id);
+            self.ask(session, Question::Auth(request), "auth", id);
+            if let Some(waiting) = &mut self.sessions[session].waiting {
+                waiting.is_later = is_later;
+            }
+            return;
         } else if self.token_storage == TokenStorage::Memory || self.access == Access::Scoped {
             let is_known = self.tokens.contains_key(token);
-            return self.finish_log_in(session, token, id, is_known);
+            return self.finish_log_in(session, token, id, is_known, is_later);
         }
         self.acknowledge(session, &auth(id), &[]);
     }
 
-    fn finish_log_in(&mut self, session: usize, token: &str, id: Option<&str>, is_known: bool) {
+    fn finish_log_in(
+        &mut self,
+        session: usize,
+        token: &str,
+        id: Option<&str>,
+        is_known: bool,
+        is_later: bool,
+    ) {
+        if is_later && let Role::Token(held) = &self.sessions[session].role {
+            // A registered token is a subject of its own.
+            if !is_known || held != token {
+                return self.complain(session, "auth", id, AUTH_NOT_FIRST.to_owned());
+            }
+        }
         if !is_known {
             let text = "not authorized - the token is not valid; going on without admin commands";
             return self.complain(session, "auth", id, text.to_owned());
@@ -75,11 +101,11 @@ impl Model {
         let tags: Tags = request.tags.iter().cloned().collect();
         let tags = tags.into_iter().collect();
         let question = match request.command.as_str() {
-            "register" => AuthRequest::Register { token, tags },
-            "unregister" => AuthRequest::Unregister { token },
-            "set" => AuthRequest::Set { token, tags },
-            "unset" => AuthRequest::Unset { token, tags },
-            _ => AuthRequest::Tags { token },
+            "register" => AuthRequest::Change(TokenChange::Register { token, tags }),
+            "unregister" => AuthRequest::Change(TokenChange::Unregister { token }),
+            "set" => AuthRequest::Change(TokenChange::Set { token, tags }),
+            "unset" => AuthRequest::Change(TokenChange::Unset { token, tags }),
+            _ => AuthRequest::Lookup { token },
         };
         if self.token_storage == TokenStorage::Host {
             self.ask(
@@ -116,29 +142,32 @@ impl Model {
         };
         match (question, reply) {
             (_, Err(error)) => self.complain(session, command, id, error.to_string()),
-            (AuthRequest::Tags { .. }, Ok(tags)) => self.send(
+            (AuthRequest::Change(change), Ok(_)) => {
+                self.acknowledge(session, &request, change.tags());
+            }
+            (_, Ok(granted)) => self.send(
                 session,
                 &Reply {
                     command: command.to_owned(),
-                    tags,
+                    tags: granted.map_or(Vec::new(), |grants| grants.subscribe),
                     id: id.map(str::to_owned),
                     ..Reply::default()
                 },
             ),
-            (AuthRequest::Unregister { .. }, Ok(_)) => self.acknowledge(session, &request, &[]),
-            (
-                AuthRequest::Register { tags, .. }
-                | AuthRequest::Set { tags, .. }
-                | AuthRequest::Unset { tags, .. },
-                Ok(_),
-            ) => self.acknowledge(session, &request, tags),
         }
     }
 
     /// Carries a request out on the table of tokens, and what follows from it for sessions.
     fn apply(&mut self, request: &AuthRequest) -> AuthReply {
-        let reply = self.change(request);
-        if reply.is_ok() && !matches!(request, AuthRequest::Tags { .. }) {
+        let change = match request {
+            AuthRequest::Change(change) => change,
+            AuthRequest::Authenticate { token } => return Ok(self.find(token)),
+            AuthRequest::Lookup { token } => {
+                return self.find(token).map(Some).ok_or(TokenError::NotFound);
+            }
+        };
+        let reply = self.change(change);
+        if reply.is_ok() {
             // Who is logging in with the token is looked up again.
             let waiting = self
                 .sessions
@@ -151,20 +180,25 @@ impl Model {
                 waiting.is_stale |= asked.token() == request.token();
             }
         }
-        reply
+        reply.map(|()| None)
     }
 
-    fn change(&mut self, request: &AuthRequest) -> AuthReply {
-        let token = request.token();
-        match request {
-            AuthRequest::Register { tags, .. } => {
+    fn find(&self, token: &str) -> Option<Grants> {
+        let tags = self.tokens.get(token)?;
+        Some(Grants::of_token(token, tags.iter().cloned().collect()))
+    }
+
+    fn change(&mut self, change: &TokenChange) -> Result<(), TokenError> {
+        let token = change.token();
+        match change {
+            TokenChange::Register { tags, .. } => {
                 if self.tokens.contains_key(token) {
                     return Err(TokenError::Exists);
                 }
                 self.tokens
                     .insert(token.to_owned(), tags.iter().cloned().collect());
             }
-            AuthRequest::Unregister { .. } => {
+            TokenChange::Unregister { .. } => {
                 let role = Role::Token(token.to_owned());
                 for (session, events) in self.sessions.iter().zip(&mut self.events) {
                     if session.role == role {
@@ -179,21 +213,17 @@ impl Model {
                     (session.role, session.is_revoked) = (Role::Anonymous, true);
                 }
             }
-            AuthRequest::Set { tags, .. } => {
+            TokenChange::Set { tags, .. } => {
                 let held = self.tokens.get_mut(token).ok_or(TokenError::NotFound)?;
                 held.extend(tags.iter().cloned());
             }
-            AuthRequest::Unset { tags, .. } => {
+            TokenChange::Unset { tags, .. } => {
                 let held = self.tokens.get_mut(token).ok_or(TokenError::NotFound)?;
                 held.retain(|tag| !tags.contains(tag));
                 self.revoke(token);
             }
-            AuthRequest::Tags { .. } => {
-                let held = self.tokens.get(token).ok_or(TokenError::NotFound)?;
-                return Ok(held.iter().cloned().collect());
-            }
         }
-        Ok(Vec::new())
+        Ok(())
     }
 
     fn revoke(&mut self, token: &str) {
@@ -240,11 +270,15 @@ impl Model {
         let id = waiting.id.as_deref();
         if waiting.is_stale {
             self.ask(session, question, "auth", id);
+            if let Some(again) = &mut self.sessions[session].waiting {
+                again.is_later = waiting.is_later;
+            }
             return (session, answer);
         }
         match &answer {
             Answer::Auth(request, reply) if waiting.command == "auth" => {
-                self.finish_log_in(session, request.token(), id, reply.is_ok());
+                let is_known = matches!(reply, Ok(Some(_)));
+                self.finish_log_in(session, request.token(), id, is_known, waiting.is_later);
             }
             Answer::Auth(request, reply) => {
                 self.finish_admin(session, &waiting.command, id, request, reply.clone());

@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 
 use futures_util::future::BoxFuture;
-use mist::auth::{Authenticator, TokenError};
+use mist::auth::{Authenticator, Grants, TokenChange, TokenError, TokenStore};
 use mist::command::{CustomReply, CustomRequest};
 use mist::{
     Acceptor, Access, Address, AuthenticatorFactory, BindError, Handle, Limits, ListenError,
@@ -232,7 +232,7 @@ impl Default for Pace {
 }
 
 impl Store {
-    async fn change<T>(
+    async fn make<T>(
         &self,
         change: impl FnOnce(&mut BTreeMap<String, Vec<String>>) -> Result<T, TokenError>,
     ) -> Result<T, TokenError> {
@@ -246,57 +246,41 @@ impl Store {
     }
 }
 
-impl Authenticator for Store {
-    fn add_token<'a>(
-        &'a self,
-        token: &'a str,
-        tags: &'a [String],
-    ) -> BoxFuture<'a, Result<(), TokenError>> {
-        Box::pin(self.change(move |tokens| {
-            if token.contains(' ') {
-                return Err(TokenError::Invalid("no blanks here".into()));
+impl TokenStore for Store {
+    fn change<'a>(&'a self, change: &'a TokenChange) -> BoxFuture<'a, Result<(), TokenError>> {
+        Box::pin(self.make(move |tokens| {
+            let kept = tokens.get_mut(change.token());
+            match (change, kept) {
+                (TokenChange::Register { token, .. }, _) if token.contains(' ') => {
+                    Err(TokenError::Invalid("no blanks here".into()))
+                }
+                (TokenChange::Register { .. }, Some(_)) => Err(TokenError::Exists),
+                (TokenChange::Register { token, tags }, None) => {
+                    tokens.insert(token.clone(), tags.clone());
+                    Ok(())
+                }
+                (TokenChange::Unregister { token }, _) => {
+                    tokens.remove(token);
+                    Ok(())
+                }
+                (_, None) => Err(TokenError::NotFound),
+                (TokenChange::Set { tags, .. }, Some(kept)) => {
+                    kept.extend_from_slice(tags);
+                    Ok(())
+                }
+                (TokenChange::Unset { tags, .. }, Some(kept)) => {
+                    kept.retain(|tag| !tags.contains(tag));
+                    Ok(())
+                }
             }
-            if tokens.contains_key(token) {
-                return Err(TokenError::Exists);
-            }
-            tokens.insert(token.into(), tags.into());
-            Ok(())
         }))
     }
 
-    fn remove_token<'a>(&'a self, token: &'a str) -> BoxFuture<'a, Result<(), TokenError>> {
-        Box::pin(self.change(move |tokens| {
-            tokens.remove(token);
-            Ok(())
+    fn lookup<'a>(&'a self, token: &'a str) -> BoxFuture<'a, Result<Grants, TokenError>> {
+        Box::pin(self.make(move |tokens| {
+            let tags = tokens.get(token).cloned().ok_or(TokenError::NotFound)?;
+            Ok(Grants::of_token(token, tags))
         }))
-    }
-
-    fn add_tags<'a>(
-        &'a self,
-        token: &'a str,
-        tags: &'a [String],
-    ) -> BoxFuture<'a, Result<(), TokenError>> {
-        Box::pin(self.change(move |tokens| {
-            let kept = tokens.get_mut(token).ok_or(TokenError::NotFound)?;
-            kept.extend_from_slice(tags);
-            Ok(())
-        }))
-    }
-
-    fn remove_tags<'a>(
-        &'a self,
-        token: &'a str,
-        tags: &'a [String],
-    ) -> BoxFuture<'a, Result<(), TokenError>> {
-        Box::pin(self.change(move |tokens| {
-            let kept = tokens.get_mut(token).ok_or(TokenError::NotFound)?;
-            kept.retain(|tag| !tags.contains(tag));
-            Ok(())
-        }))
-    }
-
-    fn tags<'a>(&'a self, token: &'a str) -> BoxFuture<'a, Result<Vec<String>, TokenError>> {
-        Box::pin(self.change(move |tokens| tokens.get(token).cloned().ok_or(TokenError::NotFound)))
     }
 }
 
@@ -670,4 +654,81 @@ async fn under_scoped_access_commands_of_ones_own_are_for_those_who_are_in() {
         )
         .await;
     assert_eq!(calls.load(Ordering::SeqCst), 1);
+}
+
+/// Another server with the same store, or a person, changed what a token grants.
+#[tokio::test]
+async fn a_token_that_was_changed_elsewhere_is_asked_about_again() {
+    let store = Arc::new(Store::default());
+    let house = House::with_store(&store, Access::Scoped).await;
+    let kept = |tags: Option<&[&str]>| {
+        let mut tokens = store.tokens.lock().unwrap_or_else(PoisonError::into_inner);
+        match tags {
+            Some(tags) => {
+                let tags = tags.iter().map(|&tag| tag.to_owned()).collect();
+                tokens.insert("desk".into(), tags);
+            }
+            None => drop(tokens.remove("desk")),
+        }
+    };
+    kept(Some(&["a", "b"]));
+    let mut desk = house.connect();
+    for (message, answer) in [
+        (
+            r#"{"command":"auth","data":"desk","id":1}"#,
+            r#"{"command":"auth","data":"success","id":1}"#,
+        ),
+        (
+            r#"{"command":"subscribe","tags":["a"],"id":2}"#,
+            r#"{"command":"subscribe","tags":["a"],"data":"success","id":2}"#,
+        ),
+        (
+            r#"{"command":"subscribe","tags":["b"],"id":3}"#,
+            r#"{"command":"subscribe","tags":["b"],"data":"success","id":3}"#,
+        ),
+    ] {
+        desk.ask(message, answer).await;
+    }
+    kept(Some(&["b"]));
+    // Nobody has said so yet.
+    assert_eq!(house.handle.publish(&["a"], "1"), 1);
+    assert_eq!(
+        desk.line().await,
+        r#"{"command":"publish","tags":["a"],"data":"1"}"#
+    );
+    assert_eq!(house.handle.token_changed("desk").await, Ok(()));
+    let lost = desk.line().await;
+    assert!(
+        lost.starts_with(r#"{"command":"unsubscribe","tags":["a"],"error":"subscription removed"#),
+        "{lost}"
+    );
+    assert_eq!(house.handle.publish(&["a"], "2"), 0);
+    assert_eq!(house.handle.publish(&["b"], "3"), 1);
+    desk.expect(r#"{"command":"publish","tags":["b"],"data":"3"}"#)
+        .await;
+
+    // A store that cannot say leaves everything as it was.
+    store.is_broken.store(true, Ordering::SeqCst);
+    let error = house.handle.token_changed("desk").await;
+    assert!(
+        matches!(error, Err(TokenError::Unavailable(_))),
+        "{error:?}"
+    );
+    assert_eq!(house.handle.publish(&["b"], "4"), 1);
+    desk.expect(r#"{"command":"publish","tags":["b"],"data":"4"}"#)
+        .await;
+    store.is_broken.store(false, Ordering::SeqCst);
+
+    // A registered token is a subject of its own.
+    kept(None);
+    assert_eq!(house.handle.subject_changed("desk").await, Ok(()));
+    let lost = desk.line().await;
+    assert!(
+        lost.contains(r#""tags":["b"],"error":"subscription removed"#),
+        "{lost}"
+    );
+    desk.send(r#"{"command":"list"}"#).await;
+    let refused = desk.line().await;
+    assert!(refused.contains("unauthenticated"), "{refused}");
+    assert_eq!(house.handle.token_changed("nobody's").await, Ok(()));
 }

@@ -11,7 +11,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::future::BoxFuture;
-use mist::auth::{Authenticator, TokenError};
+use mist::auth::{Grants, TokenChange, TokenError, TokenStore};
 use mist::client::ErrorCode;
 use mist::{Client, ClientError, Server};
 use tempfile::TempDir;
@@ -73,7 +73,7 @@ impl Home {
         }
     }
 
-    async fn open(&self) -> Arc<dyn Authenticator> {
+    async fn open(&self) -> Arc<dyn TokenStore> {
         within(mist::auth::open(&self.uri()))
             .await
             .expect("it opens")
@@ -140,36 +140,53 @@ fn understood<T>(answer: Result<T, ClientError>) -> Result<T, TokenError> {
     })
 }
 
-impl Authenticator for Admin {
-    fn add_token<'a>(
-        &'a self,
-        token: &'a str,
-        tags: &'a [String],
-    ) -> BoxFuture<'a, Result<(), TokenError>> {
-        Box::pin(async move { understood(self.0.register(token, tags).await) })
+impl TokenStore for Admin {
+    fn change<'a>(&'a self, change: &'a TokenChange) -> BoxFuture<'a, Result<(), TokenError>> {
+        Box::pin(async move {
+            understood(match change {
+                TokenChange::Register { token, tags } => self.0.register(token, tags).await,
+                TokenChange::Unregister { token } => self.0.unregister(token).await,
+                TokenChange::Set { token, tags } => self.0.set(token, tags).await,
+                TokenChange::Unset { token, tags } => self.0.unset(token, tags).await,
+            })
+        })
     }
 
-    fn remove_token<'a>(&'a self, token: &'a str) -> BoxFuture<'a, Result<(), TokenError>> {
-        Box::pin(async move { understood(self.0.unregister(token).await) })
-    }
-
-    fn add_tags<'a>(
-        &'a self,
-        token: &'a str,
-        tags: &'a [String],
-    ) -> BoxFuture<'a, Result<(), TokenError>> {
-        Box::pin(async move { understood(self.0.set(token, tags).await) })
-    }
-
-    fn remove_tags<'a>(
-        &'a self,
-        token: &'a str,
-        tags: &'a [String],
-    ) -> BoxFuture<'a, Result<(), TokenError>> {
-        Box::pin(async move { understood(self.0.unset(token, tags).await) })
-    }
-
-    fn tags<'a>(&'a self, token: &'a str) -> BoxFuture<'a, Result<Vec<String>, TokenError>> {
-        Box::pin(async move { understood(self.0.tags(token).await) })
+    fn lookup<'a>(&'a self, token: &'a str) -> BoxFuture<'a, Result<Grants, TokenError>> {
+        Box::pin(async move {
+            let tags = understood(self.0.tags(token).await)?;
+            Ok(Grants::of_token(token, tags))
+        })
     }
 }
+
+/// What a store is asked, in few words.
+trait Words: TokenStore {
+    async fn add_token(&self, token: &str, tags: &[String]) -> Result<(), TokenError> {
+        let (token, tags) = (token.to_owned(), tags.to_owned());
+        self.change(&TokenChange::Register { token, tags }).await
+    }
+
+    async fn remove_token(&self, token: &str) -> Result<(), TokenError> {
+        let token = token.to_owned();
+        self.change(&TokenChange::Unregister { token }).await
+    }
+
+    async fn add_tags(&self, token: &str, tags: &[String]) -> Result<(), TokenError> {
+        let (token, tags) = (token.to_owned(), tags.to_owned());
+        self.change(&TokenChange::Set { token, tags }).await
+    }
+
+    async fn remove_tags(&self, token: &str, tags: &[String]) -> Result<(), TokenError> {
+        let (token, tags) = (token.to_owned(), tags.to_owned());
+        self.change(&TokenChange::Unset { token, tags }).await
+    }
+
+    async fn tags(&self, token: &str) -> Result<Vec<String>, TokenError> {
+        let grants = self.lookup(token).await?;
+        assert_eq!(grants.subscribe, grants.publish, "kept tags are for both");
+        Ok(grants.subscribe)
+    }
+}
+
+impl<S: TokenStore + ?Sized> Words for S {}

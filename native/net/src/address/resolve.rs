@@ -3,8 +3,9 @@
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
 
 use tokio::net::lookup_host;
+use url::Host;
 
-use super::{AddressError, Host, Site};
+use super::{AddressError, Site};
 
 impl Site {
     /// Finds all addresses of the host, each once, in the order to try them.

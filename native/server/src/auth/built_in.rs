@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use futures_util::future::BoxFuture;
-use mist_core::{AuthReply, AuthRequest, TokenError};
+use mist_core::{Grants, TokenChange, TokenError};
 
 #[cfg(feature = "postgres")]
 use super::postgres::Postgres;
@@ -14,29 +14,23 @@ use super::scribble::Scribble;
 use super::sqlite::Sqlite;
 #[cfg(any(feature = "sqlite", feature = "scribble"))]
 use super::worker::Worker;
-use super::{Authenticator, AuthenticatorFactory};
+use super::{StoreFactory, TokenStore};
 
 /// Their schemes, and how each is opened.
-pub(super) fn factories() -> HashMap<String, AuthenticatorFactory> {
+pub(super) fn stores() -> HashMap<&'static str, StoreFactory> {
     HashMap::from([
         #[cfg(feature = "sqlite")]
-        ("sqlite".to_owned(), factory(open_sqlite)),
+        ("sqlite", (|uri| Box::pin(open_sqlite(uri))) as StoreFactory),
         #[cfg(feature = "scribble")]
-        ("scribble".to_owned(), factory(open_scribble)),
+        ("scribble", |uri| Box::pin(open_scribble(uri))),
         #[cfg(feature = "postgres")]
-        ("postgres".to_owned(), factory(open_postgres)),
+        ("postgres", |uri| Box::pin(open_postgres(uri))),
         #[cfg(feature = "postgres")]
-        ("postgresql".to_owned(), factory(open_postgres)),
+        ("postgresql", |uri| Box::pin(open_postgres(uri))),
     ])
 }
 
-type Opened = Result<Arc<dyn Authenticator>, String>;
-
-fn factory<F: Future<Output = Opened> + Send + 'static>(
-    open: fn(String) -> F,
-) -> AuthenticatorFactory {
-    Arc::new(move |uri| Box::pin(open(uri)))
-}
+type Opened = Result<Arc<dyn TokenStore>, String>;
 
 #[cfg(feature = "sqlite")]
 async fn open_sqlite(uri: String) -> Opened {
@@ -55,73 +49,60 @@ async fn open_postgres(uri: String) -> Opened {
     Ok(store(Postgres::open(&uri).await?))
 }
 
-/// A store that takes each question as the broker puts it.
+/// What a store is asked.
+pub(super) enum Question {
+    Lookup(String),
+    Change(TokenChange),
+}
+
+/// What it answers: the token's tags, or nothing for a change.
+pub(super) type Answer = Result<Vec<String>, TokenError>;
+
+impl Question {
+    pub(super) fn token(&self) -> &str {
+        match self {
+            Self::Lookup(token) => token,
+            Self::Change(change) => change.token(),
+        }
+    }
+}
+
+/// A store that takes each question as it comes.
 trait Ask: Send + Sync + 'static {
-    fn ask(&self, request: AuthRequest) -> impl Future<Output = AuthReply> + Send;
+    fn ask(&self, question: Question) -> impl Future<Output = Answer> + Send;
 }
 
 #[cfg(any(feature = "sqlite", feature = "scribble"))]
 impl Ask for Worker {
-    fn ask(&self, request: AuthRequest) -> impl Future<Output = AuthReply> + Send {
-        self.ask(request)
+    fn ask(&self, question: Question) -> impl Future<Output = Answer> + Send {
+        self.ask(question)
     }
 }
 
 #[cfg(feature = "postgres")]
 impl Ask for Postgres {
-    fn ask(&self, request: AuthRequest) -> impl Future<Output = AuthReply> + Send {
-        self.ask(request)
+    fn ask(&self, question: Question) -> impl Future<Output = Answer> + Send {
+        self.ask(question)
     }
 }
 
-fn store(asked: impl Ask) -> Arc<dyn Authenticator> {
+fn store(asked: impl Ask) -> Arc<dyn TokenStore> {
     Arc::new(Asked(asked))
 }
 
-/// Makes an authenticator of a store that takes questions.
+/// Makes a token store of one that takes questions.
 struct Asked<S>(S);
 
-impl<S: Ask> Asked<S> {
-    fn change(&self, request: AuthRequest) -> BoxFuture<'_, Result<(), TokenError>> {
-        Box::pin(async move { self.0.ask(request).await.map(|_| ()) })
-    }
-}
-
-impl<S: Ask> Authenticator for Asked<S> {
-    fn add_token<'a>(
-        &'a self,
-        token: &'a str,
-        tags: &'a [String],
-    ) -> BoxFuture<'a, Result<(), TokenError>> {
-        let (token, tags) = (token.into(), tags.into());
-        self.change(AuthRequest::Register { token, tags })
+impl<S: Ask> TokenStore for Asked<S> {
+    fn change<'a>(&'a self, change: &'a TokenChange) -> BoxFuture<'a, Result<(), TokenError>> {
+        let question = Question::Change(change.clone());
+        Box::pin(async move { self.0.ask(question).await.map(|_| ()) })
     }
 
-    fn remove_token<'a>(&'a self, token: &'a str) -> BoxFuture<'a, Result<(), TokenError>> {
-        let token = token.into();
-        self.change(AuthRequest::Unregister { token })
-    }
-
-    fn add_tags<'a>(
-        &'a self,
-        token: &'a str,
-        tags: &'a [String],
-    ) -> BoxFuture<'a, Result<(), TokenError>> {
-        let (token, tags) = (token.into(), tags.into());
-        self.change(AuthRequest::Set { token, tags })
-    }
-
-    fn remove_tags<'a>(
-        &'a self,
-        token: &'a str,
-        tags: &'a [String],
-    ) -> BoxFuture<'a, Result<(), TokenError>> {
-        let (token, tags) = (token.into(), tags.into());
-        self.change(AuthRequest::Unset { token, tags })
-    }
-
-    fn tags<'a>(&'a self, token: &'a str) -> BoxFuture<'a, Result<Vec<String>, TokenError>> {
-        let token = token.into();
-        Box::pin(self.0.ask(AuthRequest::Tags { token }))
+    fn lookup<'a>(&'a self, token: &'a str) -> BoxFuture<'a, Result<Grants, TokenError>> {
+        Box::pin(async move {
+            let tags = self.0.ask(Question::Lookup(token.into())).await?;
+            Ok(Grants::of_token(token, tags))
+        })
     }
 }

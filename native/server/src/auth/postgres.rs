@@ -8,7 +8,7 @@ use std::fmt::Write as _;
 use std::io;
 use std::time::Duration;
 
-use mist_core::{AuthReply, AuthRequest, TokenError};
+use mist_core::{TokenChange, TokenError};
 use mist_net::lock::Mutex;
 use rustls::CertificateError;
 use tokio::sync::Semaphore;
@@ -19,6 +19,7 @@ use tokio_postgres::types::Type;
 use tokio_postgres::{Client, Error, IsolationLevel, Transaction};
 
 use self::address::Address;
+use super::built_in::{Answer, Question};
 use mist_net::certificate_error;
 
 /// How long a question may take in all: waiting for a connection, connecting, asking.
@@ -109,8 +110,8 @@ impl Postgres {
     }
 
     /// Has a question answered.
-    pub(super) async fn ask(&self, request: AuthRequest) -> AuthReply {
-        refuse_nul(&request)?;
+    pub(super) async fn ask(&self, question: Question) -> Answer {
+        refuse_nul(&question)?;
         let deadline = Instant::now() + PATIENCE;
         let Ok(_slot) = timeout_at(deadline, self.slots.acquire()).await else {
             return Err(TokenError::Unavailable(self.explain(&Failure::Late)));
@@ -123,7 +124,7 @@ impl Postgres {
                 None => self.connect(deadline).await,
             };
             let answer = match link {
-                Ok(link) => self.ask_over(link, &request, deadline).await,
+                Ok(link) => self.ask_over(link, &question, deadline).await,
                 Err(failure) => Err(failure),
             };
             let failure = match answer {
@@ -156,11 +157,11 @@ impl Postgres {
     async fn ask_over(
         &self,
         mut link: Link,
-        request: &AuthRequest,
+        question: &Question,
         deadline: Instant,
-    ) -> Result<AuthReply, Failure> {
+    ) -> Result<Answer, Failure> {
         let mut is_committing = false;
-        let answer = carry_out(&mut link.client, request, &mut is_committing);
+        let answer = carry_out(&mut link.client, question, &mut is_committing);
         let answer = match timeout_at(deadline, answer).await {
             Ok(answer) => answer.map_err(Failure::of),
             Err(_) => Err(Failure::Late),
@@ -247,18 +248,19 @@ async fn create_tables(client: &mut Client) -> Result<(), Error> {
 
 async fn carry_out(
     client: &mut Client,
-    request: &AuthRequest,
+    question: &Question,
     is_committing: &mut bool,
-) -> Result<AuthReply, Error> {
-    if let AuthRequest::Tags { token } = request {
-        return tags(client, token).await;
-    }
+) -> Result<Answer, Error> {
+    let wanted = match question {
+        Question::Lookup(token) => return tags(client, token).await,
+        Question::Change(change) => change,
+    };
     let change = client
         .build_transaction()
         .isolation_level(IsolationLevel::ReadCommitted)
         .start()
         .await?;
-    let made = make(&change, request).await?;
+    let made = make(&change, wanted).await?;
     // Dropped without a commit, it is rolled back.
     if made.is_ok() {
         *is_committing = true;
@@ -267,7 +269,7 @@ async fn carry_out(
     Ok(made.map(|()| Vec::new()))
 }
 
-async fn tags(client: &Client, token: &str) -> Result<AuthReply, Error> {
+async fn tags(client: &Client, token: &str) -> Result<Answer, Error> {
     let query = "SELECT tag FROM tokens LEFT JOIN tags USING (token_id) WHERE token = $1";
     let rows = match client.query_typed(query, &[(&token, Type::TEXT)]).await {
         Ok(rows) => rows,
@@ -283,34 +285,33 @@ async fn tags(client: &Client, token: &str) -> Result<AuthReply, Error> {
 
 async fn make(
     change: &Transaction<'_>,
-    request: &AuthRequest,
+    wanted: &TokenChange,
 ) -> Result<Result<(), TokenError>, Error> {
-    let query = match request {
-        AuthRequest::Register { .. } => {
+    let query = match wanted {
+        TokenChange::Register { .. } => {
             "INSERT INTO tokens (token) VALUES ($1) ON CONFLICT DO NOTHING RETURNING token_id"
         }
-        AuthRequest::Unregister { .. } => "DELETE FROM tokens WHERE token = $1 RETURNING token_id",
+        TokenChange::Unregister { .. } => "DELETE FROM tokens WHERE token = $1 RETURNING token_id",
         // Others who change the token wait until we are through.
         _ => "SELECT token_id FROM tokens WHERE token = $1 FOR UPDATE",
     };
-    let token = (&request.token() as _, Type::TEXT);
+    let token = (&wanted.token() as _, Type::TEXT);
     let id = match change.query_typed_opt(query, &[token]).await {
         Ok(row) => row.map(|row| row.get::<_, i32>(0)),
         Err(error) => return unfit(error, TokenError::Invalid).map(Err),
     };
-    let (query, tags) = match (request, id) {
-        (AuthRequest::Unregister { .. }, _) => return Ok(Ok(())),
-        (AuthRequest::Register { .. }, None) => return Ok(Err(TokenError::Exists)),
+    let (query, tags) = match (wanted, id) {
+        (TokenChange::Unregister { .. }, _) => return Ok(Ok(())),
+        (TokenChange::Register { .. }, None) => return Ok(Err(TokenError::Exists)),
         (_, None) => return Ok(Err(TokenError::NotFound)),
-        (AuthRequest::Register { tags, .. } | AuthRequest::Set { tags, .. }, _) => (
+        (TokenChange::Register { tags, .. } | TokenChange::Set { tags, .. }, _) => (
             "INSERT INTO tags (token_id, tag) SELECT $1, unnest($2) ON CONFLICT DO NOTHING",
             tags,
         ),
-        (AuthRequest::Unset { tags, .. }, _) => (
+        (TokenChange::Unset { tags, .. }, _) => (
             "DELETE FROM tags WHERE token_id = $1 AND tag = ANY ($2)",
             tags,
         ),
-        (AuthRequest::Tags { .. }, _) => return Ok(Ok(())),
     };
     let about = [(&id as _, Type::INT4), (tags as _, Type::TEXT_ARRAY)];
     match change.execute_typed(query, &about).await {
@@ -334,15 +335,13 @@ fn unfit(error: Error, kind: fn(String) -> TokenError) -> Result<TokenError, Err
 }
 
 /// The one character that no PostgreSQL text holds.
-fn refuse_nul(request: &AuthRequest) -> Result<(), TokenError> {
-    let tags = match request {
-        AuthRequest::Register { tags, .. }
-        | AuthRequest::Set { tags, .. }
-        | AuthRequest::Unset { tags, .. } => tags.as_slice(),
-        AuthRequest::Unregister { .. } | AuthRequest::Tags { .. } => &[],
+fn refuse_nul(question: &Question) -> Result<(), TokenError> {
+    let tags = match question {
+        Question::Lookup(_) => &[],
+        Question::Change(change) => change.tags(),
     };
     let why = || "PostgreSQL cannot hold NUL in a text".to_owned();
-    if request.token().contains('\0') {
+    if question.token().contains('\0') {
         Err(TokenError::Invalid(why()))
     } else if tags.iter().any(|tag| tag.contains('\0')) {
         Err(TokenError::InvalidTag(why()))

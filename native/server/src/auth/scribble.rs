@@ -9,10 +9,11 @@ use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-use mist_core::{AuthReply, AuthRequest, TokenError};
+use mist_core::{TokenChange, TokenError};
 use serde::ser::SerializeMap;
 use serde::{Deserialize, Serialize};
 
+use super::built_in::{Answer, Question};
 use super::identity::Identity;
 use super::worker::{Blocking, PATIENCE};
 use mist_net::file;
@@ -210,35 +211,35 @@ impl Scribble {
         })
     }
 
-    fn change(&self, request: &AuthRequest, deadline: Instant) -> Result<(), TokenError> {
-        let token = request.token();
+    fn change(&self, change: &TokenChange, deadline: Instant) -> Result<(), TokenError> {
+        let token = change.token();
         let path = self.path(token)?;
         let _lock = self
             .lock(deadline)
             .map_err(|error| self.unavailable("lock", &error))?;
         let known = self.load(&path, token);
-        let mut entry = match (request, known) {
-            (AuthRequest::Register { .. }, Ok(_)) => return Err(TokenError::Exists),
-            (AuthRequest::Register { .. }, Err(TokenError::NotFound)) => Entry {
+        let mut entry = match (change, known) {
+            (TokenChange::Register { .. }, Ok(_)) => return Err(TokenError::Exists),
+            (TokenChange::Register { .. }, Err(TokenError::NotFound)) => Entry {
                 value: token.to_owned(),
                 tags: BTreeMap::new(),
             },
-            (AuthRequest::Unregister { .. }, Err(TokenError::NotFound)) => return Ok(()),
+            (TokenChange::Unregister { .. }, Err(TokenError::NotFound)) => return Ok(()),
             (_, Err(error @ TokenError::Invalid(_))) => return Err(error),
             // Also a damaged one, which is the way to be rid of it.
-            (AuthRequest::Unregister { .. }, _) => {
+            (TokenChange::Unregister { .. }, _) => {
                 fs::remove_file(&path)
                     .map_err(|error| self.unavailable("remove a file in", &error))?;
                 return self.settle();
             }
             (_, known) => known?,
         };
-        match request {
-            AuthRequest::Register { tags, .. } | AuthRequest::Set { tags, .. } => entry
+        match change {
+            TokenChange::Register { tags, .. } | TokenChange::Set { tags, .. } => entry
                 .tags
                 .extend(tags.iter().map(|tag| (tag.clone(), Nothing {}))),
-            AuthRequest::Unset { tags, .. } => entry.tags.retain(|tag, _| !tags.contains(tag)),
-            AuthRequest::Unregister { .. } | AuthRequest::Tags { .. } => {}
+            TokenChange::Unset { tags, .. } => entry.tags.retain(|tag, _| !tags.contains(tag)),
+            TokenChange::Unregister { .. } => {}
         }
         self.save(&path, &entry)
     }
@@ -250,13 +251,15 @@ impl Scribble {
 }
 
 impl Blocking for Scribble {
-    fn answer(&mut self, request: &AuthRequest, deadline: Instant) -> AuthReply {
+    fn answer(&mut self, question: &Question, deadline: Instant) -> Answer {
         self.identity.check()?;
-        if let AuthRequest::Tags { token } = request {
-            let entry = self.load(&self.path(token)?, token)?;
-            return Ok(entry.tags.into_keys().collect());
+        match question {
+            Question::Lookup(token) => {
+                let entry = self.load(&self.path(token)?, token)?;
+                Ok(entry.tags.into_keys().collect())
+            }
+            Question::Change(change) => self.change(change, deadline).map(|()| Vec::new()),
         }
-        self.change(request, deadline).map(|()| Vec::new())
     }
 }
 
@@ -277,9 +280,9 @@ mod tests {
         "{\n\t\"Value\": \"tök\\u0026en\",\n\t\"Tags\": {\n\t\t\"a\": {},\n\t\t\"b\": {}\n\t}\n}";
     const TOKEN: &str = "tök&en";
 
-    fn ask(store: &mut Scribble) -> AuthReply {
+    fn ask(store: &mut Scribble) -> Answer {
         let token = TOKEN.into();
-        store.answer(&AuthRequest::Tags { token }, Instant::now())
+        store.answer(&Question::Lookup(token), Instant::now())
     }
 
     #[test]

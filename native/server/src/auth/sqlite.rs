@@ -5,11 +5,12 @@ use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-use mist_core::{AuthReply, AuthRequest, TokenError};
+use mist_core::{TokenChange, TokenError};
 use percent_encoding::percent_decode_str;
 use rusqlite::{Connection, ErrorCode, OpenFlags, OptionalExtension, TransactionBehavior};
 use sha2::{Digest, Sha256};
 
+use super::built_in::{Answer, Question};
 use super::identity::Identity;
 use super::worker::{Blocking, PATIENCE};
 
@@ -89,8 +90,8 @@ impl Sqlite {
         }
     }
 
-    fn change(&mut self, request: &AuthRequest) -> rusqlite::Result<AuthReply> {
-        let hash = Sha256::digest(request.token());
+    fn change(&mut self, wanted: &TokenChange) -> rusqlite::Result<Answer> {
+        let hash = Sha256::digest(wanted.token());
         let hash = hash.as_slice();
         // Taking the write lock at once, a change never fails halfway because another program was faster.
         let change = self
@@ -100,9 +101,9 @@ impl Sqlite {
             .prepare_cached("SELECT id FROM tokens WHERE sha256 = ?1")?
             .query_row([hash], |row| row.get(0))
             .optional()?;
-        let id = match (request, known) {
-            (AuthRequest::Register { .. }, Some(_)) => return Ok(Err(TokenError::Exists)),
-            (AuthRequest::Register { .. }, None) => {
+        let id = match (wanted, known) {
+            (TokenChange::Register { .. }, Some(_)) => return Ok(Err(TokenError::Exists)),
+            (TokenChange::Register { .. }, None) => {
                 change
                     .prepare_cached("INSERT INTO tokens (sha256) VALUES (?1)")?
                     .execute([hash])?;
@@ -113,37 +114,36 @@ impl Sqlite {
                     .execute([id])?;
                 id
             }
-            (AuthRequest::Unregister { .. }, None) => return Ok(Ok(Vec::new())),
+            (TokenChange::Unregister { .. }, None) => return Ok(Ok(Vec::new())),
             (_, None) => return Ok(Err(TokenError::NotFound)),
             (_, Some(id)) => id,
         };
-        match request {
-            AuthRequest::Register { tags, .. } | AuthRequest::Set { tags, .. } => {
+        match wanted {
+            TokenChange::Register { tags, .. } | TokenChange::Set { tags, .. } => {
                 let add = "INSERT OR IGNORE INTO tags (token_id, tag) VALUES (?1, ?2)";
                 let mut add = change.prepare_cached(add)?;
                 for tag in tags {
                     add.execute((id, tag))?;
                 }
             }
-            AuthRequest::Unset { tags, .. } => {
+            TokenChange::Unset { tags, .. } => {
                 let remove = "DELETE FROM tags WHERE token_id = ?1 AND tag = ?2";
                 let mut remove = change.prepare_cached(remove)?;
                 for tag in tags {
                     remove.execute((id, tag))?;
                 }
             }
-            AuthRequest::Unregister { .. } => {
+            TokenChange::Unregister { .. } => {
                 change
                     .prepare_cached("DELETE FROM tokens WHERE id = ?1")?
                     .execute([id])?;
             }
-            AuthRequest::Tags { .. } => {}
         }
         change.commit()?;
         Ok(Ok(Vec::new()))
     }
 
-    fn tags(&self, token: &str) -> rusqlite::Result<AuthReply> {
+    fn tags(&self, token: &str) -> rusqlite::Result<Answer> {
         let mut rows = self.connection.prepare_cached(
             "SELECT tags.tag FROM tokens LEFT JOIN tags ON tags.token_id = tokens.id WHERE tokens.sha256 = ?1",
         )?;
@@ -158,15 +158,15 @@ impl Sqlite {
 }
 
 impl Blocking for Sqlite {
-    fn answer(&mut self, request: &AuthRequest, deadline: Instant) -> AuthReply {
+    fn answer(&mut self, question: &Question, deadline: Instant) -> Answer {
         self.identity.check()?;
         let left = deadline.saturating_duration_since(Instant::now());
         let answer = self
             .connection
             .busy_timeout(left)
-            .and_then(|()| match request {
-                AuthRequest::Tags { token } => self.tags(token),
-                change => self.change(change),
+            .and_then(|()| match question {
+                Question::Lookup(token) => self.tags(token),
+                Question::Change(change) => self.change(change),
             });
         answer.unwrap_or_else(|error| Err(TokenError::Unavailable(explain(&self.path, &error))))
     }

@@ -3,8 +3,10 @@
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::{Duration, Instant};
 
-use mist_core::{AuthReply, AuthRequest, TokenError};
+use mist_core::TokenError;
 use tokio::sync::{mpsc, oneshot};
+
+use super::built_in::{Answer, Question};
 
 /// How long a question waits for its turn and for whoever else uses the files.
 pub(super) const PATIENCE: Duration = Duration::from_secs(5);
@@ -18,13 +20,13 @@ const QUEUE: usize = 256;
 /// A store that answers one question after the other, and may block.
 pub(super) trait Blocking: Send + 'static {
     /// Answers a question; whatever else has to be waited for is waited for until `deadline`.
-    fn answer(&mut self, request: &AuthRequest, deadline: Instant) -> AuthReply;
+    fn answer(&mut self, question: &Question, deadline: Instant) -> Answer;
 }
 
 struct Job {
-    request: AuthRequest,
+    question: Question,
     deadline: Instant,
-    reply: oneshot::Sender<AuthReply>,
+    reply: oneshot::Sender<Answer>,
 }
 
 /// The thread's other end. The thread ends, and the store with it, after the last question when this is dropped.
@@ -57,10 +59,10 @@ impl Worker {
     }
 
     /// Has a question answered.
-    pub(super) async fn ask(&self, request: AuthRequest) -> AuthReply {
+    pub(super) async fn ask(&self, question: Question) -> Answer {
         let (reply, answer) = oneshot::channel();
         let job = Job {
-            request,
+            question,
             deadline: Instant::now() + PATIENCE,
             reply,
         };
@@ -87,7 +89,7 @@ fn serve(mut store: impl Blocking, mut queue: mpsc::Receiver<Job>) {
         }
         // A bug costs one answer; what it left half done is undone by the store's own transaction or temporary file.
         let answer = catch_unwind(AssertUnwindSafe(|| {
-            store.answer(&job.request, job.deadline)
+            store.answer(&job.question, job.deadline)
         }));
         // Otherwise whoever asked sees that there is no answer.
         if let Ok(answer) = answer {
@@ -104,17 +106,15 @@ mod tests {
     struct Count(usize);
 
     impl Blocking for Count {
-        fn answer(&mut self, request: &AuthRequest, _: Instant) -> AuthReply {
-            assert_ne!(request.token(), "bug", "as a bug does");
+        fn answer(&mut self, question: &Question, _: Instant) -> Answer {
+            assert_ne!(question.token(), "bug", "as a bug does");
             self.0 += 1;
             Ok(vec![self.0.to_string()])
         }
     }
 
-    fn tags(token: &str) -> AuthRequest {
-        AuthRequest::Tags {
-            token: token.into(),
-        }
+    fn tags(token: &str) -> Question {
+        Question::Lookup(token.into())
     }
 
     #[tokio::test]

@@ -28,17 +28,33 @@ impl Store {
         }
     }
 
-    /// Asks the store on a task of its own. The reply comes with the token's turn, which is to be held until the broker
-    /// has the reply, since grants follow the replies.
+    /// Whether there is anybody to ask.
+    pub(super) fn is_there(&self) -> bool {
+        self.authenticator.is_some()
+    }
+
+    /// Asks the store on a task of its own. The reply to a change comes with the token's turn, which is to be held until
+    /// the broker has the reply, since grants follow the replies.
     pub(super) async fn ask(
         &self,
         tasks: &TaskTracker,
         request: AuthRequest,
     ) -> (AuthReply, Option<Held<'_>>) {
-        let is_change = !matches!(request, AuthRequest::Tags { .. });
-        let mut turn = None;
         // Logins need no turn: one that is overtaken by a change is looked up again.
-        if is_change {
+        let needs_turn = matches!(request, AuthRequest::Change(_));
+        self.ask_in_turn(tasks, request, needs_turn).await
+    }
+
+    /// As [`Store::ask`], between changes of the token if it `needs_turn`.
+    pub(super) async fn ask_in_turn(
+        &self,
+        tasks: &TaskTracker,
+        request: AuthRequest,
+        needs_turn: bool,
+    ) -> (AuthReply, Option<Held<'_>>) {
+        let is_change = matches!(request, AuthRequest::Change(_));
+        let mut turn = None;
+        if needs_turn {
             turn = self.turns.take(request.token()).await;
             if turn.is_none() {
                 let why = "earlier changes of this token are still under way".into();

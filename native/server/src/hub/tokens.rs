@@ -4,10 +4,10 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Instant;
 
-use mist_core::{Broker, SessionId, TokenCheck};
+use mist_core::{AuthRequest, Broker, SessionId, TokenCheck, TokenError};
 
 use super::outbox::Outbox;
-use super::worker::Errand;
+use super::worker::{Errand, with_worker};
 use super::{Hub, Shared};
 use crate::admission::token_throttle::{Admission, TokenThrottle};
 
@@ -49,6 +49,43 @@ impl Hub {
         if let Some(peer) = outbox.peer.filter(|_| settled.is_exhausted) {
             errands.push(Errand::SayThrottled(peer));
         }
+    }
+
+    /// Asks again what a token may do that others have changed, and has taken away what it may do no more.
+    pub(crate) async fn token_changed(self: &Arc<Self>, token: &str) -> Result<(), TokenError> {
+        // A store in the broker's memory is changed by the broker alone.
+        if !self.store.is_there() {
+            return Ok(());
+        }
+        let is_in_use = with_worker(|worker| {
+            self.exclusively(&mut worker.tools, |shared| {
+                shared.broker.note_token_change(token)
+            })
+        });
+        if !is_in_use {
+            return Ok(());
+        }
+        let token = token.to_owned();
+        let request = AuthRequest::Authenticate {
+            token: token.clone(),
+        };
+        let (reply, turn) = self.store.ask_in_turn(&self.tasks, request, true).await;
+        let grants = match reply {
+            Ok(grants) => grants,
+            Err(TokenError::NotFound | TokenError::Invalid(_)) => None,
+            Err(error) => return Err(error),
+        };
+        self.answer(|broker| {
+            broker.handle_token_change(&token, grants);
+            None
+        });
+        drop(turn);
+        Ok(())
+    }
+
+    /// The tokens of a subject that sessions go by.
+    pub(crate) fn tokens_of(&self, subject: &str) -> Vec<String> {
+        self.shared.read().broker.tokens_of(subject)
     }
 
     /// Has a token looked at that waited.

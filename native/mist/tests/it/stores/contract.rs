@@ -3,7 +3,7 @@
 use super::*;
 
 /// Several ways into one store, used at the same time.
-type Doors = [Arc<dyn Authenticator>];
+type Doors = [Arc<dyn TokenStore>];
 
 /// Tokens that something on the way could take for something else.
 fn odd_tokens() -> Vec<String> {
@@ -73,13 +73,13 @@ fn is_held(kind: Kind, token: &str) -> bool {
     }
 }
 
-async fn sorted(store: &dyn Authenticator, token: &str) -> Result<Vec<String>, TokenError> {
+async fn sorted(store: &dyn TokenStore, token: &str) -> Result<Vec<String>, TokenError> {
     let mut tags = within(store.tags(token)).await?;
     tags.sort_unstable();
     Ok(tags)
 }
 
-async fn a_token_lives_from_register_to_unregister(store: &dyn Authenticator) {
+async fn a_token_lives_from_register_to_unregister(store: &dyn TokenStore) {
     let not_found = Err(TokenError::NotFound);
     assert_eq!(store.tags("t").await, Err(TokenError::NotFound));
     assert_eq!(store.add_tags("t", &tags(&["a"])).await, not_found);
@@ -111,7 +111,7 @@ async fn a_token_lives_from_register_to_unregister(store: &dyn Authenticator) {
     assert_eq!(store.remove_token("t").await, Ok(()));
 }
 
-async fn odd_tokens_are_held_or_refused(kind: Kind, store: &dyn Authenticator) {
+async fn odd_tokens_are_held_or_refused(kind: Kind, store: &dyn TokenStore) {
     let tokens = odd_tokens();
     for (number, token) in tokens.iter().enumerate() {
         let own = [number.to_string()];
@@ -136,7 +136,7 @@ async fn odd_tokens_are_held_or_refused(kind: Kind, store: &dyn Authenticator) {
     odd_tokens_are_there(kind, store).await;
 }
 
-async fn odd_tokens_are_there(kind: Kind, store: &dyn Authenticator) {
+async fn odd_tokens_are_there(kind: Kind, store: &dyn TokenStore) {
     for (number, token) in odd_tokens().iter().enumerate() {
         if is_held(kind, token) {
             let own = vec![number.to_string()];
@@ -171,7 +171,7 @@ fn odd_tags() -> Vec<String> {
     odd
 }
 
-async fn odd_tags_are_held(kind: Kind, store: &dyn Authenticator) {
+async fn odd_tags_are_held(kind: Kind, store: &dyn TokenStore) {
     assert_eq!(store.add_token("odd tags", &odd_tags()).await, Ok(()));
     assert_eq!(sorted(store, "odd tags").await, Ok(odd_tags()));
     assert_eq!(
@@ -261,7 +261,7 @@ async fn contract(kind: Kind, doors: &Doors) {
 }
 
 /// What must be there when a store that went through the contract is opened again.
-async fn kept(kind: Kind, store: &dyn Authenticator) {
+async fn kept(kind: Kind, store: &dyn TokenStore) {
     odd_tokens_are_there(kind, store).await;
     assert_eq!(sorted(store, "odd tags").await, Ok(odd_tags()));
     assert_eq!(sorted(store, "race").await, Ok(vec![]));
@@ -280,7 +280,7 @@ async fn directly(kind: Kind) {
 async fn through_a_server(kind: Kind) {
     let Some(home) = Home::new(kind) else { return };
     let house = House::at(&home.uri()).await.expect("it starts");
-    let mut doors: Vec<Arc<dyn Authenticator>> = Vec::new();
+    let mut doors: Vec<Arc<dyn TokenStore>> = Vec::new();
     for _ in 0..8 {
         doors.push(Arc::new(house.admin().await));
     }

@@ -1,0 +1,202 @@
+//! What a host says that a token may do: two sets of tags, for a subject, which may show another token later.
+
+use mist_core::{Access, Broker, Config, Credentials, Grants, Output, SessionId, TokenStorage};
+
+/// A broker whose host says what tokens grant, and a session that has shown one.
+fn with_grants(token: &str, grants: Grants) -> (Broker, SessionId) {
+    let config = Config {
+        access: Access::Scoped,
+        token_storage: TokenStorage::Host,
+        token: Some("TK".to_owned()),
+        ..Config::default()
+    };
+    let mut broker = Broker::new(config, 1);
+    let token = Some(token);
+    let session = broker.connect(Credentials { token });
+    answer(&mut broker, grants);
+    (broker, session)
+}
+
+/// Answers what the host is asked.
+fn answer(broker: &mut Broker, grants: Grants) {
+    let Some(Output::Ask { session, request }) = broker.poll_output() else {
+        panic!("nothing is asked");
+    };
+    broker.handle_auth_reply(session, &request, Ok(Some(grants)));
+}
+
+/// Whom a token speaks for, and what it lets do.
+fn of_subject(subject: &str, subscribe: &[&str], publish: &[&str]) -> Grants {
+    let owned = |tags: &[&str]| tags.iter().map(|&tag| tag.to_owned()).collect();
+    let mut grants = Grants::default();
+    grants.subject = subject.to_owned();
+    grants.subscribe = owned(subscribe);
+    grants.publish = owned(publish);
+    grants
+}
+
+/// Says something; returns what the session is told, and how many get a message.
+fn said(broker: &mut Broker, session: SessionId, line: &str) -> (String, usize) {
+    broker.handle_message(session, line.as_bytes());
+    let (mut told, mut reached) = (String::new(), 0);
+    while let Some(output) = broker.poll_output() {
+        match output {
+            Output::Send { message, .. } => told += &String::from_utf8_lossy(&message),
+            Output::Deliver { targets, .. } => reached += targets.len(),
+            other => panic!("{other:?}"),
+        }
+    }
+    (told, reached)
+}
+
+#[test]
+fn what_may_be_subscribed_to_and_what_may_be_published_are_two_sets() {
+    let grants = of_subject("desk", &["news", "in"], &["out", "news"]);
+    let (mut broker, session) = with_grants("t", grants);
+    let admin = broker.connect(Credentials { token: Some("TK") });
+    said(
+        &mut broker,
+        admin,
+        r#"{"command":"subscribe","tags":["out"]}"#,
+    );
+    for (line, is_refused, reached) in [
+        (
+            r#"{"command":"subscribe","tags":["in","x"],"id":1}"#,
+            false,
+            0,
+        ),
+        (r#"{"command":"subscribe","tags":["out"],"id":1}"#, true, 0),
+        (
+            r#"{"command":"publish","tags":["out"],"data":"x"}"#,
+            false,
+            1,
+        ),
+        (r#"{"command":"publish","tags":["in"],"data":"x"}"#, true, 0),
+        (
+            r#"{"command":"publish","tags":["news","in"],"data":"x"}"#,
+            true,
+            0,
+        ),
+        (r#"{"command":"register","data":"t2"}"#, true, 0),
+    ] {
+        let (told, got) = said(&mut broker, session, line);
+        assert_eq!(
+            told.contains("not authorized"),
+            is_refused,
+            "{line}: {told}"
+        );
+        assert_eq!(got, reached, "{line}");
+    }
+}
+
+#[test]
+fn a_token_may_make_an_administrator() {
+    let mut grants = of_subject("ops", &["a"], &[]);
+    grants.admin = true;
+    let (mut broker, session) = with_grants("t", grants);
+    broker.handle_message(session, br#"{"command":"register","data":"new"}"#);
+    assert!(matches!(broker.poll_output(), Some(Output::Ask { .. })));
+    broker.handle_message(session, br#"{"command":"publish","tags":["a"]}"#);
+    assert!(broker.poll_output().is_none(), "it waits for the store");
+}
+
+#[test]
+fn a_later_token_of_the_same_subject_takes_the_place_of_the_first() {
+    let (mut broker, session) = with_grants("one", of_subject("desk", &["a", "b"], &["a"]));
+    for tag in ["a", "b"] {
+        let line = format!(r#"{{"command":"subscribe","tags":["{tag}"]}}"#);
+        assert_eq!(said(&mut broker, session, &line).0, "");
+    }
+    broker.handle_message(session, br#"{"command":"auth","data":"two","id":1}"#);
+    assert!(broker.is_waiting(session));
+    answer(&mut broker, of_subject("desk", &["c", "b"], &["b"]));
+    let (told, _) = said(&mut broker, session, r#"{"command":"list"}"#);
+    let removed = r#"{"command":"unsubscribe","tags":["a"],"error":"#;
+    let accepted = r#"{"command":"auth","data":"success","id":1}"#;
+    let place = |part: &str| {
+        told.find(part)
+            .unwrap_or_else(|| panic!("no {part} in {told}"))
+    };
+    assert!(place(removed) < place(accepted));
+    assert!(
+        told.ends_with(r#"{"command":"list","data":"b","subscriptions":[["b"]]}"#),
+        "{told}"
+    );
+    assert_eq!(
+        said(
+            &mut broker,
+            session,
+            r#"{"command":"subscribe","tags":["c"]}"#
+        )
+        .0,
+        ""
+    );
+    assert_eq!(broker.tokens_of("desk"), ["two"]);
+
+    // Of another subject, or unknown, it changes nothing.
+    for reply in [Ok(Some(of_subject("other", &["x"], &["x"]))), Ok(None)] {
+        broker.handle_message(session, br#"{"command":"auth","data":"three"}"#);
+        let Some(Output::Ask {
+            session: asker,
+            request,
+        }) = broker.poll_output()
+        else {
+            panic!("nothing is asked");
+        };
+        broker.handle_auth_reply(asker, &request, reply);
+        let (told, _) = said(&mut broker, session, r#"{"command":"list"}"#);
+        assert!(told.contains("auth-not-first"), "{told}");
+        assert!(told.contains(r#"[["b"],["c"]]"#), "{told}");
+    }
+    // Nor does the server's own token, which is for the first message.
+    let (told, _) = said(&mut broker, session, r#"{"command":"auth","data":"TK"}"#);
+    assert!(told.contains("auth-not-first"), "{told}");
+    assert_eq!(broker.tokens_of("desk"), ["two"]);
+    assert_eq!(broker.tokens_of("other"), [""; 0]);
+}
+
+#[test]
+fn a_token_that_others_change_is_carried_over_to_its_sessions() {
+    let (mut broker, session) = with_grants("t", of_subject("t", &["a", "b"], &["a"]));
+    for tag in ["a", "b"] {
+        let line = format!(r#"{{"command":"subscribe","tags":["{tag}"]}}"#);
+        assert_eq!(said(&mut broker, session, &line).0, "");
+    }
+    assert!(!broker.note_token_change("nobody's"));
+    assert!(broker.note_token_change("t"));
+    broker.handle_token_change("t", Some(of_subject("t", &["b"], &["b"])));
+    let (told, _) = said(
+        &mut broker,
+        session,
+        r#"{"command":"publish","tags":["a"],"id":1}"#,
+    );
+    assert!(
+        told.contains(r#""tags":["a"],"error":"subscription removed"#),
+        "{told}"
+    );
+    assert!(told.contains("not-granted"), "{told}");
+
+    // Who logs in meanwhile is asked about again.
+    let late = broker.connect(Credentials { token: Some("t") });
+    let Some(Output::Ask { request, .. }) = broker.poll_output() else {
+        panic!("nothing is asked");
+    };
+    broker.note_token_change("t");
+    let stale = Ok(Some(of_subject("t", &["a"], &["a"])));
+    broker.handle_auth_reply(late, &request, stale);
+    answer(&mut broker, of_subject("t", &["b"], &["b"]));
+    let (told, _) = said(&mut broker, late, r#"{"command":"subscribe","tags":["a"]}"#);
+    assert!(told.contains("not-granted"), "{told}");
+
+    // The token itself goes.
+    broker.handle_token_change("t", None);
+    let mut revoked = Vec::new();
+    while let Some(output) = broker.poll_output() {
+        if let Output::Revoked { session } = output {
+            revoked.push(session);
+        }
+    }
+    assert_eq!(revoked, [session, late]);
+    assert!(broker.needs_token(session) && broker.stats().subscriptions == 0);
+    assert!(!broker.note_token_change("t"), "no session goes by it");
+}
