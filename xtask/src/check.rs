@@ -9,7 +9,7 @@ use anyhow::{Result, bail};
 
 use crate::steps::{self, Outcome, Step};
 use crate::tools::{call, cargo, has_target, npm, rustup, works};
-use crate::{bench, services, wasm, web};
+use crate::{bench, crates, services, wasm, web};
 
 const WASM: &str = "wasm32-unknown-unknown";
 const BARE: &str = "thumbv7em-none-eabi";
@@ -80,6 +80,11 @@ const STEPS: &[Step] = &[
         with_node(web::test)
     }),
     step("examples", "those of the documentation", examples),
+    step(
+        "crates",
+        "install from what would be published, outside the checkout",
+        || crates::stand_alone().map(|()| Outcome::Done),
+    ),
     step(
         "licences",
         "and sources of what is built in: cargo deny",

@@ -11,9 +11,10 @@ use anyhow::{Context, Result};
 use sha2::{Digest as _, Sha256};
 
 use crate::tools::{self, call, files, npm};
-use crate::{wasm, web};
+use crate::{crates, wasm, web};
 
-/// Builds what is handed out: the npm package, the page as a folder and as an archive, the server with the page in it.
+/// Builds what is handed out: the npm package, the page as a folder and as an archive, the server with the page
+/// in it, the crates.
 pub(crate) fn run() -> Result<()> {
     web::build()?;
     let folder = tools::root().join("dist");
@@ -26,7 +27,7 @@ pub(crate) fn run() -> Result<()> {
     call(npm::pack(&wasm::package()).arg(&folder))?;
 
     let page = format!("mist-page-{version}");
-    files::copy_folder(&web::folder().join("dist"), &folder.join(&page))?;
+    files::copy_folder(&web::built(), &folder.join(&page))?;
     let mut tar = Command::new("tar");
     tar.args(["-czf", &format!("{page}.tar.gz"), &page]);
     call(tar.current_dir(&folder))?;
@@ -39,6 +40,11 @@ pub(crate) fn run() -> Result<()> {
     );
     let name = name + std::env::consts::EXE_SUFFIX;
     fs::copy(&server, folder.join(name)).context("cannot copy the server")?;
+
+    for archive in crates::pack()? {
+        let name = archive.file_name().context("a crate without a name")?;
+        fs::copy(&archive, folder.join(name)).context("cannot copy a crate")?;
+    }
 
     let sums = checksums(&folder)?;
     fs::write(folder.join("SHA256SUMS"), &sums)?;

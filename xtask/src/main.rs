@@ -7,6 +7,7 @@
 
 mod bench;
 mod check;
+mod crates;
 mod dist;
 mod drill;
 mod fuzz;

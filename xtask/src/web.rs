@@ -14,6 +14,11 @@ pub(crate) fn folder() -> PathBuf {
     tools::root().join("web")
 }
 
+/// The folder of the built page, in the crate of the server that serves it.
+pub(crate) fn built() -> PathBuf {
+    tools::root().join("native/server/page/dist")
+}
+
 /// Builds the page, unless it is newer than all it is made of.
 pub(crate) fn build() -> Result<()> {
     wasm::build()?;
@@ -21,8 +26,7 @@ pub(crate) fn build() -> Result<()> {
     let package = wasm::package().join("dist");
     let (code, core) = (package.join("index.js"), package.join("mist_bg.wasm"));
     let sources = [&*folder(), &code, &core];
-    let page = tools::root().join("native/server/page/dist/index.html");
-    if files::is_newer(&page, &sources)? {
+    if files::is_newer(&built().join("index.html"), &sources)? {
         return Ok(());
     }
     call(&mut npm::run(&folder(), "build"))

@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::future::Future;
+#[cfg(feature = "tls")]
 use std::path::PathBuf;
 use std::pin::Pin;
 use std::sync::Arc;
@@ -56,8 +57,10 @@ pub struct ClientBuilder {
     options: Options,
     message_buffer: usize,
     send_buffer: usize,
+    #[cfg(feature = "tls")]
     authorities: Vec<PathBuf>,
-    is_insecure: bool,
+    #[cfg(feature = "tls")]
+    accepts_invalid_certs: bool,
 }
 
 impl fmt::Debug for ClientBuilder {
@@ -85,8 +88,10 @@ impl ClientBuilder {
             options: Options::default(),
             message_buffer: 4096,
             send_buffer: 256 << 10,
+            #[cfg(feature = "tls")]
             authorities: Vec::new(),
-            is_insecure: false,
+            #[cfg(feature = "tls")]
+            accepts_invalid_certs: false,
         }
     }
 
@@ -164,6 +169,7 @@ impl ClientBuilder {
 
     /// Trusts the certificates in a PEM file, besides those that the system trusts: those that vouch for a server's,
     /// or the server's own. Can be called for several files.
+    #[cfg(feature = "tls")]
     pub fn ca(mut self, file: impl Into<PathBuf>) -> Self {
         self.authorities.push(file.into());
         self
@@ -171,8 +177,9 @@ impl ClientBuilder {
 
     /// Takes whatever certificate the server shows: what is sent is encrypted, but anybody in between can pose as the
     /// server, read everything and change it.
-    pub fn insecure(mut self, is_insecure: bool) -> Self {
-        self.is_insecure = is_insecure;
+    #[cfg(feature = "tls")]
+    pub fn danger_accept_invalid_certs(mut self, accept: bool) -> Self {
+        self.accepts_invalid_certs = accept;
         self
     }
 
@@ -215,13 +222,16 @@ impl ClientBuilder {
             why,
         };
         let endpoint = Endpoint::to_connect(&self.uri).map_err(invalid)?;
+        #[cfg(feature = "tls")]
         let trust = if endpoint.scheme().is_encrypted() {
-            Trust::new(self.authorities.clone(), self.is_insecure)
+            Trust::new(self.authorities.clone(), self.accepts_invalid_certs)
                 .await
                 .map_err(ClientError::Certificate)?
         } else {
             Trust::default()
         };
+        #[cfg(not(feature = "tls"))]
+        let trust = Trust::default();
         Ok(Dialer {
             endpoint,
             trust,

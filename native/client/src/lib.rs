@@ -38,6 +38,15 @@
 //!   connection that takes nothing for long. While a request waits for its answer, which stands behind them, the socket
 //!   is read on, until 32 MiB of messages wait; past that, requests fail with [`ClientError::Timeout`].
 
+//!
+//! # Features
+//! | feature | what it adds | crates built, with this one |
+//! |---|---|--:|
+//! | none | `tcp://` and `unix://` | 23 |
+//! | `websocket`, the default | `ws://` | 45 |
+//! | `tls` | `tls://`, and with `websocket` also `wss://`; needs a C compiler | 14 more |
+//! | `idn` | hosts whose names are not ASCII; without it they are written in their `xn--` form | 26 more |
+
 #![forbid(unsafe_code)]
 
 mod builder;
@@ -462,7 +471,7 @@ impl Client {
     pub async fn close(&self) -> Result<(), ClientError> {
         let shared = &self.handle.shared;
         shared.close();
-        shared.done.cancelled().await;
+        shared.done().await;
         match shared.with(|inner, _| inner.unflushed.clone()) {
             Some(reason) => Err(ClientError::ConnectionLost {
                 command: "close".into(),

@@ -6,9 +6,8 @@ use std::time::Duration;
 
 use mist_core::client::{Client as Machine, Event, Reply, RequestError, RequestId, State};
 use mist_net::lock::Mutex;
-use tokio::sync::{Notify, oneshot};
+use tokio::sync::{Notify, oneshot, watch};
 use tokio::time::Instant;
-use tokio_util::sync::CancellationToken;
 
 use super::ClientError;
 use super::queue::Queue;
@@ -42,8 +41,8 @@ pub(super) struct Shared {
     pub(super) room: Notify,
     pub(super) messages: Queue<Message>,
     events: Mutex<Vec<Weak<Queue<Event>>>>,
-    /// Cancelled once the task is gone.
-    pub(super) done: CancellationToken,
+    /// Whether the task is gone.
+    done: watch::Sender<bool>,
     start: Instant,
     /// How many bytes may wait to be sent.
     most_unsent: usize,
@@ -73,7 +72,7 @@ impl Shared {
                 size_of::<Message>() + message.data.len()
             }),
             events: Mutex::new(Vec::new()),
-            done: CancellationToken::new(),
+            done: watch::Sender::new(false),
             start,
             most_unsent: most_unsent.max(1),
         }
@@ -161,7 +160,7 @@ impl Shared {
         let mut events = self.events.lock();
         events.retain(|other| other.strong_count() > 0);
         events.push(Arc::downgrade(&queue));
-        if self.done.is_cancelled() {
+        if *self.done.borrow() {
             queue.close();
         }
         queue
@@ -186,6 +185,12 @@ impl Shared {
         self.wake.notify_one();
     }
 
+    /// Waits until the task is gone.
+    pub(super) async fn done(&self) {
+        // The other end is here, too, so there is always an answer.
+        let _ = self.done.subscribe().wait_for(|is_done| *is_done).await;
+    }
+
     pub(super) fn state(&self) -> State {
         self.with(|inner, _| inner.machine.state())
     }
@@ -198,7 +203,7 @@ impl Shared {
             inner.delayed.clear();
         });
         self.messages.close();
-        self.done.cancel();
+        self.done.send_replace(true);
         for queue in self
             .events
             .lock()

@@ -6,7 +6,7 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
 
-use futures_util::Stream;
+use futures_core::Stream;
 use mist_core::client::Event;
 
 use super::queue::Queue;

@@ -264,6 +264,7 @@ fn deliver(reader: &Reader, machine: &mut Machine, now: Duration) {
     match reader.received() {
         Received::Lines([]) => {}
         Received::Lines(lines) => machine.handle_lines(now, lines),
+        #[cfg(feature = "websocket")]
         Received::Frames(frames) => {
             for frame in frames {
                 machine.handle_frame(now, frame.as_bytes());

@@ -5,14 +5,14 @@
 //! address stands in brackets, with its zone behind `%25` or `%`.
 
 mod error;
+mod host;
 mod resolve;
 
 use std::fmt;
 use std::net::{IpAddr, Ipv6Addr};
 
-use url::Host;
-
 pub use self::error::AddressError;
+pub use self::host::Host;
 
 /// How messages travel.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -82,6 +82,31 @@ impl Scheme {
             Self::Ws => 8888,
             Self::Wss => 8889,
             Self::Unix => 0,
+        }
+    }
+
+    /// Whether this program can connect so.
+    fn check_built_in(self) -> Result<(), AddressError> {
+        let needs = |is_needed: bool, is_there: bool, feature: &'static str| {
+            (is_needed && !is_there).then_some(feature)
+        };
+        let missing = [
+            needs(self.is_encrypted(), cfg!(feature = "tls"), "`tls`"),
+            needs(
+                self.is_websocket(),
+                cfg!(feature = "websocket"),
+                "`websocket`",
+            ),
+        ];
+        match missing {
+            [None, None] => Ok(()),
+            missing => {
+                let missing: Vec<_> = missing.into_iter().flatten().collect();
+                Err(AddressError::NotBuiltIn {
+                    scheme: self.name(),
+                    missing: missing.join(" and "),
+                })
+            }
         }
     }
 
@@ -175,6 +200,7 @@ impl Endpoint {
         let text = text.trim();
         let (scheme, rest) = split(text).unwrap_or((Scheme::Tcp.name(), text));
         let scheme = Scheme::among(&Scheme::OF_CLIENTS, scheme)?;
+        scheme.check_built_in()?;
         let mut read = Self::read(scheme, rest)?;
         if let Place::Internet(Site { target, .. }) = &mut read.place {
             match &**target {
@@ -303,11 +329,7 @@ impl Site {
 
     /// The address, if it is none that has to be looked up.
     pub fn ip(&self) -> Option<IpAddr> {
-        match self.host {
-            Host::Domain(_) => None,
-            Host::Ipv4(ip) => Some(ip.into()),
-            Host::Ipv6(ip) => Some(ip.into()),
-        }
+        self.host.ip()
     }
 }
 
@@ -394,7 +416,7 @@ fn host(text: &str) -> Result<Host, AddressError> {
         _ if text.bytes().all(|byte| byte.is_ascii_digit()) => {
             Err(AddressError::PortAlone(text.to_owned()))
         }
-        _ => Host::parse(text).map_err(|_| AddressError::Host(text.to_owned())),
+        _ => Host::parse(text),
     }
 }
 

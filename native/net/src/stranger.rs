@@ -2,12 +2,10 @@
 
 use std::borrow::Cow;
 
-use tokio_tungstenite::tungstenite::Error;
-use tokio_tungstenite::tungstenite::error::{CapacityError, ProtocolError};
-use tokio_tungstenite::tungstenite::http::Response;
+use mist_core::Limits;
+use mist_core::message::{Messages, Scan};
 
 use crate::address::Scheme;
-use crate::transport::plain;
 
 /// How an alert of TLS begins, which is what such a server answers to plain text.
 const TLS_ALERT: &[u8] = &[0x15, 3];
@@ -49,64 +47,15 @@ pub(crate) fn instead_of_lines(bytes: &[u8], scheme: Scheme) -> Option<String> {
     }
 }
 
-/// Says why there is no WebSocket at a path, in the server's words if it has any. Without a query, which may hold a token.
-pub(crate) fn instead_of_websocket(error: &Error, path: &str) -> String {
-    match error {
-        Error::Http(response) => {
-            let body = response.body().as_deref().unwrap_or_default();
-            match reported(body) {
-                Some(error) => format!("the server reports an error: {error}"),
-                None => refused(response, body, path),
-            }
-        }
-        Error::Protocol(ProtocolError::HttparseError(_)) => {
-            "what answers there does not speak HTTP; try tcp:// or tls://".into()
-        }
-        Error::Protocol(ProtocolError::HandshakeIncomplete) | Error::ConnectionClosed => {
-            "the server closed the connection at once; does it speak WebSocket there?".into()
-        }
-        error => format!("no WebSocket at {path}: {}", lost(error)),
-    }
-}
-
-fn refused<T>(response: &Response<T>, body: &[u8], path: &str) -> String {
-    let status = response.status();
-    match sentence(body) {
-        Some(body) => format!("no WebSocket at {path}: {status}, {body}"),
-        None => format!("no WebSocket at {path}: {status}"),
-    }
-}
-
-/// Says why a WebSocket has come to its end.
-pub(crate) fn lost(error: &Error) -> String {
-    match error {
-        Error::Io(error) => plain(error),
-        Error::ConnectionClosed
-        | Error::AlreadyClosed
-        | Error::Protocol(ProtocolError::ResetWithoutClosingHandshake) => {
-            "the server closed the connection".into()
-        }
-        Error::Capacity(CapacityError::MessageTooLong { max_size, .. }) => {
-            format!("the server sent a message of more than {max_size} bytes")
-        }
-        Error::Utf8(_) => "the server sent text that is not UTF-8".into(),
-        Error::Protocol(error) => format!("the server broke the rules of WebSocket: {error}"),
-        error => error.to_string(),
-    }
-}
-
-/// The error that a mist server says in a body.
-fn reported(body: &[u8]) -> Option<String> {
-    #[derive(serde::Deserialize)]
-    struct Refusal {
-        error: String,
-    }
-    let refusal = serde_json::from_slice::<Refusal>(body);
-    refusal.ok().map(|refusal| refusal.error)
+/// The error that a mist server says in a body, which is a message.
+pub(crate) fn reported(body: &[u8]) -> Option<String> {
+    let mut scan = Scan::new();
+    let message = Messages::frame(body.trim_ascii()).next(&mut scan, &Limits::default())?;
+    Some(message.ok()?.error()?.into_owned())
 }
 
 /// What a body says, unless it is made for browsers.
-fn sentence(body: &[u8]) -> Option<Cow<'_, str>> {
+pub(crate) fn sentence(body: &[u8]) -> Option<Cow<'_, str>> {
     let line = first_line(body.trim_ascii_start());
     (!line.is_empty() && !line.starts_with('<')).then_some(line)
 }

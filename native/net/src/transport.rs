@@ -1,37 +1,35 @@
 //! Owns one connection's bytes, as a client has it: dialling, framing, reading and writing; knows nothing of what messages mean.
 
+#[cfg(feature = "websocket")]
 use std::future::poll_fn;
 use std::io;
-use std::pin::Pin;
-use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
-use futures_util::stream::{SplitSink, SplitStream};
-use futures_util::{SinkExt, Stream, StreamExt};
-use rustix::io::Errno;
+use bytes::Bytes;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, ReadHalf, WriteHalf};
 use tokio::net::{TcpStream, UnixStream};
-use tokio_tungstenite::WebSocketStream;
-use tokio_tungstenite::tungstenite::protocol::{Message as Frame, WebSocketConfig};
-use tokio_tungstenite::tungstenite::{self, Bytes, Utf8Bytes};
+#[cfg(feature = "websocket")]
+use tokio_tungstenite::tungstenite::Utf8Bytes;
 
 use crate::address::{Endpoint, Place, Scheme, Site};
 use crate::stranger;
 use crate::trust::Trust;
+#[cfg(feature = "websocket")]
+use crate::websocket::{self, FrameReader, FrameWriter};
 
 /// How much is read at once, and how much room is kept free for it.
 const READ_BYTES: usize = 64 << 10;
-/// How many frames are taken before they are looked at.
-const READ_FRAMES: usize = 256;
 /// A buffer that one large message has grown past this is given back.
 const KEEP_BYTES: usize = 1 << 20;
 /// How long to wait for the server's side to end after ours has.
 const LINGER: Duration = Duration::from_secs(1);
+/// The number of EMFILE on Linux, macOS and the BSDs, for which the standard library has no kind.
+const TOO_MANY_OPEN_FILES: i32 = 24;
 
 /// Any stream of bytes; every transport but the framing ends here.
-trait Duplex: AsyncRead + AsyncWrite + Send + Unpin {}
+pub(crate) trait Duplex: AsyncRead + AsyncWrite + Send + Unpin {}
 impl<T: AsyncRead + AsyncWrite + Send + Unpin> Duplex for T {}
-type Io = Box<dyn Duplex>;
+pub(crate) type Io = Box<dyn Duplex>;
 
 /// Opens connections to one server.
 #[derive(Clone)]
@@ -77,8 +75,9 @@ enum ReadingHalf {
         most: usize,
     },
     /// Frames, one or more messages each.
+    #[cfg(feature = "websocket")]
     Frames {
-        half: SplitStream<WebSocketStream<Io>>,
+        half: FrameReader,
         frames: Vec<Utf8Bytes>,
     },
 }
@@ -93,7 +92,8 @@ pub struct Writer {
 
 enum WritingHalf {
     Lines(WriteHalf<Io>),
-    Frames(SplitSink<WebSocketStream<Io>, Frame>),
+    #[cfg(feature = "websocket")]
+    Frames(FrameWriter),
 }
 
 /// Opens a connection; messages over `most` bytes end it.
@@ -101,24 +101,29 @@ enum WritingHalf {
 /// This is the one place to add a scheme, besides [`crate::address`]: make its stream, then choose the framing.
 async fn dial(endpoint: &Endpoint, trust: &Trust, most: usize) -> Result<Connection, String> {
     let scheme = endpoint.scheme();
-    let io: Io = match endpoint.place() {
-        Place::Internet(site) if scheme.is_encrypted() => {
-            let stream = tcp(site).await?;
-            Box::new(trust.encrypt(stream, &site.name()).await?)
-        }
-        Place::Internet(site) => Box::new(tcp(site).await?),
+    let site = match endpoint.place() {
+        Place::Internet(site) => site,
         Place::Unix(file) => {
             let stream = UnixStream::connect(&file.path).await;
-            Box::new(stream.map_err(|error| match error.kind() {
+            let stream = stream.map_err(|error| match error.kind() {
                 io::ErrorKind::NotFound => "there is no such socket".to_owned(),
                 _ => nobody(&error),
-            })?)
+            })?;
+            return Ok(Connection::lines(Box::new(stream), scheme, most));
         }
     };
-    match endpoint.place() {
-        Place::Internet(site) if scheme.is_websocket() => Connection::frames(io, site, most).await,
-        _ => Ok(Connection::lines(io, scheme, most)),
+    let stream = tcp(site).await?;
+    let io: Io = if scheme.is_encrypted() {
+        trust.encrypt(stream, &site.name()).await?
+    } else {
+        Box::new(stream)
+    };
+    // An address without the feature has been refused by whoever read it.
+    #[cfg(feature = "websocket")]
+    if scheme.is_websocket() {
+        return Connection::frames(io, site, most).await;
     }
+    Ok(Connection::lines(io, scheme, most))
 }
 
 /// Connects to the first of the host's addresses where somebody listens.
@@ -140,11 +145,11 @@ async fn tcp(site: &Site) -> Result<TcpStream, String> {
 }
 
 fn nobody(error: &io::Error) -> String {
-    match Errno::from_io_error(error) {
-        Some(Errno::MFILE) => {
+    match error.kind() {
+        _ if error.raw_os_error() == Some(TOO_MANY_OPEN_FILES) => {
             "this program has as many files open as the system lets it (ulimit -n)".into()
         }
-        Some(Errno::ADDRNOTAVAIL) => {
+        io::ErrorKind::AddrNotAvailable => {
             "this system has no address or no port left to connect from (net.ipv4.ip_local_port_range)".into()
         }
         _ => format!("{}; is a mist server listening there?", plain(error)),
@@ -174,21 +179,15 @@ impl Connection {
         }
     }
 
+    #[cfg(feature = "websocket")]
     async fn frames(io: Io, site: &Site, most: usize) -> Result<Self, String> {
-        let uri = format!("ws://{}{}", site.authority(), site.target);
-        let config = WebSocketConfig::default()
-            .max_message_size(Some(most))
-            .max_frame_size(Some(most));
-        let (stream, _) = tokio_tungstenite::client_async_with_config(uri, io, Some(config))
-            .await
-            .map_err(|error| stranger::instead_of_websocket(&error, site.path()))?;
-        let (sink, stream) = stream.split();
+        let (writer, reader) = websocket::upgrade(io, site, most).await?;
         Ok(Self {
             reader: Reader(ReadingHalf::Frames {
-                half: stream,
+                half: reader,
                 frames: Vec::new(),
             }),
-            writer: Writer::new(WritingHalf::Frames(sink)),
+            writer: Writer::new(WritingHalf::Frames(writer)),
         })
     }
 
@@ -262,9 +261,10 @@ impl Reader {
                 }
                 Ok(())
             }
+            #[cfg(feature = "websocket")]
             ReadingHalf::Frames { half, frames } => {
                 frames.clear();
-                poll_fn(|cx| poll_frames(half, frames, cx)).await
+                poll_fn(|cx| websocket::poll_read(half, frames, cx)).await
             }
         }
     }
@@ -273,6 +273,7 @@ impl Reader {
     pub fn received(&self) -> Received<'_> {
         match &self.0 {
             ReadingHalf::Lines { buffer, whole, .. } => Received::Lines(&buffer[..*whole]),
+            #[cfg(feature = "websocket")]
             ReadingHalf::Frames { frames, .. } => Received::Frames(frames),
         }
     }
@@ -283,6 +284,7 @@ pub enum Received<'a> {
     /// Whole lines, each with its end; perhaps none.
     Lines(&'a [u8]),
     /// A message each.
+    #[cfg(feature = "websocket")]
     Frames(&'a [Utf8Bytes]),
 }
 
@@ -297,40 +299,10 @@ impl Received<'_> {
                     start = end + 1;
                 }
             }
+            #[cfg(feature = "websocket")]
             Self::Frames(frames) => frames.iter().for_each(|it| show(it.as_bytes())),
         }
     }
-}
-
-fn poll_frames(
-    half: &mut SplitStream<WebSocketStream<Io>>,
-    frames: &mut Vec<Utf8Bytes>,
-    cx: &mut Context<'_>,
-) -> Poll<Result<(), String>> {
-    while frames.len() < READ_FRAMES {
-        match Pin::new(&mut *half).poll_next(cx) {
-            Poll::Ready(Some(Ok(Frame::Text(text)))) => frames.push(text),
-            // Pings are answered by the library; binary frames are not part of the protocol.
-            Poll::Ready(Some(Ok(Frame::Close(close)))) => {
-                let why = close
-                    .map(|close| close.reason.to_string())
-                    .unwrap_or_default();
-                return Poll::Ready(Err(if why.is_empty() {
-                    "the server closed the connection".into()
-                } else {
-                    format!("the server closed the connection: {why}")
-                }));
-            }
-            Poll::Ready(Some(Ok(_))) => {}
-            Poll::Ready(Some(Err(error))) => return Poll::Ready(Err(stranger::lost(&error))),
-            Poll::Ready(None) => {
-                return Poll::Ready(Err("the server closed the connection".into()));
-            }
-            Poll::Pending if frames.is_empty() => return Poll::Pending,
-            Poll::Pending => break,
-        }
-    }
-    Poll::Ready(Ok(()))
 }
 
 impl Writer {
@@ -372,9 +344,10 @@ impl Writer {
             WritingHalf::Lines(half) => write_lines(half, pending)
                 .await
                 .map_err(|error| plain(&error)),
-            WritingHalf::Frames(half) => poll_fn(|cx| poll_write_frames(half, pending, cx))
+            #[cfg(feature = "websocket")]
+            WritingHalf::Frames(half) => poll_fn(|cx| websocket::poll_write(half, pending, cx))
                 .await
-                .map_err(|error| stranger::lost(&error)),
+                .map_err(|error| websocket::lost(&error)),
         }?;
         self.is_flushed = true;
         Ok(())
@@ -386,7 +359,8 @@ impl Writer {
         self.write().await?;
         match &mut self.half {
             WritingHalf::Lines(half) => half.shutdown().await.map_err(|error| plain(&error)),
-            WritingHalf::Frames(half) => half.close().await.map_err(|error| stranger::lost(&error)),
+            #[cfg(feature = "websocket")]
+            WritingHalf::Frames(half) => websocket::close(half).await,
         }
     }
 }
@@ -396,20 +370,4 @@ async fn write_lines(half: &mut WriteHalf<Io>, pending: &mut Bytes) -> io::Resul
         half.write_buf(pending).await?;
     }
     half.flush().await
-}
-
-fn poll_write_frames(
-    half: &mut SplitSink<WebSocketStream<Io>, Frame>,
-    pending: &mut Bytes,
-    cx: &mut Context<'_>,
-) -> Poll<Result<(), tungstenite::Error>> {
-    while !pending.is_empty() {
-        ready!(half.poll_ready_unpin(cx))?;
-        let end = memchr::memchr(b'\n', pending).unwrap_or(pending.len());
-        let message = pending.split_to(end);
-        *pending = pending.slice(1.min(pending.len())..);
-        let text = Utf8Bytes::try_from(message)?;
-        half.start_send_unpin(Frame::Text(text))?;
-    }
-    half.poll_flush_unpin(cx)
 }

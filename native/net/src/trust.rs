@@ -15,11 +15,10 @@ use rustls::{
 };
 use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
-use tokio_rustls::client::TlsStream;
 
 use crate::certificate_error;
 use crate::pem::read_certificates;
-use crate::transport::plain;
+use crate::transport::{Io, plain};
 
 /// What is needed to encrypt a connection; nothing for a client that does not.
 #[derive(Clone, Default)]
@@ -55,20 +54,17 @@ impl Trust {
     }
 
     /// Shakes hands with the server that is called `host`.
-    pub(crate) async fn encrypt(
-        &self,
-        stream: TcpStream,
-        host: &str,
-    ) -> Result<TlsStream<TcpStream>, String> {
+    pub(crate) async fn encrypt(&self, stream: TcpStream, host: &str) -> Result<Io, String> {
         let Some(config) = &self.0 else {
             return Err("TLS was not asked for".into());
         };
         let name = ServerName::try_from(host.to_owned())
             .map_err(|_| format!("'{host}' is not a name that a certificate can have"))?;
-        TlsConnector::from(Arc::clone(config))
+        let stream = TlsConnector::from(Arc::clone(config))
             .connect(name, stream)
             .await
-            .map_err(|error| words(&error, host))
+            .map_err(|error| words(&error, host))?;
+        Ok(Box::new(stream))
     }
 }
 

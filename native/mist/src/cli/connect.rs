@@ -109,7 +109,7 @@ impl Target {
     }
 
     fn builder(&self) -> ClientBuilder {
-        let builder = Client::builder(&self.uri).insecure(self.is_insecure);
+        let builder = Client::builder(&self.uri).danger_accept_invalid_certs(self.is_insecure);
         match &self.ca {
             Some(file) => builder.ca(file),
             None => builder,

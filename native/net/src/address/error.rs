@@ -18,6 +18,16 @@ pub enum AddressError {
         /// The schemes that are known, separated by commas.
         known: String,
     },
+    /// The scheme is known, but what it takes was left out when this program was compiled.
+    #[error(
+        "this program was built without {scheme}:// - add the feature {missing} of mist-pubsub-client"
+    )]
+    NotBuiltIn {
+        /// What stands in front of `://`.
+        scheme: &'static str,
+        /// The features that are missing.
+        missing: String,
+    },
     /// There is an `@`.
     #[error(
         "there is a user or a token in front of '@': leave it out and give the token by itself"
@@ -32,6 +42,11 @@ pub enum AddressError {
     /// The host is neither a name nor an address.
     #[error("'{0}' is neither the name of a host nor an IP address")]
     Host(String),
+    /// The host is a name in letters that name servers do not have, and their tables were left out of this program.
+    #[error(
+        "'{0}' is not ASCII: write the name's form that begins with xn--, or add the feature `idn` of mist-pubsub-client"
+    )]
+    OtherScript(String),
     /// There are several colons.
     #[error("an IPv6 address needs brackets, as in [::1]:1445")]
     Brackets,

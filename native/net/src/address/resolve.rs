@@ -3,9 +3,8 @@
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
 
 use tokio::net::lookup_host;
-use url::Host;
 
-use super::{AddressError, Site};
+use super::{AddressError, Host, Site};
 
 impl Site {
     /// Finds all addresses of the host, each once, in the order to try them.

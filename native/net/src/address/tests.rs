@@ -89,12 +89,6 @@ fn a_zone_may_be_written_as_in_a_uri_or_as_elsewhere() {
 }
 
 #[test]
-fn names_of_all_scripts_are_written_as_name_servers_have_them() {
-    assert_eq!(connect("bücher.example").1, "xn--bcher-kva.example:1445");
-    assert_eq!(connect("my_host.local.").1, "my_host.local.:1445");
-}
-
-#[test]
 fn what_is_wrong_is_said_in_the_same_words_to_both() {
     for (rest, word) in [
         (":1445", "the host is missing"),

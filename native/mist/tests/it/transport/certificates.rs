@@ -26,7 +26,9 @@ async fn a_certificate_that_nobody_vouches_for_needs_ca_or_insecure() {
         let error = failure(uri, |builder| builder.ca(other.certificate())).await;
         assert!(error.contains("--ca"), "{error}");
         connect(uri, &files).await;
-        let insecure = Client::builder(uri).insecure(true).connect();
+        let insecure = Client::builder(uri)
+            .danger_accept_invalid_certs(true)
+            .connect();
         within(insecure).await.expect("anybody is trusted");
     }
     site.stop().await;
@@ -109,7 +111,12 @@ async fn a_server_without_files_makes_a_certificate() {
                 .iter()
                 .all(|pair| u8::from_str_radix(pair, 16).is_ok())
     );
-    let client = within(Client::builder(&site.uris[0]).insecure(true).connect()).await;
+    let client = within(
+        Client::builder(&site.uris[0])
+            .danger_accept_invalid_certs(true)
+            .connect(),
+    )
+    .await;
     within(client.expect("connected").ping())
         .await
         .expect("a pong");

@@ -98,7 +98,12 @@ async fn tls_at_a_plain_port_is_closed_at_once() {
     let site = Site::start(&files, "tcp://127.0.0.1:0, ws://127.0.0.1:0").await;
     for (index, scheme) in [(0, "tls"), (1, "wss")] {
         let uri = format!("{scheme}://{}", site.socket(index));
-        let error = within(Client::builder(&uri).insecure(true).connect()).await;
+        let error = within(
+            Client::builder(&uri)
+                .danger_accept_invalid_certs(true)
+                .connect(),
+        )
+        .await;
         let error = error.expect_err("not encrypted").to_string();
         assert!(error.contains("speak TLS there"), "{error}");
     }
