@@ -30,6 +30,7 @@ mod connection;
 mod hub;
 mod listener;
 mod log_limit;
+mod outbox;
 mod server;
 mod system_limits;
 

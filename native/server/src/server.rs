@@ -9,9 +9,9 @@ use tokio_util::sync::CancellationToken;
 
 use crate::builder::ServerBuilder;
 use crate::hub::Hub;
-use crate::hub::outbox::Ending;
 use crate::listener::tls::Tls;
 use crate::listener::{Acceptor, Address, Browsers, CertificateError, Listener, Offers, Proxies};
+use crate::outbox::Ending;
 
 /// A bound server: its addresses are taken, and clients can connect, but nobody is served until [`Server::run`].
 pub struct Server {

@@ -16,13 +16,11 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::sync::oneshot;
 
 use self::frames::{Frames, FramesEnd};
-use crate::hub::framing::{CLOSE, Framing, write_frame};
-use crate::hub::outbox::{Ending, Outbox, Taken};
-use crate::hub::piece::Writing;
 use crate::hub::unfinished::COUNTED_FROM;
 use crate::hub::worker::{READ_BYTES, Tools, Worker, with_worker};
 use crate::hub::{Arrival, Flow, Hub};
 use crate::log_limit::Kind;
+use crate::outbox::{CLOSE, Ending, Framing, Outbox, Taken, Writing, write_frame};
 
 /// Up to here an incomplete line is put in front of what is read next; a longer one is collected apart.
 const SHORT_CARRY: usize = 8 << 10;
@@ -193,7 +191,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
                 .outbox
                 .take(&mut self.writing, &mut tools.out.spare, cx)
             {
-                Taken::Some => {}
+                Taken::Bytes => {}
                 Taken::Nothing => return Step::Wait,
                 Taken::Ended(Ending::Dead) => return Step::Gone,
                 Taken::Ended(ending) => match self.phase {

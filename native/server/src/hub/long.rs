@@ -8,9 +8,9 @@ use mist_core::{Long, Walk};
 use tokio::sync::oneshot;
 
 use super::line::Place;
-use super::outbox::Outbox;
 use super::worker::{Errand, Outgoing, READ_BYTES, Tools, with_worker};
 use super::{Flow, Hub, WALKED_AT_ONCE};
+use crate::outbox::Outbox;
 
 /// How many of the bytes are lines for a turn: no more than it takes to look at, of many.
 fn next_lines(lines: &[u8]) -> usize {

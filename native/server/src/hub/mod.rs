@@ -3,13 +3,9 @@
 //! Knows nothing of sockets. The hot path is [`Hub::handle`]: scan, decide under the read lock, gather runs of messages to
 //! the same receivers, append each run to their outboxes; then, outside all locks, wake each touched connection once.
 
-pub(crate) mod framing;
 mod line;
 mod long;
-pub(crate) mod outbox;
-pub(crate) mod piece;
 mod run;
-mod spare;
 mod store;
 mod tokens;
 mod turns;
@@ -33,10 +29,7 @@ use tokio::task::spawn_blocking;
 use tokio::time::sleep;
 use tokio_util::task::TaskTracker;
 
-use self::framing::Framing;
 use self::line::{Line, Place};
-use self::outbox::{Appended, Backlog, Ending, Outbox, Segment};
-use self::piece::SharedBytes;
 use self::run::Batch;
 use self::store::Store;
 use self::unfinished::Unfinished;
@@ -47,6 +40,7 @@ use crate::admission::token_throttle::TokenThrottle;
 use crate::auth::Authenticator;
 use crate::command::CommandHandler;
 use crate::log_limit::{Kind, LogLimit};
+use crate::outbox::{Appended, Backlog, Ending, Framing, Outbox, Segment, SharedBytes};
 use mist_net::lock::{Mutex, RwLock};
 
 pub(crate) struct Hub {

@@ -6,10 +6,8 @@ use std::ops::Range;
 use mist_core::Scratch;
 use mist_core::message::Message;
 
-use super::framing::{TEXT, write_frame};
-use super::outbox::Segment;
-use super::piece::SHARED_FROM_BYTES;
 use super::worker::{APPENDED_AT_ONCE, READ_BYTES};
+use crate::outbox::{SHARED_FROM_BYTES, Segment, TEXT, write_frame};
 
 /// From so many receivers on they share what is sent to all of them.
 const SHARED_FROM_RECEIVERS: usize = 4;

@@ -6,10 +6,10 @@ use std::time::Instant;
 
 use mist_core::{AuthRequest, Broker, SessionId, TokenCheck, TokenError};
 
-use super::outbox::Outbox;
 use super::worker::{Errand, with_worker};
 use super::{Hub, Shared};
 use crate::admission::token_throttle::{Admission, TokenThrottle};
+use crate::outbox::Outbox;
 
 impl Hub {
     /// Has the broker look at a token that a client presents, unless it has to wait or too many do.

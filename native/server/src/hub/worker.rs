@@ -8,8 +8,8 @@ use mist_core::message::Scan;
 use mist_core::{AuthRequest, CustomRequest, Listing, Scratch, SessionId, Walk};
 
 use super::run::{Batch, Run};
-use super::spare::Spare;
 use crate::admission::peer::Peer;
+use crate::outbox::Spare;
 
 /// Bytes read with one system call. Smaller is slower; larger no longer fits the cache.
 pub(crate) const READ_BYTES: usize = 64 << 10;

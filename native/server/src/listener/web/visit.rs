@@ -15,9 +15,9 @@ use warp::reply::{Reply, Response};
 use super::{Caller, json, refuse, unavailable};
 use crate::connection::Connection;
 use crate::hub::Hub;
-use crate::hub::outbox::Outbox;
 use crate::hub::unfinished::Part;
 use crate::listener::Acceptor;
+use crate::outbox::Outbox;
 
 /// Bytes in the pipe between a request and its connection.
 const PIPE_BYTES: usize = 16 << 10;

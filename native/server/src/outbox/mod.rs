@@ -1,21 +1,35 @@
 //! Owns the bounded queue from the hub to one connection; knows nothing of sockets and makes no system call.
 //!
-//! What waits in all of them is bounded too, by a [`Backlog`] that they share.
+//! An [`Outbox`] is appended to by anybody ([`append`](Outbox::append), [`append_reply`](Outbox::append_reply)), emptied by
+//! its connection ([`take`](Outbox::take)), looked at by the watch once a second ([`look`](Outbox::look)) and ended once
+//! ([`end`](Outbox::end)). What waits in all of them is bounded too, by a [`Backlog`] that they share.
 //!
 //! Everybody appends, only the connection's own task takes out. What is queued is already in the connection's framing,
 //! one message behind the other, so that a task writes many messages with one system call.
+
+mod backlog;
+mod framing;
+mod liveness;
+mod queue;
+mod spare;
+#[cfg(test)]
+mod tests;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicUsize, Ordering};
 use std::task::{Context, Waker};
 
-use mist_core::{DisconnectReason, Limits, SessionId, dropped_notice};
+use mist_core::{DisconnectReason, SessionId, dropped_notice};
 use mist_net::lock::Mutex;
 use std::sync::MutexGuard;
 
-use super::framing::{Framing, PING, write_frame};
-use super::piece::{Queue, SHARED_FROM_BYTES, SharedBytes, Tally, Writing};
-use super::spare::Spare;
+pub(crate) use self::backlog::{Backlog, Room};
+use self::framing::PING;
+pub(crate) use self::framing::{CLOSE, Framing, TEXT, write_frame};
+pub(crate) use self::liveness::Concern;
+use self::queue::{Queue, Tally};
+pub(crate) use self::queue::{SHARED_FROM_BYTES, SharedBytes, Writing};
+pub(crate) use self::spare::Spare;
 use crate::admission::peer::Peer;
 
 /// Why a connection ends.
@@ -45,47 +59,6 @@ pub(crate) struct Segment<'a> {
 /// Bytes of answers that may wait for a client which asks without reading. Then it is not read from any more.
 const REPLY_BYTES: usize = 1 << 20;
 
-/// The bytes that wait in all outboxes.
-#[derive(Debug, Default)]
-pub(crate) struct Backlog(AtomicUsize);
-
-impl Backlog {
-    /// Notes bytes that [`Outbox::append`] took; once for many outboxes, since all threads meet here.
-    pub(crate) fn add(&self, bytes: usize) {
-        self.0.fetch_add(bytes, Ordering::Relaxed);
-    }
-
-    pub(crate) fn remove(&self, bytes: usize) {
-        self.0.fetch_sub(bytes, Ordering::Relaxed);
-    }
-
-    /// None while less was added than removed: a connection may have written what others have yet to note.
-    pub(crate) fn bytes(&self) -> usize {
-        let bytes = self.0.load(Ordering::Relaxed);
-        usize::try_from(bytes.cast_signed()).unwrap_or(0)
-    }
-
-    /// What one outbox may hold as long as there is this much in all.
-    pub(crate) fn room(&self, limits: &Limits) -> Room {
-        let bytes = if self.bytes() < limits.outbox_total_bytes {
-            limits.outbox_bytes
-        } else {
-            limits.squeezed_bytes()
-        };
-        Room {
-            bytes,
-            messages: limits.outbox_messages,
-        }
-    }
-}
-
-/// What one outbox may hold.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Room {
-    pub(crate) bytes: usize,
-    pub(crate) messages: usize,
-}
-
 /// What an outbox took. The bytes are the caller's to add to the [`Backlog`].
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Appended {
@@ -114,9 +87,6 @@ pub(crate) struct Outbox {
     probation: AtomicU32,
 }
 
-/// The probation of a session that must authenticate, whenever it likes.
-const ANY_TIME: u32 = u32::MAX;
-
 #[derive(Debug, Default)]
 struct State {
     queue: Queue,
@@ -141,27 +111,11 @@ struct State {
 /// What a connection finds when it asks for more to write.
 pub(crate) enum Taken {
     /// More bytes are in the buffer.
-    Some,
+    Bytes,
     /// Nothing to write; the task will be woken.
     Nothing,
     /// Nothing to write, and nothing will be again.
     Ended(Ending),
-}
-
-/// What the watch is to do about a connection.
-pub(crate) enum Concern {
-    /// It has just begun to lose messages.
-    Dropping,
-    /// It has caught up after losing this many.
-    CaughtUp(u64),
-    /// Its socket took nothing for this many seconds, while so many bytes wait for it.
-    Stalled(u32, usize),
-    /// Nothing was heard from it for this many seconds.
-    Silent(u32),
-    /// It was to end this many seconds ago.
-    Ending(u32),
-    /// Its time to authenticate is over.
-    Unauthenticated,
 }
 
 impl Outbox {
@@ -214,35 +168,6 @@ impl Outbox {
 
     pub(crate) fn is_gathering(&self) -> bool {
         self.is_gathering.load(Ordering::Acquire)
-    }
-
-    /// From now on the session has this many seconds to authenticate; without a number, any time.
-    pub(crate) fn begin_probation(&self, seconds: Option<u32>) {
-        // The first look comes at once, perhaps.
-        let left = seconds.map_or(ANY_TIME, |seconds| seconds.max(1).saturating_add(1));
-        self.probation.store(left, Ordering::Relaxed);
-    }
-
-    pub(crate) fn end_probation(&self) {
-        self.probation.store(0, Ordering::Relaxed);
-    }
-
-    /// Whether the session has still to authenticate.
-    pub(crate) fn is_on_probation(&self) -> bool {
-        self.probation.load(Ordering::Relaxed) != 0
-    }
-
-    /// Counts one second of the probation; returns whether it is over.
-    fn is_overdue(&self) -> bool {
-        let left = self.probation.load(Ordering::Relaxed);
-        if left > 1 && left != ANY_TIME {
-            // Unless it has authenticated meanwhile.
-            let order = Ordering::Relaxed;
-            let _ = self
-                .probation
-                .compare_exchange(left, left - 1, order, order);
-        }
-        left == 1
     }
 
     /// Appends what fits of a segment; returns what did. The rest is dropped and counted.
@@ -437,7 +362,7 @@ impl Outbox {
             return Taken::Nothing;
         }
         state.taken = state.queue.take(writing, spare);
-        Taken::Some
+        Taken::Bytes
     }
 
     /// Tells a client that wants to know of messages that were dropped: behind all that was queued before the gap, before
@@ -455,54 +380,6 @@ impl Outbox {
         state.keep_waker(cx);
         state.is_blocked = true;
         state.ending == Some(Ending::Dead)
-    }
-
-    pub(crate) fn note_moved(&self) {
-        self.has_moved.store(true, Ordering::Relaxed);
-    }
-
-    pub(crate) fn note_heard(&self) {
-        self.was_heard.store(true, Ordering::Relaxed);
-    }
-
-    /// Counts one second; calls `tell` for everything the watch should know. Only the watch calls this.
-    pub(crate) fn look(&self, mut tell: impl FnMut(Concern)) {
-        let mut state = self.state.lock();
-        let moved = self.has_moved.swap(false, Ordering::Relaxed);
-        let heard = self.was_heard.swap(false, Ordering::Relaxed);
-        state.stalled = if state.is_blocked && !moved {
-            state.stalled + 1
-        } else {
-            0
-        };
-        // Who has yet to take what waits is asked for no answer to a ping that stands behind it; whether it takes
-        // anything is what counts until then.
-        state.silent = match heard || state.waiting() > 0 {
-            true => 0,
-            false => state.silent + 1,
-        };
-        // Time in which a slow reader still takes what it is owed does not count.
-        state.ending_for = if state.ending.is_none() || moved {
-            0
-        } else {
-            state.ending_for + 1
-        };
-        let dropped = state.dropped_in_episode;
-        let before = std::mem::replace(&mut state.dropped_at_last_look, dropped);
-        let concerns = [
-            (before == 0 && dropped > 0).then_some(Concern::Dropping),
-            (before > 0 && dropped == before).then(|| {
-                state.dropped_in_episode = 0;
-                state.dropped_at_last_look = 0;
-                Concern::CaughtUp(dropped)
-            }),
-            (state.stalled > 0).then(|| Concern::Stalled(state.stalled, state.waiting())),
-            (state.silent > 0).then_some(Concern::Silent(state.silent)),
-            (state.ending_for > 0).then_some(Concern::Ending(state.ending_for)),
-            self.is_overdue().then_some(Concern::Unauthenticated),
-        ];
-        drop(state);
-        concerns.into_iter().flatten().for_each(&mut tell);
     }
 }
 
@@ -560,220 +437,5 @@ impl State {
         {
             self.waker = Some(cx.waker().clone());
         }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use mist_core::{Broker, Config, Credentials};
-
-    use super::*;
-
-    fn outbox(framing: Framing) -> Outbox {
-        let mut broker = Broker::new(Config::default(), 1);
-        let session = broker.connect(Credentials::default());
-        Outbox::new(session, framing, None, Arc::default())
-    }
-
-    fn room(messages: usize, bytes: usize) -> Room {
-        Room { bytes, messages }
-    }
-
-    const THREE: Segment<'static> = segment(b"aa\nbb\ncc\n", &[3, 6, 9]);
-
-    const fn segment(bytes: &'static [u8], ends: &'static [u32]) -> Segment<'static> {
-        Segment {
-            bytes,
-            ends,
-            shared: None,
-        }
-    }
-
-    #[test]
-    fn a_segment_is_cut_at_a_message_when_it_does_not_fit() {
-        let mut spare = Spare::default();
-        for (room, expected, left) in [
-            (room(2, 100), 2, &b"aa\nbb\n"[..]),
-            (room(100, 8), 2, b"aa\nbb\n"),
-            (room(3, 9), 3, b"aa\nbb\ncc\n"),
-            (room(100, 1), 1, b"aa\n"),
-        ] {
-            let outbox = outbox(Framing::Lines);
-            let appended = outbox.append(THREE, room, &mut spare, &mut Vec::new());
-            assert_eq!(appended.messages, expected);
-            assert_eq!(appended.bytes, left.len());
-            let mut writing = Writing::default();
-            let cx = Context::from_waker(Waker::noop());
-            assert!(matches!(
-                outbox.take(&mut writing, &mut spare, &cx),
-                Taken::Some
-            ));
-            assert_eq!(writing.bytes(), left);
-        }
-    }
-
-    #[test]
-    fn a_client_that_uses_ids_is_told_of_the_gap_where_it_is() {
-        let outbox = outbox(Framing::Lines);
-        outbox.tell_drops();
-        let (mut spare, mut woken) = (Spare::default(), Vec::new());
-        let mut writing = Writing::default();
-        let room = room(2, 100);
-        let cx = Context::from_waker(Waker::noop());
-        outbox.append(THREE, room, &mut spare, &mut woken);
-        outbox.take(&mut writing, &mut spare, &cx);
-        assert_eq!(
-            writing.bytes(),
-            b"aa\nbb\n{\"command\":\"dropped\",\"data\":\"1\"}\n"
-        );
-        assert!(matches!(
-            outbox.take(&mut writing, &mut spare, &cx),
-            Taken::Nothing
-        ));
-        let appended = outbox.append(THREE, room, &mut spare, &mut woken);
-        assert_eq!(appended.messages, 2);
-    }
-
-    #[test]
-    fn a_small_message_that_fits_after_a_gap_comes_behind_the_notice() {
-        let outbox = outbox(Framing::Lines);
-        outbox.tell_drops();
-        let (mut spare, mut woken) = (Spare::default(), Vec::new());
-        let (large, small) = (segment(b"large\n", &[6]), segment(b"dd\n", &[3]));
-        outbox.append(THREE, room(9, 14), &mut spare, &mut woken);
-        outbox.append(large, room(9, 14), &mut spare, &mut woken);
-        outbox.append(small, room(9, 14), &mut spare, &mut woken);
-        outbox.append(small, room(9, 14), &mut spare, &mut woken);
-        let mut writing = Writing::default();
-        outbox.take(
-            &mut writing,
-            &mut spare,
-            &Context::from_waker(Waker::noop()),
-        );
-        let notice = "{\"command\":\"dropped\",\"data\":\"1\"}\n";
-        let expected = format!("aa\nbb\ncc\n{notice}dd\n{notice}");
-        assert_eq!(writing.bytes(), expected.as_bytes());
-    }
-
-    #[test]
-    fn a_sleeping_connection_is_woken_once() {
-        let outbox = outbox(Framing::Lines);
-        let (mut spare, mut woken) = (Spare::default(), Vec::new());
-        let mut writing = Writing::default();
-        let cx = Context::from_waker(Waker::noop());
-        assert!(matches!(
-            outbox.take(&mut writing, &mut spare, &cx),
-            Taken::Nothing
-        ));
-        outbox.append(THREE, room(9, 99), &mut spare, &mut woken);
-        outbox.append(THREE, room(9, 99), &mut spare, &mut woken);
-        assert_eq!(woken.len(), 1);
-    }
-
-    #[test]
-    fn who_has_yet_to_take_what_waits_is_not_silent() {
-        let outbox = outbox(Framing::Frames);
-        let (mut spare, mut woken) = (Spare::default(), Vec::new());
-        let (mut writing, cx) = (Writing::default(), Context::from_waker(Waker::noop()));
-        let look = || {
-            let mut seconds = (None, None);
-            outbox.look(|concern| match concern {
-                Concern::Silent(silent) => seconds.0 = Some(silent),
-                Concern::Stalled(stalled, _) => seconds.1 = Some(stalled),
-                _ => {}
-            });
-            seconds
-        };
-        assert_eq!((look(), look()), ((Some(1), None), (Some(2), None)));
-        outbox.append(THREE, room(9, 99), &mut spare, &mut woken);
-        outbox.take(&mut writing, &mut spare, &cx);
-        outbox.block(&cx);
-        // Its socket takes something now and then.
-        for _ in 0..100 {
-            assert_eq!(look(), (None, Some(1)));
-            outbox.note_moved();
-            assert_eq!(look(), (None, None));
-        }
-        while let Taken::Some = outbox.take(&mut writing, &mut spare, &cx) {}
-        assert_eq!((look(), look()), ((Some(1), None), (Some(2), None)));
-    }
-
-    #[test]
-    fn what_is_shared_keeps_its_place_among_what_is_not() {
-        let outbox = outbox(Framing::Lines);
-        let (mut spare, mut woken) = (Spare::default(), Vec::new());
-        let shared = SharedBytes::copy(THREE.bytes, &mut spare);
-        let segment = Segment {
-            shared: Some(&shared),
-            ..THREE
-        };
-        let room = room(9, 99);
-        outbox.append_own_reply(&mut spare, b"1");
-        outbox.append(segment, room, &mut spare, &mut woken);
-        outbox.append(segment, room, &mut spare, &mut woken);
-        // No more than two of the last three fit; so few are copied.
-        outbox.append_own_reply(&mut spare, b"2");
-        outbox.append(segment, room, &mut spare, &mut woken);
-        assert_eq!(outbox.state.lock().dropped, 2);
-        let (mut writing, mut written) = (Writing::default(), Vec::new());
-        let cx = Context::from_waker(Waker::noop());
-        let mut pieces = 0;
-        while let Taken::Some = outbox.take(&mut writing, &mut spare, &cx) {
-            pieces += 1;
-            written.extend_from_slice(writing.bytes());
-        }
-        assert_eq!(pieces, 4);
-        assert_eq!(written, b"1\naa\nbb\ncc\naa\nbb\ncc\n2\naa\n");
-        assert!(outbox.is_written() && !outbox.is_congested());
-    }
-
-    #[test]
-    fn what_is_written_before_it_was_noted_squeezes_nobody() {
-        let outbox = outbox(Framing::Lines);
-        let backlog = Arc::clone(&outbox.backlog);
-        let (mut spare, mut woken) = (Spare::default(), Vec::new());
-        let (mut writing, limits) = (Writing::default(), Limits::default());
-        let cx = Context::from_waker(Waker::noop());
-        let appended = outbox.append(THREE, room(9, 99), &mut spare, &mut woken);
-        outbox.take(&mut writing, &mut spare, &cx);
-        outbox.take(&mut writing, &mut spare, &cx);
-        assert_eq!(backlog.bytes(), 0);
-        assert_eq!(backlog.room(&limits).bytes, limits.outbox_bytes);
-        backlog.add(appended.bytes);
-        assert_eq!(backlog.bytes(), 0);
-    }
-
-    #[test]
-    fn what_waits_in_all_is_known_whatever_becomes_of_it() {
-        let backlog = Arc::new(Backlog::default());
-        let mut broker = Broker::new(Config::default(), 1);
-        let (mut spare, mut woken) = (Spare::default(), Vec::new());
-        let mut writing = Writing::default();
-        let cx = Context::from_waker(Waker::noop());
-        let mut limits = Limits::default();
-        limits.outbox_total_bytes = 10;
-        let mut open = || {
-            let session = broker.connect(Credentials::default());
-            Outbox::new(session, Framing::Frames, None, Arc::clone(&backlog))
-        };
-        let (first, second) = (open(), open());
-        assert_eq!(backlog.room(&limits).bytes, limits.outbox_bytes);
-        backlog.add(
-            first
-                .append(THREE, room(2, 99), &mut spare, &mut woken)
-                .bytes,
-        );
-        assert_eq!(backlog.bytes(), 6);
-        first.tell_drops();
-        second.append_reply(&mut spare, &mut woken, b"1234567");
-        assert_eq!(backlog.bytes(), 6 + 2 + 7);
-        assert_eq!(backlog.room(&limits).bytes, limits.squeezed_bytes());
-        first.take(&mut writing, &mut spare, &cx);
-        assert_eq!(backlog.bytes(), writing.bytes().len() + 9);
-        first.take(&mut writing, &mut spare, &cx);
-        assert_eq!(backlog.bytes(), 9);
-        second.take(&mut writing, &mut spare, &cx);
-        drop(second);
-        assert_eq!(backlog.bytes(), 0);
     }
 }

@@ -1,7 +1,7 @@
 //! Owns buffers that are not in use, so that busy connections pass them on and idle ones hold none.
 
 /// Larger buffers go back to the allocator.
-pub(super) const LARGEST: usize = 512 << 10;
+pub(crate) const LARGEST: usize = 512 << 10;
 /// What one thread keeps at most.
 const KEPT_BYTES: usize = 8 << 20;
 

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use super::spare::{LARGEST, Spare};
 
 /// From so many bytes on a piece is worth a system call of its own.
-pub(super) const SHARED_FROM_BYTES: usize = 16 << 10;
+pub(crate) const SHARED_FROM_BYTES: usize = 16 << 10;
 /// A buffer that waits may be so large, however few bytes are in it.
 const ROOMY_BYTES: usize = 4 << 10;
 
