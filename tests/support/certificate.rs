@@ -17,8 +17,10 @@ use tokio_rustls::rustls::{ClientConfig, RootCertStore};
 /// A certificate for this machine and its key, in a folder that lives as long as this and has room for other things.
 #[derive(Debug)]
 pub struct Certificate {
-    folder: TempDir,
-    der: CertificateDer<'static>,
+    /// Where it lies.
+    pub folder: TempDir,
+    /// The certificate as it goes over the wire.
+    pub der: CertificateDer<'static>,
 }
 
 impl Default for Certificate {
@@ -40,7 +42,8 @@ impl Certificate {
         certificate
     }
 
-    fn write(&self, made: &CertifiedKey<KeyPair>) {
+    /// Writes a certificate and its key in the place of those.
+    pub fn write(&self, made: &CertifiedKey<KeyPair>) {
         std::fs::write(self.file(), made.cert.pem()).expect("written");
         std::fs::write(self.key(), made.signing_key.serialize_pem()).expect("written");
     }

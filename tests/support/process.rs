@@ -127,11 +127,18 @@ impl Process {
     pub fn run(command: &mut Command) -> Self {
         let streams = command.stdin(Stdio::piped()).stdout(Stdio::piped());
         let child = streams.stderr(Stdio::piped()).spawn();
-        let mut child = child.unwrap_or_else(|error| panic!("{command:?}: {error}"));
+        Self::follow(child.unwrap_or_else(|error| panic!("{command:?}: {error}")))
+    }
+
+    /// Follows what a program says on the streams that are pipes.
+    pub fn follow(mut child: Child) -> Self {
         let log = Arc::new(Mutex::new(String::new()));
         let is_frozen = Arc::<(Mutex<bool>, Condvar)>::default();
         let (copy, gate) = (Arc::clone(&log), Arc::clone(&is_frozen));
-        let stdout = lines(child.stdout.take().expect("piped"));
+        let stdout = match child.stdout.take() {
+            Some(stdout) => lines(stdout),
+            None => lines(std::io::empty()),
+        };
         let (stderr, logging) = follow(child.stderr.take().expect("piped"), move |line| {
             let (is_frozen, changed) = &*gate;
             drop(changed.wait_while(lock(is_frozen), |is_frozen| *is_frozen));

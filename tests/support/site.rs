@@ -3,7 +3,7 @@
 
 use std::net::SocketAddr;
 
-use mist::{BindError, Handle, Limits, ServerBuilder};
+use mist::{BindError, Handle, Limits, Server, ServerBuilder};
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 
@@ -19,8 +19,10 @@ pub struct Site {
     pub fingerprint: Option<String>,
     /// What a program has of it.
     pub handle: Handle,
-    stop: oneshot::Sender<()>,
-    run: JoinHandle<()>,
+    /// Tells it to stop.
+    pub stop: oneshot::Sender<()>,
+    /// Ends when it has.
+    pub run: JoinHandle<()>,
 }
 
 impl Site {
@@ -34,7 +36,11 @@ impl Site {
     /// # Errors
     /// What `bind` says.
     pub async fn try_start(builder: ServerBuilder) -> Result<Self, BindError> {
-        let server = within(builder.bind()).await?;
+        Ok(Self::run(within(builder.bind()).await?))
+    }
+
+    /// Runs a server that has its sockets.
+    pub fn run(server: Server) -> Self {
         let addresses = server.addresses();
         let uris = addresses.iter().map(ToString::to_string).collect();
         let sockets = addresses.iter().map(|address| address.socket()).collect();
@@ -44,14 +50,14 @@ impl Site {
         let run = tokio::spawn(server.run(async {
             let _ = stopped.await;
         }));
-        Ok(Self {
+        Self {
             uris,
             sockets,
             fingerprint,
             handle,
             stop,
             run,
-        })
+        }
     }
 
     /// The socket of one of its listeners, counted from 0.

@@ -131,10 +131,9 @@ impl Wire {
         for (name, value) in &upgrade.headers {
             let name: http::HeaderName =
                 name.parse().with_context(|| format!("header {name:?}"))?;
-            request.headers_mut().insert(
-                name,
-                value.parse().with_context(|| format!("header value"))?,
-            );
+            request
+                .headers_mut()
+                .insert(name, value.parse().context("header value")?);
         }
         let opening = tokio_tungstenite::client_async(request, stream);
         let (socket, response) = tokio::time::timeout(PATIENCE, opening)

@@ -12,11 +12,11 @@ use std::time::Duration;
 
 use mist::client::{Backoff, Client, ClientBuilder, Event, Events, Messages};
 use mist::{Server, ServerBuilder};
+use mist_tests::process::LISTENERS;
+use mist_tests::site::Site;
+use mist_tests::{PATIENCE, within};
 use tokio::runtime::Runtime;
 use tokio::sync::oneshot;
-
-/// How long anything may take before the test fails; nothing waits for it to pass.
-const PATIENCE: Duration = Duration::from_secs(20);
 
 /// A server on a runtime of its own, so that a test can count the tasks that its clients leave behind.
 struct TestServer {
@@ -41,17 +41,17 @@ impl TestServer {
             .enable_all()
             .build()
             .expect("a runtime");
-        let builder = build(Server::builder().listen("tcp://127.0.0.1:0, ws://127.0.0.1:0"));
+        let builder = build(Server::builder().listen(LISTENERS));
         // Binding needs the runtime, and a runtime inside a test's own cannot be entered by blocking.
         let (addresses, bound) = std::sync::mpsc::channel();
         let (stop, stopped) = oneshot::channel::<()>();
         runtime.spawn(async move {
-            let server = builder.bind().await.expect("free ports");
-            let uris: Vec<String> = server.addresses().iter().map(ToString::to_string).collect();
-            addresses.send(uris).expect("the test is waiting");
-            server
-                .run(async { stopped.await.unwrap_or_default() })
-                .await;
+            let site = Site::start(builder).await;
+            addresses
+                .send(site.uris.clone())
+                .expect("the test is waiting");
+            let _ = stopped.await;
+            site.stop().await;
         });
         let uris = bound.recv().expect("bound");
         Self {
@@ -82,12 +82,6 @@ fn run(test: impl Future<Output = ()>) {
     runtime.block_on(async {
         within(test).await;
     });
-}
-
-async fn within<T>(future: impl Future<Output = T>) -> T {
-    tokio::time::timeout(PATIENCE, future)
-        .await
-        .expect("it took too long")
 }
 
 async fn connect(uri: &str) -> Client {

@@ -5,7 +5,6 @@ mod reentry;
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
-use std::time::Duration;
 
 use futures_util::future::BoxFuture;
 use mist::auth::{Authenticator, Grants, TokenChange, TokenError, TokenStore};
@@ -14,21 +13,10 @@ use mist::{
     Acceptor, Access, Address, AuthenticatorFactory, BindError, Handle, Limits, ListenError,
     Listener, ListenerFactory, Server, ServerBuilder,
 };
+use mist_tests::site::Site;
+use mist_tests::{PING, PONG, within};
 use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader, DuplexStream};
-use tokio::sync::{Semaphore, mpsc, oneshot};
-use tokio::task::JoinHandle;
-
-/// How long anything may take before the test fails; nothing waits for it to pass.
-const PATIENCE: Duration = Duration::from_secs(20);
-
-const PING: &str = r#"{"command":"ping"}"#;
-const PONG: &str = r#"{"command":"ping","data":"pong"}"#;
-
-async fn within<T>(future: impl Future<Output = T>) -> T {
-    tokio::time::timeout(PATIENCE, future)
-        .await
-        .expect("it took too long")
-}
+use tokio::sync::{Semaphore, mpsc};
 
 /// A listener whose connections are pipes in memory.
 struct Pipes(mpsc::UnboundedReceiver<DuplexStream>);
@@ -53,30 +41,15 @@ impl Listener for Pipes {
 /// A server behind pipes.
 struct House {
     arriving: mpsc::UnboundedSender<DuplexStream>,
-    handle: Handle,
-    addresses: Vec<String>,
-    stop: oneshot::Sender<()>,
-    run: JoinHandle<()>,
+    site: Site,
 }
 
 impl House {
     async fn with(build: impl FnOnce(ServerBuilder) -> ServerBuilder) -> Self {
         let (arriving, pipes) = mpsc::unbounded_channel();
         let builder = Server::builder().listener(Pipes(pipes));
-        let server = build(builder).bind().await.expect("bound");
-        let addresses = server.addresses().iter().map(Address::to_string).collect();
-        let handle = server.handle();
-        let (stop, stopped) = oneshot::channel::<()>();
-        let run = tokio::spawn(server.run(async {
-            let _ = stopped.await;
-        }));
-        Self {
-            arriving,
-            handle,
-            addresses,
-            stop,
-            run,
-        }
+        let site = Site::start(build(builder)).await;
+        Self { arriving, site }
     }
 
     /// A server that keeps its tokens in a store of our own.
@@ -148,11 +121,11 @@ async fn a_listener_of_ones_own_is_served_like_the_others() {
     let mut limits = Limits::default();
     limits.set("connections", 3).expect("a limit");
     let house = House::with(|builder| builder.listen("tcp://127.0.0.1:0").limits(limits)).await;
-    assert_eq!(house.addresses[0], "pipe://here");
+    assert_eq!(house.site.uris[0], "pipe://here");
     let (mut a, mut b) = (house.connect(), house.connect());
     a.send(r#"{"command":"subscribe","tags":["x"]}"#).await;
     a.barrier().await;
-    let client = mist::Client::connect(&house.addresses[1])
+    let client = mist::Client::connect(&house.site.uris[1])
         .await
         .expect("connected");
     client.subscribe(["x"]).await.expect("subscribed");
@@ -174,15 +147,15 @@ async fn a_listener_of_ones_own_is_served_like_the_others() {
     );
     assert_eq!(fourth.line().await, "");
 
-    house.handle.publish(&["x"], "2");
-    let _ = house.stop.send(());
+    house.site.handle.publish(&["x"], "2");
+    let _ = house.site.stop.send(());
     a.expect(r#"{"command":"publish","tags":["x"],"data":"2"}"#)
         .await;
     assert_eq!(
         (a.line().await, b.line().await),
         (String::new(), String::new())
     );
-    within(house.run).await.expect("it ends in order");
+    within(house.site.run).await.expect("it ends in order");
 }
 
 #[tokio::test]
@@ -372,7 +345,7 @@ async fn a_slow_store_keeps_only_those_waiting_who_ask_it() {
     other.send(r#"{"command":"tags","data":"desk"}"#).await;
     // The others go on as if nothing were.
     admin.barrier().await;
-    assert_eq!(house.handle.publish(&["x"], "too early"), 0);
+    assert_eq!(house.site.handle.publish(&["x"], "too early"), 0);
 
     store.is_slow.store(false, Ordering::SeqCst);
     store.pace.0.add_permits(3);
@@ -380,7 +353,7 @@ async fn a_slow_store_keeps_only_those_waiting_who_ask_it() {
         .expect(r#"{"command":"ping","data":"pong","id":"behind"}"#)
         .await;
     other.expect(r#"{"command":"tags","tags":["x"]}"#).await;
-    assert_eq!(house.handle.publish(&["x"], "now"), 1);
+    assert_eq!(house.site.handle.publish(&["x"], "now"), 1);
     waiting
         .expect(r#"{"command":"publish","tags":["x"],"data":"now"}"#)
         .await;
@@ -505,7 +478,7 @@ async fn with_commands() -> House {
             })
     })
     .await;
-    assert!(handle.set(house.handle.clone()).is_ok());
+    assert!(handle.set(house.site.handle.clone()).is_ok());
     house
 }
 
@@ -691,37 +664,37 @@ async fn a_token_that_was_changed_elsewhere_is_asked_about_again() {
     }
     kept(Some(&["b"]));
     // Nobody has said so yet.
-    assert_eq!(house.handle.publish(&["a"], "1"), 1);
+    assert_eq!(house.site.handle.publish(&["a"], "1"), 1);
     assert_eq!(
         desk.line().await,
         r#"{"command":"publish","tags":["a"],"data":"1"}"#
     );
-    assert_eq!(house.handle.token_changed("desk").await, Ok(()));
+    assert_eq!(house.site.handle.token_changed("desk").await, Ok(()));
     let lost = desk.line().await;
     assert!(
         lost.starts_with(r#"{"command":"unsubscribe","tags":["a"],"error":"subscription removed"#),
         "{lost}"
     );
-    assert_eq!(house.handle.publish(&["a"], "2"), 0);
-    assert_eq!(house.handle.publish(&["b"], "3"), 1);
+    assert_eq!(house.site.handle.publish(&["a"], "2"), 0);
+    assert_eq!(house.site.handle.publish(&["b"], "3"), 1);
     desk.expect(r#"{"command":"publish","tags":["b"],"data":"3"}"#)
         .await;
 
     // A store that cannot say leaves everything as it was.
     store.is_broken.store(true, Ordering::SeqCst);
-    let error = house.handle.token_changed("desk").await;
+    let error = house.site.handle.token_changed("desk").await;
     assert!(
         matches!(error, Err(TokenError::Unavailable(_))),
         "{error:?}"
     );
-    assert_eq!(house.handle.publish(&["b"], "4"), 1);
+    assert_eq!(house.site.handle.publish(&["b"], "4"), 1);
     desk.expect(r#"{"command":"publish","tags":["b"],"data":"4"}"#)
         .await;
     store.is_broken.store(false, Ordering::SeqCst);
 
     // A registered token is a subject of its own.
     kept(None);
-    assert_eq!(house.handle.subject_changed("desk").await, Ok(()));
+    assert_eq!(house.site.handle.subject_changed("desk").await, Ok(()));
     let lost = desk.line().await;
     assert!(
         lost.contains(r#""tags":["b"],"error":"subscription removed"#),
@@ -730,5 +703,5 @@ async fn a_token_that_was_changed_elsewhere_is_asked_about_again() {
     desk.send(r#"{"command":"list"}"#).await;
     let refused = desk.line().await;
     assert!(refused.contains("unauthenticated"), "{refused}");
-    assert_eq!(house.handle.token_changed("nobody's").await, Ok(()));
+    assert_eq!(house.site.handle.token_changed("nobody's").await, Ok(()));
 }

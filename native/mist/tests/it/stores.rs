@@ -14,9 +14,8 @@ use futures_util::future::BoxFuture;
 use mist::auth::{Grants, TokenChange, TokenError, TokenStore};
 use mist::client::ErrorCode;
 use mist::{Client, ClientError, Server};
+use mist_tests::site::Site;
 use tempfile::TempDir;
-use tokio::sync::oneshot;
-use tokio::task::JoinHandle;
 
 pub(crate) use self::database::Database;
 
@@ -83,8 +82,7 @@ impl Home {
 /// A server that keeps its tokens in a store.
 struct House {
     address: String,
-    stop: oneshot::Sender<()>,
-    run: JoinHandle<()>,
+    site: Site,
 }
 
 impl House {
@@ -94,13 +92,9 @@ impl House {
     }
 
     async fn of(builder: mist::ServerBuilder) -> Result<Self, mist::BindError> {
-        let server = within(builder.bind()).await?;
-        let address = server.addresses()[0].to_string();
-        let (stop, stopped) = oneshot::channel::<()>();
-        let run = tokio::spawn(server.run(async {
-            let _ = stopped.await;
-        }));
-        Ok(Self { address, stop, run })
+        let site = Site::try_start(builder).await?;
+        let address = site.uris[0].clone();
+        Ok(Self { address, site })
     }
 
     async fn admin(&self) -> Admin {
@@ -111,8 +105,7 @@ impl House {
     }
 
     async fn end(self) {
-        drop(self.stop);
-        within(self.run).await.expect("it ends in order");
+        self.site.stop().await;
     }
 }
 

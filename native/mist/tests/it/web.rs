@@ -17,22 +17,13 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use mist::{Access, Client, Handle, Server, ServerBuilder};
+use mist_tests::site::{self, limits};
+use mist_tests::{PATIENCE, within};
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
 use tokio::net::TcpStream;
-use tokio::sync::oneshot;
-use tokio::task::JoinHandle;
-
-/// How long anything may take before the test fails; nothing waits for it to pass.
-const PATIENCE: Duration = Duration::from_secs(20);
 
 /// The server's own token, where there is one.
 const ADMIN: &str = "s3cret";
-
-async fn within<T>(future: impl Future<Output = T>) -> T {
-    tokio::time::timeout(PATIENCE, future)
-        .await
-        .expect("it took too long")
-}
 
 /// A server with a listener of each kind.
 struct Site {
@@ -40,8 +31,7 @@ struct Site {
     http: SocketAddr,
     ws: SocketAddr,
     handle: Handle,
-    stop: oneshot::Sender<()>,
-    run: JoinHandle<()>,
+    site: site::Site,
 }
 
 impl Site {
@@ -51,9 +41,7 @@ impl Site {
 
     /// A server with a limit of its own.
     async fn limited(setting: &str, value: u64) -> Self {
-        let mut limits = mist::Limits::default();
-        limits.set(setting, value).expect("the limit is known");
-        Self::with(|builder| builder.limits(limits)).await
+        Self::with(|builder| builder.limits(limits(&[(setting, value)]))).await
     }
 
     /// A server that knows tokens: its own, and `desk`, which grants `north`.
@@ -73,22 +61,13 @@ impl Site {
 
     async fn with(build: impl FnOnce(ServerBuilder) -> ServerBuilder) -> Self {
         let listeners = "tcp://127.0.0.1:0, http://127.0.0.1:0, ws://127.0.0.1:0";
-        let server = build(Server::builder().listen(listeners));
-        let server = server.bind().await.expect("free ports");
-        let socket = |index: usize| server.addresses()[index].socket().expect("a socket");
-        let (tcp, http, ws) = (socket(0), socket(1), socket(2));
-        let handle = server.handle();
-        let (stop, stopped) = oneshot::channel::<()>();
-        let run = tokio::spawn(server.run(async {
-            let _ = stopped.await;
-        }));
+        let site = site::Site::start(build(Server::builder().listen(listeners))).await;
         Self {
-            tcp,
-            http,
-            ws,
-            handle,
-            stop,
-            run,
+            tcp: site.socket(0),
+            http: site.socket(1),
+            ws: site.socket(2),
+            handle: site.handle.clone(),
+            site,
         }
     }
 
@@ -133,8 +112,7 @@ impl Site {
 
     /// Stops the server and waits until it has ended.
     async fn stop(self) {
-        let _ = self.stop.send(());
-        within(self.run).await.expect("it ends in order");
+        self.site.stop().await;
     }
 }
 

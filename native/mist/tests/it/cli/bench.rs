@@ -185,7 +185,7 @@ fn the_two_halves_run_apart() {
         "0",
     ];
     server.mist(&arguments).success();
-    let lines = Running::rest(&subscriber.stdout).concat();
+    let lines = rest(&subscriber.stdout).concat();
     let row = &parsed(&lines)[0];
     assert_eq!(number(row, "/delivered/messages"), 200.0);
     assert_eq!(
@@ -195,10 +195,10 @@ fn the_two_halves_run_apart() {
 }
 
 /// Starts `mist bench sub` and waits until it is subscribed.
-fn waiting(server: &Server, arguments: &[&str]) -> Running {
+fn waiting(server: &Server, arguments: &[&str]) -> Process {
     let mut command = command();
     command.args(["bench", "sub", "--json", "--host", &server.host]);
-    let subscriber = Running::start(&mut command, arguments);
+    let subscriber = start(&mut command, arguments);
     subscriber.says("waiting for `mist bench pub");
     subscriber
 }
@@ -242,7 +242,7 @@ fn latency_counts_from_when_a_message_was_due() {
     let server = Server::start(&[]);
     let mut command = command();
     command.args(["latency", "--json", "--host", &server.host]);
-    let mut latency = Running::start(
+    let mut latency = start(
         &mut command,
         &["--duration", "1h", "--rate", "2000/s", "--subscribers", "2"],
     );
@@ -251,12 +251,12 @@ fn latency_counts_from_when_a_message_was_due() {
         assert!(begins.elapsed() < PATIENCE, "it does not subscribe");
     }
     server.mist(&["ping"]).success();
-    server.running.signal("-STOP");
+    server.running.signal("STOP");
     // Not to wait for something: this is the pause that has to show.
     std::thread::sleep(PAUSE);
-    server.running.signal("-CONT");
+    server.running.signal("CONT");
     server.mist(&["ping"]).success();
-    latency.signal("-INT");
+    latency.signal("INT");
     let row = &parsed(&latency.line())[0];
     assert_eq!(latency.end().code(), Some(130));
     assert_eq!(row["interrupted"], true);
@@ -317,10 +317,10 @@ fn an_interrupted_run_prints_what_it_has() {
     let path = file.path().to_str().expect("UTF-8");
     let mut command = command();
     command.args(["bench", "pub", "--host", &server.host, "--csv", path]);
-    let mut bench = Running::start(&mut command, &["--duration", "1h", "--warm-up", "0"]);
+    let mut bench = start(&mut command, &["--duration", "1h", "--warm-up", "0"]);
     assert!(subscriber.end().success());
-    bench.signal("-INT");
-    let lines = Running::rest(&bench.stdout);
+    bench.signal("INT");
+    let lines = rest(&bench.stdout);
     assert_eq!(bench.end().code(), Some(130));
     assert!(
         lines[0].contains("delivered/s") && lines[1].starts_with("pub"),
@@ -357,12 +357,12 @@ fn ctrl_c_is_heard_while_subscriptions_are_made_up() {
     let host = server.local_addr().expect("bound").to_string();
     let mut command = command();
     command.args(["bench", "match", "--subscriptions", "10000000", "--host"]);
-    let mut bench = Running::start(&mut command, &[&host]);
+    let mut bench = start(&mut command, &[&host]);
     let begins = Instant::now();
     while !is_heard(bench.child.id()) {
         assert!(begins.elapsed() < PATIENCE, "it hears no Ctrl-C");
     }
-    bench.signal("-INT");
+    bench.signal("INT");
     assert_eq!(bench.end().code(), Some(130));
     let asked = server.accept().map(drop).map_err(|error| error.kind());
     assert_eq!(asked, Err(std::io::ErrorKind::WouldBlock));
@@ -374,7 +374,7 @@ fn a_lost_server_is_told_in_the_figures() {
     let mut subscriber = server.subscriber(&["--tags", "bench", "-n", "1"]);
     let mut command = command();
     command.args(["bench", "pub", "--json", "--host", &server.host]);
-    let mut bench = Running::start(&mut command, &["--duration", "1h", "--warm-up", "0"]);
+    let mut bench = start(&mut command, &["--duration", "1h", "--warm-up", "0"]);
     assert!(subscriber.end().success());
     server.running.child.kill().expect("it runs");
     let row = &parsed(&bench.line())[0];
@@ -394,7 +394,7 @@ fn subscribers_count_as_many_as_they_are_told() {
     server
         .mist(&["bench", "pub", "-n", "5000", "--warm-up", "0"])
         .success();
-    let row = &parsed(&Running::rest(&subscriber.stdout).concat())[0];
+    let row = &parsed(&rest(&subscriber.stdout).concat())[0];
     assert_eq!(number(row, "/delivered/messages"), 140.0, "{row}");
     assert_eq!(row["error"], Value::Null, "{row}");
 }

@@ -1,17 +1,17 @@
 //! The program: flags, variables, the start-up line, SIGHUP.
 
 use super::*;
-use crate::transport::Files;
+use mist_tests::certificate::Certificate;
 
 /// Starts a server and returns it with the first address it names.
-fn server(listener: &str, files: Option<&Files>) -> (Running, String, String) {
+fn server(listener: &str, files: Option<&Certificate>) -> (Process, String, String) {
     let mut command = command();
     command.args(["--server", "--log-level", "debug", "--listeners", listener]);
     if let Some(files) = files {
-        command.arg("--tls-cert").arg(files.certificate());
+        command.arg("--tls-cert").arg(files.file());
         command.arg("--tls-key").arg(files.key());
     }
-    let running = Running::start(&mut command, &[]);
+    let running = start(&mut command, &[]);
     let line = running.says("server listening at");
     let uri = line.split('\'').nth(1).expect("a URI").to_owned();
     (running, uri, line)
@@ -19,9 +19,9 @@ fn server(listener: &str, files: Option<&Files>) -> (Running, String, String) {
 
 #[test]
 fn commands_reach_every_kind_of_listener() {
-    let files = Files::new();
+    let files = Certificate::default();
     let socket = format!("unix://{}", files.path("mist.sock").display());
-    let ca = files.certificate();
+    let ca = files.file();
     for listener in ["tls://127.0.0.1:0", "wss://127.0.0.1:0", &socket] {
         let (_server, uri, _) = server(listener, Some(&files));
         let mut one = command();
@@ -66,25 +66,25 @@ fn insecure_says_so_and_without_it_the_remedy_is_named() {
 
 #[test]
 fn a_hangup_reads_the_certificate_again() {
-    let mut files = Files::new();
+    let mut files = Certificate::default();
     let (running, uri, line) = server("tls://127.0.0.1:0", Some(&files));
     assert!(!line.contains("SHA-256"), "{line}");
-    let ping = |files: &Files| {
+    let ping = |files: &Certificate| {
         let mut command = command();
         command
             .args(["ping", "--host", &uri, "--ca"])
-            .arg(files.certificate());
+            .arg(files.file());
         run(&mut command, &[])
     };
     ping(&files).success();
     files.renew();
     ping(&files).code(3);
-    running.signal("-HUP");
+    running.signal("HUP");
     running.says("the certificate was read again");
     ping(&files).success();
     let key = std::fs::read(files.key()).expect("there");
     std::fs::write(files.key(), "nonsense").expect("written");
-    running.signal("-HUP");
+    running.signal("HUP");
     let line = running.says("going on with the certificate as it was");
     assert!(line.contains("ERROR") && line.contains("key.pem"), "{line}");
     std::fs::write(files.key(), key).expect("written");
@@ -95,44 +95,44 @@ fn a_hangup_reads_the_certificate_again() {
 fn the_end_of_a_certificate_is_a_warning_at_the_start_and_when_it_is_read_again() {
     const DAY: Duration = Duration::from_secs(86_400);
     let now = std::time::SystemTime::now();
-    let mut files = Files::new();
+    let mut files = Certificate::default();
     files.renew_with(|params| params.not_after = (now - DAY).into());
     let mut command = command();
     command.args(["--server", "--listeners", "tls://127.0.0.1:0"]);
-    command.arg("--tls-cert").arg(files.certificate());
+    command.arg("--tls-cert").arg(files.file());
     command.arg("--tls-key").arg(files.key());
-    let running = Running::start(&mut command, &[]);
+    let running = start(&mut command, &[]);
     let said = |words: &str| {
         let line = running.says(words);
         assert!(line.contains("WARN") && line.contains("cert.pem"), "{line}");
     };
     said("expired on ");
-    running.signal("-HUP");
+    running.signal("HUP");
     said("expired on ");
     files.renew_with(|params| params.not_after = (now + 10 * DAY).into());
-    running.signal("-HUP");
+    running.signal("HUP");
     said("expires on ");
     files.renew_with(|params| params.not_before = (now + DAY).into());
-    running.signal("-HUP");
+    running.signal("HUP");
     said("is not valid before ");
     files.renew_with(|params| params.subject_alt_names.clear());
-    running.signal("-HUP");
+    running.signal("HUP");
     said("is for no name");
     // All is well, and nothing is said of it.
     files.renew();
-    running.signal("-HUP");
+    running.signal("HUP");
     running.says("the certificate was read again");
-    running.signal("-HUP");
+    running.signal("HUP");
     running.says("the certificate was read again");
-    running.signal("-TERM");
-    let rest = Running::rest(&running.stderr);
+    running.signal("TERM");
+    let rest = rest(&running.stderr);
     assert!(!rest.iter().any(|line| line.contains("WARN")), "{rest:?}");
 }
 
 #[test]
 fn half_of_a_certificate_is_refused() {
-    let files = Files::new();
-    let (certificate, key) = (files.certificate(), files.key());
+    let files = Certificate::default();
+    let (certificate, key) = (files.file(), files.key());
     for (flag, path, wanted) in [
         ("--tls-cert", certificate, "--tls-key"),
         ("--tls-key", key, "--tls-cert"),
@@ -165,7 +165,7 @@ fn a_client_that_speaks_tls_to_a_plain_port_is_logged() {
 #[test]
 fn who_speaks_another_protocol_than_the_listener_is_told_which_to_try() {
     let listeners = ["tcp", "tls", "http", "wss"].map(|scheme| format!("{scheme}://127.0.0.1:0"));
-    let running = Running::start(
+    let running = start(
         command().args(["--server", "--listeners"]),
         &[&listeners.join(",")],
     );
@@ -245,7 +245,7 @@ fn a_listener_without_a_scheme_gets_a_hint() {
 
 #[test]
 fn check_config_looks_at_listeners_and_certificates() {
-    let files = Files::new();
+    let files = Certificate::default();
     let config = files.path("mist.yml");
     let path = config.to_str().expect("UTF-8").to_owned();
     let check = |text: String| {
@@ -257,7 +257,7 @@ fn check_config_looks_at_listeners_and_certificates() {
         let key = key.display();
         format!("listeners: [\"tls://127.0.0.1:1446\"]\ntls-cert: {certificate}\ntls-key: {key}\n")
     };
-    let assert = check(tls(files.certificate())).success();
+    let assert = check(tls(files.file())).success();
     let printed = String::from_utf8_lossy(&assert.get_output().stdout).into_owned();
     assert!(
         printed.contains("tls-cert: ") && printed.contains("tls-key: "),

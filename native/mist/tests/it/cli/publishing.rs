@@ -80,7 +80,7 @@ fn stdin_is_one_message_or_one_per_line() {
     let server = Server::start(&[]);
     let mut json = command();
     json.args(["sub", "--host", &server.host]);
-    let subscriber = Running::start(&mut json, &["--tags", "a", "-o", "json"]);
+    let subscriber = start(&mut json, &["--tags", "a", "-o", "json"]);
     subscriber.says("Listening");
     for dash in [&["--tags", "a", "--data", "-"][..], &["--tags", "a", "-"]] {
         with_input(&server, dash, "one\ntwo\n")
@@ -173,7 +173,7 @@ fn count_rate_and_ack_go_together() {
         .success()
         .stdout("success\n")
         .stderr("delivered: 3 (3 messages)\n");
-    assert_eq!(Running::rest(&subscriber.stdout), ["x", "x", "x"]);
+    assert_eq!(rest(&subscriber.stdout), ["x", "x", "x"]);
     server
         .mist(&["publish", "--tags", "a", "--ack", "x"])
         .success()
@@ -209,13 +209,13 @@ fn lines_go_out_as_they_come_and_an_interrupt_ends_it() {
     let subscriber = server.subscriber(&["--tags", "a"]);
     let mut command = command();
     command.args(["publish", "--stdin-line", "--tags", "a"]);
-    let mut publisher = Running::start(&mut command, &["--host", &server.host]);
+    let mut publisher = start(&mut command, &["--host", &server.host]);
     let mut input = publisher.child.stdin.take().expect("piped");
     for line in ["one", "two"] {
         writeln!(input, "{line}").expect("it reads");
         assert_eq!(subscriber.line(), line);
     }
-    publisher.signal("-INT");
+    publisher.signal("INT");
     assert_eq!(publisher.end().code(), Some(130));
 }
 
@@ -236,14 +236,14 @@ fn a_connection_that_ends_meanwhile_is_exit_code_3() {
     let subscriber = server.subscriber(&["--tags", "a"]);
     let mut command = command();
     command.args(["publish", "--stdin-line", "--tags", "a"]);
-    let mut publisher = Running::start(&mut command, &["--host", &server.host]);
+    let mut publisher = start(&mut command, &["--host", &server.host]);
     let mut input = publisher.child.stdin.take().expect("piped");
     writeln!(input, "one").expect("it reads");
     assert_eq!(subscriber.line(), "one");
-    server.running.signal("-TERM");
+    server.running.signal("TERM");
     server.running.end();
     drop(input);
     assert_eq!(publisher.end().code(), Some(3));
-    let said = Running::rest(&publisher.stderr);
+    let said = rest(&publisher.stderr);
     assert_eq!(said.len(), 1, "{said:?}");
 }

@@ -158,7 +158,7 @@ fn no_way_to_present_a_token_shows_it() {
                 arguments.extend(["--config", config.path().to_str().expect("UTF-8")]);
             }
         }
-        let server = Running::start(&mut command, &arguments);
+        let server = start(&mut command, &arguments);
         let address = |scheme: &str| {
             let line = server.says(&format!("'{scheme}://"));
             let (_, rest) = line.split_once("://").expect("an address");
@@ -191,8 +191,8 @@ fn no_way_to_present_a_token_shows_it() {
                 shows_none(&talk(&http, &request));
             }
         }
-        server.signal("-TERM");
-        let (out, err) = (Running::rest(&server.stdout), Running::rest(&server.stderr));
+        server.signal("TERM");
+        let (out, err) = (rest(&server.stdout), rest(&server.stderr));
         assert!(
             err.iter()
                 .any(|line| line.contains("TRACE") || line.contains("DEBUG")),
@@ -240,7 +240,7 @@ fn a_store_that_cannot_be_opened_does_not_show_its_password() {
 
 #[test]
 fn the_commands_do_not_show_the_token_they_are_given() {
-    let server = Running::start(
+    let server = start(
         command().env("MIST_TOKEN", MARK),
         &[
             "--server",

@@ -7,7 +7,7 @@ use super::*;
 
 #[test]
 fn every_listener_is_named_with_its_real_port() {
-    let server = Running::start(
+    let server = start(
         &mut command(),
         &[
             "--server",
@@ -41,7 +41,7 @@ fn start_with_files(files: u32, arguments: &[&str]) -> Vec<String> {
         &format!("--nofile={files}:{files}"),
         env!("CARGO_BIN_EXE_mist"),
     ]);
-    let server = Running::start(limited.args(["--server", "--listeners", TCP]), arguments);
+    let server = start(limited.args(["--server", "--listeners", TCP]), arguments);
     let mut said = Vec::new();
     while said
         .last()
@@ -86,7 +86,7 @@ fn the_start_says_where_the_page_is() {
         ("tcp://127.0.0.1:0,ws://127.0.0.1:0", "WS", "127.0.0.1"),
         ("http://0.0.0.0:0", "HTTP", "localhost"),
     ] {
-        let server = Running::start(&mut command(), &["--server", "--listeners", listeners]);
+        let server = start(&mut command(), &["--server", "--listeners", listeners]);
         let listening = server.says(&format!("{door} server listening at"));
         let page = server.says("the page is at http://");
         assert!(page.contains(&format!("//{host}:")), "{page}");
@@ -114,14 +114,14 @@ fn page_and_metrics_can_be_switched_off_by_flag_variable_and_file() {
     let serve = |arguments: &[&str], variables: &[(&str, &str)]| {
         let mut command = command();
         command.args(["--server", "--listeners", "http://127.0.0.1:0"]);
-        let server = Running::start(command.envs(variables.iter().copied()), arguments);
+        let server = start(command.envs(variables.iter().copied()), arguments);
         let line = server.says("server listening at");
         let place = line.split("://").nth(1).expect("a URI");
         let place = place.trim_end_matches('\'').to_owned();
         assert_eq!(status(&place, "/ping"), "200");
         let statuses = (status(&place, "/"), status(&place, "/metrics"));
-        server.signal("-TERM");
-        let said = Running::rest(&server.stderr);
+        server.signal("TERM");
+        let said = rest(&server.stderr);
         let is_told = said.iter().any(|line| line.contains("the page is at"));
         assert_eq!(is_told, statuses.0 == "200", "{said:?}");
         statuses
@@ -156,8 +156,8 @@ fn a_proxy_that_does_not_name_its_clients_is_named_once() {
     publish("X-Real-IP: 192.0.2.1");
     publish("X-Forwarded-For: unknown");
     publish("Forwarded: for=_hidden");
-    server.running.signal("-TERM");
-    let said = Running::rest(&server.running.stderr);
+    server.running.signal("TERM");
+    let said = rest(&server.running.stderr);
     let notes: Vec<_> = said
         .iter()
         .filter(|line| line.contains("for whom it asks"))
@@ -184,7 +184,7 @@ fn listeners_may_be_given_in_several_ways() {
     ] {
         let mut command = command();
         command.arg("--server");
-        let server = Running::start(&mut command, arguments);
+        let server = start(&mut command, arguments);
         for _ in 0..count {
             server.says("TCP server listening at");
         }
@@ -193,7 +193,7 @@ fn listeners_may_be_given_in_several_ways() {
 
 #[test]
 fn a_termination_or_interrupt_is_a_clean_end() {
-    for name in ["-TERM", "-INT"] {
+    for name in ["TERM", "INT"] {
         let mut server = Server::start(&[]);
         server.running.signal(name);
         assert_eq!(server.running.end().code(), Some(0), "{name}");
@@ -217,9 +217,9 @@ fn a_start_that_waits_for_its_token_store_can_be_ended() {
         "x",
         "--authenticator",
     ];
-    let mut server = Running::start(command().args(arguments), &[&uri]);
+    let mut server = start(command().args(arguments), &[&uri]);
     let _asking = store.accept().expect("it asks the store");
-    server.signal("-TERM");
+    server.signal("TERM");
     assert_eq!(server.end().code(), Some(0));
 }
 
@@ -261,9 +261,9 @@ fn a_store_that_others_may_share_is_said_at_the_start() {
         let arguments = ["--authenticator", uri, "--token", "top"];
         let mut server = Server::start(&arguments);
         server.mist(&["ping"]).success();
-        server.running.signal("-TERM");
+        server.running.signal("TERM");
         assert_eq!(server.running.end().code(), Some(0));
-        let said = Running::rest(&server.running.stderr);
+        let said = rest(&server.running.stderr);
         let lines = said.iter().filter(|line| line.contains("another server"));
         assert_eq!(lines.count(), wanted, "{said:?}");
     }
@@ -286,7 +286,7 @@ fn an_unknown_authenticator_is_refused() {
 
 #[test]
 fn a_token_alone_is_a_warning() {
-    let server = Running::start(
+    let server = start(
         &mut command(),
         &["--server", "--listeners", TCP, "--token", "s3cret"],
     );
@@ -304,14 +304,14 @@ fn a_token_alone_is_a_warning() {
 
 #[test]
 fn an_unsupported_scheme_is_skipped_unless_nothing_is_left() {
-    let mut running = Running::start(
+    let mut running = start(
         &mut command(),
         &["--server", "--listeners", "nope://x", TCP],
     );
     let line = running.says("nope");
     assert!(line.contains("ERROR") && line.contains("tcp"), "{line}");
     running.says("TCP server listening at");
-    running.signal("-TERM");
+    running.signal("TERM");
     assert_eq!(running.end().code(), Some(0));
     mist(&["--server", "--listeners", "nope://x"]).code(1);
 }
@@ -341,9 +341,9 @@ fn a_second_signal_ends_a_drain_at_once() {
     let data = "x".repeat(100_000);
     let publisher = server.mist(&["publish", "--tags", "a", "--count", "300", &data]);
     publisher.success();
-    server.running.signal("-TERM");
+    server.running.signal("TERM");
     server.running.says("stopping");
-    server.running.signal("-TERM");
+    server.running.signal("TERM");
     assert_eq!(server.running.end().code(), Some(130));
 }
 
@@ -377,7 +377,7 @@ fn with_too_few_files_for_a_server_it_does_not_start() {
         assert!(!said.contains("listening"), "{said}");
     }
     // With a few more there is room for clients.
-    let running = Running::start(&mut with_files(80), &["--server", "--listeners", TCP]);
+    let running = start(&mut with_files(80), &["--server", "--listeners", TCP]);
     let line = running.says("server listening at");
     let host = line.split('\'').nth(1).expect("a URI");
     mist(&["ping", "--host", host]).success();
@@ -390,14 +390,14 @@ fn a_hangup_never_ends_a_server() {
         &["--listeners", "tls://127.0.0.1:0"],
     ] {
         let mut server = Server::start(arguments);
-        server.running.signal("-HUP");
+        server.running.signal("HUP");
         let line = server.running.says("SIGHUP");
         assert!(
             line.contains("INFO") && line.contains("--tls-cert"),
             "{line}"
         );
         server.mist(&["ping"]).success();
-        server.running.signal("-TERM");
+        server.running.signal("TERM");
         assert_eq!(server.running.end().code(), Some(0));
     }
 }

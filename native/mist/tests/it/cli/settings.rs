@@ -121,7 +121,7 @@ fn a_flag_for_pages_and_proxies_that_is_given_empty_is_a_slip() {
     let command = command
         .env("MIST_ALLOW_ORIGIN", "")
         .args(["--server", "--listeners", TCP]);
-    Running::start(command, &[]).says("TCP server listening at");
+    start(command, &[]).says("TCP server listening at");
 }
 
 #[test]
@@ -190,7 +190,7 @@ fn a_server_can_be_described_by_each_format() {
         ("", "server = true\nlisteners = [\"tcp://127.0.0.1:0\"]\n"),
     ] {
         let config = file(extension, text);
-        let server = Running::start(&mut command(), &["--config", path(&config)]);
+        let server = start(&mut command(), &["--config", path(&config)]);
         server.says("TCP server listening at 'tcp://127.0.0.1:");
     }
 }
@@ -198,7 +198,7 @@ fn a_server_can_be_described_by_each_format() {
 #[test]
 fn the_environment_can_describe_a_server() {
     let config = file("yml", "listeners: nope://x\n");
-    let server = Running::start(
+    let server = start(
         command()
             .env("MIST_SERVER", "true")
             .env("MIST_LISTENERS", "tcp://127.0.0.1:0, ws://127.0.0.1:0")

@@ -2,10 +2,10 @@
 
 use super::*;
 
-fn listening(server: &Server, arguments: &[&str]) -> (Running, String) {
+fn listening(server: &Server, arguments: &[&str]) -> (Process, String) {
     let mut command = command();
     command.env("MIST_HOST", &server.host).arg("sub");
-    let subscriber = Running::start(&mut command, arguments);
+    let subscriber = start(&mut command, arguments);
     let line = subscriber.line();
     (subscriber, line)
 }
@@ -78,7 +78,7 @@ fn json_has_one_object_per_line_and_nothing_else() {
     let server = Server::start(&[]);
     let mut command = command();
     command.env("MIST_HOST", &server.host);
-    let subscriber = Running::start(
+    let subscriber = start(
         &mut command,
         &[
             "sub",
@@ -95,7 +95,7 @@ fn json_has_one_object_per_line_and_nothing_else() {
     server
         .mist(&["publish", "--tags", "b,a", "two\nlines"])
         .success();
-    let lines = Running::rest(&subscriber.stdout);
+    let lines = rest(&subscriber.stdout);
     assert_eq!(lines.len(), 1);
     let object: serde_json::Value = serde_json::from_str(&lines[0]).expect("JSON");
     assert_eq!(object["data"], "two\nlines");
@@ -108,14 +108,14 @@ fn raw_is_the_data_alone() {
     let server = Server::start(&[]);
     let mut command = command();
     command.env("MIST_HOST", &server.host);
-    let subscriber = Running::start(
+    let subscriber = start(
         &mut command,
         &["sub", "--tags", "a", "-o", "raw", "-n", "2"],
     );
     subscriber.says("Listening on tags '[a]'");
     server.mist(&["publish", "--tags", "a", "one\n-"]).success();
     server.mist(&["publish", "--tags", "a", "two"]).success();
-    assert_eq!(Running::rest(&subscriber.stdout), ["one", "-two"]);
+    assert_eq!(rest(&subscriber.stdout), ["one", "-two"]);
     mist(&["sub", "--tags", "a", "-o", "raw", "--show-tags"]).code(2);
 }
 
@@ -134,30 +134,21 @@ fn tags_and_times_stand_before_the_data() {
 fn an_interrupt_is_exit_code_130() {
     let server = Server::start(&[]);
     let mut subscriber = server.subscriber(&["--tags", "a"]);
-    subscriber.signal("-INT");
+    subscriber.signal("INT");
     assert_eq!(subscriber.end().code(), Some(130));
-    assert!(Running::rest(&subscriber.stderr).is_empty());
+    assert!(rest(&subscriber.stderr).is_empty());
 }
 
 /// Starts a subscriber that writes to `output`, whose other end is `reader`, and closes that in the middle of a line.
-fn hang_up(server: &Server, output: impl Into<Stdio>, mut reader: impl Read) -> Running {
+fn hang_up(server: &Server, output: impl Into<Stdio>, mut reader: impl Read) -> Process {
     let mut command = command();
     command.args(["sub", "--tags", "a", "--host", &server.host]);
-    let mut child = command
-        .stdout(output)
-        .stderr(Stdio::piped())
-        .spawn()
-        .expect("it starts");
+    let child = command.stdout(output).stderr(Stdio::piped()).spawn();
     // It has a copy of the end that it writes to.
     drop(command);
     let mut start = [0; 3];
     reader.read_exact(&mut start).expect("a part of a line");
-    let stderr = lines(child.stderr.take().expect("piped"));
-    Running {
-        child,
-        stdout: lines(std::io::empty()),
-        stderr,
-    }
+    Process::follow(child.expect("it starts"))
 }
 
 #[test]
@@ -169,7 +160,7 @@ fn who_closes_its_output_ends_it_quietly_and_at_once() {
     let plugged = hang_up(&server, std::os::fd::OwnedFd::from(far), near);
     for mut subscriber in [piped, plugged] {
         // Nothing is published.
-        assert_eq!(Running::rest(&subscriber.stderr), [""; 0]);
+        assert_eq!(rest(&subscriber.stderr), [""; 0]);
         assert_eq!(subscriber.end().code(), Some(0));
     }
 }
@@ -179,7 +170,7 @@ fn it_comes_back_after_the_server_did() {
     let mut server = Server::start(&[]);
     let host = server.host.clone();
     let subscriber = server.subscriber(&["--tags", "a"]);
-    server.running.signal("-TERM");
+    server.running.signal("TERM");
     server.running.end();
     subscriber.says("connection lost");
     let server = Server::at(&format!("tcp://{host}"), &[]);
@@ -206,6 +197,6 @@ fn a_revoked_subscription_ends_with_the_reason() {
         .mist(&["token", "rm", "t", "--token", "top"])
         .success();
     assert_eq!(subscriber.end().code(), Some(4));
-    let said = Running::rest(&subscriber.stderr).join("\n");
+    let said = rest(&subscriber.stderr).join("\n");
     assert!(said.contains("[a]"), "{said}");
 }

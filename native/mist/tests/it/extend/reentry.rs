@@ -86,7 +86,7 @@ async fn meddled(build: impl FnOnce(ServerBuilder) -> ServerBuilder) -> (House, 
         server: Arc::clone(&server),
     };
     let house = House::with(|builder| build(builder.listener(Meddling(Some(meddler))))).await;
-    let _ = server.set(house.handle.clone());
+    let _ = server.set(house.site.handle.clone());
     (house, Peer(BufReader::new(near)), server)
 }
 
@@ -108,8 +108,8 @@ async fn a_stream_may_publish_while_it_is_read_written_and_dropped() {
     for what in ["read", "written", "dropped"] {
         while !subscriber.line().await.contains(what) {}
     }
-    let _ = house.stop.send(());
-    within(house.run).await.expect("it ends in order");
+    let _ = house.site.stop.send(());
+    within(house.site.run).await.expect("it ends in order");
 }
 
 /// Publishes where each line of the server's log comes from.

@@ -1,13 +1,11 @@
 //! Owns a PostgreSQL server of the tests' own: its folder, its port, its life.
 
 use std::fs;
-use std::io::{BufRead, BufReader, Read};
-use std::net::TcpListener;
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
-use std::sync::mpsc::{Receiver, channel};
 
+use mist_tests::process::{free_port, lines};
 use tempfile::TempDir;
 use tokio_postgres::{Client, Config, Error, NoTls};
 
@@ -248,20 +246,4 @@ fn signal(name: &str, processes: &[u32]) {
             .args([format!("-{name}"), process.to_string()])
             .status();
     }
-}
-
-fn free_port() -> u16 {
-    let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
-    listener.local_addr().expect("bound").port()
-}
-
-/// Also reads on when nobody listens any more, since the server would stop at a full pipe.
-fn lines(stream: impl Read + Send + 'static) -> Receiver<String> {
-    let (sender, receiver) = channel();
-    std::thread::spawn(move || {
-        for line in BufReader::new(stream).lines().map_while(Result::ok) {
-            let _ = sender.send(line);
-        }
-    });
-    receiver
 }

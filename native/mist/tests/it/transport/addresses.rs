@@ -83,7 +83,7 @@ async fn all_addresses_of_both_families_may_be_listened_on_side_by_side() {
 #[tokio::test]
 async fn a_listener_that_is_in_its_own_servers_way_is_named() {
     let port = free_port();
-    let files = Files::new();
+    let files = Certificate::default();
     let socket = format!("unix://{}", files.path("mist.sock").display());
     for (first, second) in [
         (

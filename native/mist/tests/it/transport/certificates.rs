@@ -14,16 +14,16 @@ async fn failure(
 
 #[tokio::test]
 async fn a_certificate_that_nobody_vouches_for_needs_ca_or_insecure() {
-    let files = Files::new();
-    let site = Site::start(&files, "tls://127.0.0.1:0, wss://127.0.0.1:0").await;
+    let files = Certificate::default();
+    let site = serve(&files, "tls://127.0.0.1:0, wss://127.0.0.1:0").await;
     for uri in &site.uris {
         let error = failure(uri, |builder| builder).await;
         assert!(
             error.contains("--ca") && error.contains("--insecure"),
             "{error}"
         );
-        let other = Files::new();
-        let error = failure(uri, |builder| builder.ca(other.certificate())).await;
+        let other = Certificate::default();
+        let error = failure(uri, |builder| builder.ca(other.file())).await;
         assert!(error.contains("--ca"), "{error}");
         connect(uri, &files).await;
         let insecure = Client::builder(uri)
@@ -36,16 +36,16 @@ async fn a_certificate_that_nobody_vouches_for_needs_ca_or_insecure() {
 
 #[tokio::test]
 async fn a_wrong_name_is_named_with_the_right_ones() {
-    let files = Files::for_names(&["mist.example", "10.0.0.1"]);
-    let site = Site::start(&files, "tls://127.0.0.1:0").await;
-    let error = failure(&site.uris[0], |builder| builder.ca(files.certificate())).await;
+    let files = Certificate::for_names(&["mist.example", "10.0.0.1"]);
+    let site = serve(&files, "tls://127.0.0.1:0").await;
+    let error = failure(&site.uris[0], |builder| builder.ca(files.file())).await;
     let words =
         "is not for '127.0.0.1'; connect to a name that it is for: mist.example, 10.0.0.1, or";
     assert!(error.contains(words), "{error}");
     site.stop().await;
-    let files = Files::for_names(&[]);
-    let site = Site::start(&files, "tls://127.0.0.1:0").await;
-    let error = failure(&site.uris[0], |builder| builder.ca(files.certificate())).await;
+    let files = Certificate::for_names(&[]);
+    let site = serve(&files, "tls://127.0.0.1:0").await;
+    let error = failure(&site.uris[0], |builder| builder.ca(files.file())).await;
     assert!(
         error.contains("nor for any other name; the server needs another"),
         "{error}"
@@ -56,15 +56,15 @@ async fn a_wrong_name_is_named_with_the_right_ones() {
 #[tokio::test]
 async fn an_expired_certificate_is_refused_even_when_it_is_named() {
     for is_ca in [false, true] {
-        let mut files = Files::new();
+        let mut files = Certificate::default();
         files.renew_with(|params| {
             params.not_after = rcgen::date_time_ymd(2001, 1, 1);
             if is_ca {
                 params.is_ca = rcgen::IsCa::Ca(rcgen::BasicConstraints::Unconstrained);
             }
         });
-        let site = Site::start(&files, "tls://127.0.0.1:0").await;
-        let error = failure(&site.uris[0], |builder| builder.ca(files.certificate())).await;
+        let site = serve(&files, "tls://127.0.0.1:0").await;
+        let error = failure(&site.uris[0], |builder| builder.ca(files.file())).await;
         assert!(error.contains("expired"), "{error}");
         site.stop().await;
     }
@@ -77,16 +77,14 @@ async fn a_certificate_that_may_sign_others_is_taken_when_it_is_named() {
         params.is_ca = rcgen::IsCa::Ca(rcgen::BasicConstraints::Unconstrained);
         let signing_key = rcgen::KeyPair::generate().expect("a key");
         let cert = params.self_signed(&signing_key).expect("a certificate");
-        let files = Files::new();
+        let files = Certificate::default();
         files.write(&rcgen::CertifiedKey { cert, signing_key });
-        let site = Site::start(&files, "tls://127.0.0.1:0").await;
-        let connecting = Client::builder(&site.uris[0])
-            .ca(files.certificate())
-            .connect();
+        let site = serve(&files, "tls://127.0.0.1:0").await;
+        let connecting = Client::builder(&site.uris[0]).ca(files.file()).connect();
         let outcome = within(connecting).await;
         assert_eq!(outcome.is_ok(), is_right, "{name}: {outcome:?}");
-        let other = Files::new();
-        let error = failure(&site.uris[0], |builder| builder.ca(other.certificate())).await;
+        let other = Certificate::default();
+        let error = failure(&site.uris[0], |builder| builder.ca(other.file())).await;
         assert!(
             error.contains("--ca") && error.contains("--insecure") && !error.contains("Other"),
             "{error}"
@@ -128,11 +126,11 @@ async fn a_server_without_files_makes_a_certificate() {
 
 #[tokio::test]
 async fn a_new_certificate_is_for_new_connections() {
-    let mut files = Files::new();
-    let site = Site::start(&files, "tls://127.0.0.1:0").await;
+    let mut files = Certificate::default();
+    let site = serve(&files, "tls://127.0.0.1:0").await;
     let client = connect(&site.uris[0], &files).await;
     within(client.ping()).await.expect("a pong");
-    let old = std::fs::read(files.certificate()).expect("there");
+    let old = std::fs::read(files.file()).expect("there");
     files.renew();
     let kept = files.path("old.pem");
     std::fs::write(&kept, old).expect("written");
@@ -145,7 +143,7 @@ async fn a_new_certificate_is_for_new_connections() {
     std::fs::write(files.key(), "nonsense").expect("written");
     let error = site.handle.reload_tls().expect_err("no key");
     assert!(error.to_string().contains("key.pem"), "{error}");
-    within(files.encrypt(site.socket(0)))
+    within(files.connect(site.socket(0)))
         .await
         .expect("as before");
     within(client.ping()).await.expect("not disturbed");
@@ -154,7 +152,7 @@ async fn a_new_certificate_is_for_new_connections() {
 
 #[tokio::test]
 async fn the_metrics_tell_when_the_certificate_expires() {
-    let mut files = Files::new();
+    let mut files = Certificate::default();
     files.renew_with(|params| params.not_after = rcgen::date_time_ymd(2001, 9, 9));
     let expiry = async |site: &Site, index: usize| {
         let mut stream = TcpStream::connect(site.socket(index))
@@ -173,7 +171,7 @@ async fn the_metrics_tell_when_the_certificate_expires() {
                 .map(str::to_owned)
         })
     };
-    let site = Site::start(&files, "tls://127.0.0.1:0, http://127.0.0.1:0").await;
+    let site = serve(&files, "tls://127.0.0.1:0, http://127.0.0.1:0").await;
     assert_eq!(expiry(&site, 1).await.as_deref(), Some("999993600"));
     files.renew_with(|params| params.not_after = rcgen::date_time_ymd(2100, 1, 1));
     site.handle.reload_tls().expect("it is fine");
@@ -187,13 +185,13 @@ async fn the_metrics_tell_when_the_certificate_expires() {
 
 #[tokio::test]
 async fn files_that_cannot_be_used_are_named_at_once() {
-    let (files, other) = (Files::new(), Files::new());
+    let (files, other) = (Certificate::default(), Certificate::default());
     let write = |name: &str, text: &[u8]| {
         let path = files.path(name);
         std::fs::write(&path, text).expect("written");
         path
     };
-    let (certificate, key) = (files.certificate(), files.key());
+    let (certificate, key) = (files.file(), files.key());
     let pem = std::fs::read_to_string(&certificate).expect("there");
     for (certificate, key, words) in [
         (files.path("none.pem"), key.clone(), &["cannot read", "none.pem"][..]),
@@ -281,15 +279,15 @@ fn utf16(text: &str) -> Vec<u8> {
 
 #[tokio::test]
 async fn what_editors_add_to_a_file_does_no_harm() {
-    let files = Files::new();
-    for name in [files.certificate(), files.key()] {
+    let files = Certificate::default();
+    for name in [files.file(), files.key()] {
         let pem = std::fs::read_to_string(&name).expect("there");
         // A byte order mark, words, indented as in YAML, with the line ends of Windows and blanks behind.
         let lines: Vec<_> = pem.lines().map(|line| format!("    {line} \r\n")).collect();
         let text = format!("\u{feff}words\r\n{}\r\n", lines.concat());
         std::fs::write(&name, text).expect("written");
     }
-    let site = Site::start(&files, "tls://127.0.0.1:0").await;
+    let site = serve(&files, "tls://127.0.0.1:0").await;
     let client = connect(&site.uris[0], &files).await;
     within(client.ping()).await.expect("a pong");
     site.stop().await;
@@ -297,7 +295,7 @@ async fn what_editors_add_to_a_file_does_no_harm() {
 
 #[tokio::test]
 async fn authorities_that_cannot_be_read_are_named() {
-    let files = Files::new();
+    let files = Certificate::default();
     let error = failure("tls://127.0.0.1:1", |builder| {
         builder.ca(files.path("none.pem"))
     })

@@ -13,9 +13,9 @@ async fn rest(stream: &mut TcpStream) -> String {
 
 #[tokio::test]
 async fn clients_that_do_not_go_on_hinder_nobody_and_are_cut() {
-    let files = Files::new();
+    let files = Certificate::default();
     let listeners = "tls://127.0.0.1:0, https://127.0.0.1:0";
-    let site = Site::with(&files, listeners, &[("handshake-seconds", 1)]).await;
+    let site = serve_with(&files, listeners, &[("handshake-seconds", 1)]).await;
     let mut hanging = Vec::new();
     for address in [site.socket(0), site.socket(1)] {
         // Nothing at all, the beginning of a record, and a promise of more than comes.
@@ -36,10 +36,10 @@ async fn clients_that_do_not_go_on_hinder_nobody_and_are_cut() {
 
 #[tokio::test]
 async fn a_request_that_does_not_come_is_within_the_same_time() {
-    let files = Files::new();
+    let files = Certificate::default();
     let limits = [("handshake-seconds", 1)];
-    let site = Site::with(&files, "https://127.0.0.1:0", &limits).await;
-    let mut stream = within(files.encrypt(site.socket(0))).await.expect("shaken");
+    let site = serve_with(&files, "https://127.0.0.1:0", &limits).await;
+    let mut stream = within(files.connect(site.socket(0))).await.expect("shaken");
     let mut rest = Vec::new();
     let _ = within(stream.read_to_end(&mut rest)).await;
     site.stop().await;
@@ -47,9 +47,9 @@ async fn a_request_that_does_not_come_is_within_the_same_time() {
 
 #[tokio::test]
 async fn a_server_that_stops_does_not_wait_for_handshakes() {
-    let files = Files::new();
+    let files = Certificate::default();
     let limits = [("handshake-seconds", 600), ("drain-seconds", 600)];
-    let site = Site::with(&files, "tls://127.0.0.1:0", &limits).await;
+    let site = serve_with(&files, "tls://127.0.0.1:0", &limits).await;
     let mut stream = TcpStream::connect(site.socket(0))
         .await
         .expect("it listens");
@@ -59,8 +59,8 @@ async fn a_server_that_stops_does_not_wait_for_handshakes() {
 
 #[tokio::test]
 async fn plain_words_at_an_encrypted_port_are_answered_in_plain_words() {
-    let files = Files::new();
-    let site = Site::start(&files, "tls://127.0.0.1:0, wss://127.0.0.1:0").await;
+    let files = Certificate::default();
+    let site = serve(&files, "tls://127.0.0.1:0, wss://127.0.0.1:0").await;
     let mut lines = TcpStream::connect(site.socket(0))
         .await
         .expect("it listens");
@@ -94,8 +94,8 @@ async fn plain_words_at_an_encrypted_port_are_answered_in_plain_words() {
 
 #[tokio::test]
 async fn tls_at_a_plain_port_is_closed_at_once() {
-    let files = Files::new();
-    let site = Site::start(&files, "tcp://127.0.0.1:0, ws://127.0.0.1:0").await;
+    let files = Certificate::default();
+    let site = serve(&files, "tcp://127.0.0.1:0, ws://127.0.0.1:0").await;
     for (index, scheme) in [(0, "tls"), (1, "wss")] {
         let uri = format!("{scheme}://{}", site.socket(index));
         let error = within(
@@ -112,11 +112,11 @@ async fn tls_at_a_plain_port_is_closed_at_once() {
 
 #[tokio::test]
 async fn too_many_connections_is_said_over_tls() {
-    let files = Files::new();
-    let site = Site::with(&files, "tls://127.0.0.1:0", &[("connections", 1)]).await;
+    let files = Certificate::default();
+    let site = serve_with(&files, "tls://127.0.0.1:0", &[("connections", 1)]).await;
     let one = connect(&site.uris[0], &files).await;
     within(one.ping()).await.expect("a pong");
-    let mut other = within(files.encrypt(site.socket(0))).await.expect("shaken");
+    let mut other = within(files.connect(site.socket(0))).await.expect("shaken");
     let mut said = String::new();
     within(other.read_to_string(&mut said))
         .await

@@ -11,10 +11,10 @@ async fn bind(uri: &str) -> Result<Server, BindError> {
 
 #[tokio::test]
 async fn the_file_goes_with_the_server() {
-    let files = Files::new();
+    let files = Certificate::default();
     let path = files.path("mist.sock");
     let uri = format!("unix://{}", path.display());
-    let site = Site::start(&files, &uri).await;
+    let site = serve(&files, &uri).await;
     let client = connect(&uri, &files).await;
     within(client.ping()).await.expect("a pong");
     site.stop().await;
@@ -26,7 +26,7 @@ async fn the_file_goes_with_the_server() {
 
 #[tokio::test]
 async fn only_its_owner_may_connect_unless_the_uri_says_so() {
-    let files = Files::new();
+    let files = Certificate::default();
     let path = files.path("mist.sock");
     for (query, wanted) in [("", 0o600), ("?mode=0660", 0o660), ("?mode=777", 0o777)] {
         let server = bind(&format!("unix://{}{query}", path.display())).await;
@@ -44,12 +44,12 @@ async fn only_its_owner_may_connect_unless_the_uri_says_so() {
 
 #[tokio::test]
 async fn a_socket_that_nobody_listens_on_is_replaced() {
-    let files = Files::new();
+    let files = Certificate::default();
     let path = files.path("mist.sock");
     drop(UnixListener::bind(&path).expect("bound"));
     assert!(path.exists(), "it is left behind");
     let uri = format!("unix://{}", path.display());
-    let site = Site::start(&files, &uri).await;
+    let site = serve(&files, &uri).await;
     within(connect(&uri, &files).await.ping())
         .await
         .expect("a pong");
@@ -58,10 +58,10 @@ async fn a_socket_that_nobody_listens_on_is_replaced() {
 
 #[tokio::test]
 async fn a_socket_in_use_is_left_alone() {
-    let files = Files::new();
+    let files = Certificate::default();
     let path = files.path("mist.sock");
     let uri = format!("unix://{}", path.display());
-    let site = Site::start(&files, &uri).await;
+    let site = serve(&files, &uri).await;
     let error = bind(&uri).await.expect_err("it is in use").to_string();
     assert!(error.contains("in use") && error.contains(&uri), "{error}");
     within(connect(&uri, &files).await.ping())
@@ -77,7 +77,7 @@ async fn a_socket_in_use_is_left_alone() {
 
 #[tokio::test]
 async fn what_is_not_a_socket_is_never_removed() {
-    let files = Files::new();
+    let files = Certificate::default();
     let path = files.path("notes.txt");
     std::fs::write(&path, "dear").expect("written");
     let link = files.path("link");
@@ -92,9 +92,9 @@ async fn what_is_not_a_socket_is_never_removed() {
 
 #[tokio::test]
 async fn a_file_that_somebody_has_put_there_since_stays() {
-    let files = Files::new();
+    let files = Certificate::default();
     let path = files.path("mist.sock");
-    let site = Site::start(&files, &format!("unix://{}", path.display())).await;
+    let site = serve(&files, &format!("unix://{}", path.display())).await;
     std::fs::rename(&path, files.path("moved.sock")).expect("moved");
     let other = UnixListener::bind(&path).expect("bound");
     site.stop().await;
@@ -109,7 +109,7 @@ async fn a_file_that_somebody_has_put_there_since_stays() {
 
 #[tokio::test]
 async fn servers_that_start_at_once_do_not_take_it_from_each_other() {
-    let files = Files::new();
+    let files = Certificate::default();
     let path = files.path("mist.sock");
     let uri = format!("unix://{}", path.display());
     for _ in 0..20 {
