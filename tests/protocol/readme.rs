@@ -433,6 +433,9 @@ fn every_link_in_the_documents_leads_somewhere() {
     let documents = [
         "README.md",
         "ARCHITECTURE.md",
+        "BENCHMARKS.md",
+        "CONTRIBUTING.md",
+        "packaging/README.md",
         "PROTOCOL.md",
         "CHANGELOG.md",
         "SECURITY.md",

@@ -71,7 +71,7 @@ pub(crate) struct Args {
     #[arg(long, value_name = "PROGRAM")]
     against: Option<PathBuf>,
 
-    /// Write the table and the plot of README.md anew; takes all of the peers
+    /// Write the table in BENCHMARKS.md and the plot anew; takes all of the peers
     #[arg(long, conflicts_with_all = ["only", "quick", "alone", "peers"])]
     record: bool,
 

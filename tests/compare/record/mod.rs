@@ -1,4 +1,4 @@
-//! Owns what a run leaves behind: the README's table and the plot, with machine and date.
+//! Owns what a run leaves behind: the table in BENCHMARKS.md and the plot, with machine and date.
 //!
 //! It does not know how anything was measured.
 
@@ -28,16 +28,16 @@ pub(crate) fn check(sizes: &[u32]) -> Result<()> {
         sizes.contains(&(ONE_SIZE as u32)),
         "--record needs {ONE_SIZE} among the --sizes, for the plot"
     );
-    with_section(&readme()?, "")?;
+    with_section(&document()?, "")?;
     Ok(())
 }
 
-fn readme() -> Result<String> {
-    let file = root().join("README.md");
+fn document() -> Result<String> {
+    let file = root().join("BENCHMARKS.md");
     fs::read_to_string(&file).with_context(|| format!("cannot read {}", file.display()))
 }
 
-/// Writes the README's table and the plot.
+/// Writes the table in BENCHMARKS.md and the plot.
 pub(crate) fn write(
     report: &Report,
     contenders: &[Contender],
@@ -64,10 +64,10 @@ pub(crate) fn write(
         section
             .push_str("A `~` is before figures of which other programs disturbed every round.\n");
     }
-    let text = with_section(&readme()?, &section)?;
+    let text = with_section(&document()?, &section)?;
     fs::write(root().join(PLOT), plot::draw(report, &kinds)?)?;
-    fs::write(root().join("README.md"), text)?;
-    eprintln!("recorded in README.md and {PLOT}");
+    fs::write(root().join("BENCHMARKS.md"), text)?;
+    eprintln!("recorded in BENCHMARKS.md and {PLOT}");
     Ok(())
 }
 
@@ -96,14 +96,16 @@ fn with_section(text: &str, section: &str) -> Result<String> {
         let mut places = text.match_indices(mark).map(|(at, _)| at);
         match (places.next(), places.next()) {
             (Some(at), None) => Ok(at),
-            (None, _) => bail!("README.md has no line {mark}: put one where the figures belong"),
-            (Some(_), Some(_)) => bail!("README.md has the line {mark} twice: leave one"),
+            (None, _) => {
+                bail!("BENCHMARKS.md has no line {mark}: put one where the figures belong")
+            }
+            (Some(_), Some(_)) => bail!("BENCHMARKS.md has the line {mark} twice: leave one"),
         }
     };
     let (begin, end) = (place(BEGIN)? + BEGIN.len(), place(END)?);
     ensure!(
         begin <= end,
-        "README.md has {END} before {BEGIN}: swap them"
+        "BENCHMARKS.md has {END} before {BEGIN}: swap them"
     );
     let (before, after) = (&text[..begin], &text[end..]);
     Ok(format!("{before}\n{}\n{after}", section.trim_end()))

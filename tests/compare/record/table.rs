@@ -1,4 +1,4 @@
-//! Owns how the README's table is made of the medians; which rows it has is in `rows.txt`.
+//! Owns how the table in BENCHMARKS.md is made of the medians; which rows it has is in `rows.txt`.
 
 use super::report::{Median, Report};
 use crate::numbers::{grouped, head, row};
