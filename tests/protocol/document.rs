@@ -1,4 +1,4 @@
-//! Owns the tie between PROTOCOL.md and the files it names; must not know what they say.
+//! Owns the tie between the documents and the files they name; must not know what they say.
 
 use std::collections::BTreeSet;
 use std::path::Path;
@@ -96,4 +96,58 @@ fn the_document_names_every_code_and_where_it_is_shown() {
         }
         assert!(is_there, "{place} does not show {code}");
     }
+}
+
+/// Where the names of files in ARCHITECTURE.md begin.
+const ROOTS: [&str; 5] = [
+    "",
+    "core/src",
+    "native/net/src",
+    "native/server/src",
+    "wasm/npm/src",
+];
+
+/// `a/{b,c}.rs` as `a/b.rs` and `a/c.rs`.
+fn expanded(name: &str) -> Vec<String> {
+    let Some((before, rest)) = name.split_once('{') else {
+        return vec![name.to_owned()];
+    };
+    let (names, after) = rest.split_once('}').expect("the brace is closed");
+    let each = names.split(',');
+    each.map(|one| format!("{before}{one}{after}")).collect()
+}
+
+#[test]
+fn every_file_that_the_architecture_names_is_there() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
+    let text = std::fs::read_to_string(root.join("ARCHITECTURE.md")).expect("it is there");
+    // Blocks of code would shift what stands between backticks.
+    let prose: String = text.split("```").step_by(2).collect();
+    let is_file = |name: &&str| {
+        let is_plain = |c: char| c.is_ascii_alphanumeric() || "/-_.{},".contains(c);
+        name.chars().all(is_plain)
+            && (name.contains('/') || name.ends_with(".rs") || name.ends_with(".ts"))
+    };
+    let named: Vec<_> = prose
+        .split('`')
+        .skip(1)
+        .step_by(2)
+        .filter(is_file)
+        .flat_map(expanded)
+        .collect();
+    assert!(named.len() > 50, "it names {} files", named.len());
+    for name in named {
+        let is_there = ROOTS
+            .iter()
+            .any(|folder| root.join(folder).join(&name).exists());
+        assert!(
+            is_there,
+            "ARCHITECTURE.md names '{name}', which is not there"
+        );
+    }
+    let lines = text.lines().count();
+    assert!(
+        lines <= 150,
+        "ARCHITECTURE.md has {lines} lines; say it in 150"
+    );
 }
