@@ -140,7 +140,7 @@ impl Client {
     }
 
     /// Connects to `tcp://host:port`, `ws://host:port/path`, their encrypted kin `tls://` and `wss://`, `unix:///path`, or
-    /// `host:port`, which means tcp; without a port to the scheme's own. Returns once the server has answered.
+    /// `host:port`, which means tcp; without a port to the scheme's own. `http://` and `https://` mean a WebSocket there. Returns once the server has answered.
     ///
     /// # Errors
     /// [`ClientError::InvalidUri`] and [`ClientError::Connect`].

@@ -34,7 +34,7 @@ pub enum Scheme {
 }
 
 impl Scheme {
-    /// All of them: those that a server can listen with.
+    /// All of them.
     pub const ALL: [Self; 7] = [
         Self::Tcp,
         Self::Tls,
@@ -44,9 +44,6 @@ impl Scheme {
         Self::Wss,
         Self::Unix,
     ];
-
-    /// Those that a client can connect with.
-    const OF_CLIENTS: [Self; 5] = [Self::Tcp, Self::Tls, Self::Ws, Self::Wss, Self::Unix];
 
     /// Returns what stands in front of `://`.
     #[must_use]
@@ -111,13 +108,22 @@ impl Scheme {
     }
 
     /// Finds the one that is called so, in letters of any size.
-    fn among(known: &[Self], name: &str) -> Result<Self, AddressError> {
-        let mut all = known.iter().copied();
+    fn named(name: &str) -> Result<Self, AddressError> {
+        let mut all = Self::ALL.into_iter();
         all.find(|scheme| scheme.name().eq_ignore_ascii_case(name))
             .ok_or_else(|| AddressError::UnknownScheme {
                 scheme: name.to_owned(),
-                known: list(known.iter().map(|scheme| scheme.name())),
+                known: list(Self::ALL.iter().map(|scheme| scheme.name())),
             })
+    }
+
+    /// How a client talks to a listener of this scheme: those for HTTP take WebSockets as well.
+    fn of_client(self) -> Self {
+        match self {
+            Self::Http => Self::Ws,
+            Self::Https => Self::Wss,
+            scheme => scheme,
+        }
     }
 }
 
@@ -179,7 +185,7 @@ impl Endpoint {
     /// [`AddressError`].
     pub fn to_listen(text: &str) -> Result<Self, AddressError> {
         let (scheme, rest) = split(text.trim())?;
-        let scheme = Scheme::among(&Scheme::ALL, scheme)?;
+        let scheme = Scheme::named(scheme)?;
         let read = Self::read(scheme, rest)?;
         match &read.place {
             Place::Internet(site) if !matches!(&*site.target, "" | "/") => {
@@ -192,16 +198,18 @@ impl Endpoint {
         }
     }
 
-    /// Reads where to connect to. Without a scheme it is `tcp://`, without a port the scheme's own.
+    /// Reads where to connect to. Without a scheme it is `tcp://`, without a port the scheme's own. `http://` and
+    /// `https://` are a WebSocket at a listener for HTTP.
     ///
     /// # Errors
     /// [`AddressError`].
     pub fn to_connect(text: &str) -> Result<Self, AddressError> {
         let text = text.trim();
         let (scheme, rest) = split(text).unwrap_or((Scheme::Tcp.name(), text));
-        let scheme = Scheme::among(&Scheme::OF_CLIENTS, scheme)?;
+        let mut read = Self::read(Scheme::named(scheme)?, rest)?;
+        let scheme = read.scheme.of_client();
         scheme.check_built_in()?;
-        let mut read = Self::read(scheme, rest)?;
+        read.scheme = scheme;
         if let Place::Internet(Site { target, .. }) = &mut read.place {
             match &**target {
                 "" | "/" if scheme.is_websocket() => WEBSOCKET_PATH.clone_into(target),

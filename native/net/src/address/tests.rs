@@ -137,11 +137,27 @@ fn what_is_wrong_is_said_in_the_same_words_to_both() {
 }
 
 #[test]
-fn each_side_knows_its_own_schemes() {
-    let error = Endpoint::to_connect("https://h:1").expect_err("no client");
-    assert!(error.to_string().contains("wss://"), "{error}");
-    let error = Endpoint::to_listen("udp://h:1").expect_err("unknown");
-    assert!(error.to_string().contains("'udp'") && error.to_string().contains("https://"));
+fn clients_of_http_listeners_use_websocket_at_their_ports() {
+    for (text, scheme, place, target) in [
+        ("http://h", Scheme::Ws, "h:8080", "/subscribe/websocket"),
+        ("https://h/", Scheme::Wss, "h:8443", "/subscribe/websocket"),
+        ("HTTP://h:1/mist?a=b", Scheme::Ws, "h:1", "/mist?a=b"),
+    ] {
+        let read = Endpoint::to_connect(text).expect(text);
+        assert_eq!((read.scheme(), &*read.to_string()), (scheme, place));
+        assert_eq!(read.site().expect("a host").target, target, "{text}");
+    }
+}
+
+#[test]
+fn an_unknown_scheme_is_named_with_the_known_ones() {
+    for read in [Endpoint::to_listen, Endpoint::to_connect] {
+        let error = read("udp://h:1").expect_err("unknown").to_string();
+        assert!(
+            error.contains("'udp'") && error.contains("https://"),
+            "{error}"
+        );
+    }
     let error = Endpoint::to_listen("127.0.0.1:1445").expect_err("no scheme");
     assert!(
         error
