@@ -8,8 +8,8 @@ use mist_net::address::{Endpoint, without_secrets};
 use mist_net::transport::Dialer;
 use mist_net::trust::Trust;
 
-use super::args::{HostArgs, SharedArgs};
 use super::exit::{Code, Stop};
+use super::host::{HostArgs, SharedArgs};
 use super::{log, out, shared_layer};
 use crate::config::{self, ConfigError, Layer, Origin, Secret, Settings};
 

@@ -2,14 +2,27 @@
 
 use mist::Limits;
 
+/// Version and commit, as `-v` prints them after the name.
+pub(super) const VERSION: &str = concat!(env!("CARGO_PKG_VERSION"), " (", env!("MIST_COMMIT"), ")");
+
+/// What `mist` alone says.
+pub(super) const FIRST: &str = "\
+mist passes messages on by their tags: who subscribes to some tags gets what carries all of them.
+
+  mist serve                       start a server
+  mist sub bus late                print the messages that carry both tags
+  mist pub bus late -- \"12 min\"    send one
+
+`mist --help` has the rest, `mist help sub` all about one command.
+";
+
 pub(super) const ROOT: &str = "\
 Examples:
-  mist --server
-  mist --server --listeners tcp://0.0.0.0:1445,ws://0.0.0.0:8888
-  mist --server --listeners tls://0.0.0.0:1446 --tls-cert cert.pem --tls-key key.pem
-  mist --server --authenticator sqlite:///var/lib/mist/tokens.db --token-file /run/secrets/mist
-  mist subscribe --tags bus,line:7
-  mist publish --tags bus,line:7,late --data \"3 minutes late\"
+  mist serve
+  mist sub bus line:7
+  mist pub bus line:7 late -- \"3 minutes late\"
+
+`mist --server` with the flags under *Server* is `mist serve`.
 
 Environment (a flag wins over a variable, a variable over the config file):
   MIST_HOST             the server that commands talk to
@@ -39,6 +52,16 @@ Exit codes:
 
 `mist man` prints the manual, `mist completions bash` the shell completions.";
 
+pub(super) const SERVE: &str = "\
+SIGTERM ends it when what is queued has been sent; a second one ends it at once.
+
+Examples:
+  mist serve
+  mist serve --config /etc/mist/mist.toml
+  mist serve --listeners tcp://0.0.0.0:1445,ws://0.0.0.0:8888
+  mist serve --listeners tls://0.0.0.0:1446 --tls-cert cert.pem --tls-key key.pem
+  mist serve --authenticator sqlite:///var/lib/mist/tokens.db --token-file /run/secrets/mist";
+
 pub(super) const PING: &str = "\
 Examples:
   mist ping
@@ -51,21 +74,24 @@ The first line says `Listening on tags '[…]'`, then comes one message per line
 that first line goes to stderr. A lost connection is made again, and stderr says so.
 
 Examples:
-  mist subscribe --tags bus,line:7             messages that carry both tags
-  mist subscribe --tags bus --also tram,late   messages that carry bus, or both tram and late
-  mist subscribe --tags bus -n 1 -W 10         one message, or none in 10 seconds
-  mist subscribe --tags bus -o json | jq .data";
+  mist sub bus line:7                 messages that carry both tags
+  mist sub bus --also tram,late       messages that carry bus, or both tram and late
+  mist sub bus -n 1 -W 10             one message, or none in 10 seconds
+  mist sub bus -o json | jq .data
+  mist subscribe --tags bus,line:7    the long form";
 
 pub(super) const PUBLISH: &str = "\
 Prints `success` when the server has taken everything. With --stdin-line, lines that are not UTF-8
 are named on stderr and left out; then it ends with exit code 1.
 
 Examples:
-  mist publish --tags bus,line:7 --data \"3 minutes late\"
-  mist publish --tags bus hello
-  mist publish --tags report --data - < report.txt
-  tail -f app.log | mist publish --tags log --stdin-line
-  mist publish --tags load --count 1000 --rate 50/s --ack x";
+  mist pub bus line:7 -- \"3 minutes late\"
+  date | mist pub clock
+  mist pub report --data - < report.txt
+  tail -f app.log | mist pub log --stdin-line
+  mist pub load --count 1000 --rate 50/s --ack -- x
+  mist publish --tags bus,line:7 --data \"3 minutes late\"    the long form, in which a word
+  mist publish --tags bus hello                              behind --tags is the data";
 
 pub(super) const BENCH: &str = "\
 Scenarios:
@@ -99,7 +125,8 @@ Examples:
 pub(super) const LATENCY: &str = "\
 Messages are published on a schedule, and each one's time counts from the moment it was due: when the
 server, the network or this program stands still, the messages that should have gone meanwhile show
-it (there is no coordinated omission). With --ping it is the time from when a ping was due to its pong, on one connection.
+it (there is no coordinated omission). With --ping it is the time from when a ping was due to its
+pong, on one connection.
 `sent late` says how long after their due times messages were handed over: what it shows has been
 this program's own delay, or a server that takes nothing.
 

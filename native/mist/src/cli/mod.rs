@@ -6,6 +6,7 @@ mod bench;
 mod connect;
 mod exit;
 mod help;
+mod host;
 mod input;
 mod log;
 mod memory;
@@ -13,8 +14,12 @@ mod out;
 mod paper;
 mod publish;
 mod serve;
+mod server_args;
 mod subscribe;
+mod tags;
+mod tip;
 mod token;
+mod values;
 
 use std::future::Future;
 use std::path::Path;
@@ -25,6 +30,8 @@ use clap::{CommandFactory, Parser};
 use self::args::{Cli, Command};
 use self::connect::Target;
 use self::exit::{Code, Stop};
+use self::host::SharedArgs;
+use self::server_args::ServerArgs;
 use crate::config::{self, ConfigError, Layer, Origin, Secret, Settings};
 
 /// Does what the command line asks for.
@@ -34,12 +41,13 @@ pub(crate) fn run() -> ExitCode {
             Ok(()) => Code::Ok,
             Err(stop) => {
                 if let Some(text) = stop.text {
-                    out::note(&text);
+                    out::error(&text);
                 }
                 stop.code
             }
         },
         Err(error) => {
+            let error = tip::add(error);
             // Help and version come this way too, on stdout; a closed pipe is no failure.
             let _ = error.print();
             match error.exit_code() {
@@ -52,21 +60,35 @@ pub(crate) fn run() -> ExitCode {
 }
 
 fn dispatch(cli: Cli) -> Result<(), Stop> {
+    if cli.shared.quiet {
+        out::be_quiet();
+    }
     let Some(command) = &cli.command else {
-        let settings = server_settings(&cli)?;
+        let settings = server_settings(cli.server, &cli.settings, &cli.shared)?;
         if settings.server.value {
             settings.check()?;
             return serve::serve(&settings);
         }
-        return out::raw(Cli::command().render_help().to_string().as_bytes());
+        return match std::env::args_os().len() {
+            0 | 1 => out::raw(help::FIRST.as_bytes()),
+            _ => out::raw(Cli::command().render_help().to_string().as_bytes()),
+        };
     };
-    if let Some(flag) = cli.server.given() {
-        return Err(Stop::usage(format!(
-            "{flag} is for a server and does not go with a command"
-        )));
+    let is_serve = matches!(command, Command::Serve(_));
+    let flag = (cli.server && !is_serve).then_some("--server");
+    if let Some(flag) = flag.or_else(|| cli.settings.given()) {
+        return Err(Stop::usage(match is_serve {
+            true => format!("write {flag} behind the command, as in `mist serve {flag} …`"),
+            false => format!("{flag} is for a server and does not go with a command"),
+        }));
     }
     let target = |host| Target::new(host, &cli.shared);
     match command {
+        Command::Serve(args) => {
+            let settings = server_settings(true, args, &cli.shared)?;
+            settings.check()?;
+            serve::serve(&settings)
+        }
         Command::Ping(host) => block_on(ask::ping(&target(host)?)),
         Command::Listall(host) => block_on(ask::list_all(&target(host)?)),
         Command::Who(host) => block_on(ask::who(&target(host)?)),
@@ -120,7 +142,7 @@ impl From<ConfigError> for Stop {
     }
 }
 
-fn shared_layer(shared: &args::SharedArgs) -> Layer {
+fn shared_layer(shared: &SharedArgs) -> Layer {
     Layer {
         token: shared.token.as_deref().and_then(Secret::new),
         token_file: shared.token_file.clone(),
@@ -129,14 +151,17 @@ fn shared_layer(shared: &args::SharedArgs) -> Layer {
     }
 }
 
-fn server_settings(cli: &Cli) -> Result<Settings, Stop> {
-    let server = &cli.server;
+fn server_settings(
+    is_server: bool,
+    server: &ServerArgs,
+    shared: &SharedArgs,
+) -> Result<Settings, Stop> {
     let list = |lists: &[String], split: fn(&str) -> Vec<String>| {
         let items = || lists.iter().flat_map(|list| split(list));
         (!lists.is_empty()).then(|| items().collect())
     };
     let flags = Layer {
-        server: server.server.then_some(true),
+        server: is_server.then_some(true),
         listeners: list(&server.listeners, config::comma_list),
         allow_origin: list(&server.allow_origin, config::whole_list),
         allow_host: list(&server.allow_host, config::whole_list),
@@ -148,7 +173,7 @@ fn server_settings(cli: &Cli) -> Result<Settings, Stop> {
         authenticator: server.authenticator.clone(),
         access: server.access,
         limits: server.limits.iter().cloned().collect(),
-        ..shared_layer(&cli.shared)
+        ..shared_layer(shared)
     };
     let file = server.config.clone().or_else(|| {
         std::env::var_os(config::variable("config"))

@@ -2,6 +2,7 @@
 
 use std::future::pending;
 use std::io::{self, Write};
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use rustix::event::{PollFd, PollFlags, poll};
 use rustix::io::Errno;
@@ -28,8 +29,36 @@ fn write(parts: &[&[u8]]) -> Result<(), Stop> {
         .map_err(|error| Stop::output(&error))
 }
 
-/// Tells the person at the terminal something; when nobody can hear it, that is no error.
+/// Whether `--quiet` was given.
+static IS_QUIET: AtomicBool = AtomicBool::new(false);
+
+/// Lets [`word`] and [`note`] say nothing from now on.
+pub(crate) fn be_quiet() {
+    IS_QUIET.store(true, Ordering::Relaxed);
+}
+
+/// Whether only data and errors are wanted.
+pub(crate) fn is_quiet() -> bool {
+    IS_QUIET.load(Ordering::Relaxed)
+}
+
+/// Writes one line for people where scripts have always found it: on stdout.
+pub(crate) fn word(text: &str) -> Result<(), Stop> {
+    match is_quiet() {
+        true => Ok(()),
+        false => line(text),
+    }
+}
+
+/// Tells the person at the terminal something, unless nobody wants to know.
 pub(crate) fn note(text: &str) {
+    if !is_quiet() {
+        error(text);
+    }
+}
+
+/// Says what went wrong, or was asked for by a flag; when nobody can hear it, that is no error.
+pub(crate) fn error(text: &str) {
     let mut stderr = io::stderr().lock();
     let _ = writeln!(stderr, "{text}");
 }

@@ -6,8 +6,9 @@ use std::path::Path;
 use clap::CommandFactory;
 use mist::Access;
 
-use super::args::{Cli, SharedArgs};
+use super::args::Cli;
 use super::exit::Stop;
+use super::host::SharedArgs;
 use super::{layered, out, serve, shared_layer};
 use crate::config::{Decided, Settings};
 

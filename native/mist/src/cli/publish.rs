@@ -1,5 +1,6 @@
 //! Owns `mist publish`: where the data comes from, how fast it goes, and what is said about it.
 
+use std::io::{self, IsTerminal};
 use std::time::Duration;
 
 use futures_util::FutureExt;
@@ -21,18 +22,58 @@ pub(super) struct Job {
 
 /// Finds out what to publish, as far as that takes no server.
 pub(super) fn job(args: &PublishArgs) -> Result<Job, Stop> {
-    let tags = args.tags.all();
+    let mut words = &args.tags.words[..];
+    let mut data = args.data.clone();
+    if !args.text.is_empty() {
+        data = Some(args.text.join(" "));
+    }
+    // As ever: where flags give the tags, a word is the data.
+    if data.is_none() && !args.stdin_line && args.tags.has_flags() {
+        match words {
+            [] => {}
+            [word] => {
+                data = Some(word.clone());
+                words = &[];
+            }
+            _ => {
+                return Err(Stop::usage(format!(
+                    "Unable to publish - behind --tags, '{}' may be tags or data: write data of several words behind --",
+                    words.join(" ")
+                )));
+            }
+        }
+    }
+    let tags = args.tags.with_words(words)?;
     if tags.is_empty() {
         return Err(Stop::usage("Unable to publish - Missing tags"));
     }
-    let data = match args.data.as_deref().or(args.text.as_deref()) {
+    let data = match data.as_deref() {
         _ if args.stdin_line => None,
         // Before there is a runtime, so that Ctrl-C works as ever while this waits.
         Some("-") => Some(input::all()?),
         Some(data) => Some(data.to_owned()),
-        None => return Err(Stop::usage("Unable to publish - Missing data")),
+        None => Some(piped()?),
     };
     Ok(Job { tags, data })
+}
+
+/// The data that nobody gave: what another program writes.
+fn piped() -> Result<String, Stop> {
+    let missing = || Err(Stop::usage("Unable to publish - Missing data"));
+    if io::stdin().is_terminal() {
+        return missing();
+    }
+    let mut text = input::all()?;
+    // With nothing at stdin, as under cron, this is more likely a slip than an empty message.
+    if text.is_empty() {
+        return missing();
+    }
+    let line = text.strip_suffix('\n');
+    let line = line.map(|line| line.strip_suffix('\r').unwrap_or(line));
+    if let Some(length) = line.map(str::len) {
+        text.truncate(length);
+    }
+    Ok(text)
 }
 
 /// Publishes all there is, and says `success` once the server has taken it.
@@ -120,7 +161,7 @@ impl<'a> Publisher<'a> {
     fn skip(&mut self) {
         self.skipped += 1;
         let line = self.lines();
-        out::note(&format!(
+        out::error(&format!(
             "line {line} of stdin is not UTF-8, and is not sent"
         ));
     }
@@ -149,7 +190,7 @@ impl<'a> Publisher<'a> {
                 1 => String::new(),
                 several => format!(" ({several} messages)"),
             };
-            out::note(&format!("delivered: {}{messages}", self.delivered));
+            out::error(&format!("delivered: {}{messages}", self.delivered));
         }
         if self.skipped > 0 {
             return Err(Stop::failed(format!(
@@ -158,6 +199,6 @@ impl<'a> Publisher<'a> {
                 self.lines()
             )));
         }
-        out::line("success")
+        out::word("success")
     }
 }

@@ -7,8 +7,8 @@ use mist::{Address, AddressError, BindError, Handle, Server, ServerBuilder};
 use mist_net::address::{Endpoint, without_secrets};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
-use super::args::VERSION;
 use super::exit::{Code, Stop};
+use super::help::VERSION;
 use super::log::{self, Log};
 use super::memory;
 use crate::config::Settings;

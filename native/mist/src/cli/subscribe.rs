@@ -8,10 +8,11 @@ use tracing_subscriber::fmt::time::{FormatTime, SystemTime};
 
 use mist::client::{CloseReason, Event};
 
-use super::args::{Output, SubscribeArgs, split_tags};
+use super::args::{Output, SubscribeArgs};
 use super::connect::{Target, failed, refusal, refused};
 use super::exit::{Code, Stop};
 use super::out;
+use super::tags::split_tags;
 
 /// Bytes after which a write is not made larger.
 const ONE_WRITE: usize = 64 << 10;
@@ -33,7 +34,7 @@ pub(super) async fn run(
 
 /// Checks the arguments as far as that takes no server, and collects the tag sets.
 pub(super) fn tag_sets(args: &SubscribeArgs) -> Result<Vec<Vec<String>>, Stop> {
-    let mut sets = vec![args.tags.all()];
+    let mut sets = vec![args.tags.all()?];
     sets.extend(args.also.iter().map(|list| split_tags(list)));
     if sets.iter().any(Vec::is_empty) {
         return Err(Stop::usage("Unable to subscribe - Missing tags"));
@@ -59,7 +60,7 @@ async fn listen(target: &Target, args: &SubscribeArgs, sets: &[Vec<String>]) -> 
         client.subscribe(tags).await.map_err(failed)?;
         let line = format!("Listening on tags '{}'", bracketed(tags));
         match args.output {
-            Output::Plain => out::line(&line)?,
+            Output::Plain => out::word(&line)?,
             // Programs read these, and it is no message.
             Output::Json | Output::Raw => out::note(&line),
         }
@@ -114,7 +115,7 @@ impl Watch {
             Event::Closed {
                 reason: CloseReason::AuthRefused(reason),
             } => return Err(refused("auth", reason)),
-            Event::Dropped { count } => out::note(&format!(
+            Event::Dropped { count } => out::error(&format!(
                 "the server dropped {count} messages, because they were not read fast enough"
             )),
             Event::SubscriptionLost { tags, error } => {
@@ -123,10 +124,10 @@ impl Watch {
                 if self.subscriptions == 0 {
                     return Err(Stop::new(Code::AuthRefused, text));
                 }
-                out::note(&text);
+                out::error(&text);
             }
             Event::Refused { command, error, .. } => {
-                out::note(&refusal(command, error));
+                out::error(&refusal(command, error));
             }
             _ => {}
         }

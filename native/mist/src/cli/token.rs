@@ -3,9 +3,10 @@
 use base64::Engine;
 use base64::prelude::BASE64_URL_SAFE_NO_PAD;
 
-use super::args::{SharedArgs, TokenArgs, TokenCommand, TokenTagsArgs};
+use super::args::{TokenArgs, TokenCommand, TokenTagsArgs};
 use super::connect::{Target, failed};
 use super::exit::Stop;
+use super::host::SharedArgs;
 use super::{block_on, input, out};
 use crate::config;
 
@@ -21,7 +22,7 @@ pub(super) fn run(command: &TokenCommand, shared: &SharedArgs) -> Result<(), Sto
             block_on(async {
                 let client = target.connect().await?;
                 client.unregister(&token).await.map_err(failed)?;
-                out::line("success")
+                out::word("success")
             })
         }
         TokenCommand::Tags(args) => {
@@ -37,7 +38,7 @@ pub(super) fn run(command: &TokenCommand, shared: &SharedArgs) -> Result<(), Sto
 
 /// Does those that take tags too; `name` is the wire's.
 fn change(args: &TokenTagsArgs, shared: &SharedArgs, name: &'static str) -> Result<(), Stop> {
-    let tags = args.tags.all();
+    let tags = args.tags.all()?;
     let tags: Vec<&str> = tags.iter().map(String::as_str).collect();
     if tags.is_empty() {
         return Err(Stop::usage(format!("Unable to {name} - Missing tags")));
@@ -51,7 +52,7 @@ fn change(args: &TokenTagsArgs, shared: &SharedArgs, name: &'static str) -> Resu
             _ => client.unset(&token, &tags).await,
         }
         .map_err(failed)?;
-        out::line("success")
+        out::word("success")
     })
 }
 

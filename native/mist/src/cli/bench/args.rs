@@ -6,8 +6,9 @@ use std::time::Duration;
 use clap::{Args, ValueEnum};
 
 use super::message::MARK;
-use crate::cli::args::{HostArgs, duration, rate, whole};
 use crate::cli::exit::Stop;
+use crate::cli::host::HostArgs;
+use crate::cli::values::{duration, rate, whole};
 
 /// How long each scenario is measured unless something else is said.
 const DURATION: Duration = Duration::from_secs(2);

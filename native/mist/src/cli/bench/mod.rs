@@ -70,7 +70,7 @@ pub(super) fn run(target: &Target, args: &BenchArgs) -> Result<(), Stop> {
                             text: Some(text), ..
                         }) = std::mem::replace(&mut result, Err(stop))
                         {
-                            out::note(&text);
+                            out::error(&text);
                         }
                     }
                     other => other?,

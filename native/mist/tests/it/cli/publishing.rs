@@ -50,7 +50,8 @@ fn a_tag_may_hold_a_comma() {
 fn missing_tags_and_data_are_said_without_a_server() {
     for (arguments, text) in [
         (&["--data", "x"][..], "Unable to publish - Missing tags\n"),
-        (&["x"], "Unable to publish - Missing tags\n"),
+        (&["a"], "Unable to publish - Missing data\n"),
+        (&["--", "x"], "Unable to publish - Missing tags\n"),
         (&["--tags", "", "x"], "Unable to publish - Missing tags\n"),
         (&["--tags", "a"], "Unable to publish - Missing data\n"),
     ] {
@@ -58,6 +59,73 @@ fn missing_tags_and_data_are_said_without_a_server() {
             let arguments = [&[name], arguments].concat();
             mist(&arguments).code(2).stdout("").stderr(text);
         }
+    }
+}
+
+#[test]
+fn words_are_tags_and_behind_two_dashes_is_the_data() {
+    let server = Server::start(&[]);
+    let subscriber = start(
+        command().env("MIST_HOST", &server.host),
+        &["sub", "b,c", "a", "-t", "d", "--tag", "e", "-o", "json"],
+    );
+    subscriber.says("Listening on tags '[b,c a d e]'");
+    for (arguments, data) in [
+        (&["a", "b,c", "d", "e", "--", "12 min"][..], "12 min"),
+        (&["a", "b,c", "-t", "d,e", "--data", "x"], "x"),
+        (
+            &["-t", "d,e", "--tag", "b,c", "a", "--", "two", "words"],
+            "two words",
+        ),
+    ] {
+        let arguments = [&["pub"], arguments].concat();
+        server.mist(&arguments).success().stderr("");
+        let message: serde_json::Value =
+            serde_json::from_str(&subscriber.line()).expect("an object");
+        assert_eq!(message["data"], data);
+        assert_eq!(message["tags"], serde_json::json!(["a", "b,c", "d", "e"]));
+    }
+}
+
+#[test]
+fn data_that_nobody_gives_is_what_is_piped_in() {
+    let server = Server::start(&[]);
+    let mut json = command();
+    json.args(["sub", "--host", &server.host]);
+    let subscriber = start(&mut json, &["a", "-o", "json"]);
+    subscriber.says("Listening");
+    for (input, data) in [
+        ("one", "one"),
+        ("one\r\n", "one"),
+        ("one\ntwo\n\n", r"one\ntwo\n"),
+        ("\n", ""),
+    ] {
+        with_input(&server, &["a"], input).success();
+        assert_eq!(
+            subscriber.line(),
+            format!(r#"{{"tags":["a"],"data":"{data}"}}"#)
+        );
+    }
+}
+
+#[test]
+fn what_may_be_meant_otherwise_is_said() {
+    let server = Server::start(&[]);
+    let hint = "'a, b' is one tag; several tags are several words: a b\n";
+    server
+        .mist(&["pub", "a, b", "--", "x"])
+        .success()
+        .stderr(hint);
+    server
+        .mist(&["pub", "-q", "a, b", "--", "x"])
+        .success()
+        .stdout("")
+        .stderr("");
+    let refused = server.mist(&["pub", "-t", "a", "b", "c"]).code(2);
+    assert!(stderr(&refused).contains("'b c' may be tags or data"));
+    for arguments in [&["pub", "a", "", "--", "x"][..], &["sub", "a", ""]] {
+        let refused = server.mist(arguments).code(2);
+        assert!(stderr(&refused).contains("is empty"));
     }
 }
 

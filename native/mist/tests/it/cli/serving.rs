@@ -34,6 +34,20 @@ fn every_listener_is_named_with_its_real_port() {
     }
 }
 
+#[test]
+fn serve_is_a_command_as_well() {
+    for words in [&["serve"][..], &["server"], &["--server", "serve"]] {
+        let mut command = command();
+        command.args(words);
+        let mut server = start(&mut command, &["--listeners", TCP]);
+        server.says("TCP server listening at 'tcp://127.0.0.1:");
+        server.signal("TERM");
+        assert_eq!(server.end().code(), Some(0));
+    }
+    let said = stderr(&mist(&["--config", "x", "serve"]).code(2));
+    assert!(said.contains("`mist serve --config …`"), "{said}");
+}
+
 /// Starts a server that may open so many files; returns what it says up to its listener.
 fn start_with_files(files: u32, arguments: &[&str]) -> Vec<String> {
     let mut limited = clean("prlimit");

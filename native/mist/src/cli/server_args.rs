@@ -1,0 +1,92 @@
+//! Owns the flags that describe a server.
+
+use std::path::PathBuf;
+
+use clap::Args;
+use mist::Access;
+
+use super::help;
+use crate::config;
+
+/// What only a server needs.
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Server")]
+pub(crate) struct ServerArgs {
+    /// Where to listen: tcp://, tls://, http://, https://, ws://, wss:// with HOST:PORT, or
+    /// unix:///PATH?mode=0600; a comma list and/or repeated
+    /// [default: tcp://localhost:1445, http://localhost:8080, ws://localhost:8888]
+    #[arg(long, value_name = "URI", num_args = 1..)]
+    pub(crate) listeners: Vec<String>,
+    /// The certificate for tls://, https:// and wss://, in PEM, followed by those that vouch for it;
+    /// read again on SIGHUP [default: one made at each start]
+    #[arg(long, value_name = "FILE")]
+    pub(crate) tls_cert: Option<PathBuf>,
+    /// The certificate's private key, in PEM
+    #[arg(long, value_name = "FILE")]
+    pub(crate) tls_key: Option<PathBuf>,
+    /// Where tokens are stored: memory://, sqlite:///FILE, scribble://?db=FOLDER or
+    /// postgres://USER:PASSWORD@HOST:PORT?db=NAME; needs a token
+    #[arg(long, value_name = "URI")]
+    pub(crate) authenticator: Option<String>,
+    /// Who may use the basic commands: open (everybody) or scoped (tokens, within their tags)
+    /// [default: open]
+    #[arg(long, value_name = "MODE", value_parser = config::access)]
+    pub(crate) access: Option<Access>,
+    /// Let the pages of an origin talk to the http and ws listeners: https://example.com,
+    /// https://*.example.com, null, or * for all; a comma list and/or repeated
+    /// [default: pages of the same host, and of this machine where it listens on loopback]
+    #[arg(long, value_name = "ORIGIN")]
+    pub(crate) allow_origin: Vec<String>,
+    /// A name that the http and ws listeners go by, as mist.example.com or *.example.com; those on
+    /// loopback refuse requests for other names, with this flag all do; a comma list and/or repeated
+    /// [default: localhost and IP addresses]
+    #[arg(long, value_name = "HOST")]
+    pub(crate) allow_host: Vec<String>,
+    /// Networks of proxies that are believed about whom they ask for, by X-Forwarded-For or Forwarded:
+    /// 10.0.0.0/8 or an address; a comma list and/or repeated [default: none]
+    #[arg(long, value_name = "CIDR")]
+    pub(crate) trusted_proxies: Vec<String>,
+    /// Do not serve the page at /, which everybody gets who reaches an http or ws listener, also with
+    /// --access scoped
+    #[arg(long)]
+    pub(crate) no_page: bool,
+    /// Do not serve the figures at /metrics, which everybody gets as well
+    #[arg(long)]
+    pub(crate) no_metrics: bool,
+    /// Settings from a file of YAML, JSON or TOML, as .yml, .yaml, .json or .toml in its name says, or its
+    /// text shows
+    #[arg(long, value_name = "FILE")]
+    pub(crate) config: Option<PathBuf>,
+    /// Change a limit, repeatable
+    #[arg(
+        long = "limit",
+        alias = "limits",
+        value_name = "NAME=VALUE",
+        value_delimiter = ',',
+        value_parser = config::limit,
+        help = help::limit()
+    )]
+    pub(crate) limits: Vec<(String, u64)>,
+}
+
+impl ServerArgs {
+    /// The first of these flags that was given, to say that it does not go with a command.
+    pub(crate) fn given(&self) -> Option<&'static str> {
+        [
+            ("--listeners", !self.listeners.is_empty()),
+            ("--tls-cert", self.tls_cert.is_some()),
+            ("--tls-key", self.tls_key.is_some()),
+            ("--authenticator", self.authenticator.is_some()),
+            ("--access", self.access.is_some()),
+            ("--allow-origin", !self.allow_origin.is_empty()),
+            ("--allow-host", !self.allow_host.is_empty()),
+            ("--trusted-proxies", !self.trusted_proxies.is_empty()),
+            ("--no-page", self.no_page),
+            ("--no-metrics", self.no_metrics),
+            ("--config", self.config.is_some()),
+            ("--limit", !self.limits.is_empty()),
+        ]
+        .iter()
+        .find_map(|&(name, given)| given.then_some(name))
+    }
+}

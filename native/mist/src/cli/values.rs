@@ -1,0 +1,79 @@
+//! Owns the forms of numbers and times on the command line; knows no flag.
+
+use std::fmt::Display;
+use std::str::FromStr;
+use std::time::Duration;
+
+/// Reads `5`, `5s`, `500ms`, `2m` or `1h`.
+pub(super) fn duration(text: &str) -> Result<Duration, String> {
+    let wrong = || format!("'{text}' is not a time; write 5s, 500ms or 2m");
+    let unit = text.find(|c: char| c.is_ascii_alphabetic());
+    let (number, unit) = text.split_at(unit.unwrap_or(text.len()));
+    let unit = match unit {
+        "" | "s" => 1.0,
+        "ms" => 1e-3,
+        "us" => 1e-6,
+        "m" => 60.0,
+        "h" => 3600.0,
+        _ => return Err(wrong()),
+    };
+    let number = number.trim().parse::<f64>().map_err(|_| wrong())?;
+    Duration::try_from_secs_f64(number * unit).map_err(|_| wrong())
+}
+
+/// Reads a whole number that is not less than `least`, and not more than `most` if there is a bound.
+pub(super) fn whole<T>(
+    least: T,
+    most: Option<T>,
+) -> impl Fn(&str) -> Result<T, String> + Clone + Send + Sync + 'static
+where
+    T: FromStr + PartialOrd + Display + Clone + Send + Sync + 'static,
+{
+    move |text| match (text.trim().parse(), &most) {
+        (Ok(number), None) if number >= least => Ok(number),
+        (Ok(number), Some(most)) if (&least..=most).contains(&&number) => Ok(number),
+        (_, None) => Err(format!("write a whole number, {least} or more")),
+        (_, Some(most)) => Err(format!("write a whole number from {least} to {most}")),
+    }
+}
+
+/// Reads `50` or `50/s`.
+pub(super) fn rate(text: &str) -> Result<f64, String> {
+    let number = text.strip_suffix("/s").unwrap_or(text);
+    match number.trim().parse::<f64>() {
+        Ok(rate) if rate.is_finite() && rate > 0.0 => Ok(rate),
+        _ => Err(format!("'{text}' is not a rate; write 50 or 50/s")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn times_rates_and_counts_are_positive_numbers() {
+        for (text, millis) in [
+            ("1.5", 1500),
+            ("5s", 5000),
+            ("500ms", 500),
+            ("2m", 120_000),
+            ("1 h", 3_600_000),
+        ] {
+            assert_eq!(duration(text), Ok(Duration::from_millis(millis)), "{text}");
+        }
+        for text in ["-1", "inf", "x", "", "s", "5d", "1e999"] {
+            let error = duration(text).expect_err(text);
+            assert!(error.contains("write 5s"), "{error}");
+        }
+        assert_eq!((rate("50"), rate("2.5/s")), (Ok(50.0), Ok(2.5)));
+        let number = whole(1, Some(64_u32));
+        assert_eq!(number(" 64"), Ok(64));
+        for text in ["0", "65", "-1", "x", "", "1.5", "99999999999999999999"] {
+            let error = number(text).expect_err(text);
+            assert_eq!(error, "write a whole number from 1 to 64");
+        }
+        let error = whole(1_u64, None)("0").expect_err("too small");
+        assert_eq!(error, "write a whole number, 1 or more");
+        assert!(rate("0").is_err() && rate("5/m").is_err() && rate("NaN").is_err());
+    }
+}
