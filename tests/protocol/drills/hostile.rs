@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use fastrand::Rng;
 use mist_tests::PATIENCE;
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt};
 use tokio::net::tcp::OwnedReadHalf;
 
 use super::{figure, server, sized};
@@ -114,6 +114,56 @@ async fn be_hostile(
         if is_over.load(Ordering::Relaxed) {
             return;
         }
+    }
+}
+
+/// Subscribes to sets that have three tags of sixty-two in common with what it publishes, and two that it has not: all of
+/// them have to be looked at, and none matches. Those of many clients are more than one turn may look at.
+async fn publish_long(
+    address: SocketAddr,
+    seed: usize,
+    held: usize,
+    is_over: Arc<AtomicBool>,
+    ready: Arc<AtomicUsize>,
+) {
+    let mut subscribe = String::new();
+    for number in seed * held..(seed + 1) * held {
+        let mut rest = number;
+        let mut next = |below: usize| {
+            let digit = rest % below;
+            rest /= below;
+            digit
+        };
+        // Each number is another set.
+        let (a, b, c) = (next(20), 20 + next(21), 41 + next(21));
+        let (x, y) = (next(12), 12 + next(12));
+        subscribe.push_str(&format!(
+            "{{\"command\":\"subscribe\",\"tags\":[\"{a}\",\"{b}\",\"{c}\",\"no{x}\",\"no{y}\"]}}\n"
+        ));
+    }
+    let tags: Vec<_> = (0..62).map(|tag| format!("\"{tag}\"")).collect();
+    let tags = tags.join(",");
+    let publish =
+        format!("{{\"command\":\"publish\",\"tags\":[{tags}],\"data\":\"x\",\"id\":1}}\n");
+    let stream = tokio::net::TcpStream::connect(address)
+        .await
+        .expect("it listens");
+    let (input, mut output) = stream.into_split();
+    let mut answers = tokio::io::BufReader::new(input).lines();
+    let ping = format!("{PING}\n");
+    for lines in [&subscribe, &ping] {
+        let written = output.write_all(lines.as_bytes()).await;
+        written.expect("it is taken");
+    }
+    let pong = answers.next_line().await.expect("it is answered");
+    assert_eq!(pong.as_deref(), Some(PONG));
+    ready.fetch_add(1, Ordering::Relaxed);
+    while !is_over.load(Ordering::Relaxed) {
+        let written = output.write_all(publish.as_bytes()).await;
+        written.expect("it is taken");
+        let answer = answers.next_line().await.expect("it is answered");
+        let answer = answer.expect("it is open");
+        assert!(answer.contains(r#""delivered":0"#), "{answer}");
     }
 }
 
@@ -285,4 +335,44 @@ async fn twenty_who_say_anything_hold_up_nobody_where_all_is_open() {
 #[tokio::test(flavor = "multi_thread")]
 async fn twenty_who_say_anything_hold_up_nobody_where_tokens_are_needed() {
     drill("scoped").await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn twenty_whose_messages_look_at_very_many_sets_hold_up_nobody() {
+    let servers = [server(&[]), server(&[])];
+    let [place, calm] = [Place::of(&servers[0]), Place::of(&servers[1])];
+    let (is_over, ready) = (
+        Arc::new(AtomicBool::new(false)),
+        Arc::new(AtomicUsize::new(0)),
+    );
+    let hostile: Vec<_> = (0..HOSTILE)
+        .map(|seed| {
+            let held = sized(1_000, 60_000);
+            let (is_over, ready) = (Arc::clone(&is_over), Arc::clone(&ready));
+            tokio::spawn(publish_long(place.tcp, seed, held, is_over, ready))
+        })
+        .collect();
+    let mut client = place.tcp().await;
+    while ready.load(Ordering::Relaxed) < HOSTILE {
+        client.barrier().await;
+    }
+    let rounds = sized(30, 400);
+    let addresses = [place.tcp, calm.tcp];
+    let measured = tokio::task::spawn_blocking(move || stand_by_all(addresses, rounds));
+    let [[pings, visits], [calm_pings, calm_visits]] =
+        measured.await.expect("the bystander is well");
+    let access = "long publishes";
+    report(access, "a ping", pings);
+    report(access, "a ping, a server beside", calm_pings);
+    report(access, "connect and subscribe", visits);
+    report(
+        access,
+        "connect and subscribe, a server beside",
+        calm_visits,
+    );
+    is_over.store(true, Ordering::Relaxed);
+    for client in hostile {
+        client.await.expect("no hostile client fails");
+    }
+    is_well(place).await;
 }

@@ -161,3 +161,95 @@ impl Hub {
         is_last
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::collections::HashMap;
+
+    use mist_core::{Broker, Config, Credentials};
+
+    use super::super::Arrival;
+    use super::*;
+    use crate::outbox::Framing;
+
+    fn say(hub: &Arc<Hub>, own: &Outbox, line: &str) -> Flow {
+        let line = format!("{line}\n");
+        with_worker(|worker| hub.handle(own, Messages::lines(line.as_bytes()), &mut worker.tools))
+    }
+
+    /// Publishes to twenty readers, one in each part; in between two of them go.
+    fn publish_while_some_go(publisher_goes: bool) {
+        let config = Config {
+            turn: Some(1),
+            ..Config::default()
+        };
+        let hub = Arc::new(Hub::new(Broker::new(config, 1), None, HashMap::new()));
+        let connect = || hub.connect(Credentials::default(), Framing::Lines, Arrival::default());
+        let publisher = connect();
+        let readers: Vec<_> = (0..20).map(|_| connect()).collect();
+        let own = |number| format!(r#"["a","b","{number}"]"#);
+        for (number, reader) in readers.iter().enumerate() {
+            let subscribe = format!(r#"{{"command":"subscribe","tags":{}}}"#, own(number));
+            assert_eq!(say(&hub, reader, &subscribe), Flow::Open);
+        }
+        // With so many sets the message asks for its pairs, one after the other.
+        for number in 0..100 {
+            let subscribe = format!(r#"{{"command":"subscribe","tags":["c","c{number}"]}}"#);
+            assert_eq!(say(&hub, &publisher, &subscribe), Flow::Open);
+        }
+        let all: String = (0..20).map(|number| format!(r#","{number}""#)).collect();
+        let publish = format!(r#"{{"command":"publish","tags":["a","b"{all}],"id":1}}"#);
+        let flow = say(&hub, &publisher, &publish);
+        assert!(matches!(flow, Flow::Long(_)), "{flow:?}");
+        let (sender, mut receiver) = oneshot::channel();
+        let walk = with_worker(|worker| worker.tools.out.walk.take());
+        let mut in_line = InLine {
+            own: Arc::clone(&publisher),
+            walk: walk.map(|walk| (walk, 0)),
+            lines: b"{\"command\":\"publish\",\"tags\":[\"a\",\"b\",\"0\"]}\n".to_vec(),
+            at: 0,
+            sender: Some(sender),
+        };
+
+        let has_it = |reader: &Arc<Outbox>| !reader.is_written();
+        let served = || readers.iter().filter(|reader| has_it(reader)).count();
+        while served() < 5 {
+            let before = served();
+            assert!(!in_line.turn(&hub), "there is more to do");
+            assert!(served() <= before + 1, "the lock is held for one at most");
+        }
+        let mut waiting = (0..20).filter(|&number| !has_it(&readers[number]));
+        let [first, second] = [waiting.next(), waiting.next()].map(|number| number.expect("15"));
+        let unsubscribe = format!(r#"{{"command":"unsubscribe","tags":{}}}"#, own(first));
+        assert_eq!(say(&hub, &readers[first], &unsubscribe), Flow::Open);
+        hub.disconnect(readers[second].session);
+        if publisher_goes {
+            hub.disconnect(publisher.session);
+            receiver.close();
+        }
+        assert!(publisher.is_written(), "it is answered in the end");
+        while !in_line.turn(&hub) {}
+        assert!(!publisher.is_written() || publisher_goes);
+        for (number, reader) in readers.iter().enumerate() {
+            assert_eq!(has_it(reader), ![first, second].contains(&number));
+        }
+        let counted = hub.counters.delivered.load(Ordering::Relaxed);
+        // What came behind it was for one; where the publisher has gone, for nobody.
+        let behind = u64::from(!publisher_goes && ![first, second].contains(&0));
+        assert_eq!(counted, 18 + behind);
+        if !publisher_goes {
+            let returned = receiver.try_recv().expect("it has come to the end");
+            assert_eq!(returned, (Vec::new(), Flow::Open));
+        }
+    }
+
+    #[test]
+    fn a_message_in_parts_is_for_those_who_stay() {
+        publish_while_some_go(false);
+    }
+
+    #[test]
+    fn a_message_in_parts_is_published_to_the_end_when_its_publisher_goes() {
+        publish_while_some_go(true);
+    }
+}
