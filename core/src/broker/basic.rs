@@ -89,6 +89,7 @@ impl Broker {
         let names_of = |tag: &Span| &bytes[tag.range()];
         let names = tags.iter().map(names_of);
         self.index.matches(names, Some(session.slot), matching);
+        self.add_taps(Some(session), &mut matching.targets);
         if matching.targets.is_empty() {
             return Ok(());
         }

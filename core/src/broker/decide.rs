@@ -100,6 +100,7 @@ impl Broker {
         sorted.dedup();
         let names = sorted.iter().map(|tag| tag.as_bytes());
         self.index.matches(names, None, &mut scratch.matching);
+        self.add_taps(None, &mut scratch.matching.targets);
         scratch.is_verbatim = false;
         restart(&mut scratch.head);
         write_head(&mut scratch.head, sorted.iter().copied());

@@ -24,6 +24,7 @@ mod revocation;
 mod revoke;
 mod scratch;
 mod session;
+mod tap;
 #[cfg(test)]
 mod tests;
 mod walk;
@@ -83,6 +84,8 @@ pub struct Broker {
     token: Option<Secret>,
     commands: Vec<String>,
     index: Index,
+    /// Sessions that get every message.
+    taps: Vec<SessionId>,
     is_guarded: bool,
     is_numbered: bool,
     slots: Vec<Slot>,
@@ -131,6 +134,7 @@ impl Broker {
             index,
             is_guarded: config.is_guarded,
             is_numbered: config.is_numbered,
+            taps: Vec::new(),
             slots: Vec::new(),
             free: Vec::new(),
             connected: 0,
@@ -210,6 +214,7 @@ impl Broker {
             return true;
         };
         state.phase = Phase::Closing;
+        self.taps.retain(|tap| *tap != session);
         if !self.index.remove_some(session.slot, REMOVE_AT_ONCE) {
             return false;
         }

@@ -16,7 +16,10 @@ impl Broker {
     #[must_use]
     pub fn decide_numbers(&self, session: SessionId, tags: &[u32], scratch: &mut Scratch) -> bool {
         let is_plain = self.session(session).is_some_and(|state| {
-            state.is_settled() && self.check_state(state).is_ok() && self.grants(state).is_none()
+            state.is_settled()
+                && self.check_state(state).is_ok()
+                && self.grants(state).is_none()
+                && self.taps.is_empty()
         });
         if is_plain {
             self.index.match_sets(tags, &mut scratch.matching);

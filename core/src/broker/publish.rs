@@ -44,6 +44,8 @@ impl Broker {
             tags: tags.into_iter().map(String::into_boxed_str).collect(),
             message,
             receipt,
+            publisher,
+            is_new: true,
             matching: self.index.begin_walk(publisher.map(|session| session.slot)),
         }
     }
@@ -57,7 +59,16 @@ impl Broker {
     pub fn publish_some(&self, walk: &mut Walk, scratch: &mut Scratch) -> bool {
         let tags = walk.tags.iter().map(|tag| tag.as_bytes());
         let matching = &mut scratch.matching;
-        self.index.walk_some(tags, &mut walk.matching, matching)
+        let is_last = self.index.walk_some(tags, &mut walk.matching, matching);
+        if !self.taps.is_empty() {
+            let targets = &mut matching.targets;
+            targets.retain(|target| self.taps.iter().all(|tap| tap.slot != *target));
+            if walk.is_new {
+                self.add_taps(walk.publisher, targets);
+            }
+        }
+        walk.is_new = false;
+        is_last
     }
 
     /// Finds all who get a message, for a host that does nothing in between.

@@ -6,6 +6,7 @@ use alloc::vec::Vec;
 #[cfg(doc)]
 use super::Broker;
 use super::output::Receipt;
+use super::session::SessionId;
 use crate::index;
 
 /// A publish that is carried out in parts: see [`Broker::publish_some`].
@@ -15,6 +16,9 @@ pub struct Walk {
     pub(super) tags: Vec<Box<str>>,
     pub(super) message: Vec<u8>,
     pub(super) receipt: Option<Receipt>,
+    pub(super) publisher: Option<SessionId>,
+    /// Whether no part of it was done yet.
+    pub(super) is_new: bool,
     pub(super) matching: index::Walk,
 }
 

@@ -12,6 +12,7 @@ mod scanner;
 mod sessions;
 mod simulation;
 mod subjects;
+mod taps;
 mod text;
 
 use proptest::test_runner::Config;

@@ -20,5 +20,5 @@ pub use mist_server as server;
 pub use mist_server::{
     Acceptor, Access, Address, AddressError, AuthenticatorFactory, BindError, CertificateError,
     Handle, Limits, ListenError, Listener, ListenerFactory, PemError, Server, ServerBuilder, Stats,
-    auth, command,
+    Tap, Tapped, auth, command,
 };

@@ -33,6 +33,7 @@ mod log_limit;
 mod outbox;
 mod server;
 mod system_limits;
+mod tap;
 
 pub use auth::AuthenticatorFactory;
 pub use bind_error::BindError;
@@ -42,3 +43,4 @@ pub use mist_core::{Access, Limits, Stats};
 pub use mist_net::address::{AddressError, Endpoint, Scheme, without_secrets};
 pub use mist_net::pem::PemError;
 pub use server::{Handle, Server};
+pub use tap::{Tap, Tapped};

@@ -12,6 +12,7 @@ use crate::hub::Hub;
 use crate::listener::tls::Tls;
 use crate::listener::{Acceptor, Address, Browsers, CertificateError, Listener, Offers, Proxies};
 use crate::outbox::Ending;
+use crate::tap::Tap;
 
 /// A bound server: its addresses are taken, and clients can connect, but nobody is served until [`Server::run`].
 pub struct Server {
@@ -144,6 +145,15 @@ impl Handle {
     /// of the server's. Only what it causes must not call it for ever: a layer that publishes what publishing logs, say.
     pub fn publish(&self, tags: &[&str], data: &str) -> usize {
         self.hub.publish(tags, data)
+    }
+
+    /// Shows the program every message from now on, whatever its tags, and in order. What it does not take waits for it as
+    /// for any client, up to `outbox-messages` and `outbox-bytes`; then messages are dropped, and it is told how many.
+    ///
+    /// A tap is a session, and counts where sessions are counted.
+    #[must_use]
+    pub fn tap(&self) -> Tap {
+        Tap::open(Arc::clone(&self.hub))
     }
 
     /// Asks the authenticator again about a token that was changed elsewhere, as by another server that keeps its tokens in

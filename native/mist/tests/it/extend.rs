@@ -11,7 +11,7 @@ use mist::auth::{Authenticator, Grants, TokenChange, TokenError, TokenStore};
 use mist::command::{CustomReply, CustomRequest};
 use mist::{
     Acceptor, Access, Address, AuthenticatorFactory, BindError, Handle, Limits, ListenError,
-    Listener, ListenerFactory, Server, ServerBuilder,
+    Listener, ListenerFactory, Server, ServerBuilder, Tapped,
 };
 use mist_tests::site::Site;
 use mist_tests::{PING, PONG, within};
@@ -704,4 +704,50 @@ async fn a_token_that_was_changed_elsewhere_is_asked_about_again() {
     let refused = desk.line().await;
     assert!(refused.contains("unauthenticated"), "{refused}");
     assert_eq!(house.site.handle.token_changed("nobody's").await, Ok(()));
+}
+
+/// A program that bridges to somewhere else, or keeps a log, sees everything.
+#[tokio::test]
+async fn a_tap_sees_every_message_and_is_told_what_it_missed() {
+    let mut limits = Limits::default();
+    limits.set("outbox-messages", 3).expect("a limit");
+    let house = House::with(|builder| builder.limits(limits)).await;
+    let mut tap = house.site.handle.tap();
+    let seen = |tags: &[&str], data: &str| {
+        Some(Tapped::Message {
+            tags: tags.iter().map(|&tag| tag.to_owned()).collect(),
+            data: data.to_owned(),
+        })
+    };
+    // Nobody subscribes to these; they come from a client, and from the program itself.
+    let mut writer = house.connect();
+    writer
+        .send(r#"{"command":"publish","tags":["y","x"],"data":"tab\t"}"#)
+        .await;
+    writer.ask(PING, PONG).await;
+    assert_eq!(house.site.handle.publish(&["z"], ""), 1);
+    assert_eq!(within(tap.next()).await, seen(&["x", "y"], "tab\t"));
+    assert_eq!(within(tap.next()).await, seen(&["z"], ""));
+
+    // It waits for what comes, and what it does not take is bounded as for any client.
+    let later = house.site.handle.clone();
+    let (next, reached) = tokio::join!(within(tap.next()), async { later.publish(&["late"], "0") });
+    assert_eq!((next, reached), (seen(&["late"], "0"), 1));
+    let reached: usize = (1..=5)
+        .map(|number: i32| house.site.handle.publish(&["n"], &number.to_string()))
+        .sum();
+    // What it took last counts until it asks for more.
+    assert_eq!(reached, 2);
+    for number in ["1", "2"] {
+        assert_eq!(within(tap.next()).await, seen(&["n"], number));
+    }
+    assert_eq!(within(tap.next()).await, Some(Tapped::Dropped(3)));
+
+    assert_eq!(house.site.handle.stats().sessions, 2);
+    drop(tap);
+    assert_eq!(house.site.handle.publish(&["n"], "nobody"), 0);
+    assert_eq!(house.site.handle.stats().sessions, 1);
+    let mut last = house.site.handle.tap();
+    drop(house.site.stop);
+    assert_eq!(within(last.next()).await, None, "the server ends");
 }

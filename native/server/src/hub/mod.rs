@@ -197,9 +197,27 @@ impl Hub {
         framing: Framing,
         arrival: Arrival,
     ) -> Arc<Outbox> {
+        self.connect_by(|broker| broker.connect(credentials), framing, arrival)
+    }
+
+    /// Opens a session of the program's own that gets every message, and its outbox.
+    pub(crate) fn connect_tap(self: &Arc<Self>) -> Arc<Outbox> {
+        let arrival = Arrival {
+            peer: None,
+            took: Duration::ZERO,
+        };
+        self.connect_by(Broker::connect_tap, Framing::Lines, arrival)
+    }
+
+    fn connect_by(
+        self: &Arc<Self>,
+        connect: impl FnOnce(&mut Broker) -> SessionId,
+        framing: Framing,
+        arrival: Arrival,
+    ) -> Arc<Outbox> {
         with_worker(|worker| {
             self.exclusively(&mut worker.tools, |shared| {
-                let session = shared.broker.connect(credentials);
+                let session = connect(&mut shared.broker);
                 let backlog = Arc::clone(&self.backlog);
                 let outbox = Arc::new(Outbox::new(session, framing, arrival.peer, backlog));
                 if shared.broker.needs_token(session) {

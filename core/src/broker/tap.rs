@@ -1,0 +1,30 @@
+//! Sessions of the host that get every message.
+
+use alloc::vec::Vec;
+
+use super::Broker;
+use super::config::Credentials;
+use super::session::{Role, SessionId};
+
+impl Broker {
+    /// Opens a session of the host itself that gets every message but its own, whatever tags it has, in the order in
+    /// which messages are decided; and each once, whatever it subscribes to. It need not authenticate.
+    pub fn connect_tap(&mut self) -> SessionId {
+        let session = self.connect(Credentials::default());
+        if let Some(state) = self.session_mut(session) {
+            state.role = Role::Admin;
+        }
+        self.taps.push(session);
+        session
+    }
+
+    /// Adds those who get every message to those who get one.
+    #[inline]
+    pub(super) fn add_taps(&self, publisher: Option<SessionId>, targets: &mut Vec<u32>) {
+        for &tap in &self.taps {
+            if Some(tap) != publisher && !targets.contains(&tap.slot) {
+                targets.push(tap.slot);
+            }
+        }
+    }
+}
