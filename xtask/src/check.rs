@@ -81,6 +81,11 @@ const STEPS: &[Step] = &[
     }),
     step("examples", "those of the documentation", examples),
     step(
+        "features",
+        "the libraries with parts of them left out",
+        || crates::features().map(|()| Outcome::Done),
+    ),
+    step(
         "crates",
         "install from what would be published, outside the checkout",
         || crates::stand_alone().map(|()| Outcome::Done),

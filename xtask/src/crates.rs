@@ -19,6 +19,35 @@ pub(crate) const CRATES: [&str; 5] = [
     "mist-pubsub",
 ];
 
+/// Each with its features in the combinations that make sense, besides all of them.
+const FEATURES: [(&str, &[&str]); 4] = [
+    (
+        "mist-pubsub-net",
+        &["", "tls", "websocket", "tls,websocket"],
+    ),
+    (
+        "mist-pubsub-client",
+        &["", "tls", "websocket", "tls,websocket"],
+    ),
+    (
+        "mist-pubsub-server",
+        &["", "idn", "sqlite", "scribble", "postgres"],
+    ),
+    ("mist-pubsub", &["", "client", "server"]),
+];
+
+/// Checks the libraries with each of these combinations; warnings are errors.
+pub(crate) fn features() -> Result<()> {
+    for (package, combinations) in FEATURES {
+        for features in combinations {
+            let mut clippy = cargo(["clippy", "--quiet", "--lib", "--no-default-features"]);
+            clippy.args(["--package", package, "--features", features]);
+            call(clippy.args(["--", "-D", "warnings"]))?;
+        }
+    }
+    Ok(())
+}
+
 /// Packs all of them; returns the archives.
 pub(crate) fn pack() -> Result<Vec<PathBuf>> {
     let packages = CRATES.iter().flat_map(|name| ["--package", name]);

@@ -18,16 +18,17 @@ use super::{StoreFactory, TokenStore};
 
 /// Their schemes, and how each is opened.
 pub(super) fn stores() -> HashMap<&'static str, StoreFactory> {
-    HashMap::from([
+    let stores: &[(_, StoreFactory)] = &[
         #[cfg(feature = "sqlite")]
-        ("sqlite", (|uri| Box::pin(open_sqlite(uri))) as StoreFactory),
+        ("sqlite", |uri| Box::pin(open_sqlite(uri))),
         #[cfg(feature = "scribble")]
         ("scribble", |uri| Box::pin(open_scribble(uri))),
         #[cfg(feature = "postgres")]
         ("postgres", |uri| Box::pin(open_postgres(uri))),
         #[cfg(feature = "postgres")]
         ("postgresql", |uri| Box::pin(open_postgres(uri))),
-    ])
+    ];
+    stores.iter().copied().collect()
 }
 
 type Opened = Result<Arc<dyn TokenStore>, String>;
@@ -58,6 +59,7 @@ pub(super) enum Question {
 /// What it answers: the token's tags, or nothing for a change.
 pub(super) type Answer = Result<Vec<String>, TokenError>;
 
+#[cfg(any(feature = "postgres", test))]
 impl Question {
     pub(super) fn token(&self) -> &str {
         match self {

@@ -7,6 +7,7 @@
 use std::borrow::Cow;
 use std::net::IpAddr;
 
+use mist_net::address::{AddressError, Host};
 use warp::http::header::{self, HeaderValue};
 use warp::http::{Method, Request, StatusCode};
 use warp::reply::Response;
@@ -73,22 +74,21 @@ impl Name {
             Some(domain) => ("*.", domain),
             None => ("", &*text),
         };
-        let bracketed = match name.contains(':') {
-            true => format!("[{name}]"),
-            false => name.to_owned(),
-        };
-        let host = match name.contains('*') {
-            true => None,
-            false => url::Host::parse(&bracketed).ok(),
+        let (host, given) = match name.contains(':') {
+            true => (name.parse().ok().map(Host::Ipv6), format!("[{name}]")),
+            false => match Host::parse(name) {
+                Err(why @ AddressError::OtherScript(_)) => return Err(why.to_string()),
+                host => (host.ok(), name.to_owned()),
+            },
         };
         let host = host.ok_or(form)?;
         let written = host.to_string();
-        if written != bracketed {
+        if written != given {
             return Err(format!("browsers write it as {below}{written}"));
         }
         match (below, host) {
             ("", _) => Ok(Self::Exactly(text)),
-            (_, url::Host::Domain(domain)) => Ok(Self::Below(format!(".{domain}"))),
+            (_, Host::Domain(domain)) => Ok(Self::Below(format!(".{domain}"))),
             _ => Err(form.to_owned()),
         }
     }
