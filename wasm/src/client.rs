@@ -110,10 +110,7 @@ impl Client {
         config.connect_timeout = time(timeout);
         config.heartbeat = optional(heartbeat);
         config.heartbeat_timeout = time(timeout);
-        config.reconnect = optional(retry_least).map(|min| Backoff {
-            min,
-            max: time(retry_most),
-        });
+        config.reconnect = optional(retry_least).map(|min| Backoff::new(min, time(retry_most)));
         if offline_messages >= 0.0 {
             config.offline = Offline::Buffer {
                 messages: offline_messages as usize,

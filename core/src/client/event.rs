@@ -40,6 +40,7 @@ impl From<u64> for SubscriptionId {
 
 /// How a client stands with its server.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum State {
     /// A connection is being made, or its subscriptions are being restored.
     Connecting,
@@ -145,6 +146,7 @@ pub struct Delivery {
 
 /// A server's answer.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Reply {
     /// The command that is answered.
     pub command: String,

@@ -279,6 +279,12 @@ impl Client {
         self.subscriptions.newest(slot)
     }
 
+    /// Whether a local subscription stands: it was neither given up nor refused nor taken away by the server.
+    #[must_use]
+    pub fn is_wanted(&self, subscription: SubscriptionId) -> bool {
+        self.subscriptions.is_wanted(subscription)
+    }
+
     /// Publishes without asking for an acknowledgement: at most once, and lost with the connection.
     ///
     /// # Errors

@@ -158,6 +158,7 @@ impl Requests {
 
 /// What happens to a publish while there is no connection.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum Offline {
     /// It is refused at once, so that the application knows.
     #[default]

@@ -4,6 +4,7 @@ use core::time::Duration;
 
 /// How long to wait before an attempt to reconnect: a random time up to a ceiling that doubles with each failure.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Backoff {
     /// The first ceiling.
     pub min: Duration,
@@ -24,6 +25,12 @@ impl Default for Backoff {
 const LOW: u64 = u32::MAX as u64;
 
 impl Backoff {
+    /// Waits a random time up to `min`, then up to twice that, and so on, up to `max`.
+    #[must_use]
+    pub const fn new(min: Duration, max: Duration) -> Self {
+        Self { min, max }
+    }
+
     /// Returns the delay before the attempt after `failures` failed ones; `random` picks within the ceiling.
     ///
     /// The whole range down to nothing is used, so that the clients of a server that restarts come back spread out.

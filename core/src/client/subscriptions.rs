@@ -204,6 +204,10 @@ impl Subscriptions {
             .collect()
     }
 
+    pub(super) fn is_wanted(&self, id: SubscriptionId) -> bool {
+        self.locals.contains_key(&id)
+    }
+
     pub(super) fn set_waiting(&mut self, id: SubscriptionId, request: Option<RequestId>) {
         if let Some(local) = self.locals.get_mut(&id) {
             local.waiting = request;

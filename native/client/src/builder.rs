@@ -12,25 +12,28 @@ use mist_core::client::{Backoff, Client as Machine, Offline, Options, Token};
 use tokio::sync::oneshot;
 use tokio::time::Instant;
 
-use super::shared::Shared;
-use super::task::Task;
-use super::{Client, ClientError};
 use mist_net::address::{Endpoint, without_secrets};
-use mist_net::transport::Dialer;
+use mist_net::connect::Connector;
 use mist_net::trust::Trust;
+
+use crate::client::Client;
+use crate::error::ClientError;
+use crate::servers::Servers;
+use crate::shared::{Limits, Shared};
+use crate::task::Task;
 
 type Obtaining = Pin<Box<dyn Future<Output = Result<String, String>> + Send>>;
 
 /// Where the token of each connection comes from.
 #[derive(Clone)]
-pub(super) enum TokenSource {
+pub(crate) enum TokenSource {
     None,
     Fixed(String),
     Fetched(Arc<dyn Fn() -> Obtaining + Send + Sync>),
 }
 
 impl TokenSource {
-    pub(super) async fn obtain(&self) -> Result<Option<String>, String> {
+    pub(crate) async fn obtain(&self) -> Result<Option<String>, String> {
         match self {
             Self::None => Ok(None),
             Self::Fixed(token) => Ok(Some(token.clone())),
@@ -41,7 +44,7 @@ impl TokenSource {
         }
     }
 
-    pub(super) fn present<'a>(&self, token: &'a str) -> Token<'a> {
+    pub(crate) fn present<'a>(&self, token: &'a str) -> Token<'a> {
         match self {
             Self::Fetched(_) => Token::Fresh(token),
             Self::None | Self::Fixed(_) => Token::Static(token),
@@ -52,7 +55,7 @@ impl TokenSource {
 /// Describes a client before it connects; see [`Client::builder`].
 #[must_use]
 pub struct ClientBuilder {
-    uri: String,
+    uris: Vec<String>,
     token: TokenSource,
     options: Options,
     message_buffer: usize,
@@ -65,34 +68,35 @@ pub struct ClientBuilder {
 
 impl fmt::Debug for ClientBuilder {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let uris: Vec<_> = self.uris.iter().map(|uri| without_secrets(uri)).collect();
         f.debug_struct("ClientBuilder")
-            .field("uri", &self.uri)
-            .field("config", &self.options)
+            .field("uris", &uris)
+            .field("options", &self.options)
             .finish_non_exhaustive()
     }
 }
 
-/// Says a failed first attempt with the address that was tried.
-pub(super) fn failure(endpoint: &Endpoint, reason: &str) -> ClientError {
-    ClientError::Connect {
-        address: endpoint.to_string(),
-        reason: reason.into(),
-    }
-}
-
 impl ClientBuilder {
-    pub(super) fn new(uri: &str) -> Self {
+    pub(crate) fn new(uri: &str) -> Self {
         Self {
-            uri: uri.into(),
+            uris: vec![uri.into()],
             token: TokenSource::None,
             options: Options::default(),
-            message_buffer: 4096,
+            message_buffer: 65_536,
             send_buffer: 256 << 10,
             #[cfg(feature = "tls")]
             authorities: Vec::new(),
             #[cfg(feature = "tls")]
             accepts_invalid_certs: false,
         }
+    }
+
+    /// Names one more server that serves the same. The first connection is made to the first that can be connected to, in
+    /// the order they are named; later ones begin with any of them, so that clients spread. Each has its part of the time
+    /// that an attempt may take.
+    pub fn server(mut self, uri: &str) -> Self {
+        self.uris.push(uri.into());
+        self
     }
 
     /// Presents this token at every connection. Once a server refuses it, the client closes.
@@ -148,8 +152,9 @@ impl ClientBuilder {
         self
     }
 
-    /// Sets how many delivered messages wait for the application before the socket is read no further; 4,096 without
-    /// this call. It is read no further with 32 MiB of them either.
+    /// Sets how many messages wait in each stream for the application to read them; 65,536 without this call. There is
+    /// no room with 32 MiB of them either. Those that do not fit are dropped for that stream, which is an
+    /// [`Event::Lagged`](crate::Event::Lagged).
     pub fn message_buffer(mut self, messages: usize) -> Self {
         self.message_buffer = messages;
         self
@@ -186,24 +191,32 @@ impl ClientBuilder {
     /// Connects. Only the first attempt is made here: whether it is worth trying again is for the caller to say.
     ///
     /// # Errors
-    /// [`ClientError::InvalidUri`], [`ClientError::Certificate`], [`ClientError::Connect`],
-    /// [`ClientError::AuthRefused`].
+    /// [`ClientError::InvalidUri`], [`ClientError::Connect`], [`ClientError::AuthRefused`]; with the feature `tls` also
+    /// `ClientError::Trust`.
     pub async fn connect(self) -> Result<Client, ClientError> {
-        let dialer = self.dialer().await?;
+        let servers = Servers {
+            all: self.connectors().await?,
+            connect_timeout: self.options.connect_timeout,
+            is_again: false,
+        };
         // Without randomness all that is lost is that clients come back at different times.
         let seed = getrandom::u64().unwrap_or_else(|_| u64::from(std::process::id()));
-        let flush = self.options.request_timeout;
+        let limits = Limits {
+            messages: self.message_buffer,
+            unsent_bytes: self.send_buffer.max(1),
+            request_timeout: self.options.request_timeout,
+        };
         let start = Instant::now();
         let machine = Machine::new(self.options, seed, Duration::ZERO);
-        let shared = Shared::new(machine, start, self.message_buffer, self.send_buffer);
-        let client = Client::new(shared);
+        let shared = Arc::new(Shared::new(machine, start, limits));
+        let client = Client::new(Arc::clone(&shared));
         let (first, outcome) = oneshot::channel();
         let task = Task {
-            shared: client.shared(),
-            dialer,
+            shared,
+            servers,
             token: self.token,
-            flush,
             first: Some(first),
+            cause: None,
         };
         tokio::spawn(task.run());
         match outcome.await {
@@ -215,27 +228,28 @@ impl ClientBuilder {
         }
     }
 
-    /// How connections to the server are opened.
-    async fn dialer(&self) -> Result<Dialer, ClientError> {
-        let invalid = |why| ClientError::InvalidUri {
-            uri: without_secrets(&self.uri),
-            why,
+    /// How connections to the servers are opened.
+    async fn connectors(&self) -> Result<Vec<Connector>, ClientError> {
+        let read = |uri: &String| {
+            Endpoint::to_connect(uri).map_err(|source| ClientError::InvalidUri {
+                uri: without_secrets(uri),
+                source,
+            })
         };
-        let endpoint = Endpoint::to_connect(&self.uri).map_err(invalid)?;
+        let endpoints = self.uris.iter().map(read).collect::<Result<Vec<_>, _>>()?;
         #[cfg(feature = "tls")]
-        let trust = if endpoint.scheme().is_encrypted() {
-            Trust::new(self.authorities.clone(), self.accepts_invalid_certs)
-                .await
-                .map_err(ClientError::Certificate)?
+        let trust = if endpoints.iter().any(|it| it.scheme().is_encrypted()) {
+            Trust::new(self.authorities.clone(), self.accepts_invalid_certs).await?
         } else {
             Trust::default()
         };
         #[cfg(not(feature = "tls"))]
         let trust = Trust::default();
-        Ok(Dialer {
+        let connector = |endpoint| Connector {
             endpoint,
-            trust,
+            trust: trust.clone(),
             message_bytes: self.options.message_bytes,
-        })
+        };
+        Ok(endpoints.into_iter().map(connector).collect())
     }
 }

@@ -6,29 +6,35 @@ use mist_core::ServerError;
 use mist_core::client::{CloseReason, RequestError};
 
 use mist_net::address::AddressError;
+use mist_net::connect::ConnectError;
+#[cfg(feature = "tls")]
+use mist_net::trust::TrustError;
 
 /// Why a client could not do what it was asked.
 #[derive(Clone, Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum ClientError {
     /// The address is not one that a client can connect to.
-    #[error("invalid address '{uri}' - {why}")]
+    #[error("invalid address '{uri}' - {source}")]
     InvalidUri {
         /// The address as given, without what may be secret in it.
         uri: String,
         /// What is wrong with it, and what would be right.
-        why: AddressError,
+        source: AddressError,
     },
     /// The certificates to trust cannot be used.
-    #[error("{0}")]
-    Certificate(String),
+    #[cfg(feature = "tls")]
+    #[error(transparent)]
+    Trust(#[from] TrustError),
     /// The first attempt to connect failed.
     #[error("cannot connect to {address}: {reason}")]
     Connect {
-        /// Host and port, or the URI of a Unix socket.
+        /// Host and port, or the URI of a Unix socket; with several servers all of them.
         address: String,
-        /// What happened.
+        /// What happened, with several servers at each.
         reason: String,
+        /// The same for programs, of the first server; nothing when a connection was there and then lost.
+        source: Option<ConnectError>,
     },
     /// The server refused the token; the client stays closed.
     #[error("the server refused the token: {reason}; check the token")]

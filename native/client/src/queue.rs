@@ -1,13 +1,18 @@
-//! Owns the queue from a client's task to the application's streams; knows nothing of what is queued.
+//! Owns the queue from a client's task to one stream of the application; knows nothing of what is queued.
 
 use std::collections::VecDeque;
-use std::task::{Poll, Waker};
+use std::future::poll_fn;
+use std::sync::Arc;
+use std::task::{Context, Poll, Waker};
 
 use mist_net::lock::Mutex;
 
-/// A queue that one task fills in batches and any number of streams empty, each item going to one of them.
+/// What a queue may weigh: several times what a server keeps for one client.
+const MOST_BYTES: usize = 32 << 20;
+
+/// A bounded queue that a client's task fills and one stream empties.
 #[derive(Debug)]
-pub(super) struct Queue<T> {
+pub(crate) struct Queue<T> {
     inner: Mutex<Inner<T>>,
     most: usize,
     weigh: fn(&T) -> usize,
@@ -18,48 +23,55 @@ struct Inner<T> {
     items: VecDeque<T>,
     /// What the items weigh together.
     bytes: usize,
-    waiting: Vec<Waker>,
+    waiting: Option<Waker>,
     is_closed: bool,
-    /// Whether the filling side has stopped until there is room.
-    is_held: bool,
+    /// How many items there was no room for.
+    dropped: u64,
+    /// Whether that was so since the stream was read.
+    is_lagging: bool,
 }
 
-/// What a stream takes at a time, so that several share the work and one needs few locks.
-pub(super) const BATCH: usize = 128;
-
-/// What a queue may weigh: several times what a server keeps for one client.
-const MOST_BYTES: usize = 32 << 20;
-
 impl<T> Queue<T> {
-    pub(super) fn new(most: usize, weigh: fn(&T) -> usize) -> Self {
-        Self {
+    pub(crate) fn new(most: usize, weigh: fn(&T) -> usize) -> Arc<Self> {
+        Arc::new(Self {
             inner: Mutex::new(Inner {
                 items: VecDeque::new(),
                 bytes: 0,
-                waiting: Vec::new(),
+                waiting: None,
                 is_closed: false,
-                is_held: false,
+                dropped: 0,
+                is_lagging: false,
             }),
             most: most.max(1),
             weigh,
-        }
+        })
     }
 
-    /// Adds items, however many there are: the filling side asks [`Queue::hold_if_full`] before it fetches more.
-    pub(super) fn extend(&self, items: &mut Vec<T>) {
-        if !items.is_empty() {
-            self.wake(|inner| {
-                inner.bytes += items.iter().map(self.weigh).sum::<usize>();
-                inner.items.extend(items.drain(..));
-            });
-        }
+    /// Adds those for which there is room, and drops the others; returns whether these are the first since the stream
+    /// was read.
+    pub(crate) fn extend(&self, items: impl Iterator<Item = T>) -> bool {
+        self.wake(|inner| {
+            let was_lagging = inner.is_lagging;
+            for item in items {
+                let bytes = inner.bytes + (self.weigh)(&item);
+                // One item always fits, however heavy it is.
+                let has_room = inner.items.len() < self.most && bytes <= MOST_BYTES;
+                if has_room || inner.items.is_empty() {
+                    inner.bytes = bytes;
+                    inner.items.push_back(item);
+                } else {
+                    inner.dropped += 1;
+                    inner.is_lagging = true;
+                }
+            }
+            inner.is_lagging && !was_lagging
+        })
     }
 
     /// Adds an item; the oldest gives way to it when the queue is full.
-    pub(super) fn push_over(&self, item: T) {
-        let most = self.most;
+    pub(crate) fn push_over(&self, item: T) {
         self.wake(|inner| {
-            if inner.items.len() >= most
+            if inner.items.len() >= self.most
                 && let Some(oldest) = inner.items.pop_front()
             {
                 inner.bytes -= (self.weigh)(&oldest);
@@ -69,67 +81,69 @@ impl<T> Queue<T> {
         });
     }
 
-    /// Ends every stream once it has taken what is left.
-    pub(super) fn close(&self) {
+    /// Ends the stream once it has taken what is left.
+    pub(crate) fn close(&self) {
         self.wake(|inner| inner.is_closed = true);
     }
 
-    /// Whether the queue is full; if so, the next stream that makes room says so.
-    ///
-    /// In need, only the weight of what is in it counts, not the number.
-    pub(super) fn hold_if_full(&self, is_needed: bool) -> bool {
-        let mut inner = self.inner.lock();
-        let is_full = inner.bytes >= MOST_BYTES || (!is_needed && inner.items.len() >= self.most);
-        inner.is_held = is_full && !inner.is_closed;
-        inner.is_held
+    fn wake<R>(&self, change: impl FnOnce(&mut Inner<T>) -> R) -> R {
+        let (result, waiting) = {
+            let mut inner = self.inner.lock();
+            (change(&mut inner), inner.waiting.take())
+        };
+        if let Some(waker) = waiting {
+            waker.wake();
+        }
+        result
+    }
+}
+
+/// The end of a queue that the application has.
+#[derive(Debug)]
+pub(crate) struct Receiver<T> {
+    queue: Arc<Queue<T>>,
+    /// What was taken out, all at once, so that few locks are needed.
+    taken: VecDeque<T>,
+}
+
+impl<T> Receiver<T> {
+    pub(crate) fn new(queue: Arc<Queue<T>>) -> Self {
+        Self {
+            queue,
+            taken: VecDeque::new(),
+        }
     }
 
-    /// Moves a batch into `taken`; returns whether the filling side waits for the room that is there now.
-    pub(super) fn poll_take(&self, taken: &mut VecDeque<T>, waker: &Waker) -> Poll<Option<bool>> {
-        let mut inner = self.inner.lock();
+    pub(crate) fn poll(&mut self, cx: &Context<'_>) -> Poll<Option<T>> {
+        if let Some(item) = self.taken.pop_front() {
+            return Poll::Ready(Some(item));
+        }
+        let mut inner = self.queue.inner.lock();
         if inner.items.is_empty() {
             if inner.is_closed {
                 return Poll::Ready(None);
             }
-            if !inner.waiting.iter().any(|known| known.will_wake(waker)) {
-                inner.waiting.push(waker.clone());
-            }
+            inner.waiting = Some(cx.waker().clone());
             return Poll::Pending;
         }
-        if taken.is_empty() && inner.items.len() <= BATCH {
-            std::mem::swap(taken, &mut inner.items);
-            inner.bytes = 0;
-        } else {
-            let count = inner.items.len().min(BATCH);
-            let weight: usize = inner.items.range(..count).map(self.weigh).sum();
-            inner.bytes -= weight;
-            taken.extend(inner.items.drain(..count));
-        }
-        let has_room = inner.is_held && inner.items.len() <= self.most / 2;
-        inner.is_held &= !has_room;
-        Poll::Ready(Some(has_room))
+        std::mem::swap(&mut self.taken, &mut inner.items);
+        inner.bytes = 0;
+        inner.is_lagging = false;
+        Poll::Ready(self.taken.pop_front())
     }
 
-    /// Puts back what a stream took and did not hand out.
-    pub(super) fn put_back(&self, taken: &mut VecDeque<T>) {
-        if !taken.is_empty() {
-            self.wake(|inner| {
-                while let Some(item) = taken.pop_back() {
-                    inner.bytes += (self.weigh)(&item);
-                    inner.items.push_front(item);
-                }
-            });
+    pub(crate) async fn next(&mut self) -> Option<T> {
+        poll_fn(|cx| self.poll(cx)).await
+    }
+
+    pub(crate) fn try_next(&mut self) -> Option<T> {
+        match self.poll(&Context::from_waker(Waker::noop())) {
+            Poll::Ready(item) => item,
+            Poll::Pending => None,
         }
     }
 
-    fn wake(&self, change: impl FnOnce(&mut Inner<T>)) {
-        let waiting = {
-            let mut inner = self.inner.lock();
-            change(&mut inner);
-            std::mem::take(&mut inner.waiting)
-        };
-        for waker in waiting {
-            waker.wake();
-        }
+    pub(crate) fn dropped(&self) -> u64 {
+        self.queue.inner.lock().dropped
     }
 }

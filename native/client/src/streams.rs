@@ -1,19 +1,21 @@
-//! Owns the streams an application reads a client's messages and events from; knows nothing of the connection.
+//! Owns what an application reads from a client; knows nothing of the connection.
 
-use std::collections::VecDeque;
-use std::future::poll_fn;
+use std::fmt;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::task::{Context, Poll, Waker};
+use std::task::{Context, Poll};
 
 use futures_core::Stream;
-use mist_core::client::Event;
+use mist_core::client::SubscriptionId;
 
-use super::queue::Queue;
-use super::shared::Shared;
+use crate::client::Handle;
+use crate::error::ClientError;
+use crate::event::Event;
+use crate::queue::{Queue, Receiver};
 
 /// A delivered message.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Message {
     /// The tags it was published with, sorted. Messages with equal tags share them, so that cloning costs little.
     pub tags: Arc<[String]>,
@@ -21,17 +23,135 @@ pub struct Message {
     pub data: String,
 }
 
-/// The stream of delivered messages; see [`Client::messages`](super::Client::messages).
+/// Where a client's task puts the messages for one stream.
+#[derive(Debug)]
+pub(crate) struct Inbox {
+    pub(crate) queue: Arc<Queue<Message>>,
+    /// Those of the subscription; empty for a stream of all messages.
+    pub(crate) tags: Arc<[String]>,
+}
+
+impl Inbox {
+    pub(crate) fn new(tags: Arc<[String]>, most: usize) -> Arc<Self> {
+        let weigh = |message: &Message| size_of::<Message>() + message.data.len();
+        Arc::new(Self {
+            queue: Queue::new(most, weigh),
+            tags,
+        })
+    }
+}
+
+/// A subscription, and the stream of its messages; see [`Client::subscribe`](crate::Client::subscribe).
+///
+/// It keeps the client open as a clone of it does, and ends with it. Dropping it unsubscribes, without waiting.
+#[must_use = "dropping this unsubscribes"]
+pub struct Subscription {
+    client: Arc<Handle>,
+    id: SubscriptionId,
+    inbox: Arc<Inbox>,
+    messages: Receiver<Message>,
+    is_detached: bool,
+}
+
+impl Subscription {
+    pub(crate) fn new(client: Arc<Handle>, id: SubscriptionId, inbox: Arc<Inbox>) -> Self {
+        Self {
+            client,
+            id,
+            messages: Receiver::new(Arc::clone(&inbox.queue)),
+            inbox,
+            is_detached: false,
+        }
+    }
+
+    /// Waits for the next message; `None` once the subscription or the client has ended and everything delivered
+    /// before was taken.
+    ///
+    /// Dropping the future loses no message.
+    pub async fn next(&mut self) -> Option<Message> {
+        self.messages.next().await
+    }
+
+    /// Returns the next message if one is there already.
+    pub fn try_next(&mut self) -> Option<Message> {
+        self.messages.try_next()
+    }
+
+    /// The tags, all of which are on each message: sorted, each once.
+    #[must_use]
+    pub fn tags(&self) -> &[String] {
+        &self.inbox.tags
+    }
+
+    /// How many messages this stream had no room for, because it was not read fast enough.
+    ///
+    /// They are missing behind what had arrived before; [`Event::Lagged`] tells when that begins.
+    #[must_use]
+    pub fn dropped(&self) -> u64 {
+        self.messages.dropped()
+    }
+
+    /// Unsubscribes; returns once the server knows. Messages that were not taken are discarded.
+    ///
+    /// # Errors
+    /// [`ClientError::Timeout`], [`ClientError::Closed`].
+    pub async fn unsubscribe(self) -> Result<(), ClientError> {
+        let shared = &self.client.shared;
+        shared
+            .ask(|machine, now| machine.unsubscribe(now, self.id))
+            .await
+            .map(drop)
+    }
+
+    /// Gives up this stream, and keeps the subscription for as long as the client is open: its messages are then those
+    /// of [`Client::messages`](crate::Client::messages) only.
+    pub fn detach(mut self) {
+        self.is_detached = true;
+    }
+}
+
+impl Drop for Subscription {
+    fn drop(&mut self) {
+        let shared = &self.client.shared;
+        shared.with(|inner, now| {
+            inner.inboxes.remove(&self.id);
+            if !self.is_detached {
+                // Nobody waits for the answer; a client that is closed has no subscriptions.
+                let _ = inner.machine.unsubscribe(now, self.id);
+            }
+        });
+        shared.wake.notify_one();
+    }
+}
+
+impl Stream for Subscription {
+    type Item = Message;
+
+    fn poll_next(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Message>> {
+        self.get_mut().messages.poll(cx)
+    }
+}
+
+impl fmt::Debug for Subscription {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Subscription")
+            .field("tags", &self.tags())
+            .finish_non_exhaustive()
+    }
+}
+
+/// The stream of all messages; see [`Client::messages`](crate::Client::messages).
 pub struct Messages {
-    shared: Arc<Shared>,
-    taken: VecDeque<Message>,
+    // The task has a weak one, so that it knows when this is gone.
+    _inbox: Arc<Inbox>,
+    messages: Receiver<Message>,
 }
 
 impl Messages {
-    pub(super) fn new(shared: Arc<Shared>) -> Self {
+    pub(crate) fn new(inbox: Arc<Inbox>) -> Self {
         Self {
-            shared,
-            taken: VecDeque::new(),
+            messages: Receiver::new(Arc::clone(&inbox.queue)),
+            _inbox: inbox,
         }
     }
 
@@ -39,32 +159,18 @@ impl Messages {
     ///
     /// Dropping the future loses no message.
     pub async fn next(&mut self) -> Option<Message> {
-        poll_fn(|cx| self.poll(cx.waker())).await
+        self.messages.next().await
     }
 
     /// Returns the next message if one is there already.
     pub fn try_next(&mut self) -> Option<Message> {
-        match self.poll(Waker::noop()) {
-            Poll::Ready(message) => message,
-            Poll::Pending => None,
-        }
+        self.messages.try_next()
     }
 
-    fn poll(&mut self, waker: &Waker) -> Poll<Option<Message>> {
-        loop {
-            if let Some(message) = self.taken.pop_front() {
-                return Poll::Ready(Some(message));
-            }
-            match self.shared.messages.poll_take(&mut self.taken, waker) {
-                Poll::Ready(Some(has_room)) => {
-                    if has_room {
-                        self.shared.wake.notify_one();
-                    }
-                }
-                Poll::Ready(None) => return Poll::Ready(None),
-                Poll::Pending => return Poll::Pending,
-            }
-        }
+    /// How many messages this stream had no room for, as [`Subscription::dropped`].
+    #[must_use]
+    pub fn dropped(&self) -> u64 {
+        self.messages.dropped()
     }
 }
 
@@ -72,55 +178,35 @@ impl Stream for Messages {
     type Item = Message;
 
     fn poll_next(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Message>> {
-        self.get_mut().poll(cx.waker())
+        self.get_mut().messages.poll(cx)
     }
 }
 
-impl Drop for Messages {
-    fn drop(&mut self) {
-        self.shared.messages.put_back(&mut self.taken);
-    }
-}
-
-impl std::fmt::Debug for Messages {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+impl fmt::Debug for Messages {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Messages").finish_non_exhaustive()
     }
 }
 
-/// A stream of what happens to a client; see [`Client::events`](super::Client::events).
+/// A stream of what happens to a client; see [`Client::events`](crate::Client::events).
 #[derive(Debug)]
-pub struct Events {
-    queue: Arc<Queue<Event>>,
-    taken: VecDeque<Event>,
-}
+pub struct Events(Receiver<Event>);
 
 impl Events {
-    pub(super) fn new(queue: Arc<Queue<Event>>) -> Self {
-        Self {
-            queue,
-            taken: VecDeque::new(),
-        }
+    pub(crate) fn new(queue: Arc<Queue<Event>>) -> Self {
+        Self(Receiver::new(queue))
     }
 
     /// Waits for the next event; `None` once the client's task has ended.
     ///
     /// Dropping the future loses no event. A stream that is not read keeps the newest 1,024.
     pub async fn next(&mut self) -> Option<Event> {
-        poll_fn(|cx| self.poll(cx.waker())).await
+        self.0.next().await
     }
 
-    fn poll(&mut self, waker: &Waker) -> Poll<Option<Event>> {
-        loop {
-            if let Some(event) = self.taken.pop_front() {
-                return Poll::Ready(Some(event));
-            }
-            match self.queue.poll_take(&mut self.taken, waker) {
-                Poll::Ready(Some(_)) => {}
-                Poll::Ready(None) => return Poll::Ready(None),
-                Poll::Pending => return Poll::Pending,
-            }
-        }
+    /// Returns the next event if one is there already.
+    pub fn try_next(&mut self) -> Option<Event> {
+        self.0.try_next()
     }
 }
 
@@ -128,6 +214,6 @@ impl Stream for Events {
     type Item = Event;
 
     fn poll_next(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Event>> {
-        self.get_mut().poll(cx.waker())
+        self.get_mut().0.poll(cx)
     }
 }

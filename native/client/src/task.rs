@@ -3,47 +3,60 @@
 
 use std::future::Future;
 use std::pin::Pin;
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 use std::time::Duration;
 
-use mist_core::client::{Action, Client as Machine, Event, State};
-use mist_core::{ErrorCode, ServerError};
-use mist_net::transport::{Connection, Dialer, Reader, Received};
+use mist_core::client::{
+    Action, Client as Machine, CloseReason, Event as Told, RequestError, State,
+};
+use mist_net::connect::ConnectError;
+use mist_net::transport::{Connection, Reader, Received};
+use tokio::sync::oneshot;
 use tokio::time::{Instant, Sleep};
 
-use super::ClientError;
-use super::builder::{TokenSource, failure};
-use super::shared::Shared;
-use super::streams::Message;
+use crate::builder::TokenSource;
+use crate::error::ClientError;
+use crate::event::Event;
+use crate::servers::{Failure, Servers};
+use crate::shared::{Answer, Inner, Shared};
+use crate::streams::{Inbox, Message};
 
 /// How far away a deadline is that does not exist.
 const NEVER: Duration = Duration::from_secs(86_400);
 
-type Dialled = Result<(Connection, Option<String>), String>;
-type Dialling = Pin<Box<dyn Future<Output = Dialled> + Send>>;
+type Connected = Result<(Connection, Option<String>), Failure>;
+type Connecting = Pin<Box<dyn Future<Output = Connected> + Send>>;
 
 /// Told how the first attempt went.
-pub(super) type First = tokio::sync::oneshot::Sender<Result<(), ClientError>>;
+pub(crate) type First = oneshot::Sender<Result<(), ClientError>>;
 
 /// What the task needs to know.
-pub(super) struct Task {
-    pub(super) shared: Arc<Shared>,
-    pub(super) dialer: Dialer,
-    pub(super) token: TokenSource,
-    /// How long the flush at the end may take.
-    pub(super) flush: Duration,
-    pub(super) first: Option<First>,
+pub(crate) struct Task {
+    pub(crate) shared: Arc<Shared>,
+    pub(crate) servers: Servers,
+    pub(crate) token: TokenSource,
+    pub(crate) first: Option<First>,
+    /// Why the last attempt failed.
+    pub(crate) cause: Option<ConnectError>,
 }
 
-/// What the task holds between two rounds.
-struct Held {
+/// What the task has between two rounds.
+#[derive(Default)]
+struct Transport {
     connection: Option<Connection>,
-    dialling: Option<Dialling>,
-    /// Messages on their way from the state machine to the application.
-    messages: Vec<Message>,
-    is_reading: bool,
+    connecting: Option<Connecting>,
     /// An error that no request asked for: why the server closes, if it does.
     last_words: Option<String>,
+}
+
+/// What the application gets at the end of a round, when the lock is free again.
+#[derive(Default)]
+struct Deliveries {
+    messages: Vec<(Arc<Inbox>, Message)>,
+    /// Those of subscriptions that the server has taken away.
+    ended: Vec<Arc<Inbox>>,
+    /// Behind the messages, as on the wire: with an answer, what was delivered before it is there.
+    answers: Vec<(oneshot::Sender<Answer>, Answer)>,
 }
 
 /// Marks the end, also when the runtime drops the task.
@@ -56,105 +69,95 @@ impl Drop for Finish {
 }
 
 impl Task {
-    pub(super) async fn run(mut self) {
+    pub(crate) async fn run(mut self) {
         let _finish = Finish(Arc::clone(&self.shared));
-        let mut held = Held {
-            connection: None,
-            dialling: None,
-            messages: Vec::new(),
-            is_reading: true,
-            last_words: None,
-        };
+        let mut transport = Transport::default();
         let mut timer = Box::pin(tokio::time::sleep(NEVER));
-        while let Some(due) = self.round(&mut held) {
+        while let Some(due) = self.round(&mut transport) {
             // A deadline that moved away is noticed when the timer fires; moving the timer each time costs more.
             if due < timer.deadline() {
                 timer.as_mut().reset(due);
             }
-            self.wait(&mut held, timer.as_mut()).await;
+            self.wait(&mut transport, timer.as_mut()).await;
         }
-        self.flush(held).await;
+        self.finish(transport).await;
     }
 
     /// Does everything that can be done without waiting, and returns when the next thing is due; `None` at the end.
-    fn round(&mut self, held: &mut Held) -> Option<Instant> {
+    fn round(&mut self, transport: &mut Transport) -> Option<Instant> {
         let shared = Arc::clone(&self.shared);
-        let (due, expects_answer, is_closed) = shared.with(|inner, now| {
-            self.publish_delayed(inner, now);
+        let mut deliveries = Deliveries::default();
+        let (due, is_closed) = shared.with(|inner, now| {
             loop {
-                let can_send = held
+                let can_send = transport
                     .connection
                     .as_ref()
                     .is_none_or(|it| it.writer.is_idle());
-                let output = if can_send {
+                let action = if can_send {
                     inner.machine.poll_action()
                 } else {
                     inner.machine.poll_control()
                 };
-                match output {
-                    Some(Action::Connect) => held.dialling = Some(self.dial()),
+                match action {
+                    Some(Action::Connect) => transport.connecting = Some(self.connect()),
                     Some(Action::Send(messages)) => {
-                        if let Some(connection) = &mut held.connection {
+                        if let Some(connection) = &mut transport.connection {
                             connection.writer.queue(messages);
                         }
                     }
                     // At the end the connection is still to be flushed.
                     Some(Action::Disconnect) if inner.machine.state() == State::Closed => {}
-                    Some(Action::Disconnect) => held.connection = None,
+                    Some(Action::Disconnect) => transport.connection = None,
                     Some(Action::Answer { request, result }) => {
                         if let Some(answer) = inner.answers.remove(&request) {
-                            // Whoever asked may have gone.
-                            let _ = answer.send(result);
+                            deliveries.answers.push((answer, result));
                         }
                     }
-                    Some(Action::Event(Event::Message(delivery))) => held.messages.push(Message {
-                        tags: delivery.tags,
-                        data: delivery.data,
-                    }),
+                    Some(Action::Event(Told::Message(delivery))) => {
+                        let message = Message {
+                            tags: delivery.tags,
+                            data: delivery.data,
+                        };
+                        let ids = delivery.subscriptions.iter();
+                        let inboxes = ids.filter_map(|id| inner.inboxes.get(id).cloned());
+                        let taps = inner.taps.iter().filter_map(Weak::upgrade);
+                        deliveries.add(inboxes.chain(taps), message);
+                    }
                     Some(Action::Event(event)) => {
-                        if let Event::Refused { command, error, .. } = &event
+                        if let Told::SubscriptionLost { .. } = event {
+                            deliveries.end_unwanted(inner);
+                        }
+                        if let Told::Refused { command, error, .. } = &event
                             && command.is_empty()
                         {
-                            held.last_words = Some(error.text.clone());
+                            transport.last_words = Some(error.text.clone());
                         }
-                        self.tell(event);
+                        if let Some(event) = Event::of(event) {
+                            self.tell(event);
+                        }
                     }
                     None => break,
                 }
             }
             if inner.machine.state() != State::Connecting {
-                held.dialling = None;
+                transport.connecting = None;
             }
-            let mut due = inner.machine.poll_timeout().unwrap_or(now + NEVER);
-            if let Some((&(at, _), _)) = inner.delayed.first_key_value() {
-                due = due.min(now + at.saturating_duration_since(Instant::now()));
-            }
+            let due = inner.machine.poll_timeout().unwrap_or(now + NEVER);
             // Under the same lock as what came out of it: a client that is closed right after has more to tell.
             let is_closed = inner.machine.state() == State::Closed;
-            (
-                shared.instant(due),
-                inner.machine.expects_answer(),
-                is_closed,
-            )
+            (shared.instant(due), is_closed)
         });
-        self.shared.messages.extend(&mut held.messages);
-        self.shared.room.notify_waiters();
-        // An answer stands behind the deliveries before it, so whoever waits for one must not be waited for.
-        let is_reading = !self.shared.messages.hold_if_full(expects_answer);
-        if is_reading != held.is_reading {
-            held.is_reading = is_reading;
-            self.shared
-                .with(|inner, now| inner.machine.hold(now, !is_reading));
-        }
+        deliveries.hand_out(&shared);
+        shared.room.notify_waiters();
         (!is_closed).then_some(due)
     }
 
     /// Waits for anything to happen, and tells the state machine.
-    async fn wait(&self, held: &mut Held, mut timer: Pin<&mut Sleep>) {
-        let is_reading = held.is_reading;
-        let (reader, writer) = match &mut held.connection {
+    async fn wait(&mut self, transport: &mut Transport, mut timer: Pin<&mut Sleep>) {
+        let shared = &self.shared;
+        let (reader, writer) = match &mut transport.connection {
             Some(connection) => (
-                Some(&mut connection.reader).filter(|_| is_reading),
+                Some(&mut connection.reader),
                 Some(&mut connection.writer).filter(|writer| !writer.is_idle()),
             ),
             None => (None, None),
@@ -162,76 +165,68 @@ impl Task {
         let lost = tokio::select! {
             result = maybe(reader.map(|reader| async {
                 let result = reader.read().await;
-                self.shared.with(|inner, now| deliver(reader, &mut inner.machine, now));
+                shared.with(|inner, now| deliver(reader, &mut inner.machine, now));
                 result
             })) => result.err(),
             result = maybe(writer.map(|writer| writer.write())) => result.err(),
-            () = self.shared.wake.notified() => None,
+            () = shared.wake.notified() => None,
             () = timer.as_mut() => {
                 timer.as_mut().reset(Instant::now() + NEVER);
-                self.shared.with(|inner, now| inner.machine.handle_timeout(now));
+                shared.with(|inner, now| inner.machine.handle_timeout(now));
                 None
             }
-            dialled = maybe(held.dialling.as_mut()) => {
-                held.dialling = None;
-                match dialled {
+            connected = maybe(transport.connecting.as_mut()) => {
+                transport.connecting = None;
+                match connected {
                     Ok((connection, token)) => {
-                        held.connection = Some(connection);
-                        held.is_reading = true;
+                        transport.connection = Some(connection);
                         let token = token.as_deref().map(|token| self.token.present(token));
-                        self.shared.with(|inner, now| inner.machine.handle_open(now, token));
+                        shared.with(|inner, now| inner.machine.handle_open(now, token));
                         None
                     }
-                    Err(reason) => Some(reason),
+                    Err(failure) => {
+                        self.cause = failure.cause;
+                        Some(failure.text)
+                    }
                 }
             }
         };
         if let Some(reason) = lost {
-            held.connection = None;
-            let reason = match held.last_words.take() {
+            transport.connection = None;
+            let reason = match transport.last_words.take() {
                 Some(words) => format!("{reason}: {words}"),
                 None => reason,
             };
-            self.shared
-                .with(|inner, now| inner.machine.handle_close(now, &reason));
+            shared.with(|inner, now| inner.machine.handle_close(now, &reason));
         }
     }
 
-    fn dial(&self) -> Dialling {
-        let dialer = self.dialer.clone();
+    fn connect(&mut self) -> Connecting {
+        self.cause = None;
+        let attempt = self.servers.attempt();
         let token = self.token.clone();
         Box::pin(async move {
-            let token = token.obtain().await?;
-            Ok((dialer.dial().await?, token))
+            let token = token.obtain().await.map_err(Failure::from)?;
+            Ok((attempt.await?, token))
         })
-    }
-
-    fn publish_delayed(&self, inner: &mut super::shared::Inner, now: Duration) {
-        while let Some(entry) = inner.delayed.first_entry() {
-            if entry.key().0 > Instant::now() {
-                break;
-            }
-            let delayed = entry.remove();
-            let result = inner.machine.publish(now, &delayed.tags, &delayed.data);
-            if let Err(error) = result {
-                self.shared.tell(Event::Refused {
-                    command: "publish".into(),
-                    tags: delayed.tags,
-                    error: ServerError::new(ErrorCode::Unknown, error.text()),
-                });
-            }
-        }
     }
 
     fn tell(&mut self, event: Event) {
         let outcome = match &event {
             Event::Open { .. } => Some(Ok(())),
-            Event::Waiting { reason, .. } => Some(Err(failure(&self.dialer.endpoint, reason))),
-            Event::Closed { reason } => Some(Err(ClientError::from(
-                mist_core::client::RequestError::Closed {
-                    reason: reason.clone(),
-                },
-            ))),
+            // Without reconnecting, a failed attempt is the end.
+            Event::Waiting { reason, .. }
+            | Event::Closed {
+                reason: CloseReason::Lost(reason),
+            } => Some(Err(ClientError::Connect {
+                address: self.servers.to_string(),
+                reason: reason.clone(),
+                source: self.cause.take(),
+            })),
+            Event::Closed { reason } => {
+                let reason = reason.clone();
+                Some(Err(RequestError::Closed { reason }.into()))
+            }
             _ => None,
         };
         self.shared.tell(event);
@@ -243,18 +238,64 @@ impl Task {
         }
     }
 
-    async fn flush(&self, held: Held) {
+    async fn finish(&self, transport: Transport) {
         let mut rest = Vec::new();
         self.shared.with(|inner, _| {
-            while let Some(output) = inner.machine.poll_action() {
-                if let Action::Send(messages) = output {
+            while let Some(action) = inner.machine.poll_action() {
+                if let Action::Send(messages) = action {
                     rest.extend(messages);
                 }
             }
         });
-        if let Some(connection) = held.connection {
-            let result = connection.finish(rest, self.flush).await;
+        if let Some(connection) = transport.connection {
+            let limit = self.shared.limits().request_timeout;
+            let result = connection.finish(rest, limit).await;
             self.shared.with(|inner, _| inner.unflushed = result.err());
+        }
+    }
+}
+
+impl Deliveries {
+    fn add(&mut self, inboxes: impl Iterator<Item = Arc<Inbox>>, message: Message) {
+        let mut inboxes = inboxes.peekable();
+        while let Some(inbox) = inboxes.next() {
+            if inboxes.peek().is_none() {
+                self.messages.push((inbox, message));
+                break;
+            }
+            self.messages.push((inbox, message.clone()));
+        }
+    }
+
+    fn end_unwanted(&mut self, inner: &mut Inner) {
+        let (inboxes, machine) = (&mut inner.inboxes, &inner.machine);
+        let lost = inboxes.extract_if(|id, _| !machine.is_wanted(*id));
+        self.ended.extend(lost.map(|(_, inbox)| inbox));
+    }
+
+    fn hand_out(mut self, shared: &Shared) {
+        let mut messages = self.messages.drain(..).peekable();
+        while let Some((inbox, message)) = messages.next() {
+            let mut next = Some(message);
+            // As many at once as go to the same stream.
+            let run = std::iter::from_fn(|| {
+                let this = next.take()?;
+                next = messages
+                    .next_if(|(other, _)| Arc::ptr_eq(other, &inbox))
+                    .map(|(_, message)| message);
+                Some(this)
+            });
+            if inbox.queue.extend(run) {
+                let tags = Arc::clone(&inbox.tags);
+                shared.tell(Event::Lagged { tags });
+            }
+        }
+        for inbox in self.ended {
+            inbox.queue.close();
+        }
+        for (sender, answer) in self.answers {
+            // Whoever asked may have gone.
+            let _ = sender.send(answer);
         }
     }
 }

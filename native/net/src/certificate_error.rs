@@ -5,11 +5,14 @@ use std::path::Path;
 use rustls::CertificateError;
 
 /// Says what is wrong, to stand behind `its certificate`; `setting` is what names those who are trusted.
-pub fn words(why: &CertificateError, host: &str, setting: &str) -> String {
+pub fn words(why: &CertificateError, host: &str, setting: Option<&str>) -> String {
+    let setting = setting
+        .map(|setting| format!(" with {setting}"))
+        .unwrap_or_default();
     match why {
         // The latter when somebody else of the same name is trusted.
         CertificateError::UnknownIssuer | CertificateError::BadSignature => {
-            format!("is signed by nobody that is trusted here; trust its issuer with {setting}")
+            format!("is signed by nobody that is trusted here; trust its issuer{setting}")
         }
         CertificateError::Expired | CertificateError::ExpiredContext { .. } => {
             "has expired; renew it".into()
@@ -40,7 +43,7 @@ pub fn words(why: &CertificateError, host: &str, setting: &str) -> String {
         // The library has no words for these, only names of its own.
         CertificateError::Other(_) => format!(
             "is signed by nobody that is trusted here, or not made as a server's should be; trust this very \
-             certificate with {setting}"
+             certificate{setting}"
         ),
         _ => "cannot be accepted; the server needs another".into(),
     }

@@ -12,6 +12,7 @@
 pub mod address;
 #[cfg(feature = "tls")]
 pub mod certificate_error;
+pub mod connect;
 pub mod file;
 pub mod lock;
 #[cfg(feature = "tls")]

@@ -1,4 +1,4 @@
-//! Owns one connection's bytes, as a client has it: dialling, framing, reading and writing; knows nothing of what messages mean.
+//! Owns one connection's bytes, as a client has it: framing, reading and writing; knows nothing of what messages mean.
 
 #[cfg(feature = "websocket")]
 use std::future::poll_fn;
@@ -7,13 +7,15 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, ReadHalf, WriteHalf};
-use tokio::net::{TcpStream, UnixStream};
 #[cfg(feature = "websocket")]
 use tokio_tungstenite::tungstenite::Utf8Bytes;
 
-use crate::address::{Endpoint, Place, Scheme, Site};
+use crate::address::Scheme;
+#[cfg(feature = "websocket")]
+use crate::address::Site;
+#[cfg(feature = "websocket")]
+use crate::connect::ConnectError;
 use crate::stranger;
-use crate::trust::Trust;
 #[cfg(feature = "websocket")]
 use crate::websocket::{self, FrameReader, FrameWriter};
 
@@ -23,34 +25,11 @@ const READ_BYTES: usize = 64 << 10;
 const KEEP_BYTES: usize = 1 << 20;
 /// How long to wait for the server's side to end after ours has.
 const LINGER: Duration = Duration::from_secs(1);
-/// The number of EMFILE on Linux, macOS and the BSDs, for which the standard library has no kind.
-const TOO_MANY_OPEN_FILES: i32 = 24;
 
 /// Any stream of bytes; every transport but the framing ends here.
 pub(crate) trait Duplex: AsyncRead + AsyncWrite + Send + Unpin {}
 impl<T: AsyncRead + AsyncWrite + Send + Unpin> Duplex for T {}
 pub(crate) type Io = Box<dyn Duplex>;
-
-/// Opens connections to one server.
-#[derive(Clone)]
-pub struct Dialer {
-    /// Where it is.
-    pub endpoint: Endpoint,
-    /// Whether to trust it.
-    pub trust: Trust,
-    /// Bytes in the largest message that is accepted.
-    pub message_bytes: usize,
-}
-
-impl Dialer {
-    /// Opens one more connection. Nothing is said on it yet, no token either.
-    ///
-    /// # Errors
-    /// Why there is none, for people.
-    pub async fn dial(&self) -> Result<Connection, String> {
-        dial(&self.endpoint, &self.trust, self.message_bytes).await
-    }
-}
 
 /// A connection, as its two sides, which are driven at the same time.
 pub struct Connection {
@@ -96,66 +75,6 @@ enum WritingHalf {
     Frames(FrameWriter),
 }
 
-/// Opens a connection; messages over `most` bytes end it.
-///
-/// This is the one place to add a scheme, besides [`crate::address`]: make its stream, then choose the framing.
-async fn dial(endpoint: &Endpoint, trust: &Trust, most: usize) -> Result<Connection, String> {
-    let scheme = endpoint.scheme();
-    let site = match endpoint.place() {
-        Place::Internet(site) => site,
-        Place::Unix(file) => {
-            let stream = UnixStream::connect(&file.path).await;
-            let stream = stream.map_err(|error| match error.kind() {
-                io::ErrorKind::NotFound => "there is no such socket".to_owned(),
-                _ => nobody(&error),
-            })?;
-            return Ok(Connection::lines(Box::new(stream), scheme, most));
-        }
-    };
-    let stream = tcp(site).await?;
-    let io: Io = if scheme.is_encrypted() {
-        trust.encrypt(stream, &site.name()).await?
-    } else {
-        Box::new(stream)
-    };
-    // An address without the feature has been refused by whoever read it.
-    #[cfg(feature = "websocket")]
-    if scheme.is_websocket() {
-        return Connection::frames(io, site, most).await;
-    }
-    Ok(Connection::lines(io, scheme, most))
-}
-
-/// Connects to the first of the host's addresses where somebody listens.
-async fn tcp(site: &Site) -> Result<TcpStream, String> {
-    let sockets = site.resolve().await.map_err(|error| error.to_string())?;
-    let mut refused = None;
-    for socket in sockets {
-        match TcpStream::connect(socket).await {
-            Ok(stream) => {
-                // Messages are written in batches already; waiting for more would only delay them.
-                stream.set_nodelay(true).map_err(|error| plain(&error))?;
-                return Ok(stream);
-            }
-            // Of several, the first says most: the others may be of a kind that this machine does not have.
-            Err(error) => refused = refused.or(Some(error)),
-        }
-    }
-    Err(refused.map_or_else(|| "the host has no address".into(), |error| nobody(&error)))
-}
-
-fn nobody(error: &io::Error) -> String {
-    match error.kind() {
-        _ if error.raw_os_error() == Some(TOO_MANY_OPEN_FILES) => {
-            "this program has as many files open as the system lets it (ulimit -n)".into()
-        }
-        io::ErrorKind::AddrNotAvailable => {
-            "this system has no address or no port left to connect from (net.ipv4.ip_local_port_range)".into()
-        }
-        _ => format!("{}; is a mist server listening there?", plain(error)),
-    }
-}
-
 /// Says an error in the words of its kind, without the operating system's number.
 pub fn plain(error: &io::Error) -> String {
     match error.raw_os_error() {
@@ -165,7 +84,7 @@ pub fn plain(error: &io::Error) -> String {
 }
 
 impl Connection {
-    fn lines(io: Io, scheme: Scheme, most: usize) -> Self {
+    pub(crate) fn lines(io: Io, scheme: Scheme, most: usize) -> Self {
         let (read, write) = tokio::io::split(io);
         Self {
             reader: Reader(ReadingHalf::Lines {
@@ -180,8 +99,9 @@ impl Connection {
     }
 
     #[cfg(feature = "websocket")]
-    async fn frames(io: Io, site: &Site, most: usize) -> Result<Self, String> {
-        let (writer, reader) = websocket::upgrade(io, site, most).await?;
+    pub(crate) async fn frames(io: Io, site: &Site, most: usize) -> Result<Self, ConnectError> {
+        let upgraded = websocket::upgrade(io, site, most).await;
+        let (writer, reader) = upgraded.map_err(ConnectError::Protocol)?;
         Ok(Self {
             reader: Reader(ReadingHalf::Frames {
                 half: reader,

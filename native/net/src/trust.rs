@@ -1,5 +1,6 @@
 //! Owns which servers a client trusts, and how it says that it does not; knows nothing of messages.
 
+use std::fmt;
 use std::io;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -17,8 +18,87 @@ use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
 
 use crate::certificate_error;
-use crate::pem::read_certificates;
+use crate::pem::{PemError, read_certificates};
 use crate::transport::{Io, plain};
+
+/// Why it cannot be said who is trusted.
+#[derive(Clone, Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum TrustError {
+    /// A file that was named has no certificates.
+    #[error(transparent)]
+    File(Arc<PemError>),
+    /// A certificate in a file that was named cannot be read.
+    #[error("{}", certificate_error::damaged(.0))]
+    Damaged(PathBuf),
+    /// The system trusts nobody, and nobody was named.
+    #[error("this system trusts no certificates: name those to trust")]
+    Nobody,
+    /// TLS cannot be used.
+    #[error("TLS is not available - {0}")]
+    Unavailable(String),
+}
+
+/// Why there is no encrypted connection: mostly, because the server is not trusted.
+#[derive(Clone, Debug)]
+pub struct TlsError {
+    host: String,
+    error: Arc<io::Error>,
+}
+
+impl TlsError {
+    fn new(host: &str, error: io::Error) -> Self {
+        Self {
+            host: host.to_owned(),
+            error: Arc::new(error),
+        }
+    }
+
+    fn inner(&self) -> Option<&Error> {
+        self.error.get_ref()?.downcast_ref()
+    }
+
+    /// Says what is wrong with the server's certificate, if that is why; `setting` is how others are trusted.
+    #[must_use]
+    pub fn untrusted(&self, setting: Option<&str>) -> Option<String> {
+        let Some(Error::InvalidCertificate(why)) = self.inner() else {
+            return None;
+        };
+        let what = certificate_error::words(why, &self.host, setting);
+        Some(format!("the server's certificate {what}"))
+    }
+}
+
+impl fmt::Display for TlsError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.inner() {
+            Some(Error::InvalidCertificate(_)) => {
+                f.write_str(&self.untrusted(None).unwrap_or_default())
+            }
+            Some(Error::InvalidMessage(_)) => {
+                f.write_str("the server does not speak TLS there; try tcp:// or ws://")
+            }
+            Some(Error::AlertReceived(alert)) => write!(
+                f,
+                "the server refuses to speak TLS with this program ({alert:?})"
+            ),
+            Some(Error::PeerIncompatible(_)) => {
+                f.write_str("the server speaks no version or no cipher of TLS that is safe")
+            }
+            Some(error) => write!(f, "no TLS with the server: {error}"),
+            None if is_end(self.error.kind()) => {
+                f.write_str("the server closed the connection at once; does it speak TLS there?")
+            }
+            None => f.write_str(&plain(&self.error)),
+        }
+    }
+}
+
+impl std::error::Error for TlsError {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        Some(&*self.error)
+    }
+}
 
 /// What is needed to encrypt a connection; nothing for a client that does not.
 #[derive(Clone, Default)]
@@ -29,15 +109,15 @@ impl Trust {
     ///
     /// # Errors
     /// What is wrong with which file, or with this system.
-    pub async fn new(files: Vec<PathBuf>, is_anybody: bool) -> Result<Self, String> {
+    pub async fn new(files: Vec<PathBuf>, is_anybody: bool) -> Result<Self, TrustError> {
         // The system has its certificates in files, too.
         tokio::task::spawn_blocking(move || Self::read(&files, is_anybody))
             .await
-            .unwrap_or_else(|error| Err(error.to_string()))
+            .unwrap_or_else(|error| Err(TrustError::Unavailable(error.to_string())))
     }
 
-    fn read(files: &[PathBuf], is_anybody: bool) -> Result<Self, String> {
-        let unavailable = |error: Error| format!("TLS is not available - {error}");
+    fn read(files: &[PathBuf], is_anybody: bool) -> Result<Self, TrustError> {
+        let unavailable = |error: Error| TrustError::Unavailable(error.to_string());
         let provider = Arc::new(default_provider());
         let verifier: Arc<dyn ServerCertVerifier> = if is_anybody {
             Arc::new(Anybody(Arc::clone(&provider)))
@@ -54,42 +134,17 @@ impl Trust {
     }
 
     /// Shakes hands with the server that is called `host`.
-    pub(crate) async fn encrypt(&self, stream: TcpStream, host: &str) -> Result<Io, String> {
-        let Some(config) = &self.0 else {
-            return Err("TLS was not asked for".into());
-        };
-        let name = ServerName::try_from(host.to_owned())
-            .map_err(|_| format!("'{host}' is not a name that a certificate can have"))?;
-        let stream = TlsConnector::from(Arc::clone(config))
-            .connect(name, stream)
-            .await
-            .map_err(|error| words(&error, host))?;
-        Ok(Box::new(stream))
+    pub(crate) async fn encrypt(&self, stream: TcpStream, host: &str) -> Result<Io, TlsError> {
+        let failed = |error| TlsError::new(host, error);
+        let config = self.0.clone();
+        let config = config.ok_or_else(|| failed(io::Error::other("TLS was not asked for")))?;
+        let name = ServerName::try_from(host.to_owned()).map_err(|_| {
+            let text = format!("'{host}' is not a name that a certificate can have");
+            failed(io::Error::other(text))
+        })?;
+        let stream = TlsConnector::from(config).connect(name, stream).await;
+        Ok(Box::new(stream.map_err(failed)?))
     }
-}
-
-/// Says why there is no encrypted connection, and what to do.
-fn words(error: &io::Error, host: &str) -> String {
-    let inner = error.get_ref().and_then(|inner| inner.downcast_ref());
-    let why = match inner {
-        Some(Error::InvalidCertificate(why)) => why,
-        Some(Error::InvalidMessage(_)) => {
-            return "the server does not speak TLS there; try tcp:// or ws://".into();
-        }
-        Some(Error::AlertReceived(alert)) => {
-            return format!("the server refuses to speak TLS with this program ({alert:?})");
-        }
-        Some(Error::PeerIncompatible(_)) => {
-            return "the server speaks no version or no cipher of TLS that is safe".into();
-        }
-        Some(error) => return format!("no TLS with the server: {error}"),
-        None if is_end(error.kind()) => {
-            return "the server closed the connection at once; does it speak TLS there?".into();
-        }
-        None => return plain(error),
-    };
-    let what = certificate_error::words(why, host, "--ca FILE");
-    format!("the server's certificate {what}, or skip the check with --insecure")
 }
 
 fn is_end(kind: io::ErrorKind) -> bool {
@@ -105,23 +160,23 @@ struct Known {
 }
 
 impl Known {
-    fn read(files: &[PathBuf], provider: Arc<CryptoProvider>) -> Result<Self, String> {
+    fn read(files: &[PathBuf], provider: Arc<CryptoProvider>) -> Result<Self, TrustError> {
         let mut named = Vec::new();
         let mut roots = RootCertStore::empty();
         roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
         for file in files {
-            for certificate in read_certificates(file).map_err(|error| error.to_string())? {
+            for certificate in
+                read_certificates(file).map_err(|error| TrustError::File(Arc::new(error)))?
+            {
                 roots
                     .add(certificate.clone())
-                    .map_err(|_| certificate_error::damaged(file))?;
+                    .map_err(|_| TrustError::Damaged(file.clone()))?;
                 named.push(certificate);
             }
         }
         let rules = WebPkiServerVerifier::builder_with_provider(Arc::new(roots), provider)
             .build()
-            .map_err(|_| {
-                "this system trusts no certificates: name some with --ca FILE, or skip the check with --insecure"
-            })?;
+            .map_err(|_| TrustError::Nobody)?;
         Ok(Self { rules, named })
     }
 }

@@ -2,6 +2,7 @@
 
 use tokio::net::TcpStream;
 
+use crate::connect::ConnectError;
 use crate::transport::Io;
 
 /// Nothing, for connections that are not encrypted.
@@ -10,7 +11,9 @@ pub struct Trust(());
 
 impl Trust {
     /// Addresses that would lead here are refused when they are read.
-    pub(crate) async fn encrypt(&self, _: TcpStream, _: &str) -> Result<Io, String> {
-        Err("this program was built without TLS".into())
+    pub(crate) async fn encrypt(&self, _: TcpStream, _: &str) -> Result<Io, ConnectError> {
+        Err(ConnectError::Protocol(
+            "this program was built without TLS".into(),
+        ))
     }
 }

@@ -3,9 +3,11 @@
 use std::fmt::Display;
 use std::path::PathBuf;
 
-use mist::client::{Client, ClientBuilder, ClientError, ErrorCode, ServerError};
+use mist::client::{
+    Client, ClientBuilder, ClientError, ConnectError, ErrorCode, ServerError, TrustError,
+};
 use mist_net::address::{Endpoint, without_secrets};
-use mist_net::transport::Dialer;
+use mist_net::connect::Connector;
 use mist_net::trust::Trust;
 
 use super::exit::{Code, Stop};
@@ -83,20 +85,21 @@ impl Target {
     }
 
     /// Prepares bare connections, for commands that make their own messages.
-    pub(super) async fn dialer(&self) -> Result<Dialer, Stop> {
-        let invalid = |why| ClientError::InvalidUri {
-            uri: without_secrets(&self.uri),
-            why,
-        };
-        let endpoint = Endpoint::to_connect(&self.uri).map_err(|why| failed(invalid(why)))?;
+    pub(super) async fn connector(&self) -> Result<Connector, Stop> {
+        let endpoint = Endpoint::to_connect(&self.uri).map_err(|source| {
+            failed(ClientError::InvalidUri {
+                uri: without_secrets(&self.uri),
+                source,
+            })
+        })?;
         let trust = if endpoint.scheme().is_encrypted() {
             let named = self.ca.iter().cloned().collect();
             let trust = Trust::new(named, self.is_insecure).await;
-            trust.map_err(|why| failed(ClientError::Certificate(why)))?
+            trust.map_err(|error| failed(error.into()))?
         } else {
             Trust::default()
         };
-        Ok(Dialer {
+        Ok(Connector {
             endpoint,
             trust,
             message_bytes: MESSAGE_BYTES,
@@ -127,11 +130,12 @@ impl Target {
         builder.connect().await.map_err(|error| match error {
             ClientError::AuthRefused { .. }
             | ClientError::InvalidUri { .. }
-            | ClientError::Certificate(_) => failed(error),
-            // Closed is how it ends when no second attempt is wanted.
-            ClientError::Connect { reason, .. } | ClientError::Closed { reason } => {
-                self.unreachable(&reason)
-            }
+            | ClientError::Trust(_) => failed(error),
+            ClientError::Connect {
+                source: Some(error),
+                ..
+            } => self.unreachable(&explained(&error)),
+            ClientError::Connect { reason, .. } => self.unreachable(&reason),
             error => self.unreachable(&error),
         })
     }
@@ -139,6 +143,18 @@ impl Target {
     fn unreachable(&self, reason: &dyn Display) -> Stop {
         let text = format!("Failed to connect to '{}' - {reason}", self.host);
         Stop::new(Code::CannotConnect, text)
+    }
+}
+
+/// Says why there is no connection, with the flags that help.
+pub(super) fn explained(error: &ConnectError) -> String {
+    let untrusted = match error {
+        ConnectError::Tls(error) => error.untrusted(Some("--ca FILE")),
+        _ => None,
+    };
+    match untrusted {
+        Some(text) => format!("{text}, or skip the check with --insecure"),
+        None => error.to_string(),
     }
 }
 
@@ -151,6 +167,11 @@ pub(super) fn failed(error: ClientError) -> Stop {
         | ClientError::ConnectionLost { .. }
         | ClientError::Offline { .. }
         | ClientError::Closed { .. } => Code::CannotConnect,
+        ClientError::Trust(TrustError::Nobody) => {
+            return Stop::failed(
+                "this system trusts no certificates: name some with --ca FILE, or skip the check with --insecure",
+            );
+        }
         ClientError::Timeout { .. } | ClientError::UnexpectedAnswer { .. } => Code::ServerError,
         ClientError::InvalidUri { .. } | ClientError::MissingTags { .. } => Code::Usage,
         _ => Code::Failed,

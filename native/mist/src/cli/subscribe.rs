@@ -57,7 +57,7 @@ async fn listen(target: &Target, args: &SubscribeArgs, sets: &[Vec<String>]) -> 
     let mut messages = client.messages();
     let mut events = client.events();
     for tags in sets {
-        client.subscribe(tags).await.map_err(failed)?;
+        client.subscribe(tags).await.map_err(failed)?.detach();
         let line = format!("Listening on tags '{}'", bracketed(tags));
         match args.output {
             Output::Plain => out::word(&line)?,
@@ -69,6 +69,7 @@ async fn listen(target: &Target, args: &SubscribeArgs, sets: &[Vec<String>]) -> 
         subscriptions: sets.len(),
         is_lost: false,
     };
+    let mut dropped = 0;
     let mut left = args.count.unwrap_or(u64::MAX);
     let mut hung_up = pin!(out::hung_up());
     while left > 0 {
@@ -86,12 +87,21 @@ async fn listen(target: &Target, args: &SubscribeArgs, sets: &[Vec<String>]) -> 
                     left -= 1;
                 }
                 out::raw(text.as_bytes())?;
+                let all = messages.dropped();
+                if all > dropped {
+                    out::error(&not_read_fast_enough("this program", all - dropped));
+                    dropped = all;
+                }
             }
             Some(event) = events.next() => watch.event(&event)?,
             else => return Err(Stop::new(Code::CannotConnect, "the connection has ended")),
         }
     }
     Ok(())
+}
+
+fn not_read_fast_enough(who: &str, count: u64) -> String {
+    format!("{who} dropped {count} messages, because they were not read fast enough")
 }
 
 /// What becomes of the subscriptions, for the person at the terminal.
@@ -115,9 +125,7 @@ impl Watch {
             Event::Closed {
                 reason: CloseReason::AuthRefused(reason),
             } => return Err(refused("auth", reason)),
-            Event::Dropped { count } => out::error(&format!(
-                "the server dropped {count} messages, because they were not read fast enough"
-            )),
+            Event::Dropped { count } => out::error(&not_read_fast_enough("the server", *count)),
             Event::SubscriptionLost { tags, error } => {
                 let text = format!("no longer listening on tags '{}': {error}", bracketed(tags));
                 self.subscriptions = self.subscriptions.saturating_sub(1);

@@ -21,7 +21,7 @@ pub(super) fn run(command: &TokenCommand, shared: &SharedArgs) -> Result<(), Sto
             let (target, token) = subject(args, shared, "unregister")?;
             block_on(async {
                 let client = target.connect().await?;
-                client.unregister(&token).await.map_err(failed)?;
+                client.admin().unregister(&token).await.map_err(failed)?;
                 out::word("success")
             })
         }
@@ -29,7 +29,7 @@ pub(super) fn run(command: &TokenCommand, shared: &SharedArgs) -> Result<(), Sto
             let (target, token) = subject(args, shared, "list tags")?;
             block_on(async {
                 let client = target.connect().await?;
-                let tags = client.tags(&token).await.map_err(failed)?;
+                let tags = client.admin().tags(&token).await.map_err(failed)?;
                 tags.iter().try_for_each(|tag| out::line(tag))
             })
         }
@@ -47,9 +47,9 @@ fn change(args: &TokenTagsArgs, shared: &SharedArgs, name: &'static str) -> Resu
     block_on(async {
         let client = target.connect().await?;
         match name {
-            "register" => client.register(&token, &tags).await,
-            "set" => client.set(&token, &tags).await,
-            _ => client.unset(&token, &tags).await,
+            "register" => client.admin().register(&token, &tags).await,
+            "set" => client.admin().set(&token, &tags).await,
+            _ => client.admin().unset(&token, &tags).await,
         }
         .map_err(failed)?;
         out::word("success")

@@ -2,21 +2,26 @@
 //! that the test cuts.
 
 mod closing;
+mod examples;
 mod messages;
 mod proxy;
 mod requests;
 mod resuming;
+mod servers;
+mod subscriptions;
 
 use std::future::Future;
 use std::time::Duration;
 
-use mist::client::{Backoff, Client, ClientBuilder, Event, Events, Messages};
+use futures_util::{Stream, StreamExt};
+use mist::client::{Backoff, Client, ClientBuilder, Event, Events, Message, Subscription};
 use mist::{Server, ServerBuilder};
 use mist_tests::process::LISTENERS;
 use mist_tests::site::Site;
 use mist_tests::{PATIENCE, within};
 use tokio::runtime::Runtime;
 use tokio::sync::oneshot;
+use tokio::task::JoinHandle;
 
 /// A server on a runtime of its own, so that a test can count the tasks that its clients leave behind.
 struct TestServer {
@@ -63,6 +68,16 @@ impl TestServer {
     }
 }
 
+impl TestServer {
+    /// Runs something on the server's runtime.
+    fn spawn<T: Send + 'static>(
+        &self,
+        work: impl Future<Output = T> + Send + 'static,
+    ) -> JoinHandle<T> {
+        self.runtime.as_ref().expect("it runs").spawn(work)
+    }
+}
+
 impl Drop for TestServer {
     fn drop(&mut self) {
         drop(self.stop.take());
@@ -90,13 +105,17 @@ async fn connect(uri: &str) -> Client {
 
 /// A client that comes back at once.
 fn eager(uri: &str) -> ClientBuilder {
-    Client::builder(uri).reconnect(Backoff {
-        min: Duration::from_millis(1),
-        max: Duration::from_millis(10),
-    })
+    Client::builder(uri).reconnect(Backoff::new(
+        Duration::from_millis(1),
+        Duration::from_millis(10),
+    ))
 }
 
-async fn texts(messages: &mut Messages, count: usize) -> Vec<String> {
+async fn subscribe(client: &Client, tags: &[&str]) -> Subscription {
+    client.subscribe(tags).await.expect("subscribed")
+}
+
+async fn texts(messages: &mut (impl Stream<Item = Message> + Unpin), count: usize) -> Vec<String> {
     let mut texts = Vec::with_capacity(count);
     while texts.len() < count {
         texts.push(messages.next().await.expect("a message").data);

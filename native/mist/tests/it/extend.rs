@@ -128,7 +128,7 @@ async fn a_listener_of_ones_own_is_served_like_the_others() {
     let client = mist::Client::connect(&house.site.uris[1])
         .await
         .expect("connected");
-    client.subscribe(["x"]).await.expect("subscribed");
+    let mut messages = client.subscribe(["x"]).await.expect("subscribed");
     b.ask(
         r#"{"command":"publish","tags":["x"],"data":"1","id":1}"#,
         r#"{"command":"publish","tags":["x"],"data":"success","delivered":2,"id":1}"#,
@@ -136,7 +136,7 @@ async fn a_listener_of_ones_own_is_served_like_the_others() {
     .await;
     a.expect(r#"{"command":"publish","tags":["x"],"data":"1"}"#)
         .await;
-    let message = within(client.messages().next()).await.expect("a message");
+    let message = within(messages.next()).await.expect("a message");
     assert_eq!(message.data, "1");
 
     let mut fourth = house.connect();

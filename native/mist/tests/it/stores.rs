@@ -137,17 +137,17 @@ impl TokenStore for Admin {
     fn change<'a>(&'a self, change: &'a TokenChange) -> BoxFuture<'a, Result<(), TokenError>> {
         Box::pin(async move {
             understood(match change {
-                TokenChange::Register { token, tags } => self.0.register(token, tags).await,
-                TokenChange::Unregister { token } => self.0.unregister(token).await,
-                TokenChange::Set { token, tags } => self.0.set(token, tags).await,
-                TokenChange::Unset { token, tags } => self.0.unset(token, tags).await,
+                TokenChange::Register { token, tags } => self.0.admin().register(token, tags).await,
+                TokenChange::Unregister { token } => self.0.admin().unregister(token).await,
+                TokenChange::Set { token, tags } => self.0.admin().set(token, tags).await,
+                TokenChange::Unset { token, tags } => self.0.admin().unset(token, tags).await,
             })
         })
     }
 
     fn lookup<'a>(&'a self, token: &'a str) -> BoxFuture<'a, Result<Grants, TokenError>> {
         Box::pin(async move {
-            let tags = understood(self.0.tags(token).await)?;
+            let tags = understood(self.0.admin().tags(token).await)?;
             Ok(Grants::of_token(token, tags))
         })
     }

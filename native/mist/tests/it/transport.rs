@@ -42,8 +42,7 @@ async fn every_transport_carries_messages() {
     uris[2] = uris[2].replace("https", "wss");
     for uri in uris {
         let (reader, writer) = (connect(&uri, &files).await, connect(&uri, &files).await);
-        let mut messages = reader.messages();
-        within(reader.subscribe(["a"])).await.expect("subscribed");
+        let mut messages = within(reader.subscribe(["a"])).await.expect("subscribed");
         // More than one record and more than one write.
         let data = "x".repeat(1 << 20);
         let delivered = within(writer.publish_acked(["a", "b"], &data)).await;

@@ -54,7 +54,11 @@ impl Site {
         };
         let site = Self::with(build).await;
         let admin = site.admin().await;
-        admin.register("desk", ["north"]).await.expect("registered");
+        admin
+            .admin()
+            .register("desk", ["north"])
+            .await
+            .expect("registered");
         admin.close().await.expect("closed");
         site
     }

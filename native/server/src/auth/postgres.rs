@@ -190,7 +190,7 @@ impl Postgres {
         };
         let Some(told) = error.as_db_error() else {
             if let Some(why) = certificate_fault(error) {
-                let what = certificate_error::words(why, address.host(), "sslrootcert=FILE");
+                let what = certificate_error::words(why, address.host(), Some("sslrootcert=FILE"));
                 return format!("{address}: its certificate {what}");
             }
             let mut text = format!("{address}: {error}");

@@ -3,19 +3,20 @@
 use std::time::Duration;
 
 use mist::ClientError;
-use mist_net::transport::{Connection, Dialer};
+use mist_net::connect::Connector;
+use mist_net::transport::Connection;
 use rustix::process::{Resource, getrlimit};
 use serde_json::json;
 
 use super::message::{Heard, data_finder, read};
-use crate::cli::connect::{Target, failed, refused};
+use crate::cli::connect::{Target, explained, failed, refused};
 use crate::cli::exit::{Code, Stop};
 
 /// How many subscriptions are asked for before their answers are read: a server stops reading from who does not read.
 const AT_ONCE: usize = 256;
 
 /// How long connecting may take.
-const DIALLING: Duration = Duration::from_secs(10);
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// Files that this program has open besides its connections, and a few to spare.
 const OTHER_FILES: usize = 32;
@@ -35,7 +36,7 @@ pub(super) fn check_open_files(connections: usize) -> Result<(), Stop> {
 /// Opens connections to one server.
 #[derive(Clone)]
 pub(super) struct Opener {
-    dialer: Dialer,
+    connector: Connector,
     token: Option<String>,
     host: String,
 }
@@ -43,7 +44,7 @@ pub(super) struct Opener {
 impl Opener {
     pub(super) async fn new(target: &Target) -> Result<Self, Stop> {
         Ok(Self {
-            dialer: target.dialer().await?,
+            connector: target.connector().await?,
             token: target.token().map(str::to_owned),
             host: target.host.clone(),
         })
@@ -56,10 +57,10 @@ impl Opener {
         sets: &[Vec<String>],
         mut early: impl FnMut(&[u8]),
     ) -> Result<Connection, Stop> {
-        let dialled = tokio::time::timeout(DIALLING, self.dialer.dial()).await;
-        let mut link = dialled
-            .unwrap_or_else(|_| Err(format!("no answer within {DIALLING:?}")))
-            .map_err(|reason| self.unreachable(&reason))?;
+        let mut link = tokio::time::timeout(CONNECT_TIMEOUT, self.connector.connect())
+            .await
+            .map_err(|_| self.unreachable(&format!("no answer within {CONNECT_TIMEOUT:?}")))?
+            .map_err(|error| self.unreachable(&explained(&error)))?;
         let token = self.token.iter();
         let auth = token.map(|token| json!({"command": "auth", "data": token, "id": 1}));
         self.ask(&mut link, &auth.collect::<Vec<_>>(), &mut early)

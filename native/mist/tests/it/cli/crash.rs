@@ -42,10 +42,13 @@ async fn write(client: Client, name: String, acknowledged: watch::Sender<usize>)
         let last = written.last_mut().expect("it was just put there");
         for step in 0..4 {
             let (next, answer) = match step {
-                0 => (set(&["a", own]), client.register(own, &["a", own]).await),
-                1 => (set(&["a", "b", own]), client.set(own, &["b"]).await),
-                2 => (set(&["b"]), client.unset(own, &["a", own]).await),
-                _ if number % 4 == 3 => (None, client.unregister(own).await),
+                0 => (
+                    set(&["a", own]),
+                    client.admin().register(own, &["a", own]).await,
+                ),
+                1 => (set(&["a", "b", own]), client.admin().set(own, &["b"]).await),
+                2 => (set(&["b"]), client.admin().unset(own, &["a", own]).await),
+                _ if number % 4 == 3 => (None, client.admin().unregister(own).await),
                 _ => continue,
             };
             match answer {
@@ -71,7 +74,7 @@ async fn connect(server: &Server) -> Client {
 
 async fn check(client: &Client, written: &[Written]) {
     for Written { token, sure, open } in written {
-        let found: State = match client.tags(token).await {
+        let found: State = match client.admin().tags(token).await {
             Ok(tags) => Some(tags.into_iter().collect()),
             Err(ClientError::Refused { reason, .. }) if reason.code == ErrorCode::TokenNotFound => {
                 None

@@ -1,15 +1,12 @@
 //! How a client ends: everything sent, nothing left.
 
-use std::time::Duration;
-
 use mist::client::{ClientError, Event, State};
 
-use super::{TestServer, connect, no_task_is_left, run, texts};
+use super::{TestServer, connect, no_task_is_left, run, subscribe, texts};
 
 async fn sends_everything(uri: &str) {
     let reader = connect(uri).await;
-    reader.subscribe(["a"]).await.expect("subscribed");
-    let mut messages = reader.messages();
+    let mut messages = subscribe(&reader, &["a"]).await;
     for round in 0..20 {
         let writer = connect(uri).await;
         for number in 0..1000 {
@@ -43,25 +40,24 @@ fn after_closing_no_task_is_left_and_everything_says_so() {
         for uri in [&server.tcp, &server.ws] {
             let client = connect(uri).await;
             let (mut messages, mut events) = (client.messages(), client.events());
-            let delayed = client.publish_after(["a"], "never", Duration::from_secs(3600));
+            let mut subscription = subscribe(&client, &["a"]).await;
             client.close().await.expect("closed");
             client.clone().close().await.expect("closed again");
             no_task_is_left().await;
             assert_eq!(client.state(), State::Closed);
             assert_eq!(messages.next().await, None);
-            assert_eq!(events.next().await, Some(Event::Discarded { publishes: 1 }));
+            assert_eq!(subscription.next().await, None);
             let closed = events.next().await;
             assert!(matches!(closed, Some(Event::Closed { .. })), "{closed:?}");
             assert_eq!(events.next().await, None);
             assert_eq!(client.events().next().await, None);
-            assert!(!delayed.expect("open").cancel());
+            assert_eq!(client.messages().next().await, None);
             for error in [
                 client.publish(["a"], "x").await.expect_err("closed"),
                 client.subscribe(["a"]).await.expect_err("closed"),
                 client.ping().await.expect_err("closed"),
-                client
-                    .publish_after(["a"], "x", Duration::ZERO)
-                    .expect_err("closed"),
+                client.flush().await.expect_err("closed"),
+                subscription.unsubscribe().await.expect_err("closed"),
             ] {
                 assert!(matches!(error, ClientError::Closed { .. }), "{error}");
             }
@@ -74,15 +70,20 @@ fn dropping_the_last_clone_sends_what_was_handed_over_and_leaves_no_task() {
     let server = TestServer::start();
     run(async {
         for uri in [&server.tcp, &server.ws] {
-            let mut left = {
+            let (mut left, mut events) = {
                 let client = connect(uri).await;
-                client.subscribe(["b"]).await.expect("subscribed");
+                let (mut all, events) = (client.messages(), client.events());
+                // It keeps the client open.
+                let mut subscription = subscribe(&client, &["b"]).await;
+                drop(client);
                 let writer = connect(uri).await;
                 writer.clone().publish(["b"], "last").await.expect("open");
                 drop(writer);
-                assert_eq!(texts(&mut client.messages(), 1).await, ["last"]);
-                client.messages()
+                assert_eq!(texts(&mut subscription, 1).await, ["last"]);
+                assert_eq!(texts(&mut all, 1).await, ["last"]);
+                (all, events)
             };
+            while events.next().await.is_some() {}
             assert_eq!(left.next().await, None);
             no_task_is_left().await;
         }
@@ -96,9 +97,9 @@ fn closing_while_messages_pour_in_is_clean() {
         let writer = connect(&server.tcp).await;
         for uri in [&server.tcp, &server.ws] {
             let reader = connect(uri).await;
-            reader.subscribe(["a"]).await.expect("subscribed");
+            let _unread = subscribe(&reader, &["a"]).await;
             let other = connect(uri).await;
-            other.subscribe(["b"]).await.expect("subscribed");
+            let mut messages = subscribe(&other, &["b"]).await;
             for number in 0..5000 {
                 writer
                     .publish(["a"], &number.to_string())
@@ -107,7 +108,7 @@ fn closing_while_messages_pour_in_is_clean() {
             }
             reader.publish(["b"], "goodbye").await.expect("open");
             reader.close().await.expect("all is sent");
-            assert_eq!(texts(&mut other.messages(), 1).await, ["goodbye"]);
+            assert_eq!(texts(&mut messages, 1).await, ["goodbye"]);
         }
     });
 }

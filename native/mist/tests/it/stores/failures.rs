@@ -67,8 +67,7 @@ async fn others_go_on(house: &House) {
     })
     .await;
     let (reader, writer) = (reader.expect("connected"), writer.expect("connected"));
-    let mut messages = reader.messages();
-    within(reader.subscribe(["x"])).await.expect("subscribed");
+    let mut messages = within(reader.subscribe(["x"])).await.expect("subscribed");
     let told = within(writer.publish_acked(["x"], "on")).await;
     told.expect("published");
     let message = within(messages.next()).await.expect("a message");

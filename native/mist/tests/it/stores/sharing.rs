@@ -35,8 +35,14 @@ async fn a_revocation_is_for_its_own_server_at_once_and_for_others_at_the_next_l
     granted.expect("registered");
     let (here, there) = (one.with("desk").await, other.with("desk").await);
     for client in [&here, &there] {
-        within(client.subscribe(["north"])).await.expect("granted");
-        within(client.subscribe(["south"])).await.expect("granted");
+        within(client.subscribe(["north"]))
+            .await
+            .expect("granted")
+            .detach();
+        within(client.subscribe(["south"]))
+            .await
+            .expect("granted")
+            .detach();
     }
     let taken = admin.remove_tags("desk", &tags(&["north"])).await;
     taken.expect("taken away");

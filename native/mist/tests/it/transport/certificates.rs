@@ -13,18 +13,18 @@ async fn failure(
 }
 
 #[tokio::test]
-async fn a_certificate_that_nobody_vouches_for_needs_ca_or_insecure() {
+async fn a_certificate_that_nobody_vouches_for_has_to_be_trusted_by_a_file_or_blindly() {
     let files = Certificate::default();
     let site = serve(&files, "tls://127.0.0.1:0, wss://127.0.0.1:0").await;
     for uri in &site.uris {
         let error = failure(uri, |builder| builder).await;
         assert!(
-            error.contains("--ca") && error.contains("--insecure"),
+            error.ends_with("is signed by nobody that is trusted here; trust its issuer"),
             "{error}"
         );
         let other = Certificate::default();
         let error = failure(uri, |builder| builder.ca(other.file())).await;
-        assert!(error.contains("--ca"), "{error}");
+        assert!(error.ends_with("trust its issuer"), "{error}");
         connect(uri, &files).await;
         let insecure = Client::builder(uri)
             .danger_accept_invalid_certs(true)
@@ -39,9 +39,8 @@ async fn a_wrong_name_is_named_with_the_right_ones() {
     let files = Certificate::for_names(&["mist.example", "10.0.0.1"]);
     let site = serve(&files, "tls://127.0.0.1:0").await;
     let error = failure(&site.uris[0], |builder| builder.ca(files.file())).await;
-    let words =
-        "is not for '127.0.0.1'; connect to a name that it is for: mist.example, 10.0.0.1, or";
-    assert!(error.contains(words), "{error}");
+    let words = "is not for '127.0.0.1'; connect to a name that it is for: mist.example, 10.0.0.1";
+    assert!(error.ends_with(words), "{error}");
     site.stop().await;
     let files = Certificate::for_names(&[]);
     let site = serve(&files, "tls://127.0.0.1:0").await;
@@ -86,7 +85,7 @@ async fn a_certificate_that_may_sign_others_is_taken_when_it_is_named() {
         let other = Certificate::default();
         let error = failure(&site.uris[0], |builder| builder.ca(other.file())).await;
         assert!(
-            error.contains("--ca") && error.contains("--insecure") && !error.contains("Other"),
+            error.contains("trust this very certificate") && !error.contains("Other"),
             "{error}"
         );
         site.stop().await;

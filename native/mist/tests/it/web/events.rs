@@ -238,7 +238,7 @@ async fn under_scoped_access_one_tag_must_be_granted_and_what_is_taken_away_is_s
     let wanted = r#"{"command":"publish","tags":["late","north"],"data":"x"}"#;
     assert_eq!(events.data().await.as_deref(), Some(wanted));
     let admin = site.admin().await;
-    admin.unset("desk", ["north"]).await.expect("unset");
+    admin.admin().unset("desk", ["north"]).await.expect("unset");
     let came = events.data().await.expect("an event");
     let start = r#"{"command":"unsubscribe","tags":["late","north"],"error":"subscription removed"#;
     assert!(came.starts_with(start), "{came}");
@@ -250,10 +250,10 @@ async fn under_scoped_access_one_tag_must_be_granted_and_what_is_taken_away_is_s
 async fn a_stream_goes_on_for_what_was_not_taken_away_and_ends_with_the_token() {
     let site = Site::with_tokens(Access::Scoped).await;
     let admin = site.admin().await;
-    admin.set("desk", ["west"]).await.expect("set");
+    admin.admin().set("desk", ["west"]).await.expect("set");
     let target = "/subscribe?tags=north,late&tags=west&tags=late,north&x-auth-token=desk";
     let mut events = Events::open(site.http, target, &[]).await;
-    admin.unset("desk", ["north"]).await.expect("unset");
+    admin.admin().unset("desk", ["north"]).await.expect("unset");
     let came = events.data().await.expect("an event");
     assert!(
         came.contains(r#""tags":["late","north"],"error""#),
@@ -262,7 +262,11 @@ async fn a_stream_goes_on_for_what_was_not_taken_away_and_ends_with_the_token() 
     assert_eq!(site.handle.publish(&["west"], "x"), 1);
     let came = events.data().await.expect("an event");
     assert!(came.contains(r#""data":"x""#), "{came}");
-    admin.unregister("desk").await.expect("unregistered");
+    admin
+        .admin()
+        .unregister("desk")
+        .await
+        .expect("unregistered");
     let came = events.data().await.expect("an event");
     assert!(came.contains(r#""tags":["west"],"error""#), "{came}");
     assert_eq!(events.data().await, None);

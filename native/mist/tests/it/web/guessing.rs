@@ -97,7 +97,11 @@ async fn after_wrong_tokens_in_any_way_further_ones_wait_and_nobody_else_does() 
 async fn who_was_let_in_before_is_let_in_beside_a_guesser_behind_the_same_address() {
     let site = scoped(Access::Scoped, &[("failed-tokens", 2)]).await;
     let admin = site.admin().await;
-    admin.register("desk", ["a"]).await.expect("registered");
+    admin
+        .admin()
+        .register("desk", ["a"])
+        .await
+        .expect("registered");
     assert!(present(&site, 0, "desk").await);
     let mut guessers = guessers(&site, 30).await;
     for way in 0..4 {
@@ -108,7 +112,11 @@ async fn who_was_let_in_before_is_let_in_beside_a_guesser_behind_the_same_addres
     let last = guessers.last_mut().expect("there are some");
     assert!(!is_answered(last), "it has still to wait");
     // A token that was taken back is let in by nobody's memory.
-    admin.unregister("desk").await.expect("unregistered");
+    admin
+        .admin()
+        .unregister("desk")
+        .await
+        .expect("unregistered");
     assert!(!present(&site, 0, "desk").await);
 }
 
@@ -116,7 +124,11 @@ async fn who_was_let_in_before_is_let_in_beside_a_guesser_behind_the_same_addres
 async fn a_token_of_ones_own_does_not_make_guessing_quicker() {
     let site = scoped(Access::Scoped, &[]).await;
     let admin = site.admin().await;
-    admin.register("own", ["a"]).await.expect("registered");
+    admin
+        .admin()
+        .register("own", ["a"])
+        .await
+        .expect("registered");
     let start = Instant::now();
     for number in 0..200 {
         assert!(present(&site, 0, "own").await);

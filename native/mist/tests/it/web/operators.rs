@@ -124,8 +124,8 @@ async fn metrics_are_all_there_and_move() {
     }
 
     let client = site.client().await;
-    client.subscribe(["a"]).await.expect("subscribed");
-    client.subscribe(["b", "c"]).await.expect("subscribed");
+    let _subscription = client.subscribe(["a"]).await.expect("subscribed");
+    let _other = client.subscribe(["b", "c"]).await.expect("subscribed");
     client.ping().await.expect("a pong");
     // Its task has no turn meanwhile, so that its outbox fills up.
     let delivered: usize = (0..5).map(|_| site.handle.publish(&["a"], "x")).sum();

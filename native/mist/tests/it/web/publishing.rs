@@ -17,7 +17,11 @@ async fn a_json_body_is_published_and_the_deliveries_are_counted() {
         assert_eq!(answer.body, wanted);
         // Each stays subscribed for as long as its server.
         let client = site.client().await;
-        client.subscribe(["bus"]).await.expect("subscribed");
+        client
+            .subscribe(["bus"])
+            .await
+            .expect("subscribed")
+            .detach();
         std::mem::forget(client);
     }
 }
@@ -26,8 +30,7 @@ async fn a_json_body_is_published_and_the_deliveries_are_counted() {
 async fn a_raw_body_is_published_under_the_tags_of_the_query() {
     let site = Site::start().await;
     let client = site.client().await;
-    client.subscribe(["b & c", "ü"]).await.expect("subscribed");
-    let mut messages = client.messages();
+    let mut messages = client.subscribe(["b & c", "ü"]).await.expect("subscribed");
     let data = "{\"no\":\tjson}\r\n\n \u{0} \u{2028} zwölf \u{1f600}\n";
     for (door, target) in [
         (site.http, "/publish?tags=a,b+%26%20c,%C3%BC"),
@@ -49,8 +52,7 @@ async fn a_raw_body_is_published_under_the_tags_of_the_query() {
 async fn a_message_may_be_without_data_and_have_more_than_it_needs() {
     let site = Site::start().await;
     let client = site.client().await;
-    client.subscribe(["a"]).await.expect("subscribed");
-    let mut messages = client.messages();
+    let mut messages = client.subscribe(["a"]).await.expect("subscribed");
     for (target, body) in [
         ("/publish", r#"{"tags":["a"]}"#),
         ("/publish", r#"{"tags":["a"],"data":null}"#),
@@ -72,8 +74,7 @@ async fn a_message_may_be_without_data_and_have_more_than_it_needs() {
 async fn data_of_a_json_body_may_be_any_value() {
     let site = Site::start().await;
     let client = site.client().await;
-    client.subscribe(["a"]).await.expect("subscribed");
-    let mut messages = client.messages();
+    let mut messages = client.subscribe(["a"]).await.expect("subscribed");
     for (value, data) in [
         ("5", "5"),
         ("[ 1.50, \"a b\" ]", r#"[1.50,"a b"]"#),
@@ -94,7 +95,7 @@ async fn data_of_a_json_body_may_be_any_value() {
 async fn what_cannot_be_published_is_told_why() {
     let site = Site::start().await;
     let wildcard = site.client().await;
-    wildcard.subscribe(["a"]).await.expect("subscribed");
+    let mut messages = wildcard.subscribe(["a"]).await.expect("subscribed");
     let many: Vec<_> = (0..65).map(|serial| format!("{serial}")).collect();
     let many = format!("/publish?tags={}", many.join(","));
     let long = format!("/publish?tags={}", "x".repeat(1025));
@@ -161,7 +162,7 @@ async fn what_cannot_be_published_is_told_why() {
         assert!(answer.error().contains(reason), "{picture}");
         assert!(!answer.body.contains(r#""id""#), "{picture}");
     }
-    assert_eq!(wildcard.messages().try_next(), None);
+    assert_eq!(messages.try_next(), None);
 }
 
 #[tokio::test]
@@ -225,7 +226,7 @@ async fn under_scoped_access_every_tag_of_the_message_must_be_granted() {
     let site = Site::with_tokens(Access::Scoped).await;
     let admin = format!("X-AUTH-TOKEN: {ADMIN}");
     let reader = site.admin().await;
-    reader.subscribe(["north"]).await.expect("subscribed");
+    let mut messages = reader.subscribe(["north"]).await.expect("subscribed");
     for (tags, header, status, reason) in [
         ("north", "", 401, "not authorized - this server is scoped"),
         (
@@ -262,7 +263,6 @@ async fn under_scoped_access_every_tag_of_the_message_must_be_granted() {
         let challenge = if status == 401 { "Bearer" } else { "" };
         assert_eq!(answer.header("www-authenticate"), challenge);
     }
-    let mut messages = reader.messages();
     for _ in 0..2 {
         assert!(within(messages.next()).await.is_some());
     }
@@ -274,8 +274,7 @@ async fn under_scoped_access_every_tag_of_the_message_must_be_granted() {
 async fn a_wrong_token_publishes_nothing_although_none_would() {
     let site = Site::with_tokens(Access::Open).await;
     let reader = site.client().await;
-    reader.subscribe(["a"]).await.expect("subscribed");
-    let mut messages = reader.messages();
+    let mut messages = reader.subscribe(["a"]).await.expect("subscribed");
     let answer = site
         .post("/publish?tags=a", &["X-AUTH-TOKEN: nobody"], "no")
         .await;

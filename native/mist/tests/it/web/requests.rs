@@ -105,8 +105,7 @@ async fn a_connection_carries_one_request_after_the_other() {
 async fn requests_that_come_all_at_once_are_answered_in_order() {
     let site = Site::start().await;
     let client = site.client().await;
-    client.subscribe(["a"]).await.expect("subscribed");
-    let mut messages = client.messages();
+    let mut messages = client.subscribe(["a"]).await.expect("subscribed");
     let mut http = site.open().await;
     let mut all = Vec::new();
     for serial in 0..50 {

@@ -103,7 +103,11 @@ async fn whose_token_is_revoked_has_the_time_of_a_stranger_to_show_another() {
     let site = scoped(Access::Scoped, &[("authentication-seconds", 1)]).await;
     let admin = site.admin().await;
     for token in ["one", "two"] {
-        admin.register(token, ["x"]).await.expect("registered");
+        admin
+            .admin()
+            .register(token, ["x"])
+            .await
+            .expect("registered");
     }
     let mut stays = upgrade(&site, &["X-Auth-Token: one"]).await;
     let mut goes = upgrade(&site, &["X-Auth-Token: one"]).await;
@@ -112,7 +116,7 @@ async fn whose_token_is_revoked_has_the_time_of_a_stranger_to_show_another() {
         socket.send(text.into()).await.expect("sent");
         assert!(said(socket).await.to_string().contains("success"));
     }
-    admin.unregister("one").await.expect("unregistered");
+    admin.admin().unregister("one").await.expect("unregistered");
     for socket in [&mut stays, &mut goes] {
         let came = said(socket).await.to_string();
         assert!(came.contains("subscription removed"), "{came}");
@@ -216,7 +220,11 @@ async fn a_body_whose_token_is_revoked_is_read_no_further() {
     assert_eq!(http.head().await.status, 100, "the token is good");
     http.write("x".repeat(10_000)).await;
     let admin = site.admin().await;
-    admin.unregister("desk").await.expect("unregistered");
+    admin
+        .admin()
+        .unregister("desk")
+        .await
+        .expect("unregistered");
     http.write("x").await;
     let answer = http.answer("POST").await;
     assert_eq!(answer.status, 401, "{answer:?}");

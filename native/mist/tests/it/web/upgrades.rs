@@ -254,6 +254,7 @@ async fn a_token_comes_by_header_bearer_protocol_or_query_in_this_order() {
     let admin = site.admin().await;
     let foreign = "schlüssel ✓";
     admin
+        .admin()
         .register(foreign, ["north"])
         .await
         .expect("registered");
