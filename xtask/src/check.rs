@@ -211,8 +211,14 @@ fn fetch_component(component: &str, subcommand: &str) -> Result<()> {
     call(&mut rustup(["component", "add", component]))
 }
 
-/// The lints of what no other step compiles: in the workspace all features are on.
+/// What no other step compiles: in the workspace all features are on.
 fn features() -> Result<Outcome> {
+    call(&mut cargo([
+        "test",
+        "--package",
+        "mist-pubsub-net",
+        "--lib",
+    ]))?;
     for package in ["mist-pubsub-net", "mist-pubsub-client"] {
         for features in ["", "tls", "websocket", "tls,websocket", "idn"] {
             let mut clippy = cargo(["clippy", "--package", package, "--no-default-features"]);

@@ -12,6 +12,7 @@ fn listen(text: &str) -> (Scheme, String) {
 }
 
 #[test]
+#[cfg(all(feature = "tls", feature = "websocket"))]
 fn every_form_of_a_servers_address_has_its_defaults() {
     for (text, scheme, address, target) in [
         ("tcp://127.0.0.1:1445", Scheme::Tcp, "127.0.0.1:1445", ""),
@@ -51,6 +52,41 @@ fn every_form_of_a_servers_address_has_its_defaults() {
 }
 
 #[test]
+fn a_scheme_that_was_left_out_names_its_features() {
+    let (tls, websocket) = (cfg!(feature = "tls"), cfg!(feature = "websocket"));
+    for (text, is_built_in, missing) in [
+        ("tls://h", tls, "`tls`"),
+        ("ws://h", websocket, "`websocket`"),
+        (
+            "wss://h",
+            tls && websocket,
+            match (tls, websocket) {
+                (false, false) => "`tls` and `websocket`",
+                (false, true) => "`tls`",
+                _ => "`websocket`",
+            },
+        ),
+        ("tcp://h", true, ""),
+    ] {
+        match Endpoint::to_connect(text) {
+            Ok(_) => assert!(is_built_in, "{text}"),
+            Err(error) => {
+                let error = error.to_string();
+                let scheme = text.trim_end_matches('h');
+                assert!(!is_built_in, "{error}");
+                for part in [
+                    scheme,
+                    &format!("the feature {missing} of mist-pubsub-client"),
+                ] {
+                    assert!(error.contains(part), "{error}");
+                }
+            }
+        }
+    }
+}
+
+#[test]
+#[cfg(feature = "websocket")]
 fn a_path_is_shown_without_the_query_that_may_hold_a_token() {
     let read = Endpoint::to_connect("ws://h/x?x-auth-token=secret").expect("valid");
     assert_eq!(read.site().map(Site::path), Some("/x"));
