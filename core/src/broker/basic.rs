@@ -5,7 +5,8 @@ use alloc::boxed::Box;
 use alloc::vec::Vec;
 
 use super::Broker;
-use super::output::{Receipt, Verdict};
+use super::output::Verdict;
+use super::receipt::Receipt;
 use super::scratch::{Scratch, restart};
 use super::session::{Session, SessionId};
 use crate::limits::{Exceeded, LIMIT, Limits};

@@ -18,6 +18,7 @@ mod numbers;
 mod output;
 mod publish;
 mod question;
+mod receipt;
 mod receive;
 mod reply;
 mod revocation;
@@ -42,8 +43,9 @@ pub use self::config::{Config, Credentials};
 use self::holders::Holders;
 pub use self::listing::Listing;
 pub use self::output::{
-    CustomReply, CustomRequest, DisconnectReason, Long, Output, Receipt, TokenCheck, Verdict,
+    CustomReply, CustomRequest, DisconnectReason, Long, Output, TokenCheck, Verdict,
 };
+pub use self::receipt::Receipt;
 use self::revocation::Revocation;
 pub use self::scratch::Scratch;
 pub use self::session::SessionId;

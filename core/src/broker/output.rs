@@ -5,12 +5,12 @@ use alloc::string::String;
 use alloc::vec::Vec;
 
 use super::listing::Listing;
+use super::receipt::Receipt;
 use super::session::SessionId;
 use super::walk::Walk;
 #[cfg(doc)]
 use super::{Broker, Config, Scratch};
 use crate::auth::AuthRequest;
-use crate::message::{Data, Reply};
 
 /// What the host is to do, in this order.
 #[derive(Debug)]
@@ -128,37 +128,6 @@ pub struct CustomReply {
     pub tags: Vec<String>,
     /// The answer's data.
     pub data: String,
-}
-
-/// The answer to a publish that carried an `id`, complete but for the number of deliveries.
-#[derive(Debug)]
-pub struct Receipt {
-    pub(super) session: SessionId,
-    pub(super) tags: Vec<String>,
-    pub(super) id: String,
-}
-
-impl Receipt {
-    /// Whom the answer goes to.
-    #[must_use]
-    pub fn session(&self) -> SessionId {
-        self.session
-    }
-
-    /// Returns the answer, for a message that `delivered` outboxes took.
-    #[must_use]
-    pub fn reply(&self, delivered: usize) -> Vec<u8> {
-        let tags: Vec<_> = self.tags.iter().map(String::as_str).collect();
-        Reply {
-            command: "publish",
-            tags: &tags,
-            data: Data::Text("success"),
-            delivered: Some(delivered),
-            id: Some(&self.id),
-            ..Reply::default()
-        }
-        .encode()
-    }
 }
 
 /// What is done in parts.

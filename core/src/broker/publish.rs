@@ -6,7 +6,8 @@ use alloc::string::String;
 use alloc::vec::Vec;
 
 use super::Broker;
-use super::output::{Long, Output, Receipt};
+use super::output::{Long, Output};
+use super::receipt::Receipt;
 use super::scratch::Scratch;
 use super::session::SessionId;
 use super::walk::Walk;

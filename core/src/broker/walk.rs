@@ -5,7 +5,7 @@ use alloc::vec::Vec;
 
 #[cfg(doc)]
 use super::Broker;
-use super::output::Receipt;
+use super::receipt::Receipt;
 use super::session::SessionId;
 use crate::index;
 

@@ -1,0 +1,38 @@
+//! The answer to a publish, until it is known how many got the message.
+
+use alloc::string::String;
+use alloc::vec::Vec;
+
+use super::session::SessionId;
+use crate::message::{Data, Reply};
+
+/// The answer to a publish that carried an `id`, complete but for the number of deliveries.
+#[derive(Debug)]
+pub struct Receipt {
+    pub(super) session: SessionId,
+    pub(super) tags: Vec<String>,
+    pub(super) id: String,
+}
+
+impl Receipt {
+    /// Whom the answer goes to.
+    #[must_use]
+    pub fn session(&self) -> SessionId {
+        self.session
+    }
+
+    /// Returns the answer, for a message that `delivered` outboxes took.
+    #[must_use]
+    pub fn reply(&self, delivered: usize) -> Vec<u8> {
+        let tags: Vec<_> = self.tags.iter().map(String::as_str).collect();
+        Reply {
+            command: "publish",
+            tags: &tags,
+            data: Data::Text("success"),
+            delivered: Some(delivered),
+            id: Some(&self.id),
+            ..Reply::default()
+        }
+        .encode()
+    }
+}
