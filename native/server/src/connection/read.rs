@@ -1,0 +1,285 @@
+//! Owns the receiving side of a connection: bytes become lines, what is incomplete or has to wait is carried over, and what
+//! comes after the goodbye is thrown away.
+
+use std::pin::Pin;
+use std::task::{Context, Poll};
+
+use mist_core::message::Messages;
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+
+use super::frames::FramesEnd;
+use super::{Connection, Inbound, NO_CODE, SHORT_CARRY, Step, TLS_HELLO};
+use crate::hub::Flow;
+use crate::hub::unfinished::COUNTED_FROM;
+use crate::hub::worker::{READ_BYTES, Tools, Worker};
+use crate::log_limit::Kind;
+use crate::outbox::Ending;
+
+impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
+    pub(super) fn read(&mut self, worker: &mut Worker, cx: &mut Context<'_>) -> Step {
+        if self.outbox.unfinished() > 0 && self.hub.unfinished.is_full() {
+            // The watch wakes it.
+            self.hub.unfinished.note_waiting();
+            return Step::Wait;
+        }
+        if self.is_interrupted() {
+            self.take_in(worker, 0);
+            self.note_unfinished();
+            return Step::Yield;
+        }
+        let kept = if self.carry.len() <= SHORT_CARRY {
+            self.carry.len()
+        } else {
+            0
+        };
+        worker.input[..kept].copy_from_slice(&self.carry[..kept]);
+        let mut buffer = ReadBuf::new(&mut worker.input[kept..]);
+        match Pin::new(&mut self.stream).poll_read(cx, &mut buffer) {
+            Poll::Pending => return Step::Wait,
+            Poll::Ready(Err(_)) => return Step::Gone,
+            Poll::Ready(Ok(())) => {}
+        }
+        let count = buffer.filled().len();
+        if count == 0 {
+            self.end_of_input(&mut worker.tools);
+            return Step::Again;
+        }
+        let is_full = kept + count == worker.input.len();
+        self.outbox.note_heard();
+        self.take_in(worker, count);
+        self.note_unfinished();
+        // One turn each, also for those who have more to say.
+        match is_full || self.is_paused || self.is_interrupted() {
+            true => Step::Yield,
+            false => Step::Again,
+        }
+    }
+
+    /// Whether there is more to do about frames that have come, before more are read.
+    pub(super) fn is_interrupted(&self) -> bool {
+        matches!(&self.inbound, Inbound::Frames(frames) if frames.is_interrupted())
+    }
+
+    /// Takes what was read into the worker's input, behind what was carried over.
+    pub(super) fn take_in(&mut self, worker: &mut Worker, count: usize) {
+        let Worker {
+            input,
+            lines,
+            tools,
+        } = worker;
+        match &mut self.inbound {
+            Inbound::Lines if self.carry.len() <= SHORT_CARRY => {
+                let kept = self.carry.len();
+                if kept == 0 && input.starts_with(&TLS_HELLO) {
+                    let peer = self.outbox.peer;
+                    if self.hub.log.admits(Kind::UnexpectedTls, peer) {
+                        tracing::info!(
+                            session = self.outbox.session.slot(),
+                            peer = peer.map(display),
+                            "closing a connection that speaks TLS, which this listener does not; tls:// and wss:// \
+                             listeners do"
+                        );
+                    }
+                    return self.outbox.end_now(Ending::Dead);
+                }
+                self.carry.clear();
+                self.consume(tools, &input[..kept + count]);
+            }
+            Inbound::Lines => {
+                let read = &input[..count];
+                self.carry.extend_from_slice(read);
+                if memchr::memchr(b'\n', read).is_some() || self.carry.len() > self.message_bytes()
+                {
+                    let carried = std::mem::take(&mut self.carry);
+                    self.consume(tools, &carried);
+                }
+            }
+            Inbound::Frames(frames) => {
+                lines.clear();
+                let mut output = Vec::new();
+                let fed = frames.feed(&input[..count], lines, &mut output);
+                // Whole messages that wait for their turn are no long one.
+                let unfinished = match frames.is_interrupted() {
+                    true => 0,
+                    false => frames.unfinished(),
+                };
+                self.consume(tools, lines);
+                lines.shrink_to(2 * READ_BYTES);
+                // The frames themselves are held to the limit of those who have authenticated.
+                if unfinished > self.message_bytes() && !self.is_paused {
+                    let session = self.outbox.session;
+                    return self.hub.handle_too_long(session, unfinished, tools);
+                }
+                if let Err(FramesEnd::Closed(code)) = fed {
+                    self.at_end = Some(Ending::PeerLeft(Some(code.unwrap_or(NO_CODE))));
+                    return self.end_unless_paused();
+                }
+                if !output.is_empty() {
+                    self.outbox.append_own_frames(&mut tools.out.spare, &output);
+                    // Pongs wait for a client that does not read just as answers do.
+                    self.is_paused |= self.outbox.is_congested();
+                }
+                match fed {
+                    Ok(()) | Err(FramesEnd::Closed(_)) => {}
+                    Err(FramesEnd::Protocol(code)) => self.outbox.end_now(Ending::Protocol(code)),
+                    Err(FramesEnd::TooLong(bytes)) => {
+                        self.hub.handle_too_long(self.outbox.session, bytes, tools);
+                    }
+                }
+            }
+        }
+    }
+
+    /// Counts what is kept of messages that are not whole, or wait.
+    pub(super) fn note_unfinished(&self) {
+        let bytes = match &self.inbound {
+            Inbound::Lines => 0,
+            Inbound::Frames(frames) => frames.unfinished(),
+        };
+        let bytes = bytes + self.carry.len() + self.in_line_bytes;
+        self.set_unfinished(if bytes < COUNTED_FROM { 0 } else { bytes });
+    }
+
+    /// Handles the whole lines of `bytes` and carries over what is behind them, or what has to wait.
+    pub(super) fn consume(&mut self, tools: &mut Tools, bytes: &[u8]) {
+        if self.is_paused {
+            self.carry.extend_from_slice(bytes);
+            return;
+        }
+        let whole = memchr::memrchr(b'\n', bytes).map_or(0, |newline| newline + 1);
+        let waiting = match self
+            .hub
+            .handle(&self.outbox, Messages::lines(&bytes[..whole]), tools)
+        {
+            Flow::Open => 0,
+            Flow::Paused(waiting) => {
+                self.is_paused = true;
+                waiting
+            }
+            Flow::Spent(waiting) => {
+                self.is_paused = true;
+                waiting
+            }
+            Flow::Long(waiting) => {
+                self.is_paused = true;
+                let lines = bytes[whole - waiting..whole].to_vec();
+                let walk = tools.out.walk.take();
+                self.in_line_bytes = lines.len() + walk.as_ref().map_or(0, |walk| walk.bytes());
+                self.in_line = Some(self.hub.handle_in_line(&self.outbox, walk, lines));
+                0
+            }
+        };
+        let partial = bytes.len() - whole;
+        // What is paused may be a token, on which it depends how long the rest may be.
+        if partial > self.message_bytes() && !self.is_paused {
+            self.hub
+                .handle_too_long(self.outbox.session, partial, tools);
+            return;
+        }
+        let keep = &bytes[whole - waiting..];
+        if keep.is_empty() {
+            self.carry = Vec::new();
+        } else {
+            self.carry.extend_from_slice(keep);
+        }
+    }
+
+    pub(super) fn message_bytes(&self) -> usize {
+        self.hub.limits_of(&self.outbox).message_bytes
+    }
+
+    /// Goes on with what was put off, if the reason is gone.
+    pub(super) fn resume(&mut self, tools: &mut Tools, cx: &mut Context<'_>) -> Step {
+        if let Some(in_line) = &mut self.in_line {
+            let Poll::Ready(returned) = Pin::new(in_line).poll(cx) else {
+                return Step::Wait;
+            };
+            // What it asked for has panicked.
+            let Ok((mut waiting, flow)) = returned else {
+                return Step::Gone;
+            };
+            self.in_line = None;
+            self.in_line_bytes = 0;
+            waiting.append(&mut self.carry);
+            // Where nothing is left, nothing is kept.
+            self.carry = if waiting.is_empty() {
+                Vec::new()
+            } else {
+                waiting
+            };
+            self.is_paused = flow != Flow::Open;
+            if !self.is_paused && self.carry.len() > self.message_bytes() {
+                let bytes = std::mem::take(&mut self.carry).len();
+                self.hub.handle_too_long(self.outbox.session, bytes, tools);
+            }
+            self.note_unfinished();
+            self.end_unless_paused();
+            return Step::Again;
+        }
+        if self.outbox.is_congested() || self.hub.is_waiting(&self.outbox) {
+            return Step::Wait;
+        }
+        self.is_paused = false;
+        let carried = std::mem::take(&mut self.carry);
+        self.consume(tools, &carried);
+        self.note_unfinished();
+        self.end_unless_paused();
+        match self.is_paused {
+            true => Step::Yield,
+            false => Step::Again,
+        }
+    }
+
+    /// The client sends nothing more: its last line may lack a newline, and what it is owed is still written.
+    pub(super) fn end_of_input(&mut self, tools: &mut Tools) {
+        if let (Inbound::Lines, false) = (&self.inbound, self.carry.is_empty()) {
+            let mut last = std::mem::take(&mut self.carry);
+            last.push(b'\n');
+            self.consume(tools, &last);
+            self.note_unfinished();
+        }
+        self.at_end = Some(Ending::PeerLeft(None));
+        self.end_unless_paused();
+    }
+
+    pub(super) fn end_unless_paused(&self) {
+        if let (Some(ending), false) = (self.at_end, self.is_paused) {
+            self.outbox.end_now(ending);
+        }
+    }
+
+    /// Waits for the client's side to close; the watch sees to it that this ends.
+    pub(super) fn discard(&mut self, worker: &mut Worker, cx: &mut Context<'_>) -> Step {
+        let is_interrupted = self.is_interrupted();
+        let mut buffer = ReadBuf::new(&mut worker.input);
+        let polled = match is_interrupted {
+            true => Poll::Ready(Ok(())),
+            false => Pin::new(&mut self.stream).poll_read(cx, &mut buffer),
+        };
+        match polled {
+            Poll::Pending if self.closes_abruptly() => Step::Gone,
+            Poll::Pending => Step::Wait,
+            Poll::Ready(Err(_)) => Step::Gone,
+            Poll::Ready(Ok(())) if buffer.filled().is_empty() && !is_interrupted => Step::Gone,
+            Poll::Ready(Ok(())) => {
+                let count = buffer.filled().len();
+                match &mut self.inbound {
+                    Inbound::Frames(frames) => {
+                        let Worker { input, lines, .. } = worker;
+                        lines.clear();
+                        if frames.unfinished() > READ_BYTES {
+                            // It is in the middle of a message and will not say goodbye.
+                            return Step::Gone;
+                        }
+                        match frames.feed(&input[..count], lines, &mut Vec::new()) {
+                            Err(FramesEnd::Closed(_)) => Step::Gone,
+                            _ if frames.is_interrupted() => Step::Yield,
+                            _ => Step::Again,
+                        }
+                    }
+                    Inbound::Lines => Step::Again,
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,144 @@
+//! Owns how messages and answers get into outboxes, and how the outputs of the broker are carried out under its lock.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+use mist_core::{Output, SessionId};
+
+use super::run::Batch;
+use super::worker::{Errand, Outgoing};
+use super::{Hub, Shared};
+use crate::outbox::{Appended, Ending, Framing, Outbox, Segment, SharedBytes};
+
+impl Hub {
+    /// Gives the run to its receivers and empties it; returns how many messages outboxes took, each counted.
+    pub(super) fn deliver(&self, shared: &Shared, input: &[u8], out: &mut Outgoing) -> usize {
+        let Outgoing {
+            run,
+            frames,
+            appended,
+            spare,
+            woken,
+            ..
+        } = out;
+        if run.is_empty() {
+            return 0;
+        }
+        *appended += run.weight();
+        let count = run.len();
+        let outbox = |&slot: &u32| shared.outboxes.get(slot as usize)?.as_deref();
+        let room = self.backlog.room(&self.limits);
+        let mut reached = 0;
+        let mut delivered = Appended::default();
+        if let [only] = run.targets[..]
+            && run.is_written()
+            && let Some(outbox) = outbox(&only).filter(|outbox| outbox.framing == Framing::Lines)
+        {
+            reached = 1;
+            let Batch { bytes, ends } = &mut run.lines;
+            delivered = outbox.append_or_swap(bytes, ends, room, spare, woken);
+        } else {
+            let lines = run.segment(input);
+            let is_shared = run.is_worth_sharing();
+            let (mut shared_lines, mut shared_frames) = (None, None);
+            for outbox in run.targets.iter().filter_map(outbox) {
+                if outbox.framing == Framing::Frames && frames.ends.is_empty() {
+                    frames.frame(lines);
+                }
+                let (segment, shared) = match outbox.framing {
+                    Framing::Lines => (lines, &mut shared_lines),
+                    Framing::Frames => (frames.segment(), &mut shared_frames),
+                };
+                if is_shared && shared.is_none() {
+                    *shared = Some(SharedBytes::copy(segment.bytes, spare));
+                }
+                let shared = shared.as_ref();
+                let segment = Segment { shared, ..segment };
+                reached += 1;
+                let appended = outbox.append(segment, room, spare, woken);
+                delivered.messages += appended.messages;
+                delivered.bytes += appended.bytes;
+            }
+            frames.clear();
+        }
+        run.clear();
+        if delivered.bytes > 0 {
+            self.backlog.add(delivered.bytes);
+        }
+        self.note_dropped(reached * count - delivered.messages);
+        delivered.messages
+    }
+
+    pub(super) fn note_dropped(&self, count: usize) {
+        if count > 0 {
+            self.counters
+                .dropped
+                .fetch_add(count as u64, Ordering::Relaxed);
+        }
+    }
+
+    /// Does what the broker wants done; what must not be done under a lock is noted as an errand.
+    pub(super) fn execute(&self, shared: &mut Shared, out: &mut Outgoing) -> usize {
+        let mut delivered = 0;
+        while let Some(output) = shared.broker.poll_output() {
+            match output {
+                Output::Send { session, message } => shared.append_reply(session, &message, out),
+                Output::Deliver {
+                    targets,
+                    message,
+                    receipt,
+                    ..
+                } => {
+                    let run = &mut out.run;
+                    run.targets.clear();
+                    run.targets
+                        .extend(targets.iter().map(|target| target.slot() as u32));
+                    run.lines.bytes.extend_from_slice(&message);
+                    run.end_line();
+                    let count = self.deliver(shared, &[], out);
+                    delivered += count;
+                    if let Some(receipt) = receipt {
+                        shared.append_reply(receipt.session(), &receipt.reply(count), out);
+                    }
+                }
+                Output::Ask { session, request } => out.errands.push(Errand::Ask(session, request)),
+                Output::TokenPresented { session } => self.admit_token(shared, session),
+                Output::TokenChecked { session, check } => {
+                    if let Some(outbox) = shared.outbox(session) {
+                        self.note_checked(outbox, check, &mut out.errands);
+                    }
+                }
+                Output::Revoked { session } => {
+                    if let Some(outbox) = shared.outbox(session) {
+                        let seconds = self.limits.authentication_seconds;
+                        outbox.begin_probation((seconds > 0).then_some(seconds));
+                    }
+                }
+                Output::Proceed => out.errands.push(Errand::Proceed),
+                Output::Custom { session, request } => {
+                    out.errands.push(Errand::Custom(session, request));
+                }
+                Output::Close { session, reason } => {
+                    if let Some(outbox) = shared.outbox(session) {
+                        out.woken.extend(outbox.end(Ending::Broker(reason)));
+                    }
+                }
+                _ => {}
+            }
+        }
+        delivered
+    }
+}
+
+impl Shared {
+    pub(super) fn outbox(&self, session: SessionId) -> Option<&Arc<Outbox>> {
+        let outbox = self.outboxes.get(session.slot())?.as_ref();
+        outbox.filter(|outbox| outbox.session == session)
+    }
+
+    pub(super) fn append_reply(&self, session: SessionId, message: &[u8], out: &mut Outgoing) {
+        if let Some(outbox) = self.outbox(session) {
+            outbox.append_reply(&mut out.spare, &mut out.woken, message);
+        }
+    }
+}

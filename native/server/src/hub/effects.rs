@@ -1,0 +1,157 @@
+//! Owns what the hub does when it holds no lock: waking, logging, asking token stores and custom commands, putting long
+//! answers together.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use mist_core::{AuthRequest, Broker, CustomRequest, Listing, SessionId};
+use tokio::sync::oneshot;
+use tokio::task::spawn_blocking;
+use tokio::time::sleep;
+
+use super::line::Place;
+use super::worker::{Errand, Outgoing, Tools, with_worker};
+use super::{Hub, Shared};
+use crate::log_limit::Kind;
+use crate::outbox::Ending;
+
+/// Parts of a long list that are gathered in a turn.
+const LIST_PARTS_AT_ONCE: usize = 12;
+
+impl Hub {
+    /// Changes the broker and carries out what follows from it.
+    pub(super) fn exclusively<T>(
+        self: &Arc<Self>,
+        tools: &mut Tools,
+        change: impl FnOnce(&mut Shared) -> T,
+    ) -> T {
+        let mut shared = self.shared.write();
+        let result = change(&mut shared);
+        self.execute(&mut shared, &mut tools.out);
+        drop(shared);
+        self.settle(&mut tools.out);
+        result
+    }
+
+    /// Does what was put off while a lock was held.
+    pub(super) fn settle(self: &Arc<Self>, out: &mut Outgoing) {
+        out.wake_all();
+        for errand in out.errands.drain(..) {
+            let hub = Arc::clone(self);
+            match errand {
+                Errand::Ask(session, request) => {
+                    self.tasks.spawn(hub.ask_store(session, request));
+                }
+                Errand::Custom(session, request) => {
+                    self.tasks.spawn(hub.run_command(session, request));
+                }
+                Errand::LookAtToken(session) => {
+                    self.tasks.spawn(async move { hub.look_at_token(session) });
+                }
+                Errand::Proceed => {
+                    self.stand_in_line(Place::Front, |hub| {
+                        hub.answer(Broker::proceed);
+                        true
+                    });
+                }
+                Errand::List(listing) => {
+                    self.tasks.spawn(hub.list(listing));
+                }
+                Errand::SayThrottled(peer) => {
+                    if self.log.admits(Kind::WrongTokens, Some(peer)) {
+                        tracing::warn!(
+                            %peer,
+                            "too many wrong tokens from one address: those from there are looked at one a second now \
+                             (failed-tokens)"
+                        );
+                    }
+                }
+            }
+        }
+    }
+
+    /// Asks the token store, and tells the broker the answer. Goes on to its end even when the session goes, so that
+    /// nothing is left half done.
+    pub(super) async fn ask_store(self: Arc<Self>, session: SessionId, request: AuthRequest) {
+        let (reply, turn) = self.store.ask(&self.tasks, request.clone()).await;
+        self.answer(|broker| {
+            broker.handle_auth_reply(session, &request, reply);
+            Some(session)
+        });
+        drop(turn);
+    }
+
+    /// Runs a custom command, to its end as well.
+    pub(super) async fn run_command(self: Arc<Self>, session: SessionId, request: CustomRequest) {
+        let handler = self.commands.get(&request.command).cloned();
+        let reply = self.tasks.spawn(async move {
+            match handler {
+                Some(handler) => handler.handle(request).await,
+                None => Ok(None),
+            }
+        });
+        let reply = reply.await.unwrap_or_else(|_| {
+            if self.log.admits(Kind::CommandPanicked, None) {
+                tracing::error!("the handler of a custom command panicked");
+            }
+            Err("the command failed".into())
+        });
+        self.answer(|broker| {
+            broker.handle_custom_reply(session, reply);
+            Some(session)
+        });
+    }
+
+    /// Tells the broker what it waits for; `tell` says which session is read from again.
+    pub(super) fn answer(self: &Arc<Self>, tell: impl FnOnce(&mut Broker) -> Option<SessionId>) {
+        let outbox = with_worker(|worker| {
+            self.exclusively(&mut worker.tools, |shared| {
+                tell(&mut shared.broker).and_then(|session| shared.outbox(session).cloned())
+            })
+        });
+        // An answer without words wakes nobody by itself.
+        if let Some(outbox) = outbox {
+            outbox.nudge();
+        }
+    }
+
+    /// Puts a long answer together.
+    pub(super) async fn list(self: Arc<Self>, listing: Listing) {
+        let _permit = self.long_answers.acquire().await;
+        // As long as far too much waits for readers, nothing is added to it that cannot be dropped.
+        while self.backlog.bytes() > self.limits.outbox_total_bytes {
+            sleep(Duration::from_millis(100)).await;
+        }
+        let session = listing.session();
+        let (sender, gathered) = oneshot::channel();
+        let mut state = Some((listing, sender));
+        self.stand_in_line(Place::Back, move |hub| {
+            // As many parts as take as long as anybody's turn, each under a lock of its own.
+            let mut parts = 0..LIST_PARTS_AT_ONCE;
+            let is_done = state.as_mut().is_none_or(|(listing, _)| {
+                parts.any(|_| hub.shared.read().broker.list_some(listing))
+            });
+            if is_done && let Some((listing, sender)) = state.take() {
+                let _ = sender.send(listing);
+            }
+            is_done
+        });
+        let encoded = match gathered.await {
+            // This takes no lock, and time.
+            Ok(listing) => spawn_blocking(move || listing.encode()).await.ok(),
+            Err(_) => None,
+        };
+        let Some(outbox) = self.shared.read().outbox(session).cloned() else {
+            return;
+        };
+        match encoded {
+            Some(answer) => with_worker(|worker| {
+                let Outgoing { spare, woken, .. } = &mut worker.tools.out;
+                outbox.end_gathering(spare, woken, &answer);
+                worker.tools.out.wake_all();
+            }),
+            // It panicked. Whoever waits for the answer must not wait for ever.
+            None => outbox.end_now(Ending::Dead),
+        }
+    }
+}
