@@ -50,11 +50,6 @@ const STEPS: &[Step] = &[
         "the core without std, core and package for pages",
         targets,
     ),
-    step(
-        "features",
-        "the client with each set of its features",
-        features,
-    ),
     // The server takes the page in, so it comes first.
     step("page", "the npm package and the page", || {
         with_node(web::build)
@@ -209,23 +204,6 @@ fn fetch_component(component: &str, subcommand: &str) -> Result<()> {
         bail!("no rustup here to fetch {component}; install it with the compiler's package");
     }
     call(&mut rustup(["component", "add", component]))
-}
-
-/// What no other step compiles: in the workspace all features are on.
-fn features() -> Result<Outcome> {
-    call(&mut cargo([
-        "test",
-        "--package",
-        "mist-pubsub-net",
-        "--lib",
-    ]))?;
-    for package in ["mist-pubsub-net", "mist-pubsub-client"] {
-        for features in ["", "tls", "websocket", "tls,websocket", "idn"] {
-            let mut clippy = cargo(["clippy", "--package", package, "--no-default-features"]);
-            call(clippy.args(["--features", features, "--", "-D", "warnings"]))?;
-        }
-    }
-    Ok(Outcome::Done)
 }
 
 fn targets() -> Result<Outcome> {

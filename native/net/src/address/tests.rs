@@ -1,5 +1,6 @@
 use super::*;
 
+#[cfg(all(feature = "tls", feature = "websocket"))]
 fn connect(text: &str) -> (Scheme, String, String) {
     let read = Endpoint::to_connect(text).expect(text);
     let target = read.site().map(|site| site.target.clone());
@@ -173,6 +174,7 @@ fn what_is_wrong_is_said_in_the_same_words_to_both() {
 }
 
 #[test]
+#[cfg(all(feature = "tls", feature = "websocket"))]
 fn clients_of_http_listeners_use_websocket_at_their_ports() {
     for (text, scheme, place, target) in [
         ("http://h", Scheme::Ws, "h:8080", "/subscribe/websocket"),
