@@ -130,9 +130,8 @@ fn text(path: &Path) -> &str {
 fn folder(name: &str) -> PathBuf {
     let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("readme-{name}"));
     std::fs::create_dir_all(&folder).expect("a folder");
-    let [config] = &blocks_in("yaml")[..] else {
-        panic!("which of them is mist.yml?")
-    };
+    // The other one is for production.
+    let config = &blocks_in("yaml")[0];
     std::fs::write(folder.join("mist.yml"), &config.text).expect("a file");
     folder
 }
@@ -304,6 +303,29 @@ fn the_config_file_of_the_readme_is_accepted() {
         let (key, _) = line.split_once(':').expect("a key");
         assert!(text.contains(&format!("{key}:")), "{key} in\n{text}");
     }
+}
+
+#[test]
+fn the_config_file_for_production_is_accepted_where_its_files_are() {
+    let home = Certificate::for_names(&["mist.example.com"]);
+    let token = home.path("token");
+    std::fs::write(&token, "a long secret\n").expect("a file");
+    let config = blocks_in("yaml")[1].text.clone();
+    let named = [
+        ("/etc/mist/cert.pem", home.file()),
+        ("/etc/mist/key.pem", home.key()),
+        ("/etc/mist/token", token),
+        ("/var/lib/mist/tokens.db", home.path("tokens.db")),
+    ];
+    let config = named.iter().fold(config, |config, (name, file)| {
+        assert!(config.contains(name), "it names no {name}");
+        config.replace(name, text(file))
+    });
+    std::fs::write(home.path("mist.yml"), config).expect("a file");
+    let mut command = command(&["check-config", text(&home.path("mist.yml"))]);
+    let (status, text) = end(Process::run(&mut command));
+    assert!(status.success(), "{text}");
+    assert!(text.contains("access: scoped"), "{text}");
 }
 
 #[test]
