@@ -176,9 +176,10 @@ impl Terminal {
                 let sets = 1 + arguments.iter().filter(|word| *word == "--also").count();
                 let subscriber = Process::run(&mut self.command(arguments));
                 // Where messages are for programs, nothing else is on stdout.
-                let is_json = arguments.iter().any(|word| word == "json");
+                let for_programs = |word: &String| ["json", "-F", "--exec"].contains(&&**word);
+                let is_for_programs = arguments.iter().any(for_programs);
                 for _ in 0..sets {
-                    let line = match is_json {
+                    let line = match is_for_programs {
                         true => subscriber.says(""),
                         false => subscriber.line(),
                     };
@@ -200,6 +201,10 @@ impl Terminal {
                 assert_eq!(&**verb, "add");
                 let kept = self.succeed(&["token", "tags", token].map(str::to_owned));
                 assert_eq!(kept.trim_end(), tags.join("\n"));
+            }
+            "ping" if arguments.iter().any(|word| word == "-c") => {
+                let text = self.succeed(arguments);
+                assert!(text.contains("min/avg/max"), "{text}");
             }
             "ping" => {
                 // The port may be in use, and a certificate of that name has to be made.

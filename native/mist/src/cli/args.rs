@@ -6,11 +6,12 @@ use std::time::Duration;
 use clap::{ArgAction, Args, Parser, Subcommand, ValueEnum};
 
 use super::bench::{BenchArgs, LatencyArgs};
+use super::format::Format;
 use super::help;
-use super::host::{HostArgs, SharedArgs};
+use super::host::{AnswerArgs, AskArgs, HostArgs, SharedArgs};
 use super::server_args::ServerArgs;
 use super::tags::TagsArgs;
-use super::values::{duration, rate, whole};
+use super::values::{duration, pause, rate, whole};
 
 /// Tagged publish/subscribe: a server, and commands that talk to one.
 ///
@@ -46,7 +47,7 @@ pub(crate) enum Command {
     Serve(Box<ServerArgs>),
     /// Ask a server for a sign of life
     #[command(after_help = help::PING)]
-    Ping(HostArgs),
+    Ping(PingArgs),
     /// Print the messages that carry all of some tags
     #[command(visible_alias = "sub", after_help = help::SUBSCRIBE)]
     Subscribe(SubscribeArgs),
@@ -55,10 +56,10 @@ pub(crate) enum Command {
     Publish(PublishArgs),
     /// List the tags that somebody subscribes to
     #[command(alias = "list", after_help = help::LISTALL)]
-    Listall(HostArgs),
+    Listall(AskArgs),
     /// Count connections and subscribers
     #[command(after_help = help::WHO)]
-    Who(HostArgs),
+    Who(AskArgs),
     /// Measure how many messages a server passes on
     #[command(after_help = help::BENCH)]
     Bench(BenchArgs),
@@ -93,6 +94,25 @@ pub(crate) enum Command {
 }
 
 #[derive(Debug, Args)]
+pub(crate) struct PingArgs {
+    #[command(flatten)]
+    pub(crate) ask: AskArgs,
+    /// Ping N times, and print how long each took
+    #[arg(short, long, value_name = "N", value_parser = whole(1_u64, None))]
+    pub(crate) count: Option<u64>,
+    /// Ping every so often, as in 5s or 500ms, without --count until Ctrl-C [default: 1s]
+    #[arg(short, long, value_name = "TIME", value_parser = pause)]
+    pub(crate) interval: Option<Duration>,
+}
+
+impl PingArgs {
+    /// Whether there are to be several.
+    pub(crate) fn is_series(&self) -> bool {
+        self.count.is_some() || self.interval.is_some()
+    }
+}
+
+#[derive(Debug, Args)]
 pub(crate) struct SubscribeArgs {
     #[command(flatten)]
     pub(crate) host: HostArgs,
@@ -107,6 +127,25 @@ pub(crate) struct SubscribeArgs {
     /// End after this time, as in 10, 10s or 500ms, with exit code 124
     #[arg(short = 'W', long, value_name = "TIME", value_parser = duration)]
     pub(crate) wait: Option<Duration>,
+    /// End when nothing has arrived for this time, with exit code 124
+    #[arg(long, value_name = "TIME", value_parser = pause)]
+    pub(crate) idle: Option<Duration>,
+    /// Print each message so: {time}, {tags} and {data} are put in, {tags:json} and the like as JSON;
+    /// \n, \t, {{ and }} are what they are elsewhere
+    #[arg(
+        short = 'F',
+        long,
+        value_parser = Format::parse,
+        conflicts_with_all = ["output", "timestamps", "show_tags"]
+    )]
+    pub(crate) format: Option<Format>,
+    /// Run a shell command for each message, instead of printing it: the data is on its stdin, the
+    /// tags are in MIST_TAGS, with commas
+    #[arg(long, value_name = "COMMAND", conflicts_with_all = ["output", "timestamps", "show_tags", "format"])]
+    pub(crate) exec: Option<String>,
+    /// Run up to N of these commands at once; with more than one they may end in another order
+    #[arg(long, value_name = "N", requires = "exec", default_value_t = 1, value_parser = whole(1_usize, Some(1024)))]
+    pub(crate) exec_jobs: usize,
     /// How messages are printed
     #[arg(short = 'o', long, value_enum, default_value_t)]
     pub(crate) output: Output,
@@ -160,6 +199,8 @@ pub(crate) struct PublishArgs {
     /// Wait for the server to say to how many connections it delivered, and print that on stderr
     #[arg(long)]
     pub(crate) ack: bool,
+    #[command(flatten)]
+    pub(crate) answer: AnswerArgs,
 }
 
 #[derive(Debug, Subcommand)]
@@ -175,13 +216,13 @@ pub(crate) enum TokenCommand {
     /// Print the tags of a token, one per line
     Tags(TokenArgs),
     /// Print a new random token; no server is asked
-    Gen,
+    Gen(AnswerArgs),
 }
 
 #[derive(Debug, Args)]
 pub(crate) struct TokenArgs {
     #[command(flatten)]
-    pub(crate) host: HostArgs,
+    pub(crate) ask: AskArgs,
     /// The token to manage; - reads it from stdin
     #[arg(value_name = "TOKEN")]
     pub(crate) subject: String,

@@ -65,19 +65,25 @@ Examples:
 pub(super) const PING: &str = "\
 Examples:
   mist ping
+  mist ping -c 5 -i 200ms
   mist ping --host ws://127.0.0.1:8888
   mist ping --host tls://mist.example.org --ca ca.pem
   mist ping --host unix:///run/mist.sock";
 
 pub(super) const SUBSCRIBE: &str = "\
-The first line says `Listening on tags '[…]'`, then comes one message per line. With -o json or raw
-that first line goes to stderr. A lost connection is made again, and stderr says so.
+The first line says `Listening on tags '[…]'`, then comes one message per line. With -o json or raw,
+--format and --exec, of which programs read the output, that first line goes to stderr. A lost
+connection is made again, and stderr says so.
 
 Examples:
   mist sub bus line:7                 messages that carry both tags
   mist sub bus --also tram,late       messages that carry bus, or both tram and late
   mist sub bus -n 1 -W 10             one message, or none in 10 seconds
+  mist sub bus --idle 60              until a minute passes without one
   mist sub bus -o json | jq .data
+  mist sub bus -F '{time} {tags} {data}'
+  mist sub bus -F '{data:json}\\t{tags:json}'
+  mist sub bus --exec 'mail -s \"$MIST_TAGS\" me'
   mist subscribe --tags bus,line:7    the long form";
 
 pub(super) const PUBLISH: &str = "\
@@ -139,6 +145,7 @@ Examples:
 pub(super) const LISTALL: &str = "\
 Examples:
   mist listall
+  mist listall -o json | jq -r '.tags[]'
   mist listall --host ws://127.0.0.1:8888";
 
 pub(super) const WHO: &str = "\

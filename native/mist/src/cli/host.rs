@@ -1,8 +1,8 @@
-//! Owns the flags that say which server to talk to, and those that all commands share.
+//! Owns the flags that commands share: which server to talk to, and how its answer is printed.
 
 use std::path::PathBuf;
 
-use clap::Args;
+use clap::{Args, ValueEnum};
 
 use crate::config::LogLevel;
 
@@ -42,4 +42,30 @@ pub(crate) struct HostArgs {
     /// Do not check the server's certificate; anybody in between can read and change everything
     #[arg(long)]
     pub(crate) insecure: bool,
+}
+
+/// How an answer is printed.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Answer {
+    /// Words for people
+    #[default]
+    Plain,
+    /// One JSON object
+    Json,
+}
+
+#[derive(Clone, Copy, Debug, Args)]
+pub(crate) struct AnswerArgs {
+    /// How the answer is printed
+    #[arg(short, long, value_enum, default_value_t)]
+    pub(crate) output: Answer,
+}
+
+/// What a question to a server takes.
+#[derive(Clone, Debug, Args)]
+pub(crate) struct AskArgs {
+    #[command(flatten)]
+    pub(crate) host: HostArgs,
+    #[command(flatten)]
+    pub(crate) answer: AnswerArgs,
 }

@@ -4,7 +4,9 @@ mod args;
 mod ask;
 mod bench;
 mod connect;
+mod exec;
 mod exit;
+mod format;
 mod help;
 mod host;
 mod input;
@@ -63,16 +65,8 @@ fn dispatch(cli: Cli) -> Result<(), Stop> {
     if cli.shared.quiet {
         out::be_quiet();
     }
-    let Some(command) = &cli.command else {
-        let settings = server_settings(cli.server, &cli.settings, &cli.shared)?;
-        if settings.server.value {
-            settings.check()?;
-            return serve::serve(&settings);
-        }
-        return match std::env::args_os().len() {
-            0 | 1 => out::raw(help::FIRST.as_bytes()),
-            _ => out::raw(Cli::command().render_help().to_string().as_bytes()),
-        };
+    let Some(command) = cli.command else {
+        return serve_or_help(cli.server, cli.settings, cli.shared);
     };
     let is_serve = matches!(command, Command::Serve(_));
     let flag = (cli.server && !is_serve).then_some("--server");
@@ -82,43 +76,64 @@ fn dispatch(cli: Cli) -> Result<(), Stop> {
             false => format!("{flag} is for a server and does not go with a command"),
         }));
     }
-    let target = |host| Target::new(host, &cli.shared);
+    let shared = cli.shared;
+    let target = |host| Target::new(host, &shared);
     match command {
-        Command::Serve(args) => {
-            let settings = server_settings(true, args, &cli.shared)?;
-            settings.check()?;
-            serve::serve(&settings)
-        }
-        Command::Ping(host) => block_on(ask::ping(&target(host)?)),
-        Command::Listall(host) => block_on(ask::list_all(&target(host)?)),
-        Command::Who(host) => block_on(ask::who(&target(host)?)),
+        Command::Serve(args) => serve_or_help(true, *args, shared),
+        Command::Ping(args) => run_to_its_end(ask::ping(&target(&args.ask.host)?, &args)),
+        Command::Listall(args) => block_on(ask::list_all(&target(&args.host)?, args.answer.output)),
+        Command::Who(args) => block_on(ask::who(&target(&args.host)?, args.answer.output)),
         Command::Subscribe(args) => {
-            let sets = subscribe::tag_sets(args)?;
-            block_on(subscribe::run(&target(&args.host)?, args, &sets))
+            let sets = subscribe::tag_sets(&args)?;
+            block_on(subscribe::run(&target(&args.host)?, &args, &sets))
         }
         Command::Publish(args) => {
-            let job = publish::job(args)?;
-            block_on(publish::run(&target(&args.host)?, args, &job))
+            let job = publish::job(&args)?;
+            block_on(publish::run(&target(&args.host)?, &args, &job))
         }
-        Command::Bench(args) => bench::run(&target(&args.host)?, args),
-        Command::Latency(args) => bench::run_latency(&target(&args.host)?, args),
-        Command::Token { command } => token::run(command, &cli.shared),
-        Command::CheckConfig { file } => paper::check_config(file, &cli.shared),
-        Command::Completions { shell } => paper::completions(*shell),
+        Command::Bench(args) => bench::run(&target(&args.host)?, &args),
+        Command::Latency(args) => bench::run_latency(&target(&args.host)?, &args),
+        Command::Token { command } => token::run(&command, &shared),
+        Command::CheckConfig { file } => paper::check_config(&file, &shared),
+        Command::Completions { shell } => paper::completions(shell),
         Command::Man { command } => paper::man(command.as_deref()),
+    }
+}
+
+/// Runs a server, if the flags, the environment or a config file ask for one.
+fn serve_or_help(is_server: bool, flags: ServerArgs, shared: SharedArgs) -> Result<(), Stop> {
+    let read = move || {
+        let settings = server_settings(is_server, &flags, &shared)?;
+        if settings.server.value {
+            settings.check()?;
+        }
+        Ok::<_, Stop>(settings)
+    };
+    let settings = read()?;
+    if settings.server.value {
+        return serve::serve(&settings);
+    }
+    match std::env::args_os().len() {
+        0 | 1 => out::raw(help::FIRST.as_bytes()),
+        _ => out::raw(Cli::command().render_help().to_string().as_bytes()),
     }
 }
 
 /// Runs a command's future, which Ctrl-C ends.
 fn block_on(work: impl Future<Output = Result<(), Stop>>) -> Result<(), Stop> {
-    let runtime = runtime(1)?;
-    let result = runtime.block_on(async {
+    run_to_its_end(async {
         tokio::select! {
             biased;
             _ = tokio::signal::ctrl_c() => Err(Stop::quiet(Code::Interrupted)),
             result = work => result,
         }
-    });
+    })
+}
+
+/// Runs a command's future, which knows itself what Ctrl-C means.
+fn run_to_its_end(work: impl Future<Output = Result<(), Stop>>) -> Result<(), Stop> {
+    let runtime = runtime(1)?;
+    let result = runtime.block_on(work);
     // Nothing that still waits, for a name server say, may hold up the end.
     runtime.shutdown_background();
     result

@@ -5,11 +5,13 @@ use std::time::Duration;
 
 use futures_util::FutureExt;
 use mist::client::{Client, Event, Events};
+use serde_json::json;
 use tokio::time::{Interval, MissedTickBehavior, interval};
 
 use super::args::PublishArgs;
 use super::connect::{Target, failed, refused};
 use super::exit::Stop;
+use super::host::Answer;
 use super::input::Line;
 use super::{input, out};
 
@@ -104,6 +106,7 @@ struct Publisher<'a> {
     tags: &'a [String],
     pace: Option<Interval>,
     is_acked: bool,
+    answer: Answer,
     messages: u64,
     /// Lines of stdin that cannot be messages.
     skipped: u64,
@@ -125,6 +128,7 @@ impl<'a> Publisher<'a> {
             tags,
             pace,
             is_acked: args.ack,
+            answer: args.answer.output,
             messages: 0,
             skipped: 0,
             delivered: 0,
@@ -185,7 +189,8 @@ impl<'a> Publisher<'a> {
         // Answers come in order: with this one, every complaint about what was sent before is here.
         self.client.ping().await.map_err(failed)?;
         self.complaint()?;
-        if self.is_acked {
+        let is_plain = self.answer == Answer::Plain;
+        if self.is_acked && is_plain {
             let messages = match self.messages {
                 1 => String::new(),
                 several => format!(" ({several} messages)"),
@@ -199,6 +204,12 @@ impl<'a> Publisher<'a> {
                 self.lines()
             )));
         }
-        out::word("success")
+        match self.is_acked {
+            _ if is_plain => out::word("success"),
+            true => out::line(
+                &json!({ "messages": self.messages, "delivered": self.delivered }).to_string(),
+            ),
+            false => out::line(&json!({ "messages": self.messages }).to_string()),
+        }
     }
 }

@@ -1,18 +1,20 @@
 //! Owns `mist subscribe`: what is printed of each message, and when it ends.
 
 use std::fmt::Write;
+use std::future::pending;
 use std::pin::pin;
 
-use tracing_subscriber::fmt::format::Writer;
-use tracing_subscriber::fmt::time::{FormatTime, SystemTime};
-
 use mist::client::{CloseReason, Event};
+use tokio::time::{Instant, sleep_until};
 
 use super::args::{Output, SubscribeArgs};
 use super::connect::{Target, failed, refusal, refused};
+use super::exec::Jobs;
 use super::exit::{Code, Stop};
+use super::format::Format;
 use super::out;
 use super::tags::split_tags;
+use super::values::now;
 
 /// Bytes after which a write is not made larger.
 const ONE_WRITE: usize = 64 << 10;
@@ -48,21 +50,17 @@ pub(super) fn tag_sets(args: &SubscribeArgs) -> Result<Vec<Vec<String>>, Stop> {
 }
 
 async fn listen(target: &Target, args: &SubscribeArgs, sets: &[Vec<String>]) -> Result<(), Stop> {
-    let printer = Printer {
-        output: args.output,
-        timestamps: args.timestamps,
-        show_tags: args.show_tags,
-    };
+    let mut sink = Sink::new(args);
     let client = target.connect_for_long().await?;
     let mut messages = client.messages();
     let mut events = client.events();
     for tags in sets {
         client.subscribe(tags).await.map_err(failed)?.detach();
         let line = format!("Listening on tags '{}'", bracketed(tags));
-        match args.output {
-            Output::Plain => out::word(&line)?,
+        match sink.is_for_people() {
+            true => out::word(&line)?,
             // Programs read these, and it is no message.
-            Output::Json | Output::Raw => out::note(&line),
+            false => out::note(&line),
         }
     }
     let mut watch = Watch {
@@ -71,37 +69,100 @@ async fn listen(target: &Target, args: &SubscribeArgs, sets: &[Vec<String>]) -> 
     };
     let mut dropped = 0;
     let mut left = args.count.unwrap_or(u64::MAX);
+    let mut idle_at = deadline(args);
     let mut hung_up = pin!(out::hung_up());
     while left > 0 {
         tokio::select! {
             biased;
             () = &mut hung_up => break,
             Some(message) = messages.next() => {
-                let mut text = printer.text(&message.tags, &message.data, now);
                 left -= 1;
-                // What is there already goes out with it in one write.
-                while left > 0 && text.len() < ONE_WRITE
-                    && let Some(message) = messages.try_next()
-                {
-                    text += &printer.text(&message.tags, &message.data, now);
-                    left -= 1;
+                match &mut sink {
+                    Sink::Run(jobs) => jobs.start(&message.tags, message.data).await,
+                    Sink::Print(printer) => {
+                        let mut text = printer.text(&message.tags, &message.data, now);
+                        // What is there already goes out with it in one write.
+                        while left > 0 && text.len() < ONE_WRITE
+                            && let Some(message) = messages.try_next()
+                        {
+                            text += &printer.text(&message.tags, &message.data, now);
+                            left -= 1;
+                        }
+                        out::raw(text.as_bytes())?;
+                    }
                 }
-                out::raw(text.as_bytes())?;
                 let all = messages.dropped();
                 if all > dropped {
                     out::error(&not_read_fast_enough("this program", all - dropped));
                     dropped = all;
                 }
+                idle_at = deadline(args);
             }
             Some(event) = events.next() => watch.event(&event)?,
+            () = idle(idle_at) => {
+                sink.finish().await;
+                return Err(Stop::quiet(Code::WaitRanOut));
+            }
             else => return Err(Stop::new(Code::CannotConnect, "the connection has ended")),
         }
     }
+    sink.finish().await;
     Ok(())
 }
 
 fn not_read_fast_enough(who: &str, count: u64) -> String {
     format!("{who} dropped {count} messages, because they were not read fast enough")
+}
+
+/// When nothing will have arrived for as long as may be.
+fn deadline(args: &SubscribeArgs) -> Option<Instant> {
+    args.idle.and_then(|idle| Instant::now().checked_add(idle))
+}
+
+async fn idle(deadline: Option<Instant>) {
+    match deadline {
+        Some(deadline) => sleep_until(deadline).await,
+        None => pending().await,
+    }
+}
+
+/// Where messages go.
+enum Sink<'a> {
+    Print(Printer<'a>),
+    Run(Jobs),
+}
+
+impl<'a> Sink<'a> {
+    fn new(args: &'a SubscribeArgs) -> Self {
+        match &args.exec {
+            Some(command) => Self::Run(Jobs::new(command, args.exec_jobs)),
+            None => Self::Print(Printer {
+                output: args.output,
+                format: args.format.as_ref(),
+                timestamps: args.timestamps,
+                show_tags: args.show_tags,
+            }),
+        }
+    }
+
+    /// Whether stdout is read by people, as far as one can know.
+    fn is_for_people(&self) -> bool {
+        matches!(
+            self,
+            Self::Print(Printer {
+                output: Output::Plain,
+                format: None,
+                ..
+            })
+        )
+    }
+
+    /// Waits for what is not done.
+    async fn finish(&mut self) {
+        if let Self::Run(jobs) = self {
+            jobs.finish().await;
+        }
+    }
 }
 
 /// What becomes of the subscriptions, for the person at the terminal.
@@ -144,15 +205,19 @@ impl Watch {
 }
 
 /// How the messages of one command are printed.
-struct Printer {
+struct Printer<'a> {
     output: Output,
+    format: Option<&'a Format>,
     timestamps: bool,
     show_tags: bool,
 }
 
-impl Printer {
+impl Printer<'_> {
     /// The bytes that go to stdout for one message.
     fn text(&self, tags: &[String], data: &str, now: impl Fn() -> String) -> String {
+        if let Some(format) = self.format {
+            return format.text(tags, data, now);
+        }
         match self.output {
             Output::Raw => data.to_owned(),
             Output::Json => {
@@ -189,14 +254,6 @@ fn bracketed(tags: &[String]) -> String {
     format!("[{}]", tags.join(" "))
 }
 
-/// The time of day, UTC, as logs spell it.
-fn now() -> String {
-    let mut text = String::new();
-    // Writing to a string does not fail.
-    let _ = SystemTime.format_time(&mut Writer::new(&mut text));
-    text
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -204,6 +261,7 @@ mod tests {
     fn printed(output: Output, timestamps: bool, show_tags: bool) -> String {
         let printer = Printer {
             output,
+            format: None,
             timestamps,
             show_tags,
         };
@@ -220,11 +278,5 @@ mod tests {
             printed(Output::Json, false, false),
             "{\"tags\":[\"a\",\"b c\"],\"data\":\"x\\\"y\"}\n"
         );
-    }
-
-    #[test]
-    fn times_are_utc_to_the_microsecond() {
-        let now = now();
-        assert!(now.len() == 27 && now.ends_with('Z'), "{now}");
     }
 }

@@ -2,18 +2,25 @@
 
 use base64::Engine;
 use base64::prelude::BASE64_URL_SAFE_NO_PAD;
+use serde_json::json;
 
 use super::args::{TokenArgs, TokenCommand, TokenTagsArgs};
 use super::connect::{Target, failed};
 use super::exit::Stop;
-use super::host::SharedArgs;
+use super::host::{Answer, SharedArgs};
 use super::{block_on, input, out};
 use crate::config;
 
 /// Does one of the token commands.
 pub(super) fn run(command: &TokenCommand, shared: &SharedArgs) -> Result<(), Stop> {
     match command {
-        TokenCommand::Gen => out::line(&generate()?),
+        TokenCommand::Gen(args) => {
+            let token = generate()?;
+            out::line(&match args.output {
+                Answer::Plain => token,
+                Answer::Json => json!({ "token": token }).to_string(),
+            })
+        }
         TokenCommand::Add(args) => change(args, shared, "register"),
         TokenCommand::Set(args) => change(args, shared, "set"),
         TokenCommand::Unset(args) => change(args, shared, "unset"),
@@ -22,7 +29,7 @@ pub(super) fn run(command: &TokenCommand, shared: &SharedArgs) -> Result<(), Sto
             block_on(async {
                 let client = target.connect().await?;
                 client.admin().unregister(&token).await.map_err(failed)?;
-                out::word("success")
+                done(args)
             })
         }
         TokenCommand::Tags(args) => {
@@ -30,7 +37,10 @@ pub(super) fn run(command: &TokenCommand, shared: &SharedArgs) -> Result<(), Sto
             block_on(async {
                 let client = target.connect().await?;
                 let tags = client.admin().tags(&token).await.map_err(failed)?;
-                tags.iter().try_for_each(|tag| out::line(tag))
+                match args.ask.answer.output {
+                    Answer::Plain => tags.iter().try_for_each(|tag| out::line(tag)),
+                    Answer::Json => out::line(&json!({ "tags": tags }).to_string()),
+                }
             })
         }
     }
@@ -52,13 +62,21 @@ fn change(args: &TokenTagsArgs, shared: &SharedArgs, name: &'static str) -> Resu
             _ => client.admin().unset(&token, &tags).await,
         }
         .map_err(failed)?;
-        out::word("success")
+        done(&args.token)
     })
+}
+
+/// Says that a change is made.
+fn done(args: &TokenArgs) -> Result<(), Stop> {
+    match args.ask.answer.output {
+        Answer::Plain => out::word("success"),
+        Answer::Json => out::line(&json!({ "success": true }).to_string()),
+    }
 }
 
 /// The server, and the token to manage.
 fn subject(args: &TokenArgs, shared: &SharedArgs, name: &str) -> Result<(Target, String), Stop> {
-    let target = Target::new(&args.host, shared)?;
+    let target = Target::new(&args.ask.host, shared)?;
     let token = match args.subject.as_str() {
         "-" => {
             let text = input::all()?;

@@ -1,8 +1,11 @@
-//! Owns the forms of numbers and times on the command line; knows no flag.
+//! Owns the forms of numbers and times that people write and read; knows no flag.
 
 use std::fmt::Display;
 use std::str::FromStr;
 use std::time::Duration;
+
+use tracing_subscriber::fmt::format::Writer;
+use tracing_subscriber::fmt::time::{FormatTime, SystemTime};
 
 /// Reads `5`, `5s`, `500ms`, `2m` or `1h`.
 pub(super) fn duration(text: &str) -> Result<Duration, String> {
@@ -19,6 +22,14 @@ pub(super) fn duration(text: &str) -> Result<Duration, String> {
     };
     let number = number.trim().parse::<f64>().map_err(|_| wrong())?;
     Duration::try_from_secs_f64(number * unit).map_err(|_| wrong())
+}
+
+/// Reads a time that is not nothing.
+pub(super) fn pause(text: &str) -> Result<Duration, String> {
+    match duration(text)? {
+        Duration::ZERO => Err("write a time that is longer than 0".to_owned()),
+        time => Ok(time),
+    }
 }
 
 /// Reads a whole number that is not less than `least`, and not more than `most` if there is a bound.
@@ -46,6 +57,14 @@ pub(super) fn rate(text: &str) -> Result<f64, String> {
     }
 }
 
+/// The time of day, UTC, as logs spell it.
+pub(super) fn now() -> String {
+    let mut text = String::new();
+    // Writing to a string does not fail.
+    let _ = SystemTime.format_time(&mut Writer::new(&mut text));
+    text
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -65,6 +84,7 @@ mod tests {
             let error = duration(text).expect_err(text);
             assert!(error.contains("write 5s"), "{error}");
         }
+        assert!(pause("0ms").is_err() && pause("1ms").is_ok());
         assert_eq!((rate("50"), rate("2.5/s")), (Ok(50.0), Ok(2.5)));
         let number = whole(1, Some(64_u32));
         assert_eq!(number(" 64"), Ok(64));
@@ -75,5 +95,11 @@ mod tests {
         let error = whole(1_u64, None)("0").expect_err("too small");
         assert_eq!(error, "write a whole number, 1 or more");
         assert!(rate("0").is_err() && rate("5/m").is_err() && rate("NaN").is_err());
+    }
+
+    #[test]
+    fn times_of_day_are_utc_to_the_microsecond() {
+        let now = now();
+        assert!(now.len() == 27 && now.ends_with('Z'), "{now}");
     }
 }

@@ -1,5 +1,6 @@
 //! The `mist` program, run as people run it: real processes, real sockets, ports chosen by the system.
 
+mod answers;
 mod bench;
 mod commands;
 mod crash;

@@ -200,3 +200,115 @@ fn a_revoked_subscription_ends_with_the_reason() {
     let said = rest(&subscriber.stderr).join("\n");
     assert!(said.contains("[a]"), "{said}");
 }
+
+/// A subscriber to the tag `a` whose stdout is for programs.
+fn for_programs(server: &Server, arguments: &[&str]) -> Process {
+    let mut command = command();
+    command.env("MIST_HOST", &server.host).args(["sub", "a"]);
+    let subscriber = start(&mut command, arguments);
+    subscriber.says("Listening on tags '[a]'");
+    subscriber
+}
+
+#[test]
+fn a_format_says_what_is_printed() {
+    let server = Server::start(&[]);
+    let arguments = ["-F", r"{tags}\t{data:json} {{}}", "-n", "1"];
+    let subscriber = for_programs(&server, &arguments);
+    server
+        .mist(&["pub", "b", "a", "--", "two\nlines"])
+        .success();
+    let printed = rest(&subscriber.stdout);
+    assert_eq!(printed, ["a,b\t\"two\\nlines\" {}"]);
+    for (format, word) in [("{tag}", "{time}, {tags} or {data}"), ("{data", "{{")] {
+        let said = stderr(&mist(&["sub", "a", "-F", format]).code(2));
+        assert!(said.contains(word), "{said}");
+    }
+    for other in [&["-o", "json"][..], &["--timestamps"], &["--exec", "true"]] {
+        mist(&[&["sub", "a", "-F", "{data}"], other].concat()).code(2);
+    }
+}
+
+#[test]
+fn quiet_leaves_the_messages_alone() {
+    let server = Server::start(&[]);
+    let mut command = command();
+    command.env("MIST_HOST", &server.host);
+    let mut subscriber = start(&mut command, &["sub", "-q", "a", "-n", "1"]);
+    // Nothing says when it is there, except that somebody gets the message.
+    let deadline = Instant::now() + PATIENCE;
+    while stderr(&server.mist(&["pub", "a", "--ack", "--", "x"])) == "delivered: 0\n" {
+        assert!(Instant::now() < deadline, "it does not subscribe");
+    }
+    assert_eq!(rest(&subscriber.stdout), ["x"]);
+    assert_eq!(subscriber.end().code(), Some(0));
+    assert_eq!(rest(&subscriber.stderr), [""; 0]);
+}
+
+#[test]
+fn silence_ends_it_and_each_message_puts_that_off() {
+    let server = Server::start(&[]);
+    let mut subscriber = for_programs(&server, &["--idle", "0.2", "-o", "raw"]);
+    let start = Instant::now();
+    // For longer than may pass without a message.
+    let mut sent = 0;
+    while start.elapsed() < Duration::from_millis(600) {
+        server.mist(&["pub", "a", "--", "x\n"]).success();
+        sent += 1;
+    }
+    let status = subscriber.child.wait().expect("it was started");
+    assert_eq!(status.code(), Some(124));
+    assert_eq!(rest(&subscriber.stdout).len(), sent);
+    mist(&["sub", "a", "--idle", "0"]).code(2);
+}
+
+#[test]
+fn a_command_is_run_for_each_message_and_may_fail() {
+    let server = Server::start(&[]);
+    let script = r#"read -r line; echo "$MIST_TAGS: $line"; test "$line" != bad || exit 3"#;
+    let mut subscriber = for_programs(&server, &["-n", "3", "--exec", script]);
+    for data in ["one", "bad", "three"] {
+        server.mist(&["pub", "b", "a", "--", data]).success();
+    }
+    let printed = rest(&subscriber.stdout);
+    assert_eq!(printed, ["a,b: one", "a,b: bad", "a,b: three"]);
+    assert_eq!(subscriber.end().code(), Some(0));
+    let said = rest(&subscriber.stderr);
+    assert_eq!(said.len(), 1, "{said:?}");
+    assert!(
+        said[0].contains("a,b: exit status: 3"),
+        "the one that failed: {said:?}"
+    );
+}
+
+#[test]
+fn commands_run_at_once_as_many_as_may() {
+    let server = Server::start(&[]);
+    let folder = tempfile::tempdir().expect("a folder");
+    // Each waits for the file of the other.
+    let script = r#"read -r own other; : > "$own"; until test -e "$other"; do :; done; echo met"#;
+    let mut command = command();
+    command
+        .current_dir(folder.path())
+        .env("MIST_HOST", &server.host)
+        .args(["sub", "a", "-n", "2", "--exec-jobs", "2", "--exec", script]);
+    let subscriber = start(&mut command, &[]);
+    subscriber.says("Listening");
+    server.mist(&["pub", "a", "--", "x y"]).success();
+    server.mist(&["pub", "a", "--", "y x"]).success();
+    assert_eq!(rest(&subscriber.stdout), ["met", "met"]);
+}
+
+#[test]
+fn a_command_that_does_not_read_gets_a_large_message_all_the_same() {
+    let server = Server::start(&[]);
+    let subscriber = for_programs(&server, &["-n", "1", "--exec", "echo done"]);
+    let large = "x".repeat(1 << 20);
+    assert_cmd::Command::from_std(command())
+        .args(["pub", "a", "--host", &server.host])
+        .write_stdin(large)
+        .assert()
+        .success();
+    assert_eq!(rest(&subscriber.stdout), ["done"]);
+    assert_eq!(rest(&subscriber.stderr), [""; 0]);
+}
