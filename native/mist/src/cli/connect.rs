@@ -41,7 +41,11 @@ impl Target {
         ])?;
         // The commands speak for themselves; logs are for those who ask for them.
         if settings.log_level.origin != Origin::Default {
-            log::start(settings.log_level.value, std::io::stderr);
+            log::start(
+                settings.log_level.value,
+                settings.log_format.value,
+                std::io::stderr,
+            );
         }
         let ca = args.ca.clone();
         let ca = ca.or_else(|| lookup(&config::variable("ca")).map(PathBuf::from));

@@ -31,6 +31,7 @@ Environment (a flag wins over a variable, a variable over the config file):
   MIST_TOKEN            the token
   MIST_TOKEN_FILE       a file with the token
   MIST_LOG_LEVEL        as --log-level
+  MIST_LOG_FORMAT       as --log-format
   MIST_SERVER           true: run a server
   MIST_LISTENERS        as --listeners, a comma list
   MIST_TLS_CERT         as --tls-cert
@@ -53,7 +54,10 @@ Exit codes:
 `mist man` prints the manual, `mist completions bash` the shell completions.";
 
 pub(super) const SERVE: &str = "\
-SIGTERM ends it when what is queued has been sent; a second one ends it at once.
+SIGTERM ends it when what is queued has been sent; a second one ends it at once. SIGHUP reads the
+certificate, the config file and the token file again: certificate and log level change at once,
+what else has changed is named in the log and needs a restart. Where something is wrong, all stays
+as it was. systemd is told when it is ready (Type=notify).
 
 Examples:
   mist serve

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::{Args, ValueEnum};
 
-use crate::config::LogLevel;
+use crate::config::{LogFormat, LogLevel};
 
 /// What servers and commands share.
 #[derive(Debug, Args)]
@@ -24,6 +24,9 @@ pub(crate) struct SharedArgs {
     /// How much is logged: TRACE, DEBUG, INFO, WARN, ERROR or FATAL [default: INFO]
     #[arg(long, global = true, value_name = "LEVEL")]
     pub(crate) log_level: Option<LogLevel>,
+    /// How log lines are written: text, or json for one object in each line [default: text]
+    #[arg(long, global = true, value_name = "FORMAT")]
+    pub(crate) log_format: Option<LogFormat>,
     /// Say nothing but data and what went wrong
     #[arg(short, long, global = true)]
     pub(crate) quiet: bool,

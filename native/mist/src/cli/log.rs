@@ -1,4 +1,4 @@
-//! Owns what becomes of log lines: which are written, and how they reach stderr without anybody waiting for whoever
+//! Owns what becomes of log lines: which are written, in which form, and how they reach stderr without anybody waiting for whoever
 //! reads it; knows nothing of what they say.
 
 use std::io::{self, IsTerminal, Write};
@@ -7,22 +7,53 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use parking_lot::{Condvar, Mutex};
+use serde::Serialize;
 use tracing::level_filters::LevelFilter;
 use tracing_subscriber::filter::Targets;
 use tracing_subscriber::fmt::MakeWriter;
 use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::util::SubscriberInitExt;
+use tracing_subscriber::{Layer, Registry, reload};
 
-use crate::config::LogLevel;
+use super::out;
+use super::values::now;
+use crate::config::{LogFormat, LogLevel};
 
 /// Bytes that wait for stderr at most; lines beyond that are lost, and counted.
 const ROOM: usize = 256 << 10;
 
-/// Sends log lines to a writer, those of other libraries only when they matter.
-pub(super) fn start<W>(level: LogLevel, writer: W)
+/// Sends log lines to a writer, those of other libraries only when they matter. How many there are can be changed.
+pub(super) fn start<W>(level: LogLevel, format: LogFormat, writer: W) -> Level
 where
     W: for<'a> MakeWriter<'a> + Send + Sync + 'static,
 {
+    let plain = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
+    let lines = tracing_subscriber::fmt::layer().with_writer(writer);
+    let lines = match format {
+        LogFormat::Text => lines
+            .with_ansi(!plain && io::stderr().is_terminal())
+            .boxed(),
+        LogFormat::Json => lines.json().flatten_event(true).boxed(),
+    };
+    let (targets, handle) = reload::Layer::new(targets(level));
+    tracing_subscriber::registry()
+        .with(targets)
+        .with(lines)
+        .init();
+    Level(handle)
+}
+
+/// How much is logged, which can be changed.
+pub(super) struct Level(reload::Handle<Targets, Registry>);
+
+impl Level {
+    pub(super) fn set(&self, level: LogLevel) {
+        // It fails when nobody logs any more.
+        let _ = self.0.reload(targets(level));
+    }
+}
+
+fn targets(level: LogLevel) -> Targets {
     let own = match level {
         LogLevel::Trace => LevelFilter::TRACE,
         LogLevel::Debug => LevelFilter::DEBUG,
@@ -34,19 +65,36 @@ where
         LogLevel::Trace => LevelFilter::TRACE,
         _ => own.min(LevelFilter::WARN),
     };
-    let plain = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
-    let lines = tracing_subscriber::fmt::layer()
-        .with_writer(writer)
-        .with_ansi(!plain && io::stderr().is_terminal());
-    tracing_subscriber::registry()
-        .with(
-            Targets::new()
-                // The beginning of a target is enough: of `mist_server`, too.
-                .with_target("mist", own)
-                .with_default(others),
-        )
-        .with(lines)
-        .init();
+    Targets::new()
+        // The beginning of a target is enough: of `mist_server`, too.
+        .with_target("mist", own)
+        .with_default(others)
+}
+
+/// A line that no library logs, in the form of those that they do.
+#[derive(Serialize)]
+struct JsonLine<'a> {
+    timestamp: String,
+    level: &'a str,
+    message: &'a str,
+    target: &'static str,
+}
+
+/// Writes a text of this program as a line.
+fn spelled(format: LogFormat, level: &str, text: &str) -> String {
+    match format {
+        LogFormat::Text => format!("{text}\n"),
+        LogFormat::Json => {
+            let line = JsonLine {
+                timestamp: now(),
+                level,
+                message: text,
+                target: "mist",
+            };
+            // Texts cannot fail to be JSON.
+            serde_json::to_string(&line).unwrap_or_default() + "\n"
+        }
+    }
 }
 
 /// A queue in front of a writer that may block, with a thread of its own. Writing to it never waits. Cheap to clone.
@@ -55,6 +103,7 @@ pub(super) struct Log(Arc<Shared>);
 
 #[derive(Default)]
 struct Shared {
+    format: LogFormat,
     state: Mutex<State>,
     /// Told when something is to be written, and when everything is.
     changed: Condvar,
@@ -72,17 +121,28 @@ struct State {
 
 impl Log {
     /// Starts the thread that writes.
-    pub(super) fn start(out: impl Write + Send + 'static) -> io::Result<Self> {
-        let shared = Arc::new(Shared::default());
+    pub(super) fn start(format: LogFormat, out: impl Write + Send + 'static) -> io::Result<Self> {
+        let shared = Arc::new(Shared {
+            format,
+            ..Shared::default()
+        });
         let log = Self(Arc::clone(&shared));
         let thread = std::thread::Builder::new().name("mist-log".into());
         thread.spawn(move || shared.write(out))?;
         Ok(log)
     }
 
-    /// Adds a line, which needs no line end.
+    /// Adds a line, which needs no line end, unless only what goes wrong is wanted.
     pub(super) fn line(&self, text: &str) {
-        self.push(format!("{text}\n").as_bytes());
+        if out::is_quiet() {
+            return;
+        }
+        self.push(spelled(self.0.format, "INFO", text).as_bytes());
+    }
+
+    /// Adds a line about what went wrong.
+    pub(super) fn error(&self, text: &str) {
+        self.push(spelled(self.0.format, "ERROR", text).as_bytes());
     }
 
     /// Has panics written here as well, wherever they happen. One of the main thread ends the program, so its words are
@@ -98,7 +158,7 @@ impl Log {
                 std::backtrace::BacktraceStatus::Captured => format!("\n{trace}"),
                 _ => String::new(),
             };
-            log.line(&format!("thread '{name}' {info}{trace}"));
+            log.error(&format!("thread '{name}' {info}{trace}"));
             if name == "main" {
                 log.flush(patience);
             }
@@ -162,8 +222,9 @@ impl Shared {
                 if state.untold > 0 && unwritten.is_empty() {
                     let count = std::mem::take(&mut state.untold);
                     let text =
-                        format!("{count} lines of the log were lost, since stderr took no more\n");
-                    state.waiting.extend_from_slice(text.as_bytes());
+                        format!("{count} lines of the log were lost, since stderr took no more");
+                    let line = spelled(self.format, "WARN", &text);
+                    state.waiting.extend_from_slice(line.as_bytes());
                 }
                 self.changed.notify_all();
             }
@@ -215,7 +276,7 @@ mod tests {
     fn gated() -> (Log, Sender<io::Result<()>>, Receiver<String>) {
         let (open, lets) = channel();
         let (written, lines) = channel();
-        let log = Log::start(Gate { lets, written }).expect("a thread");
+        let log = Log::start(LogFormat::Text, Gate { lets, written }).expect("a thread");
         (log, open, lines)
     }
 

@@ -12,9 +12,11 @@ mod host;
 mod input;
 mod log;
 mod memory;
+mod notify;
 mod out;
 mod paper;
 mod publish;
+mod reload;
 mod serve;
 mod server_args;
 mod subscribe;
@@ -34,7 +36,7 @@ use self::connect::Target;
 use self::exit::{Code, Stop};
 use self::host::SharedArgs;
 use self::server_args::ServerArgs;
-use crate::config::{self, ConfigError, Layer, Origin, Secret, Settings};
+use crate::config::{self, ConfigError, Layer, LogLevel, Origin, Secret, Settings};
 
 /// Does what the command line asks for.
 pub(crate) fn run() -> ExitCode {
@@ -107,11 +109,11 @@ fn serve_or_help(is_server: bool, flags: ServerArgs, shared: SharedArgs) -> Resu
         if settings.server.value {
             settings.check()?;
         }
-        Ok::<_, Stop>(settings)
+        Ok(settings)
     };
     let settings = read()?;
     if settings.server.value {
-        return serve::serve(&settings);
+        return serve::serve(settings, read);
     }
     match std::env::args_os().len() {
         0 | 1 => out::raw(help::FIRST.as_bytes()),
@@ -162,6 +164,7 @@ fn shared_layer(shared: &SharedArgs) -> Layer {
         token: shared.token.as_deref().and_then(Secret::new),
         token_file: shared.token_file.clone(),
         log_level: shared.log_level,
+        log_format: shared.log_format,
         ..Layer::default()
     }
 }
@@ -187,6 +190,7 @@ fn server_settings(
         tls_key: server.tls_key.clone(),
         authenticator: server.authenticator.clone(),
         access: server.access,
+        log_level: shared.log_level.or(shared.quiet.then_some(LogLevel::Warn)),
         limits: server.limits.iter().cloned().collect(),
         ..shared_layer(shared)
     };

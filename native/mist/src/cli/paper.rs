@@ -16,9 +16,10 @@ use crate::config::{Decided, Settings};
 pub(super) fn check_config(file: &Path, shared: &SharedArgs) -> Result<(), Stop> {
     let settings = layered(shared_layer(shared), Some(file))?;
     settings.check()?;
-    serve::builder(&settings, &settings.listeners.value)
-        .and_then(|builder| builder.check().map_err(|error| serve::explained(&error)))
-        .map_err(Stop::failed)?;
+    serve::check(&settings).map_err(Stop::failed)?;
+    if out::is_quiet() {
+        return Ok(());
+    }
     out::raw(describe(&settings).as_bytes())
 }
 
@@ -75,6 +76,8 @@ fn describe(settings: &Settings) -> String {
     }
     let level = settings.log_level.value;
     line(&mut text, "log-level", &settings.log_level, level);
+    let format = settings.log_format.value;
+    line(&mut text, "log-format", &settings.log_format, format);
     if !settings.limits.is_empty() {
         text.push_str("limits:\n");
         for (name, limit) in &settings.limits {

@@ -3,34 +3,46 @@
 use std::io;
 use std::time::Duration;
 
-use mist::{Address, AddressError, BindError, Handle, Server, ServerBuilder};
+use mist::{Address, AddressError, BindError, Server, ServerBuilder};
 use mist_net::address::{Endpoint, without_secrets};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use super::exit::{Code, Stop};
 use super::help::VERSION;
-use super::log::{self, Log};
+use super::log::{self, Level, Log};
 use super::memory;
+use super::notify::Manager;
+use super::reload::Reload;
 use crate::config::Settings;
 
 /// How long the end waits for the log to be written, which is not read perhaps; the drain leaves this much time.
 const LAST_LINES: Duration = Duration::from_millis(200);
 
-/// Runs a server until a signal ends it. All it says goes through the log, so that nothing waits for its reader.
-pub(super) fn serve(settings: &Settings) -> Result<(), Stop> {
-    let log = Log::start(io::stderr()).map_err(|error| cannot_start(&error))?;
+/// Runs a server until a signal ends it; `read` reads its settings again. All it says goes through the log, so that nothing
+/// waits for its reader.
+pub(super) fn serve(
+    settings: Settings,
+    read: impl Fn() -> Result<Settings, Stop> + Send + 'static,
+) -> Result<(), Stop> {
+    let format = settings.log_format.value;
+    let log = Log::start(format, io::stderr()).map_err(|error| cannot_start(&error))?;
     log.take_panics(LAST_LINES);
     let lines = log.clone();
-    log::start(settings.log_level.value, move || lines.clone());
-    let mut result = run_on_threads(settings, &log);
+    let level = log::start(settings.log_level.value, format, move || lines.clone());
+    let mut result = run_on_threads(settings, read, &log, level);
     if let Some(text) = result.as_mut().err().and_then(|stop| stop.text.take()) {
-        log.line(&text);
+        log.error(&text);
     }
     log.flush(LAST_LINES);
     result
 }
 
-fn run_on_threads(settings: &Settings, log: &Log) -> Result<(), Stop> {
+fn run_on_threads(
+    settings: Settings,
+    read: impl Fn() -> Result<Settings, Stop> + Send + 'static,
+    log: &Log,
+    level: Level,
+) -> Result<(), Stop> {
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         // Sockets are looked at this often between turns of busy connections. The default of 61 makes everybody else
@@ -39,7 +51,7 @@ fn run_on_threads(settings: &Settings, log: &Log) -> Result<(), Stop> {
         .build()
         .map_err(|error| cannot_start(&error))?;
     raise_file_limit();
-    let result = runtime.block_on(run(settings, log));
+    let result = runtime.block_on(run(settings, read, log, level));
     // Whatever still waits, for a name server say, does not hold up the end.
     runtime.shutdown_background();
     result
@@ -104,12 +116,23 @@ pub(super) fn builder(settings: &Settings, listeners: &[String]) -> Result<Serve
     Ok(builder)
 }
 
-async fn run(settings: &Settings, log: &Log) -> Result<(), Stop> {
+/// Checks what a server would be made of, as far as that takes no address.
+pub(super) fn check(settings: &Settings) -> Result<(), String> {
+    let builder = builder(settings, &settings.listeners.value)?;
+    builder.check().map_err(|error| explained(&error))
+}
+
+async fn run(
+    settings: Settings,
+    read: impl Fn() -> Result<Settings, Stop> + Send + 'static,
+    log: &Log,
+    level: Level,
+) -> Result<(), Stop> {
     let mut signals = Signals::new().map_err(|error| cannot_start(&error))?;
     // A program that does not take them is ended by them, also while it starts.
     let hangups = signal(SignalKind::hangup()).map_err(|error| cannot_start(&error))?;
     let listeners = known_listeners(&settings.listeners.value);
-    let builder = builder(settings, &listeners).map_err(|error| cannot_start(&error))?;
+    let builder = builder(&settings, &listeners).map_err(|error| cannot_start(&error))?;
     log.line(&format!("mist {VERSION}"));
     let builder = builder.counter(
         "log_lines_lost",
@@ -131,20 +154,30 @@ async fn run(settings: &Settings, log: &Log) -> Result<(), Stop> {
         };
         log.line(&format!("{name} server listening at '{address}'{made}"));
     }
-    if let Some(scheme) = shared_store(settings) {
+    if let Some(scheme) = shared_store(&settings) {
         log.line(&format!(
             "tokens are kept by {scheme}://; what another server takes away there, connections of this one keep until \
              they log in again"
         ));
     }
     memory::return_after_bursts(server.handle());
-    reload_at(hangups, server.handle(), settings.tls_cert.is_some());
     if let Some(page) = page(server.addresses()).filter(|_| !settings.no_page.value) {
         log.line(&format!("the page is at {page}"));
     }
+    let manager = Manager::from_environment();
+    let reload = Reload {
+        settings,
+        read,
+        server: server.handle(),
+        level,
+    };
+    reload_at(hangups, reload, manager.clone());
+    // Whoever connects from here on is served.
+    manager.ready();
     server
         .run(async {
             signals.next().await;
+            manager.stopping();
             log.line("stopping: no new connections, flushing what is queued; signal again to exit at once");
             // The drain goes on while this waits for a second signal.
             let log = log.clone();
@@ -183,20 +216,16 @@ fn page(addresses: &[Address]) -> Option<String> {
     })
 }
 
-/// Reads the certificate anew at each hang-up; without files there is nothing to read.
-fn reload_at(mut hangups: Signal, server: Handle, has_files: bool) {
+/// Reads everything again at each hang-up.
+fn reload_at<R>(mut hangups: Signal, mut reload: Reload<R>, manager: Manager)
+where
+    R: Fn() -> Result<Settings, Stop> + Send + 'static,
+{
     tokio::spawn(async move {
         while hangups.recv().await.is_some() {
-            if !has_files {
-                tracing::info!(
-                    "SIGHUP: nothing to read again, since no certificate file is in use (--tls-cert)"
-                );
-                continue;
-            }
-            match server.reload_tls() {
-                Ok(()) => tracing::info!("the certificate was read again"),
-                Err(error) => tracing::error!("going on with the certificate as it was: {error}"),
-            }
+            manager.reloading();
+            reload.run();
+            manager.ready();
         }
     });
 }

@@ -1,17 +1,21 @@
 //! Owns what can be set, by which source, and which source wins; knows nothing of how settings are used.
 
 mod file;
+mod kinds;
 mod value;
 mod yaml;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::OsString;
 use std::fmt;
 use std::path::{Path, PathBuf};
-use std::str::FromStr;
 
 use mist::{Access, Limits};
 use serde_json::Value;
+
+pub(crate) use self::kinds::{
+    LogFormat, LogLevel, Secret, access, comma_list, limit, only_line, whole_list,
+};
 
 /// The names of all settings, as in a config file and, with `--` or `MIST_`, elsewhere.
 pub(crate) const KEYS: &[&str] = &[
@@ -29,11 +33,12 @@ pub(crate) const KEYS: &[&str] = &[
     "no-page",
     "no-metrics",
     "log-level",
+    "log-format",
     "limits",
 ];
 
 /// The settings that the client commands share with the server.
-pub(crate) const CLIENT_KEYS: &[&str] = &["token", "token-file", "log-level"];
+pub(crate) const CLIENT_KEYS: &[&str] = &["token", "token-file", "log-level", "log-format"];
 
 /// Where the server listens when nothing is said: for this machine only, on IPv4 and, where there is any, IPv6.
 pub(crate) const DEFAULT_LISTENERS: &[&str] = &[
@@ -99,115 +104,6 @@ impl fmt::Display for Origin {
     }
 }
 
-/// How much of what happens is logged.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(crate) enum LogLevel {
-    Trace,
-    Debug,
-    #[default]
-    Info,
-    Warn,
-    Error,
-    Fatal,
-}
-
-impl LogLevel {
-    const NAMES: &[(&str, Self)] = &[
-        ("TRACE", Self::Trace),
-        ("DEBUG", Self::Debug),
-        ("INFO", Self::Info),
-        ("WARN", Self::Warn),
-        ("ERROR", Self::Error),
-        ("FATAL", Self::Fatal),
-    ];
-}
-
-impl fmt::Display for LogLevel {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let name = Self::NAMES.iter().find(|(_, level)| level == self);
-        f.write_str(name.map_or("", |(name, _)| name))
-    }
-}
-
-impl FromStr for LogLevel {
-    type Err = String;
-
-    fn from_str(text: &str) -> Result<Self, String> {
-        let found = Self::NAMES
-            .iter()
-            .find(|(name, _)| name.eq_ignore_ascii_case(text));
-        found
-            .map(|(_, level)| *level)
-            .ok_or_else(|| format!("'{text}' is not one of TRACE, DEBUG, INFO, WARN, ERROR, FATAL"))
-    }
-}
-
-/// Reads an access mode.
-pub(crate) fn access(text: &str) -> Result<Access, String> {
-    match text {
-        "open" => Ok(Access::Open),
-        "scoped" => Ok(Access::Scoped),
-        _ => Err(format!("'{text}' is not one of open, scoped")),
-    }
-}
-
-/// Splits `NAME=VALUE` and checks that such a limit exists and takes that value.
-pub(crate) fn limit(text: &str) -> Result<(String, u64), String> {
-    let (name, value) = text
-        .split_once('=')
-        .ok_or_else(|| format!("'{text}' is not NAME=VALUE"))?;
-    let (name, value) = (name.trim(), value.trim());
-    let value = value
-        .parse()
-        .map_err(|_| format!("{name}: '{value}' is not a whole number"))?;
-    Limits::default().set(name, value)?;
-    Ok((name.to_owned(), value))
-}
-
-/// Splits a comma list; blanks around items and empty items do not count.
-pub(crate) fn comma_list(text: &str) -> Vec<String> {
-    let items = text.split(',').map(str::trim);
-    items
-        .filter(|item| !item.is_empty())
-        .map(str::to_owned)
-        .collect()
-}
-
-/// Takes a token out of a text that has nothing else in it. Blanks around it, empty lines and a byte order mark are slips.
-pub(crate) fn only_line(text: &str) -> Result<&str, &'static str> {
-    let token = text.trim_start_matches('\u{feff}').trim();
-    match token.contains(['\r', '\n']) {
-        true => Err("has several lines: put the token there, and nothing else"),
-        false => Ok(token),
-    }
-}
-
-/// Splits a comma list in which empty items count: where one is wrong, a variable that is not set must not go unnoticed.
-pub(crate) fn whole_list(text: &str) -> Vec<String> {
-    text.split(',').map(|item| item.trim().to_owned()).collect()
-}
-
-/// A text that must not be shown.
-#[derive(Clone, PartialEq, Eq)]
-pub(crate) struct Secret(String);
-
-impl Secret {
-    /// Takes a text; an empty one is no secret, it says that there is none.
-    pub(crate) fn new(text: &str) -> Option<Self> {
-        (!text.is_empty()).then(|| Self(text.to_owned()))
-    }
-
-    pub(crate) fn reveal(&self) -> &str {
-        &self.0
-    }
-}
-
-impl fmt::Debug for Secret {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("Secret")
-    }
-}
-
 /// What one source says, each setting or nothing.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Layer {
@@ -225,6 +121,7 @@ pub(crate) struct Layer {
     pub(crate) no_page: Option<bool>,
     pub(crate) no_metrics: Option<bool>,
     pub(crate) log_level: Option<LogLevel>,
+    pub(crate) log_format: Option<LogFormat>,
     pub(crate) limits: BTreeMap<String, u64>,
 }
 
@@ -285,6 +182,9 @@ impl Layer {
             "log-level" => value::text(value)
                 .and_then(str::parse)
                 .map(|level| self.log_level = Some(level)),
+            "log-format" => value::text(value)
+                .and_then(str::parse)
+                .map(|format| self.log_format = Some(format)),
             "limits" => value::limits(value).map(|limits| self.limits = limits),
             _ => {
                 return Err(ConfigError::UnknownKey {
@@ -370,6 +270,7 @@ pub(crate) struct Settings {
     pub(crate) no_page: Decided<bool>,
     pub(crate) no_metrics: Decided<bool>,
     pub(crate) log_level: Decided<LogLevel>,
+    pub(crate) log_format: Decided<LogFormat>,
     /// Those that differ from the defaults in [`Limits`] on purpose.
     pub(crate) limits: BTreeMap<String, Decided<u64>>,
 }
@@ -416,6 +317,7 @@ impl Settings {
             no_page: first(layers, |layer| layer.no_page).unwrap_or_default(),
             no_metrics: first(layers, |layer| layer.no_metrics).unwrap_or_default(),
             log_level: first(layers, |layer| layer.log_level).unwrap_or_default(),
+            log_format: first(layers, |layer| layer.log_format).unwrap_or_default(),
             limits,
         })
     }
@@ -446,6 +348,47 @@ impl Settings {
             ));
         }
         Ok(())
+    }
+
+    /// The names of the settings whose values are others in `new`.
+    pub(crate) fn changed(&self, new: &Self) -> Vec<String> {
+        fn differs<T: PartialEq>(one: &Option<Decided<T>>, other: &Option<Decided<T>>) -> bool {
+            one.as_ref().map(|it| &it.value) != other.as_ref().map(|it| &it.value)
+        }
+        let settings = [
+            ("server", self.server.value != new.server.value),
+            ("listeners", self.listeners.value != new.listeners.value),
+            ("tls-cert", differs(&self.tls_cert, &new.tls_cert)),
+            ("tls-key", differs(&self.tls_key, &new.tls_key)),
+            (
+                "authenticator",
+                differs(&self.authenticator, &new.authenticator),
+            ),
+            ("token", differs(&self.token, &new.token)),
+            ("access", self.access.value != new.access.value),
+            (
+                "allow-origin",
+                self.allow_origin.value != new.allow_origin.value,
+            ),
+            ("allow-host", self.allow_host.value != new.allow_host.value),
+            (
+                "trusted-proxies",
+                self.trusted_proxies.value != new.trusted_proxies.value,
+            ),
+            ("no-page", self.no_page.value != new.no_page.value),
+            ("no-metrics", self.no_metrics.value != new.no_metrics.value),
+            ("log-level", self.log_level.value != new.log_level.value),
+            ("log-format", self.log_format.value != new.log_format.value),
+        ];
+        let changed = settings.iter().filter(|(_, is_changed)| *is_changed);
+        let changed = changed.map(|(name, _)| (*name).to_owned());
+        let value = |settings: &Self, name: &str| settings.limits.get(name).map(|it| it.value);
+        let names: BTreeSet<_> = self.limits.keys().chain(new.limits.keys()).collect();
+        let limits = names.into_iter();
+        let limits = limits.filter(|name| value(self, name) != value(new, name));
+        changed
+            .chain(limits.map(|name| format!("limit {name}")))
+            .collect()
     }
 
     /// The limits with all that was set.

@@ -6,6 +6,7 @@ mod commands;
 mod crash;
 mod encrypted;
 mod publishing;
+mod reloading;
 mod secrets;
 mod serving;
 mod settings;
@@ -69,6 +70,11 @@ impl Server {
             command().args(["--server", "--listeners", listener]),
             arguments,
         );
+        Self::of(running)
+    }
+
+    /// Waits until one that was started otherwise listens.
+    fn of(running: Process) -> Self {
         let line = running.says("server listening at");
         let (_, address) = line.split_once("://").expect("a URI");
         // Behind the quote may stand what certificate it has.

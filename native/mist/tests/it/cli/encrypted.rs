@@ -85,7 +85,7 @@ fn a_hangup_reads_the_certificate_again() {
     let key = std::fs::read(files.key()).expect("there");
     std::fs::write(files.key(), "nonsense").expect("written");
     running.signal("HUP");
-    let line = running.says("going on with the certificate as it was");
+    let line = running.says("going on with everything as it was");
     assert!(line.contains("ERROR") && line.contains("key.pem"), "{line}");
     std::fs::write(files.key(), key).expect("written");
     ping(&files).success();

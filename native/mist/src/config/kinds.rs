@@ -1,0 +1,146 @@
+//! Owns the values that settings take, and how each is written; knows no setting by its name.
+
+use std::fmt;
+use std::str::FromStr;
+
+use mist::{Access, Limits};
+
+/// How much of what happens is logged.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) enum LogLevel {
+    Trace,
+    Debug,
+    #[default]
+    Info,
+    Warn,
+    Error,
+    Fatal,
+}
+
+impl LogLevel {
+    const NAMES: &[(&str, Self)] = &[
+        ("TRACE", Self::Trace),
+        ("DEBUG", Self::Debug),
+        ("INFO", Self::Info),
+        ("WARN", Self::Warn),
+        ("ERROR", Self::Error),
+        ("FATAL", Self::Fatal),
+    ];
+}
+
+impl fmt::Display for LogLevel {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let name = Self::NAMES.iter().find(|(_, level)| level == self);
+        f.write_str(name.map_or("", |(name, _)| name))
+    }
+}
+
+impl FromStr for LogLevel {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let found = Self::NAMES
+            .iter()
+            .find(|(name, _)| name.eq_ignore_ascii_case(text));
+        found
+            .map(|(_, level)| *level)
+            .ok_or_else(|| format!("'{text}' is not one of TRACE, DEBUG, INFO, WARN, ERROR, FATAL"))
+    }
+}
+
+/// How the lines of the log are written.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) enum LogFormat {
+    /// For people.
+    #[default]
+    Text,
+    /// One object in each line.
+    Json,
+}
+
+impl fmt::Display for LogFormat {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Text => "text",
+            Self::Json => "json",
+        })
+    }
+}
+
+impl FromStr for LogFormat {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        match text.to_ascii_lowercase().as_str() {
+            "text" => Ok(Self::Text),
+            "json" => Ok(Self::Json),
+            _ => Err(format!("'{text}' is not one of text, json")),
+        }
+    }
+}
+
+/// Reads an access mode.
+pub(crate) fn access(text: &str) -> Result<Access, String> {
+    match text {
+        "open" => Ok(Access::Open),
+        "scoped" => Ok(Access::Scoped),
+        _ => Err(format!("'{text}' is not one of open, scoped")),
+    }
+}
+
+/// Splits `NAME=VALUE` and checks that such a limit exists and takes that value.
+pub(crate) fn limit(text: &str) -> Result<(String, u64), String> {
+    let (name, value) = text
+        .split_once('=')
+        .ok_or_else(|| format!("'{text}' is not NAME=VALUE"))?;
+    let (name, value) = (name.trim(), value.trim());
+    let value = value
+        .parse()
+        .map_err(|_| format!("{name}: '{value}' is not a whole number"))?;
+    Limits::default().set(name, value)?;
+    Ok((name.to_owned(), value))
+}
+
+/// Splits a comma list; blanks around items and empty items do not count.
+pub(crate) fn comma_list(text: &str) -> Vec<String> {
+    let items = text.split(',').map(str::trim);
+    items
+        .filter(|item| !item.is_empty())
+        .map(str::to_owned)
+        .collect()
+}
+
+/// Takes a token out of a text that has nothing else in it. Blanks around it, empty lines and a byte order mark are slips.
+pub(crate) fn only_line(text: &str) -> Result<&str, &'static str> {
+    let token = text.trim_start_matches('\u{feff}').trim();
+    match token.contains(['\r', '\n']) {
+        true => Err("has several lines: put the token there, and nothing else"),
+        false => Ok(token),
+    }
+}
+
+/// Splits a comma list in which empty items count: where one is wrong, a variable that is not set must not go unnoticed.
+pub(crate) fn whole_list(text: &str) -> Vec<String> {
+    text.split(',').map(|item| item.trim().to_owned()).collect()
+}
+
+/// A text that must not be shown.
+#[derive(Clone, PartialEq, Eq)]
+pub(crate) struct Secret(String);
+
+impl Secret {
+    /// Takes a text; an empty one is no secret, it says that there is none.
+    pub(crate) fn new(text: &str) -> Option<Self> {
+        (!text.is_empty()).then(|| Self(text.to_owned()))
+    }
+
+    pub(crate) fn reveal(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Debug for Secret {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Secret")
+    }
+}
