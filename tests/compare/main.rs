@@ -68,8 +68,14 @@ enum Part {
     Confined(peers::machine::Confined),
 }
 
-fn main() -> Result<ExitCode> {
-    let args = Bench::parse();
+fn main() -> ExitCode {
+    run(Bench::parse()).unwrap_or_else(|error| {
+        eprintln!("bench: {error:#}");
+        ExitCode::FAILURE
+    })
+}
+
+fn run(args: Bench) -> Result<ExitCode> {
     match args.part {
         Some(Part::Core(args)) => core::run(&args)?,
         Some(Part::Instructions { record }) => return core::instructions::run(record),
