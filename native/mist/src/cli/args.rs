@@ -4,14 +4,15 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::{ArgAction, Args, Parser, Subcommand, ValueEnum};
+use clap_complete::ArgValueCompleter;
 
 use super::bench::{BenchArgs, LatencyArgs};
 use super::format::Format;
-use super::help;
 use super::host::{AnswerArgs, AskArgs, HostArgs, SharedArgs};
 use super::server_args::ServerArgs;
 use super::tags::TagsArgs;
 use super::values::{duration, pause, rate, whole};
+use super::{complete, help};
 
 /// Tagged publish/subscribe: a server, and commands that talk to one.
 ///
@@ -119,7 +120,7 @@ pub(crate) struct SubscribeArgs {
     #[command(flatten)]
     pub(crate) tags: TagsArgs,
     /// One more subscription, with these tags, a comma list; repeatable
-    #[arg(long, value_name = "TAGS")]
+    #[arg(long, value_name = "TAGS", add = ArgValueCompleter::new(complete::tag_list))]
     pub(crate) also: Vec<String>,
     /// End after N messages
     #[arg(short = 'n', long, value_name = "N", value_parser = whole(1_u64, None))]
@@ -175,8 +176,8 @@ pub(crate) struct PublishArgs {
     pub(crate) host: HostArgs,
     #[command(flatten)]
     pub(crate) tags: TagsArgs,
-    /// The message's data; - reads all of stdin, as it is. Without data, stdin is read up to its last
-    /// line end, unless that is a terminal
+    /// The message's data; - reads all of stdin. Where no data is given, it is what is piped in,
+    /// without its last line end
     #[arg(
         long,
         value_name = "DATA",

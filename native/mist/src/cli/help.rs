@@ -176,6 +176,9 @@ Examples:
   mist check-config mist.yml";
 
 pub(super) const COMPLETIONS: &str = "\
+The script asks this program for what may come next; for tags, that asks the server of MIST_HOST,
+and offers those that somebody subscribes to.
+
 Examples:
   mist completions bash > ~/.local/share/bash-completion/completions/mist
   mist completions zsh > \"${fpath[1]}/_mist\"

@@ -7,7 +7,7 @@ use clap::{Args, ValueEnum};
 use crate::config::{LogFormat, LogLevel};
 
 /// What servers and commands share.
-#[derive(Debug, Args)]
+#[derive(Debug, Default, Args)]
 #[command(next_help_heading = "Common options")]
 pub(crate) struct SharedArgs {
     /// The server's token; with a command, the token to show to the server
@@ -33,7 +33,7 @@ pub(crate) struct SharedArgs {
 }
 
 /// Which server to talk to.
-#[derive(Clone, Debug, Args)]
+#[derive(Clone, Debug, Default, Args)]
 pub(crate) struct HostArgs {
     /// The server: HOST:PORT, tcp://, tls://, ws://, wss://, http:// or https:// with HOST:PORT (the last
     /// two for WebSocket there), or unix:///PATH [default: 127.0.0.1:1445]

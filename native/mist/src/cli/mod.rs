@@ -3,6 +3,7 @@
 mod args;
 mod ask;
 mod bench;
+mod complete;
 mod connect;
 mod exec;
 mod exit;
@@ -40,6 +41,7 @@ use crate::config::{self, ConfigError, Layer, LogLevel, Origin, Secret, Settings
 
 /// Does what the command line asks for.
 pub(crate) fn run() -> ExitCode {
+    paper::answer_shell();
     let code = match Cli::try_parse() {
         Ok(cli) => match dispatch(cli) {
             Ok(()) => Code::Ok,

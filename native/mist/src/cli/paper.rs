@@ -4,6 +4,8 @@ use std::fmt::Display;
 use std::path::Path;
 
 use clap::CommandFactory;
+use clap_complete::Shell;
+use clap_complete::env::{CompleteEnv, Shells};
 use mist::Access;
 
 use super::args::Cli;
@@ -103,11 +105,27 @@ fn redacted(uri: &str) -> String {
     }
 }
 
-/// Prints a shell's completion script.
-pub(super) fn completions(shell: clap_complete::Shell) -> Result<(), Stop> {
+/// Says that a shell asks what may come next, and which one.
+const SHELL_VARIABLE: &str = "MIST_COMPLETE";
+
+/// Answers a shell that asks what may come next, and ends; for everybody else it does nothing.
+pub(super) fn answer_shell() {
+    CompleteEnv::with_factory(Cli::command)
+        .var(SHELL_VARIABLE)
+        .complete();
+}
+
+/// Prints the script by which a shell asks this program.
+pub(super) fn completions(shell: Shell) -> Result<(), Stop> {
     let mut script = Vec::new();
-    clap_complete::generate(shell, &mut Cli::command(), "mist", &mut script);
-    out::raw(&script)
+    let shells = Shells::builtins();
+    let written = shells.completer(&shell.to_string()).map(|completer| {
+        completer.write_registration(SHELL_VARIABLE, "mist", "mist", "mist", &mut script)
+    });
+    match written {
+        Some(Ok(())) => out::raw(&script),
+        _ => Err(Stop::failed(format!("there is no script for {shell}"))),
+    }
 }
 
 /// Prints a manual page, in roff.

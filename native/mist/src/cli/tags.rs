@@ -1,20 +1,21 @@
 //! Owns how tags are given on the command line.
 
 use clap::Args;
+use clap_complete::ArgValueCompleter;
 
 use super::exit::Stop;
-use super::out;
+use super::{complete, out};
 
 #[derive(Debug, Args)]
 pub(crate) struct TagsArgs {
     /// Tags, each a word of its own
-    #[arg(value_name = "TAG")]
+    #[arg(value_name = "TAG", add = ArgValueCompleter::new(complete::tag))]
     pub(crate) words: Vec<String>,
     /// More tags, a comma list and/or repeated; blanks belong to the tag
-    #[arg(short, long, value_name = "TAGS")]
+    #[arg(short, long, value_name = "TAGS", add = ArgValueCompleter::new(complete::tag_list))]
     pub(crate) tags: Vec<String>,
     /// One more tag, taken as it is, commas included; repeatable
-    #[arg(long, value_name = "TAG")]
+    #[arg(long, value_name = "TAG", add = ArgValueCompleter::new(complete::tag))]
     pub(crate) tag: Vec<String>,
 }
 

@@ -116,8 +116,38 @@ fn hidden_names_stay_hidden() {
 fn completions_exist_for_each_shell() {
     for shell in ["bash", "zsh", "fish", "elvish", "powershell"] {
         let assert = mist(&["completions", shell]).success();
-        assert!(stdout(&assert).contains("subscribe"), "{shell}");
+        assert!(stdout(&assert).contains("MIST_COMPLETE"), "{shell}");
     }
+}
+
+/// What bash offers for the last of some words, with the script that is printed for it.
+fn offered(server: &Server, words: &[&str]) -> Vec<String> {
+    let program = std::path::Path::new(env!("CARGO_BIN_EXE_mist"));
+    let folder = program.parent().expect("a folder").display();
+    let script = format!(
+        "PATH='{folder}':$PATH; source <(mist completions bash); COMP_WORDS=(\"$@\"); COMP_CWORD=$(($# - 1)); \
+         COMP_TYPE=9; _clap_complete_mist mist \"${{@: -1}}\"; printf '%s\\n' \"${{COMPREPLY[@]}}\""
+    );
+    let mut bash = clean("bash");
+    bash.env("MIST_HOST", &server.host);
+    let assert = run(&mut bash, &[&["-c", &script, "bash"], words].concat());
+    let text = stdout(&assert.success());
+    text.lines()
+        .map(|line| line.trim_end().to_owned())
+        .collect()
+}
+
+#[test]
+fn a_shell_completes_commands_and_tags_that_are_subscribed_to() {
+    let server = Server::start(&[]);
+    let _subscriber = server.subscriber(&["--tags", "bus,late", "--tag", "a,b"]);
+    assert_eq!(offered(&server, &["mist", "subs"]), ["subscribe"]);
+    assert_eq!(offered(&server, &["mist", "sub", "b"]), ["bus"]);
+    assert_eq!(offered(&server, &["mist", "pub", "-t", "x,la"]), ["x,late"]);
+    assert_eq!(offered(&server, &["mist", "sub", "--also", "b"]), ["bus"]);
+    drop(server);
+    let server = Server::start(&[]);
+    assert_eq!(offered(&server, &["mist", "sub", "b"]), [""]);
 }
 
 #[test]
