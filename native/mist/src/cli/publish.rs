@@ -47,7 +47,9 @@ pub(super) fn job(args: &PublishArgs) -> Result<Job, Stop> {
     }
     let tags = args.tags.with_words(words)?;
     if tags.is_empty() {
-        return Err(Stop::usage("Unable to publish - Missing tags"));
+        return Err(Stop::usage(
+            "Unable to publish - Missing tags: write some, as in `mist pub bus late -- \"12 min\"`",
+        ));
     }
     let data = match data.as_deref() {
         _ if args.stdin_line => None,
@@ -61,7 +63,11 @@ pub(super) fn job(args: &PublishArgs) -> Result<Job, Stop> {
 
 /// The data that nobody gave: what another program writes.
 fn piped() -> Result<String, Stop> {
-    let missing = || Err(Stop::usage("Unable to publish - Missing data"));
+    let missing = || {
+        Err(Stop::usage(
+            "Unable to publish - Missing data: write it behind --, or pipe it in",
+        ))
+    };
     if io::stdin().is_terminal() {
         return missing();
     }

@@ -39,7 +39,9 @@ pub(super) fn tag_sets(args: &SubscribeArgs) -> Result<Vec<Vec<String>>, Stop> {
     let mut sets = vec![args.tags.all()?];
     sets.extend(args.also.iter().map(|list| split_tags(list)));
     if sets.iter().any(Vec::is_empty) {
-        return Err(Stop::usage("Unable to subscribe - Missing tags"));
+        return Err(Stop::usage(
+            "Unable to subscribe - Missing tags: write some, as in `mist sub bus late`",
+        ));
     }
     if args.output == Output::Raw && (args.timestamps || args.show_tags) {
         return Err(Stop::usage(

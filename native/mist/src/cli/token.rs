@@ -51,7 +51,9 @@ fn change(args: &TokenTagsArgs, shared: &SharedArgs, name: &'static str) -> Resu
     let tags = args.tags.all()?;
     let tags: Vec<&str> = tags.iter().map(String::as_str).collect();
     if tags.is_empty() {
-        return Err(Stop::usage(format!("Unable to {name} - Missing tags")));
+        return Err(Stop::usage(format!(
+            "Unable to {name} - Missing tags: write them behind the token"
+        )));
     }
     let (target, token) = subject(&args.token, shared, name)?;
     block_on(async {

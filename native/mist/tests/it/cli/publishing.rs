@@ -48,12 +48,15 @@ fn a_tag_may_hold_a_comma() {
 
 #[test]
 fn missing_tags_and_data_are_said_without_a_server() {
+    let tags =
+        "Unable to publish - Missing tags: write some, as in `mist pub bus late -- \"12 min\"`\n";
+    let data = "Unable to publish - Missing data: write it behind --, or pipe it in\n";
     for (arguments, text) in [
-        (&["--data", "x"][..], "Unable to publish - Missing tags\n"),
-        (&["a"], "Unable to publish - Missing data\n"),
-        (&["--", "x"], "Unable to publish - Missing tags\n"),
-        (&["--tags", "", "x"], "Unable to publish - Missing tags\n"),
-        (&["--tags", "a"], "Unable to publish - Missing data\n"),
+        (&["--data", "x"][..], tags),
+        (&["a"], data),
+        (&["--", "x"], tags),
+        (&["--tags", "", "x"], tags),
+        (&["--tags", "a"], data),
     ] {
         for name in ["publish", "message"] {
             let arguments = [&[name], arguments].concat();

@@ -44,7 +44,7 @@ fn missing_tags_are_said_without_a_server() {
         mist(arguments)
             .code(2)
             .stdout("")
-            .stderr("Unable to subscribe - Missing tags\n");
+            .stderr("Unable to subscribe - Missing tags: write some, as in `mist sub bus late`\n");
     }
 }
 

@@ -116,7 +116,10 @@ fn the_token_may_come_from_stdin() {
 #[test]
 fn slips_are_caught_before_a_server_is_asked() {
     let assert = mist(&["token", "add", "t"]).code(2);
-    assert_eq!(stderr(&assert), "Unable to register - Missing tags\n");
+    assert_eq!(
+        stderr(&assert),
+        "Unable to register - Missing tags: write them behind the token\n"
+    );
     for name in ["set", "unset"] {
         mist(&["token", name, "t"]).code(2);
     }
