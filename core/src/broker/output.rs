@@ -10,7 +10,7 @@ use super::session::SessionId;
 use super::walk::Walk;
 #[cfg(doc)]
 use super::{Broker, Config, Scratch};
-use crate::auth::AuthRequest;
+use crate::auth::{AuthRequest, Grants};
 
 /// What the host is to do, in this order.
 #[derive(Debug)]
@@ -112,6 +112,7 @@ pub enum DisconnectReason {
 
 /// A message with a custom command.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct CustomRequest {
     /// The command's name.
     pub command: String,
@@ -119,6 +120,9 @@ pub struct CustomRequest {
     pub tags: Vec<String>,
     /// The data, decoded; empty when absent.
     pub data: String,
+    /// What the caller's token allows; nothing where it has shown none. Under open access it is for the command alone to
+    /// act on.
+    pub caller: Grants,
 }
 
 /// What a custom command answers with.

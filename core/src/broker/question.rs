@@ -7,8 +7,8 @@ use alloc::vec::Vec;
 
 use super::Broker;
 use super::output::{CustomReply, CustomRequest, Output};
-use super::session::{About, Question, SessionId};
-use crate::auth::{AuthReply, AuthRequest};
+use super::session::{About, Question, Role, SessionId};
+use crate::auth::{AuthReply, AuthRequest, Grants};
 use crate::error::{ErrorCode, ServerError};
 use crate::message::{Data, Message, Refusal, Reply};
 
@@ -83,6 +83,7 @@ impl Broker {
             command: name.into_owned(),
             tags: tags.into_iter().map(Cow::into_owned).collect(),
             data: message.data().unwrap_or_default().into_owned(),
+            caller: self.caller(session),
         };
         self.ask(
             session,
@@ -92,6 +93,18 @@ impl Broker {
         );
         self.outputs.push_back(Output::Custom { session, request });
         Ok(())
+    }
+
+    /// What the token of a session allows, also where access is open.
+    fn caller(&self, session: SessionId) -> Grants {
+        match self.session(session).map(|state| &state.role) {
+            Some(Role::Token { token, .. }) => self.grants_of(token).clone(),
+            Some(Role::Admin) => Grants {
+                admin: true,
+                ..Grants::default()
+            },
+            _ => Grants::default(),
+        }
     }
 
     /// Answers [`Output::Custom`]: with nothing, a message, or an error's text.

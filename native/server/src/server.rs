@@ -138,7 +138,8 @@ impl std::fmt::Debug for Handle {
 }
 
 impl Handle {
-    /// Publishes a message; returns how many outboxes took it.
+    /// Publishes a message; returns how many outboxes took it. The limits for clients do not apply to it: their tokens'
+    /// tags, `message-bytes`, and how long and how many its tags may be.
     ///
     /// It may be called from anywhere and never blocks for I/O: from any thread, from a [`CommandHandler`](crate::command::CommandHandler), from within
     /// the stream of a custom [`Listener`] while the server reads or writes it, from a [`tracing`] layer that gets a line

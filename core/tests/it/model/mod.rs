@@ -10,7 +10,8 @@ mod walks;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use mist_core::{
-    Access, AuthReply, AuthRequest, Config, CustomRequest, DisconnectReason, Limits, TokenStorage,
+    Access, AuthReply, AuthRequest, Config, CustomRequest, DisconnectReason, Grants, Limits,
+    TokenStorage,
 };
 use serde_json::json;
 
@@ -332,11 +333,19 @@ impl Model {
             }
             _ if self.commands.iter().any(|known| known == command) => {
                 self.check_tags(request)?;
-                let question = Question::Custom(CustomRequest {
-                    command: command.to_owned(),
-                    tags: request.tags.clone(),
-                    data: request.data.clone(),
-                });
+                let mut custom = CustomRequest::default();
+                custom.command = command.to_owned();
+                custom.tags = request.tags.clone();
+                custom.data = request.data.clone();
+                match &self.sessions[session].role {
+                    Role::Admin => custom.caller.admin = true,
+                    Role::Token(token) => {
+                        let tags = self.tokens[token].iter().cloned().collect();
+                        custom.caller = Grants::of_token(token, tags);
+                    }
+                    Role::Anonymous => {}
+                }
+                let question = Question::Custom(custom);
                 self.ask(session, question, command, request.id.as_deref());
                 return Ok(());
             }

@@ -520,6 +520,44 @@ async fn a_command_of_ones_own_answers_fails_or_says_nothing() {
 }
 
 #[tokio::test]
+async fn a_command_of_ones_own_learns_what_its_caller_may_do() {
+    let house = House::with(|builder| {
+        builder
+            .authenticator("memory://")
+            .token("SECRET")
+            .access(Access::Scoped)
+            .command("caller", |request: CustomRequest| async move {
+                let caller = request.caller;
+                let data = format!("{} {}", caller.subject, caller.admin);
+                let tags = caller.publish;
+                Ok(Some(CustomReply { tags, data }))
+            })
+    })
+    .await;
+    let (mut admin, mut reader) = (house.connect(), house.connect());
+    admin.send(r#"{"command":"auth","data":"SECRET"}"#).await;
+    admin
+        .ask(
+            r#"{"command":"register","data":"desk","tags":["north"],"id":1}"#,
+            r#"{"command":"register","tags":["north"],"data":"success","id":1}"#,
+        )
+        .await;
+    admin
+        .ask(
+            r#"{"command":"caller"}"#,
+            r#"{"command":"caller","data":" true"}"#,
+        )
+        .await;
+    reader.send(r#"{"command":"auth","data":"desk"}"#).await;
+    reader
+        .ask(
+            r#"{"command":"caller"}"#,
+            r#"{"command":"caller","tags":["north"],"data":"desk false"}"#,
+        )
+        .await;
+}
+
+#[tokio::test]
 async fn commands_of_ones_own_keep_their_place_among_the_others() {
     let house = with_commands().await;
     let mut a = house.connect();
