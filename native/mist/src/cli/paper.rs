@@ -115,6 +115,13 @@ pub(super) fn answer_shell() {
         .complete();
 }
 
+/// A file of functions is run when they are first needed, and has to do what it defines.
+const ZSH_FILE: &str = "\
+if [[ $funcstack[1] == _mist ]]; then
+    _clap_dynamic_completer_mist \"$@\"
+fi
+";
+
 /// Prints the script by which a shell asks this program.
 pub(super) fn completions(shell: Shell) -> Result<(), Stop> {
     let mut script = Vec::new();
@@ -122,6 +129,9 @@ pub(super) fn completions(shell: Shell) -> Result<(), Stop> {
     let written = shells.completer(&shell.to_string()).map(|completer| {
         completer.write_registration(SHELL_VARIABLE, "mist", "mist", "mist", &mut script)
     });
+    if shell == Shell::Zsh {
+        script.extend_from_slice(ZSH_FILE.as_bytes());
+    }
     match written {
         Some(Ok(())) => out::raw(&script),
         _ => Err(Stop::failed(format!("there is no script for {shell}"))),
