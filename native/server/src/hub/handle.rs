@@ -120,7 +120,12 @@ impl Hub {
             }
             let begin = input.len() - messages.rest().len();
             if messages.rest().len() > READ_BYTES {
-                // What comes next may be one long message: nobody waits for its being read.
+                // What comes next may be one long message: nobody waits for its being read. What was decided is good
+                // under this lock only: the next owner may give a receiver's place to somebody else.
+                if !out.run.is_empty() {
+                    delivered += self.deliver(lock.read(&self.shared), input, out);
+                }
+                decided = 0..0;
                 lock = Lock::Free;
             }
             let Some(next) = messages.next(scan, limits) else {
@@ -287,13 +292,15 @@ impl<'a> Lock<'a> {
 #[cfg(test)]
 mod tests {
     use std::collections::HashMap;
+    use std::sync::atomic::AtomicBool;
+    use std::task::{Context, Waker};
 
     use mist_core::{Broker, Config, Credentials};
 
     use super::*;
     use crate::hub::Arrival;
     use crate::hub::worker::with_worker;
-    use crate::outbox::Framing;
+    use crate::outbox::{Framing, Spare, Taken, Writing};
 
     #[test]
     fn who_makes_the_broker_look_at_much_lets_others_have_their_turn() {
@@ -362,5 +369,57 @@ mod tests {
         assert!((4..80).contains(&turns), "{turns} turns");
         assert_eq!(hub.counters.published.load(Ordering::Relaxed), 150);
         assert_eq!(hub.counters.delivered.load(Ordering::Relaxed), 150);
+    }
+
+    /// A long input gives the lock away between its messages; what was decided under it is good no longer.
+    #[test]
+    fn nothing_comes_behind_an_unsubscribe_while_a_long_input_is_published() {
+        let broker = Broker::new(Config::default(), 1);
+        let hub = Arc::new(Hub::new(broker, None, HashMap::new()));
+        let connect = || hub.connect(Credentials::default(), Framing::Lines, Arrival::default());
+        let handle = |own: &Outbox, input: &[u8]| {
+            let mut left = input.len();
+            while left > 0 {
+                let messages = Messages::lines(&input[input.len() - left..]);
+                left = match with_worker(|worker| hub.handle(own, messages, &mut worker.tools)) {
+                    Flow::Open => 0,
+                    Flow::Paused(rest) | Flow::Spent(rest) | Flow::Long(rest) => rest,
+                };
+            }
+        };
+        // Somebody always gets the messages, so that there is a run to go on with.
+        let (listener, publisher) = (connect(), connect());
+        handle(&listener, b"{\"command\":\"subscribe\",\"tags\":[\"x\"]}\n");
+        let input = "{\"command\":\"publish\",\"tags\":[\"x\"],\"data\":\"1\"}\n"
+            .repeat(4 * READ_BYTES / 40);
+        let is_over = AtomicBool::new(false);
+        let drain = |own: &Outbox| {
+            let (mut writing, mut spare, mut bytes) = (Writing::default(), Spare::default(), 0);
+            let cx = Context::from_waker(Waker::noop());
+            while let Taken::Bytes = own.take(&mut writing, &mut spare, &cx) {
+                bytes += writing.bytes().len();
+            }
+            bytes
+        };
+        std::thread::scope(|scope| {
+            scope.spawn(|| {
+                while !is_over.load(Ordering::Relaxed) {
+                    handle(&publisher, input.as_bytes());
+                    drain(&listener);
+                }
+            });
+            let (mut readers, mut received) = (Vec::new(), 0);
+            while received < 100 {
+                let reader = connect();
+                handle(&reader, b"{\"command\":\"subscribe\",\"tags\":[\"x\"]}\n");
+                handle(&reader, b"{\"command\":\"unsubscribe\",\"tags\":[\"x\"]}\n");
+                received += usize::from(drain(&reader) > 0);
+                readers.push(reader);
+            }
+            is_over.store(true, Ordering::Relaxed);
+            for reader in &readers {
+                assert_eq!(drain(reader), 0, "a message came behind the unsubscribe");
+            }
+        });
     }
 }
