@@ -203,9 +203,7 @@ impl ServerBuilder {
             Some(opening) => Some(opening.open().await?),
             None => None,
         };
-        if self.access == Access::Scoped && self.token.is_none() {
-            return Err(BindError::ScopedWithoutToken);
-        }
+        self.check_token()?;
         if self.token.is_some() && kept == TokenStorage::None && self.access == Access::Open {
             tracing::warn!(
                 "a token without an authenticator: admin commands are unavailable, and tokens that clients present are \
@@ -251,12 +249,22 @@ impl ServerBuilder {
         Ok((browsers, Proxies::new(&self.trusted_proxies)?))
     }
 
+    /// Looks whether somebody could connect.
+    fn check_token(&self) -> Result<(), BindError> {
+        match self.access == Access::Scoped && self.token.is_none() {
+            true => Err(BindError::ScopedWithoutToken),
+            false => Ok(()),
+        }
+    }
+
     /// Checks the settings, the listeners and the certificate files as far as that takes no address.
     ///
     /// # Errors
     /// [`BindError`].
     pub fn check(&self) -> Result<(), BindError> {
         self.trusted()?;
+        self.store_opening()?;
+        self.check_token()?;
         for source in &self.listeners {
             if let Source::Uri(uri) = source {
                 self.opening(uri)?;

@@ -14,7 +14,8 @@ use super::host::SharedArgs;
 use super::{layered, out, serve, shared_layer};
 use crate::config::{Decided, Settings};
 
-/// Prints, as YAML that could be a config file, what a server would use with this one.
+/// Prints, as YAML, what a server would use with a config file. Secrets stand in comments, so that nobody who takes the
+/// text for a config file starts a server with what stands in their place.
 pub(super) fn check_config(file: &Path, shared: &SharedArgs) -> Result<(), Stop> {
     let settings = layered(shared_layer(shared), Some(file))?;
     settings.check()?;
@@ -43,15 +44,15 @@ fn describe(settings: &Settings) -> String {
         }
     }
     if let Some(uri) = &settings.authenticator {
-        line(
-            &mut text,
-            "authenticator",
-            uri,
-            quoted(&redacted(&uri.value)),
-        );
+        let shown = redacted(&uri.value);
+        let key = match shown == uri.value {
+            true => "authenticator",
+            false => "# authenticator",
+        };
+        line(&mut text, key, uri, quoted(&shown));
     }
     if let Some(token) = &settings.token {
-        line(&mut text, "token", token, quoted("(not shown)"));
+        line(&mut text, "# token", token, "set, not shown");
     }
     let access = match settings.access.value {
         Access::Open => "open",

@@ -32,8 +32,8 @@ fn check_config_prints_what_would_be_used_and_hides_the_token() {
     for line in [
         "server: false  # the default\n".to_owned(),
         format!("listeners: [\"tcp://127.0.0.1:1445\",\"ws://127.0.0.1:1446\"]{here}"),
-        format!("authenticator: \"postgres://me:***@db:5432?db=mist\"{here}"),
-        format!("token: \"(not shown)\"{here}"),
+        format!("# authenticator: \"postgres://me:***@db:5432?db=mist\"{here}"),
+        format!("# token: set, not shown{here}"),
         "access: scoped  # the environment\n".to_owned(),
         format!("log-level: DEBUG{here}"),
         format!("  tag-bytes: 99{here}"),
@@ -90,6 +90,28 @@ fn what_is_no_origin_host_or_network_is_named() {
         ),
     ] {
         let config = file(extension, text);
+        for arguments in [
+            ["check-config", path(&config)].as_slice(),
+            &["--server", "--listeners", TCP, "--config", path(&config)],
+        ] {
+            let said = stderr(&mist(arguments).failure());
+            assert!(said.contains(expected), "{said}");
+        }
+    }
+}
+
+/// Else whoever checks a file learns nothing that the start would not say.
+#[test]
+fn what_a_server_does_not_start_with_is_no_good_config_file() {
+    for (text, expected) in [
+        ("access: scoped", "access is scoped but no token provided"),
+        ("authenticator: memory://", "add --token-file"),
+        (
+            "authenticator: mysql://db\ntoken: a",
+            "unsupported authenticator 'mysql://…'",
+        ),
+    ] {
+        let config = file("yml", text);
         for arguments in [
             ["check-config", path(&config)].as_slice(),
             &["--server", "--listeners", TCP, "--config", path(&config)],
