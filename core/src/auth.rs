@@ -255,8 +255,8 @@ pub struct Grants {
     pub publish: Vec<String>,
     /// Whether it may use the commands for administrators.
     pub admin: bool,
-    /// When it ceases to be valid, in seconds since 1970. The broker has no clock: it carries the time, and its host acts
-    /// on it.
+    /// When it ceases to be valid, in seconds since 1970. Nothing acts on it yet: the broker has no clock, and the server
+    /// does not end sessions by it. A program that must have them ended says when it is due that the token has changed.
     pub expires_at: Option<u64>,
 }
 

@@ -18,13 +18,17 @@ impl Broker {
         session
     }
 
-    /// Adds those who get every message to those who get one.
+    /// Adds those who get every message to those who get one; in front, since a receiver that is served may publish an
+    /// answer at once, which a tap must not see first.
     #[inline]
     pub(super) fn add_taps(&self, publisher: Option<SessionId>, targets: &mut Vec<u32>) {
         for &tap in &self.taps {
-            if Some(tap) != publisher && !targets.contains(&tap.slot) {
-                targets.push(tap.slot);
+            if Some(tap) == publisher {
+                continue;
             }
+            // Where it has subscribed as well.
+            targets.retain(|target| *target != tap.slot);
+            targets.insert(0, tap.slot);
         }
     }
 }

@@ -151,7 +151,8 @@ impl Handle {
     /// Shows the program every message from now on, whatever its tags, and in order. What it does not take waits for it as
     /// for any client, up to `outbox-messages` and `outbox-bytes`; then messages are dropped, and it is told how many.
     ///
-    /// A tap is a session, and counts where sessions are counted.
+    /// A tap is a session, and counts where sessions are counted: also among those that a receipt counts (`delivered`), so
+    /// that publishers can tell that somebody listens.
     #[must_use]
     pub fn tap(&self) -> Tap {
         Tap::open(Arc::clone(&self.hub))
