@@ -36,6 +36,13 @@ pub(super) fn tag_list(list: &OsStr) -> Vec<CompletionCandidate> {
         .collect()
 }
 
+/// Whether a tag may stand in a command line as it is. Tags are chosen by any client of the server, and shells insert what
+/// they are offered without quotes: `$(…)` in one would be run.
+fn is_harmless(tag: &str) -> bool {
+    let is_plain = |c: char| c.is_alphanumeric() || "_:./@%+=-".contains(c);
+    !tag.starts_with('-') && tag.chars().all(is_plain)
+}
+
 /// Nothing where no server answers in time: that is no moment for errors.
 fn subscribed() -> Vec<String> {
     let mut tags = Vec::new();
@@ -51,5 +58,39 @@ fn subscribed() -> Vec<String> {
         tags = asked.await.ok().flatten().unwrap_or_default();
         Ok(())
     });
+    tags.retain(|tag| is_harmless(tag));
     tags
+}
+
+#[cfg(test)]
+mod tests {
+    use super::is_harmless;
+
+    #[test]
+    fn what_a_shell_would_run_or_take_for_a_flag_is_not_offered() {
+        for tag in ["bus", "line:7", "district/north", "ü", "a=b", "50%"] {
+            assert!(is_harmless(tag), "{tag}");
+        }
+        for tag in [
+            "z$(touch x)",
+            "`id`",
+            "a b",
+            "a;b",
+            "a|b",
+            "a>b",
+            "a&b",
+            "--exec=id",
+            "-n",
+            "a'b",
+            "a\"b",
+            "a\\b",
+            "a\u{b}b",
+            "a\nb",
+            "*",
+            "~",
+            "!x",
+        ] {
+            assert!(!is_harmless(tag), "{tag}");
+        }
+    }
 }

@@ -1,5 +1,6 @@
 //! Owns `mist subscribe`: what is printed of each message, and when it ends.
 
+use std::collections::BTreeSet;
 use std::fmt::Write;
 use std::future::pending;
 use std::pin::pin;
@@ -38,6 +39,9 @@ pub(super) async fn run(
 pub(super) fn tag_sets(args: &SubscribeArgs) -> Result<Vec<Vec<String>>, Stop> {
     let mut sets = vec![args.tags.all()?];
     sets.extend(args.also.iter().map(|list| split_tags(list)));
+    // The same set twice is one subscription, which is lost once.
+    let mut seen = BTreeSet::new();
+    sets.retain(|set| seen.insert(set.iter().cloned().collect::<BTreeSet<_>>()));
     if sets.iter().any(Vec::is_empty) {
         return Err(Stop::usage(
             "Unable to subscribe - Missing tags: write some, as in `mist sub bus late`",

@@ -52,7 +52,11 @@ where
 pub(super) fn rate(text: &str) -> Result<f64, String> {
     let number = text.strip_suffix("/s").unwrap_or(text);
     match number.trim().parse::<f64>() {
-        Ok(rate) if rate.is_finite() && rate > 0.0 => Ok(rate),
+        // A message a day, and more than any server takes: what is beyond is a slip.
+        Ok(rate) if (1e-5..=1e9).contains(&rate) => Ok(rate),
+        Ok(rate) if rate.is_finite() && rate > 0.0 => Err(format!(
+            "'{text}' is out of range; write a rate from 0.00001 to 1000000000"
+        )),
         _ => Err(format!("'{text}' is not a rate; write 50 or 50/s")),
     }
 }
