@@ -26,13 +26,17 @@ pub(super) async fn run(
     args: &SubscribeArgs,
     sets: &[Vec<String>],
 ) -> Result<(), Stop> {
-    let work = listen(target, args, sets);
-    match args.wait {
+    let mut sink = Sink::new(args);
+    let work = listen(target, args, sets, &mut sink);
+    let result = match args.wait {
         Some(wait) => tokio::time::timeout(wait, work)
             .await
             .unwrap_or_else(|_| Err(Stop::quiet(Code::WaitRanOut))),
         None => work.await,
-    }
+    };
+    // Whatever ended this: a command that has begun gets its message whole.
+    sink.finish().await;
+    result
 }
 
 /// Checks the arguments as far as that takes no server, and collects the tag sets.
@@ -55,8 +59,12 @@ pub(super) fn tag_sets(args: &SubscribeArgs) -> Result<Vec<Vec<String>>, Stop> {
     Ok(sets)
 }
 
-async fn listen(target: &Target, args: &SubscribeArgs, sets: &[Vec<String>]) -> Result<(), Stop> {
-    let mut sink = Sink::new(args);
+async fn listen(
+    target: &Target,
+    args: &SubscribeArgs,
+    sets: &[Vec<String>],
+    sink: &mut Sink<'_>,
+) -> Result<(), Stop> {
     let client = target.connect_for_long().await?;
     let mut messages = client.messages();
     let mut events = client.events();
@@ -83,7 +91,7 @@ async fn listen(target: &Target, args: &SubscribeArgs, sets: &[Vec<String>]) -> 
             () = &mut hung_up => break,
             Some(message) = messages.next() => {
                 left -= 1;
-                match &mut sink {
+                match sink {
                     Sink::Run(jobs) => jobs.start(&message.tags, message.data).await,
                     Sink::Print(printer) => {
                         let mut text = printer.text(&message.tags, &message.data, now);
@@ -105,14 +113,10 @@ async fn listen(target: &Target, args: &SubscribeArgs, sets: &[Vec<String>]) -> 
                 idle_at = deadline(args);
             }
             Some(event) = events.next() => watch.event(&event)?,
-            () = idle(idle_at) => {
-                sink.finish().await;
-                return Err(Stop::quiet(Code::WaitRanOut));
-            }
+            () = idle(idle_at) => return Err(Stop::quiet(Code::WaitRanOut)),
             else => return Err(Stop::new(Code::CannotConnect, "the connection has ended")),
         }
     }
-    sink.finish().await;
     Ok(())
 }
 

@@ -281,6 +281,39 @@ fn a_command_is_run_for_each_message_and_may_fail() {
     );
 }
 
+/// A command that began before the time was up has its message whole.
+#[test]
+fn a_command_gets_its_message_whole_when_the_wait_runs_out() {
+    let server = Server::start(&[]);
+    let folder = tempfile::tempdir().expect("a folder");
+    // It reads only once the wait has run out.
+    let script = r#": > begun; while ! test -e go; do :; done; wc -c"#;
+    let mut command = command();
+    command
+        .current_dir(folder.path())
+        .env("MIST_HOST", &server.host)
+        .args(["sub", "a", "-W", "1", "--exec", script]);
+    let mut subscriber = start(&mut command, &[]);
+    subscriber.says("Listening");
+    let data = "x".repeat(100_000);
+    server.mist(&["pub", "a", "--", &data]).success();
+    std::thread::scope(|scope| {
+        scope.spawn(|| {
+            while !folder.path().join("begun").exists() {
+                std::thread::yield_now();
+            }
+            // Longer than the wait.
+            let start = Instant::now();
+            while start.elapsed() < Duration::from_millis(1500) {
+                std::thread::yield_now();
+            }
+            std::fs::write(folder.path().join("go"), "").expect("written");
+        });
+        assert_eq!(rest(&subscriber.stdout), ["100000"]);
+    });
+    assert_eq!(subscriber.end().code(), Some(124));
+}
+
 #[test]
 fn commands_run_at_once_as_many_as_may() {
     let server = Server::start(&[]);
