@@ -1,10 +1,10 @@
 //! Owns all sessions and subscriptions and decides what every message does; performs nothing itself.
 //!
-//! Inputs are method calls (`receive`, then `decide`), outputs are taken out with [`Broker::poll_output`]. The commands are
-//! in these files: `basic` for everybody's, `publish` for messages that take long, `list` for long answers, `login` and
-//! `admin` for tokens, `revoke` for what a change of a token means; `numbers` is for hosts that know tags by number. Files
-//! that hold data only (`config`, `output`, `scratch`, `session`, `holders`, `listing`, `revocation`, `walk`) know nothing
-//! of the [`Broker`].
+//! Inputs are method calls: [`Broker::handle_message`], or [`Broker::decide`] for a message that changes nothing.
+//! Outputs are taken out with [`Broker::poll_output`]. The commands are in these files: `basic` has those for
+//! everybody, `publish` long publishes, `list` long answers, `login` and `admin` those about tokens, `revoke` the
+//! consequences of a changed token; `numbers` is for hosts that know tags by number. Files with data only (`config`,
+//! `output`, `scratch`, `session`, `holders`, `listing`, `revocation`, `walk`) know nothing of the [`Broker`].
 
 mod admin;
 mod basic;
@@ -68,7 +68,7 @@ pub struct Stats {
     pub subscribers: usize,
     /// Subscriptions held now.
     pub subscriptions: usize,
-    /// Bytes of memory that they take, roughly.
+    /// Bytes of memory that subscriptions take, roughly.
     pub subscription_bytes: usize,
 }
 
@@ -96,14 +96,14 @@ pub struct Broker {
     connected_total: u64,
     table: TokenTable,
     holders: HashMap<Box<str>, Holders, FixedState>,
-    /// What is left to be done for changes of tokens, oldest first.
+    /// Changes of tokens that are not fully applied yet, oldest first.
     revocations: VecDeque<Revocation>,
     outputs: VecDeque<Output>,
     scratch: Scratch,
     scan: Scan,
 }
 
-/// Shows the figures: what else there is are secrets, or the words of clients.
+/// Shows the figures only: the rest is secrets, or texts of clients.
 impl fmt::Debug for Broker {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_tuple("Broker").field(&self.stats()).finish()
@@ -150,7 +150,7 @@ impl Broker {
         }
     }
 
-    /// The bounds the broker works within.
+    /// The limits that the broker enforces.
     #[must_use]
     pub fn limits(&self) -> &Limits {
         &self.limits
@@ -162,7 +162,7 @@ impl Broker {
         self.access
     }
 
-    /// Adds the name of a command that the host answers; `false` when the broker answers that one itself.
+    /// Adds the name of a command that the host answers; returns `false` if the broker answers that command itself.
     pub fn add_command(&mut self, name: &str) -> bool {
         let is_free = Command::from_name(name.as_bytes()) == Command::Unknown;
         if is_free && !self.commands.iter().any(|command| command == name) {
@@ -183,17 +183,17 @@ impl Broker {
         }
     }
 
-    /// Opens a session. A token presented here counts like an `auth` message before the first.
+    /// Opens a session. A token presented here is treated as an `auth` sent first.
     pub fn connect(&mut self, credentials: Credentials<'_>) -> SessionId {
         let slot = self.free.pop().unwrap_or_else(|| {
             self.slots.push(Slot::default());
             self.slots.len() as u32 - 1
         });
-        let place = &mut self.slots[slot as usize];
-        place.session = Some(Session::default());
+        let entry = &mut self.slots[slot as usize];
+        entry.session = Some(Session::default());
         let session = SessionId {
             slot,
-            generation: place.generation,
+            generation: entry.generation,
         };
         self.connected += 1;
         self.connected_total += 1;
@@ -220,21 +220,21 @@ impl Broker {
         if !self.index.remove_some(session.slot, REMOVE_AT_ONCE) {
             return false;
         }
-        let place = &mut self.slots[session.slot()];
-        if let Some(Session { role, question, .. }) = place.session.take() {
+        let entry = &mut self.slots[session.slot()];
+        if let Some(Session { role, question, .. }) = entry.session.take() {
             self.let_go(role);
             if let Some(About::Login { token, .. }) = question.map(|question| question.about) {
                 self.note_answered(&token);
             }
         }
-        let place = &mut self.slots[session.slot()];
-        place.generation = place.generation.wrapping_add(1);
+        let entry = &mut self.slots[session.slot()];
+        entry.generation = entry.generation.wrapping_add(1);
         self.free.push(session.slot);
         self.connected -= 1;
         true
     }
 
-    /// Takes the next thing to do, oldest first. What is meant for a session that has gone is passed over.
+    /// Takes the next output, oldest first. Outputs for a session that has gone are skipped.
     pub fn poll_output(&mut self) -> Option<Output> {
         while let Some(output) = self.outputs.pop_front() {
             match output {

@@ -1,4 +1,4 @@
-//! What a session sends, from bytes to messages; and what it is told when they are none, or do not come in time.
+//! From the bytes of a session to messages; and the errors for bytes that are none, or that do not come in time.
 
 use super::Broker;
 use super::output::{DisconnectReason, Long, Output};
@@ -46,7 +46,7 @@ impl Broker {
         self.scan = scan;
     }
 
-    /// Takes the news that a message grew past the size limit before its end was seen: answers it and closes the session.
+    /// Handles a message that grew past the size limit before its end was seen: answers it and closes the session.
     pub fn handle_too_long(&mut self, session: SessionId, bytes: usize) {
         let mut scan = core::mem::take(&mut self.scan);
         let unreadable = Unreadable {
@@ -57,8 +57,8 @@ impl Broker {
         self.scan = scan;
     }
 
-    /// Takes a message that could not be read: answers it, and closes the session after too many in a row, or at once
-    /// where reading on would do harm.
+    /// Handles a message that could not be parsed: answers it, and closes the session after too many in a row, or at once
+    /// if reading on would do harm.
     pub fn handle_unreadable(&mut self, session: SessionId, unreadable: &Unreadable<'_>) {
         let limit = self.limits.bad_messages;
         let Some(state) = self.session_mut(session) else {
@@ -97,8 +97,8 @@ impl Broker {
         }
     }
 
-    /// Takes the news that the time to authenticate is over: if the session has to and has not, nor is it being looked
-    /// at, it is told so and closed.
+    /// Handles the deadline to authenticate. If the session must authenticate, has not, and no token of its own is being
+    /// checked, tells it and closes it.
     pub fn handle_unauthenticated(&mut self, session: SessionId) {
         let needs_token = self.needs_token(session);
         let seconds = self.limits.authentication_seconds as usize;
@@ -114,7 +114,7 @@ impl Broker {
         self.outputs.push_back(Output::Close { session, reason });
     }
 
-    /// Whether the session still has to authenticate, so that [`Limits::before_authentication`] hold for it.
+    /// Whether the session still has to authenticate, so that [`Limits::before_authentication`] apply to it.
     #[must_use]
     pub fn needs_token(&self, session: SessionId) -> bool {
         let state = self.session(session);

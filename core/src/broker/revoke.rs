@@ -1,7 +1,7 @@
 //! What a change of a token means for the sessions that presented it, or are about to.
 //!
-//! A token may have many sessions, and each of them many subscriptions to look at. So this is done a part at a time, and
-//! the command that brought the change about is answered when all is done.
+//! A token may have many sessions, and each of them many subscriptions to check. So this is done a part at a time, and
+//! the command that made the change is answered when all parts are done.
 
 use alloc::string::String;
 use alloc::vec::Vec;
@@ -14,15 +14,16 @@ use crate::auth::{Access, Grants, TokenChange};
 use crate::message::{Refusal, Reply};
 use crate::sort::sort;
 
-/// Tags that are looked at before others get the broker, and what it costs in this unit to remove a subscription. The bytes
-/// of its tags, which are written to its session, are cheaper than a tag.
+/// Budget of one part, after which others get the broker. The unit is one tag checked.
 const PART: usize = 16_384;
+/// Cost of removing one subscription, without its tags.
 const REMOVAL: usize = 64;
+/// Bytes of tags that cost one unit to write to the session.
 const BYTES_PER_TAG: usize = 8;
 
 impl Broker {
-    /// Answers [`Output::Proceed`]: goes on with what takes long. Returns the session that waited for it, if that was the
-    /// last of it, so that the host reads on.
+    /// Answers [`Output::Proceed`]: does the next part of a revocation. If that was the last part, returns the session
+    /// that waited for it, so that the host reads from it again.
     pub fn proceed(&mut self) -> Option<SessionId> {
         let mut revocation = self.revocations.pop_front()?;
         let waiting = match self.revoke_some(&mut revocation) {
@@ -37,13 +38,13 @@ impl Broker {
         }
         let session = waiting?;
         if let Some(question) = self.answer(session) {
-            // A change that was made is answered with nothing but that.
+            // The answer to a change has no data.
             self.finish_question(session, &question, Ok(None));
         }
         Some(session)
     }
 
-    /// Does a revocation as far as others need not wait for it, and the rest later; returns whether it is done.
+    /// Does the first part of a revocation now and queues the rest; returns whether it is done.
     pub(super) fn begin(&mut self, mut revocation: Revocation) -> bool {
         if revocation.sessions.is_empty() && !(revocation.takes && self.is_revoking()) {
             return true;
@@ -58,8 +59,8 @@ impl Broker {
         false
     }
 
-    /// Removes subscriptions that are no longer granted, and tells their sessions which; returns whether all were looked
-    /// at.
+    /// Removes subscriptions that are no longer granted, and tells their sessions which; returns whether all were
+    /// checked.
     fn revoke_some(&mut self, revocation: &mut Revocation) -> bool {
         let mut room = PART;
         loop {
@@ -70,8 +71,9 @@ impl Broker {
                 room = room.saturating_sub(1);
                 revocation.sets = self.index.held(session.slot).collect();
             }
-            // Each time anew: it may have gone, its slot be another's, or have shown the server's token.
-            if self.may_hold_anything(session) {
+            // Checked in each part: it may have gone, its slot may be reused, or it may have presented the server's
+            // token.
+            if self.can_skip(session) {
                 revocation.sets.clear();
             }
             let mut lost = Vec::new();
@@ -124,8 +126,8 @@ impl Broker {
         !self.revocations.is_empty()
     }
 
-    /// Whether a session need not be looked at, since it has gone or nothing is withheld from it.
-    fn may_hold_anything(&self, session: SessionId) -> bool {
+    /// Whether a session need not be checked: it has gone, or may subscribe to every tag.
+    fn can_skip(&self, session: SessionId) -> bool {
         self.session(session).is_none_or(|state| match state.role {
             Role::Admin => true,
             Role::Anonymous | Role::Revoked => self.access == Access::Open,
@@ -133,7 +135,8 @@ impl Broker {
         })
     }
 
-    /// Carries a change of a token over to all who presented it; returns whose subscriptions are to be looked at.
+    /// Applies a change of a token to all sessions that presented it; returns the sessions whose subscriptions must be
+    /// checked.
     pub(super) fn apply_change(&mut self, change: &TokenChange) -> Revocation {
         let takes = matches!(
             change,
@@ -145,13 +148,13 @@ impl Broker {
                 ..Revocation::default()
             };
         };
-        // Whoever is just about to log in is looked up again.
+        // A login that is under way looks its token up again.
         holders.changes = holders.changes.wrapping_add(1);
         match change {
             TokenChange::Set { tags, .. } => holders.grants.add(tags),
             TokenChange::Unset { tags, .. } => {
                 let grants = &mut holders.grants;
-                // Most often nobody has a subscription for what is taken.
+                // Most often nobody has subscribed to the tags that are taken.
                 let is_used =
                     |tag: &&String| grants.allow_subscribe(tag) && self.index.has_tag(tag);
                 let is_felt = tags.iter().any(|tag| is_used(&tag));
@@ -168,7 +171,7 @@ impl Broker {
         Revocation::default()
     }
 
-    /// Takes a token from all who presented it.
+    /// Takes a token from all sessions that presented it.
     pub(super) fn revoke_token(&mut self, token: &str) -> Revocation {
         let Some(holders) = self.holders.get_mut(token) else {
             return Revocation::taking(Vec::new());
@@ -178,7 +181,7 @@ impl Broker {
         self.forget_unused(token);
         for &session in &sessions {
             if let Some(state) = self.session_mut(session) {
-                // As one that has not authenticated yet, and may do so again.
+                // Like a session that has not authenticated yet; it may do so again.
                 state.role = Role::Revoked;
                 if self.access == Access::Scoped {
                     self.outputs.push_back(Output::Revoked { session });

@@ -17,7 +17,7 @@ impl Client {
         }
         self.heard = now;
         self.asked = None;
-        self.is_held = false;
+        self.is_reading_held = false;
         let mut unsettled = 0;
         if let Some(token) = token {
             let (token, is_static) = match token {
@@ -49,11 +49,11 @@ impl Client {
 
     /// Notes that the host has stopped reading, or reads again: what is not read cannot count as a missed sign of life.
     pub fn hold(&mut self, now: Duration, is_held: bool) {
-        if self.is_held && !is_held {
+        if self.is_reading_held && !is_held {
             self.heard = now;
             self.asked = None;
         }
-        self.is_held = is_held;
+        self.is_reading_held = is_held;
     }
 
     /// Asks for a sign of life now: after sleep, or when the network changed. While waiting, tries at once.
@@ -221,7 +221,7 @@ impl Client {
     }
 
     pub(super) fn heartbeat_due(&self) -> Option<Duration> {
-        if self.is_held {
+        if self.is_reading_held {
             return None;
         }
         match self.asked {

@@ -43,7 +43,7 @@ use subscriptions::{OnWire, Subscriptions, tag_set};
 use crate::limits::Limits;
 use crate::message::{Command, Scan, encode_publish};
 
-/// What a client can be told about its work.
+/// The settings of a client.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Options {
@@ -91,8 +91,9 @@ enum Phase {
     Connecting {
         deadline: Duration,
     },
-    /// Connected; `open` comes once nothing is unsettled.
+    /// Connected; becomes `Open` when all subscriptions are restored.
     Restoring {
+        /// Answers that are still to come.
         unsettled: usize,
     },
     Open {
@@ -123,7 +124,8 @@ pub struct Client {
     heard: Duration,
     /// When the unanswered ping was sent.
     asked: Option<Duration>,
-    is_held: bool,
+    /// Whether the host has stopped reading, so that silence says nothing about the connection.
+    is_reading_held: bool,
     scan: Scan,
 }
 
@@ -133,7 +135,7 @@ impl Client {
     pub fn new(config: Options, seed: u64, now: Duration) -> Self {
         let limits = Limits {
             message_bytes: config.message_bytes.min(1 << 30),
-            // What the server let pass is not for its client to refuse.
+            // The server has its own limit; its client does not refuse what passed it.
             tags_per_message: usize::MAX,
             ..Limits::default()
         };
@@ -150,7 +152,7 @@ impl Client {
             actions: VecDeque::new(),
             heard: now,
             asked: None,
-            is_held: false,
+            is_reading_held: false,
             scan: Scan::new(),
             config,
         };
@@ -158,7 +160,7 @@ impl Client {
         client
     }
 
-    /// Returns how the client stands with its server.
+    /// Returns the state of the client's connection.
     #[must_use]
     pub fn state(&self) -> State {
         match self.phase {
@@ -187,7 +189,7 @@ impl Client {
         self.subscriptions.sets().into_iter()
     }
 
-    /// Returns how many bytes wait to be taken as [`Action::Send`]; a host that lets this grow without bound has none.
+    /// Returns how many bytes wait to be taken as [`Action::Send`]; the host must limit this.
     #[must_use]
     pub fn unsent_bytes(&self) -> usize {
         self.wire.len()
@@ -252,18 +254,18 @@ impl Client {
         self.check_not_closed()?;
         let request = self.add_request(now, Name::Borrowed("unsubscribe"), Awaits::WireOrLoss);
         let left = self.subscriptions.remove(subscription);
-        let is_held = left
+        let is_on_server = left
             .as_ref()
             .is_some_and(|left| matches!(left.last, Some(OnWire::Asked(_) | OnWire::Live)));
         if let Some(left) = left {
             if let Some(waiting) = left.waiting {
                 self.answer(waiting, |_| Err(RequestError::Unsubscribed));
             }
-            if is_held {
+            if is_on_server {
                 self.send_set(Command::Unsubscribe, &left.tags, request.0);
             }
         }
-        if !is_held {
+        if !is_on_server {
             self.answer(request, |waiting| Ok(Reply::success(&waiting.command)));
         }
         Ok(request)
@@ -279,7 +281,7 @@ impl Client {
         self.subscriptions.newest(slot)
     }
 
-    /// Whether a local subscription stands: it was neither given up nor refused nor taken away by the server.
+    /// Whether a local subscription is still wanted: neither given up, nor refused or taken away by the server.
     #[must_use]
     pub fn is_wanted(&self, subscription: SubscriptionId) -> bool {
         self.subscriptions.is_wanted(subscription)
@@ -369,10 +371,10 @@ impl Client {
         Ok(request)
     }
 
-    /// Takes out the next thing for the host to do.
+    /// Takes out the next action for the host.
     pub fn poll_action(&mut self) -> Option<Action> {
         match self.actions.front() {
-            // What was handed over goes out before the connection does.
+            // Everything that was handed over is sent before the connection is closed.
             None | Some(Action::Disconnect) if !self.wire.is_empty() => {
                 Some(Action::Send(core::mem::take(&mut self.wire)))
             }
@@ -380,8 +382,8 @@ impl Client {
         }
     }
 
-    /// Takes out the next thing for the host to do, except sending: for a host that is still writing, so that what is
-    /// to be sent gathers.
+    /// Takes out the next action for the host except [`Action::Send`]: for a host that is still writing, so that bytes to
+    /// send collect meanwhile.
     pub fn poll_control(&mut self) -> Option<Action> {
         match self.actions.front() {
             Some(Action::Disconnect) if !self.wire.is_empty() => None,
@@ -389,7 +391,7 @@ impl Client {
         }
     }
 
-    /// Whether [`Client::poll_control`] has something to take out.
+    /// Whether [`Client::poll_control`] has an action to take out.
     #[must_use]
     pub fn has_control(&self) -> bool {
         !self.actions.is_empty()

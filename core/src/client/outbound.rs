@@ -116,8 +116,9 @@ impl Client {
         if let Awaits::Subscription(subscription) = waiting.awaits {
             self.subscriptions.set_waiting(subscription, None);
             let left = self.subscriptions.remove(subscription);
-            let is_held = |left: &Left| matches!(left.last, Some(OnWire::Asked(_) | OnWire::Live));
-            if let Some(left) = left.filter(is_held) {
+            let is_on_server =
+                |left: &Left| matches!(left.last, Some(OnWire::Asked(_) | OnWire::Live));
+            if let Some(left) = left.filter(is_on_server) {
                 let number = self.requests.add_errand(Errand::Unsubscribe);
                 self.send_set(Command::Unsubscribe, &left.tags, number);
             }

@@ -1,10 +1,10 @@
-//! Owns matching in parts, for a message that makes the index look at so much that others must have it in between; knows
+//! Owns matching in parts, for a message that takes so long to match that others must have the index in between; knows
 //! nothing of messages.
 //!
-//! What stays while the index changes are names, since numbers of tags and of lists are given out again; and the place of
-//! a set that stays: sets are not moved under other pairs as long as there is a [`Walk`], and a list is walked from the end
-//! down, since the last set of a list takes the place of one that is removed. So a set may be looked at twice, but none is
-//! passed over that was there from the first part to the last. What came between may be found or not.
+//! Between parts only tag names and the positions of remaining sets are stable: ids are reused. No set moves to another
+//! pair while there is a [`Walk`]. Within a list the last set fills the gap of a removed one, so a list is walked from
+//! its end down. A set may then be checked twice, but none that is there from the first part to the last is missed. A
+//! set that is added in between may be found or not.
 
 use alloc::sync::Arc;
 use alloc::vec::Vec;
@@ -12,18 +12,18 @@ use alloc::vec::Vec;
 use super::bits::{clear, fit, is_set, set};
 use super::pairs::{Carried, Under};
 use super::sets::{ClientId, MANY};
-use super::walk::{Place, Walk};
+use super::walk::{Position, Walk};
 use super::{CLIENTS_PER_SET, Index, MatchScratch, PAIRS_PER_SET};
 
-/// What a client costs that is found, which gets the message in the same hold of the lock.
+/// Cost of one matched client; it is delivered to under the same lock.
 const FOUND: usize = 32;
-/// Sets that are looked at in a row, where all of them are.
+/// Sets checked per step when matching goes through all sets.
 const SETS_AT_ONCE: usize = 256;
 
 /// One part of a walk.
 struct Part<'a> {
     index: &'a Index,
-    /// The tags in their order; none for those that no set holds.
+    /// The message's tags in order; `None` for a tag that no set has.
     tags: Vec<Option<Carried>>,
     bits: &'a [u64],
     served: &'a mut Vec<u64>,
@@ -33,25 +33,25 @@ struct Part<'a> {
 }
 
 impl Part<'_> {
-    /// Goes on at a place until all of it is looked at, or enough; returns where to go on.
-    fn step(&mut self, at: Place, most: usize) -> Place {
+    /// Matches from a position until it is done or `most` is reached; returns the next position.
+    fn step(&mut self, at: Position, most: usize) -> Position {
         let index = self.index;
         match at {
-            Place::Alone(place) if place < self.tags.len() => {
-                let tag = self.tags[place].map(|carried| carried.tag);
+            Position::Alone(tag_at) if tag_at < self.tags.len() => {
+                let tag = self.tags[tag_at].map(|carried| carried.tag);
                 if let Some(set) = tag.and_then(|tag| index.tags.alone(tag)) {
                     self.find(index.sets.answer(set));
                 }
                 self.walked += 1;
-                Place::Alone(place + 1)
+                Position::Alone(tag_at + 1)
             }
-            Place::Alone(_) if index.is_sooner_by_sets(self.tags.iter().flatten().count()) => {
-                Place::Set(0)
+            Position::Alone(_) if index.is_sooner_by_sets(self.tags.iter().flatten().count()) => {
+                Position::Set(0)
             }
-            Place::Alone(_) => Place::next_pair(0, 0),
-            Place::Pair { one, .. } if one >= self.tags.len() => Place::End,
-            Place::Pair { one, other, rows } => self.step_pair(one, other, rows, most),
-            Place::Set(number) if number < index.sets.bound() => {
+            Position::Alone(_) => Position::next_pair(0, 0),
+            Position::Pair { one, .. } if one >= self.tags.len() => Position::End,
+            Position::Pair { one, other, rows } => self.step_pair(one, other, rows, most),
+            Position::Set(number) if number < index.sets.bound() => {
                 let end = number + SETS_AT_ONCE;
                 self.answers.clear();
                 index.sets.walk(number..end, self.bits, self.answers);
@@ -59,13 +59,13 @@ impl Part<'_> {
                 for at in 0..self.answers.len() {
                     self.find(self.answers[at]);
                 }
-                Place::Set(end)
+                Position::Set(end)
             }
-            Place::Set(_) | Place::End => Place::End,
+            Position::Set(_) | Position::End => Position::End,
         }
     }
 
-    fn step_pair(&mut self, one: usize, other: usize, rows: usize, most: usize) -> Place {
+    fn step_pair(&mut self, one: usize, other: usize, rows: usize, most: usize) -> Position {
         let index = self.index;
         self.walked += 1;
         if let (Some(first), Some(second)) = (self.tags[one], self.tags[other]) {
@@ -78,7 +78,7 @@ impl Part<'_> {
                     }
                 }
                 Under::Rows(all) => {
-                    // Fewer than there were, perhaps.
+                    // Sets may have been removed since the last part.
                     for at in (0..rows.min(all.len())).rev() {
                         let row = &all[at];
                         self.walked += 1;
@@ -89,16 +89,16 @@ impl Part<'_> {
                         }
                         if self.walked >= most && at > 0 {
                             let rows = at;
-                            return Place::Pair { one, other, rows };
+                            return Position::Pair { one, other, rows };
                         }
                     }
                 }
             }
         }
-        Place::next_pair(one, other)
+        Position::next_pair(one, other)
     }
 
-    /// Takes those for whom a match is who were not found before.
+    /// Adds the clients of a matching set that were not found before to the targets.
     fn find(&mut self, answer: u32) {
         let one = [answer];
         let clients = match answer & MANY {
@@ -117,7 +117,7 @@ impl Part<'_> {
 }
 
 impl Index {
-    /// Begins to find the clients with a set whose tags are all on a message, each once, without `except`.
+    /// Begins to find all clients except `except` with a set whose tags are all on a message, each once.
     pub(crate) fn begin_walk(&self, except: Option<ClientId>) -> Walk {
         let mut served = Vec::new();
         if let Some(client) = except {
@@ -127,26 +127,26 @@ impl Index {
         Walk {
             _mark: Arc::clone(&self.walks),
             served,
-            at: Place::Alone(0),
+            at: Position::Alone(0),
         }
     }
 
-    /// Whether a message is still matched in parts.
+    /// Whether any message is being matched in parts.
     pub(super) fn is_walked(&self) -> bool {
         Arc::strong_count(&self.walks) > 1
     }
 
-    /// Whether it takes longer to ask for all pairs of so many tags than to look at all sets.
+    /// Whether checking all sets is faster than looking up all pairs of this many tags.
     #[inline]
     pub(super) fn is_sooner_by_sets(&self, tags: usize) -> bool {
         let pairs = tags.saturating_mul(tags) / 2;
         pairs / PAIRS_PER_SET > self.sets.bound()
     }
 
-    /// Finds some of the clients: `scratch.targets`, and looks at little more for that than it [may](Index::set_most) at once;
-    /// returns whether those were all.
+    /// Finds some of the clients, in `scratch.targets`, at little more than the cost [allowed](Index::set_most) at once;
+    /// returns whether these were the last.
     ///
-    /// `names` are the message's tags, the same ones in the same order for all parts, each once.
+    /// `names` are the message's tags without duplicates, the same in the same order for all parts.
     pub(crate) fn walk_some<'a>(
         &self,
         names: impl Iterator<Item = &'a [u8]>,
@@ -178,7 +178,7 @@ impl Index {
         // At least one step, so that there is an end.
         loop {
             walk.at = part.step(walk.at, most);
-            if matches!(walk.at, Place::End) || part.walked >= most {
+            if matches!(walk.at, Position::End) || part.walked >= most {
                 break;
             }
         }
@@ -186,6 +186,6 @@ impl Index {
         for Carried { tag, .. } in part.tags.into_iter().flatten() {
             clear(&mut scratch.tag_bits, tag.0);
         }
-        matches!(walk.at, Place::End)
+        matches!(walk.at, Position::End)
     }
 }

@@ -1,14 +1,14 @@
-//! Owns hash tables that never hold anybody up; knows nothing of what is in them.
+//! Owns hash tables that never pause to rehash everything; knows nothing of what is in them.
 
 use alloc::vec::Vec;
 
 use hashbrown::HashTable;
 
-/// A hash table in many parts, of things that stand for keys kept elsewhere.
+/// A hash table in shards, of entries whose keys are kept elsewhere.
 ///
-/// What has to be hashed anew when a part grows is read from all over the memory, so all at once would hold up everybody.
-/// Parts are no more, so that the heads of all of them stay in the first cache; but where matching does not look, they may
-/// be.
+/// Growing rehashes entries, and reads their keys from all over the memory: for one shard that is short, for the whole
+/// table it would hold up everybody. 64 shards, so that all heads fit in L1. Tables that matching does not read may
+/// have more.
 #[derive(Debug)]
 pub(super) struct Shards<T, const SHARDS: usize = 64> {
     shards: Vec<HashTable<T>>,
@@ -40,7 +40,7 @@ impl<T, const SHARDS: usize> Shards<T, SHARDS> {
         self.shards[Self::shard(hash)].find_mut(hash, is_it)
     }
 
-    /// Adds what is not there yet.
+    /// Adds an item that is not in the table yet.
     pub(super) fn insert(&mut self, hash: u64, item: T, rehash: impl Fn(&T) -> u64) {
         self.shards[Self::shard(hash)].insert_unique(hash, item, rehash);
     }
@@ -59,8 +59,8 @@ impl<T, const SHARDS: usize> Shards<T, SHARDS> {
     }
 }
 
-/// Returns the memory of a table that has become far smaller than it was. In a page only of one that is empty: there are
-/// no bursts of others, and each kind of table that shrinks costs a kilobyte of code.
+/// Frees the memory of a table that has become far smaller than it was. In WebAssembly only an empty table is freed;
+/// shrinking costs a kilobyte of code per table type.
 pub(super) fn give_back<T>(table: &mut HashTable<T>, rehash: impl Fn(&T) -> u64) {
     if table.is_empty() {
         *table = HashTable::new();

@@ -1,4 +1,4 @@
-//! How far the matching of a message has come that is matched in parts.
+//! The progress of a message that is matched in parts.
 
 use alloc::sync::Arc;
 use alloc::vec::Vec;
@@ -6,32 +6,32 @@ use alloc::vec::Vec;
 /// How far the matching of one message has come.
 #[derive(Debug)]
 pub(crate) struct Walk {
-    /// Held by the index too, which counts how many there are.
+    /// Shared with the index, which tells from the reference count whether a walk is under way.
     pub(super) _mark: Arc<()>,
-    /// A bit for each client that gets the message no more. One that came meanwhile may have the number of one that went: it
-    /// was not there from the beginning.
+    /// A bit per client that is done. A newcomer may reuse a departed client's slot and is then skipped, which is
+    /// allowed: it was not there at the start.
     pub(super) served: Vec<u64>,
-    pub(super) at: Place,
+    pub(super) at: Position,
 }
 
-/// What is to be looked at next.
+/// Where matching resumes.
 #[derive(Clone, Copy, Debug)]
-pub(super) enum Place {
-    /// The set of one tag only, of the tag at this place.
+pub(super) enum Position {
+    /// The single-tag set of the tag at this index of the message's tags.
     Alone(usize),
-    /// The first `rows` sets of those under the pair of the tags at two places, of which `other` is the smaller one.
+    /// The first `rows` sets of the pair of the tags at two indices, where `other` is less than `one`.
     Pair {
         one: usize,
         other: usize,
         rows: usize,
     },
-    /// The sets with numbers from this one on, where there are fewer than pairs.
+    /// The sets with this id and above: where there are fewer sets than pairs.
     Set(usize),
     End,
 }
 
-impl Place {
-    /// The place behind that of a pair.
+impl Position {
+    /// The position after a pair.
     pub(super) fn next_pair(one: usize, other: usize) -> Self {
         let (one, other) = match other + 1 < one {
             true => (one, other + 1),

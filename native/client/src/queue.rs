@@ -7,7 +7,7 @@ use std::task::{Context, Poll, Waker};
 
 use mist_net::lock::Mutex;
 
-/// What a queue may weigh: several times what a server keeps for one client.
+/// Bytes that a queue may hold: several times what a server keeps for one client.
 const MOST_BYTES: usize = 32 << 20;
 
 /// A bounded queue that a client's task fills and one stream empties.
@@ -21,13 +21,13 @@ pub(crate) struct Queue<T> {
 #[derive(Debug)]
 struct Inner<T> {
     items: VecDeque<T>,
-    /// What the items weigh together.
+    /// Bytes of all items.
     bytes: usize,
     waiting: Option<Waker>,
     is_closed: bool,
-    /// How many items there was no room for.
+    /// How many items were dropped for lack of room.
     dropped: u64,
-    /// Whether that was so since the stream was read.
+    /// Whether any were dropped since the last read.
     is_lagging: bool,
 }
 
@@ -47,8 +47,8 @@ impl<T> Queue<T> {
         })
     }
 
-    /// Adds those for which there is room, and drops the others; returns whether these are the first since the stream
-    /// was read.
+    /// Adds the items for which there is room and drops the others; returns true if this call dropped the first item
+    /// since the last read.
     pub(crate) fn extend(&self, items: impl Iterator<Item = T>) -> bool {
         self.wake(|inner| {
             let was_lagging = inner.is_lagging;
@@ -81,7 +81,7 @@ impl<T> Queue<T> {
         });
     }
 
-    /// Ends the stream once it has taken what is left.
+    /// Ends the stream once it has taken the remaining items.
     pub(crate) fn close(&self) {
         self.wake(|inner| inner.is_closed = true);
     }
@@ -98,11 +98,11 @@ impl<T> Queue<T> {
     }
 }
 
-/// The end of a queue that the application has.
+/// The application's end of a queue.
 #[derive(Debug)]
 pub(crate) struct Receiver<T> {
     queue: Arc<Queue<T>>,
-    /// What was taken out, all at once, so that few locks are needed.
+    /// Items taken out of the queue all at once, so that few locks are needed.
     taken: VecDeque<T>,
 }
 

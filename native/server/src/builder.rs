@@ -13,7 +13,7 @@ use mist_net::address::{self, AddressError, Endpoint, Scheme, without_secrets};
 use crate::auth::{self, Authenticator, AuthenticatorFactory};
 use crate::bind_error::BindError;
 use crate::command::CommandHandler;
-use crate::hub::{HostCounter, Hub, WALKED_AT_ONCE};
+use crate::hub::{HostCounter, Hub, TURN_COST};
 use crate::listener::bind::Ground;
 use crate::listener::tls::Tls;
 use crate::listener::{Browsers, ListenError, Listener, ListenerFactory, Offers, Proxies};
@@ -223,7 +223,7 @@ impl ServerBuilder {
             token_storage: kept,
             commands: self.commands.keys().cloned().collect(),
             is_guarded: true,
-            turn: Some(WALKED_AT_ONCE),
+            turn: Some(TURN_COST),
             ..Config::default()
         };
         let broker = Broker::new(config, u64::from_ne_bytes(seed));

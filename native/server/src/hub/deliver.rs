@@ -77,7 +77,9 @@ impl Hub {
         }
     }
 
-    /// Does what the broker wants done; what must not be done under a lock is noted as an errand.
+    /// Carries out the broker's outputs under the lock that they were made under. Otherwise another thread could deliver
+    /// a message after the pong that follows an `unsubscribe`, or miss one after a `subscribe`. Work that must not be
+    /// done under a lock becomes an errand. Returns how many messages outboxes took.
     pub(super) fn execute(&self, shared: &mut Shared, out: &mut Outgoing) -> usize {
         let mut delivered = 0;
         while let Some(output) = shared.broker.poll_output() {

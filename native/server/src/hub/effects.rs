@@ -1,5 +1,5 @@
-//! Owns what the hub does when it holds no lock: waking, logging, asking token stores and custom commands, putting long
-//! answers together.
+//! Owns the work that the hub does when it holds no lock: waking, logging, asking token stores and custom commands,
+//! gathering long answers.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -9,17 +9,18 @@ use tokio::sync::oneshot;
 use tokio::task::spawn_blocking;
 use tokio::time::sleep;
 
-use super::line::Place;
+use super::line::QueueEnd;
 use super::worker::{Errand, Outgoing, Tools, with_worker};
 use super::{Hub, Shared};
 use crate::log_limit::Kind;
 use crate::outbox::Ending;
 
-/// Parts of a long list that are gathered in a turn.
+/// Parts of a long list that are gathered per turn.
 const LIST_PARTS_AT_ONCE: usize = 12;
 
 impl Hub {
-    /// Changes the broker and carries out what follows from it.
+    /// Changes the broker and carries out its outputs while the lock is still held. Otherwise another thread could
+    /// deliver a message after the pong that follows an `unsubscribe`, or miss one after a `subscribe`.
     pub(super) fn exclusively<T>(
         self: &Arc<Self>,
         tools: &mut Tools,
@@ -33,7 +34,7 @@ impl Hub {
         result
     }
 
-    /// Does what was put off while a lock was held.
+    /// Runs the errands that were put off while a lock was held.
     pub(super) fn settle(self: &Arc<Self>, out: &mut Outgoing) {
         out.wake_all();
         for errand in out.errands.drain(..) {
@@ -49,7 +50,7 @@ impl Hub {
                     self.tasks.spawn(async move { hub.look_at_token(session) });
                 }
                 Errand::Proceed => {
-                    self.stand_in_line(Place::Front, |hub| {
+                    self.stand_in_line(QueueEnd::Front, |hub| {
                         hub.answer(Broker::proceed);
                         true
                     });
@@ -102,31 +103,31 @@ impl Hub {
         });
     }
 
-    /// Tells the broker what it waits for; `tell` says which session is read from again.
+    /// Gives the broker an answer that it waits for; `tell` returns the session to read from again.
     pub(super) fn answer(self: &Arc<Self>, tell: impl FnOnce(&mut Broker) -> Option<SessionId>) {
         let outbox = with_worker(|worker| {
             self.exclusively(&mut worker.tools, |shared| {
                 tell(&mut shared.broker).and_then(|session| shared.outbox(session).cloned())
             })
         });
-        // An answer without words wakes nobody by itself.
+        // If nothing was sent to the session, nothing else wakes it.
         if let Some(outbox) = outbox {
             outbox.nudge();
         }
     }
 
-    /// Puts a long answer together.
+    /// Gathers a long answer and appends it.
     pub(super) async fn list(self: Arc<Self>, listing: Listing) {
         let _permit = self.long_answers.acquire().await;
-        // As long as far too much waits for readers, nothing is added to it that cannot be dropped.
+        // While the backlog is over its limit, nothing is added to it that cannot be dropped.
         while self.backlog.bytes() > self.limits.outbox_total_bytes {
             sleep(Duration::from_millis(100)).await;
         }
         let session = listing.session();
         let (sender, gathered) = oneshot::channel();
         let mut state = Some((listing, sender));
-        self.stand_in_line(Place::Back, move |hub| {
-            // As many parts as take as long as anybody's turn, each under a lock of its own.
+        self.stand_in_line(QueueEnd::Back, move |hub| {
+            // As many parts as fit a turn, each under a lock of its own.
             let mut parts = 0..LIST_PARTS_AT_ONCE;
             let is_done = state.as_mut().is_none_or(|(listing, _)| {
                 parts.any(|_| hub.shared.read().broker.list_some(listing))
@@ -137,7 +138,7 @@ impl Hub {
             is_done
         });
         let encoded = match gathered.await {
-            // This takes no lock, and time.
+            // Slow, and needs no lock.
             Ok(listing) => spawn_blocking(move || listing.encode()).await.ok(),
             Err(_) => None,
         };
@@ -150,7 +151,7 @@ impl Hub {
                 outbox.end_gathering(spare, woken, &answer);
                 worker.tools.out.wake_all();
             }),
-            // It panicked. Whoever waits for the answer must not wait for ever.
+            // It panicked. The client must not wait for the answer for ever.
             None => outbox.end_now(Ending::Dead),
         }
     }

@@ -9,7 +9,7 @@ use mist_core::Verdict;
 use mist_core::message::{Command, Messages};
 use mist_net::lock::RwLock;
 
-use super::line::Place;
+use super::line::QueueEnd;
 use super::worker::{READ_BYTES, Tools};
 use super::{Hub, Shared};
 use crate::outbox::Outbox;
@@ -21,9 +21,9 @@ pub(crate) enum Flow {
     Open,
     /// This many bytes of the input must wait, until the host has answered or the client has read its answers.
     Paused(usize),
-    /// This many bytes must wait until others have had their turn on this thread.
+    /// This many bytes must wait until others have had their turn on this thread: the turn's budget is spent.
     Spent(usize),
-    /// This many bytes ask for much, or [`Outgoing::walk`] in front of them: they have to stand in line.
+    /// This many bytes are expensive, or follow an `Outgoing::walk`: they go to the queue.
     Long(usize),
 }
 
@@ -32,7 +32,7 @@ fn is_same_text(one: &[u8], other: &[u8]) -> bool {
     one.last_chunk::<8>() == other.last_chunk() && one == other
 }
 
-/// Whether two lists are the same, which most often have one entry.
+/// Whether two lists are the same; most have one entry.
 fn are_same_targets(one: &[u32], other: &[u32]) -> bool {
     match (one, other) {
         ([one], [other]) => one == other,
@@ -40,22 +40,22 @@ fn are_same_targets(one: &[u32], other: &[u32]) -> bool {
     }
 }
 
-/// Where a part of a text stands in it.
-fn place_in(whole: &[u8], part: &str) -> Range<usize> {
+/// The range of a part of a text in it.
+fn range_in(whole: &[u8], part: &str) -> Range<usize> {
     let start = part.as_ptr().addr().wrapping_sub(whole.as_ptr().addr());
     start..start + part.len()
 }
 
-/// Pairs and tag sets that matching looks at for one connection before others have their turn on the thread, and with the
-/// broker: some tenths of a millisecond.
-pub(crate) const WALKED_AT_ONCE: usize = 100_000;
-/// The same for commands of who does not stand in line yet.
+/// Cost after which a connection gives up its thread, and the broker, to others. The unit is one pair or tag set checked,
+/// about 3 ns: a turn is 0.3 ms.
+pub(crate) const TURN_COST: usize = 100_000;
+/// The same for commands of a connection that is not in the queue yet.
 const COMMANDS_AT_ONCE: usize = 20_000;
-/// What a receipt counts there. Whoever waits for the receipts of a hundred messages does not have to stand in line.
+/// Cost of a receipt towards that: a client that waits for the receipts of a hundred messages does not have to queue.
 const RECEIPT_COST: usize = 200;
-/// What else costs in this unit: a command that changes the broker and each byte of its tags, one that is answered and each
-/// tag that it looks at, a publish that is decided already, and the bytes of a message. Commands that are no publishes are
-/// made dearer than they are: they need no large batches, and others should not wait for them.
+/// Other costs in this unit: a command that changes the broker and each byte of its tags, a command that is answered
+/// and each tag it checks, a publish with the same tags as the one before, and the bytes of a message. Commands other
+/// than publishes cost more than they take: they need no large batches, and others should not wait for them.
 const CHANGE_COST: usize = 2000;
 const CHANGE_BYTE_COST: usize = 4;
 const REPLY_COST: usize = 600;
@@ -64,16 +64,16 @@ const REPEAT_COST: usize = 8;
 const BYTES_PER_COST: usize = 16;
 
 impl Hub {
-    /// Has work done in turns on the thread for that, until it returns true.
+    /// Queues work for the thread that does expensive work: `turn` is called until it returns true.
     pub(super) fn stand_in_line(
         self: &Arc<Self>,
-        place: Place,
+        end: QueueEnd,
         mut turn: impl FnMut(&Arc<Self>) -> bool + Send + 'static,
     ) {
         let hub = Arc::clone(self);
         // A shutdown waits for it.
         let token = self.tasks.token();
-        self.line.stand(place, move || {
+        self.line.stand(end, move || {
             let _token = &token;
             hub.shared.give_way();
             turn(&hub)
@@ -100,15 +100,15 @@ impl Hub {
         let mut lock = Lock::Free;
         let mut flow = Flow::Open;
         let (mut published, mut delivered) = (0, 0);
-        // What the broker looked at, and how much of that was for commands other than publishing.
+        // The turn's cost so far, and how much of it was for commands other than publishing.
         let (mut walked, mut for_commands) = (0, 0);
         let Tools { scan, scratch, out } = tools;
         let input = messages.rest();
         let mut limits = self.limits_of(own);
-        // Where the tags that were decided last stand in the input, and whether somebody gets messages with them.
+        // The range of the last decided tags in the input, and whether messages with them have receivers.
         let (mut decided, mut has_targets) = (0..0, false);
         loop {
-            if (walked >= WALKED_AT_ONCE || for_commands >= commands_at_once)
+            if (walked >= TURN_COST || for_commands >= commands_at_once)
                 && !messages.rest().is_empty()
             {
                 let waiting = messages.rest().len();
@@ -120,8 +120,8 @@ impl Hub {
             }
             let begin = input.len() - messages.rest().len();
             if messages.rest().len() > READ_BYTES {
-                // What comes next may be one long message: nobody waits for its being read. What was decided is good
-                // under this lock only: the next owner may give a receiver's place to somebody else.
+                // The next message may be long: the lock is not held while it is parsed. Decisions are valid under this
+                // lock only: the next owner may give a receiver's slot to another session.
                 if !out.run.is_empty() {
                     delivered += self.deliver(lock.read(&self.shared), input, out);
                 }
@@ -185,7 +185,7 @@ impl Hub {
                         if has_targets {
                             out.run.push(scratch, &message, input, end);
                         }
-                        decided = place_in(input, message.tags_text());
+                        decided = range_in(input, message.tags_text());
                         continue;
                     };
                     walked += REPLY_COST;
@@ -315,7 +315,7 @@ mod tests {
                 let messages = Messages::lines(&input.as_bytes()[input.len() - left..]);
                 turns += 1;
                 match with_worker(|worker| {
-                    hub.handle_some(own, messages, WALKED_AT_ONCE, &mut worker.tools)
+                    hub.handle_some(own, messages, TURN_COST, &mut worker.tools)
                 }) {
                     Flow::Open => return turns,
                     Flow::Paused(rest) | Flow::Spent(rest) | Flow::Long(rest) => {

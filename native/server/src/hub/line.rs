@@ -1,9 +1,8 @@
-//! Owns the line in which those stand who have much for the broker to do, and the thread that serves it; knows nothing of
-//! what that is.
+//! Owns a queue, and its one thread, for expensive work on the broker; knows nothing of what that is.
 //!
-//! Everybody's turn is short, but many of them in a row are not: of twenty connections that send commands without a pause,
-//! each would always be ready to run, and whoever sends one ping would wait for all of their turns. In line, one of them has
-//! its turn at a time, and the threads of the runtime are there for the others.
+//! Each connection's turn is short, but many turns in a row are not: if twenty connections send commands without a
+//! pause, all of them are always ready to run, and a connection that sends one ping waits for all of their turns. From
+//! the queue one of them has a turn at a time, and the threads of the runtime are free for the others.
 
 use std::collections::VecDeque;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -13,24 +12,24 @@ use std::thread;
 
 use tokio::runtime::Handle;
 
-/// Has a turn, and returns whether that was the last.
+/// Does one turn of the work; returns whether that was the last.
 type Turn = Box<dyn FnMut() -> bool + Send>;
 
-/// Where one stands who arrives.
+/// Which end of the queue new work joins.
 #[derive(Clone, Copy)]
-pub(super) enum Place {
-    /// Before all others, for what must not wait for them.
+pub(super) enum QueueEnd {
+    /// For work that must not wait for the rest.
     Front,
     Back,
 }
 
-/// The end of the line. The thread starts with the first who stands in it, and ends with this.
+/// The sending side of the queue. The thread starts with the first work, and ends when this is dropped.
 #[derive(Default)]
-pub(super) struct Line(OnceLock<Option<Sender<(Place, Turn)>>>);
+pub(super) struct Line(OnceLock<Option<Sender<(QueueEnd, Turn)>>>);
 
 impl Line {
-    /// Has `turn` called until it returns true, or panics: then it is dropped.
-    pub(super) fn stand(&self, place: Place, turn: impl FnMut() -> bool + Send + 'static) {
+    /// Queues `turn`, which is called until it returns true or panics, and is then dropped.
+    pub(super) fn stand(&self, end: QueueEnd, turn: impl FnMut() -> bool + Send + 'static) {
         let sender = self.0.get_or_init(|| {
             let (sender, receiver) = channel();
             let runtime = Handle::try_current().ok();
@@ -52,11 +51,11 @@ impl Line {
         });
         let turn: Turn = Box::new(turn);
         let turned_away = match sender {
-            Some(sender) => sender.send((place, turn)).err().map(|error| error.0.1),
+            Some(sender) => sender.send((end, turn)).err().map(|error| error.0.1),
             None => Some(turn),
         };
         if let Some(mut turn) = turned_away {
-            // Without the thread, on one of its own if there is a runtime: what is done may lead here again.
+            // No thread: run on a blocking one if there is a runtime, since the work may come back here.
             let mut all = move || while !turn() {};
             match Handle::try_current() {
                 Ok(runtime) => drop(runtime.spawn_blocking(all)),
@@ -66,8 +65,8 @@ impl Line {
     }
 }
 
-/// Serves the line until nobody can stand in it any more.
-fn serve(arriving: &Receiver<(Place, Turn)>) {
+/// Runs the queue until its sending side is dropped.
+fn serve(arriving: &Receiver<(QueueEnd, Turn)>) {
     let mut line = VecDeque::new();
     loop {
         let mut first = None;
@@ -77,16 +76,16 @@ fn serve(arriving: &Receiver<(Place, Turn)>) {
                 Err(_) => return,
             }
         }
-        for (place, turn) in first.into_iter().chain(arriving.try_iter()) {
-            match place {
-                Place::Front => line.push_front(turn),
-                Place::Back => line.push_back(turn),
+        for (end, turn) in first.into_iter().chain(arriving.try_iter()) {
+            match end {
+                QueueEnd::Front => line.push_front(turn),
+                QueueEnd::Back => line.push_back(turn),
             }
         }
         let Some(mut turn) = line.pop_front() else {
             continue;
         };
-        // What is done is dropped in there, too.
+        // Finished work is dropped in here too, since that may panic.
         let had = catch_unwind(AssertUnwindSafe(|| match turn() {
             true => None,
             false => Some(turn),
@@ -113,11 +112,15 @@ mod tests {
         let line = Line::default();
         let (say, said) = channel();
         let (begin, gate) = channel();
-        line.stand(Place::Back, move || gate.recv().is_ok());
-        for (name, place) in [("a", Place::Back), ("b", Place::Back), ("c", Place::Front)] {
+        line.stand(QueueEnd::Back, move || gate.recv().is_ok());
+        for (name, end) in [
+            ("a", QueueEnd::Back),
+            ("b", QueueEnd::Back),
+            ("c", QueueEnd::Front),
+        ] {
             let say = say.clone();
             let mut turns = 0;
-            line.stand(place, move || {
+            line.stand(end, move || {
                 turns += 1;
                 say.send(format!("{name}{turns}")).expect("it is heard");
                 turns == 2
@@ -133,11 +136,11 @@ mod tests {
         let line = Line::default();
         let (say, said) = channel::<()>();
         let lost = say.clone();
-        line.stand(Place::Back, move || {
+        line.stand(QueueEnd::Back, move || {
             let _dropped_with_it = &lost;
             panic!("in its turn")
         });
-        line.stand(Place::Back, move || say.send(()).is_ok());
+        line.stand(QueueEnd::Back, move || say.send(()).is_ok());
         assert_eq!(said.iter().count(), 1);
     }
 }

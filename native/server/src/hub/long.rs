@@ -1,4 +1,4 @@
-//! Owns what is done in line for one connection: its lines, and messages that are published in parts.
+//! Owns the queued work of one connection: its lines, and messages that are published in parts.
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -7,12 +7,12 @@ use mist_core::message::Messages;
 use mist_core::{Long, Walk};
 use tokio::sync::oneshot;
 
-use super::line::Place;
+use super::line::QueueEnd;
 use super::worker::{Errand, Outgoing, READ_BYTES, Tools, with_worker};
-use super::{Flow, Hub, WALKED_AT_ONCE};
+use super::{Flow, Hub, TURN_COST};
 use crate::outbox::Outbox;
 
-/// How many of the bytes are lines for a turn: no more than it takes to look at, of many.
+/// How many of the bytes, whole lines, are handled in one turn.
 fn next_lines(lines: &[u8]) -> usize {
     let Some(rest) = lines.get(READ_BYTES..) else {
         return lines.len();
@@ -24,10 +24,10 @@ fn next_lines(lines: &[u8]) -> usize {
     }
 }
 
-/// A connection that stands in line.
+/// A connection with work in the queue.
 struct InLine {
     own: Arc<Outbox>,
-    /// What is handled in this order: a message that is being published, and how many outboxes took it; then these lines.
+    /// A message that is being published, and how many outboxes took it. It comes before `lines`.
     walk: Option<(Box<Walk>, usize)>,
     lines: Vec<u8>,
     /// How much of the lines was handled.
@@ -36,10 +36,10 @@ struct InLine {
 }
 
 impl InLine {
-    /// Has a turn; returns whether that was the last.
+    /// Does one turn; returns whether that was the last.
     fn turn(&mut self, hub: &Arc<Hub>) -> bool {
         if let Some((walk, delivered)) = &mut self.walk {
-            // To the end, also when the client has gone: some have it already.
+            // To the end, even if the client has gone: some receivers have it already.
             if !hub.go_on_publishing(&self.own, walk, delivered) {
                 return false;
             }
@@ -54,18 +54,18 @@ impl InLine {
         };
         let is_done = matches!(flow, Flow::Paused(_)) || self.at == self.lines.len();
         if is_done || self.walk.is_some() {
-            // What is left may be kept for long; a message that is being published is kept apart.
+            // The remaining lines may be kept for long; a message that is being published is kept apart.
             self.lines.drain(..self.at);
             self.lines.shrink_to_fit();
             self.at = 0;
         }
         if is_done && self.walk.is_none() {
-            // Whoever sent them may have left.
+            // The connection may have ended.
             let _ = sender.send((std::mem::take(&mut self.lines), flow));
             return true;
         }
         self.sender = Some(sender);
-        // It sleeps, and has answers to write.
+        // The connection sleeps, and has answers to write.
         self.own.nudge();
         false
     }
@@ -74,7 +74,7 @@ impl InLine {
         let end = self.at + next_lines(&self.lines[self.at..]);
         let messages = Messages::lines(&self.lines[self.at..end]);
         let flow = with_worker(|worker| {
-            let flow = hub.handle_some(&self.own, messages, WALKED_AT_ONCE, &mut worker.tools);
+            let flow = hub.handle_some(&self.own, messages, TURN_COST, &mut worker.tools);
             self.walk = worker.tools.out.walk.take().map(|walk| (walk, 0));
             flow
         });
@@ -87,9 +87,8 @@ impl InLine {
 }
 
 impl Hub {
-    /// Handles what one connection has that takes long, on the thread for that: a message that is to be published first, if
-    /// there is one, and whole lines. Sends what is left of them, and why, once they have to wait for something else than
-    /// their turn.
+    /// Handles one connection's expensive input in the queue: first a message to publish, if there is one, then whole
+    /// lines. Sends the remaining lines, and why they remain, once they wait for anything but their turn.
     pub(crate) fn handle_in_line(
         self: &Arc<Self>,
         own: &Arc<Outbox>,
@@ -104,11 +103,11 @@ impl Hub {
             at: 0,
             sender: Some(sender),
         };
-        self.stand_in_line(Place::Back, move |hub| in_line.turn(hub));
+        self.stand_in_line(QueueEnd::Back, move |hub| in_line.turn(hub));
         receiver
     }
 
-    /// Puts off what takes long; `behind` is how many bytes come behind the message that asked for it.
+    /// Puts off long work; `behind` is the number of bytes after the message that asked for it.
     pub(super) fn put_off(own: &Outbox, long: Long, behind: usize, out: &mut Outgoing) -> Flow {
         match long {
             Long::Listing(listing) => {
@@ -123,7 +122,8 @@ impl Hub {
         }
     }
 
-    /// Publishes a message to some more of those who get it; returns whether that were all. Then the publisher is answered.
+    /// Publishes a message to some more of its receivers; returns whether these were the last. Then the publisher is
+    /// answered.
     fn go_on_publishing(&self, own: &Outbox, walk: &mut Walk, delivered: &mut usize) -> bool {
         with_worker(|worker| {
             let is_last = self.publish_some(walk, delivered, &mut worker.tools);
@@ -135,8 +135,8 @@ impl Hub {
         })
     }
 
-    /// Publishes a message to some more of those who get it, and adds to `delivered` how many outboxes took it; returns
-    /// whether that were all.
+    /// Publishes a message to some more of its receivers, and adds to `delivered` how many outboxes took it; returns
+    /// whether these were the last.
     pub(super) fn publish_some(
         &self,
         walk: &mut Walk,
@@ -150,7 +150,7 @@ impl Hub {
             out.run.lines.bytes.extend_from_slice(walk.message());
             out.run.end_line();
             scratch.exchange_targets(&mut out.run.targets);
-            // Before others have the broker, so that nobody gets it who has unsubscribed.
+            // Before the lock is released, so that no client gets it after its `unsubscribe` was answered.
             let count = self.deliver(&shared, &[], out);
             *delivered += count;
             let counter = &self.counters.delivered;

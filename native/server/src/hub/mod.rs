@@ -25,8 +25,8 @@ use mist_core::{Access, Broker, Credentials, Limits, SessionId, Stats};
 use tokio::sync::Semaphore;
 use tokio_util::task::TaskTracker;
 
-pub(crate) use self::handle::{Flow, WALKED_AT_ONCE};
-use self::line::{Line, Place};
+pub(crate) use self::handle::{Flow, TURN_COST};
+use self::line::{Line, QueueEnd};
 use self::store::Store;
 use self::unfinished::Unfinished;
 use self::worker::{Tools, with_worker};
@@ -206,7 +206,7 @@ impl Hub {
         if is_done {
             return;
         }
-        self.stand_in_line(Place::Back, move |hub| hub.disconnect_some(session));
+        self.stand_in_line(QueueEnd::Back, move |hub| hub.disconnect_some(session));
     }
 
     fn disconnect_some(&self, session: SessionId) -> bool {

@@ -1,4 +1,4 @@
-//! Owns the memory that handling input works in: one per thread, reused, so that a connection at rest owns no buffers.
+//! Owns the buffers for handling input: one set per thread, reused, so that an idle connection owns none.
 
 use std::cell::RefCell;
 use std::task::Waker;
@@ -14,13 +14,13 @@ use crate::outbox::Spare;
 /// Bytes read with one system call. Smaller is slower; larger no longer fits the cache.
 pub(crate) const READ_BYTES: usize = 64 << 10;
 
-/// Bytes that are appended, over all receivers, before those who change the broker get it in between.
+/// Bytes appended, over all receivers, before the read lock is released for writers.
 pub(crate) const APPENDED_AT_ONCE: usize = 4 << 20;
 
 pub(crate) struct Worker {
-    /// What was read, behind what was left of the read before.
+    /// Bytes just read, behind those left over from the read before.
     pub(crate) input: Vec<u8>,
-    /// What was taken out of frames, as lines.
+    /// The payloads of frames, as lines.
     pub(crate) lines: Vec<u8>,
     pub(crate) tools: Tools,
 }
@@ -32,7 +32,7 @@ pub(crate) struct Tools {
     pub(crate) out: Outgoing,
 }
 
-/// What is on its way out while a lock is held, and what is to be done once none is.
+/// Output that is prepared while a lock is held, and errands for when none is.
 #[derive(Default)]
 pub(crate) struct Outgoing {
     pub(crate) run: Run,
@@ -43,37 +43,38 @@ pub(crate) struct Outgoing {
     pub(crate) spare: Spare,
     /// Connections to wake.
     pub(crate) woken: Vec<Waker>,
-    /// Work for the host.
     pub(crate) errands: Vec<Errand>,
     /// A message to be published in parts, before anything else that its connection has sent.
     pub(crate) walk: Option<Box<Walk>>,
 }
 
 impl Outgoing {
-    /// Whether so much was appended, or is about to be, that others must have the broker in between.
+    /// Whether so much was appended, or is about to be, that the lock must be released for others.
     pub(crate) fn is_full(&self) -> bool {
         self.appended + self.run.weight() >= APPENDED_AT_ONCE
     }
 
-    /// Wakes whom something was appended for. Not to be called under a lock: from here on others may have had the broker.
+    /// Wakes the connections that something was appended for. Not to be called under a lock: `appended` counts from zero
+    /// again, since others can have the broker now.
     pub(crate) fn wake_all(&mut self) {
         self.appended = 0;
         self.woken.drain(..).for_each(Waker::wake);
     }
 }
 
-/// What is to be done once no lock is held, since it takes its time or runs code that is not ours.
+/// Work for when no lock is held: it is slow, or runs code that is not ours.
 pub(crate) enum Errand {
-    /// To find out for the broker.
+    /// Ask the token store.
     Ask(SessionId, AuthRequest),
+    /// Run a custom command.
     Custom(SessionId, CustomRequest),
-    /// To have a token looked at whose turn it is.
+    /// Check a presented token whose turn has come.
     LookAtToken(SessionId),
-    /// A part of what takes long, once others have had the broker.
+    /// Do the next part of a revocation, once others have had the broker.
     Proceed,
-    /// An answer that takes long.
+    /// Gather a long answer.
     List(Listing),
-    /// To say in the log that tokens from an address have to wait from now on.
+    /// Log that tokens from an address are throttled from now on.
     SayThrottled(Peer),
 }
 
@@ -91,7 +92,7 @@ thread_local! {
     static WORKER: RefCell<Worker> = RefCell::default();
 }
 
-/// Where the work panics, what it left in the worker is nobody else's.
+/// Replaces the worker if the work panics: nobody else may see what it left in there.
 struct Lent<'a>(&'a mut Worker);
 
 impl Drop for Lent<'_> {

@@ -1,4 +1,4 @@
-//! Owns the count of what waits in all outboxes, and how much one of them may hold; knows nothing of what it is.
+//! Owns the count of bytes that wait in all outboxes, and how much one of them may hold; knows nothing of messages.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 
@@ -9,7 +9,8 @@ use mist_core::Limits;
 pub(crate) struct Backlog(AtomicUsize);
 
 impl Backlog {
-    /// Notes bytes that [`Outbox::append`](super::Outbox::append) took; once for many outboxes, since all threads meet here.
+    /// Counts bytes that [`Outbox::append`](super::Outbox::append) took; once for many outboxes, since all threads
+    /// contend for this counter.
     pub(crate) fn add(&self, bytes: usize) {
         self.0.fetch_add(bytes, Ordering::Relaxed);
     }
@@ -18,13 +19,13 @@ impl Backlog {
         self.0.fetch_sub(bytes, Ordering::Relaxed);
     }
 
-    /// Zero where more was removed than added: a connection may have written what others have yet to note.
     pub(crate) fn bytes(&self) -> usize {
         let bytes = self.0.load(Ordering::Relaxed);
+        // `remove` may run before the matching `add`; show 0 then.
         usize::try_from(bytes.cast_signed()).unwrap_or(0)
     }
 
-    /// What one outbox may hold as long as there is this much in all.
+    /// What one outbox may hold at the present total.
     pub(crate) fn room(&self, limits: &Limits) -> Room {
         let bytes = if self.bytes() < limits.outbox_total_bytes {
             limits.outbox_bytes

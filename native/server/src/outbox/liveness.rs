@@ -1,24 +1,24 @@
-//! Owns what the watch finds out about a connection, a look a second: whether its socket moves, whether its client is
+//! Owns the checks that the watch makes of a connection once a second: whether its socket moves, whether its client is
 //! heard, how long it takes to authenticate and to end.
 
 use std::sync::atomic::Ordering;
 
 use super::Outbox;
 
-/// The probation of a session that must authenticate, whenever it likes.
+/// No deadline to authenticate.
 const ANY_TIME: u32 = u32::MAX;
 
-/// What the watch is to do about a connection.
+/// A finding about a connection that the watch may have to act on.
 pub(crate) enum Concern {
     /// It has just begun to lose messages.
     Dropping,
     /// It has caught up after losing this many.
     CaughtUp(u64),
-    /// Its socket took nothing for this many seconds, while so many bytes wait for it.
+    /// Its socket took nothing for this many seconds, while this many bytes wait for it.
     Stalled(u32, usize),
     /// Nothing was heard from it for this many seconds.
     Silent(u32),
-    /// It was to end this many seconds ago.
+    /// It should have ended this many seconds ago.
     Ending(u32),
     /// Its time to authenticate is over.
     Unauthenticated,
@@ -27,7 +27,7 @@ pub(crate) enum Concern {
 impl Outbox {
     /// From now on the session has this many seconds to authenticate; without a number, any time.
     pub(crate) fn begin_probation(&self, seconds: Option<u32>) {
-        // The first look comes at once, perhaps.
+        // Plus one: the first tick may come immediately.
         let left = seconds.map_or(ANY_TIME, |seconds| seconds.max(1).saturating_add(1));
         self.probation.store(left, Ordering::Relaxed);
     }
@@ -62,7 +62,7 @@ impl Outbox {
         self.was_heard.store(true, Ordering::Relaxed);
     }
 
-    /// Counts one second; calls `tell` for everything the watch should know. Only the watch calls this.
+    /// Counts one second; calls `tell` for every finding. Only the watch calls this.
     pub(crate) fn look(&self, mut tell: impl FnMut(Concern)) {
         let mut state = self.state.lock();
         let moved = self.has_moved.swap(false, Ordering::Relaxed);
@@ -72,13 +72,13 @@ impl Outbox {
         } else {
             0
         };
-        // Who has yet to take what waits is asked for no answer to a ping that stands behind it; whether it takes
-        // anything is what counts until then.
+        // A ping is queued behind the waiting bytes: its answer is not due before those are taken. Until then only
+        // `stalled` counts.
         state.silent = match heard || state.waiting() > 0 {
             true => 0,
             false => state.silent + 1,
         };
-        // Time in which a slow reader still takes what it is owed does not count.
+        // Seconds in which a slow reader takes some of the waiting bytes do not count.
         state.ending_for = if state.ending.is_none() || moved {
             0
         } else {

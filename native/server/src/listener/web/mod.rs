@@ -6,10 +6,10 @@ pub(super) mod browsers;
 mod events;
 mod metrics;
 mod page;
-mod patience;
 pub(super) mod proxies;
 mod publish;
 mod query;
+mod stall_timeout;
 mod token;
 mod upgrade;
 mod visit;
@@ -37,8 +37,8 @@ use warp::http::{HeaderMap, HeaderName, StatusCode, Uri};
 use warp::path::FullPath;
 use warp::reply::{Reply, Response};
 
-use self::patience::Patient;
 use self::proxies::Client;
+use self::stall_timeout::StallTimeout;
 use super::socket::accept_tcp;
 use super::tls::Tls;
 use super::{Acceptor, Address, Guest, Listener, Permit};
@@ -200,7 +200,7 @@ where
         }
     });
     let seconds = acceptor.hub.limits.stall_seconds.max(1);
-    let stream = Patient::new(stream, Duration::from_secs(seconds.into()));
+    let stream = StallTimeout::new(stream, Duration::from_secs(seconds.into()));
     let log = Arc::clone(&acceptor.hub.log);
     let stop = acceptor.stop.clone();
     let cut = acceptor.cut.clone();

@@ -17,8 +17,8 @@ use warp::http::{HeaderMap, StatusCode};
 use warp::path::FullPath;
 use warp::reply::{Reply, Response};
 
-use super::patience::Patient;
 use super::query::Query;
+use super::stall_timeout::StallTimeout;
 use super::token::token;
 use super::{Caller, one, raw_query, refuse, unavailable};
 use crate::admission::address_limit::AddressPermit;
@@ -156,10 +156,12 @@ fn start_websocket(
             () = acceptor.stopped() => return,
         };
         let Ok(upgraded) = upgraded else { return };
-        match upgraded.downcast::<TokioIo<Patient<TcpStream>>>() {
+        match upgraded.downcast::<TokioIo<StallTimeout<TcpStream>>>() {
             Ok(parts) => serve_frames(&acceptor, caller, address, parts, token.as_deref()),
             Err(upgraded) => {
-                if let Ok(parts) = upgraded.downcast::<TokioIo<Patient<TlsStream<TcpStream>>>>() {
+                if let Ok(parts) =
+                    upgraded.downcast::<TokioIo<StallTimeout<TlsStream<TcpStream>>>>()
+                {
                     serve_frames(&acceptor, caller, address, parts, token.as_deref());
                 }
             }
@@ -171,7 +173,7 @@ fn serve_frames<S>(
     acceptor: &Acceptor,
     caller: Caller,
     address: Option<AddressPermit>,
-    parts: Parts<TokioIo<Patient<S>>>,
+    parts: Parts<TokioIo<StallTimeout<S>>>,
     token: Option<&str>,
 ) where
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,

@@ -1,5 +1,5 @@
-//! Owns a request's connection to the broker: it says one command after the other there and hears the answers, and what
-//! comes besides. It must not know what that is for.
+//! Owns an HTTP request as a session: a connection to the broker inside the server, over which it sends one command after
+//! the other and receives the answers and messages. It must not know what they are for.
 
 use std::collections::VecDeque;
 use std::io;
@@ -27,7 +27,7 @@ const PIECE_BYTES: usize = 64 << 10;
 /// What the answers to our commands end with; the commands have the `id` 1, which is no business of the client's.
 const ID: &str = ",\"id\":1}";
 
-/// A connection to the broker on behalf of a request.
+/// An HTTP request as a session of the broker.
 pub(super) struct Visit {
     pipe: BufReader<DuplexStream>,
     outbox: Arc<Outbox>,
@@ -35,13 +35,13 @@ pub(super) struct Visit {
     early: Early,
 }
 
-/// Messages that came while an answer was waited for. They wait as those in an outbox do, within the same bounds.
+/// Messages that came while an answer was awaited. They count against the same limits as those in an outbox.
 struct Early {
     hub: Arc<Hub>,
     /// Each with a newline behind it.
     messages: VecDeque<Vec<u8>>,
     bytes: usize,
-    /// Where what was not taken yet begins in the first one.
+    /// How many bytes of the first one were taken.
     at: usize,
 }
 

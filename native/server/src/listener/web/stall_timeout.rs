@@ -9,15 +9,15 @@ use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::time::{Sleep, sleep};
 
-/// A stream that fails once it has taken nothing for too long.
-pub(super) struct Patient<S> {
+/// A stream that fails with `TimedOut` once it has accepted no bytes for too long.
+pub(super) struct StallTimeout<S> {
     stream: S,
     limit: Duration,
-    /// When that is, while it takes nothing.
+    /// The deadline, while a write is pending.
     end: Option<Pin<Box<Sleep>>>,
 }
 
-impl<S> Patient<S> {
+impl<S> StallTimeout<S> {
     pub(super) fn new(stream: S, limit: Duration) -> Self {
         Self {
             stream,
@@ -30,7 +30,7 @@ impl<S> Patient<S> {
         self.stream
     }
 
-    /// Passes on what writing came to, unless that has been nothing for too long.
+    /// Passes on the result of a write, or fails if the write has been pending for too long.
     fn check<T>(
         &mut self,
         written: Poll<io::Result<T>>,
@@ -51,7 +51,7 @@ impl<S> Patient<S> {
     }
 }
 
-impl<S: AsyncRead + Unpin> AsyncRead for Patient<S> {
+impl<S: AsyncRead + Unpin> AsyncRead for StallTimeout<S> {
     fn poll_read(
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
@@ -61,7 +61,7 @@ impl<S: AsyncRead + Unpin> AsyncRead for Patient<S> {
     }
 }
 
-impl<S: AsyncWrite + Unpin> AsyncWrite for Patient<S> {
+impl<S: AsyncWrite + Unpin> AsyncWrite for StallTimeout<S> {
     fn poll_write(
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
