@@ -1,4 +1,4 @@
-//! Owns things that are found by small numbers, each of which is used again once its thing has gone.
+//! Owns entries with small ids, each of which is reused once its entry is removed.
 
 use alloc::vec::Vec;
 use core::ops::{Index, IndexMut, Range};

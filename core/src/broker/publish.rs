@@ -1,4 +1,4 @@
-//! Publishes that make the broker look at so many tag sets that it is done in parts: others have the broker in between.
+//! Publishes that are matched in parts because they take too long: others have the broker in between.
 
 use alloc::borrow::Cow;
 use alloc::boxed::Box;

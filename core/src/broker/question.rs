@@ -1,4 +1,4 @@
-//! What the host is asked on behalf of a session, which waits until the answer comes; and commands of the host's own.
+//! Questions to the host on behalf of a session, which waits for the answer; and the host's custom commands.
 
 use alloc::borrow::Cow;
 use alloc::boxed::Box;

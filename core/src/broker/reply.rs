@@ -1,4 +1,4 @@
-//! What a session is told, in the forms that most commands need.
+//! Sending replies to a session, in the forms that most commands need.
 
 use alloc::vec::Vec;
 

@@ -1,4 +1,4 @@
-//! What is left of taking a grant from the sessions that have it.
+//! The remaining work of taking a grant from the sessions that have it.
 
 use alloc::vec::Vec;
 

@@ -1,4 +1,4 @@
-//! The memory that deciding works in.
+//! The reusable buffers for deciding a message.
 
 use alloc::string::String;
 use alloc::vec::Vec;

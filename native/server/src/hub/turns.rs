@@ -1,4 +1,4 @@
-//! Owns whose turn it is to change a token; knows nothing of stores and of what a change is.
+//! Owns the order in which changes of one token are made; knows nothing of stores and of what a change is.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -46,7 +46,7 @@ impl Drop for Held<'_> {
     fn drop(&mut self) {
         let mut turns = self.turns.0.lock();
         self.guard = None;
-        // Who waits holds a clone.
+        // Each waiting change holds a clone.
         if turns
             .get(&self.token)
             .is_some_and(|turn| Arc::strong_count(turn) == 1)

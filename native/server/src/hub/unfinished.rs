@@ -1,4 +1,4 @@
-//! Owns the count of what has arrived of messages that are not whole yet, over all connections; knows nothing of sockets.
+//! Owns the count of the bytes of incomplete messages, over all connections; knows nothing of sockets.
 //!
 //! Each message is bounded, and so are connections; but both together come to more than a machine has. Over the bound
 //! nobody's long message is read on, and once a second those of which most has come are cut.

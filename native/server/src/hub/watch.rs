@@ -1,6 +1,6 @@
 //! Owns what is noticed only with time: sockets that stand still, peers that fall silent, drops worth a line in the log.
 //!
-//! One look over all outboxes a second replaces a timer per connection.
+//! One check of all outboxes a second replaces a timer per connection.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
