@@ -83,14 +83,14 @@ impl Client {
         let phase = match self.phase {
             Phase::Connecting { deadline } => Some(deadline),
             Phase::Waiting { until } => Some(until),
-            Phase::Restoring { .. } => Some(self.heard + self.config.connect_timeout),
+            Phase::Restoring { .. } => Some(self.restoring_due()),
             Phase::Open { .. } => self.heartbeat_due(),
             Phase::Closed(_) => None,
         };
         let kept = match self.config.offline {
             Offline::Buffer { max_age, .. } => {
                 let oldest = self.buffer.publishes.front();
-                oldest.map(|publish| publish.kept_at + max_age)
+                oldest.map(|publish| publish.kept_at.saturating_add(max_age))
             }
             Offline::Reject => None,
         };
@@ -110,7 +110,7 @@ impl Client {
                 self.actions.push_back(Action::Disconnect);
                 self.lose(now, text!["no connection within ", after]);
             }
-            Phase::Restoring { .. } if now >= self.heard + self.config.connect_timeout => {
+            Phase::Restoring { .. } if now >= self.restoring_due() => {
                 let after = self.config.connect_timeout;
                 self.actions.push_back(Action::Disconnect);
                 self.lose(
@@ -142,7 +142,7 @@ impl Client {
 
     pub(super) fn connect(&mut self, now: Duration) {
         self.phase = Phase::Connecting {
-            deadline: now + self.config.connect_timeout,
+            deadline: now.saturating_add(self.config.connect_timeout),
         };
         self.event(Event::Connecting);
         self.actions.push_back(Action::Connect);
@@ -196,7 +196,7 @@ impl Client {
         let retry_in = backoff.delay(self.failures, self.random.next());
         self.failures = self.failures.saturating_add(1);
         self.phase = Phase::Waiting {
-            until: now + retry_in,
+            until: now.saturating_add(retry_in),
         };
         self.event(Event::Waiting { reason, retry_in });
     }
@@ -220,13 +220,17 @@ impl Client {
         self.phase = Phase::Closed(reason);
     }
 
+    fn restoring_due(&self) -> Duration {
+        self.heard.saturating_add(self.config.connect_timeout)
+    }
+
     pub(super) fn heartbeat_due(&self) -> Option<Duration> {
         if self.is_reading_held {
             return None;
         }
         match self.asked {
-            Some(asked) => Some(asked + self.config.heartbeat_timeout),
-            None => Some(self.heard + self.config.heartbeat?),
+            Some(asked) => Some(asked.saturating_add(self.config.heartbeat_timeout)),
+            None => Some(self.heard.saturating_add(self.config.heartbeat?)),
         }
     }
 

@@ -51,7 +51,7 @@ pub struct Options {
     pub request_timeout: Duration,
     /// How long to wait for a connection, and for each step of restoring its subscriptions.
     pub connect_timeout: Duration,
-    /// After how long without a message to ask for a sign of life; `None` never asks.
+    /// After how long without a message to ask for a sign of life; `None` and zero never ask.
     pub heartbeat: Option<Duration>,
     /// How long to wait for that sign before the connection counts as lost.
     pub heartbeat_timeout: Duration,
@@ -132,7 +132,8 @@ pub struct Client {
 impl Client {
     /// Creates a client that begins to connect; `seed` is random, since it keeps clients from moving in step.
     #[must_use]
-    pub fn new(config: Options, seed: u64, now: Duration) -> Self {
+    pub fn new(mut config: Options, seed: u64, now: Duration) -> Self {
+        config.heartbeat = config.heartbeat.filter(|interval| !interval.is_zero());
         let limits = Limits {
             message_bytes: config.message_bytes.min(1 << 30),
             // The server has its own limit; its client does not refuse what passed it.

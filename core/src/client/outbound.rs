@@ -17,7 +17,7 @@ impl Client {
         command: Name,
         awaits: Awaits,
     ) -> RequestId {
-        let deadline = now + self.config.request_timeout;
+        let deadline = now.saturating_add(self.config.request_timeout);
         self.requests.add(deadline, command, awaits)
     }
 

@@ -138,8 +138,10 @@ impl ClientBuilder {
     /// Sets after how long without a message the server is asked for a sign of life; 25 s without this call.
     ///
     /// The answer is awaited for 10 s, or as long as this if that is less; then the connection counts as lost.
+    /// `None` and zero never ask.
     pub fn heartbeat(mut self, interval: impl Into<Option<Duration>>) -> Self {
-        self.options.heartbeat = interval.into();
+        let interval: Option<Duration> = interval.into();
+        self.options.heartbeat = interval.filter(|interval| !interval.is_zero());
         if let Some(interval) = self.options.heartbeat {
             self.options.heartbeat_timeout = self.options.heartbeat_timeout.min(interval);
         }

@@ -78,6 +78,7 @@ impl Shared {
         &self.limits
     }
 
+    /// Not for any `time`: the sum has to be one that the system has.
     pub(crate) fn instant(&self, time: Duration) -> Instant {
         self.start + time
     }

@@ -21,7 +21,7 @@ use crate::servers::{Failure, Servers};
 use crate::shared::{Answer, Inner, Shared};
 use crate::streams::{Inbox, Message};
 
-/// How far away a deadline is that does not exist.
+/// How far away a deadline is that does not exist, or that is further away.
 const NEVER: Duration = Duration::from_secs(86_400);
 
 type Connected = Result<(Connection, Option<String>), Failure>;
@@ -142,10 +142,10 @@ impl Task {
             if inner.machine.state() != State::Connecting {
                 transport.connecting = None;
             }
-            let due = inner.machine.poll_timeout().unwrap_or(now + NEVER);
+            let due = inner.machine.poll_timeout().unwrap_or(Duration::MAX);
             // Under the same lock as what came out of it: a client that is closed right after has more to tell.
             let is_closed = inner.machine.state() == State::Closed;
-            (shared.instant(due), is_closed)
+            (shared.instant(due.min(now + NEVER)), is_closed)
         });
         deliveries.hand_out(&shared);
         shared.room.notify_waiters();

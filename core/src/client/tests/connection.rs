@@ -359,3 +359,56 @@ fn closing_sends_what_was_handed_over_and_fails_what_was_asked() {
     ));
     assert!(world.client.poll_timeout().is_none());
 }
+
+#[test]
+fn the_longest_durations_wait_for_ever() {
+    let config = Options {
+        request_timeout: Duration::MAX,
+        connect_timeout: Duration::MAX,
+        heartbeat: Some(Duration::MAX),
+        heartbeat_timeout: Duration::MAX,
+        reconnect: Some(Backoff::new(Duration::MAX, Duration::MAX)),
+        offline: Offline::Buffer {
+            messages: 1,
+            bytes: 1000,
+            max_age: Duration::MAX,
+        },
+        ..Options::default()
+    };
+    let mut world = World::new(config);
+    let year = 365 * 24 * 3600 * SECOND;
+    world.advance(year);
+    world.client.publish(world.now, ["a"], "x").expect("kept");
+    world.advance(year);
+    world.accept();
+    world.advance(year);
+    assert_eq!(world.client.state(), State::Connecting);
+    world.exchange();
+    let asked = world
+        .client
+        .request(world.now, "who", &[], "")
+        .expect("open");
+    world.drain();
+    world.client.probe(world.now);
+    world.advance(year);
+    assert_eq!(world.client.state(), State::Open);
+    assert_eq!(world.answer(asked), None);
+    world.cut();
+    assert!(
+        world
+            .client
+            .poll_timeout()
+            .is_some_and(|due| due > world.now)
+    );
+}
+
+#[test]
+fn a_heartbeat_of_zero_is_none() {
+    let mut world = World::open(Options {
+        heartbeat: Some(Duration::ZERO),
+        ..Options::default()
+    });
+    world.advance(3600 * SECOND);
+    assert_eq!(world.client.state(), State::Open);
+    assert!(world.sent.is_empty(), "{:?}", world.sent);
+}

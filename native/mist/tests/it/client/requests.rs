@@ -258,3 +258,20 @@ fn a_message_over_the_servers_limit_has_a_clear_error() {
         );
     });
 }
+
+#[test]
+fn the_longest_durations_wait_for_ever() {
+    let server = TestServer::start();
+    run(async {
+        let client = Client::builder(&server.tcp)
+            .request_timeout(Duration::MAX)
+            .connect_timeout(Duration::MAX)
+            .heartbeat(Duration::MAX)
+            .connect()
+            .await
+            .expect("open");
+        client.ping().await.expect("pong");
+        client.flush().await.expect("taken");
+        client.close().await.expect("closed");
+    });
+}
