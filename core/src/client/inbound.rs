@@ -66,6 +66,7 @@ impl Client {
         error: Option<ServerError>,
         message: &Message<'_>,
     ) {
+        self.untaken.take_if(|after| number > *after);
         if let Some(waiting) = self.requests.take_wire(number) {
             let result = match error {
                 None => Ok(Reply::new(message)),

@@ -158,6 +158,9 @@ impl Client {
             let is_wanted = publish
                 .request
                 .is_none_or(|request| self.requests.leaves_buffer(request));
+            if publish.request.is_none() {
+                self.untaken = Some(self.requests.last());
+            }
             if is_wanted {
                 self.wire.extend_from_slice(&publish.text);
                 self.wire.push(b'\n');
@@ -177,6 +180,9 @@ impl Client {
             }
         }
         self.wire.clear();
+        if let Some(after) = self.untaken.take() {
+            self.note_loss(after, || reason.clone());
+        }
         self.subscriptions.connection_lost();
         for waiting in self.requests.connection_lost() {
             let request = waiting.request();

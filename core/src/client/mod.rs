@@ -35,7 +35,7 @@ pub use event::{
     Action, CloseReason, Delivery, Event, Reply, RequestError, RequestId, State, SubscriptionId,
 };
 pub use requests::Offline;
-use requests::{Awaits, Buffer, Name, Requests, name};
+use requests::{Awaits, Buffer, Loss, Name, Requests, name};
 pub use retry::Backoff;
 use retry::Random;
 use subscriptions::{OnWire, Subscriptions, tag_set};
@@ -119,6 +119,11 @@ pub struct Client {
     subscriptions: Subscriptions,
     buffer: Buffer,
     wire: Vec<u8>,
+    /// The publishes without acknowledgement that went to the wire and may still be lost: the last number given out
+    /// before the last of them. The answer to any later number shows that the server has taken them.
+    untaken: Option<u64>,
+    /// Publishes without acknowledgement were lost since the last [`Client::flush`] that said so.
+    loss: Option<Loss>,
     actions: VecDeque<Action>,
     /// When the last message came.
     heard: Duration,
@@ -150,6 +155,8 @@ impl Client {
             subscriptions: Subscriptions::new(seed),
             buffer: Buffer::default(),
             wire: Vec::new(),
+            untaken: None,
+            loss: None,
             actions: VecDeque::new(),
             heard: now,
             asked: None,
@@ -309,6 +316,7 @@ impl Client {
             return Err(RequestError::MissingTags { command: "publish" });
         }
         self.wire.push(b'\n');
+        self.untaken = Some(self.requests.last());
         Ok(())
     }
 

@@ -4,13 +4,53 @@ use alloc::string::String;
 use alloc::vec::Vec;
 use core::time::Duration;
 
-use super::Client;
 use super::event::{Action, Event, Reply, RequestError, RequestId};
-use super::requests::{Awaits, Buffered, Errand, Name, Offline, Waiting};
+use super::requests::{Awaits, Buffered, Errand, Loss, Name, Offline, Waiting};
 use super::subscriptions::{Left, OnWire, Slot};
+use super::{Client, Phase};
 use crate::message::{Command, Request, encode_publish, encode_request};
+use crate::text::text;
 
 impl Client {
+    /// Asks for an answer that stands behind everything handed over before: with it, the server has taken all of that.
+    ///
+    /// # Errors
+    /// [`RequestError::ConnectionLost`] once after publishes without acknowledgement were lost, or were discarded from
+    /// the offline buffer; [`RequestError::Offline`] without a connection, [`RequestError::Closed`] after the end.
+    pub fn flush(&mut self, now: Duration) -> Result<RequestId, RequestError> {
+        self.check_not_closed()?;
+        if let Some(loss) = self.loss.take() {
+            return Err(RequestError::ConnectionLost {
+                command: "flush".into(),
+                reason: loss.reason,
+            });
+        }
+        if !matches!(self.phase, Phase::Open { .. }) {
+            return Err(RequestError::Offline {
+                command: "flush".into(),
+            });
+        }
+        let request = self.add_request(now, Name::Borrowed("flush"), Awaits::Wire);
+        self.send("ping", &[], "", request.0);
+        Ok(request)
+    }
+
+    /// Notes that the application knows of what was lost with this flush, so that the next does not say so again.
+    pub fn forgive_loss(&mut self, flush: RequestId) {
+        // What was handed over behind the flush is another matter.
+        self.loss.take_if(|loss| loss.after < flush.0);
+    }
+
+    pub(super) fn note_loss(&mut self, after: u64, reason: impl FnOnce() -> String) {
+        match &mut self.loss {
+            Some(loss) => loss.after = loss.after.max(after),
+            None => {
+                let reason = reason();
+                self.loss = Some(Loss { after, reason });
+            }
+        }
+    }
+
     pub(super) fn add_request(
         &mut self,
         now: Duration,
@@ -101,6 +141,10 @@ impl Client {
                 }),
                 None => discarded += 1,
             }
+        }
+        if discarded > 0 {
+            let after = self.requests.last();
+            self.note_loss(after, || text!["offline for ", max_age]);
         }
         self.tell_discarded(discarded);
     }

@@ -68,6 +68,11 @@ pub(super) struct Requests {
 }
 
 impl Requests {
+    /// The last number given out.
+    pub(super) fn last(&self) -> u64 {
+        self.last
+    }
+
     fn number(&mut self) -> u64 {
         self.last += 1;
         self.last
@@ -209,6 +214,14 @@ impl Buffer {
         }
         self.pop()
     }
+}
+
+/// Publishes without acknowledgement that were lost.
+#[derive(Debug)]
+pub(super) struct Loss {
+    /// The last number given out before the last of them.
+    pub(super) after: u64,
+    pub(super) reason: String,
 }
 
 /// Returns an owned name for a command that the application named.

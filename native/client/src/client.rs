@@ -149,7 +149,8 @@ impl Client {
     /// its outboxes, and what it refuses is an [`Event::Refused`]. While there is no connection, this waits for one.
     ///
     /// # Errors
-    /// [`ClientError::ConnectionLost`] when the connection is cut first, so that some of it may be lost;
+    /// [`ClientError::ConnectionLost`] when the connection is cut first, or was cut since, so that some of it may be lost;
+    /// this is said once, to one of the client's clones;
     /// [`ClientError::Timeout`] when there is neither an answer nor a connection in time; [`ClientError::Closed`].
     pub async fn flush(&self) -> Result<(), ClientError> {
         let limit = self.shared().limits().request_timeout;
@@ -157,12 +158,12 @@ impl Client {
             // Before asking, so that no connection is missed.
             let mut events = self.events();
             loop {
-                match self.request("ping", &[], "").await {
+                match self.flush_once().await {
                     // What is kept for the next connection goes out in front of what is asked on it.
                     Err(ClientError::Offline { .. }) => {
                         while !matches!(events.next().await, Some(Event::Open { .. }) | None) {}
                     }
-                    answer => return answer.map(drop),
+                    answer => return answer,
                 }
             }
         };
@@ -174,6 +175,23 @@ impl Client {
                     after: limit,
                 })
             })
+    }
+
+    async fn flush_once(&self) -> Result<(), ClientError> {
+        let mut asked = None;
+        let answer = self
+            .shared()
+            .ask(|machine, now| {
+                let request = machine.flush(now)?;
+                asked = Some(request);
+                Ok(request)
+            })
+            .await;
+        if let (Err(ClientError::ConnectionLost { .. }), Some(request)) = (&answer, asked) {
+            self.shared()
+                .with(|inner, _| inner.machine.forgive_loss(request));
+        }
+        answer.map(drop)
     }
 
     /// Lists the tag sets that the server holds for this client.

@@ -5,7 +5,7 @@ use std::error::Error;
 use std::time::Duration;
 
 use mist::Client;
-use mist::client::Offline;
+use mist::client::{ClientError, Offline};
 use tokio::sync::mpsc::{Receiver, channel};
 
 /// What this shows; a test runs it, too.
@@ -22,7 +22,14 @@ pub(crate) async fn run(uri: &str, mut lines: Receiver<String>) -> Result<(), Bo
         client.publish(["reading"], &line).await?;
     }
     // Waits for a connection, if there is none now.
-    client.flush().await?;
+    match client.flush().await {
+        // A cut may have taken what was on its way, which is said once.
+        Err(error @ ClientError::ConnectionLost { .. }) => {
+            eprintln!("{error}");
+            client.flush().await?;
+        }
+        flushed => flushed?,
+    }
     client.close().await?;
     Ok(())
 }

@@ -220,3 +220,49 @@ fn without_reconnecting_a_cut_closes_the_client() {
         assert_eq!(proxy.connections(), 1);
     });
 }
+
+#[test]
+fn a_flush_on_the_next_connection_says_what_was_lost_with_the_last() {
+    let server = TestServer::start();
+    run(async {
+        let proxy = Proxy::start(&server.tcp).await;
+        let client = eager(&proxy.uri).connect().await.expect("open");
+        let mut events = client.events();
+        proxy.silence();
+        for number in 0..100 {
+            let data = number.to_string();
+            client.publish(["a"], &data).await.expect("open");
+        }
+        proxy.cut();
+        opened_again(&mut events).await;
+        let error = client.flush().await.expect_err("all are lost");
+        assert!(
+            matches!(error, ClientError::ConnectionLost { .. }),
+            "{error}"
+        );
+        client.flush().await.expect("nothing more was lost");
+    });
+}
+
+#[test]
+fn a_loss_that_one_flush_says_is_not_said_by_the_next() {
+    let server = TestServer::start();
+    run(async {
+        let proxy = Proxy::start(&server.tcp).await;
+        let client = eager(&proxy.uri).connect().await.expect("open");
+        let mut events = client.events();
+        proxy.silence();
+        client.publish(["a"], "lost").await.expect("open");
+        let mut flushed = pin!(client.flush());
+        // Polled once, it is asked.
+        assert!((&mut flushed).now_or_never().is_none());
+        proxy.cut();
+        let error = flushed.await.expect_err("cut");
+        assert!(
+            matches!(error, ClientError::ConnectionLost { .. }),
+            "{error}"
+        );
+        opened_again(&mut events).await;
+        client.flush().await.expect("nothing more was lost");
+    });
+}
