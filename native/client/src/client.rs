@@ -291,7 +291,8 @@ impl Client {
     /// end. Does nothing more when called again.
     ///
     /// # Errors
-    /// [`ClientError::ConnectionLost`] when the server did not take all that was handed over.
+    /// [`ClientError::ConnectionLost`] when the server did not take all that was handed over, or publishes were still
+    /// waiting for a connection.
     pub async fn close(&self) -> Result<(), ClientError> {
         let shared = self.shared();
         shared.close();

@@ -24,7 +24,7 @@ pub(crate) struct Inner {
     pub(crate) inboxes: HashMap<SubscriptionId, Arc<Inbox>>,
     /// Those of streams of all messages.
     pub(crate) taps: Vec<Weak<Inbox>>,
-    /// Why the flush at the end failed.
+    /// Why not all that was handed over is sent at the end.
     pub(crate) unflushed: Option<String>,
 }
 

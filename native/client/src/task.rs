@@ -124,6 +124,12 @@ impl Task {
                         deliveries.add(inboxes.chain(taps), message);
                     }
                     Some(Action::Event(event)) => {
+                        if let Told::Discarded { publishes } = event
+                            && inner.machine.state() == State::Closed
+                        {
+                            inner.unflushed =
+                                Some(format!("offline, with {publishes} publishes kept"));
+                        }
                         if let Told::SubscriptionLost { .. } = event {
                             deliveries.end_unwanted(inner);
                         }
@@ -250,7 +256,11 @@ impl Task {
         if let Some(connection) = transport.connection {
             let limit = self.shared.limits().request_timeout;
             let result = connection.finish(rest, limit).await;
-            self.shared.with(|inner, _| inner.unflushed = result.err());
+            if let Err(reason) = result {
+                self.shared.with(|inner, _| {
+                    inner.unflushed.get_or_insert(reason);
+                });
+            }
         }
     }
 }

@@ -1,8 +1,11 @@
 //! How a client ends: everything sent, nothing left.
 
-use mist::client::{ClientError, Event, State};
+use std::time::Duration;
 
-use super::{TestServer, connect, no_task_is_left, run, subscribe, texts};
+use mist::client::{ClientError, Event, Offline, State};
+
+use super::proxy::Proxy;
+use super::{TestServer, connect, eager, event, no_task_is_left, run, subscribe, texts};
 
 async fn sends_everything(uri: &str) {
     let reader = connect(uri).await;
@@ -110,5 +113,34 @@ fn closing_while_messages_pour_in_is_clean() {
             reader.close().await.expect("all is sent");
             assert_eq!(texts(&mut messages, 1).await, ["goodbye"]);
         }
+    });
+}
+
+#[test]
+fn closing_while_offline_says_that_kept_publishes_are_lost() {
+    let server = TestServer::start();
+    run(async {
+        let proxy = Proxy::start(&server.tcp).await;
+        let client = eager(&proxy.uri)
+            .offline(Offline::Buffer {
+                messages: 10,
+                bytes: 1000,
+                max_age: Duration::MAX,
+            })
+            .connect()
+            .await
+            .expect("open");
+        let mut events = client.events();
+        proxy.set_open(false);
+        proxy.cut();
+        event(&mut events, |event| matches!(event, Event::Waiting { .. })).await;
+        for data in ["one", "two"] {
+            client.publish(["a"], data).await.expect("kept");
+        }
+        let error = client.close().await.expect_err("never sent");
+        assert!(
+            error.to_string().contains("offline, with 2 publishes kept"),
+            "{error}"
+        );
     });
 }
