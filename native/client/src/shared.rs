@@ -101,9 +101,12 @@ impl Shared {
                 let mut inner = self.inner.lock();
                 let unsent = inner.machine.unsent_bytes();
                 if unsent < self.limits.unsent_bytes {
+                    let due = inner.machine.poll_timeout().unwrap_or(Duration::MAX);
                     let result = work(&mut inner, self.start.elapsed());
+                    // The task's timer knows of no deadline that is new.
+                    let is_sooner = inner.machine.poll_timeout().is_some_and(|next| next < due);
                     // Bytes alone are fetched once the writer is free; the task has been woken for the first of them.
-                    let is_awake = unsent > 0 && !inner.machine.has_control();
+                    let is_awake = unsent > 0 && !is_sooner && !inner.machine.has_control();
                     drop(inner);
                     if !is_awake {
                         self.wake.notify_one();

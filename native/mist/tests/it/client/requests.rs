@@ -1,5 +1,6 @@
 //! What a client asks, and what it is answered.
 
+use std::io::{BufRead, BufReader, Write};
 use std::time::Duration;
 
 use mist::client::{Client, ClientError, Event, Who};
@@ -7,7 +8,7 @@ use mist::{Access, Limits};
 use tokio::net::TcpListener;
 
 use super::proxy::Proxy;
-use super::{TestServer, connect, event, run, subscribe, texts};
+use super::{TestServer, connect, event, run, subscribe, texts, within};
 
 async fn everyday(uri: &str) {
     let reader = connect(uri).await;
@@ -274,4 +275,47 @@ fn the_longest_durations_wait_for_ever() {
         client.flush().await.expect("taken");
         client.close().await.expect("closed");
     });
+}
+
+/// On one thread, so that the client's task has gone as far as it can whenever the test waits.
+#[tokio::test]
+async fn a_request_behind_bytes_that_nobody_reads_ends_at_its_own_deadline() {
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
+    let uri = format!("tcp://{}", listener.local_addr().expect("an address"));
+    let (release, released) = std::sync::mpsc::channel::<()>();
+    let server = std::thread::spawn(move || {
+        let (stream, _) = listener.accept().expect("a connection");
+        let mut asked = String::new();
+        BufReader::new(&stream)
+            .read_line(&mut asked)
+            .expect("the client asks for a sign of life");
+        (&stream)
+            .write_all(asked.as_bytes())
+            .expect("its number is all that the answer needs");
+        let _ = released.recv();
+    });
+    within(async {
+        // Nothing but the request has a deadline within an hour.
+        let client = Client::builder(&uri)
+            .connect_timeout(Duration::from_secs(3600))
+            .request_timeout(Duration::from_millis(50))
+            .heartbeat(None)
+            .reconnect(None)
+            .send_buffer(1000)
+            .connect()
+            .await
+            .expect("open");
+        let much = "x".repeat(64 << 20);
+        client.publish(["a"], &much).await.expect("handed over");
+        // This one waits until the writer has the other, and then stays behind it.
+        client.publish(["a"], "x").await.expect("handed over");
+        for _ in 0..10 {
+            tokio::task::yield_now().await;
+        }
+        let error = client.ping().await.expect_err("nobody reads");
+        assert!(matches!(error, ClientError::Timeout { .. }), "{error}");
+    })
+    .await;
+    drop(release);
+    server.join().expect("the server has ended");
 }
