@@ -124,8 +124,11 @@ impl Client {
         tags: impl IntoIterator<Item = T>,
         data: &str,
     ) -> Result<(), ClientError> {
+        // The caller's code runs before the lock is taken: it may use this client, or panic.
+        let tags: Vec<T> = tags.into_iter().collect();
+        let tags: Vec<&str> = tags.iter().map(AsRef::as_ref).collect();
         self.shared()
-            .hand_over(|inner, now| inner.machine.publish(now, tags, data))
+            .hand_over(|inner, now| inner.machine.publish(now, &tags, data))
             .await
     }
 
@@ -138,9 +141,11 @@ impl Client {
         tags: impl IntoIterator<Item = T>,
         data: &str,
     ) -> Result<u64, ClientError> {
+        let tags: Vec<T> = tags.into_iter().collect();
+        let tags: Vec<&str> = tags.iter().map(AsRef::as_ref).collect();
         let reply = self
             .shared()
-            .ask(|machine, now| machine.publish_acked(now, tags, data))
+            .ask(|machine, now| machine.publish_acked(now, &tags, data))
             .await?;
         reply.delivered.ok_or_else(|| unexpected(reply))
     }

@@ -1,8 +1,10 @@
 //! What a client asks, and what it is answered.
 
 use std::io::{BufRead, BufReader, Write};
+use std::panic::AssertUnwindSafe;
 use std::time::Duration;
 
+use futures_util::FutureExt;
 use mist::client::{Client, ClientError, Event, Who};
 use mist::{Access, Limits};
 use tokio::net::TcpListener;
@@ -318,4 +320,29 @@ async fn a_request_behind_bytes_that_nobody_reads_ends_at_its_own_deadline() {
     .await;
     drop(release);
     server.join().expect("the server has ended");
+}
+
+#[test]
+fn tags_may_come_from_the_client_itself_and_from_code_that_panics() {
+    let server = TestServer::start();
+    run(async {
+        let client = connect(&server.tcp).await;
+        let reader = connect(&server.tcp).await;
+        let mut messages = subscribe(&reader, &["Open"]).await;
+        let state = || std::iter::once_with(|| format!("{:?}", client.state()));
+        client.publish(state(), "one").await.expect("open");
+        client.publish_acked(state(), "two").await.expect("acked");
+
+        let broken = || {
+            ["Open", "broken"]
+                .iter()
+                .inspect(|tag| assert_eq!(**tag, "Open"))
+        };
+        let publish = AssertUnwindSafe(client.publish(broken(), "half"));
+        publish.catch_unwind().await.expect_err("it panics");
+        let publish = AssertUnwindSafe(client.publish_acked(broken(), "half"));
+        publish.catch_unwind().await.expect_err("it panics");
+        client.publish(["Open"], "three").await.expect("open");
+        assert_eq!(texts(&mut messages, 3).await, ["one", "two", "three"]);
+    });
 }
