@@ -33,12 +33,18 @@ pub(crate) struct Inbox {
 
 impl Inbox {
     pub(crate) fn new(tags: Arc<[String]>, most: usize) -> Arc<Self> {
-        let weigh = |message: &Message| size_of::<Message>() + message.data.len();
         Arc::new(Self {
-            queue: Queue::new(most, weigh),
+            queue: Queue::new(most, weight),
             tags,
         })
     }
+}
+
+/// Counts the tags for each message, although those with equal tags share them: it is a bound.
+fn weight(message: &Message) -> usize {
+    let tags = message.tags.iter();
+    let tags: usize = tags.map(|tag| size_of::<String>() + tag.len()).sum();
+    size_of::<Message>() + message.data.len() + tags
 }
 
 /// A subscription, and the stream of its messages; see [`Client::subscribe`](crate::Client::subscribe).
@@ -215,5 +221,34 @@ impl Stream for Events {
 
     fn poll_next(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Event>> {
         self.get_mut().0.poll(cx)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_stream_is_bounded_by_the_bytes_of_tags_as_by_those_of_data() {
+        let long = "x".repeat(1 << 20);
+        let of_tags = Message {
+            tags: [long.clone()].into(),
+            data: String::new(),
+        };
+        let of_data = Message {
+            tags: ["a".into()].into(),
+            data: long,
+        };
+        let of_many_tags = Message {
+            tags: vec![String::new(); (1 << 20) / size_of::<String>()].into(),
+            data: String::new(),
+        };
+        for message in [of_tags, of_data, of_many_tags] {
+            let inbox = Inbox::new(Arc::default(), usize::MAX);
+            assert!(inbox.queue.extend(std::iter::repeat_n(message, 40)));
+            let mut stream = Messages::new(inbox);
+            let kept = std::iter::from_fn(|| stream.try_next()).count();
+            assert_eq!((kept, stream.dropped()), (31, 9));
+        }
     }
 }
