@@ -99,7 +99,10 @@ impl Task {
                     inner.machine.poll_control()
                 };
                 match action {
-                    Some(Action::Connect) => transport.connecting = Some(self.connect()),
+                    Some(Action::Connect) => {
+                        transport.last_words = None;
+                        transport.connecting = Some(self.connect());
+                    }
                     Some(Action::Send(messages)) => {
                         if let Some(connection) = &mut transport.connection {
                             connection.writer.queue(messages);

@@ -6,7 +6,9 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use futures_util::FutureExt;
-use mist::client::{ClientError, CloseReason, Event, Offline, State};
+use mist::client::{ClientError, CloseReason, Event, Events, Offline, State};
+use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader};
+use tokio::net::TcpListener;
 
 use super::proxy::Proxy;
 use super::{TestServer, connect, eager, event, opened_again, run, subscribe, texts};
@@ -265,4 +267,50 @@ fn a_loss_that_one_flush_says_is_not_said_by_the_next() {
         opened_again(&mut events).await;
         client.flush().await.expect("nothing more was lost");
     });
+}
+
+#[test]
+fn what_one_server_said_last_is_not_why_the_next_connection_ends() {
+    run(async {
+        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+        let uri = format!("tcp://{}", listener.local_addr().expect("an address"));
+        // Says `words`, then answers for the token with what was asked, and `outcome` at its end.
+        let serve = async |words: &str, outcome: &str| {
+            let (stream, _) = listener.accept().await.expect("a connection");
+            let mut stream = BufReader::new(stream);
+            let mut asked = String::new();
+            stream.read_line(&mut asked).await.expect("a token");
+            let answer = format!("{words}{}", asked.replace('}', outcome));
+            stream.write_all(answer.as_bytes()).await.expect("taken");
+            stream
+        };
+        let connecting = eager(&uri).token_from(async || Ok("t".into())).connect();
+        let (client, first) = tokio::join!(connecting, serve("", "}"));
+        let client = client.expect("open");
+        let mut events = client.events();
+        let mut reasons = Vec::new();
+        drop(first);
+        reasons.push(why_waiting(&mut events).await);
+        let words = "{\"command\":\"\",\"error\":\"words\"}\n";
+        let _second = serve(words, ",\"error\":\"refused\"}").await;
+        reasons.push(why_waiting(&mut events).await);
+        drop(serve("", "}").await);
+        reasons.push(why_waiting(&mut events).await);
+        assert_eq!(
+            reasons,
+            [
+                "the server closed the connection",
+                "the server refused the token: refused",
+                "the server closed the connection",
+            ]
+        );
+    });
+}
+
+async fn why_waiting(events: &mut Events) -> String {
+    loop {
+        if let Event::Waiting { reason, .. } = events.next().await.expect("the client is open") {
+            return reason;
+        }
+    }
 }
