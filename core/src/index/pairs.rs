@@ -19,7 +19,7 @@ use super::tags::{Interner, TagId};
 use crate::slots::Slots;
 
 /// Sets in a list from which on it is looked over for sets that have a better pair.
-const REVIEW_FROM: usize = 1024;
+pub(super) const REVIEW_FROM: usize = 1024;
 /// Sets of such a list that are looked at for each one that is added. All of them at once would hold up everybody.
 const REVIEWED_AT_ONCE: usize = 4;
 
@@ -204,8 +204,8 @@ impl Pairs {
         }
     }
 
-    /// Adds a set; returns some of the same pair, where these are many, that may have a better one by now.
-    pub(super) fn add(&mut self, number: SetId, sets: &mut Sets, tags: &Interner) -> Vec<SetId> {
+    /// Adds a set; returns the list in which it stands, if there is one.
+    pub(super) fn add(&mut self, number: SetId, sets: &mut Sets, tags: &Interner) -> Option<u32> {
         let pair = sets.pair(number);
         let hash_of = hash(pair, tags);
         let lists = &mut self.lists;
@@ -217,11 +217,11 @@ impl Pairs {
             self.count += 1;
             sets.set_place(number, 0);
             self.note(hash_of, sets, tags);
-            return Vec::new();
+            return None;
         };
         // The set that brought the pair along may go before a sieve that is being built has come to it.
         self.sieve.add_again(hash_of);
-        let list = entry.list().unwrap_or_else(|| {
+        let in_list = entry.list().unwrap_or_else(|| {
             sets.set_place(entry.number, 0);
             let list = lists.add(List {
                 pair,
@@ -234,10 +234,15 @@ impl Pairs {
             };
             list
         });
-        let list = &mut lists[list];
+        let list = &mut lists[in_list];
         sets.set_place(number, list.rows.len());
         list.rows.push(Row::new(number, sets, tags));
-        list.due()
+        Some(in_list)
+    }
+
+    /// Some sets of a list, where these are many, that may have a better pair by now.
+    pub(super) fn due(&mut self, list: u32) -> Vec<SetId> {
+        self.lists[list].due()
     }
 
     /// Takes note of a new pair, the set of which is there already.

@@ -76,8 +76,11 @@ impl Index {
         self.by_tags.insert(rehash(&number), number, rehash);
         if let Some(tag) = pair.alone() {
             self.tags.set_alone(tag, Some(number));
-        } else {
-            for crowded in self.pairs.add(number, &mut self.sets, &self.tags) {
+        } else if let Some(list) = self.pairs.add(number, &mut self.sets, &self.tags)
+            // A walk may have come past the better pair, and not to where a set stands.
+            && !self.is_walked()
+        {
+            for crowded in self.pairs.due(list) {
                 self.move_if_better(crowded);
             }
         }
@@ -99,12 +102,8 @@ impl Index {
         Pair::new(first, second.map_or(first, |(_, tag)| tag))
     }
 
-    /// Gives a set another pair if one of its tags has become so much rarer that far fewer messages ask for that; unless a
-    /// walk may have come past that one, and not to where it stands.
+    /// Gives a set another pair if one of its tags has become so much rarer that far fewer messages ask for that.
     fn move_if_better(&mut self, number: SetId) {
-        if self.is_walked() {
-            return;
-        }
         let weight = |pair: Pair| {
             let uses = pair.tags().map(|tag| u64::from(self.tags.uses(tag)));
             uses.product::<u64>()

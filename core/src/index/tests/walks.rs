@@ -1,5 +1,6 @@
 //! Matching in parts beside a list of sets that is searched from end to end, while the index changes.
 
+use super::super::pairs::REVIEW_FROM;
 use super::*;
 
 type Set = BTreeSet<String>;
@@ -177,6 +178,27 @@ fn no_set_moves_past_a_walk() {
         standing(&index, ["hot", "spot"]) < before,
         "they move again"
     );
+    index.assert_consistent();
+}
+
+#[test]
+fn looking_for_better_pairs_goes_on_where_it_was_before_a_walk() {
+    let mut index = Index::new(1);
+    let fading = make_common(&mut index, 1, 100, 4_500);
+    let lasting = make_common(&mut index, 2, 100, 4_500);
+    let pairs = || (0..100).flat_map(|a| (0..a).map(move |b| (a, b)));
+    // With one more they are looked at.
+    for (a, b) in pairs().take(REVIEW_FROM - 1) {
+        index.subscribe(0, &["hot", "spot", &fading[a], &fading[b]]);
+    }
+    while !index.remove_some(1, 1_000) {}
+    let moved = |index: &Index| standing(index, [&fading[1], &fading[0]]);
+    let walk = index.begin_walk(None);
+    index.subscribe(0, &["hot", "spot", &lasting[1], &lasting[0]]);
+    assert_eq!(moved(&index), 0);
+    drop(walk);
+    index.subscribe(0, &["hot", "spot", &lasting[2], &lasting[0]]);
+    assert_eq!(moved(&index), 1, "the first is the first to be looked at");
     index.assert_consistent();
 }
 
