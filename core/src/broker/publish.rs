@@ -11,6 +11,7 @@ use super::receipt::Receipt;
 use super::scratch::Scratch;
 use super::session::SessionId;
 use super::walk::Walk;
+use crate::auth::Grants;
 use crate::message::{Message, write_head, write_rest};
 use crate::sort::sort;
 
@@ -41,7 +42,9 @@ impl Broker {
         let mut message = Vec::new();
         write_head(&mut message, tags.iter().map(String::as_str));
         write_rest(&mut message, data);
+        let state = publisher.and_then(|session| self.session(session));
         Walk {
+            is_granted: state.is_some_and(|state| self.grants(state).is_some()),
             tags: tags.into_iter().map(String::into_boxed_str).collect(),
             message,
             receipt,
@@ -55,9 +58,13 @@ impl Broker {
     /// subscription may be gone then. Returns whether that was the last part.
     ///
     /// Nobody gets it twice, and all get it who hold a subscription that matches from the first part to the last. It goes on
-    /// when the publisher has gone.
+    /// when the publisher has gone, and ends before its time where that may no longer publish it.
     #[must_use]
     pub fn publish_some(&self, walk: &mut Walk, scratch: &mut Scratch) -> bool {
+        if !self.may_go_on(walk) {
+            scratch.matching.targets.clear();
+            return true;
+        }
         let tags = walk.tags.iter().map(|tag| tag.as_bytes());
         let matching = &mut scratch.matching;
         let is_last = self.index.walk_some(tags, &mut walk.matching, matching);
@@ -70,6 +77,16 @@ impl Broker {
         }
         walk.is_new = false;
         is_last
+    }
+
+    /// Whether the publisher of a message may still publish it. Who subscribes once a grant is taken gets nothing by it.
+    fn may_go_on(&self, walk: &Walk) -> bool {
+        let Some(state) = walk.publisher.and_then(|session| self.session(session)) else {
+            // What would be granted by now to a session that has gone is not known.
+            return !walk.is_granted;
+        };
+        let is_allowed = |grants: &Grants| walk.tags.iter().all(|tag| grants.allow_publish(tag));
+        self.check_state(state).is_ok() && self.grants(state).is_none_or(is_allowed)
     }
 
     /// Finds all who get a message, for a host that does nothing in between.

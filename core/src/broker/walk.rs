@@ -17,6 +17,8 @@ pub struct Walk {
     pub(super) message: Vec<u8>,
     pub(super) receipt: Option<Receipt>,
     pub(super) publisher: Option<SessionId>,
+    /// Whether that may publish only what is granted to it.
+    pub(super) is_granted: bool,
     /// Whether no part of it was done yet.
     pub(super) is_new: bool,
     pub(super) matching: index::Walk,

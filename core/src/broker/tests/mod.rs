@@ -1,6 +1,7 @@
 //! What must hold inside a broker between any two calls, whatever is done to it.
 
 mod listing;
+mod publish;
 mod revocation;
 
 use alloc::format;

@@ -11,6 +11,8 @@ use super::{Event, Model, Request, Role, Sent, Tags, published};
 pub(super) struct Walk {
     publisher: usize,
     request: Request,
+    /// Whether its publisher may publish only what is granted to it.
+    is_granted: bool,
     /// What matches and was held from the beginning on.
     pub(super) lasting: BTreeSet<(usize, Tags)>,
     served: BTreeSet<usize>,
@@ -31,8 +33,7 @@ impl Model {
         let state = &mut self.sessions[session];
         assert!(state.is_connected && state.waiting.is_none() && !state.is_closing);
         (state.has_spoken, state.bad_in_row) = (true, 0);
-        let is_let_in = self.access == Access::Open || state.role != Role::Anonymous;
-        assert!(is_let_in && self.check_publish(session, request).is_ok());
+        assert!(self.may_publish(session, request));
         let tags: Tags = request.tags.iter().cloned().collect();
         let mut lasting = BTreeSet::new();
         for (holder, state) in self.sessions.iter().enumerate() {
@@ -43,13 +44,26 @@ impl Model {
         self.walks.push(Walk {
             publisher: session,
             request: request.clone(),
+            is_granted: self.access == Access::Scoped && self.grants(session).is_some(),
             lasting,
             served: BTreeSet::new(),
         });
     }
 
+    fn may_publish(&self, session: usize, request: &Request) -> bool {
+        let is_let_in =
+            self.access == Access::Open || self.sessions[session].role != Role::Anonymous;
+        is_let_in && self.check_publish(session, request).is_ok()
+    }
+
     /// Takes a part of what was begun: whom the host gave the message, and whether those are all.
     pub(crate) fn go_on_publishing(&mut self, at: usize, targets: &[usize], is_last: bool) {
+        let walk = &self.walks[at];
+        let may_go_on = match self.sessions[walk.publisher].is_connected {
+            true => self.may_publish(walk.publisher, &walk.request),
+            false => !walk.is_granted,
+        };
+        assert!(may_go_on || targets.is_empty() && is_last, "it has ended");
         let walk = &mut self.walks[at];
         let tags = walk.tags();
         let text = published(&tags, &walk.request);
@@ -64,7 +78,10 @@ impl Model {
             let walk = self.walks.remove(at);
             for (holder, set) in &walk.lasting {
                 let is_served = walk.served.contains(holder);
-                assert!(is_served, "{holder} has held {set:?} all the time");
+                assert!(
+                    is_served || !may_go_on,
+                    "{holder} has held {set:?} all the time"
+                );
             }
             if self.sessions[walk.publisher].is_connected {
                 self.send_receipt(walk.publisher, &walk.request, walk.served.len());
