@@ -21,6 +21,12 @@ impl Receipt {
         self.session
     }
 
+    /// Bytes of memory that it takes, roughly.
+    pub(super) fn bytes(&self) -> usize {
+        let tags = self.tags.iter().map(|tag| size_of_val(tag) + tag.len());
+        self.id.len() + tags.sum::<usize>()
+    }
+
     /// Returns the answer, for a message that `delivered` outboxes took.
     #[must_use]
     pub fn reply(&self, delivered: usize) -> Vec<u8> {

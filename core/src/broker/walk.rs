@@ -31,11 +31,12 @@ impl Walk {
         &self.message
     }
 
-    /// Bytes of memory that it takes, roughly; besides a bit for each session there is.
+    /// Bytes of memory that it takes, roughly.
     #[must_use]
     pub fn bytes(&self) -> usize {
-        let tags = self.tags.iter();
-        self.message.len() + tags.map(|tag| size_of_val(tag) + tag.len()).sum::<usize>()
+        let tags = self.tags.iter().map(|tag| size_of_val(tag) + tag.len());
+        let receipt = self.receipt.as_ref().map_or(0, Receipt::bytes);
+        self.message.len() + tags.sum::<usize>() + receipt + self.matching.bytes()
     }
 
     /// What the publisher is answered in the end, if it asked to be.

@@ -14,6 +14,13 @@ pub(crate) struct Walk {
     pub(super) at: Position,
 }
 
+impl Walk {
+    /// Bytes of memory that it takes, roughly.
+    pub(crate) fn bytes(&self) -> usize {
+        size_of_val(&self.served[..])
+    }
+}
+
 /// Where matching resumes.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Position {

@@ -81,3 +81,14 @@ fn it_ends_when_its_publisher_may_not_publish_it_any_more() {
     });
     assert_eq!(gone, (2, 0), "nor does it go on when the publisher leaves");
 }
+
+#[test]
+fn all_that_it_keeps_is_counted() {
+    let (broker, _, publisher, publish) = in_parts();
+    let bare = begin(&broker, publisher, &publish.replace(r#","id":"of it""#, "")).bytes();
+    let long = format!("\"{}\"", "x".repeat(60));
+    let with_receipt = begin(&broker, publisher, &publish.replace("\"of it\"", &long));
+    // The seven tags are those of the answer too.
+    let least = bare + long.len() + 7 * size_of::<String>();
+    assert!(with_receipt.bytes() >= least, "{with_receipt:?}");
+}

@@ -56,8 +56,8 @@ pub(crate) struct Connection<S> {
     is_paused: bool,
     /// Lines that stand in line, and come back when they have to wait for something else; `carry` is what is behind them.
     in_line: Option<oneshot::Receiver<(Vec<u8>, Flow)>>,
-    /// How many bytes that are.
-    in_line_bytes: usize,
+    /// How much of what is kept is counted; what stands in line is counted there.
+    unfinished: usize,
     /// How the connection ends once what is paused is done: the client has sent all it will.
     at_end: Option<Ending>,
     has_left: bool,
@@ -122,7 +122,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
             phase: Phase::Open,
             is_paused,
             in_line: None,
-            in_line_bytes: 0,
+            unfinished: 0,
             at_end: None,
             has_left: false,
             carry: Vec::new(),
@@ -260,9 +260,10 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Future for Connection<S> {
 }
 
 impl<S> Connection<S> {
-    fn set_unfinished(&self, bytes: usize) {
-        let before = self.outbox.note_unfinished(bytes);
+    fn set_unfinished(&mut self, bytes: usize) {
+        let before = std::mem::replace(&mut self.unfinished, bytes);
         if before != bytes {
+            self.outbox.change_unfinished(before, bytes);
             self.hub.unfinished.change(before, bytes);
         }
     }

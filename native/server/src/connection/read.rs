@@ -131,12 +131,12 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
     }
 
     /// Counts what is kept of messages that are not whole, or wait.
-    pub(super) fn note_unfinished(&self) {
+    pub(super) fn note_unfinished(&mut self) {
         let bytes = match &self.inbound {
             Inbound::Lines => 0,
             Inbound::Frames(frames) => frames.unfinished(),
         };
-        let bytes = bytes + self.carry.len() + self.in_line_bytes;
+        let bytes = bytes + self.carry.len();
         self.set_unfinished(if bytes < COUNTED_FROM { 0 } else { bytes });
     }
 
@@ -164,7 +164,6 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
                 self.is_paused = true;
                 let lines = bytes[whole - waiting..whole].to_vec();
                 let walk = tools.out.walk.take();
-                self.in_line_bytes = lines.len() + walk.as_ref().map_or(0, |walk| walk.bytes());
                 self.in_line = Some(self.hub.handle_in_line(&self.outbox, walk, lines));
                 0
             }
@@ -199,7 +198,6 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
                 return Step::Gone;
             };
             self.in_line = None;
-            self.in_line_bytes = 0;
             waiting.append(&mut self.carry);
             // Where nothing is left, nothing is kept.
             self.carry = if waiting.is_empty() {

@@ -8,6 +8,7 @@ use mist_core::{Long, Walk};
 use tokio::sync::oneshot;
 
 use super::line::QueueEnd;
+use super::unfinished::Part;
 use super::worker::{Errand, Outgoing, READ_BYTES, Tools, with_worker};
 use super::{Flow, Hub, TURN_COST};
 use crate::outbox::Outbox;
@@ -33,13 +34,58 @@ struct InLine {
     /// How much of the lines was handled.
     at: usize,
     sender: Option<oneshot::Sender<(Vec<u8>, Flow)>>,
+    /// Counts both, which may stay longer than the connection.
+    unfinished: Part,
 }
 
 impl InLine {
+    fn new(
+        hub: &Hub,
+        own: &Arc<Outbox>,
+        walk: Option<Box<Walk>>,
+        lines: Vec<u8>,
+    ) -> (Self, oneshot::Receiver<(Vec<u8>, Flow)>) {
+        let (sender, receiver) = oneshot::channel();
+        let mut in_line = Self {
+            own: Arc::clone(own),
+            walk: walk.map(|walk| (walk, 0)),
+            lines,
+            at: 0,
+            sender: Some(sender),
+            unfinished: Part::of(&hub.unfinished, own),
+        };
+        in_line.count();
+        (in_line, receiver)
+    }
+
+    fn count(&mut self) {
+        let walk = self.walk.as_ref().map_or(0, |(walk, _)| walk.bytes());
+        self.unfinished.set(walk + self.lines.len());
+    }
+
     /// Does one turn; returns whether that was the last.
     fn turn(&mut self, hub: &Arc<Hub>) -> bool {
+        if self.sender.take_if(|sender| sender.is_closed()).is_some() {
+            (self.lines, self.at) = (Vec::new(), 0);
+            // There is no connection to cut for what is left.
+            self.unfinished = Part::new(&hub.unfinished);
+            self.count();
+        }
+        // Nobody waits for it, and there is too much.
+        if self.sender.is_none() && hub.unfinished.is_full() {
+            return true;
+        }
+        let is_last = self.go_on(hub);
+        if !is_last {
+            self.count();
+        }
+        is_last
+    }
+
+    /// Does what the turn is for; returns whether that was all.
+    fn go_on(&mut self, hub: &Arc<Hub>) -> bool {
         if let Some((walk, delivered)) = &mut self.walk {
-            // To the end, even if the client has gone: some receivers have it already.
+            // To the end, even if the client has gone, while there is room: some receivers have it already.
             if !hub.go_on_publishing(&self.own, walk, delivered) {
                 return false;
             }
@@ -60,6 +106,8 @@ impl InLine {
             self.at = 0;
         }
         if is_done && self.walk.is_none() {
+            // From here on the connection counts them.
+            self.unfinished.set(0);
             // The connection may have ended.
             let _ = sender.send((std::mem::take(&mut self.lines), flow));
             return true;
@@ -95,14 +143,7 @@ impl Hub {
         walk: Option<Box<Walk>>,
         lines: Vec<u8>,
     ) -> oneshot::Receiver<(Vec<u8>, Flow)> {
-        let (sender, receiver) = oneshot::channel();
-        let mut in_line = InLine {
-            own: Arc::clone(own),
-            walk: walk.map(|walk| (walk, 0)),
-            lines,
-            at: 0,
-            sender: Some(sender),
-        };
+        let (mut in_line, receiver) = InLine::new(self, own, walk, lines);
         self.stand_in_line(QueueEnd::Back, move |hub| in_line.turn(hub));
         receiver
     }
@@ -177,8 +218,22 @@ mod tests {
         with_worker(|worker| hub.handle(own, Messages::lines(line.as_bytes()), &mut worker.tools))
     }
 
-    /// Publishes to twenty readers, one in each part; in between two of them go.
-    fn publish_while_some_go(publisher_goes: bool) {
+    const BEHIND: &str = "{\"command\":\"publish\",\"tags\":[\"a\",\"b\",\"0\"]}\n";
+
+    fn own(number: usize) -> String {
+        format!(r#"["a","b","{number}"]"#)
+    }
+
+    type Begun = (
+        Arc<Hub>,
+        Arc<Outbox>,
+        Vec<Arc<Outbox>>,
+        InLine,
+        oneshot::Receiver<(Vec<u8>, Flow)>,
+    );
+
+    /// A message for twenty readers, one in each part, and another behind it.
+    fn begin() -> Begun {
         let config = Config {
             turn: Some(1),
             ..Config::default()
@@ -187,7 +242,6 @@ mod tests {
         let connect = || hub.connect(Credentials::default(), Framing::Lines, Arrival::default());
         let publisher = connect();
         let readers: Vec<_> = (0..20).map(|_| connect()).collect();
-        let own = |number| format!(r#"["a","b","{number}"]"#);
         for (number, reader) in readers.iter().enumerate() {
             let subscribe = format!(r#"{{"command":"subscribe","tags":{}}}"#, own(number));
             assert_eq!(say(&hub, reader, &subscribe), Flow::Open);
@@ -201,15 +255,16 @@ mod tests {
         let publish = format!(r#"{{"command":"publish","tags":["a","b"{all}],"id":1}}"#);
         let flow = say(&hub, &publisher, &publish);
         assert!(matches!(flow, Flow::Long(_)), "{flow:?}");
-        let (sender, mut receiver) = oneshot::channel();
         let walk = with_worker(|worker| worker.tools.out.walk.take());
-        let mut in_line = InLine {
-            own: Arc::clone(&publisher),
-            walk: walk.map(|walk| (walk, 0)),
-            lines: b"{\"command\":\"publish\",\"tags\":[\"a\",\"b\",\"0\"]}\n".to_vec(),
-            at: 0,
-            sender: Some(sender),
-        };
+        let (in_line, receiver) = InLine::new(&hub, &publisher, walk, BEHIND.into());
+        (hub, publisher, readers, in_line, receiver)
+    }
+
+    /// In between two of the readers go.
+    fn publish_while_some_go(publisher_goes: bool) {
+        let (hub, publisher, readers, mut in_line, mut receiver) = begin();
+        let length = BEHIND.len();
+        let counted = || (hub.unfinished.bytes(), publisher.unfinished());
 
         let has_it = |reader: &Arc<Outbox>| !reader.is_written();
         let served = || readers.iter().filter(|reader| has_it(reader)).count();
@@ -228,15 +283,28 @@ mod tests {
             receiver.close();
         }
         assert!(publisher.is_written(), "it is answered in the end");
+        let (all, own) = counted();
+        assert!(
+            all == own && all > length,
+            "{all} bytes, {own} of them its own"
+        );
+        assert!(!in_line.turn(&hub));
+        let left = match publisher_goes {
+            true => (all - length, 0),
+            false => (all, all),
+        };
+        assert_eq!(counted(), left);
         while !in_line.turn(&hub) {}
+        drop(in_line);
+        assert_eq!(counted(), (0, 0));
         assert!(!publisher.is_written() || publisher_goes);
         for (number, reader) in readers.iter().enumerate() {
             assert_eq!(has_it(reader), ![first, second].contains(&number));
         }
-        let counted = hub.counters.delivered.load(Ordering::Relaxed);
+        let delivered = hub.counters.delivered.load(Ordering::Relaxed);
         // What came behind it was for one; where the publisher has gone, for nobody.
         let behind = u64::from(!publisher_goes && ![first, second].contains(&0));
-        assert_eq!(counted, 18 + behind);
+        assert_eq!(delivered, 18 + behind);
         if !publisher_goes {
             let returned = receiver.try_recv().expect("it has come to the end");
             assert_eq!(returned, (Vec::new(), Flow::Open));
@@ -251,5 +319,21 @@ mod tests {
     #[test]
     fn a_message_in_parts_is_published_to_the_end_when_its_publisher_goes() {
         publish_while_some_go(true);
+    }
+
+    #[test]
+    fn what_nobody_waits_for_is_dropped_where_there_is_too_much() {
+        let (hub, publisher, readers, mut in_line, mut receiver) = begin();
+        let much = hub.limits.input_total_bytes;
+        hub.unfinished.change(0, much);
+        assert!(hub.unfinished.is_full());
+        assert!(!in_line.turn(&hub), "the publisher is there, and waits");
+        hub.disconnect(publisher.session);
+        receiver.close();
+        assert!(in_line.turn(&hub));
+        drop(in_line);
+        assert_eq!(hub.unfinished.bytes(), much);
+        let served = readers.iter().filter(|reader| !reader.is_written());
+        assert!(served.count() < 5);
     }
 }

@@ -6,6 +6,8 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
+use crate::outbox::Outbox;
+
 /// What is less is not counted: so much is there for every connection.
 pub(crate) const COUNTED_FROM: usize = 2 << 10;
 
@@ -51,16 +53,28 @@ impl Unfinished {
     }
 }
 
-/// What one request has of it: of its body, and of the message that is made of that.
+/// What one request has of it: of its body, and of the message that is made of that. Or what is done in line for one
+/// connection.
 pub(crate) struct Part {
     all: Arc<Unfinished>,
+    own: Option<Arc<Outbox>>,
     bytes: usize,
 }
 
 impl Part {
     pub(crate) fn new(all: &Arc<Unfinished>) -> Self {
-        let all = Arc::clone(all);
-        Self { all, bytes: 0 }
+        Self {
+            all: Arc::clone(all),
+            own: None,
+            bytes: 0,
+        }
+    }
+
+    /// A part of a connection, which is cut if that is most.
+    pub(crate) fn of(all: &Arc<Unfinished>, own: &Arc<Outbox>) -> Self {
+        let mut part = Self::new(all);
+        part.own = Some(Arc::clone(own));
+        part
     }
 
     /// Adds bytes; returns whether there was room for them.
@@ -72,6 +86,9 @@ impl Part {
     /// Notes how much it is now.
     pub(crate) fn set(&mut self, bytes: usize) {
         self.all.change(self.bytes, bytes);
+        if let Some(own) = &self.own {
+            own.change_unfinished(self.bytes, bytes);
+        }
         self.bytes = bytes;
     }
 }

@@ -140,14 +140,12 @@ impl Outbox {
         }
     }
 
-    /// Notes how much has come of a message that is not whole; returns how much it was before.
-    pub(crate) fn note_unfinished(&self, bytes: usize) -> usize {
-        // Only the connection itself writes it.
-        let before = self.unfinished.load(Ordering::Relaxed);
-        if before != bytes {
-            self.unfinished.store(bytes, Ordering::Relaxed);
-        }
-        before
+    /// Notes that something that was so large is now another size, of what the connection has sent that is not whole, or
+    /// is done in line.
+    pub(crate) fn change_unfinished(&self, before: usize, now: usize) {
+        // Wraps around to what a subtraction comes to.
+        self.unfinished
+            .fetch_add(now.wrapping_sub(before), Ordering::Relaxed);
     }
 
     pub(crate) fn unfinished(&self) -> usize {
