@@ -304,6 +304,12 @@ impl Grants {
         tags.into_iter().any(|tag| has(&self.subscribe, tag))
     }
 
+    /// Whether every subscription that others allow is allowed by these.
+    pub(crate) fn cover_subscriptions_of(&self, others: &Self) -> bool {
+        let mut tags = others.subscribe.iter();
+        tags.all(|tag| has(&self.subscribe, tag))
+    }
+
     /// Whether a subscription may be for this tag alone.
     pub(crate) fn allow_subscribe(&self, tag: &str) -> bool {
         has(&self.subscribe, tag)

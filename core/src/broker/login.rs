@@ -151,7 +151,7 @@ impl Broker {
             Ok(Some(grants)) => {
                 self.note_checked(session, TokenCheck::Valid);
                 let revocation = match self.access == Access::Scoped || grants.admin {
-                    true => self.hold(session, token, grants.sorted(), is_later),
+                    true => self.hold(session, token, grants.sorted()),
                     false => Revocation::default(),
                 };
                 if is_later {
@@ -195,23 +195,23 @@ impl Broker {
 
     /// Notes that a session goes by a token, and what the token grants, to all who go by it. Returns whose subscriptions
     /// are to be looked at, since they may be granted less than before.
-    fn hold(
-        &mut self,
-        session: SessionId,
-        token: &str,
-        grants: Grants,
-        is_later: bool,
-    ) -> Revocation {
+    fn hold(&mut self, session: SessionId, token: &str, grants: Grants) -> Revocation {
+        let loses = match self.session(session).map(|state| &state.role) {
+            Some(Role::Token { token, .. }) => {
+                !grants.cover_subscriptions_of(self.grants_of(token))
+            }
+            _ => false,
+        };
         // First, since the session may go by the same token already.
         self.set_role(session, Role::Anonymous);
         let holders = self.holders.entry(token.into()).or_default();
         let place = holders.sessions.len() as u32;
         // A store that others write to may have taken something away meanwhile.
-        let mut sessions = match holders.grants == grants {
+        let mut sessions = match grants.cover_subscriptions_of(&holders.grants) {
             true => Vec::new(),
             false => holders.sessions.clone(),
         };
-        if is_later {
+        if loses {
             sessions.push(session);
         }
         holders.grants = grants;
@@ -257,8 +257,9 @@ impl Broker {
         let Some(holders) = self.holders.get_mut(token) else {
             return;
         };
-        if holders.grants != grants {
-            holders.grants = grants;
+        let is_covered = grants.cover_subscriptions_of(&holders.grants);
+        holders.grants = grants;
+        if !is_covered {
             let sessions = holders.sessions.clone();
             self.begin(Revocation::of(sessions));
         }

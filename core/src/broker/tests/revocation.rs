@@ -185,3 +185,68 @@ fn what_was_taken_already_is_answered_behind_what_is_still_being_taken() {
     }
     assert_eq!(broker.stats().subscriptions, 0);
 }
+
+/// What sessions lose is removed before others get their turn, so a renewal must not have them looked at for nothing.
+#[test]
+fn sessions_are_looked_at_only_where_a_token_grants_less_than_before() {
+    let config = Config {
+        access: Access::Scoped,
+        token_storage: TokenStorage::Host,
+        ..Config::default()
+    };
+    let mut broker = Broker::new(config, 1);
+    let granted = |tags: &[&str], expires_at| Grants {
+        subject: String::from("desk"),
+        subscribe: tags.iter().map(|&tag| String::from(tag)).collect(),
+        expires_at,
+        ..Grants::default()
+    };
+    let answer = |broker: &mut Broker, grants: Grants| {
+        let Some(Output::Ask { session, request }) = broker.poll_output() else {
+            panic!("nothing is asked");
+        };
+        broker.handle_auth_reply(session, &request, Ok(Some(grants)));
+    };
+    let loser = broker.connect(Credentials {
+        token: Some("losing"),
+    });
+    answer(&mut broker, granted(&["a"], None));
+    subscribe_to_many(&mut broker, loser, "a", 2000);
+    let [session, _] = [0, 1].map(|_| {
+        let session = broker.connect(Credentials {
+            token: Some("shared"),
+        });
+        answer(&mut broker, granted(&["a", "b"], Some(1)));
+        broker.handle_message(session, br#"{"command":"ping"}"#);
+        let _ = sent_to(&mut broker, session);
+        session
+    });
+    broker.handle_token_change("losing", Some(granted(&[], None)));
+    assert!(matches!(broker.poll_output(), Some(Output::Send { .. })));
+    assert_eq!(broker.revocations.len(), 1);
+    while broker.poll_output().is_some() {}
+
+    // The time alone, said by a login and by the host.
+    broker.connect(Credentials {
+        token: Some("shared"),
+    });
+    answer(&mut broker, granted(&["b", "a"], Some(2)));
+    assert_eq!(broker.holders["shared"].grants.expires_at, Some(2));
+    broker.handle_token_change("shared", Some(granted(&["a", "b"], Some(3))));
+    assert_eq!(broker.holders["shared"].grants.expires_at, Some(3));
+    assert_eq!(broker.revocations.len(), 1);
+
+    for (token, tags, waiting) in [
+        ("shared", &["a", "b"][..], 1),
+        ("same", &["a", "b"], 1),
+        ("more", &["a", "b", "c"], 1),
+        ("other", &["c", "d"], 2),
+    ] {
+        let line = format!(r#"{{"command":"auth","data":"{token}"}}"#);
+        broker.handle_message(session, line.as_bytes());
+        answer(&mut broker, granted(tags, None));
+        assert_eq!(broker.revocations.len(), waiting, "{token}");
+        assert_eq!(broker.is_waiting(session), waiting > 1, "{token}");
+        while broker.poll_output().is_some() {}
+    }
+}
