@@ -150,7 +150,9 @@ impl Broker {
             }
             Ok(Some(grants)) => {
                 self.note_checked(session, TokenCheck::Valid);
-                let revocation = match self.access == Access::Scoped || grants.admin {
+                // What it had before must go where access is open, too.
+                let is_held = self.access == Access::Scoped || grants.admin || is_later;
+                let revocation = match is_held {
                     true => self.hold(session, token, grants.sorted()),
                     false => Revocation::default(),
                 };

@@ -3,9 +3,9 @@
 use mist_core::{Access, Broker, Config, Credentials, Grants, Output, SessionId, TokenStorage};
 
 /// A broker whose host says what tokens grant, and a session that has shown one.
-fn with_grants(token: &str, grants: Grants) -> (Broker, SessionId) {
+fn with_grants(access: Access, token: &str, grants: Grants) -> (Broker, SessionId) {
     let config = Config {
-        access: Access::Scoped,
+        access,
         token_storage: TokenStorage::Host,
         token: Some("TK".to_owned()),
         ..Config::default()
@@ -52,7 +52,7 @@ fn said(broker: &mut Broker, session: SessionId, line: &str) -> (String, usize) 
 #[test]
 fn what_may_be_subscribed_to_and_what_may_be_published_are_two_sets() {
     let grants = of_subject("desk", &["news", "in"], &["out", "news"]);
-    let (mut broker, session) = with_grants("t", grants);
+    let (mut broker, session) = with_grants(Access::Scoped, "t", grants);
     let admin = broker.connect(Credentials { token: Some("TK") });
     said(
         &mut broker,
@@ -93,7 +93,7 @@ fn what_may_be_subscribed_to_and_what_may_be_published_are_two_sets() {
 fn a_token_may_make_an_administrator() {
     let mut grants = of_subject("ops", &["a"], &[]);
     grants.admin = true;
-    let (mut broker, session) = with_grants("t", grants);
+    let (mut broker, session) = with_grants(Access::Scoped, "t", grants);
     broker.handle_message(session, br#"{"command":"register","data":"new"}"#);
     assert!(matches!(broker.poll_output(), Some(Output::Ask { .. })));
     broker.handle_message(session, br#"{"command":"publish","tags":["a"]}"#);
@@ -102,7 +102,11 @@ fn a_token_may_make_an_administrator() {
 
 #[test]
 fn a_later_token_of_the_same_subject_takes_the_place_of_the_first() {
-    let (mut broker, session) = with_grants("one", of_subject("desk", &["a", "b"], &["a"]));
+    let (mut broker, session) = with_grants(
+        Access::Scoped,
+        "one",
+        of_subject("desk", &["a", "b"], &["a"]),
+    );
     for tag in ["a", "b"] {
         let line = format!(r#"{{"command":"subscribe","tags":["{tag}"]}}"#);
         assert_eq!(said(&mut broker, session, &line).0, "");
@@ -156,8 +160,26 @@ fn a_later_token_of_the_same_subject_takes_the_place_of_the_first() {
 }
 
 #[test]
+fn a_later_token_takes_the_rights_of_an_administrator_back_where_access_is_open_too() {
+    let mut grants = of_subject("ops", &[], &[]);
+    grants.admin = true;
+    let (mut broker, session) = with_grants(Access::Open, "one", grants);
+    let register = r#"{"command":"register","data":"new"}"#;
+    broker.handle_message(session, register.as_bytes());
+    let Some(Output::Ask { request, .. }) = broker.poll_output() else {
+        panic!("an administrator may register");
+    };
+    broker.handle_auth_reply(session, &request, Ok(None));
+    broker.handle_message(session, br#"{"command":"auth","data":"two"}"#);
+    answer(&mut broker, of_subject("ops", &[], &[]));
+    let (told, _) = said(&mut broker, session, register);
+    assert!(told.contains("not authorized"), "{told}");
+}
+
+#[test]
 fn a_token_that_others_change_is_carried_over_to_its_sessions() {
-    let (mut broker, session) = with_grants("t", of_subject("t", &["a", "b"], &["a"]));
+    let (mut broker, session) =
+        with_grants(Access::Scoped, "t", of_subject("t", &["a", "b"], &["a"]));
     for tag in ["a", "b"] {
         let line = format!(r#"{{"command":"subscribe","tags":["{tag}"]}}"#);
         assert_eq!(said(&mut broker, session, &line).0, "");
