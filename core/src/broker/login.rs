@@ -81,6 +81,8 @@ impl Broker {
     }
 
     fn check(&mut self, session: SessionId, token: &str, id: Option<&str>, is_later: bool) {
+        // Its own token may have been taken from it while this one waited.
+        let is_later = is_later && self.goes_by_token(session);
         let is_server = self.token.as_ref().is_some_and(|secret| secret.is(token));
         if is_server && is_later {
             self.note_checked(session, TokenCheck::Valid);
@@ -265,6 +267,11 @@ impl Broker {
             let sessions = holders.sessions.clone();
             self.begin(Revocation::of(sessions));
         }
+    }
+
+    fn goes_by_token(&self, session: SessionId) -> bool {
+        self.session(session)
+            .is_some_and(|state| matches!(state.role, Role::Token { .. }))
     }
 
     /// Whether the session may present a token after its first message, and whether that must be one of the same subject.

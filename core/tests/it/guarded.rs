@@ -147,6 +147,28 @@ fn a_token_that_is_turned_away_is_not_looked_at_and_its_session_is_closed() {
 }
 
 #[test]
+fn whose_token_is_taken_while_the_next_waits_may_show_any() {
+    let mut broker = broker(TokenStorage::Memory);
+    let admin = broker.connect(Credentials { token: Some("T") });
+    broker.check_token(admin);
+    broker.handle_message(admin, br#"{"command":"register","data":"desk"}"#);
+    let session = broker.connect(Credentials {
+        token: Some("desk"),
+    });
+    broker.check_token(session);
+    broker.handle_message(session, br#"{"command":"ping"}"#);
+    broker.handle_message(session, br#"{"command":"auth","data":"T","id":1}"#);
+    broker.handle_message(admin, br#"{"command":"unregister","data":"desk"}"#);
+    while broker.poll_output().is_some() {}
+    broker.check_token(session);
+    assert_eq!(checked(&mut broker), TokenCheck::Valid);
+    assert_eq!(
+        said(&mut broker),
+        r#"{"command":"auth","data":"success","id":1}"#
+    );
+}
+
+#[test]
 fn who_has_gone_is_not_looked_at() {
     let mut broker = broker(TokenStorage::Memory);
     let session = broker.connect(Credentials { token: Some("T") });
