@@ -135,7 +135,7 @@ fn a_later_token_of_the_same_subject_takes_the_place_of_the_first() {
         .0,
         ""
     );
-    assert_eq!(broker.tokens_of("desk"), ["two"]);
+    assert_eq!(broker.note_subject_change("desk"), ["two"]);
 
     // Of another subject, or unknown, it changes nothing.
     for reply in [Ok(Some(of_subject("other", &["x"], &["x"]))), Ok(None)] {
@@ -155,8 +155,8 @@ fn a_later_token_of_the_same_subject_takes_the_place_of_the_first() {
     // Nor does the server's own token, which is for the first message.
     let (told, _) = said(&mut broker, session, r#"{"command":"auth","data":"TK"}"#);
     assert!(told.contains("auth-not-first"), "{told}");
-    assert_eq!(broker.tokens_of("desk"), ["two"]);
-    assert_eq!(broker.tokens_of("other"), [""; 0]);
+    assert_eq!(broker.note_subject_change("desk"), ["two"]);
+    assert_eq!(broker.note_subject_change("other"), [""; 0]);
 }
 
 #[test]
@@ -174,6 +174,34 @@ fn a_later_token_takes_the_rights_of_an_administrator_back_where_access_is_open_
     answer(&mut broker, of_subject("ops", &[], &[]));
     let (told, _) = said(&mut broker, session, register);
     assert!(told.contains("not authorized"), "{told}");
+}
+
+#[test]
+fn logins_under_way_are_asked_about_again_when_a_subject_changes() {
+    let before = of_subject("desk", &["a"], &[]);
+    let (mut broker, first) = with_grants(Access::Scoped, "one", before.clone());
+    let second = broker.connect(Credentials { token: Some("two") });
+    broker.handle_message(first, br#"{"command":"auth","data":"three"}"#);
+    let mut asked = Vec::new();
+    while let Some(output) = broker.poll_output() {
+        if let Output::Ask { session, request } = output {
+            asked.push((session, request));
+        }
+    }
+    assert_eq!(asked.len(), 2);
+    // Nobody knows yet whose the tokens are that are being asked about.
+    assert_eq!(broker.note_subject_change("desk"), ["one"]);
+    for (session, request) in &asked {
+        broker.handle_auth_reply(*session, request, Ok(Some(before.clone())));
+    }
+    for _ in &asked {
+        answer(&mut broker, of_subject("desk", &["b"], &[]));
+    }
+    for session in [first, second] {
+        let line = r#"{"command":"subscribe","tags":["a"]}"#;
+        let (told, _) = said(&mut broker, session, line);
+        assert!(told.contains("not-granted"), "{told}");
+    }
 }
 
 #[test]

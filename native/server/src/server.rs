@@ -170,15 +170,13 @@ impl Handle {
         self.hub.token_changed(token).await
     }
 
-    /// As [`Handle::token_changed`], for all tokens of a subject that sessions go by.
+    /// As [`Handle::token_changed`], for all tokens of a subject that sessions go by, or are about to.
     ///
     /// # Errors
-    /// [`TokenError`] when the authenticator cannot say of one of them.
+    /// [`TokenError`], the first, when the authenticator cannot say of some of them. The others are asked about all the
+    /// same.
     pub async fn subject_changed(&self, subject: &str) -> Result<(), TokenError> {
-        for token in self.hub.tokens_of(subject) {
-            self.hub.token_changed(&token).await?;
-        }
-        Ok(())
+        self.hub.subject_changed(subject).await
     }
 
     /// Reads the certificate files anew, for connections that are made from now on; those that are open go on.

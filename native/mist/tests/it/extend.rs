@@ -1,6 +1,7 @@
 //! What a program adds to its server: listeners, token stores and commands of its own.
 
 mod reentry;
+mod subjects;
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};

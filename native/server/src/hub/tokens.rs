@@ -83,9 +83,22 @@ impl Hub {
         Ok(())
     }
 
-    /// The tokens of a subject that sessions go by.
-    pub(crate) fn tokens_of(&self, subject: &str) -> Vec<String> {
-        self.shared.read().broker.tokens_of(subject)
+    /// As [`Hub::token_changed`], for all tokens of a subject.
+    pub(crate) async fn subject_changed(self: &Arc<Self>, subject: &str) -> Result<(), TokenError> {
+        if !self.store.is_there() {
+            return Ok(());
+        }
+        let tokens = with_worker(|worker| {
+            self.exclusively(&mut worker.tools, |shared| {
+                shared.broker.note_subject_change(subject)
+            })
+        });
+        let mut result = Ok(());
+        for token in tokens {
+            // What cannot be said of one token must not keep the others as they were.
+            result = result.and(self.token_changed(&token).await);
+        }
+        result
     }
 
     /// Has a token looked at that waited.
