@@ -120,8 +120,8 @@ pub struct CustomRequest {
     pub tags: Vec<String>,
     /// The data, decoded; empty when absent.
     pub data: String,
-    /// What the caller's token allows; nothing where it has shown none. Under open access it is for the command alone to
-    /// act on.
+    /// What the caller's token allows; nothing where it has shown none. Under open access only the rights of administrators
+    /// are known.
     pub caller: Grants,
 }
 
