@@ -44,7 +44,7 @@ impl Site {
         let addresses = server.addresses();
         let uris = addresses.iter().map(ToString::to_string).collect();
         let sockets = addresses.iter().map(|address| address.socket()).collect();
-        let fingerprint = server.fingerprint().map(str::to_owned);
+        let fingerprint = server.fingerprint();
         let handle = server.handle();
         let (stop, stopped) = oneshot::channel::<()>();
         let run = tokio::spawn(server.run(async {

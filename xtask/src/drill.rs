@@ -78,6 +78,7 @@ const DRILLS: &[Tests] = &[
     of_protocol("slow-writers", "half messages, half requests, a line without an end", "drills::slow_writers::"),
     of_protocol("stalled", "readers that take nothing, and the limit on all outboxes", "drills::stalled::"),
     of_protocol("stopping", "SIGTERM under load (5; long 50)", "drills::stopping::"),
+    of_protocol("reloading", "SIGHUP under load (seconds; long half a minute)", "drills::reloading::"),
     of_protocol("log", "a log that nobody reads, and one that strangers want to fill", "drills::log::"),
     of_protocol(
         "guessing",

@@ -20,6 +20,7 @@ mod publish;
 mod question;
 mod receipt;
 mod receive;
+mod reload;
 mod reply;
 mod revocation;
 mod revoke;

@@ -14,6 +14,7 @@ use crate::auth::{self, Authenticator, AuthenticatorFactory};
 use crate::bind_error::BindError;
 use crate::command::CommandHandler;
 use crate::hub::{HostCounter, Hub, TURN_COST};
+use crate::in_force::InForce;
 use crate::listener::bind::Ground;
 use crate::listener::tls::Tls;
 use crate::listener::{Browsers, ListenError, Listener, ListenerFactory, Offers, Proxies};
@@ -196,8 +197,7 @@ impl ServerBuilder {
     /// # Errors
     /// [`BindError`], at once, when an address is taken, nothing is left to listen on, or the settings do not fit.
     pub async fn bind(mut self) -> Result<Server, BindError> {
-        let limits = system_limits::within_machine(self.limits.clone())?;
-        let (browsers, proxies) = self.trusted()?;
+        let in_force = self.in_force()?;
         let (kept, opening) = self.store_opening()?;
         let authenticator = match opening {
             Some(opening) => Some(opening.open().await?),
@@ -217,7 +217,7 @@ impl ServerBuilder {
         let mut seed = [0; 8];
         getrandom::fill(&mut seed).map_err(|error| BindError::Randomness(error.to_string()))?;
         let config = Config {
-            limits,
+            limits: in_force.limits.clone(),
             access: self.access,
             token: self.token,
             token_storage: kept,
@@ -227,7 +227,7 @@ impl ServerBuilder {
             ..Config::default()
         };
         let broker = Broker::new(config, u64::from_ne_bytes(seed));
-        let mut hub = Hub::new(broker, authenticator, self.commands);
+        let mut hub = Hub::new(broker, in_force, authenticator, self.commands);
         hub.counters.of_host = self.counters;
         Ok(Server {
             addresses: listeners
@@ -235,18 +235,27 @@ impl ServerBuilder {
                 .map(|listener| listener.address())
                 .collect(),
             hub: Arc::new(hub),
-            browsers: Arc::new(browsers),
-            proxies: Arc::new(proxies),
             offers: self.offers,
             tls,
             listeners,
         })
     }
 
+    /// What can be exchanged while the server runs.
+    pub(crate) fn in_force(&self) -> Result<InForce, BindError> {
+        let limits = system_limits::within_machine(self.limits.clone())?;
+        let (browsers, proxies) = self.trusted()?;
+        Ok(InForce::new(limits, browsers, proxies))
+    }
+
     /// Whose pages and whose proxies are trusted.
     fn trusted(&self) -> Result<(Browsers, Proxies), BindError> {
         let browsers = Browsers::new(&self.origins, &self.hosts)?;
         Ok((browsers, Proxies::new(&self.trusted_proxies)?))
+    }
+
+    pub(crate) fn server_token(&self) -> Option<&str> {
+        self.token.as_deref()
     }
 
     /// Looks whether somebody could connect.
@@ -263,6 +272,11 @@ impl ServerBuilder {
     /// [`BindError`].
     pub fn check(&self) -> Result<(), BindError> {
         self.trusted()?;
+        self.check_files().map(drop)
+    }
+
+    /// Checks the rest, and returns what its certificate files say.
+    pub(crate) fn check_files(&self) -> Result<Option<Tls>, BindError> {
         self.store_opening()?;
         self.check_token()?;
         for source in &self.listeners {
@@ -270,10 +284,9 @@ impl ServerBuilder {
                 self.opening(uri)?;
             }
         }
-        if let Some((certificate, key)) = &self.tls {
-            Tls::from_files(certificate.clone(), key.clone())?;
-        }
-        Ok(())
+        let files = self.tls.clone();
+        let tls = files.map(|(certificate, key)| Tls::from_files(certificate, key));
+        Ok(tls.transpose()?)
     }
 
     /// How to listen on a URI.

@@ -28,6 +28,7 @@ mod builder;
 pub mod command;
 mod connection;
 mod hub;
+mod in_force;
 mod listener;
 mod log_limit;
 mod outbox;

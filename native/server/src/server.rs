@@ -7,18 +7,17 @@ use std::time::{Duration, SystemTime};
 use mist_core::{Stats, TokenError};
 use tokio_util::sync::CancellationToken;
 
+use crate::bind_error::BindError;
 use crate::builder::ServerBuilder;
 use crate::hub::Hub;
 use crate::listener::tls::Tls;
-use crate::listener::{Acceptor, Address, Browsers, CertificateError, Listener, Offers, Proxies};
+use crate::listener::{Acceptor, Address, CertificateError, Listener, Offers};
 use crate::outbox::Ending;
 use crate::tap::Tap;
 
 /// A bound server: its addresses are taken, and clients can connect, but nobody is served until [`Server::run`].
 pub struct Server {
     pub(crate) hub: Arc<Hub>,
-    pub(crate) browsers: Arc<Browsers>,
-    pub(crate) proxies: Arc<Proxies>,
     pub(crate) offers: Offers,
     pub(crate) tls: Option<Arc<Tls>>,
     pub(crate) listeners: Vec<Box<dyn Listener>>,
@@ -51,7 +50,7 @@ impl Server {
 
     /// The SHA-256 of the certificate that the server has made for itself, if it has, in hexadecimal pairs.
     #[must_use]
-    pub fn fingerprint(&self) -> Option<&str> {
+    pub fn fingerprint(&self) -> Option<String> {
         self.tls.as_ref()?.fingerprint()
     }
 
@@ -71,8 +70,6 @@ impl Server {
     pub async fn run(self, shutdown: impl Future<Output = ()>) {
         let Self {
             hub,
-            browsers,
-            proxies,
             tls,
             offers,
             listeners,
@@ -88,8 +85,6 @@ impl Server {
         for listener in listeners {
             let acceptor = Acceptor {
                 hub: Arc::clone(&hub),
-                browsers: Arc::clone(&browsers),
-                proxies: Arc::clone(&proxies),
                 tls: tls.clone(),
                 offers,
                 stop: stop.clone(),
@@ -102,7 +97,8 @@ impl Server {
         hub.end_all(Ending::Shutdown);
         hub.tasks.close();
         // Cutting what is left takes its time too.
-        let drain = Duration::from_secs(hub.limits.drain_seconds.into()).saturating_sub(CUT);
+        let drain =
+            Duration::from_secs(hub.in_force().limits.drain_seconds.into()).saturating_sub(CUT);
         // What is left after a second has been flushed and waits for its peer, or does not move.
         let patience = drain.min(Duration::from_secs(1));
         if tokio::time::timeout(patience, hub.tasks.wait())
@@ -187,6 +183,26 @@ impl Handle {
     /// [`CertificateError`] when the files cannot be used; the certificate stays as it was.
     pub fn reload_tls(&self) -> Result<(), CertificateError> {
         self.tls.as_ref().map_or(Ok(()), |tls| tls.reload())
+    }
+
+    /// Takes over what `described` says of the things that can change while the server runs: limits, origins, hosts, trusted
+    /// proxies, the server's token, and the certificate, whose files are read anew. The rest of it is checked and has no
+    /// effect.
+    ///
+    /// Connections that are open go on. What is over a new limit already stays, and only grows no more; whoever became
+    /// admin by another token is so no longer. Connections keep the certificate and the `stall-seconds` of HTTP that they
+    /// began with, and those that came while an address could have any number are not among those counted.
+    ///
+    /// # Errors
+    /// [`BindError`] when no server could be made of it. Then nothing has changed.
+    pub fn reload(&self, described: &ServerBuilder) -> Result<(), BindError> {
+        let tls = described.check_files()?;
+        let in_force = described.in_force()?;
+        if let (Some(current), Some(new)) = (&self.tls, &tls) {
+            current.take_over(new);
+        }
+        self.hub.change(in_force, described.server_token());
+        Ok(())
     }
 
     /// Returns how many bytes of memory clients make the server keep, roughly: subscriptions, messages that wait or are not

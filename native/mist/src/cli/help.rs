@@ -55,9 +55,10 @@ Exit codes:
 
 pub(super) const SERVE: &str = "\
 SIGTERM ends it when what is queued has been sent; a second one ends it at once. SIGHUP reads the
-certificate, the config file and the token file again: certificate and log level change at once,
-what else has changed is named in the log and needs a restart. Where something is wrong, all stays
-as it was. systemd is told when it is ready (Type=notify).
+certificate, the config file and the token file again: certificate, token, limits, log level, and
+whose pages, hosts and proxies are trusted change at once; the log names what else has changed and
+needs a restart. Where something is wrong, all stays as it was. systemd is told when it is ready
+(Type=notify).
 
 Examples:
   mist serve

@@ -19,7 +19,7 @@ use crate::config::{Decided, Settings};
 pub(super) fn check_config(file: &Path, shared: &SharedArgs) -> Result<(), Stop> {
     let settings = layered(shared_layer(shared), Some(file))?;
     settings.check()?;
-    serve::check(&settings).map_err(Stop::failed)?;
+    serve::check(&settings, &settings.listeners.value).map_err(Stop::failed)?;
     if out::is_quiet() {
         return Ok(());
     }

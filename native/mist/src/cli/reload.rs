@@ -1,5 +1,5 @@
 //! Owns what SIGHUP does to a server: its files are read again, what can change while it runs does, and the log says what
-//! did not.
+//! did and what did not.
 
 use mist::Handle;
 
@@ -21,44 +21,41 @@ pub(super) struct Reload<R> {
 impl<R: Fn() -> Result<Settings, Stop>> Reload<R> {
     /// Reads everything again. Where something is wrong, all stays as it was.
     pub(super) fn run(&mut self) {
-        match (self.read)().map_err(|stop| stop.text.unwrap_or_default()) {
-            Ok(settings) => match serve::check(&settings) {
-                Ok(()) => self.apply(&settings),
-                Err(why) => kept(&why),
-            },
-            Err(why) => kept(&why),
+        if let Err(why) = self.try_run() {
+            tracing::error!("SIGHUP: going on with everything as it was: {why}");
         }
     }
 
-    fn apply(&mut self, new: &Settings) {
-        let has_certificate = self.settings.tls_cert.is_some();
-        if has_certificate {
-            match self.server.reload_tls() {
-                Ok(()) => tracing::info!("the certificate was read again"),
-                Err(error) => tracing::error!("going on with the certificate as it was: {error}"),
+    fn try_run(&mut self) -> Result<(), String> {
+        let new = (self.read)().map_err(|stop| stop.text.unwrap_or_default())?;
+        // Also what has no effect before the next start should be found wrong now.
+        serve::check(&new, &serve::known_listeners(&new.listeners.value))?;
+        let change = self.settings.exchange(&new);
+        let described = serve::builder(&change.settings, &[])?;
+        let reloaded = self.server.reload(&described);
+        reloaded.map_err(|error| serve::explained(&error))?;
+
+        // What is said about a change of the level should be seen before or after it.
+        let (before, after) = (self.settings.log_level.value, new.log_level.value);
+        self.level.set(before.min(after));
+        if !change.changed.is_empty() {
+            tracing::info!("SIGHUP: changed: {}", change.changed.join(", "));
+        }
+        if !change.kept.is_empty() {
+            let kept = change.kept.join(", ");
+            tracing::warn!("SIGHUP: changed, but needs a restart: {kept}");
+        }
+        match change.settings.tls_cert.is_some() {
+            true => tracing::info!("SIGHUP: the certificate was read again"),
+            false if change.changed.is_empty() && change.kept.is_empty() => {
+                tracing::info!(
+                    "SIGHUP: no setting has changed, and there is no certificate to read again (--tls-cert)"
+                );
             }
+            false => {}
         }
-        let mut changed = self.settings.changed(new);
-        if changed.is_empty() && !has_certificate {
-            tracing::info!(
-                "SIGHUP: no setting has changed, and there is no certificate to read again (--tls-cert)"
-            );
-        }
-        if let Some(at) = changed.iter().position(|name| name == "log-level") {
-            changed.remove(at);
-            self.level.set(new.log_level.value);
-            self.settings.log_level = new.log_level.clone();
-            tracing::info!("SIGHUP: log-level is now {}", new.log_level.value);
-        }
-        if !changed.is_empty() {
-            tracing::warn!(
-                "SIGHUP: changed, but needs a restart: {}",
-                changed.join(", ")
-            );
-        }
+        self.level.set(after);
+        self.settings = change.settings;
+        Ok(())
     }
-}
-
-fn kept(why: &str) {
-    tracing::error!("SIGHUP: going on with everything as it was: {why}");
 }

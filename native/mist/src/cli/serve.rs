@@ -73,7 +73,7 @@ pub(super) fn explained(error: &BindError) -> String {
 }
 
 /// Leaves out the listeners of unknown schemes, as the original does, with a line in the log.
-fn known_listeners(listeners: &[String]) -> Vec<String> {
+pub(super) fn known_listeners(listeners: &[String]) -> Vec<String> {
     let is_known = |uri: &&String| match Endpoint::to_listen(uri) {
         Err(why @ (AddressError::UnknownScheme { .. } | AddressError::MissingScheme { .. })) => {
             let uri = without_secrets(uri);
@@ -117,8 +117,8 @@ pub(super) fn builder(settings: &Settings, listeners: &[String]) -> Result<Serve
 }
 
 /// Checks what a server would be made of, as far as that takes no address.
-pub(super) fn check(settings: &Settings) -> Result<(), String> {
-    let builder = builder(settings, &settings.listeners.value)?;
+pub(super) fn check(settings: &Settings, listeners: &[String]) -> Result<(), String> {
+    let builder = builder(settings, listeners)?;
     builder.check().map_err(|error| explained(&error))
 }
 
@@ -224,7 +224,8 @@ where
     tokio::spawn(async move {
         while hangups.recv().await.is_some() {
             manager.reloading();
-            reload.run();
+            // It reads files.
+            tokio::task::block_in_place(|| reload.run());
             manager.ready();
         }
     });

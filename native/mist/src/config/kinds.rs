@@ -6,7 +6,7 @@ use std::str::FromStr;
 use mist::{Access, Limits};
 
 /// How much of what happens is logged.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum LogLevel {
     Trace,
     Debug,

@@ -1,11 +1,12 @@
 //! Owns what can be set, by which source, and which source wins; knows nothing of how settings are used.
 
+mod change;
 mod file;
 mod kinds;
 mod value;
 mod yaml;
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::fmt;
 use std::path::{Path, PathBuf};
@@ -255,7 +256,7 @@ pub(crate) struct Decided<T> {
 }
 
 /// What is used: every setting, decided.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct Settings {
     pub(crate) server: Decided<bool>,
     pub(crate) listeners: Decided<Vec<String>>,
@@ -348,47 +349,6 @@ impl Settings {
             ));
         }
         Ok(())
-    }
-
-    /// The names of the settings whose values are others in `new`.
-    pub(crate) fn changed(&self, new: &Self) -> Vec<String> {
-        fn differs<T: PartialEq>(one: &Option<Decided<T>>, other: &Option<Decided<T>>) -> bool {
-            one.as_ref().map(|it| &it.value) != other.as_ref().map(|it| &it.value)
-        }
-        let settings = [
-            ("server", self.server.value != new.server.value),
-            ("listeners", self.listeners.value != new.listeners.value),
-            ("tls-cert", differs(&self.tls_cert, &new.tls_cert)),
-            ("tls-key", differs(&self.tls_key, &new.tls_key)),
-            (
-                "authenticator",
-                differs(&self.authenticator, &new.authenticator),
-            ),
-            ("token", differs(&self.token, &new.token)),
-            ("access", self.access.value != new.access.value),
-            (
-                "allow-origin",
-                self.allow_origin.value != new.allow_origin.value,
-            ),
-            ("allow-host", self.allow_host.value != new.allow_host.value),
-            (
-                "trusted-proxies",
-                self.trusted_proxies.value != new.trusted_proxies.value,
-            ),
-            ("no-page", self.no_page.value != new.no_page.value),
-            ("no-metrics", self.no_metrics.value != new.no_metrics.value),
-            ("log-level", self.log_level.value != new.log_level.value),
-            ("log-format", self.log_format.value != new.log_format.value),
-        ];
-        let changed = settings.iter().filter(|(_, is_changed)| *is_changed);
-        let changed = changed.map(|(name, _)| (*name).to_owned());
-        let value = |settings: &Self, name: &str| settings.limits.get(name).map(|it| it.value);
-        let names: BTreeSet<_> = self.limits.keys().chain(new.limits.keys()).collect();
-        let limits = names.into_iter();
-        let limits = limits.filter(|name| value(self, name) != value(new, name));
-        changed
-            .chain(limits.map(|name| format!("limit {name}")))
-            .collect()
     }
 
     /// The limits with all that was set.

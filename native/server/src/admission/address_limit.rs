@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use mist_net::lock::Mutex;
 
@@ -11,7 +12,7 @@ use super::peer::Peer;
 #[derive(Debug)]
 pub(crate) struct AddressLimiter {
     /// How many an address may have; 0 means unlimited.
-    limit: usize,
+    limit: AtomicUsize,
     /// Empty where that is not limited.
     counts: Mutex<HashMap<Peer, usize>>,
 }
@@ -25,9 +26,14 @@ pub(crate) struct AddressPermit {
 impl AddressLimiter {
     pub(crate) fn new(limit: usize) -> Self {
         Self {
-            limit,
+            limit: AtomicUsize::new(limit),
             counts: Mutex::default(),
         }
+    }
+
+    /// Changes how many an address may have. Connections that were not counted when they came are not counted later.
+    pub(crate) fn set_limit(&self, limit: usize) {
+        self.limit.store(limit, Ordering::Relaxed);
     }
 
     /// Counts one more connection, where connections are counted.
@@ -38,13 +44,14 @@ impl AddressLimiter {
         self: &Arc<Self>,
         peer: Option<Peer>,
     ) -> Result<Option<AddressPermit>, usize> {
-        let Some(peer) = peer.filter(|_| self.limit > 0) else {
+        let limit = self.limit.load(Ordering::Relaxed);
+        let Some(peer) = peer.filter(|_| limit > 0) else {
             return Ok(None);
         };
         let mut counts = self.counts.lock();
         let count = counts.entry(peer).or_default();
-        if *count >= self.limit {
-            return Err(self.limit);
+        if *count >= limit {
+            return Err(limit);
         }
         *count += 1;
         drop(counts);

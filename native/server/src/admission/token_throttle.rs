@@ -126,6 +126,11 @@ impl TokenThrottle {
         }
     }
 
+    /// Changes how many wrong tokens from an address are looked at without a wait.
+    pub(crate) fn set_free(&mut self, free: u32) {
+        self.looks.burst = free;
+    }
+
     /// Takes a token that has just come.
     pub(crate) fn present(
         &mut self,

@@ -2,7 +2,6 @@
 
 use std::io::{self, Read, Write};
 
-use mist_core::Limits;
 use tokio_tungstenite::tungstenite::protocol::{Role, WebSocketConfig, WebSocketContext};
 use tokio_tungstenite::tungstenite::{Error, Message};
 
@@ -42,17 +41,26 @@ pub(crate) enum FramesEnd {
 
 impl Frames {
     /// Starts reading; `ahead` was read together with the upgrade request, and is what is taken first.
-    pub(crate) fn new(ahead: Vec<u8>, limits: &Limits) -> Self {
+    pub(crate) fn new(ahead: Vec<u8>) -> Self {
         let config = WebSocketConfig::default()
             .read_buffer_size(READ_BUFFER)
-            .write_buffer_size(0)
-            .max_message_size(Some(limits.message_bytes))
-            .max_frame_size(Some(limits.message_bytes));
+            .write_buffer_size(0);
         Self {
             unfinished: ahead.len(),
             is_interrupted: false,
             rest: ahead,
             socket: WebSocketContext::new(Role::Server, Some(config)),
+        }
+    }
+
+    /// Sets how many bytes a message may have from now on.
+    pub(crate) fn set_limit(&mut self, bytes: usize) {
+        let limit = Some(bytes);
+        if self.socket.get_config().max_message_size != limit {
+            self.socket.set_config(|config| {
+                config.max_message_size = limit;
+                config.max_frame_size = limit;
+            });
         }
     }
 
@@ -208,7 +216,6 @@ mod tests {
 
     #[test]
     fn very_many_frames_are_read_in_turns_and_all_of_them() {
-        let limits = Limits::default();
         for (opcode, payload, answer) in [
             (1, &b""[..], &b""[..]),
             (2, b"{}", b""),
@@ -221,7 +228,7 @@ mod tests {
             let input = [one.repeat(count), frame(1, b"last"), b"\x81\xff".to_vec()].concat();
             // All of it may have come right behind the request, too.
             for (ahead, bytes) in [(vec![], &input[..]), (input.clone(), &[][..])] {
-                let mut frames = Frames::new(ahead, &limits);
+                let mut frames = Frames::new(ahead);
                 let (mut lines, mut output) = (Vec::new(), Vec::new());
                 let mut bytes = bytes;
                 let mut turns = 0;
@@ -251,7 +258,7 @@ mod tests {
     fn a_goodbye_behind_very_many_frames_is_heard() {
         for count in AT_ONCE - 2..AT_ONCE + 2 {
             let input = [frame(9, b"").repeat(count), frame(8, &[3, 0xE8])].concat();
-            let mut frames = Frames::new(Vec::new(), &Limits::default());
+            let mut frames = Frames::new(Vec::new());
             let mut feed = |bytes: &[u8]| {
                 let fed = frames.feed(bytes, &mut Vec::new(), &mut Vec::new());
                 (fed, frames.is_interrupted())

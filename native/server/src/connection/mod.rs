@@ -90,7 +90,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
         token: Option<&str>,
         arrival: Arrival,
     ) -> Self {
-        let inbound = Inbound::Frames(Box::new(Frames::new(ahead, &hub.limits)));
+        let inbound = Inbound::Frames(Box::new(Frames::new(ahead)));
         let mut connection = Self::new(hub, stream, inbound, Credentials { token }, arrival);
         with_worker(|worker| connection.take_in(worker, 0));
         connection.note_unfinished();
@@ -199,7 +199,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
                         self.carry = Vec::new();
                         self.in_line = None;
                         if let Inbound::Frames(frames) = &mut self.inbound {
-                            **frames = Frames::new(Vec::new(), &self.hub.limits);
+                            **frames = Frames::new(Vec::new());
                         }
                         self.set_unfinished(0);
                         self.say_goodbye(ending);
@@ -285,10 +285,9 @@ impl<S> Drop for Connection<S> {
 
 #[cfg(test)]
 mod tests {
-    use std::collections::HashMap;
     use std::time::Duration;
 
-    use mist_core::{Access, Broker, Config};
+    use mist_core::{Access, Config};
     use tokio::io::{AsyncReadExt, AsyncWriteExt};
     use tokio::time::timeout;
 
@@ -303,7 +302,7 @@ mod tests {
             is_guarded: true,
             ..Config::default()
         };
-        let hub = Arc::new(Hub::new(Broker::new(config, 1), None, HashMap::new()));
+        let hub = Arc::new(Hub::of(config));
         let auth = br#"{"command":"auth","data":"s3cret","id":1}"#;
         let head = [0x81, 0x80 | auth.len() as u8, 0, 0, 0, 0];
         let pings = [0x89, 0x80, 0, 0, 0, 0].repeat(PINGS);

@@ -97,6 +97,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
             Inbound::Frames(frames) => {
                 lines.clear();
                 let mut output = Vec::new();
+                frames.set_limit(self.hub.in_force().limits.message_bytes);
                 let fed = frames.feed(&input[..count], lines, &mut output);
                 // Whole messages that wait for their turn are no long one.
                 let unfinished = match frames.is_interrupted() {
@@ -106,7 +107,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
                 self.consume(tools, lines);
                 lines.shrink_to(2 * READ_BYTES);
                 // The frames themselves are held to the limit of those who have authenticated.
-                if unfinished > self.message_bytes() && !self.is_paused {
+                if unfinished > 0 && !self.is_paused && unfinished > self.message_bytes() {
                     let session = self.outbox.session;
                     return self.hub.handle_too_long(session, unfinished, tools);
                 }
@@ -170,7 +171,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
         };
         let partial = bytes.len() - whole;
         // What is paused may be a token, on which it depends how long the rest may be.
-        if partial > self.message_bytes() && !self.is_paused {
+        if partial > 0 && !self.is_paused && partial > self.message_bytes() {
             self.hub
                 .handle_too_long(self.outbox.session, partial, tools);
             return;
@@ -184,7 +185,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
     }
 
     pub(super) fn message_bytes(&self) -> usize {
-        self.hub.limits_of(&self.outbox).message_bytes
+        self.hub.in_force().limits_of(&self.outbox).message_bytes
     }
 
     /// Goes on with what was put off, if the reason is gone.

@@ -27,7 +27,7 @@ impl Hub {
         *appended += run.weight();
         let count = run.len();
         let outbox = |&slot: &u32| shared.outboxes.get(slot as usize)?.as_deref();
-        let room = self.backlog.room(&self.limits);
+        let room = self.backlog.room(shared.broker.limits());
         let mut reached = 0;
         let mut delivered = Appended::default();
         if let [only] = run.targets[..]
@@ -112,7 +112,7 @@ impl Hub {
                 }
                 Output::Revoked { session } => {
                     if let Some(outbox) = shared.outbox(session) {
-                        let seconds = self.limits.authentication_seconds;
+                        let seconds = shared.broker.limits().authentication_seconds;
                         outbox.begin_probation((seconds > 0).then_some(seconds));
                     }
                 }

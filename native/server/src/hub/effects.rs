@@ -120,7 +120,7 @@ impl Hub {
     pub(super) async fn list(self: Arc<Self>, listing: Listing) {
         let _permit = self.long_answers.acquire().await;
         // While the backlog is over its limit, nothing is added to it that cannot be dropped.
-        while self.backlog.bytes() > self.limits.outbox_total_bytes {
+        while self.backlog.bytes() > self.in_force().limits.outbox_total_bytes {
             sleep(Duration::from_millis(100)).await;
         }
         let session = listing.session();

@@ -104,7 +104,8 @@ impl Hub {
         let (mut walked, mut for_commands) = (0, 0);
         let Tools { scan, scratch, out } = tools;
         let input = messages.rest();
-        let mut limits = self.limits_of(own);
+        let in_force = self.in_force();
+        let mut limits = in_force.limits_of(own);
         // The range of the last decided tags in the input, and whether messages with them have receivers.
         let (mut decided, mut has_targets) = (0..0, false);
         loop {
@@ -220,7 +221,7 @@ impl Hub {
                         flow = Self::put_off(own, long, messages.rest().len(), out);
                     }
                     delivered += self.execute(shared, out);
-                    limits = self.limits_of(own);
+                    limits = in_force.limits_of(own);
                     if shared.broker.is_waiting(own.session) {
                         flow = Flow::Paused(messages.rest().len());
                     }
@@ -291,11 +292,10 @@ impl<'a> Lock<'a> {
 
 #[cfg(test)]
 mod tests {
-    use std::collections::HashMap;
     use std::sync::atomic::AtomicBool;
     use std::task::{Context, Waker};
 
-    use mist_core::{Broker, Config, Credentials};
+    use mist_core::{Config, Credentials};
 
     use super::*;
     use crate::hub::Arrival;
@@ -304,8 +304,7 @@ mod tests {
 
     #[test]
     fn who_makes_the_broker_look_at_much_lets_others_have_their_turn() {
-        let broker = Broker::new(Config::default(), 1);
-        let hub = Arc::new(Hub::new(broker, None, HashMap::new()));
+        let hub = Arc::new(Hub::of(Config::default()));
         let connect = || hub.connect(Credentials::default(), Framing::Lines, Arrival::default());
         let (reader, publisher) = (connect(), connect());
         // How many turns it takes to handle an input.
@@ -374,8 +373,7 @@ mod tests {
     /// A long input gives the lock away between its messages; what was decided under it is good no longer.
     #[test]
     fn nothing_comes_behind_an_unsubscribe_while_a_long_input_is_published() {
-        let broker = Broker::new(Config::default(), 1);
-        let hub = Arc::new(Hub::new(broker, None, HashMap::new()));
+        let hub = Arc::new(Hub::of(Config::default()));
         let connect = || hub.connect(Credentials::default(), Framing::Lines, Arrival::default());
         let handle = |own: &Outbox, input: &[u8]| {
             let mut left = input.len();

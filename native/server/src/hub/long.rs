@@ -205,9 +205,8 @@ impl Hub {
 
 #[cfg(test)]
 mod tests {
-    use std::collections::HashMap;
 
-    use mist_core::{Broker, Config, Credentials};
+    use mist_core::{Config, Credentials};
 
     use super::super::Arrival;
     use super::*;
@@ -238,7 +237,7 @@ mod tests {
             turn: Some(1),
             ..Config::default()
         };
-        let hub = Arc::new(Hub::new(Broker::new(config, 1), None, HashMap::new()));
+        let hub = Arc::new(Hub::of(config));
         let connect = || hub.connect(Credentials::default(), Framing::Lines, Arrival::default());
         let publisher = connect();
         let readers: Vec<_> = (0..20).map(|_| connect()).collect();
@@ -324,7 +323,7 @@ mod tests {
     #[test]
     fn what_nobody_waits_for_is_dropped_where_there_is_too_much() {
         let (hub, publisher, readers, mut in_line, mut receiver) = begin();
-        let much = hub.limits.input_total_bytes;
+        let much = hub.in_force().limits.input_total_bytes;
         hub.unfinished.change(0, much);
         assert!(hub.unfinished.is_full());
         assert!(!in_line.turn(&hub), "the publisher is there, and waits");

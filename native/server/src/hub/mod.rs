@@ -21,7 +21,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::time::Duration;
 
-use mist_core::{Access, Broker, Credentials, Limits, SessionId, Stats};
+use arc_swap::{ArcSwap, Guard};
+use mist_core::{Access, Broker, Credentials, SessionId, Stats};
 use tokio::sync::Semaphore;
 use tokio_util::task::TaskTracker;
 
@@ -35,17 +36,18 @@ use crate::admission::peer::Peer;
 use crate::admission::token_throttle::TokenThrottle;
 use crate::auth::Authenticator;
 use crate::command::CommandHandler;
+use crate::in_force::InForce;
+#[cfg(test)]
+use crate::listener::{Browsers, Proxies};
 use crate::log_limit::LogLimit;
 use crate::outbox::{Backlog, Ending, Framing, Outbox};
 use mist_net::lock::{Mutex, RwLock};
 
 pub(crate) struct Hub {
     shared: RwLock<Shared>,
-    pub(crate) limits: Limits,
+    in_force: ArcSwap<InForce>,
     /// Whether clients must authenticate.
     pub(crate) is_scoped: bool,
-    /// Those for sessions that have still to authenticate.
-    early_limits: Limits,
     throttle: Mutex<TokenThrottle>,
     store: Store,
     commands: HashMap<String, Arc<dyn CommandHandler>>,
@@ -106,14 +108,14 @@ const CONNECTION_BYTES: usize = 4 << 10;
 impl Hub {
     pub(crate) fn new(
         broker: Broker,
+        in_force: InForce,
         authenticator: Option<Arc<dyn Authenticator>>,
         commands: HashMap<String, Arc<dyn CommandHandler>>,
     ) -> Self {
         let log = Arc::<LogLimit>::default();
-        let limits = broker.limits().clone();
+        let limits = &in_force.limits;
         Self {
             is_scoped: broker.access() == Access::Scoped,
-            early_limits: limits.before_authentication(),
             throttle: Mutex::new(TokenThrottle::new(limits.failed_tokens)),
             shared: RwLock::new(Shared {
                 broker,
@@ -131,8 +133,37 @@ impl Hub {
             is_ending: AtomicBool::new(false),
             line: Line::default(),
             long_answers: Semaphore::new(1),
-            limits,
+            in_force: ArcSwap::from_pointee(in_force),
         }
+    }
+
+    /// A hub without an authenticator, for tests.
+    #[cfg(test)]
+    pub(crate) fn of(config: mist_core::Config) -> Self {
+        let limits = config.limits.clone();
+        let in_force = InForce::new(limits, Browsers::default(), Proxies::default());
+        Self::new(Broker::new(config, 1), in_force, None, HashMap::new())
+    }
+
+    /// What is in force at the moment; cheap, and not to be kept for long.
+    pub(crate) fn in_force(&self) -> Guard<Arc<InForce>> {
+        self.in_force.load()
+    }
+
+    /// Puts other settings in force, and another token that makes a session admin.
+    pub(crate) fn change(self: &Arc<Self>, new: InForce, token: Option<&str>) {
+        let limits = &new.limits;
+        self.unfinished.set_limit(limits.input_total_bytes);
+        self.address_limiter
+            .set_limit(limits.connections_per_address);
+        self.throttle.lock().set_free(limits.failed_tokens);
+        with_worker(|worker| {
+            self.exclusively(&mut worker.tools, |shared| {
+                shared.broker.set_limits(limits.clone());
+                shared.broker.set_token(token);
+            });
+        });
+        self.in_force.store(Arc::new(new));
     }
 
     /// Opens a session and its outbox.
@@ -167,7 +198,7 @@ impl Hub {
                 let outbox = Arc::new(Outbox::new(session, framing, arrival.peer, backlog));
                 if shared.broker.needs_token(session) {
                     let took = u32::try_from(arrival.took.as_secs()).unwrap_or(u32::MAX);
-                    let seconds = self.limits.authentication_seconds;
+                    let seconds = shared.broker.limits().authentication_seconds;
                     let left = (seconds > 0).then(|| seconds.saturating_sub(took));
                     outbox.begin_probation(left);
                 }
@@ -218,22 +249,10 @@ impl Hub {
 
     /// The time for TLS handshakes and requests' heads; also to authenticate, where that must be done.
     pub(crate) fn handshake_seconds(&self) -> u32 {
-        let Limits {
-            handshake_seconds,
-            authentication_seconds,
-            ..
-        } = self.limits;
-        match authentication_seconds {
-            seconds if self.is_scoped && seconds > 0 => handshake_seconds.min(seconds),
-            _ => handshake_seconds,
-        }
-    }
-
-    /// The bounds for what a connection sends.
-    pub(crate) fn limits_of(&self, outbox: &Outbox) -> &Limits {
-        match outbox.is_on_probation() {
-            true => &self.early_limits,
-            false => &self.limits,
+        let limits = &self.in_force().limits;
+        match limits.authentication_seconds {
+            seconds if self.is_scoped && seconds > 0 => limits.handshake_seconds.min(seconds),
+            _ => limits.handshake_seconds,
         }
     }
 

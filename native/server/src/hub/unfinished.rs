@@ -14,7 +14,7 @@ pub(crate) const COUNTED_FROM: usize = 2 << 10;
 #[derive(Debug)]
 pub(crate) struct Unfinished {
     bytes: AtomicUsize,
-    pub(super) limit: usize,
+    limit: AtomicUsize,
     /// Whether a connection is not read from until there is room.
     has_waiting: AtomicBool,
 }
@@ -23,7 +23,7 @@ impl Unfinished {
     pub(super) fn new(limit: usize) -> Self {
         Self {
             bytes: AtomicUsize::new(0),
-            limit,
+            limit: AtomicUsize::new(limit),
             has_waiting: AtomicBool::new(false),
         }
     }
@@ -32,8 +32,16 @@ impl Unfinished {
         self.bytes.load(Ordering::Relaxed)
     }
 
+    pub(super) fn limit(&self) -> usize {
+        self.limit.load(Ordering::Relaxed)
+    }
+
+    pub(super) fn set_limit(&self, limit: usize) {
+        self.limit.store(limit, Ordering::Relaxed);
+    }
+
     pub(crate) fn is_full(&self) -> bool {
-        self.bytes() > self.limit
+        self.bytes() > self.limit()
     }
 
     /// Notes that a connection that has part of a message waits for room: the watch wakes it.

@@ -51,12 +51,13 @@ impl Hub {
     /// Readers that take anything at all are never cut.
     fn relieve(&self, mut stalled: Vec<(usize, Arc<Outbox>)>) {
         let mut total = self.backlog.bytes();
-        if total < self.limits.outbox_total_bytes {
+        let limit = self.in_force().limits.outbox_total_bytes;
+        if total < limit {
             return;
         }
         stalled.sort_unstable_by_key(|&(bytes, _)| std::cmp::Reverse(bytes));
         for (bytes, outbox) in stalled {
-            if total <= self.limits.outbox_total_bytes / 2 {
+            if total <= limit / 2 {
                 break;
             }
             if self.log.admits(Kind::SocketStalled, outbox.peer) {
@@ -80,7 +81,7 @@ impl Hub {
     fn relieve_input(&self, unfinished: &mut Vec<Arc<Outbox>>) {
         if self.unfinished.is_full() {
             let mut total = self.unfinished.bytes();
-            let limit = self.unfinished.limit;
+            let limit = self.unfinished.limit();
             unfinished.sort_by_cached_key(|outbox| outbox.unfinished());
             while total > limit / 2
                 && let Some(outbox) = unfinished.pop()
@@ -116,7 +117,10 @@ impl Hub {
     /// Returns how many bytes wait for a connection whose socket takes nothing.
     fn watch_one(self: &Arc<Self>, outbox: &Outbox) -> Option<usize> {
         let mut stalled = None;
-        let heartbeat = self.limits.heartbeat_seconds;
+        let (heartbeat, patience) = {
+            let limits = &self.in_force().limits;
+            (limits.heartbeat_seconds, limits.stall_seconds)
+        };
         let (session, peer) = (outbox.session.slot(), outbox.peer.map(display));
         let may_say = |kind| self.log.admits(kind, outbox.peer);
         outbox.look(|concern| match concern {
@@ -128,7 +132,7 @@ impl Hub {
             Concern::CaughtUp(dropped) if may_say(Kind::SlowConsumer) => {
                 tracing::warn!(session, peer, dropped, "slow consumer: caught up");
             }
-            Concern::Stalled(seconds, bytes) if seconds < self.limits.stall_seconds => {
+            Concern::Stalled(seconds, bytes) if seconds < patience => {
                 stalled = Some(bytes);
             }
             Concern::Stalled(seconds, _) => {
@@ -175,10 +179,9 @@ impl Hub {
 
 #[cfg(test)]
 mod tests {
-    use std::collections::HashMap;
     use std::time::Duration;
 
-    use mist_core::{Broker, Config};
+    use mist_core::Config;
     use tokio::io::AsyncWriteExt;
     use tokio::task::yield_now;
     use tokio::time::timeout;
@@ -191,7 +194,7 @@ mod tests {
     async fn who_takes_no_last_words_is_cut_once_its_message_has_to_go() {
         let mut config = Config::default();
         config.limits.input_total_bytes = 4 << 10;
-        let hub = Arc::new(Hub::new(Broker::new(config, 1), None, HashMap::new()));
+        let hub = Arc::new(Hub::of(config));
         let (mut near, far) = tokio::io::duplex(1 << 10);
         let arrival = Arrival::default();
         let connection = tokio::spawn(Connection::lines(Arc::clone(&hub), far, None, arrival));

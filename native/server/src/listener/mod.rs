@@ -106,8 +106,6 @@ impl fmt::Display for Address {
 #[derive(Clone)]
 pub struct Acceptor {
     pub(crate) hub: Arc<Hub>,
-    pub(crate) browsers: Arc<Browsers>,
-    pub(crate) proxies: Arc<Proxies>,
     pub(crate) tls: Option<Arc<Tls>>,
     pub(crate) offers: Offers,
     pub(crate) stop: CancellationToken,
@@ -181,11 +179,12 @@ impl Acceptor {
         let hub = &self.hub;
         let permit = Permit(Arc::clone(hub), self.count_address(peer)?);
         let before = hub.open_connections.fetch_add(1, Ordering::Relaxed);
-        if before < hub.limits.connections {
+        let most = hub.in_force().limits.connections;
+        if before < most {
             return Ok(permit);
         }
         self.count_refused();
-        Err(mist_core::too_many_connections(hub.limits.connections))
+        Err(mist_core::too_many_connections(most))
     }
 
     /// Counts a connection among those of its address, unless there are too many.

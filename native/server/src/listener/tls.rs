@@ -31,9 +31,10 @@ pub(crate) struct Tls {
     current: Arc<Current>,
     /// Of the current certificate, unless it says nothing that can be read.
     reminder: Mutex<Option<Reminder>>,
-    source: Source,
+    source: Mutex<Source>,
 }
 
+#[derive(Clone)]
 enum Source {
     Files { certificate: PathBuf, key: PathBuf },
     SelfSigned { fingerprint: String },
@@ -105,21 +106,35 @@ impl Tls {
             config: Arc::new(config),
             current,
             reminder,
-            source,
+            source: Mutex::new(source),
         })
     }
 
     /// Reads the files anew; what is open goes on as it is. When they cannot be used, nothing changes.
     pub(crate) fn reload(&self) -> Result<(), CertificateError> {
-        if let Source::Files { certificate, key } = &self.source {
-            let provider = self.config.crypto_provider();
-            let certified = certificate::read(certificate, key, provider)?;
-            *self.reminder.lock() = reminder(&certified, provider);
-            *self.current.certified.write() = Arc::new(certified);
-            self.look_at_names();
-            self.remind(SystemTime::now());
+        let files = self.files();
+        if let Some((certificate, key)) = files {
+            self.take_over(&Self::from_files(certificate, key)?);
         }
         Ok(())
+    }
+
+    /// Shows another's certificate from now on; what is open goes on as it is.
+    pub(crate) fn take_over(&self, other: &Self) {
+        *self.source.lock() = other.source.lock().clone();
+        *self.reminder.lock() = other.reminder.lock().take();
+        let certified = Arc::clone(&other.current.certified.read());
+        *self.current.certified.write() = certified;
+        self.look_at_names();
+        self.remind(SystemTime::now());
+    }
+
+    /// The files that the certificate and its key are from.
+    fn files(&self) -> Option<(PathBuf, PathBuf)> {
+        match &*self.source.lock() {
+            Source::Files { certificate, key } => Some((certificate.clone(), key.clone())),
+            Source::SelfSigned { .. } => None,
+        }
     }
 
     /// When the current certificate expires.
@@ -131,7 +146,7 @@ impl Tls {
     /// Says that the certificate has expired or soon will, at most once a day.
     pub(crate) fn remind(&self, now: SystemTime) {
         let words = self.reminder.lock().as_mut().and_then(|it| it.due(now));
-        if let (Some(words), Source::Files { certificate, .. }) = (words, &self.source) {
+        if let (Some(words), Some((certificate, _))) = (words, self.files()) {
             tracing::warn!("the certificate in '{}' {words}", certificate.display());
         }
     }
@@ -140,7 +155,7 @@ impl Tls {
     pub(crate) fn look_at_names(&self) {
         let certified = Arc::clone(&self.current.certified.read());
         let is_nameless = certified.cert.first().is_some_and(validity::is_nameless);
-        if let (true, Source::Files { certificate, .. }) = (is_nameless, &self.source) {
+        if let (true, Some((certificate, _))) = (is_nameless, self.files()) {
             tracing::warn!(
                 "the certificate in '{}' is for no name, and clients refuse it; make one with the names that they \
                  connect to (subjectAltName)",
@@ -150,10 +165,10 @@ impl Tls {
     }
 
     /// The SHA-256 of the certificate, if it was made here.
-    pub(crate) fn fingerprint(&self) -> Option<&str> {
-        match &self.source {
+    pub(crate) fn fingerprint(&self) -> Option<String> {
+        match &*self.source.lock() {
             Source::Files { .. } => None,
-            Source::SelfSigned { fingerprint } => Some(fingerprint),
+            Source::SelfSigned { fingerprint } => Some(fingerprint.clone()),
         }
     }
 

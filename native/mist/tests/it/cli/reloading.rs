@@ -1,5 +1,7 @@
 //! What a running server takes from its files again, what it tells the service manager, and logs for programs.
 
+use std::io::Write;
+use std::net::TcpStream;
 use std::os::linux::net::SocketAddrExt;
 use std::os::unix::net::{SocketAddr, UnixDatagram};
 use std::path::Path;
@@ -30,33 +32,119 @@ impl Files {
     }
 }
 
+impl Server {
+    /// Has the files read again, and returns what has changed and what has not, as the log says it.
+    fn reload(&self) -> (String, String) {
+        self.running.signal("HUP");
+        let names = |text| {
+            let line = self.running.says(text);
+            line.split_once(text).expect("names").1.to_owned()
+        };
+        (names("SIGHUP: changed: "), names("needs a restart: "))
+    }
+}
+
 #[test]
-fn the_log_level_changes_at_a_hangup_and_the_rest_is_named() {
+fn what_can_change_does_at_a_hangup_and_the_rest_is_named() {
     let files = Files::new("log-level: info\ntoken-file: token\n");
     files.write("token", "one\n");
     let server = files.serve(&[]);
-    let running = &server.running;
-    running.signal("HUP");
-    running.says("no setting has changed");
+    server.running.signal("HUP");
+    server.running.says("no setting has changed");
     files.write("token", "two\n");
     files.write(
         "mist.yml",
-        "log-level: warn\ntoken-file: token\naccess: scoped\nno-page: true\nlimits: {nesting: 7, tag-bytes: 9}\n",
+        "log-level: warn\ntoken-file: token\naccess: scoped\nno-page: true\nallow-host: [a]\nallow-origin: ['*']\n\
+         trusted-proxies: [::1]\nlimits: {tags-per-message: 1, tag-bytes: 9}\n",
     );
-    running.signal("HUP");
-    let line = running.says("needs a restart");
-    let (_, names) = line.split_once("restart: ").expect("names");
+    let (changed, kept) = server.reload();
     assert_eq!(
-        names,
-        "token, access, no-page, limit nesting, limit tag-bytes"
+        changed,
+        "token, allow-origin, allow-host, trusted-proxies, log-level, limit tag-bytes, limit tags-per-message"
     );
-    // Of a level that is not logged any more, and then is again.
-    files.write("mist.yml", "token-file: token\nlog-level: debug\n");
-    running.signal("HUP");
-    running.says("log-level is now DEBUG");
-    let line = running.says("needs a restart");
-    assert!(line.ends_with("restart: token"), "{line}");
-    server.mist(&["ping"]).success();
+    assert_eq!(kept, "access, no-page");
+    let said = stderr(&server.mist(&["pub", "a", "b", "--", "x"]).code(5));
+    assert!(said.contains("(tags-per-message)"), "{said}");
+    // What was not taken over is named again, what was is not. The level is one that is logged before or after.
+    files.write(
+        "mist.yml",
+        "token-file: token\nlog-level: debug\nno-page: true\nallow-host: [a]\n",
+    );
+    let (changed, kept) = server.reload();
+    assert_eq!(
+        changed,
+        "allow-origin, trusted-proxies, log-level, limit tag-bytes, limit tags-per-message"
+    );
+    assert_eq!(kept, "no-page");
+    server
+        .mist(&["pub", "a", "b", "--ack", "--", "x"])
+        .success();
+    // Without any token nobody could be admin: that is for a start.
+    files.write("mist.yml", "log-level: error\n");
+    assert_eq!(server.reload().1, "token");
+}
+
+#[test]
+fn a_token_that_takes_the_place_of_another_ends_what_that_allowed() {
+    let files = Files::new("token-file: token\nauthenticator: memory://\naccess: scoped\n");
+    files.write("token", "one\n");
+    let server = files.serve(&[]);
+    let ping = |token: &str| server.mist(&["who", "--token", token]);
+    ping("one").success();
+    let mut subscriber = server.subscriber(&["--token", "one", "bus"]);
+    files.write("token", "two\n");
+    server.running.signal("HUP");
+    server.running.says("SIGHUP: changed: token");
+    subscriber.says("subscription removed");
+    ping("one").code(4);
+    ping("two").success();
+    let _ = subscriber.child.kill();
+}
+
+#[test]
+fn pages_and_proxies_are_trusted_as_the_files_say_now() {
+    let files = Files::new("");
+    let mut command = command();
+    command.current_dir(files.0.path()).args([
+        "serve",
+        "--config",
+        "mist.yml",
+        "--listeners",
+        "http://127.0.0.1:0",
+    ]);
+    let server = Server::of(start(&mut command, &[]));
+    let mut stream = TcpStream::connect(&server.host).expect("it listens");
+    stream.set_read_timeout(Some(PATIENCE)).expect("a timeout");
+    // One connection, which the reload does not disturb.
+    let mut status = |header: &str| {
+        let request = format!(
+            "POST /publish?tags=a HTTP/1.1\r\nHost: localhost\r\n{header}\r\nContent-Length: 0\r\n\r\n"
+        );
+        stream.write_all(request.as_bytes()).expect("taken");
+        let mut answer = String::new();
+        let mut piece = [0; 4096];
+        while !answer.ends_with("}\n") {
+            let count = stream.read(&mut piece).expect("an answer");
+            assert_ne!(count, 0, "it goes on: {answer}");
+            answer.push_str(&String::from_utf8_lossy(&piece[..count]));
+        }
+        answer.split(' ').nth(1).expect("a status").to_owned()
+    };
+    let origin = "Origin: https://app.example.com";
+    assert_eq!(status(origin), "403");
+    files.write(
+        "mist.yml",
+        "allow-origin: [https://app.example.com]\ntrusted-proxies: [127.0.0.1]\n",
+    );
+    server.running.signal("HUP");
+    server.running.says("SIGHUP: changed: ");
+    assert_eq!(status(origin), "200");
+    server.running.says("for whom it asks");
+    files.write("mist.yml", "");
+    server.running.signal("HUP");
+    server.running.says("SIGHUP: changed: ");
+    assert_eq!(status(origin), "403");
+    assert_eq!(status("X-Forwarded-For: 192.0.2.1"), "200");
 }
 
 #[test]

@@ -62,7 +62,7 @@ async fn publish_one<B: Buf>(
     let Body { bytes, part } = body;
     let line = request_line(&sets, bytes).map_err(bad_request)?;
     // Its escapes may have made it larger than anybody may send: it is refused here, before the connection gets a copy.
-    let (length, limit) = (line.len() - 1, acceptor.hub.limits.message_bytes);
+    let (length, limit) = (line.len() - 1, acceptor.hub.in_force().limits.message_bytes);
     if length > limit {
         let text = format!("{length} bytes exceed the limit of {limit} (message-bytes)");
         return Err(refuse_publish(StatusCode::PAYLOAD_TOO_LARGE, text));

@@ -49,7 +49,7 @@ pub(super) async fn read_body<B: Buf>(
     headers: &HeaderMap,
     body: impl Stream<Item = Result<B, warp::Error>>,
 ) -> Result<Body, Response> {
-    let limits = &hub.limits;
+    let limits = hub.in_force().limits.clone();
     let is_early = hub.is_scoped && visit.is_none();
     let (limit, setting) = match limits.before_authentication().message_bytes {
         limit if is_early && limit < limits.message_bytes => (limit, "unauthenticated-bytes"),

@@ -96,7 +96,7 @@ impl Listener for Web {
                     .is_some_and(|socket| socket.ip().to_canonical().is_loopback()),
             };
             accept_tcp(self.listener, &acceptor, |stream, peer| {
-                let guest = match acceptor.proxies.trusts(peer.ip()) {
+                let guest = match acceptor.hub.in_force().proxies.trusts(peer.ip()) {
                     true => acceptor.greet_proxy(peer.ip()),
                     false => acceptor.greet(Some(peer.ip())),
                 };
@@ -157,10 +157,11 @@ where
     };
     let routes = TowerToHyperService::new(warp::service(routes));
     let lent = permit.clone();
-    let (browsers, is_loopback) = (Arc::clone(&acceptor.browsers), site.is_loopback);
-    let proxies = Arc::clone(&acceptor.proxies);
-    let log = Arc::clone(&acceptor.hub.log);
+    let is_loopback = site.is_loopback;
+    let hub = Arc::clone(&acceptor.hub);
     let service = service_fn(move |mut request: Request<Incoming>| {
+        let in_force = hub.in_force();
+        let (browsers, proxies) = (&in_force.browsers, &in_force.proxies);
         let behind = address.filter(|address| proxies.trusts(*address));
         let client = behind.map(|proxy| proxies.client(proxy, request.headers()));
         let from = client.map(|client| client.address).or(address);
@@ -179,7 +180,7 @@ where
             });
         }
         let checked = browsers
-            .check(&request, is_loopback, &log, peer)
+            .check(&request, is_loopback, &hub.log, peer)
             .map(|origin| {
                 let early = origin.as_ref().and_then(|_| browsers::preflight(&request));
                 (origin, early.ok_or_else(|| routes.call(with_path(request))))
@@ -199,7 +200,7 @@ where
             Ok(response)
         }
     });
-    let seconds = acceptor.hub.limits.stall_seconds.max(1);
+    let seconds = acceptor.hub.in_force().limits.stall_seconds.max(1);
     let stream = StallTimeout::new(stream, Duration::from_secs(seconds.into()));
     let log = Arc::clone(&acceptor.hub.log);
     let stop = acceptor.stop.clone();
@@ -280,7 +281,7 @@ impl Caller {
             return Ok(None);
         };
         if !client.is_named {
-            acceptor.proxies.note_unnamed(client.address);
+            acceptor.hub.in_force().proxies.note_unnamed(client.address);
         }
         acceptor.count_address(self.peer)
     }

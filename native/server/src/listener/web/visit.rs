@@ -59,7 +59,7 @@ impl Early {
     fn push(&mut self, text: &str) -> bool {
         let message = [text.as_bytes(), b"\n"].concat();
         let bytes = self.bytes + message.len();
-        if bytes > self.hub.backlog.room(&self.hub.limits).bytes {
+        if bytes > self.hub.backlog.room(&self.hub.in_force().limits).bytes {
             return false;
         }
         self.bytes = bytes;
@@ -257,11 +257,10 @@ impl Visit {
 
 #[cfg(test)]
 pub(super) mod tests {
-    use std::collections::HashMap;
     use std::time::Duration;
 
     use futures_util::poll;
-    use mist_core::{Broker, Config};
+    use mist_core::Config;
     use tokio::task::yield_now;
     use tokio::time::{Instant, timeout};
     use tokio_util::sync::CancellationToken;
@@ -273,9 +272,7 @@ pub(super) mod tests {
 
     pub(in super::super) fn acceptor(config: Config) -> Acceptor {
         Acceptor {
-            hub: Arc::new(Hub::new(Broker::new(config, 1), None, HashMap::new())),
-            browsers: Arc::default(),
-            proxies: Arc::default(),
+            hub: Arc::new(Hub::of(config)),
             tls: None,
             offers: Offers::default(),
             stop: CancellationToken::new(),
@@ -297,7 +294,7 @@ pub(super) mod tests {
     async fn a_message_counts_until_the_connection_has_taken_it() {
         let acceptor = acceptor(Config::default());
         let unfinished = &acceptor.hub.unfinished;
-        let most = acceptor.hub.limits.input_total_bytes;
+        let most = acceptor.hub.in_force().limits.input_total_bytes;
         let visit = Visit::begin(&acceptor, &caller(&acceptor), None).await;
         let mut visit = visit.expect("there is room");
         let line = line(
