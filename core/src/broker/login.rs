@@ -230,23 +230,6 @@ impl Broker {
         Revocation::of(sessions)
     }
 
-    /// As [`Broker::note_token_change`], for all tokens of a subject; returns those that sessions go by, and that the host
-    /// asks about. Looks at all tokens that any session goes by, or is about to.
-    #[must_use]
-    pub fn note_subject_change(&mut self, subject: &str) -> Vec<String> {
-        let mut tokens = Vec::new();
-        for (token, holders) in &mut self.holders {
-            // Whose token it is may be known only by the answer.
-            if holders.asked_about > 0 {
-                holders.changes = holders.changes.wrapping_add(1);
-            }
-            if !holders.sessions.is_empty() && holders.grants.subject == subject {
-                tokens.push(String::from(&**token));
-            }
-        }
-        tokens
-    }
-
     /// Notes that a token may have been changed by others than the broker, so that what was asked about it meanwhile is
     /// asked again. Returns whether a session goes by it: then the host asks what it may do now, and calls
     /// [`Broker::handle_token_change`].

@@ -2,8 +2,8 @@
 //!
 //! Inputs are method calls: [`Broker::handle_message`], or [`Broker::decide`] for a message that changes nothing.
 //! Outputs are taken out with [`Broker::poll_output`]. The commands are in these files: `basic` has those for
-//! everybody, `publish` long publishes, `list` long answers, `login` and `admin` those about tokens, `revoke` the
-//! consequences of a changed token; `numbers` is for hosts that know tags by number. Files with data only (`config`,
+//! everybody, `publish` long publishes, `list` long answers, `login` and `admin` those about tokens, `in_use` which of them
+//! sessions go by, `revoke` the consequences of a changed token; `numbers` is for hosts that know tags by number. Files with data only (`config`,
 //! `output`, `scratch`, `session`, `holders`, `listing`, `revocation`, `walk`) know nothing of the [`Broker`].
 
 mod admin;
@@ -11,6 +11,7 @@ mod basic;
 mod config;
 mod decide;
 mod holders;
+mod in_use;
 mod list;
 mod listing;
 mod login;

@@ -1,5 +1,8 @@
 //! What a host says that a token may do: two sets of tags, for a subject, which may show another token later.
 
+use std::collections::BTreeMap;
+use std::ops::ControlFlow;
+
 use mist_core::{Access, Broker, Config, Credentials, Grants, Output, SessionId, TokenStorage};
 
 /// A broker whose host says what tokens grant, and a session that has shown one.
@@ -47,6 +50,19 @@ fn said(broker: &mut Broker, session: SessionId, line: &str) -> (String, usize) 
         }
     }
     (told, reached)
+}
+
+/// The tokens that sessions go by, with their subjects, and those that are being looked up.
+fn in_use(broker: &Broker) -> Vec<(String, Option<String>)> {
+    let (mut found, mut from) = (BTreeMap::new(), 0);
+    while let ControlFlow::Continue(next) = broker.tokens_in_use(from, |token, grants| {
+        let subject = grants.map(|grants| grants.subject.clone());
+        found.insert(token.to_owned(), subject);
+    }) {
+        assert!(next > from, "it goes on");
+        from = next;
+    }
+    found.into_iter().collect()
 }
 
 #[test]
@@ -135,7 +151,7 @@ fn a_later_token_of_the_same_subject_takes_the_place_of_the_first() {
         .0,
         ""
     );
-    assert_eq!(broker.note_subject_change("desk"), ["two"]);
+    assert_eq!(in_use(&broker), [("two".into(), Some("desk".into()))]);
 
     // Of another subject, or unknown, it changes nothing.
     for reply in [Ok(Some(of_subject("other", &["x"], &["x"]))), Ok(None)] {
@@ -155,8 +171,7 @@ fn a_later_token_of_the_same_subject_takes_the_place_of_the_first() {
     // Nor does the server's own token, which is for the first message.
     let (told, _) = said(&mut broker, session, r#"{"command":"auth","data":"TK"}"#);
     assert!(told.contains("auth-not-first"), "{told}");
-    assert_eq!(broker.note_subject_change("desk"), ["two"]);
-    assert_eq!(broker.note_subject_change("other"), [""; 0]);
+    assert_eq!(in_use(&broker), [("two".into(), Some("desk".into()))]);
 }
 
 #[test]
@@ -190,7 +205,12 @@ fn logins_under_way_are_asked_about_again_when_a_subject_changes() {
     }
     assert_eq!(asked.len(), 2);
     // Nobody knows yet whose the tokens are that are being asked about.
-    assert_eq!(broker.note_subject_change("desk"), ["one"]);
+    let known = [("one", Some("desk")), ("three", None), ("two", None)];
+    let known = known.map(|(token, subject)| (token.to_owned(), subject.map(str::to_owned)));
+    assert_eq!(in_use(&broker), known);
+    for (token, _) in &known {
+        assert_eq!(broker.note_token_change(token), token == "one");
+    }
     for (session, request) in &asked {
         broker.handle_auth_reply(*session, request, Ok(Some(before.clone())));
     }
@@ -249,4 +269,20 @@ fn a_token_that_others_change_is_carried_over_to_its_sessions() {
     assert_eq!(revoked, [session, late]);
     assert!(broker.needs_token(session) && broker.stats().subscriptions == 0);
     assert!(!broker.note_token_change("t"), "no session goes by it");
+}
+
+#[test]
+fn the_tokens_of_very_many_sessions_are_told_in_parts() {
+    let (mut broker, _) = with_grants(Access::Scoped, "t0", of_subject("s0", &[], &[]));
+    for number in 1..2000 {
+        let token = format!("t{number}");
+        broker.connect(Credentials {
+            token: Some(&token),
+        });
+        answer(&mut broker, of_subject(&format!("s{number}"), &[], &[]));
+    }
+    let mut first = 0;
+    assert!(broker.tokens_in_use(0, |_, _| first += 1).is_continue());
+    assert!(first < 1000, "{first} at a time");
+    assert_eq!(in_use(&broker).len(), 2000);
 }

@@ -2,6 +2,7 @@
 
 #[cfg(any(feature = "sqlite", feature = "scribble", feature = "postgres"))]
 mod built_in;
+mod changed;
 #[cfg(any(feature = "sqlite", feature = "scribble"))]
 mod identity;
 #[cfg(feature = "postgres")]
@@ -17,9 +18,11 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use futures_util::future::BoxFuture;
+use futures_util::stream::{self, BoxStream};
 use mist_core::{AuthReply, AuthRequest};
 use mist_net::address::list;
 
+pub use self::changed::{Changed, TokensInUse};
 pub use mist_core::{Grants, TokenChange, TokenError};
 
 /// Opens a token store given as a URI; the error is a text without secrets.
@@ -67,7 +70,8 @@ pub trait Authenticator: Send + Sync + 'static {
 ///
 /// A change returns once it is durable: the client is answered right after. A server asks for the next change of a token
 /// when the last one has returned; look-ups, and changes of other tokens, come at any time. Where others change what is
-/// kept, they tell the server by [`Handle::token_changed`](crate::Handle::token_changed).
+/// kept, the store tells the server by [`TokenStore::changes`], or they do by
+/// [`Handle::token_changed`](crate::Handle::token_changed).
 pub trait TokenStore: Authenticator {
     /// Makes a change. What is to be removed and is not there is no error, but for the token whose tags are changed.
     ///
@@ -81,6 +85,18 @@ pub trait TokenStore: Authenticator {
     /// # Errors
     /// [`TokenError::NotFound`] when the token is unknown.
     fn lookup<'a>(&'a self, token: &'a str) -> BoxFuture<'a, Result<Grants, TokenError>>;
+
+    /// Tells what others change in the store, such as another server or a person, so that it acts at once on connections
+    /// that are open. A server that runs follows it from its start to its end; one that ends at once, as unless a store
+    /// has it otherwise, means that the store cannot tell.
+    ///
+    /// The server looks up each token that it is told and that a session goes by; until the store answers, what was
+    /// granted stays granted. [`Changed::Any`] is for what was missed: all tokens in use are looked up then, a few at a
+    /// time. An error says that the store cannot tell at the moment; it is logged, and [`Changed::Any`] belongs behind it.
+    fn changes(&self, in_use: TokensInUse) -> BoxStream<'_, Result<Changed, TokenError>> {
+        let _ = in_use;
+        Box::pin(stream::empty())
+    }
 }
 
 impl<S: TokenStore> Authenticator for S {

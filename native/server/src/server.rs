@@ -82,6 +82,7 @@ impl Server {
                 tls.remind(SystemTime::now());
             }
         }));
+        let following = tokio::spawn(Arc::clone(&hub).follow_store());
         for listener in listeners {
             let acceptor = Acceptor {
                 hub: Arc::clone(&hub),
@@ -114,8 +115,10 @@ impl Server {
                 let _ = tokio::time::timeout(CUT / 2, hub.tasks.wait()).await;
             }
         }
-        watch.abort();
-        let _ = watch.await;
+        for task in [watch, following] {
+            task.abort();
+            let _ = task.await;
+        }
         hub.log.tell_all();
     }
 }

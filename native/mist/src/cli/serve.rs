@@ -154,12 +154,6 @@ async fn run(
         };
         log.line(&format!("{name} server listening at '{address}'{made}"));
     }
-    if let Some(scheme) = shared_store(&settings) {
-        log.line(&format!(
-            "tokens are kept by {scheme}://; what another server takes away there, connections of this one keep until \
-             they log in again"
-        ));
-    }
     memory::return_after_bursts(server.handle());
     if let Some(page) = page(server.addresses()).filter(|_| !settings.no_page.value) {
         log.line(&format!("the page is at {page}"));
@@ -190,12 +184,6 @@ async fn run(
         .await;
     log.line("stopped");
     Ok(())
-}
-
-/// The scheme of a token store that other servers may have open, too.
-fn shared_store(settings: &Settings) -> Option<&str> {
-    let (scheme, _) = settings.authenticator.as_ref()?.value.split_once("://")?;
-    (!scheme.eq_ignore_ascii_case("memory")).then_some(scheme)
 }
 
 /// Where a browser on this machine finds the page: on a listener for HTTP rather than on one for WebSocket.

@@ -1,5 +1,6 @@
 //! What a program adds to its server: listeners, token stores and commands of its own.
 
+mod changes;
 mod reentry;
 mod subjects;
 

@@ -72,6 +72,10 @@ impl Home {
         }
     }
 
+    fn database(&self) -> &Database {
+        self.database.as_ref().expect("it is PostgreSQL's")
+    }
+
     async fn open(&self) -> Arc<dyn TokenStore> {
         within(mist::auth::open(&self.uri()))
             .await

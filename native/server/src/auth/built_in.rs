@@ -2,9 +2,16 @@
 
 use std::collections::HashMap;
 use std::sync::Arc;
+#[cfg(any(feature = "sqlite", feature = "scribble"))]
+use std::time::Duration;
 
 use futures_util::future::BoxFuture;
+use futures_util::stream::BoxStream;
+#[cfg(any(feature = "sqlite", feature = "scribble"))]
+use futures_util::{StreamExt, stream};
 use mist_core::{Grants, TokenChange, TokenError};
+#[cfg(any(feature = "sqlite", feature = "scribble"))]
+use tokio::time::{MissedTickBehavior, interval};
 
 #[cfg(feature = "postgres")]
 use super::postgres::Postgres;
@@ -13,8 +20,8 @@ use super::scribble::Scribble;
 #[cfg(feature = "sqlite")]
 use super::sqlite::Sqlite;
 #[cfg(any(feature = "sqlite", feature = "scribble"))]
-use super::worker::Worker;
-use super::{StoreFactory, TokenStore};
+use super::worker::{Blocking, Worker};
+use super::{Changed, StoreFactory, TokenStore, TokensInUse};
 
 /// Their schemes, and how each is opened.
 pub(super) fn stores() -> HashMap<&'static str, StoreFactory> {
@@ -69,15 +76,43 @@ impl Question {
     }
 }
 
-/// A store that takes each question as it comes.
+/// A store that takes each question as it comes, and tells what others change.
 trait Ask: Send + Sync + 'static {
     fn ask(&self, question: Question) -> impl Future<Output = Answer> + Send;
+
+    fn changes(&self, in_use: TokensInUse) -> BoxStream<'_, Result<Changed, TokenError>>;
 }
 
+/// How often a store in files looks what others have changed.
 #[cfg(any(feature = "sqlite", feature = "scribble"))]
-impl Ask for Worker {
+const LOOK: Duration = Duration::from_secs(1);
+
+#[cfg(any(feature = "sqlite", feature = "scribble"))]
+impl<S: Blocking> Ask for Worker<S> {
     fn ask(&self, question: Question) -> impl Future<Output = Answer> + Send {
-        self.ask(question)
+        self.ask(move |store, deadline| store.answer(&question, deadline))
+    }
+
+    fn changes(&self, in_use: TokensInUse) -> BoxStream<'_, Result<Changed, TokenError>> {
+        let mut looks = interval(LOOK);
+        looks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let looks = stream::unfold((looks, false), move |(mut looks, has_failed)| {
+            let in_use = in_use.clone();
+            async move {
+                looks.tick().await;
+                let seen = self.ask(move |store, _| store.changes(&in_use)).await;
+                let is_back = has_failed && seen.is_ok();
+                let has_failed = seen.is_err();
+                let seen: Vec<_> = match seen {
+                    Ok(seen) => seen.into_iter().map(Ok).collect(),
+                    Err(error) => vec![Err(error)],
+                };
+                let missed = is_back.then_some(Ok(Changed::Any));
+                let told = stream::iter(seen.into_iter().chain(missed));
+                Some((told, (looks, has_failed)))
+            }
+        });
+        looks.flatten().boxed()
     }
 }
 
@@ -85,6 +120,10 @@ impl Ask for Worker {
 impl Ask for Postgres {
     fn ask(&self, question: Question) -> impl Future<Output = Answer> + Send {
         self.ask(question)
+    }
+
+    fn changes(&self, _: TokensInUse) -> BoxStream<'_, Result<Changed, TokenError>> {
+        self.changes()
     }
 }
 
@@ -106,5 +145,9 @@ impl<S: Ask> TokenStore for Asked<S> {
             let tags = self.0.ask(Question::Lookup(token.into())).await?;
             Ok(Grants::of_token(token, tags))
         })
+    }
+
+    fn changes(&self, in_use: TokensInUse) -> BoxStream<'_, Result<Changed, TokenError>> {
+        self.0.changes(in_use)
     }
 }

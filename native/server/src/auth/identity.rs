@@ -1,9 +1,12 @@
-//! Owns noticing that a store's file or folder is no longer the one that was opened; knows nothing of what is in it.
+//! Owns noticing that a store's file or folder is no longer the one that was opened, or is as it was; knows nothing of what
+//! is in it.
 
 use std::fs;
 use std::io;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
+#[cfg(feature = "scribble")]
+use std::time::{SystemTime, UNIX_EPOCH};
 
 use mist_core::TokenError;
 
@@ -39,5 +42,31 @@ impl Identity {
             "'{}' is not what this server opened, since it was removed or replaced: put it back, or restart the server",
             self.path.display()
         )))
+    }
+}
+
+/// What changes with each version of a file or folder.
+#[cfg(feature = "scribble")]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Version {
+    inode: u64,
+    bytes: u64,
+    changed: (i64, i64),
+}
+
+#[cfg(feature = "scribble")]
+impl Version {
+    pub(super) fn of(found: &fs::Metadata) -> Self {
+        Self {
+            inode: found.ino(),
+            bytes: found.len(),
+            changed: (found.ctime(), found.ctime_nsec()),
+        }
+    }
+
+    /// Whether it is so old that a later change makes another: clocks of file systems go in steps.
+    pub(super) fn is_settled(&self) -> bool {
+        let now = SystemTime::now().duration_since(UNIX_EPOCH);
+        now.is_ok_and(|now| now.as_secs().cast_signed() > self.changed.0 + 1)
     }
 }

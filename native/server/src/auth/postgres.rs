@@ -1,10 +1,12 @@
 //! Owns the tokens in a PostgreSQL database, in the original's tables; knows nothing of who asks.
 
 mod address;
+mod listen;
 mod tls;
 
 use std::error::Error as _;
 use std::fmt::Write as _;
+use std::future::ready;
 use std::io;
 use std::time::Duration;
 
@@ -143,7 +145,7 @@ impl Postgres {
 
     async fn connect(&self, deadline: Instant) -> Result<Link, Failure> {
         let link = async {
-            let mut link = self.address.connect().await?;
+            let mut link = self.address.connect(|_| ready(())).await?;
             link.client.batch_execute(SESSION).await?;
             create_tables(&mut link.client).await?;
             Ok(link)
@@ -261,6 +263,9 @@ async fn carry_out(
         .start()
         .await?;
     let made = make(&change, wanted).await?;
+    if made.is_ok() {
+        listen::tell(&change, wanted.token()).await?;
+    }
     // Dropped without a commit, it is rolled back.
     if made.is_ok() {
         *is_committing = true;

@@ -2,7 +2,7 @@
 //!
 //! A token is the name of its file, so no text that leaves this module may hold a path below the folder.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::fs::{self, DirBuilder, File, OpenOptions, TryLockError};
 use std::io::{self, ErrorKind, Write};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
@@ -14,8 +14,9 @@ use serde::ser::SerializeMap;
 use serde::{Deserialize, Serialize};
 
 use super::built_in::{Answer, Question};
-use super::identity::Identity;
+use super::identity::{Identity, Version};
 use super::worker::{Blocking, PATIENCE};
+use super::{Changed, TokensInUse};
 use mist_net::file;
 
 /// Longest name of a file on the file systems in use, less `.json`.
@@ -30,7 +31,34 @@ pub(super) struct Scribble {
     /// The folder itself, to lock it and to make its entries durable.
     handle: File,
     identity: Identity,
+    watch: Watch,
 }
+
+/// What is known of the files, to see what others change.
+#[derive(Default)]
+struct Watch {
+    /// The version of each token's file that was read last, or seen since; none where there was no such file.
+    versions: HashMap<String, Option<Version>>,
+    /// The version of the folder when all files were looked at, once that is settled.
+    folder: Option<Version>,
+    /// How often only the folder was looked at since then.
+    skipped: u32,
+}
+
+impl Watch {
+    /// Notes which version of a token's file was read. Of tokens that nobody knows nothing is kept.
+    fn note(&mut self, token: &str, version: Option<Version>) {
+        if version.is_some() {
+            self.versions.insert(token.to_owned(), version);
+        } else if let Some(known) = self.versions.get_mut(token) {
+            *known = None;
+        }
+    }
+}
+
+/// Other programs put a new file in the place of the old one, so that the folder changes with it. Some editor may write into
+/// the file itself: that is noticed at every so many looks, which are a second apart.
+const LOOKS_AT_FOLDER: u32 = 15;
 
 /// What a file holds.
 #[derive(Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -101,6 +129,7 @@ impl Scribble {
             identity: Identity::of(&tokens).map_err(cannot("open"))?,
             folder: tokens,
             handle,
+            watch: Watch::default(),
         };
         let lock = store
             .lock(Instant::now() + PATIENCE)
@@ -145,12 +174,19 @@ impl Scribble {
         Err(TokenError::Invalid(why))
     }
 
-    fn load(&self, path: &Path, token: &str) -> Result<Entry, TokenError> {
-        let text = match file::read(path) {
-            Ok(text) => text,
-            Err(error) if error.kind() == ErrorKind::NotFound => return Err(TokenError::NotFound),
-            Err(error) => return Err(self.unavailable("read a file in", &error)),
-        };
+    /// Reads a token's file; says also which version it was.
+    fn load(&self, path: &Path, token: &str) -> (Option<Version>, Result<Entry, TokenError>) {
+        let opened = File::open(path).and_then(|file| Ok((Version::of(&file.metadata()?), file)));
+        match opened {
+            Ok((version, file)) => (Some(version), self.read(&file, token)),
+            Err(error) if error.kind() == ErrorKind::NotFound => (None, Err(TokenError::NotFound)),
+            Err(error) => (None, Err(self.unavailable("read a file in", &error))),
+        }
+    }
+
+    fn read(&self, file: &File, token: &str) -> Result<Entry, TokenError> {
+        let text = file::read_open(file);
+        let text = text.map_err(|error| self.unavailable("read a file in", &error))?;
         let entry: Entry = serde_json::from_slice(&text).map_err(|error| {
             // Its own words could quote the token.
             TokenError::Unavailable(format!(
@@ -217,7 +253,7 @@ impl Scribble {
         let _lock = self
             .lock(deadline)
             .map_err(|error| self.unavailable("lock", &error))?;
-        let known = self.load(&path, token);
+        let (_, known) = self.load(&path, token);
         let mut entry = match (change, known) {
             (TokenChange::Register { .. }, Ok(_)) => return Err(TokenError::Exists),
             (TokenChange::Register { .. }, Err(TokenError::NotFound)) => Entry {
@@ -250,16 +286,57 @@ impl Scribble {
     }
 }
 
+impl Scribble {
+    /// The tokens in use whose files are not what was read last.
+    fn changed(&mut self, in_use: &TokensInUse) -> io::Result<Vec<Changed>> {
+        let folder = Version::of(&self.handle.metadata()?);
+        let is_same = self.watch.folder == Some(folder);
+        if is_same && self.watch.skipped < LOOKS_AT_FOLDER {
+            self.watch.skipped += 1;
+            return Ok(Vec::new());
+        }
+        let tokens = in_use.list();
+        let (mut changed, mut versions) = (Vec::new(), HashMap::with_capacity(tokens.len()));
+        for token in tokens {
+            let Ok(path) = self.path(&token) else {
+                continue;
+            };
+            let version = match fs::metadata(path) {
+                Ok(found) => Some(Version::of(&found)),
+                Err(error) if error.kind() == ErrorKind::NotFound => None,
+                Err(error) => return Err(error),
+            };
+            if self.watch.versions.get(&token) != Some(&version) {
+                changed.push(Changed::Token(token.clone()));
+            }
+            versions.insert(token, version);
+        }
+        self.watch = Watch {
+            versions,
+            folder: Some(folder).filter(Version::is_settled),
+            skipped: 0,
+        };
+        Ok(changed)
+    }
+}
+
 impl Blocking for Scribble {
     fn answer(&mut self, question: &Question, deadline: Instant) -> Answer {
         self.identity.check()?;
         match question {
             Question::Lookup(token) => {
-                let entry = self.load(&self.path(token)?, token)?;
-                Ok(entry.tags.into_keys().collect())
+                let (version, entry) = self.load(&self.path(token)?, token);
+                self.watch.note(token, version);
+                Ok(entry?.tags.into_keys().collect())
             }
             Question::Change(change) => self.change(change, deadline).map(|()| Vec::new()),
         }
+    }
+
+    fn changes(&mut self, in_use: &TokensInUse) -> Result<Vec<Changed>, TokenError> {
+        self.identity.check()?;
+        self.changed(in_use)
+            .map_err(|error| self.unavailable("look at a file in", &error))
     }
 }
 

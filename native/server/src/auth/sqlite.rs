@@ -13,6 +13,7 @@ use sha2::{Digest, Sha256};
 use super::built_in::{Answer, Question};
 use super::identity::Identity;
 use super::worker::{Blocking, PATIENCE};
+use super::{Changed, TokensInUse};
 
 /// "mist" in ASCII, in the database's header.
 const APPLICATION: i32 = 0x6d69_7374;
@@ -32,9 +33,38 @@ const TABLES: &str = "
     ) STRICT, WITHOUT ROWID;
 ";
 
+/// A record of the last changes, whoever makes them, by which several servers notice those of others. It is no part of the
+/// schema's version: older servers neither need it nor mind it, and keep it up too.
+const RECORD: &str = "
+    CREATE TABLE IF NOT EXISTS changes (
+        id INTEGER PRIMARY KEY AUTOINCREMENT,
+        sha256 BLOB NOT NULL
+    ) STRICT;
+    CREATE TRIGGER IF NOT EXISTS changes_bound AFTER INSERT ON changes BEGIN
+        DELETE FROM changes WHERE id <= NEW.id - 10000;
+    END;
+    CREATE TRIGGER IF NOT EXISTS token_removed AFTER DELETE ON tokens BEGIN
+        INSERT INTO changes (sha256) VALUES (OLD.sha256);
+    END;
+    CREATE TRIGGER IF NOT EXISTS token_updated AFTER UPDATE ON tokens BEGIN
+        INSERT INTO changes (sha256) VALUES (OLD.sha256);
+    END;
+    CREATE TRIGGER IF NOT EXISTS tag_added AFTER INSERT ON tags BEGIN
+        INSERT INTO changes (sha256) SELECT sha256 FROM tokens WHERE id = NEW.token_id;
+    END;
+    CREATE TRIGGER IF NOT EXISTS tag_removed AFTER DELETE ON tags BEGIN
+        INSERT INTO changes (sha256) SELECT sha256 FROM tokens WHERE id = OLD.token_id;
+    END;
+    CREATE TRIGGER IF NOT EXISTS tag_updated AFTER UPDATE ON tags BEGIN
+        INSERT INTO changes (sha256) SELECT sha256 FROM tokens WHERE id IN (OLD.token_id, NEW.token_id);
+    END;
+";
+
 /// An open database.
 pub(super) struct Sqlite {
     connection: Connection,
+    /// The last change that was seen.
+    seen: i64,
     path: PathBuf,
     identity: Identity,
 }
@@ -71,19 +101,23 @@ impl Sqlite {
         let path = std::path::absolute(path).map_err(|error| format!("'{shown}': {error}"))?;
         let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
         let opened = Connection::open_with_flags(&path, flags).and_then(|mut connection| {
-            let found = prepare(&mut connection)?;
-            Ok((connection, found))
+            let seen = match prepare(&mut connection)? {
+                Found::Ours => Ok(last_change(&connection)?),
+                found => Err(found),
+            };
+            Ok((connection, seen))
         });
         match opened {
-            Ok((connection, Found::Ours)) => Ok(Self {
+            Ok((connection, Ok(seen))) => Ok(Self {
                 connection,
+                seen,
                 identity: Identity::of(&path).map_err(|error| format!("'{shown}': {error}"))?,
                 path,
             }),
-            Ok((_, Found::Newer(schema))) => Err(format!(
+            Ok((_, Err(Found::Newer(schema)))) => Err(format!(
                 "'{shown}' was written by a newer mist (schema {schema}, this one knows {SCHEMA}): update mist"
             )),
-            Ok((_, Found::Foreign)) => Err(format!(
+            Ok((_, Err(_))) => Err(format!(
                 "'{shown}' is a database of another program: name a file of its own"
             )),
             Err(error) => Err(explain(&path, &error)),
@@ -155,6 +189,26 @@ impl Sqlite {
         }
         Ok(Ok(rows.into_iter().flatten().collect()))
     }
+
+    /// The changes on record that were not seen yet, our own among them.
+    fn new_changes(&mut self) -> rusqlite::Result<Vec<Changed>> {
+        let record = self.connection.transaction()?;
+        let last = last_change(&record)?;
+        let seen = std::mem::replace(&mut self.seen, last);
+        if last == seen {
+            return Ok(Vec::new());
+        }
+        let oldest = "SELECT coalesce(min(id), 0) FROM changes";
+        let oldest: i64 = record.query_row(oldest, [], |row| row.get(0))?;
+        // It was shortened meanwhile, or is another: somebody has restored a copy.
+        if last < seen || oldest > seen + 1 {
+            return Ok(vec![Changed::Any]);
+        }
+        let query = "SELECT DISTINCT sha256 FROM changes WHERE id > ?1";
+        let mut rows = record.prepare_cached(query)?;
+        let hashes = rows.query_map([seen], |row| row.get(0))?;
+        hashes.map(|hash| hash.map(Changed::Hash)).collect()
+    }
 }
 
 impl Blocking for Sqlite {
@@ -170,6 +224,19 @@ impl Blocking for Sqlite {
             });
         answer.unwrap_or_else(|error| Err(TokenError::Unavailable(explain(&self.path, &error))))
     }
+
+    fn changes(&mut self, _: &TokensInUse) -> Result<Vec<Changed>, TokenError> {
+        self.identity.check()?;
+        self.new_changes()
+            .map_err(|error| TokenError::Unavailable(explain(&self.path, &error)))
+    }
+}
+
+fn last_change(connection: &Connection) -> rusqlite::Result<i64> {
+    let query = "SELECT coalesce(max(id), 0) FROM changes";
+    connection
+        .prepare_cached(query)?
+        .query_row([], |row| row.get(0))
 }
 
 /// Whose database it is.
@@ -201,6 +268,9 @@ fn prepare(connection: &mut Connection) -> rusqlite::Result<Found> {
             Found::Ours
         }
     };
+    if let Found::Ours = found {
+        creation.execute_batch(RECORD)?;
+    }
     creation.commit()?;
     Ok(found)
 }

@@ -7,6 +7,7 @@ use mist_core::TokenError;
 use tokio::sync::{mpsc, oneshot};
 
 use super::built_in::{Answer, Question};
+use super::{Changed, TokensInUse};
 
 /// How long a question waits for its turn and for whoever else uses the files.
 pub(super) const PATIENCE: Duration = Duration::from_secs(5);
@@ -21,23 +22,22 @@ const QUEUE: usize = 256;
 pub(super) trait Blocking: Send + 'static {
     /// Answers a question; whatever else has to be waited for is waited for until `deadline`.
     fn answer(&mut self, question: &Question, deadline: Instant) -> Answer;
-}
 
-struct Job {
-    question: Question,
-    deadline: Instant,
-    reply: oneshot::Sender<Answer>,
+    /// Says what others have changed since the last call, and what we have perhaps.
+    fn changes(&mut self, in_use: &TokensInUse) -> Result<Vec<Changed>, TokenError>;
 }
 
 /// The thread's other end. The thread ends, and the store with it, after the last question when this is dropped.
-pub(super) struct Worker(mpsc::Sender<Job>);
+pub(super) struct Worker<S>(mpsc::Sender<Work<S>>);
 
-impl Worker {
+type Work<S> = Box<dyn FnOnce(&mut S) + Send>;
+
+impl<S: Blocking> Worker<S> {
     /// Starts the thread and opens the store there.
-    pub(super) async fn start<S: Blocking>(
+    pub(super) async fn start(
         open: impl FnOnce() -> Result<S, String> + Send + 'static,
     ) -> Result<Self, String> {
-        let (jobs, queue) = mpsc::channel(QUEUE);
+        let (work, queue) = mpsc::channel(QUEUE);
         let (opened, is_open) = oneshot::channel();
         let thread = std::thread::Builder::new().name("mist-tokens".into());
         let run = move || match open() {
@@ -55,19 +55,24 @@ impl Worker {
         is_open
             .await
             .unwrap_or_else(|_| Err("the store failed to open".into()))?;
-        Ok(Self(jobs))
+        Ok(Self(work))
     }
 
-    /// Has a question answered.
-    pub(super) async fn ask(&self, question: Question) -> Answer {
+    /// Has the store do something there.
+    pub(super) async fn ask<T: Send + 'static>(
+        &self,
+        work: impl FnOnce(&mut S, Instant) -> Result<T, TokenError> + Send + 'static,
+    ) -> Result<T, TokenError> {
         let (reply, answer) = oneshot::channel();
-        let job = Job {
-            question,
-            deadline: Instant::now() + PATIENCE,
-            reply,
-        };
+        let deadline = Instant::now() + PATIENCE;
+        let work: Work<S> = Box::new(move |store| {
+            // Whoever has been told that the store is stuck may have asked again.
+            if !reply.is_closed() {
+                let _ = reply.send(work(store, deadline));
+            }
+        });
         let answered = async {
-            self.0.send(job).await.ok();
+            self.0.send(work).await.ok();
             answer.await.ok()
         };
         match tokio::time::timeout(PATIENCE + GRACE, answered).await {
@@ -81,20 +86,11 @@ impl Worker {
     }
 }
 
-fn serve(mut store: impl Blocking, mut queue: mpsc::Receiver<Job>) {
-    while let Some(job) = queue.blocking_recv() {
-        // Whoever has been told that the store is stuck may have asked again.
-        if job.reply.is_closed() {
-            continue;
-        }
-        // A bug costs one answer; what it left half done is undone by the store's own transaction or temporary file.
-        let answer = catch_unwind(AssertUnwindSafe(|| {
-            store.answer(&job.question, job.deadline)
-        }));
-        // Otherwise whoever asked sees that there is no answer.
-        if let Ok(answer) = answer {
-            let _ = job.reply.send(answer);
-        }
+fn serve<S>(mut store: S, mut queue: mpsc::Receiver<Work<S>>) {
+    while let Some(work) = queue.blocking_recv() {
+        // A bug costs one answer: whoever asked sees that there is none. What it left half done is undone by the store's
+        // own transaction or temporary file.
+        let _ = catch_unwind(AssertUnwindSafe(|| work(&mut store)));
     }
 }
 
@@ -111,21 +107,27 @@ mod tests {
             self.0 += 1;
             Ok(vec![self.0.to_string()])
         }
+
+        fn changes(&mut self, _: &TokensInUse) -> Result<Vec<Changed>, TokenError> {
+            Ok(Vec::new())
+        }
     }
 
-    fn tags(token: &str) -> Question {
-        Question::Lookup(token.into())
+    async fn tags(worker: &Worker<Count>, token: &str) -> Answer {
+        let question = Question::Lookup(token.into());
+        let answer = worker.ask(move |store, deadline| store.answer(&question, deadline));
+        answer.await
     }
 
     #[tokio::test]
     async fn a_bug_costs_one_answer() {
         let worker = Worker::start(|| Ok(Count(0))).await.expect("it starts");
-        assert_eq!(worker.ask(tags("x")).await, Ok(vec!["1".to_owned()]));
+        assert_eq!(tags(&worker, "x").await, Ok(vec!["1".to_owned()]));
         assert!(matches!(
-            worker.ask(tags("bug")).await,
+            tags(&worker, "bug").await,
             Err(TokenError::Uncertain(_))
         ));
-        assert_eq!(worker.ask(tags("x")).await, Ok(vec!["2".to_owned()]));
+        assert_eq!(tags(&worker, "x").await, Ok(vec!["2".to_owned()]));
     }
 
     #[tokio::test]

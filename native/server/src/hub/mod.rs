@@ -3,6 +3,7 @@
 //! Knows nothing of sockets. The hot path is [`Hub::handle`]: scan, decide under the read lock, gather runs of messages to
 //! the same receivers, append each run to their outboxes; then, outside all locks, wake each touched connection once.
 
+mod changes;
 mod deliver;
 mod effects;
 mod handle;

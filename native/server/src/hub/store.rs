@@ -7,7 +7,7 @@ use mist_core::{AuthReply, AuthRequest};
 use tokio_util::task::TaskTracker;
 
 use super::turns::{Held, Turns};
-use crate::auth::{self, Authenticator, TokenError};
+use crate::auth::{self, Authenticator, TokenError, TokenStore};
 use crate::log_limit::{Kind, LogLimit};
 
 /// The token store of a server, if it has one.
@@ -31,6 +31,11 @@ impl Store {
     /// Whether there is anybody to ask.
     pub(super) fn is_there(&self) -> bool {
         self.authenticator.is_some()
+    }
+
+    /// Where tokens are registered, if they are.
+    pub(super) fn token_store(&self) -> Option<&dyn TokenStore> {
+        self.authenticator.as_ref()?.store()
     }
 
     /// Asks the store on a task of its own. The reply to a change comes with the token's turn, which is to be held until
@@ -75,12 +80,12 @@ impl Store {
             Err(_) if is_change => Err(TokenError::Uncertain("the authenticator panicked".into())),
             Err(_) => Err(TokenError::Unavailable("the authenticator panicked".into())),
         };
-        self.log(&reply);
+        self.note(&reply);
         (reply, turn)
     }
 
     /// Says when the store begins to fail, and when it works again; in between only those who ask are told.
-    fn log(&self, reply: &AuthReply) {
+    pub(super) fn note(&self, reply: &AuthReply) {
         let failure = match reply {
             Err(error @ (TokenError::Unavailable(_) | TokenError::Uncertain(_))) => Some(error),
             _ => None,

@@ -88,11 +88,9 @@ impl Hub {
         if !self.store.is_there() {
             return Ok(());
         }
-        let tokens = with_worker(|worker| {
-            self.exclusively(&mut worker.tools, |shared| {
-                shared.broker.note_subject_change(subject)
-            })
-        });
+        // Whose token it is may be known only by the answer.
+        let tokens =
+            self.tokens_in_use(|_, grants| grants.is_none_or(|grants| grants.subject == subject));
         let mut result = Ok(());
         for token in tokens {
             // What cannot be said of one token must not keep the others as they were.

@@ -2,11 +2,12 @@
 
 use std::borrow::Cow;
 use std::fmt;
+use std::future::poll_fn;
 use std::time::Duration;
 
 use percent_encoding::percent_decode_str;
 use tokio_postgres::config::SslMode;
-use tokio_postgres::{Config, Error};
+use tokio_postgres::{AsyncMessage, Config, Error, Notification};
 use url::Url;
 
 use super::Link;
@@ -113,11 +114,19 @@ impl Address {
         &self.host
     }
 
-    pub(super) async fn connect(&self) -> Result<Link, Error> {
-        let (client, connection) = self.config.connect(self.tls.clone()).await?;
-        let driver = tokio::spawn(async {
+    /// Connects; what the database tells unasked goes to `told`, which is waited for.
+    pub(super) async fn connect<F: Future<Output = ()> + Send>(
+        &self,
+        told: impl Fn(Notification) -> F + Send + 'static,
+    ) -> Result<Link, Error> {
+        let (client, mut connection) = self.config.connect(self.tls.clone()).await?;
+        let driver = tokio::spawn(async move {
             // How it ends, the next question on it finds out.
-            let _ = connection.await;
+            while let Some(Ok(message)) = poll_fn(|cx| connection.poll_message(cx)).await {
+                if let AsyncMessage::Notification(notification) = message {
+                    told(notification).await;
+                }
+            }
         });
         Ok(Link { client, driver })
     }
