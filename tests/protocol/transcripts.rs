@@ -57,6 +57,7 @@ async fn every_transcript_holds_over_tls() {
     every_transcript(Door::Tls).await;
 }
 
+#[cfg(unix)]
 #[tokio::test(flavor = "multi_thread")]
 async fn every_transcript_holds_over_a_unix_socket() {
     every_transcript(Door::Unix).await;

@@ -3,7 +3,7 @@
 //! A transcript is a text file that says what clients send and what they receive ([`transcript`] has the format).
 //! [`run`] plays it at one of the doors ([`door`]): the broker itself, or a server over TCP, TLS, a Unix socket, or WebSocket.
 
-#![forbid(unsafe_code)]
+#![deny(unsafe_code)]
 
 pub mod bare;
 pub mod certificate;

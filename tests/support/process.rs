@@ -1,16 +1,13 @@
 //! Owns running the real binary as a child process: start it, read what it says, learn its ports, signal it, look at
 //! its memory. It must not know what a test does with it.
 
-use std::fs::File;
-use std::io::{BufRead, BufReader, Read, Write};
+use std::io::{BufRead, BufReader, Read};
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
-
-use rustix::event::{PollFd, PollFlags, Timespec, poll};
 
 use crate::PATIENCE;
 
@@ -35,7 +32,8 @@ pub struct Process {
 /// The binary that belongs to the running test: `target/<profile>/mist`.
 pub fn binary() -> PathBuf {
     let test = std::env::current_exe().expect("a test has a path");
-    let path = test.ancestors().nth(2).expect("a folder").join("mist");
+    let name = format!("mist{}", std::env::consts::EXE_SUFFIX);
+    let path = test.ancestors().nth(2).expect("a folder").join(name);
     assert!(
         path.is_file(),
         "{} is missing: run `cargo build -p mist-pubsub --bin mist` (cargo xtask test does)",
@@ -125,6 +123,9 @@ impl Process {
 
     /// Starts a command and follows what it says.
     pub fn run(command: &mut Command) -> Self {
+        // So that a signal is for this one alone.
+        #[cfg(windows)]
+        std::os::windows::process::CommandExt::creation_flags(command, console::NEW_GROUP);
         let streams = command.stdin(Stdio::piped()).stdout(Stdio::piped());
         let child = streams.stderr(Stdio::piped()).spawn();
         Self::follow(child.unwrap_or_else(|error| panic!("{command:?}: {error}")))
@@ -188,7 +189,12 @@ impl Process {
     }
 
     /// Reads stderr no more, and fills it up so that nothing more fits into it.
+    #[cfg(unix)]
     pub fn freeze(&self) {
+        use rustix::event::{PollFd, PollFlags, Timespec, poll};
+        use std::fs::File;
+        use std::io::Write;
+
         *lock(&self.is_frozen.0) = true;
         let path = format!("/proc/{}/fd/2", self.id());
         let mut filling = File::options().write(true).open(&path).expect(&path);
@@ -226,12 +232,20 @@ impl Process {
     }
 
     /// Sends a signal by its name, such as `TERM`.
+    #[cfg(unix)]
     pub fn signal(&self, name: &str) {
         let id = self.id().to_string();
         let sent = Command::new("kill")
             .args([&format!("-{name}"), &id])
             .status();
         assert!(sent.expect("kill runs").success());
+    }
+
+    /// Presses Ctrl-Break, in the place of `TERM`; there are no other signals for another process.
+    #[cfg(windows)]
+    pub fn signal(&self, name: &str) {
+        assert_eq!(name, "TERM", "Windows has no such signal");
+        console::press_break(self.id());
     }
 
     /// Waits for the process to end, and the log to be complete.
@@ -282,4 +296,23 @@ fn announced(line: &str) -> Option<(String, SocketAddr)> {
         scheme.to_owned(),
         authority.split('/').next()?.parse().ok()?,
     ))
+}
+
+/// What the standard library lacks of Windows' consoles.
+#[cfg(windows)]
+mod console {
+    /// Has a new process be a group of its own.
+    pub(super) const NEW_GROUP: u32 = 0x200;
+    const BREAK: u32 = 1;
+
+    #[allow(unsafe_code)]
+    pub(super) fn press_break(group: u32) {
+        #[link(name = "kernel32")]
+        unsafe extern "system" {
+            fn GenerateConsoleCtrlEvent(event: u32, group: u32) -> i32;
+        }
+        // SAFETY: it takes two numbers by value, and any numbers.
+        let sent = unsafe { GenerateConsoleCtrlEvent(BREAK, group) };
+        assert_ne!(sent, 0, "{}", std::io::Error::last_os_error());
+    }
 }

@@ -11,7 +11,9 @@ use tokio::io::{
     AsyncBufReadExt, AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, BufReader, ReadHalf,
     WriteHalf,
 };
-use tokio::net::{TcpStream, UnixStream};
+use tokio::net::TcpStream;
+#[cfg(unix)]
+use tokio::net::UnixStream;
 use tokio_tungstenite::WebSocketStream;
 use tokio_tungstenite::tungstenite::client::IntoClientRequest;
 use tokio_tungstenite::tungstenite::protocol::frame::coding::{Data, OpCode};
@@ -78,10 +80,17 @@ impl Wire {
     }
 
     /// Opens a connection to a Unix socket.
+    #[cfg(unix)]
     pub async fn unix(path: &Path) -> Result<Self> {
         let stream = UnixStream::connect(path).await;
         let stream = stream.with_context(|| format!("connecting to {path:?}"))?;
         Ok(Self::lines(Box::new(stream)))
+    }
+
+    /// There are none here.
+    #[cfg(not(unix))]
+    pub async fn unix(path: &Path) -> Result<Self> {
+        bail!("no Unix sockets here, so none at {path:?}")
     }
 
     fn lines(io: Io) -> Self {

@@ -3,7 +3,9 @@
 use std::io;
 use std::sync::Arc;
 
-use tokio::net::{TcpStream, UnixStream};
+use tokio::net::TcpStream;
+#[cfg(unix)]
+use tokio::net::UnixStream;
 
 use crate::address::{AddressError, Endpoint, Place, Site};
 use crate::transport::{Connection, Io, plain};
@@ -41,7 +43,7 @@ impl From<io::Error> for ConnectError {
 
 fn not_connected(error: &io::Error) -> String {
     match error.kind() {
-        _ if error.raw_os_error() == Some(TOO_MANY_OPEN_FILES) => {
+        _ if cfg!(unix) && error.raw_os_error() == Some(TOO_MANY_OPEN_FILES) => {
             "this program has as many files open as the system lets it (ulimit -n)".into()
         }
         io::ErrorKind::AddrNotAvailable => {
@@ -74,10 +76,13 @@ impl Connector {
         let (scheme, most) = (self.endpoint.scheme(), self.message_bytes);
         let site = match self.endpoint.place() {
             Place::Internet(site) => site,
+            #[cfg(unix)]
             Place::Unix(file) => {
                 let stream = UnixStream::connect(&file.path).await?;
                 return Ok(Connection::lines(Box::new(stream), scheme, most));
             }
+            #[cfg(not(unix))]
+            Place::Unix(_) => return Err(AddressError::NoUnixSockets.into()),
         };
         let stream = tcp(site).await?;
         let io: Io = if scheme.is_encrypted() {

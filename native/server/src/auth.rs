@@ -7,7 +7,7 @@ mod changed;
 mod identity;
 #[cfg(feature = "postgres")]
 mod postgres;
-#[cfg(feature = "scribble")]
+#[cfg(all(feature = "scribble", unix))]
 mod scribble;
 #[cfg(feature = "sqlite")]
 mod sqlite;

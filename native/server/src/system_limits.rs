@@ -1,9 +1,9 @@
 //! Owns the limits that the machine sets to a server, and how little of it is too little to start.
 
+#[cfg(target_os = "linux")]
 use std::path::Path;
 
 use mist_core::Limits;
-use rustix::process::{Resource, getrlimit};
 
 use crate::bind_error::BindError;
 
@@ -21,8 +21,15 @@ const FEW_CONNECTIONS: usize = 1024;
 
 /// Lowers the limits to what this process may open and this machine has.
 pub(crate) fn within_machine(limits: Limits) -> Result<Limits, BindError> {
-    let files = getrlimit(Resource::Nofile).current;
-    within_memory(within_open_files(limits, files)?, memory())
+    within_memory(within_open_files(limits, open_files())?, memory())
+}
+
+/// How many files this process may have open, where the system bounds that.
+fn open_files() -> Option<u64> {
+    #[cfg(unix)]
+    return rustix::process::getrlimit(rustix::process::Resource::Nofile).current;
+    #[cfg(not(unix))]
+    None
 }
 
 /// Lowers the limit of connections to what the system lets this process open; without a number there is no bound.
@@ -79,8 +86,11 @@ const TOTALS: [(&str, Field, &str); 4] = [
 ];
 
 /// Lowers what all clients together may have of one thing to a quarter of the memory; the default without a word, since
-/// it is meant so.
-fn within_memory(mut limits: Limits, bytes: u64) -> Result<Limits, BindError> {
+/// it is meant so. Without a number the limits are as they are.
+fn within_memory(mut limits: Limits, bytes: Option<u64>) -> Result<Limits, BindError> {
+    let Some(bytes) = bytes else {
+        return Ok(limits);
+    };
     let most = usize::try_from(bytes / 4).unwrap_or(usize::MAX);
     let least = limits.outbox_total_bytes.min(LEAST_OUTBOX_BYTES);
     if most < least {
@@ -103,14 +113,21 @@ fn within_memory(mut limits: Limits, bytes: u64) -> Result<Limits, BindError> {
     Ok(limits)
 }
 
-/// The memory of this machine, or of the container that this process is in, which may have less.
-fn memory() -> u64 {
+/// The memory of this machine, or of the container that this process is in, which may have less; known on Linux.
+#[cfg(target_os = "linux")]
+fn memory() -> Option<u64> {
     let machine = rustix::system::sysinfo();
     let bytes = u64::from(machine.mem_unit).saturating_mul(machine.totalram);
-    bytes.min(memory_of_container().unwrap_or(u64::MAX))
+    Some(bytes.min(memory_of_container().unwrap_or(u64::MAX)))
+}
+
+#[cfg(not(target_os = "linux"))]
+fn memory() -> Option<u64> {
+    None
 }
 
 /// What the control groups (version 2) that this process is in may have at most.
+#[cfg(target_os = "linux")]
 fn memory_of_container() -> Option<u64> {
     let groups = std::fs::read_to_string("/proc/self/cgroup").ok()?;
     let group = groups.lines().find_map(|line| line.strip_prefix("0::/"))?;
@@ -140,8 +157,9 @@ mod tests {
         assert_eq!(with(Some(1 << 20)), Limits::default());
         assert_eq!(with(Some(1024)).connections, 960);
         let with = |bytes| within_memory(Limits::default(), bytes).expect("enough");
-        assert_eq!(with(8 << 30), Limits::default());
-        let small = with(64 << 20);
+        assert_eq!(with(None), Limits::default());
+        assert_eq!(with(Some(8 << 30)), Limits::default());
+        let small = with(Some(64 << 20));
         let totals = [
             small.outbox_total_bytes,
             small.input_total_bytes,
@@ -161,8 +179,8 @@ mod tests {
         assert!(within_open_files(Limits::default(), Some(80)).is_ok());
         assert!(within_open_files(limits("connections", 3), Some(67)).is_ok());
         assert!(within_open_files(limits("connections", 3), Some(66)).is_err());
-        let error = within_memory(Limits::default(), 16_000_000).expect_err("little");
+        let error = within_memory(Limits::default(), Some(16_000_000)).expect_err("little");
         assert!(error.to_string().contains(" 16777216 "), "{error}");
-        assert!(within_memory(limits("outbox-total-bytes", 1 << 20), 4 << 20).is_ok());
+        assert!(within_memory(limits("outbox-total-bytes", 1 << 20), Some(4 << 20)).is_ok());
     }
 }

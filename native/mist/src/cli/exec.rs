@@ -51,8 +51,7 @@ impl Jobs {
 }
 
 async fn run(command: &str, tags: &str, data: &str) -> io::Result<ExitStatus> {
-    let mut child = Command::new("sh")
-        .args(["-c", command])
+    let mut child = shell(command)
         .env("MIST_TAGS", tags)
         .stdin(Stdio::piped())
         .spawn()?;
@@ -61,4 +60,19 @@ async fn run(command: &str, tags: &str, data: &str) -> io::Result<ExitStatus> {
         let _ = stdin.write_all(data.as_bytes()).await;
     }
     child.wait().await
+}
+
+#[cfg(not(windows))]
+fn shell(command: &str) -> Command {
+    let mut shell = Command::new("sh");
+    shell.args(["-c", command]);
+    shell
+}
+
+/// The system's shell takes the rest of its command line as it is, quotes and all.
+#[cfg(windows)]
+fn shell(command: &str) -> Command {
+    let mut shell = Command::new("cmd");
+    shell.arg("/C").raw_arg(command);
+    shell
 }

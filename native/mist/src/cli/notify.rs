@@ -2,9 +2,8 @@
 
 use std::ffi::{OsStr, OsString};
 use std::io;
+#[cfg(unix)]
 use std::os::unix::net::{SocketAddr, UnixDatagram};
-
-use rustix::time::{ClockId, clock_gettime};
 
 /// The service manager, or nobody.
 #[derive(Clone)]
@@ -23,9 +22,7 @@ impl Manager {
 
     /// Says that settings are read again; the time lets the manager tell this reload from an earlier one.
     pub(super) fn reloading(&self) {
-        let now = clock_gettime(ClockId::Monotonic);
-        let micros = now.tv_sec * 1_000_000 + now.tv_nsec / 1_000;
-        self.tell(&format!("RELOADING=1\nMONOTONIC_USEC={micros}"));
+        self.tell(&format!("RELOADING=1\nMONOTONIC_USEC={}", micros()));
     }
 
     /// Says that the end has begun.
@@ -42,6 +39,26 @@ impl Manager {
     }
 }
 
+/// What systemd's clock says, which is that of the machine.
+#[cfg(unix)]
+fn micros() -> i64 {
+    use rustix::time::{ClockId, clock_gettime};
+    let now = clock_gettime(ClockId::Monotonic);
+    now.tv_sec * 1_000_000 + now.tv_nsec / 1_000
+}
+
+/// Elsewhere there is no systemd.
+#[cfg(not(unix))]
+fn micros() -> i64 {
+    0
+}
+
+#[cfg(not(unix))]
+fn send(_: &OsStr, _: &str) -> io::Result<()> {
+    Err(io::ErrorKind::Unsupported.into())
+}
+
+#[cfg(unix)]
 fn send(name: &OsStr, state: &str) -> io::Result<()> {
     let socket = UnixDatagram::unbound()?;
     // A manager that does not read holds up nobody.
@@ -61,7 +78,7 @@ fn address(name: &OsStr) -> io::Result<SocketAddr> {
     }
 }
 
-#[cfg(not(target_os = "linux"))]
+#[cfg(all(unix, not(target_os = "linux")))]
 fn address(name: &OsStr) -> io::Result<SocketAddr> {
     SocketAddr::from_pathname(name)
 }

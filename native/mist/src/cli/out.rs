@@ -4,10 +4,6 @@ use std::future::pending;
 use std::io::{self, Write};
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use rustix::event::{PollFd, PollFlags, poll};
-use rustix::io::Errno;
-use tokio::sync::oneshot;
-
 use super::exit::Stop;
 
 /// Writes one line of data.
@@ -63,8 +59,20 @@ pub(crate) fn error(text: &str) {
     let _ = writeln!(stderr, "{text}");
 }
 
-/// Completes when nobody can read stdout any more, as when the `head` of `| head -1` has ended.
+/// Completes when nobody can read stdout any more, as when the `head` of `| head -1` has ended. Where the system does not
+/// tell, the next thing that is written finds out.
+#[cfg(not(unix))]
 pub(crate) async fn hung_up() {
+    pending().await
+}
+
+/// Completes when nobody can read stdout any more, as when the `head` of `| head -1` has ended.
+#[cfg(unix)]
+pub(crate) async fn hung_up() {
+    use rustix::event::{PollFd, PollFlags, poll};
+    use rustix::io::Errno;
+    use tokio::sync::oneshot;
+
     let (sender, hung_up) = oneshot::channel();
     // On a thread of its own, since the runtime does not take all that may be behind stdout, such as files.
     std::thread::spawn(move || {

@@ -5,14 +5,14 @@ use std::time::Duration;
 
 use mist::{Address, AddressError, BindError, Server, ServerBuilder};
 use mist_net::address::{Endpoint, without_secrets};
-use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use super::exit::{Code, Stop};
 use super::help::VERSION;
 use super::log::{self, Level, Log};
-use super::memory;
 use super::notify::Manager;
 use super::reload::Reload;
+use super::signals::{Ends, Hangups};
+use super::{memory, open_files};
 use crate::config::Settings;
 
 /// How long the end waits for the log to be written, which is not read perhaps; the drain leaves this much time.
@@ -50,7 +50,7 @@ fn run_on_threads(
         .event_interval(4)
         .build()
         .map_err(|error| cannot_start(&error))?;
-    raise_file_limit();
+    open_files::take_all();
     let result = runtime.block_on(run(settings, read, log, level));
     // Whatever still waits, for a name server say, does not hold up the end.
     runtime.shutdown_background();
@@ -128,9 +128,9 @@ async fn run(
     log: &Log,
     level: Level,
 ) -> Result<(), Stop> {
-    let mut signals = Signals::new().map_err(|error| cannot_start(&error))?;
+    let mut signals = Ends::new().map_err(|error| cannot_start(&error))?;
     // A program that does not take them is ended by them, also while it starts.
-    let hangups = signal(SignalKind::hangup()).map_err(|error| cannot_start(&error))?;
+    let hangups = Hangups::new().map_err(|error| cannot_start(&error))?;
     let listeners = known_listeners(&settings.listeners.value);
     let builder = builder(&settings, &listeners).map_err(|error| cannot_start(&error))?;
     log.line(&format!("mist {VERSION}"));
@@ -205,12 +205,12 @@ fn page(addresses: &[Address]) -> Option<String> {
 }
 
 /// Reads everything again at each hang-up.
-fn reload_at<R>(mut hangups: Signal, mut reload: Reload<R>, manager: Manager)
+fn reload_at<R>(mut hangups: Hangups, mut reload: Reload<R>, manager: Manager)
 where
     R: Fn() -> Result<Settings, Stop> + Send + 'static,
 {
     tokio::spawn(async move {
-        while hangups.recv().await.is_some() {
+        while hangups.next().await.is_some() {
             manager.reloading();
             // It reads files.
             tokio::task::block_in_place(|| reload.run());
@@ -219,38 +219,6 @@ where
     });
 }
 
-/// Takes all the files the system allows this process, as servers do; each connection is one.
-pub(super) fn raise_file_limit() {
-    use rustix::process::{Resource, getrlimit, setrlimit};
-    let mut limit = getrlimit(Resource::Nofile);
-    limit.current = limit.maximum;
-    if let Err(error) = setrlimit(Resource::Nofile, limit) {
-        tracing::debug!(%error, "cannot raise the limit of open files");
-    }
-}
-
 fn cannot_start(error: &dyn std::fmt::Display) -> Stop {
     Stop::failed(format!("mist cannot start: {error}"))
-}
-
-/// The signals that end a server.
-struct Signals {
-    terminate: Signal,
-    interrupt: Signal,
-}
-
-impl Signals {
-    fn new() -> io::Result<Self> {
-        Ok(Self {
-            terminate: signal(SignalKind::terminate())?,
-            interrupt: signal(SignalKind::interrupt())?,
-        })
-    }
-
-    async fn next(&mut self) {
-        tokio::select! {
-            _ = self.terminate.recv() => {}
-            _ = self.interrupt.recv() => {}
-        }
-    }
 }

@@ -6,6 +6,7 @@ mod commands;
 mod crash;
 mod encrypted;
 mod publishing;
+#[cfg(unix)]
 mod reloading;
 mod secrets;
 mod serving;

@@ -3,6 +3,7 @@
 mod addresses;
 mod certificates;
 mod handshakes;
+#[cfg(unix)]
 mod unix;
 
 use mist::client::Client;

@@ -74,6 +74,11 @@ pub enum AddressError {
     /// The path has a character that cannot stand there.
     #[error("the path has {0:?}: write it as %XX, or leave it out")]
     Character(char),
+    /// Unix sockets are for Unix, even where another system has them.
+    #[error(
+        "unix:// is for Unix systems: use tcp:// with a loopback address, as in tcp://127.0.0.1:1445"
+    )]
+    NoUnixSockets,
     /// There is nothing where the path of a Unix socket should be.
     #[error("the path is missing: write unix:///run/mist.sock")]
     MissingPath,

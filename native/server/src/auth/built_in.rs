@@ -15,7 +15,7 @@ use tokio::time::{MissedTickBehavior, interval};
 
 #[cfg(feature = "postgres")]
 use super::postgres::Postgres;
-#[cfg(feature = "scribble")]
+#[cfg(all(feature = "scribble", unix))]
 use super::scribble::Scribble;
 #[cfg(feature = "sqlite")]
 use super::sqlite::Sqlite;
@@ -46,10 +46,16 @@ async fn open_sqlite(uri: String) -> Opened {
     Ok(store(Worker::start(move || Sqlite::open(&path)).await?))
 }
 
-#[cfg(feature = "scribble")]
+#[cfg(all(feature = "scribble", unix))]
 async fn open_scribble(uri: String) -> Opened {
     let folder = super::scribble::folder(&uri)?;
     Ok(store(Worker::start(move || Scribble::open(&folder)).await?))
+}
+
+/// Names of files bear any token on Unix only, and folders can be locked there only.
+#[cfg(all(feature = "scribble", not(unix)))]
+async fn open_scribble(_: String) -> Opened {
+    Err("it is for Unix systems: use sqlite:///PATH".into())
 }
 
 #[cfg(feature = "postgres")]

@@ -1,11 +1,12 @@
 //! Owns noticing that a store's file or folder is no longer the one that was opened, or is as it was; knows nothing of what
 //! is in it.
 
-use std::fs;
+use std::fs::{self, Metadata};
 use std::io;
+#[cfg(unix)]
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
-#[cfg(feature = "scribble")]
+#[cfg(all(feature = "scribble", unix))]
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use mist_core::TokenError;
@@ -17,24 +18,20 @@ use mist_core::TokenError;
 #[derive(Debug)]
 pub(super) struct Identity {
     path: PathBuf,
-    device: u64,
-    inode: u64,
+    number: Number,
 }
 
 impl Identity {
     pub(super) fn of(path: &Path) -> io::Result<Self> {
-        let found = fs::metadata(path)?;
         Ok(Self {
             path: path.to_owned(),
-            device: found.dev(),
-            inode: found.ino(),
+            number: number(&fs::metadata(path)?),
         })
     }
 
     /// Whether the same is there still.
     pub(super) fn check(&self) -> Result<(), TokenError> {
-        let is_there = fs::metadata(&self.path)
-            .is_ok_and(|found| (found.dev(), found.ino()) == (self.device, self.inode));
+        let is_there = fs::metadata(&self.path).is_ok_and(|found| number(&found) == self.number);
         if is_there {
             return Ok(());
         }
@@ -46,7 +43,7 @@ impl Identity {
 }
 
 /// What changes with each version of a file or folder.
-#[cfg(feature = "scribble")]
+#[cfg(all(feature = "scribble", unix))]
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Version {
     inode: u64,
@@ -54,9 +51,9 @@ pub(super) struct Version {
     changed: (i64, i64),
 }
 
-#[cfg(feature = "scribble")]
+#[cfg(all(feature = "scribble", unix))]
 impl Version {
-    pub(super) fn of(found: &fs::Metadata) -> Self {
+    pub(super) fn of(found: &Metadata) -> Self {
         Self {
             inode: found.ino(),
             bytes: found.len(),
@@ -70,3 +67,19 @@ impl Version {
         now.is_ok_and(|now| now.as_secs().cast_signed() > self.changed.0 + 1)
     }
 }
+
+/// The device and the number of the file on it.
+#[cfg(unix)]
+type Number = (u64, u64);
+
+#[cfg(unix)]
+fn number(found: &Metadata) -> Number {
+    (found.dev(), found.ino())
+}
+
+/// Windows lets nobody remove or replace a database that is open.
+#[cfg(not(unix))]
+type Number = ();
+
+#[cfg(not(unix))]
+fn number(_: &Metadata) -> Number {}

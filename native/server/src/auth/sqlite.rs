@@ -1,7 +1,6 @@
 //! Owns the tokens in an SQLite database, as hashes; knows nothing of who asks.
 
 use std::fs::OpenOptions;
-use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
@@ -88,12 +87,11 @@ impl Sqlite {
     pub(super) fn open(path: &Path) -> Result<Self, String> {
         let shown = path.display();
         // SQLite would open a file that cannot be written for reading only, and make new ones readable for everybody.
-        let file = OpenOptions::new()
-            .read(true)
-            .write(true)
-            .create(true)
-            .truncate(false)
-            .mode(0o600)
+        let mut options = OpenOptions::new();
+        options.read(true).write(true).create(true).truncate(false);
+        #[cfg(unix)]
+        std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+        let file = options
             .open(path)
             .map_err(|error| format!("cannot write '{shown}': {error}"))?;
         drop(file);

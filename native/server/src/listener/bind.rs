@@ -8,7 +8,11 @@ use rustix::io::Errno;
 use tokio::net::TcpListener;
 
 use super::tls::Tls;
-use super::{Address, ListenError, Listener, socket, tcp, unix, web};
+#[cfg(unix)]
+use super::unix;
+use super::{Address, ListenError, Listener, socket, tcp, web};
+#[cfg(not(unix))]
+use mist_net::address::AddressError;
 use mist_net::address::{Endpoint, Place, Scheme, Site};
 
 /// What the listeners of one server want, and what they have.
@@ -48,11 +52,19 @@ impl Ground {
         tls: Option<&Arc<Tls>>,
     ) -> Result<Vec<Box<dyn Listener>>, ListenError> {
         let scheme = endpoint.scheme();
-        let listeners = match endpoint.place() {
+        let listeners: Vec<_> = match endpoint.place() {
+            #[cfg(unix)]
             Place::Unix(file) => {
                 let is_there = |taken: &Address| taken.place == file.path;
                 let bound = unix::bind(uri, file);
                 vec![bound.map_err(|error| self.blame(error, is_there))?]
+            }
+            #[cfg(not(unix))]
+            Place::Unix(_) => {
+                return Err(ListenError::Uri {
+                    uri: uri.to_owned(),
+                    why: AddressError::NoUnixSockets,
+                });
             }
             Place::Internet(site) => {
                 let bound = self.take_site(uri, scheme, site).await?;

@@ -5,6 +5,7 @@ mod certificate;
 mod socket;
 mod tcp;
 pub(crate) mod tls;
+#[cfg(unix)]
 mod unix;
 mod validity;
 mod web;

@@ -20,9 +20,12 @@ pub(super) fn listen(
         SocketAddr::V4(_) => TcpSocket::new_v4(),
         SocketAddr::V6(_) => TcpSocket::new_v6(),
     }?;
+    // On Windows that would be to share the port with whoever else listens there.
+    #[cfg(unix)]
     socket.set_reuseaddr(true)?;
-    if is_ipv6_alone {
-        SockRef::from(&socket).set_only_v6(true)?;
+    // Systems differ in what they do when nothing is said.
+    if address.is_ipv6() {
+        SockRef::from(&socket).set_only_v6(is_ipv6_alone)?;
     }
     socket.bind(address)?;
     if IS_INHERITED {

@@ -5,12 +5,12 @@ use std::time::Duration;
 use mist::ClientError;
 use mist_net::connect::Connector;
 use mist_net::transport::Connection;
-use rustix::process::{Resource, getrlimit};
 use serde_json::json;
 
 use super::message::{Heard, data_finder, read};
 use crate::cli::connect::{Target, explained, failed, refused};
 use crate::cli::exit::{Code, Stop};
+use crate::cli::open_files;
 
 /// How many subscriptions are asked for before their answers are read: a server stops reading from who does not read.
 const AT_ONCE: usize = 256;
@@ -24,7 +24,7 @@ const OTHER_FILES: usize = 32;
 /// Refuses more connections than the system lets this program open, before the first of them is.
 pub(super) fn check_open_files(connections: usize) -> Result<(), Stop> {
     let needed = connections + OTHER_FILES;
-    match getrlimit(Resource::Nofile).current {
+    match open_files::limit() {
         Some(limit) if limit < needed as u64 => Err(Stop::failed(format!(
             "{connections} connections are too many: the system lets this program open {limit} files (ulimit -n); \
              take fewer, or raise that limit to {needed}"

@@ -20,7 +20,6 @@ mod stall;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
 
 pub(super) use self::args::{BenchArgs, LatencyArgs};
@@ -33,7 +32,8 @@ use self::progress::Progress;
 use self::report::{Faults, Report, Row};
 use super::connect::Target;
 use super::exit::{Code, Stop};
-use super::{out, runtime, serve};
+use super::signals;
+use super::{open_files, out, runtime};
 
 /// How long nothing may come back before the server counts as standing still.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -90,16 +90,16 @@ pub(super) fn run_latency(target: &Target, args: &LatencyArgs) -> Result<(), Sto
 
 /// Runs something that hears of Ctrl-C and decides itself how to end.
 fn drive(threads: u16, work: impl AsyncFnOnce(Interrupts) -> Result<(), Stop>) -> Result<(), Stop> {
-    serve::raise_file_limit();
+    open_files::take_all();
     let runtime = runtime(threads)?;
     let result = runtime.block_on(async {
         let (sender, interrupts) = watch::channel(0);
         // From here on, not from when the task has its first turn.
-        let pressed = signal(SignalKind::interrupt());
+        let pressed = signals::Interrupts::new();
         let mut pressed =
             pressed.map_err(|error| Stop::failed(format!("cannot start: {error}")))?;
         tokio::spawn(async move {
-            while pressed.recv().await.is_some() {
+            while pressed.next().await.is_some() {
                 sender.send_modify(|count| *count += 1);
             }
             std::future::pending::<()>().await;

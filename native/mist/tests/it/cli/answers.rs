@@ -90,6 +90,7 @@ fn pings_are_timed_and_summed_up() {
     );
 }
 
+#[cfg(unix)]
 #[test]
 fn pings_without_an_end_are_summed_up_when_interrupted() {
     let server = Server::start(&[]);

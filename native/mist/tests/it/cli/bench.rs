@@ -236,6 +236,7 @@ fn what_is_lost_doubled_or_out_of_order_is_an_error() {
     assert!(said.contains("2 lost without a notice"), "{said}");
 }
 
+#[cfg(unix)]
 #[test]
 fn latency_counts_from_when_a_message_was_due() {
     const PAUSE: Duration = Duration::from_millis(300);
@@ -309,6 +310,7 @@ fn latency_prints_quantiles_bars_and_a_distribution() {
     }
 }
 
+#[cfg(unix)]
 #[test]
 fn an_interrupted_run_prints_what_it_has() {
     let server = Server::start(&[]);
@@ -422,6 +424,7 @@ fn one_set_over_and_over_matches_too() {
     }
 }
 
+#[cfg(unix)]
 #[test]
 fn more_connections_than_allowed_are_refused_with_the_limit() {
     let server = Server::start(&["--limit", "connections=5"]);

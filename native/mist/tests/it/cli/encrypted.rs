@@ -64,6 +64,7 @@ fn insecure_says_so_and_without_it_the_remedy_is_named() {
     assert!(stderr(&assert).contains("MIST_INSECURE"));
 }
 
+#[cfg(unix)]
 #[test]
 fn a_hangup_reads_the_certificate_again() {
     let mut files = Certificate::default();
@@ -91,6 +92,7 @@ fn a_hangup_reads_the_certificate_again() {
     ping(&files).success();
 }
 
+#[cfg(unix)]
 #[test]
 fn the_end_of_a_certificate_is_a_warning_at_the_start_and_when_it_is_read_again() {
     const DAY: Duration = Duration::from_secs(86_400);

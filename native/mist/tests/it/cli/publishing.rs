@@ -273,6 +273,7 @@ fn a_refused_publish_is_not_a_success() {
     assert_eq!(stdout(&assert), "");
 }
 
+#[cfg(unix)]
 #[test]
 fn lines_go_out_as_they_come_and_an_interrupt_ends_it() {
     use std::io::Write;

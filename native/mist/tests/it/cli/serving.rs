@@ -49,6 +49,7 @@ fn serve_is_a_command_as_well() {
 }
 
 /// Starts a server that may open so many files; returns what it says up to its listener.
+#[cfg(target_os = "linux")]
 fn start_with_files(files: u32, arguments: &[&str]) -> Vec<String> {
     let mut limited = clean("prlimit");
     limited.args([
@@ -66,6 +67,7 @@ fn start_with_files(files: u32, arguments: &[&str]) -> Vec<String> {
     said
 }
 
+#[cfg(target_os = "linux")]
 #[test]
 fn an_ordinary_start_says_nothing_about_limits() {
     let said = start_with_files(4096, &[]);
@@ -205,6 +207,7 @@ fn listeners_may_be_given_in_several_ways() {
     }
 }
 
+#[cfg(unix)]
 #[test]
 fn a_termination_or_interrupt_is_a_clean_end() {
     for name in ["TERM", "INT"] {
@@ -362,6 +365,7 @@ fn a_second_signal_ends_a_drain_at_once() {
 }
 
 /// The program with a bound on the files it may open.
+#[cfg(target_os = "linux")]
 fn with_files(count: u32) -> Command {
     let own = command();
     let mut confined = Command::new("prlimit");
@@ -376,6 +380,7 @@ fn with_files(count: u32) -> Command {
     confined
 }
 
+#[cfg(target_os = "linux")]
 #[test]
 fn with_too_few_files_for_a_server_it_does_not_start() {
     for count in [30, 79] {
@@ -397,6 +402,7 @@ fn with_too_few_files_for_a_server_it_does_not_start() {
     mist(&["ping", "--host", host]).success();
 }
 
+#[cfg(unix)]
 #[test]
 fn a_hangup_never_ends_a_server() {
     for arguments in [

@@ -241,6 +241,7 @@ fn a_bad_variable_is_named_and_harms_only_who_uses_it() {
     run(&mut command, &["token", "gen"]).success();
 }
 
+#[cfg(unix)]
 #[test]
 fn a_host_that_is_not_utf8_is_no_other_host() {
     use std::os::unix::ffi::OsStrExt;

@@ -130,6 +130,7 @@ fn tags_and_times_stand_before_the_data() {
     assert_eq!(rest, "[a b] x y");
 }
 
+#[cfg(unix)]
 #[test]
 fn an_interrupt_is_exit_code_130() {
     let server = Server::start(&[]);
@@ -140,6 +141,7 @@ fn an_interrupt_is_exit_code_130() {
 }
 
 /// Starts a subscriber that writes to `output`, whose other end is `reader`, and closes that in the middle of a line.
+#[cfg(unix)]
 fn hang_up(server: &Server, output: impl Into<Stdio>, mut reader: impl Read) -> Process {
     let mut command = command();
     command.args(["sub", "--tags", "a", "--host", &server.host]);
@@ -151,6 +153,7 @@ fn hang_up(server: &Server, output: impl Into<Stdio>, mut reader: impl Read) -> 
     Process::follow(child.expect("it starts"))
 }
 
+#[cfg(unix)]
 #[test]
 fn who_closes_its_output_ends_it_quietly_and_at_once() {
     let server = Server::start(&[]);

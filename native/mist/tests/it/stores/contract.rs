@@ -303,6 +303,7 @@ async fn sqlite_keeps_the_contract() {
     directly(Kind::Sqlite).await;
 }
 
+#[cfg(unix)]
 #[tokio::test]
 async fn scribble_keeps_the_contract() {
     directly(Kind::Scribble).await;
@@ -323,6 +324,7 @@ async fn sqlite_keeps_the_contract_through_a_server() {
     through_a_server(Kind::Sqlite).await;
 }
 
+#[cfg(unix)]
 #[tokio::test]
 async fn scribble_keeps_the_contract_through_a_server() {
     through_a_server(Kind::Scribble).await;

@@ -113,6 +113,7 @@ async fn sqlite_tells_every_server() {
     what_one_server_takes_away_the_others_do(Kind::Sqlite).await;
 }
 
+#[cfg(unix)]
 #[tokio::test]
 async fn scribble_tells_every_server() {
     what_one_server_takes_away_the_others_do(Kind::Scribble).await;
