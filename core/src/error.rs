@@ -57,6 +57,8 @@ codes! {
     AuthNotFirst = "auth-not-first",
     /// The token is not valid.
     WrongToken = "wrong-token",
+    /// The token has ended: a new one is needed.
+    TokenExpired = "token-expired",
     /// The token was not looked at, since too many wrong ones came; the connection is closed.
     TooManyWrongTokens = "too-many-wrong-tokens",
     /// The token does not grant what was asked for.

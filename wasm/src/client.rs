@@ -25,6 +25,10 @@ extern "C" {
     #[wasm_bindgen(method)]
     fn connect(this: &ClientHost);
 
+    /// The connection needs another token: then [`Client::token`], or [`Client::no_token`].
+    #[wasm_bindgen(method)]
+    fn renew(this: &ClientHost);
+
     /// The connection was given up.
     #[wasm_bindgen(method)]
     fn disconnect(this: &ClientHost);
@@ -150,6 +154,18 @@ impl Client {
         self.settle();
     }
 
+    /// Takes another token for the connection.
+    pub fn token(&mut self, now: f64, token: &str) {
+        self.client.handle_token(time(now), token);
+        self.settle();
+    }
+
+    /// Notes that there is no token; `is_final` when there will be none.
+    pub fn no_token(&mut self, now: f64, reason: &str, is_final: bool) {
+        self.client.handle_no_token(time(now), reason, is_final);
+        self.settle();
+    }
+
     /// Does what is due, and returns in how many milliseconds to call again; negative for never.
     pub fn timeout(&mut self, now: f64) -> f64 {
         self.client.handle_timeout(time(now));
@@ -239,6 +255,7 @@ impl Client {
         while let Some(output) = self.client.poll_action() {
             match output {
                 Action::Connect => self.host.connect(),
+                Action::ObtainToken => self.host.renew(),
                 Action::Send(lines) => self.send(&lines),
                 Action::Disconnect => {
                     self.socket = None;
@@ -295,7 +312,7 @@ impl Client {
             RequestError::BufferFull { .. } => "buffer-full",
             RequestError::Unsubscribed => "unsubscribed",
             RequestError::Closed {
-                reason: CloseReason::AuthRefused(_),
+                reason: CloseReason::AuthRefused(_) | CloseReason::NoToken(_),
             } => "auth",
             _ => "closed",
         };
@@ -316,12 +333,15 @@ impl Client {
             Event::Open { resumed } => ("open", String::new(), f64::from(u8::from(resumed))),
             Event::Waiting { reason, retry_in } => ("waiting", reason, millis(retry_in)),
             Event::Closed { reason } => {
-                let mut number = 0.0;
+                let mut name = "closed";
                 if let CloseReason::AuthRefused(error) = &reason {
-                    number = 1.0;
+                    name = "auth";
                     server_code = error.code.name();
                 }
-                ("closed", reason.text(), number)
+                if let CloseReason::NoToken(_) = &reason {
+                    name = "auth";
+                }
+                (name, reason.text(), 0.0)
             }
             Event::Message(delivery) => {
                 let tags = self.tags(&delivery.tags);
@@ -338,6 +358,10 @@ impl Client {
                 server_code = error.code.name();
                 let text = ["the broker refused ", &command, ": ", &error.text].concat();
                 ("refused", text, 0.0)
+            }
+            Event::TokenFailed { reason, error } => {
+                server_code = error.map_or("", |error| error.code.name());
+                ("no-token", reason, 0.0)
             }
             Event::Discarded { publishes } => ("discarded", String::new(), publishes as f64),
             Event::Unreadable { error } => ("unreadable", error, 0.0),

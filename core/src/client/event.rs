@@ -42,7 +42,7 @@ impl From<u64> for SubscriptionId {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum State {
-    /// A connection is being made, or its subscriptions are being restored.
+    /// A connection is being made, or its subscriptions are being restored, also after its token has ended.
     Connecting,
     /// The connection works, and the server holds every wanted subscription.
     Open,
@@ -55,8 +55,12 @@ pub enum State {
 /// What the host is to do, or to pass on to the application.
 #[derive(Debug)]
 pub enum Action {
-    /// Open a connection, then call `handle_open`, or `handle_close` if it fails.
+    /// Open a connection, then call `handle_open`, or `handle_close` if it fails; `handle_no_token` where there is none for
+    /// it.
     Connect,
+    /// Obtain another token for the connection, then call `handle_token` or `handle_no_token`, unless the connection has ended
+    /// meanwhile.
+    ObtainToken,
     /// Write these bytes: whole messages in UTF-8, each ended by a newline, so that a stream takes them as they are
     /// and a framed transport cuts them at the newlines.
     Send(Vec<u8>),
@@ -77,11 +81,11 @@ pub enum Action {
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Event {
-    /// An attempt to connect begins.
+    /// An attempt to connect begins, or the token has ended, and what the server held is restored with another.
     Connecting,
     /// The connection works, and the server holds every wanted subscription.
     Open {
-        /// Whether there was an open connection before this one; messages in between were missed.
+        /// Whether the client was open before; messages in between were missed.
         resumed: bool,
     },
     /// The connection was lost, or an attempt failed.
@@ -95,6 +99,14 @@ pub enum Event {
     Closed {
         /// Why.
         reason: CloseReason,
+    },
+    /// There was no token to present, or the server refused it. Another is asked for after a pause: on the same connection as
+    /// long as that works, otherwise for the next.
+    TokenFailed {
+        /// What happened.
+        reason: String,
+        /// Why, as the server says it, if it was the server that refused.
+        error: Option<ServerError>,
     },
     /// A message was delivered.
     Message(Delivery),
@@ -197,6 +209,8 @@ pub enum CloseReason {
     Requested,
     /// The server refused the token, which would be the same at the next attempt; with the server's words.
     AuthRefused(ServerError),
+    /// The application has no token, and says that it will have none; with its words.
+    NoToken(String),
     /// The connection was lost, and reconnecting is off; with what happened.
     Lost(String),
 }
@@ -206,6 +220,7 @@ impl Part for CloseReason {
         match self {
             Self::Requested => push!(text, "closed by the application"),
             Self::AuthRefused(error) => push!(text, "the server refused the token: ", error),
+            Self::NoToken(reason) => push!(text, "no token: ", reason),
             Self::Lost(reason) => push!(text, reason),
         }
     }

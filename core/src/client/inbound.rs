@@ -2,11 +2,11 @@
 
 use core::time::Duration;
 
-use super::event::{Action, CloseReason, Event, Reply, RequestError, RequestId};
+use super::event::{Action, Event, Reply, RequestError, RequestId};
 use super::requests::Errand;
 use super::subscriptions::{OnWire, Slot, tag_set};
 use super::{Client, Phase};
-use crate::error::ServerError;
+use crate::error::{ErrorCode, ServerError};
 use crate::message::{Command, Message, Messages};
 
 impl Client {
@@ -44,6 +44,9 @@ impl Client {
         let error = message.server_error();
         match (message.id_number(), error) {
             (Some(number), error) => self.handle_answer(now, number, error, message),
+            (None, Some(error)) if error.code == ErrorCode::TokenExpired => {
+                self.token_expired(now, error);
+            }
             (None, Some(error)) => self.handle_error(message, error),
             (None, None) if message.command() == Command::Publish => {
                 let delivery = self.subscriptions.delivery(message);
@@ -81,21 +84,13 @@ impl Client {
         }
         match (self.requests.take_errand(number), error) {
             (Some(Errand::Auth { is_static }), Some(error)) => {
-                self.actions.push_back(Action::Disconnect);
-                self.wire.clear();
-                if error.code.is_passing() {
-                    return self.lose(now, error.text);
-                }
-                let reason = CloseReason::AuthRefused(error);
-                if is_static {
-                    self.end(reason);
-                } else {
-                    self.lose(now, reason.text());
-                }
+                self.token_refused(now, error, is_static);
             }
-            (Some(Errand::Auth { .. }), None) | (Some(Errand::Ping { is_restore: true }), _) => {
+            (Some(Errand::Auth { .. }), None) => {
+                self.token_taken(now, message.expires_in());
                 self.settle(now);
             }
+            (Some(Errand::Ping { is_restore: true }), _) => self.settle(now),
             (Some(Errand::Subscribe { slot, is_restore }), error) => {
                 // The slot may be another set's by now; its number on the wire tells.
                 if self.subscriptions.on_wire(slot) == Some(OnWire::Asked(number)) {

@@ -5,6 +5,7 @@ use core::time::Duration;
 
 use super::event::{Action, CloseReason, Event, Reply, RequestError};
 use super::requests::{Awaits, Errand, Offline};
+use super::token::Renewal;
 use super::{Client, Phase, Token};
 use crate::text::text;
 
@@ -15,19 +16,21 @@ impl Client {
         if !matches!(self.phase, Phase::Connecting { .. }) {
             return;
         }
-        self.heard = now;
         self.asked = None;
         self.is_reading_held = false;
-        let mut unsettled = 0;
-        if let Some(token) = token {
-            let (token, is_static) = match token {
-                Token::Static(token) => (token, true),
-                Token::Fresh(token) => (token, false),
-            };
-            let number = self.requests.add_errand(Errand::Auth { is_static });
-            self.send("auth", &[], token, number);
-            unsettled += 1;
+        self.can_renew = matches!(token, Some(Token::Fresh(_)));
+        self.renewal_failures = 0;
+        match token {
+            Some(Token::Static(token)) => self.present(token, true),
+            Some(Token::Fresh(token)) => self.present(token, false),
+            None => {}
         }
+        self.restore(now, usize::from(token.is_some()));
+    }
+
+    /// Asks for all that is wanted; `unsettled` answers are still to come for what was asked before.
+    pub(super) fn restore(&mut self, now: Duration, mut unsettled: usize) {
+        self.heard = now;
         for slot in self.subscriptions.slots() {
             self.send_subscribe(slot, true);
             unsettled += 1;
@@ -85,7 +88,7 @@ impl Client {
             Phase::Waiting { until } => Some(until),
             Phase::Restoring { .. } => Some(self.restoring_due()),
             Phase::Open { .. } => self.heartbeat_due(),
-            Phase::Closed(_) => None,
+            Phase::Expired | Phase::Closed(_) => None,
         };
         let kept = match self.config.offline {
             Offline::Buffer { max_age, .. } => {
@@ -95,7 +98,8 @@ impl Client {
             Offline::Reject => None,
         };
         let request = self.requests.next_deadline();
-        [phase, kept, request].into_iter().flatten().min()
+        let due = [phase, kept, request, self.renewal_due()];
+        due.into_iter().flatten().min()
     }
 
     /// Does what is due.
@@ -104,6 +108,7 @@ impl Client {
             self.time_out(waiting);
         }
         self.discard_old(now);
+        self.renew_if_due(now);
         match self.phase {
             Phase::Connecting { deadline } if now >= deadline => {
                 let after = self.config.connect_timeout;
@@ -132,8 +137,13 @@ impl Client {
         }
     }
 
-    pub(super) fn is_connected(&self) -> bool {
+    /// Whether the server can be asked for a subscription now; otherwise it is once the server has the token.
+    pub(super) fn may_subscribe(&self) -> bool {
         matches!(self.phase, Phase::Restoring { .. } | Phase::Open { .. })
+    }
+
+    pub(super) fn is_connected(&self) -> bool {
+        self.may_subscribe() || matches!(self.phase, Phase::Expired)
     }
 
     pub(super) fn has_connection(&self) -> bool {
@@ -172,6 +182,11 @@ impl Client {
     }
 
     pub(super) fn lose(&mut self, now: Duration, reason: String) {
+        self.lose_for(now, reason, Duration::ZERO);
+    }
+
+    /// Loses the connection, and makes no other for `pause` and the time that the policy adds.
+    pub(super) fn lose_for(&mut self, now: Duration, reason: String, pause: Duration) {
         if let Phase::Open { since } = self.phase {
             let lasting = self.config.reconnect.unwrap_or_default().max;
             // A server that takes connections and drops them at once must not be hammered.
@@ -180,6 +195,7 @@ impl Client {
             }
         }
         self.wire.clear();
+        self.renewal = Renewal::None;
         if let Some(after) = self.untaken.take() {
             self.note_loss(after, || reason.clone());
         }
@@ -199,7 +215,8 @@ impl Client {
         let Some(backoff) = self.config.reconnect else {
             return self.end(CloseReason::Lost(reason));
         };
-        let retry_in = backoff.delay(self.failures, self.random.next());
+        let delay = backoff.delay(self.failures, self.random.next());
+        let retry_in = pause.saturating_add(delay);
         self.failures = self.failures.saturating_add(1);
         self.phase = Phase::Waiting {
             until: now.saturating_add(retry_in),
@@ -208,6 +225,7 @@ impl Client {
     }
 
     pub(super) fn end(&mut self, reason: CloseReason) {
+        self.renewal = Renewal::None;
         for waiting in self.requests.take_all() {
             let request = waiting.request();
             let result = Err(RequestError::Closed {

@@ -6,7 +6,7 @@
 //!
 //! ```text
 //! loop: drain poll_action: Connect → dial, then handle_open or handle_close · Send → write · Disconnect → close
-//!                          Answer → whoever asked · Event → the application
+//!                          ObtainToken → handle_token · Answer → whoever asked · Event → the application
 //!       wait for: bytes → handle_lines or handle_frame · the end of the socket → handle_close
 //!                 poll_timeout → handle_timeout · the application → subscribe, publish, request, close
 //! ```
@@ -14,7 +14,8 @@
 //! What the application can rely on: every request is answered exactly once, with the server's answer or with an
 //! error. Wanted subscriptions survive lost connections: the next one presents its token, restores them all, and only
 //! then is [`Event::Open`]. A request that waits for an answer when the connection is lost fails, except that a
-//! subscription goes on waiting for the next connection, until its deadline.
+//! subscription goes on waiting for the next connection, until its deadline. A token that ends is followed by the next
+//! on the same connection, in time for nothing to be missed.
 
 mod event;
 mod inbound;
@@ -25,6 +26,7 @@ mod retry;
 mod subscriptions;
 #[cfg(test)]
 mod tests;
+mod token;
 
 use alloc::collections::VecDeque;
 use alloc::string::String;
@@ -39,6 +41,8 @@ use requests::{Awaits, Buffer, Loss, Name, Requests, name};
 pub use retry::Backoff;
 use retry::Random;
 use subscriptions::{OnWire, Subscriptions, tag_set};
+use token::Renewal;
+pub use token::Token;
 
 use crate::limits::Limits;
 use crate::message::{Command, Scan, encode_publish};
@@ -77,21 +81,12 @@ impl Default for Options {
     }
 }
 
-/// The token for one connection.
-#[derive(Clone, Copy)]
-pub enum Token<'a> {
-    /// The same at every attempt: once the server refuses it, there is no sense in trying again.
-    Static(&'a str),
-    /// Obtained for this attempt: once the server refuses it, another may do.
-    Fresh(&'a str),
-}
-
 #[derive(Debug)]
 enum Phase {
     Connecting {
         deadline: Duration,
     },
-    /// Connected; becomes `Open` when all subscriptions are restored.
+    /// Connected; becomes `Open` when the token is taken and all subscriptions are restored.
     Restoring {
         /// Answers that are still to come.
         unsettled: usize,
@@ -99,6 +94,8 @@ enum Phase {
     Open {
         since: Duration,
     },
+    /// Connected, but the token has ended, and the server holds nothing; becomes `Restoring` with the next token.
+    Expired,
     Waiting {
         until: Duration,
     },
@@ -115,6 +112,11 @@ pub struct Client {
     /// Attempts since the last connection that lasted.
     failures: u32,
     was_open: bool,
+    /// Whether there is a source of further tokens.
+    can_renew: bool,
+    renewal: Renewal,
+    /// Tokens in a row that were not to be had on this connection, or were refused.
+    renewal_failures: u32,
     requests: Requests,
     subscriptions: Subscriptions,
     buffer: Buffer,
@@ -151,6 +153,9 @@ impl Client {
             phase: Phase::Waiting { until: now },
             failures: 0,
             was_open: false,
+            can_renew: false,
+            renewal: Renewal::None,
+            renewal_failures: 0,
             requests: Requests::default(),
             subscriptions: Subscriptions::new(seed),
             buffer: Buffer::default(),
@@ -172,7 +177,9 @@ impl Client {
     #[must_use]
     pub fn state(&self) -> State {
         match self.phase {
-            Phase::Connecting { .. } | Phase::Restoring { .. } => State::Connecting,
+            Phase::Connecting { .. } | Phase::Restoring { .. } | Phase::Expired => {
+                State::Connecting
+            }
             Phase::Open { .. } => State::Open,
             Phase::Waiting { .. } => State::Waiting,
             Phase::Closed(_) => State::Closed,
@@ -240,7 +247,7 @@ impl Client {
             }
             on_wire => {
                 self.subscriptions.set_waiting(subscription, Some(request));
-                if on_wire == Some(OnWire::No) && self.is_connected() {
+                if on_wire == Some(OnWire::No) && self.may_subscribe() {
                     self.send_subscribe(slot, false);
                 }
             }

@@ -143,6 +143,12 @@ impl Requests {
         self.waiting.front().map(|waiting| waiting.deadline)
     }
 
+    /// Forgets what was asked for on a token that has ended.
+    pub(super) fn forget_subscribes(&mut self) {
+        let is_auth = |errand: &Errand| matches!(errand, Errand::Auth { .. });
+        self.errands.retain(|(_, errand)| is_auth(errand));
+    }
+
     /// Forgets the errands and takes out what waited for an answer on the lost connection.
     pub(super) fn connection_lost(&mut self) -> VecDeque<Waiting> {
         let all = self.take_all().into_iter();

@@ -110,6 +110,7 @@ impl Reader<'_> {
                 Some(Field::Subscribed) => scan.server.subscribed = Some(self.raw()?),
                 Some(Field::Connections) => scan.server.connections = Some(self.raw()?),
                 Some(Field::Subscribers) => scan.server.subscribers = Some(self.raw()?),
+                Some(Field::ExpiresIn) => scan.server.expires_in = Some(self.raw()?),
                 None => self.any_value()?,
             }
         }
@@ -129,6 +130,7 @@ impl Reader<'_> {
             b"subscribed" => Some(Field::Subscribed),
             b"connections" => Some(Field::Connections),
             b"subscribers" => Some(Field::Subscribers),
+            b"expires_in" => Some(Field::ExpiresIn),
             _ => None,
         })
     }
@@ -254,4 +256,5 @@ enum Field {
     Subscribed,
     Connections,
     Subscribers,
+    ExpiresIn,
 }

@@ -35,6 +35,7 @@ pub(super) struct ServerFields {
     pub(super) subscribed: Option<Range<usize>>,
     pub(super) connections: Option<Range<usize>>,
     pub(super) subscribers: Option<Range<usize>>,
+    pub(super) expires_in: Option<Range<usize>>,
 }
 
 impl Scan {

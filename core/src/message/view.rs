@@ -132,6 +132,12 @@ impl<'a> Message<'a> {
         self.number(&self.scan.server.subscribers)
     }
 
+    /// In how many seconds the token ends, as the answer to `auth` says.
+    #[must_use]
+    pub fn expires_in(&self) -> Option<u64> {
+        self.number(&self.scan.server.expires_in)
+    }
+
     fn number(&self, range: &Option<Range<usize>>) -> Option<u64> {
         self.text[range.clone()?].parse().ok()
     }

@@ -17,12 +17,12 @@ use mist_net::connect::Connector;
 use mist_net::trust::Trust;
 
 use crate::client::Client;
-use crate::error::ClientError;
+use crate::error::{ClientError, TokenSourceError};
 use crate::servers::Servers;
 use crate::shared::{Limits, Shared};
 use crate::task::Task;
 
-type Obtaining = Pin<Box<dyn Future<Output = Result<String, String>> + Send>>;
+pub(crate) type Obtaining = Pin<Box<dyn Future<Output = Result<String, TokenSourceError>> + Send>>;
 
 /// Where the token of each connection comes from.
 #[derive(Clone)]
@@ -33,14 +33,16 @@ pub(crate) enum TokenSource {
 }
 
 impl TokenSource {
-    pub(crate) async fn obtain(&self) -> Result<Option<String>, String> {
+    /// Obtains a token, once it is waited for; nothing where none is to be presented.
+    pub(crate) fn obtain(&self) -> Option<Obtaining> {
         match self {
-            Self::None => Ok(None),
-            Self::Fixed(token) => Ok(Some(token.clone())),
-            Self::Fetched(fetch) => match fetch().await {
-                Ok(token) => Ok(Some(token)),
-                Err(why) => Err(format!("no token: {why}")),
-            },
+            Self::None => None,
+            Self::Fixed(token) => Some(Box::pin(std::future::ready(Ok(token.clone())))),
+            // Whoever asks holds a lock, and `fetch` is the application's.
+            Self::Fetched(fetch) => {
+                let fetch = Arc::clone(fetch);
+                Some(Box::pin(async move { fetch().await }))
+            }
         }
     }
 
@@ -99,18 +101,22 @@ impl ClientBuilder {
         self
     }
 
-    /// Presents this token at every connection. Once a server refuses it, the client closes.
+    /// Presents this token at every connection. Once a server refuses it, or it ends, the client closes.
     pub fn token(mut self, token: impl Into<String>) -> Self {
         self.token = TokenSource::Fixed(token.into());
         self
     }
 
-    /// Obtains a token for every connection, for tokens that expire. Once a server refuses one, the next attempt
-    /// obtains another; an error is a failed attempt.
+    /// Obtains a token for every connection, and another before that one ends: the connection goes on with it, and no message
+    /// is missed. Should it come too late, the subscriptions are restored with it, and what was published meanwhile is
+    /// missed, which is an [`Event::Open`](crate::Event::Open) that says `resumed`.
+    ///
+    /// What goes wrong is an [`Event::TokenFailed`](crate::Event::TokenFailed), and `fetch` is called again after a second
+    /// at least, unless it says [`TokenSourceError::Unauthorized`]: then the client closes. Any other error converts by `?`.
     pub fn token_from<F, R>(mut self, fetch: F) -> Self
     where
         F: Fn() -> R + Send + Sync + 'static,
-        R: Future<Output = Result<String, String>> + Send + 'static,
+        R: Future<Output = Result<String, TokenSourceError>> + Send + 'static,
     {
         self.token = TokenSource::Fetched(Arc::new(move || Box::pin(fetch())));
         self
@@ -193,8 +199,8 @@ impl ClientBuilder {
     /// Connects. Only the first attempt is made here: whether it is worth trying again is for the caller to say.
     ///
     /// # Errors
-    /// [`ClientError::InvalidUri`], [`ClientError::Connect`], [`ClientError::AuthRefused`]; with the feature `tls` also
-    /// `ClientError::Trust`.
+    /// [`ClientError::InvalidUri`], [`ClientError::Connect`], [`ClientError::NoToken`], [`ClientError::AuthRefused`]; with
+    /// the feature `tls` also `ClientError::Trust`.
     pub async fn connect(self) -> Result<Client, ClientError> {
         let servers = Servers {
             all: self.connectors().await?,

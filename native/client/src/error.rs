@@ -36,7 +36,13 @@ pub enum ClientError {
         /// The same for programs, of the first server; nothing when a connection was there and then lost.
         source: Option<ConnectError>,
     },
-    /// The server refused the token; the client stays closed.
+    /// There is no token to present: the source of [`ClientBuilder::token_from`](crate::ClientBuilder::token_from) failed.
+    #[error("no token: {reason}")]
+    NoToken {
+        /// Why, as the source says it.
+        reason: String,
+    },
+    /// The server refused the token.
     #[error("the server refused the token: {reason}; check the token")]
     AuthRefused {
         /// Why, as the server says it.
@@ -109,6 +115,24 @@ pub enum ClientError {
     },
 }
 
+/// Why [`ClientBuilder::token_from`](crate::ClientBuilder::token_from) has no token. Any error converts into
+/// [`Unavailable`](Self::Unavailable), as `?` does it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum TokenSourceError {
+    /// There is none now; the text says why. It is asked for again.
+    Unavailable(String),
+    /// There will be none, such as for a user who has signed out; the text says why. The client closes.
+    Unauthorized(String),
+}
+
+// It is not an `Error` itself: then this would overlap with the conversion into itself.
+impl<E: Into<Box<dyn std::error::Error + Send + Sync>>> From<E> for TokenSourceError {
+    fn from(error: E) -> Self {
+        Self::Unavailable(error.into().to_string())
+    }
+}
+
 impl From<RequestError> for ClientError {
     fn from(error: RequestError) -> Self {
         match error {
@@ -127,6 +151,9 @@ impl From<RequestError> for ClientError {
             RequestError::Closed {
                 reason: CloseReason::AuthRefused(reason),
             } => Self::AuthRefused { reason },
+            RequestError::Closed {
+                reason: CloseReason::NoToken(reason),
+            } => Self::NoToken { reason },
             RequestError::Closed { reason } => Self::Closed {
                 reason: reason.to_string(),
             },

@@ -10,11 +10,11 @@ use mist_core::client::{self as core, CloseReason, Reply};
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Event {
-    /// An attempt to connect begins.
+    /// An attempt to connect begins, or the token has ended, and what the server held is restored with another.
     Connecting,
     /// The connection works, and the server holds every subscription.
     Open {
-        /// Whether there was an open connection before this one; messages in between were missed.
+        /// Whether the client was open before; messages in between were missed.
         resumed: bool,
     },
     /// The connection was lost, or an attempt failed.
@@ -57,6 +57,14 @@ pub enum Event {
         /// Why, as the server says it.
         error: ServerError,
     },
+    /// There was no token to present, or the server refused it. Another is asked for after a pause: on the same connection as
+    /// long as that works, otherwise for the next.
+    TokenFailed {
+        /// What happened.
+        reason: String,
+        /// Why, as the server says it, if it was the server that refused.
+        error: Option<ServerError>,
+    },
     /// Publishes that were kept for the next connection will never be sent: they are too old, or the client closed.
     Discarded {
         /// How many publishes.
@@ -90,6 +98,7 @@ impl Event {
                 tags,
                 error,
             },
+            core::Event::TokenFailed { reason, error } => Self::TokenFailed { reason, error },
             core::Event::Discarded { publishes } => Self::Discarded { publishes },
             core::Event::Unreadable { error } => Self::Unreadable { error },
             core::Event::Other(reply) => Self::Other(reply),

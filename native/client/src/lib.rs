@@ -126,8 +126,8 @@
 //! ```
 //!
 //! # Tokens
-//! [`ClientBuilder::token`] presents one at each connection, [`ClientBuilder::token_from`] obtains one for each. Who
-//! presents the server's own may manage others, with [`Client::admin`].
+//! [`ClientBuilder::token`] presents one at each connection, [`ClientBuilder::token_from`] obtains one for each, and the next
+//! before one ends. Who presents the server's own may manage others, with [`Client::admin`].
 //!
 //! ```
 //! # #[tokio::main] async fn main() -> Result<(), Box<dyn std::error::Error>> {
@@ -168,7 +168,7 @@ mod task;
 pub use admin::Admin;
 pub use builder::ClientBuilder;
 pub use client::{Client, Who};
-pub use error::ClientError;
+pub use error::{ClientError, TokenSourceError};
 pub use event::Event;
 pub use mist_core::client::{Backoff, CloseReason, Offline, Reply, State};
 pub use mist_core::{ErrorCode, ServerError};

@@ -21,12 +21,6 @@ pub(crate) struct Failure {
     pub(crate) cause: Option<ConnectError>,
 }
 
-impl From<String> for Failure {
-    fn from(text: String) -> Self {
-        Self { text, cause: None }
-    }
-}
-
 impl Servers {
     /// Connects to the first that can be: of all in their order the first time, then beginning with any of them, so that
     /// the clients of a server that is gone spread over the others.

@@ -9,7 +9,7 @@ use mist_net::lock::Mutex;
 use tokio::sync::{Notify, oneshot, watch};
 use tokio::time::Instant;
 
-use crate::error::ClientError;
+use crate::error::{ClientError, TokenSourceError};
 use crate::event::Event;
 use crate::queue::Queue;
 use crate::streams::Inbox;
@@ -87,6 +87,15 @@ impl Shared {
     pub(crate) fn with<T>(&self, work: impl FnOnce(&mut Inner, Duration) -> T) -> T {
         let mut inner = self.inner.lock();
         work(&mut inner, self.start.elapsed())
+    }
+
+    /// Tells the state machine that there is no token.
+    pub(crate) fn no_token(&self, error: TokenSourceError) {
+        let (reason, is_final) = match error {
+            TokenSourceError::Unavailable(reason) => (reason, false),
+            TokenSourceError::Unauthorized(reason) => (reason, true),
+        };
+        self.with(|inner, now| inner.machine.handle_no_token(now, &reason, is_final));
     }
 
     /// Waits until there is room to send, then does `work` and wakes the task for it.

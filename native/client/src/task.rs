@@ -14,8 +14,8 @@ use mist_net::transport::{Connection, Reader, Received};
 use tokio::sync::oneshot;
 use tokio::time::{Instant, Sleep};
 
-use crate::builder::TokenSource;
-use crate::error::ClientError;
+use crate::builder::{Obtaining, TokenSource};
+use crate::error::{ClientError, TokenSourceError};
 use crate::event::Event;
 use crate::servers::{Failure, Servers};
 use crate::shared::{Answer, Inner, Shared};
@@ -24,8 +24,14 @@ use crate::streams::{Inbox, Message};
 /// How far away a deadline is that does not exist, or that is further away.
 const NEVER: Duration = Duration::from_secs(86_400);
 
-type Connected = Result<(Connection, Option<String>), Failure>;
+type Connected = Result<(Connection, Option<String>), NotConnected>;
 type Connecting = Pin<Box<dyn Future<Output = Connected> + Send>>;
+
+/// Why an attempt did not lead to a connection.
+enum NotConnected {
+    NoToken(TokenSourceError),
+    NoServer(Failure),
+}
 
 /// Told how the first attempt went.
 pub(crate) type First = oneshot::Sender<Result<(), ClientError>>;
@@ -45,6 +51,8 @@ pub(crate) struct Task {
 struct Transport {
     connection: Option<Connection>,
     connecting: Option<Connecting>,
+    /// The next token of the connection.
+    obtaining: Option<Obtaining>,
     /// An error that no request asked for: why the server closes, if it does.
     last_words: Option<String>,
 }
@@ -87,7 +95,7 @@ impl Task {
     fn round(&mut self, transport: &mut Transport) -> Option<Instant> {
         let shared = Arc::clone(&self.shared);
         let mut deliveries = Deliveries::default();
-        let (due, is_closed) = shared.with(|inner, now| {
+        let (due, state) = shared.with(|inner, now| {
             loop {
                 let can_send = transport
                     .connection
@@ -103,6 +111,7 @@ impl Task {
                         transport.last_words = None;
                         transport.connecting = Some(self.connect());
                     }
+                    Some(Action::ObtainToken) => transport.obtaining = self.token.obtain(),
                     Some(Action::Send(messages)) => {
                         if let Some(connection) = &mut transport.connection {
                             connection.writer.queue(messages);
@@ -148,17 +157,21 @@ impl Task {
                     None => break,
                 }
             }
-            if inner.machine.state() != State::Connecting {
-                transport.connecting = None;
-            }
             let due = inner.machine.poll_timeout().unwrap_or(Duration::MAX);
             // Under the same lock as what came out of it: a client that is closed right after has more to tell.
-            let is_closed = inner.machine.state() == State::Closed;
-            (shared.instant(due.min(now + NEVER)), is_closed)
+            let state = inner.machine.state();
+            (shared.instant(due.min(now + NEVER)), state)
         });
+        // These hold what is the application's, so they end when the lock is free again.
+        if state != State::Connecting {
+            transport.connecting = None;
+        }
+        if transport.connection.is_none() {
+            transport.obtaining = None;
+        }
         deliveries.hand_out(&shared);
         shared.room.notify_waiters();
-        (!is_closed).then_some(due)
+        (state != State::Closed).then_some(due)
     }
 
     /// Waits for anything to happen, and tells the state machine.
@@ -193,11 +206,23 @@ impl Task {
                         shared.with(|inner, now| inner.machine.handle_open(now, token));
                         None
                     }
-                    Err(failure) => {
+                    Err(NotConnected::NoToken(error)) => {
+                        shared.no_token(error);
+                        None
+                    }
+                    Err(NotConnected::NoServer(failure)) => {
                         self.cause = failure.cause;
                         Some(failure.text)
                     }
                 }
+            }
+            obtained = maybe(transport.obtaining.as_mut()) => {
+                transport.obtaining = None;
+                match obtained {
+                    Ok(token) => shared.with(|inner, now| inner.machine.handle_token(now, &token)),
+                    Err(error) => shared.no_token(error),
+                }
+                None
             }
         };
         if let Some(reason) = lost {
@@ -213,16 +238,26 @@ impl Task {
     fn connect(&mut self) -> Connecting {
         self.cause = None;
         let attempt = self.servers.attempt();
-        let token = self.token.clone();
+        let obtaining = self.token.obtain();
         Box::pin(async move {
-            let token = token.obtain().await.map_err(Failure::from)?;
-            Ok((attempt.await?, token))
+            let token = match obtaining {
+                Some(obtaining) => Some(obtaining.await.map_err(NotConnected::NoToken)?),
+                None => None,
+            };
+            let connection = attempt.await.map_err(NotConnected::NoServer)?;
+            Ok((connection, token))
         })
     }
 
     fn tell(&mut self, event: Event) {
         let outcome = match &event {
             Event::Open { .. } => Some(Ok(())),
+            Event::TokenFailed { reason, error } => Some(Err(match error.clone() {
+                Some(reason) => ClientError::AuthRefused { reason },
+                None => ClientError::NoToken {
+                    reason: reason.clone(),
+                },
+            })),
             // Without reconnecting, a failed attempt is the end.
             Event::Waiting { reason, .. }
             | Event::Closed {

@@ -325,6 +325,8 @@ impl World {
                 let token = (number > 0).then(|| Token::Fresh(TOKENS[number - 1]));
                 self.clients[number].handle_open(now, token);
             }
+            // Nobody gives it tokens.
+            client::Action::ObtainToken => {}
             client::Action::Send(bytes) => {
                 let session = self.session_of(number);
                 for line in bytes

@@ -9,7 +9,7 @@ import { type Core, core } from "./core.js";
 import { MistError, textOf } from "./error.js";
 import { type Carried, FastLane, SessionLane } from "./lane.js";
 import { nameOf, textOfData } from "./message.js";
-import { type Attempt, GOODBYE, type Link, type Socket, leave } from "./link.js";
+import { type Attempt, GOODBYE, type Link, type Socket, checkSource, leave } from "./link.js";
 import { shared } from "./shared.js";
 import { defer, enter } from "./turn.js";
 import type {
@@ -55,7 +55,7 @@ const SETTINGS: Settings = {
 };
 
 /** Connects a client to a broker in the same page. For this package only. */
-export let dial: (broker: Broker, attempt: Attempt, token: string | undefined) => () => void;
+export let dial: (broker: Broker, attempt: Attempt) => () => void;
 
 /** A broker in this page, in this worker, or in this program. */
 export class Broker {
@@ -151,10 +151,7 @@ export class Broker {
   /** Makes a client of this broker. */
   client(options: LocalOptions = {}): Client {
     this.#checkOpen();
-    if (options.token !== undefined && typeof options.token !== "string") {
-      throw new MistError("invalid-argument", `a token is a string, not ${typeof options.token}`);
-    }
-    const link: Link = { hasStaticToken: true, dial: (attempt) => this.#dial(attempt, options.token) };
+    const link: Link = { token: checkSource(options.token), dial: (attempt) => this.#dial(attempt) };
     const client = new LinkedClient(this.#module, link, SETTINGS, options.signal, (client) =>
       this.#clients.delete(client),
     );
@@ -163,10 +160,10 @@ export class Broker {
   }
 
   static {
-    dial = (broker, attempt, token) => broker.#dial(attempt, token);
+    dial = (broker, attempt) => broker.#dial(attempt);
   }
 
-  #dial(attempt: Attempt, token: string | undefined): () => void {
+  #dial(attempt: Attempt): () => void {
     if (this.#isClosed) {
       attempt.lost("the broker is closed");
       return () => {};
@@ -184,7 +181,7 @@ export class Broker {
         });
       },
     };
-    attempt.open(toBroker, token, new SessionLane(this.#fast, session, owner));
+    attempt.open(toBroker, new SessionLane(this.#fast, session, owner));
     return () => {
       if (this.#owners.get(session) === owner) this.#disconnect(session);
     };

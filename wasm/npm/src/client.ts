@@ -5,7 +5,7 @@
 
 import type { Core } from "./core.js";
 import { afterwards } from "./dispatch.js";
-import { MistError, aborted, textOf } from "./error.js";
+import { MistError, UnauthorizedError, aborted, textOf } from "./error.js";
 import { Events } from "./events.js";
 import type { Attempt, Lane, Link, Socket } from "./link.js";
 import { Delivered, listOf, nameOf, namesOf, sorted, textOfData } from "./message.js";
@@ -80,6 +80,8 @@ export class LinkedClient implements Client {
   /** What was asked for before the core was loaded. */
   #early: (() => void)[] = [];
   #lane: Lane | undefined;
+  /** The attempt that led to the connection, or may yet; what others tell is not heard. */
+  #attempt: Attempt | undefined;
   #hangUp: (() => Promise<void> | void) | undefined;
   /** When the other side knows that the connection was given up. */
   #gone: Promise<void> | void = undefined;
@@ -92,6 +94,8 @@ export class LinkedClient implements Client {
   #unnumbered = new Set<LocalSubscription>();
   /** Why the last verb failed. */
   #failure: MistError | undefined;
+  /** What the application's function for the token has thrown. */
+  #thrown: unknown;
   #closed: MistError | undefined;
   #closeCode: number | undefined;
   #dropped = 0;
@@ -148,6 +152,7 @@ export class LinkedClient implements Client {
   #host(): object {
     return {
       connect: () => later(() => this.#dial()),
+      renew: () => later(() => this.#renew()),
       disconnect: () => later(() => (this.#gone = this.#giveUp())),
       message: (tags: string[], data: string, numbers: Float64Array) => {
         const message = new Delivered(tags, data, true);
@@ -172,49 +177,83 @@ export class LinkedClient implements Client {
 
   #dial(): void {
     if (this.#closed) return;
-    let isOver = false;
+    const { token: source } = this.#link;
+    let token: string | undefined;
     const attempt: Attempt = {
-      open: (socket: Socket, token, lane) => {
-        if (isOver) return;
+      open: (socket: Socket, lane) => {
+        if (this.#attempt !== attempt) return;
         this.#lane = lane;
-        this.#call((core) => core.open(now(), socket as unknown as WebSocket, token, this.#link.hasStaticToken));
+        this.#call((core) => core.open(now(), socket as unknown as WebSocket, token, token === source));
       },
       receive: (text) => {
-        if (!isOver) this.#call((core) => core.receive(now(), text));
+        if (this.#attempt === attempt) this.#call((core) => core.receive(now(), text));
       },
       lost: (reason, code) => {
-        if (isOver) return;
-        isOver = true;
-        this.#hangUp = undefined;
+        if (this.#attempt !== attempt) return;
+        this.#attempt = this.#hangUp = undefined;
         this.#leaveLane();
         this.#closeCode = code;
         this.#call((core) => core.lost(now(), reason));
       },
     };
-    const hangUp = this.#link.dial(attempt);
-    if (isOver) return;
-    this.#hangUp = () => {
-      isOver = true;
-      return hangUp();
+    const dial = (given: string | undefined): void => {
+      token = given;
+      const hangUp = this.#link.dial(attempt);
+      if (this.#attempt === attempt) this.#hangUp = hangUp;
     };
+    this.#attempt = attempt;
+    if (typeof source === "function") this.#obtain(source, dial);
+    else dial(source);
+  }
+
+  #renew(): void {
+    const { token: source } = this.#link;
+    if (typeof source === "function") this.#obtain(source, (token) => this.#call((core) => core.token(now(), token)));
+  }
+
+  /** Asks the application for a token, and says what comes of it, unless the connection that it is for has ended. */
+  #obtain(source: () => string | Promise<string>, take: (token: string) => void): void {
+    const attempt = this.#attempt;
+    const ask = async (): Promise<string> => {
+      const given: unknown = await source();
+      if (typeof given === "string") return given;
+      throw new TypeError(`the function for it returned ${typeof given}, not a string`);
+    };
+    ask().then(
+      (token) => {
+        if (this.#attempt === attempt) take(token);
+      },
+      (error: unknown) => {
+        if (this.#attempt !== attempt) return;
+        this.#thrown = error;
+        this.#call((core) => core.no_token(now(), textOf(error), error instanceof UnauthorizedError));
+        this.#thrown = undefined;
+      },
+    );
   }
 
   /** Gives the connection up; returns when the other side knows. */
   #giveUp(): Promise<void> | void {
     this.#leaveLane();
     const hangUp = this.#hangUp;
-    this.#hangUp = undefined;
+    this.#attempt = this.#hangUp = undefined;
     return hangUp?.();
   }
 
-  #leaveLane(): void {
+  #clearLane(): void {
     for (const subscription of this.#subscriptions.values()) this.#lane?.remove(subscription);
+  }
+
+  #leaveLane(): void {
+    this.#clearLane();
     this.#lane = undefined;
   }
 
   #event(name: string, text: string, number: number, serverCode: string): void {
     switch (name) {
       case "connecting":
+        // The broker holds nothing any more when that is because the token has ended.
+        later(() => this.#clearLane());
         return this.#setState("connecting");
       case "open":
         // First of all, so that what waits for it goes out before what a listener asks for.
@@ -228,14 +267,24 @@ export class LinkedClient implements Client {
         this.#setState("waiting");
         return this.#events.emit("close", { ...this.#code(), reason: text, retryInMs: Math.round(number) });
       case "closed":
-        return later(() => this.#ended(new MistError(number === 1 ? "auth" : "closed", text, undefined, serverCode)));
+      case "auth": {
+        const error = this.#errorOf(name, text, serverCode);
+        return later(() => this.#ended(error));
+      }
       case "dropped":
         return this.#tellDropped(number);
       case "discarded":
         return this.#error("discarded", `${number} publishes that were kept for the next connection are discarded`);
+      case "no-token":
+        return this.#error("auth", text, serverCode);
       default:
-        return this.#error(name === "unreadable" ? name : "refused", text, serverCode);
+        return this.#error(name as Code, text, serverCode);
     }
+  }
+
+  #errorOf(code: Code, text: string, serverCode?: string): MistError {
+    const cause = this.#thrown;
+    return new MistError(code, text, cause === undefined ? cause : { cause }, serverCode);
   }
 
   #code(): { code?: number } {
@@ -243,7 +292,7 @@ export class LinkedClient implements Client {
   }
 
   #error(code: Code, text: string, serverCode?: string): void {
-    this.#events.emit("error", new MistError(code, text, undefined, serverCode));
+    this.#events.emit("error", this.#errorOf(code, text, serverCode));
   }
 
   #setState(state: State): void {

@@ -3,8 +3,8 @@
 import { LinkedClient, type Settings } from "./client.js";
 import { core } from "./core.js";
 import { MistError, textOf } from "./error.js";
-import { type Attempt, GOODBYE, type Link, leave, patiently } from "./link.js";
-import type { Client, ConnectOptions, PortLike, TokenSource, WebSocketLike } from "./types.js";
+import { type Attempt, GOODBYE, type Link, checkSource, leave, patiently } from "./link.js";
+import type { Client, ConnectOptions, PortLike, WebSocketLike } from "./types.js";
 
 type WebSocketClass = NonNullable<ConnectOptions["webSocket"]>;
 
@@ -15,14 +15,12 @@ type WebSocketClass = NonNullable<ConnectOptions["webSocket"]>;
  * @throws MistError `invalid-url`, `invalid-argument`, or `unsupported` where there is no WebSocket.
  */
 export function connect(to: string | URL | PortLike, options: ConnectOptions = {}): Client {
-  const { token, signal } = options;
-  if (token !== undefined && typeof token !== "string" && typeof token !== "function") {
-    throw new MistError("invalid-argument", `a token is a string, or a function that returns one, not ${typeof token}`);
-  }
+  const { signal } = options;
+  const token = checkSource(options.token);
   const settings = settingsOf(options);
   if (typeof to === "object" && to !== null && "postMessage" in to) {
     // A port that is closed stays so.
-    return new LinkedClient(core(), portLink(to, token), { ...settings, retryLeast: -1 }, signal);
+    return new LinkedClient(core(), { token, ...portLink(to) }, { ...settings, retryLeast: -1 }, signal);
   }
   const url = urlOf(to);
   const webSocket = options.webSocket ?? (globalThis.WebSocket as WebSocketClass | undefined);
@@ -32,7 +30,7 @@ export function connect(to: string | URL | PortLike, options: ConnectOptions = {
       "there is no WebSocket here: pass one as the option webSocket, such as that of the package ws",
     );
   }
-  return new LinkedClient(core(), socketLink(url, webSocket, token), settings, signal);
+  return new LinkedClient(core(), { token, ...socketLink(url, webSocket) }, settings, signal);
 }
 
 /** Fills up what was not said. */
@@ -79,55 +77,36 @@ function urlOf(given: string | URL): string {
   return url.href;
 }
 
-/** Asks for the token; `undefined` when there is none. */
-async function ask(token: TokenSource | undefined): Promise<string | undefined> {
-  if (typeof token !== "function") return token;
-  const given: unknown = await token();
-  if (typeof given !== "string") throw new TypeError(`the function for it returned ${typeof given}, not a string`);
-  return given;
-}
+type Way = Omit<Link, "token">;
 
-function socketLink(url: string, webSocket: WebSocketClass, token: TokenSource | undefined): Link {
+function socketLink(url: string, webSocket: WebSocketClass): Way {
   const place = new URL(url).host;
   return {
-    hasStaticToken: typeof token === "string",
     dial(attempt: Attempt) {
-      let socket: WebSocketLike | undefined;
-      let isGivenUp = false;
-      ask(token).then(
-        (token) => {
-          if (isGivenUp) return;
-          try {
-            socket = new webSocket(url);
-          } catch (error) {
-            return attempt.lost(`cannot connect to ${place}: ${textOf(error)}`);
-          }
-          const open = socket;
-          let wasOpen = false;
-          open.onopen = () => {
-            wasOpen = true;
-            attempt.open(open, token);
-          };
-          open.onmessage = ({ data }: MessageEvent) => attempt.receive(String(data));
-          // What went wrong is not told; the end that follows is.
-          open.onerror = () => {};
-          open.onclose = ({ code, reason }: CloseEvent) => {
-            const said = reason ? `: ${reason}` : "";
-            attempt.lost(wasOpen ? `connection to ${place} closed (${code})${said}` : `cannot reach ${place}`, code);
-          };
-        },
-        (error: unknown) => {
-          if (!isGivenUp) attempt.lost(`cannot get a token: ${textOf(error)}`);
-        },
-      );
+      let socket: WebSocketLike;
+      try {
+        socket = new webSocket(url);
+      } catch (error) {
+        attempt.lost(`cannot connect to ${place}: ${textOf(error)}`);
+        return () => {};
+      }
+      let wasOpen = false;
+      socket.onopen = () => {
+        wasOpen = true;
+        attempt.open(socket);
+      };
+      socket.onmessage = ({ data }: MessageEvent) => attempt.receive(String(data));
+      // What went wrong is not told; the end that follows is.
+      socket.onerror = () => {};
+      socket.onclose = ({ code, reason }: CloseEvent) => {
+        const said = reason ? `: ${reason}` : "";
+        attempt.lost(wasOpen ? `connection to ${place} closed (${code})${said}` : `cannot reach ${place}`, code);
+      };
       return () => {
-        isGivenUp = true;
-        if (!socket) return;
-        const open = socket;
-        open.onopen = open.onmessage = null;
+        socket.onopen = socket.onmessage = null;
         return patiently((done) => {
-          open.onclose = done;
-          open.close();
+          socket.onclose = done;
+          socket.close();
         });
       };
     },
@@ -150,9 +129,8 @@ function watch(probe: () => void): () => void {
 }
 
 /** A link over a port at which a broker listens. */
-export function portLink(port: PortLike, token: TokenSource | undefined): Link {
+export function portLink(port: PortLike): Way {
   return {
-    hasStaticToken: typeof token === "string",
     dial(attempt) {
       let isGivenUp = false;
       const end = (): void => {
@@ -176,16 +154,7 @@ export function portLink(port: PortLike, token: TokenSource | undefined): Link {
       };
       port.addEventListener?.("close", lose);
       port.onmessage = ({ data }: MessageEvent) => (data === GOODBYE ? lose() : attempt.receive(typeof data === "string" ? data : ""));
-      ask(token).then(
-        (token) => {
-          if (!isGivenUp) attempt.open({ send: (text) => port.postMessage(text) }, token);
-        },
-        (error: unknown) => {
-          if (isGivenUp) return;
-          end();
-          attempt.lost(`cannot get a token: ${textOf(error)}`);
-        },
-      );
+      attempt.open({ send: (text) => port.postMessage(text) });
       return hangUp;
     },
   };

@@ -22,6 +22,16 @@ export class MistError extends Error {
   }
 }
 
+/**
+ * Thrown by the function that gives the token: there will be none, for whoever has signed out. The client closes instead of
+ * asking again.
+ */
+export class UnauthorizedError extends Error {
+  static {
+    Object.assign(this.prototype, { name: "UnauthorizedError" });
+  }
+}
+
 /** The text of whatever was thrown. */
 export function textOf(error: unknown): string {
   return error instanceof Error ? error.message : String(error);

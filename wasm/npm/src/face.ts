@@ -21,7 +21,7 @@ import type {
   Tag,
 } from "./types.js";
 
-export { MistError } from "./error.js";
+export { MistError, UnauthorizedError } from "./error.js";
 export type * from "./types.js";
 
 /** A broker in this page, in this worker, or in this program. */

@@ -1,7 +1,8 @@
 /** What lies between a client and its broker: one attempt to connect after the other. Knows nothing of either. */
 
+import { MistError } from "./error.js";
 import type { LocalSubscription } from "./subscription.js";
-import type { Outgoing, PortLike, Tag, TagLike } from "./types.js";
+import type { Outgoing, PortLike, Tag, TagLike, TokenSource } from "./types.js";
 
 /** What the core's client needs of a socket. */
 export interface Socket {
@@ -42,15 +43,15 @@ export function leave(port: PortLike, onClose: () => void): void {
 
 /** What a link tells its client about one attempt. Nothing is told after `lost`, nor after the attempt was given up. */
 export interface Attempt {
-  open(socket: Socket, token: string | undefined, lane?: Lane): void;
+  open(socket: Socket, lane?: Lane): void;
   receive(text: string): void;
   lost(reason: string, code?: number): void;
 }
 
 /** A way to a broker. */
 export interface Link {
-  /** Whether the token is the same at every attempt. */
-  readonly hasStaticToken: boolean;
+  /** Where the token of each attempt comes from. */
+  readonly token: TokenSource | undefined;
   /**
    * Begins an attempt to connect. The function returned gives the connection up, and returns when the other side knows,
    * where that can be told.
@@ -58,6 +59,12 @@ export interface Link {
   dial(attempt: Attempt): () => Promise<void> | void;
   /** Calls `probe` whenever the connection may have been lost unnoticed; the function returned stops that. */
   watch?(probe: () => void): () => void;
+}
+
+/** Checks where tokens are to come from. */
+export function checkSource(token: TokenSource | undefined): TokenSource | undefined {
+  if (token === undefined || typeof token === "string" || typeof token === "function") return token;
+  throw new MistError("invalid-argument", `a token is a string, or a function that returns one, not ${typeof token}`);
 }
 
 /** How many milliseconds the other side has to answer a goodbye. */

@@ -10,7 +10,7 @@ import { portLink, settingsOf } from "./connect.js";
 import { core } from "./core.js";
 import { differing } from "./differing.js";
 import { MistError } from "./error.js";
-import { type Attempt, GOODBYE, type Link } from "./link.js";
+import { type Attempt, GOODBYE, type Link, checkSource } from "./link.js";
 import type {
   Bridge,
   BridgeOptions,
@@ -64,7 +64,7 @@ function unlike(name: string, differs: readonly string[]): MistError {
 /** Where the broker is, as a tab reaches it. */
 interface Place {
   readonly place: SharedBroker["place"];
-  dial(attempt: Attempt, token: string | undefined): () => void;
+  dial(attempt: Attempt): () => void;
   watch?(probe: () => void): () => void;
   close(): void;
 }
@@ -91,8 +91,8 @@ class Shared implements SharedBroker {
     }
     const place = this.#place;
     const link: Link = {
-      hasStaticToken: true,
-      dial: (attempt) => place.dial(attempt, token),
+      token: checkSource(token),
+      dial: (attempt) => place.dial(attempt),
       ...(place.watch && { watch: (probe) => place.watch!(probe) }),
     };
     const settings = settingsOf({ retry: { minMs: 50, maxMs: 2_000 } });
@@ -166,10 +166,10 @@ async function inWorker(
   }
   return {
     place: "worker",
-    dial(attempt, token) {
+    dial(attempt) {
       const { port1, port2 } = new MessageChannel();
       worker.port.postMessage({ port: port2 } satisfies Hello, [port2]);
-      return portLink(port1, token).dial(attempt);
+      return portLink(port1).dial(attempt);
     },
     close: end,
   };
@@ -191,7 +191,7 @@ async function inTabs(name: string, options: BrokerOptions, locks: LockManager):
   const { lock, end } = await live(locks);
   const channel = new BroadcastChannel(`mist:${name}`);
   const cast = (message: Cast): void => channel.postMessage(message);
-  const attempts = new Map<string, { attempt: Attempt; token: string | undefined }>();
+  const attempts = new Map<string, Attempt>();
   const ports = new Map<string, MessagePort>();
   /** By the lock that another tab holds as long as it lives. */
   const tabs = new Map<string, Set<MessagePort>>();
@@ -218,7 +218,7 @@ async function inTabs(name: string, options: BrokerOptions, locks: LockManager):
   const lose = (client: string, reason: string): void => {
     const lost = attempts.get(client);
     attempts.delete(client);
-    lost?.attempt.lost(reason);
+    lost?.lost(reason);
   };
   const loseAll = (): void => {
     for (const client of [...attempts.keys()]) lose(client, "the tab that had the broker was closed");
@@ -255,14 +255,12 @@ async function inTabs(name: string, options: BrokerOptions, locks: LockManager):
         return data.tab === lock ? welcome(data.differs) : undefined;
       case "open":
         return broker && openPort(data.client, data.lock);
-      case "opened": {
-        const open = attempts.get(data.client);
-        return open?.attempt.open({ send: (text) => cast({ type: "ask", client: data.client, text }) }, open.token);
-      }
+      case "opened":
+        return attempts.get(data.client)?.open({ send: (text) => cast({ type: "ask", client: data.client, text }) });
       case "ask":
         return void ports.get(data.client)?.onmessage?.call(ports.get(data.client)!, { data: data.text } as MessageEvent);
       case "tell":
-        if (data.text !== GOODBYE) return attempts.get(data.client)?.attempt.receive(data.text);
+        if (data.text !== GOODBYE) return attempts.get(data.client)?.receive(data.text);
         return lose(data.client, "the broker has closed the connection");
       case "bye":
         return ports.get(data.client)?.close();
@@ -316,10 +314,10 @@ async function inTabs(name: string, options: BrokerOptions, locks: LockManager):
     get place() {
       return broker ? "here" : "other-tab";
     },
-    dial(attempt, token) {
-      if (broker) return dial(broker, attempt, token);
+    dial(attempt) {
+      if (broker) return dial(broker, attempt);
       const client = crypto.randomUUID();
-      attempts.set(client, { attempt, token });
+      attempts.set(client, attempt);
       cast({ type: "open", client, lock });
       return () => {
         attempts.delete(client);

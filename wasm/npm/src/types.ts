@@ -165,14 +165,14 @@ export interface ClientEvents {
   state: State;
   /**
    * The connection works, and the broker holds every subscription.
-   * `resumed` says that there was a connection before: what was published in between is missed.
+   * `resumed` says that the client was open before: what was published in between is missed.
    */
   open: { resumed: boolean };
   /** The connection is lost, or an attempt to connect failed. `retryInMs` is absent when there will be no other. */
   close: { code?: number; reason: string; retryInMs?: number };
   /** Messages were dropped, since this client did not keep up. */
   dropped: { count: number };
-  /** Something nobody waits for went wrong: a refused publish, a revoked subscription, an unreadable message. */
+  /** Something nobody waits for went wrong: a refused publish, a revoked subscription, a token that cannot be had. */
   error: MistErrorLike;
 }
 
@@ -258,7 +258,11 @@ export interface Client extends Disposing {
   close(): Promise<void>;
 }
 
-/** Where a client's token comes from: asked at every attempt to connect, so that a fresh one can be had. */
+/**
+ * Where a client's token comes from. A function is asked at every attempt to connect, and again before the token ends. What
+ * it throws is an `error` event, and it is asked again after a second at least; with an {@link UnauthorizedError} the
+ * client closes.
+ */
 export type TokenSource = string | (() => string | Promise<string>);
 
 /** When to try again after a connection is lost. Each wait is random between nothing and a bound that doubles. */
@@ -283,7 +287,7 @@ export type Offline =
 
 /** How to connect. */
 export interface ConnectOptions {
-  /** The token: a string, or a function that is asked at every attempt. A refused string ends the client. */
+  /** The token, or what gives it. A string ends the client when it is refused, or when it ends. */
   token?: TokenSource;
   /** When to try again; `false` never. */
   retry?: RetryOptions | false;
@@ -326,7 +330,7 @@ export type Code =
   | "too-large"
   /** The broker said no. */
   | "refused"
-  /** The broker refused the token. */
+  /** There is no valid token: the broker refused it, or the function for it failed. */
   | "auth"
   /** No answer in time. */
   | "timeout"
@@ -365,8 +369,8 @@ export interface BrokerOptions {
 
 /** How to be a client of the broker in this page. */
 export interface LocalOptions {
-  /** The token: the broker's own, or a registered one. */
-  token?: string;
+  /** The token, or what gives it: the broker's own, or a registered one. */
+  token?: TokenSource;
   /** Closes the client when it is aborted. */
   signal?: AbortSignal;
 }

@@ -1,6 +1,7 @@
 //! The client against a real broker, with a network and a clock that the tests move.
 
 mod connection;
+mod renewal;
 mod simulation;
 mod verbs;
 
@@ -28,6 +29,8 @@ struct World {
     session: Option<SessionId>,
     /// The client has asked for a connection.
     is_dialling: bool,
+    /// How often the client has asked for another token.
+    obtaining: usize,
     up: VecDeque<Vec<u8>>,
     down: VecDeque<Vec<u8>>,
     sent: Vec<String>,
@@ -48,6 +51,7 @@ impl World {
             token: None,
             session: None,
             is_dialling: false,
+            obtaining: 0,
             up: VecDeque::new(),
             down: VecDeque::new(),
             sent: Vec::new(),
@@ -72,6 +76,7 @@ impl World {
         while let Some(action) = self.client.poll_action() {
             match action {
                 Action::Connect => self.is_dialling = true,
+                Action::ObtainToken => self.obtaining += 1,
                 Action::Send(bytes) => {
                     assert!(self.session.is_some(), "sent without a connection");
                     for line in bytes.split_inclusive(|&byte| byte == b'\n') {

@@ -5,6 +5,7 @@ mod closing;
 mod examples;
 mod messages;
 mod proxy;
+mod renewing;
 mod requests;
 mod resuming;
 mod servers;

@@ -162,7 +162,7 @@ fn a_fetched_token_is_fetched_for_every_attempt() {
                 let token = match count.fetch_add(1, Ordering::SeqCst) {
                     0 => Ok("admin".to_owned()),
                     1 => Ok("expired".to_owned()),
-                    2 => Err("the token service is away".to_owned()),
+                    2 => Err("the token service is away".into()),
                     _ => Ok("admin".to_owned()),
                 };
                 async { token }
