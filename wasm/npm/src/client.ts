@@ -5,7 +5,7 @@
 
 import type { Core } from "./core.js";
 import { afterwards } from "./dispatch.js";
-import { MistError, UnauthorizedError, aborted, textOf } from "./error.js";
+import { MistError, UnauthorizedError, textOf } from "./error.js";
 import { Events } from "./events.js";
 import type { Attempt, Lane, Link, Socket } from "./link.js";
 import { Delivered, listOf, nameOf, namesOf, sorted, textOfData } from "./message.js";
@@ -96,6 +96,7 @@ export class LinkedClient implements Client {
   #failure: MistError | undefined;
   /** What the application's function for the token has thrown. */
   #thrown: unknown;
+  #signal: AbortSignal | undefined;
   #closed: MistError | undefined;
   #closeCode: number | undefined;
   #dropped = 0;
@@ -114,8 +115,12 @@ export class LinkedClient implements Client {
     this.ready = new Promise((resolve, reject) => (this.#settleReady = { resolve, reject }));
     this.ready.catch(() => {});
     this.admin = this.#makeAdmin();
+    this.#signal = signal;
     if (signal) {
-      const close = (): void => void this.#close(aborted(signal));
+      const close = (): void => {
+        const cause: unknown = signal.reason;
+        this.#close(new MistError("closed", `the client is closed (aborted: ${textOf(cause)}): make another`, { cause }));
+      };
       signal.addEventListener("abort", close, { once: true });
       this.#unlisten = () => signal.removeEventListener("abort", close);
       if (signal.aborted) close();
@@ -350,11 +355,11 @@ export class LinkedClient implements Client {
     };
     const subscription = new LocalSubscription(holder, names, handler, buffer);
     if (signal?.aborted) {
-      subscription.end(aborted(signal));
+      subscription.abort(signal.reason);
       return subscription;
     }
     if (signal) {
-      const end = (): void => subscription[Symbol.dispose]();
+      const end = (): void => subscription.abort(signal.reason);
       signal.addEventListener("abort", end, { once: true });
       // A signal may live as long as the application.
       subscription.onEnd = () => signal.removeEventListener("abort", end);
@@ -441,7 +446,7 @@ export class LinkedClient implements Client {
 
   async #publish(names: string[], text: string, data: unknown, options: PublishOptions = {}): Promise<Receipt> {
     this.#checkOpen();
-    if (options.signal?.aborted) throw aborted(options.signal);
+    options.signal?.throwIfAborted();
     if (!this.#hasTried) await this.#tried();
     if (options.ack) {
       const { count } = await this.#ask((core) => core.publish_acked(now(), names, text), options, data);
@@ -546,7 +551,7 @@ export class LinkedClient implements Client {
   async #ask(ask: (core: CoreClient) => number, options: RequestOptions = {}, data?: unknown): Promise<Answer> {
     const { signal } = options;
     if (!this.#hasTried) await this.#tried();
-    if (signal?.aborted) throw aborted(signal);
+    signal?.throwIfAborted();
     let number = 0;
     let answer: Promise<Answer> | undefined;
     this.#carry(data, () =>
@@ -558,7 +563,7 @@ export class LinkedClient implements Client {
     );
     if (!answer) throw this.#failed();
     if (!signal) return answer;
-    const giveUp = (): void => this.#take(number)?.reject(aborted(signal));
+    const giveUp = (): void => this.#take(number)?.reject(signal.reason);
     signal.addEventListener("abort", giveUp, { once: true });
     return answer.finally(() => signal.removeEventListener("abort", giveUp));
   }
@@ -628,7 +633,7 @@ export class LinkedClient implements Client {
     this.#subscriptions.clear();
     this.#unnumbered.clear();
     this.#setState("closed");
-    this.#settleReady.reject(this.#closed);
+    this.#settleReady.reject(this.#signal?.aborted ? this.#signal.reason : this.#closed);
     if (error.code === "auth") this.#events.emit("error", error);
     this.#events.emit("close", { ...this.#code(), reason: error.message });
     this.#unwatch?.();

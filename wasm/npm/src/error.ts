@@ -48,8 +48,3 @@ export function report(error: unknown): void {
     });
   }
 }
-
-/** Turns an aborted signal into a `MistError`. */
-export function aborted(signal: AbortSignal): MistError {
-  return new MistError("aborted", `aborted: ${textOf(signal.reason)}`, { cause: signal.reason });
-}

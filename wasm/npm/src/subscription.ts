@@ -5,7 +5,7 @@ import { MistError } from "./error.js";
 import type { Code, Handler, Message, Subscription } from "./types.js";
 
 /** How a subscription ends when the application wants it to. */
-const WANTED: ReadonlySet<Code> = new Set<Code>(["closed", "unsubscribed", "aborted"]);
+const WANTED: ReadonlySet<Code> = new Set<Code>(["closed", "unsubscribed"]);
 
 /** What a subscription needs of its client. */
 export interface Holder {
@@ -105,6 +105,12 @@ export class LocalSubscription implements Subscription {
   drop(): void {
     this.dropped += 1;
     this.holder.dropped();
+  }
+
+  /** Gives it up, and tells whoever waits for it why. */
+  abort(reason: unknown): void {
+    this.#settle.reject(reason as Error);
+    this[Symbol.dispose]();
   }
 
   unsubscribe(): Promise<void> {

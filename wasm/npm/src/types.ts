@@ -89,27 +89,27 @@ export interface Receipt {
 /** How to publish. */
 export interface PublishOptions {
   /** Whether to wait for the broker's acknowledgement, which tells how many sessions took the message. */
-  ack?: boolean;
+  ack?: boolean | undefined;
   /** Gives up waiting. The message may be published all the same. */
-  signal?: AbortSignal;
+  signal?: AbortSignal | undefined;
 }
 
 /** How to wait for an answer. Before the first connection it is waited for; without one nothing can be asked: `offline`. */
 export interface RequestOptions {
   /** Gives up waiting. What was asked for may be done all the same. */
-  signal?: AbortSignal;
+  signal?: AbortSignal | undefined;
 }
 
 /** How to subscribe. */
 export interface SubscribeOptions {
   /** Ends the subscription when it is aborted. */
-  signal?: AbortSignal;
+  signal?: AbortSignal | undefined;
   /**
    * How many messages an iterator may fall behind before newer ones are dropped and counted. They are kept from the
    * beginning where there is no handler, otherwise from the first iterator on; all iterators share them.
    * @defaultValue 8192
    */
-  buffer?: number;
+  buffer?: number | undefined;
 }
 
 /** A publisher for one set of tags, checked and looked up once. */
@@ -182,9 +182,9 @@ export type MistErrorLike = Error & { readonly code: Code; readonly serverCode: 
 /** How to listen for events. */
 export interface ListenOptions {
   /** Stops listening when it is aborted. */
-  signal?: AbortSignal;
+  signal?: AbortSignal | undefined;
   /** Listens for one event only. */
-  once?: boolean;
+  once?: boolean | undefined;
 }
 
 /**
@@ -268,9 +268,9 @@ export type TokenSource = string | (() => string | Promise<string>);
 /** When to try again after a connection is lost. Each wait is random between nothing and a bound that doubles. */
 export interface RetryOptions {
   /** The first bound, in milliseconds. @defaultValue 500 */
-  minMs?: number;
+  minMs?: number | undefined;
   /** The largest bound, in milliseconds. @defaultValue 20000 */
-  maxMs?: number;
+  maxMs?: number | undefined;
 }
 
 /** What happens to a publish while there is no connection. */
@@ -278,32 +278,32 @@ export type Offline =
   | "reject"
   | {
       /** Messages kept at most. @defaultValue 1000 */
-      messages?: number;
+      messages?: number | undefined;
       /** Bytes kept at most. @defaultValue 1048576 */
-      bytes?: number;
+      bytes?: number | undefined;
       /** How long one may wait, in milliseconds, before it is discarded. @defaultValue 60000 */
-      maxAgeMs?: number;
+      maxAgeMs?: number | undefined;
     };
 
 /** How to connect. */
 export interface ConnectOptions {
   /** The token, or what gives it. A string ends the client when it is refused, or when it ends. */
-  token?: TokenSource;
+  token?: TokenSource | undefined;
   /** When to try again; `false` never. */
-  retry?: RetryOptions | false;
+  retry?: RetryOptions | false | undefined;
   /**
    * After how many milliseconds without a message to ask the server for a sign of life; 0 never.
    * @defaultValue 25000
    */
-  heartbeatMs?: number;
+  heartbeatMs?: number | undefined;
   /** How long to wait for a connection, an answer, or a sign of life, in milliseconds. @defaultValue 10000 */
-  timeoutMs?: number;
+  timeoutMs?: number | undefined;
   /** What happens to a publish while there is no connection. @defaultValue "reject" */
-  offline?: Offline;
+  offline?: Offline | undefined;
   /** Closes the client when it is aborted. */
-  signal?: AbortSignal;
+  signal?: AbortSignal | undefined;
   /** The WebSocket to use where there is none, such as that of the package `ws`. */
-  webSocket?: new (url: string, protocols?: string | string[]) => WebSocketLike;
+  webSocket?: (new (url: string, protocols?: string | string[]) => WebSocketLike) | undefined;
 }
 
 /** What is needed of a WebSocket. */
@@ -346,8 +346,6 @@ export type Code =
   | "revoked"
   /** The client or the broker is closed. */
   | "closed"
-  /** Given up by an `AbortSignal`. */
-  | "aborted"
   /** The broker sent something that cannot be read. */
   | "unreadable"
   /** Publishes that were kept for the next connection are discarded. */
@@ -358,21 +356,21 @@ export type Code =
 /** What a broker in this page is to be. */
 export interface BrokerOptions {
   /** The token that makes a client an administrator, as a server's `--token`. With it, tokens can be registered. */
-  token?: string;
+  token?: string | undefined;
   /** Who may publish and subscribe: anybody, or those who present a token. @defaultValue "open" */
-  access?: "open" | "scoped";
+  access?: "open" | "scoped" | undefined;
   /** Limits by their names, such as `{"message-bytes": 65536}`; the same as a server's. */
-  limits?: Readonly<Record<string, number>>;
+  limits?: Readonly<Record<string, number>> | undefined;
   /** For a broker whose every choice can be repeated. Random by default, as it should be. */
-  seed?: bigint;
+  seed?: bigint | undefined;
 }
 
 /** How to be a client of the broker in this page. */
 export interface LocalOptions {
   /** The token, or what gives it: the broker's own, or a registered one. */
-  token?: TokenSource;
+  token?: TokenSource | undefined;
   /** Closes the client when it is aborted. */
-  signal?: AbortSignal;
+  signal?: AbortSignal | undefined;
 }
 
 /**
@@ -384,7 +382,7 @@ export interface SharedOptions extends Omit<BrokerOptions, "seed"> {
    * Makes the SharedWorker, where a bundler or a policy wants it in a certain form. `false`: none, one of the tabs has
    * the broker.
    */
-  worker?: ((name: string) => { readonly port: PortLike }) | false;
+  worker?: ((name: string) => { readonly port: PortLike }) | false | undefined;
 }
 
 /** The broker of all tabs, from one of them. */
@@ -402,16 +400,16 @@ export interface SharedBroker extends Disposing {
 /** What passes over a {@link Bridge}: tag sets, each as in `subscribe`. */
 export interface BridgeOptions {
   /** Messages of the page with all tags of one of these sets are published to the other side too. */
-  up?: readonly (readonly TagLike[])[];
+  up?: readonly (readonly TagLike[])[] | undefined;
   /** Messages of the other side with all tags of one of these sets are published in the page too. */
-  down?: readonly (readonly TagLike[])[];
+  down?: readonly (readonly TagLike[])[] | undefined;
   /** Ends the bridge when it is aborted. */
-  signal?: AbortSignal;
+  signal?: AbortSignal | undefined;
   /**
    * Hears of a message that cannot pass, such as a value of the page that is not JSON; the bridge goes on. Without it
    * that is an uncaught error, which ends a Node process.
    */
-  onError?: (error: unknown) => void;
+  onError?: ((error: unknown) => void) | undefined;
 }
 
 /** A broker in this page and another broker, joined. */

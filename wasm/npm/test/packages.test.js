@@ -125,6 +125,9 @@ const TYPED = `
     (await client.publish(["bus"])).delivered satisfies number;
     await client.ready.catch((error: unknown) => error instanceof MistError && error.code === "offline");
   }
+  const unknown: undefined | string = undefined;
+  connect("ws://localhost", { token: unknown, retry: unknown, heartbeatMs: unknown, timeoutMs: unknown, offline: unknown, signal: unknown, webSocket: unknown });
+  await Broker.create({ token: unknown, access: unknown, limits: unknown, seed: unknown });
   await init(new URL("https://localhost"));
   export const same: [typeof connect, typeof Broker] = [inline.connect, inline.Broker];
   export const isBroker = (value: unknown): Broker | false => value instanceof Broker && value;`;

@@ -211,11 +211,11 @@ export default function (tools) {
       const { Broker } = await import("mist-pubsub");
       const broker = await Broker.shared("aborted", { worker: false });
       const client = broker.client({ signal: AbortSignal.abort() });
-      const code = await client.ready.catch((error) => error.code);
+      const name = await client.ready.catch((error) => error.name);
       await broker.close();
-      return [client.state, code];
+      return [client.state, name];
     });
-    equal(told, ["closed", "aborted"]);
+    equal(told, ["closed", "AbortError"]);
     await tab.close();
   });
 
