@@ -2,12 +2,15 @@
 
 use std::fmt::Display;
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use mist::client::{
-    Client, ClientBuilder, ClientError, ConnectError, ErrorCode, ServerError, TrustError,
+    Client, ClientBuilder, ClientError, ConnectError, ErrorCode, ServerError, TokenSourceError,
+    TrustError,
 };
 use mist_net::address::{Endpoint, without_secrets};
 use mist_net::connect::Connector;
+use mist_net::lock::Mutex;
 use mist_net::trust::Trust;
 
 use super::exit::{Code, Stop};
@@ -26,6 +29,7 @@ pub(super) struct Target {
     pub(super) host: String,
     uri: String,
     token: Option<Secret>,
+    token_file: Option<Arc<TokenFile>>,
     ca: Option<PathBuf>,
     is_insecure: bool,
 }
@@ -69,9 +73,16 @@ impl Target {
         if is_insecure && endpoint.is_ok_and(|endpoint| endpoint.scheme().is_encrypted()) {
             out::note("insecure: the server's certificate is not checked");
         }
+        let file = settings.token_file.zip(settings.token.as_ref());
+        let file = file.map(|(path, token)| TokenFile {
+            path,
+            origin: token.origin.clone(),
+            last: Mutex::new(token.value.clone()),
+        });
         Ok(Self {
             uri,
             host: without_secrets(&host),
+            token_file: file.filter(TokenFile::can_be_read_again).map(Arc::new),
             token: settings.token.map(|token| token.value),
             ca,
             is_insecure,
@@ -115,6 +126,12 @@ impl Target {
         self.token.as_ref().map(Secret::reveal)
     }
 
+    /// Whether the token is in a file that has another by now, which is presented next.
+    pub(super) fn has_new_token(&self) -> bool {
+        let file = self.token_file.as_ref();
+        file.is_some_and(|file| file.has_changed())
+    }
+
     fn builder(&self) -> ClientBuilder {
         let builder = Client::builder(&self.uri).danger_accept_invalid_certs(self.is_insecure);
         match &self.ca {
@@ -128,11 +145,17 @@ impl Target {
         if !is_for_long {
             builder = builder.reconnect(None);
         }
-        if let Some(token) = &self.token {
-            builder = builder.token(token.reveal());
-        }
+        builder = match (&self.token_file, &self.token) {
+            (Some(file), _) if is_for_long => {
+                let file = Arc::clone(file);
+                builder.token_from(move || Arc::clone(&file).read())
+            }
+            (_, Some(token)) => builder.token(token.reveal()),
+            (_, None) => builder,
+        };
         builder.connect().await.map_err(|error| match error {
             ClientError::AuthRefused { .. }
+            | ClientError::NoToken { .. }
             | ClientError::InvalidUri { .. }
             | ClientError::Trust(_) => failed(error),
             ClientError::Connect {
@@ -147,6 +170,36 @@ impl Target {
     fn unreachable(&self, reason: &dyn Display) -> Stop {
         let text = format!("Failed to connect to '{}' - {reason}", self.host);
         Stop::new(Code::CannotConnect, text)
+    }
+}
+
+/// A file that is read again whenever a token is needed, since what keeps it may put the next one there.
+#[derive(Debug)]
+struct TokenFile {
+    path: PathBuf,
+    origin: Origin,
+    /// What was presented last.
+    last: Mutex<Secret>,
+}
+
+impl TokenFile {
+    /// A pipe has its token once.
+    fn can_be_read_again(&self) -> bool {
+        std::fs::metadata(&self.path).is_ok_and(|file| file.is_file())
+    }
+
+    async fn read(self: Arc<Self>) -> Result<String, TokenSourceError> {
+        let read = move || {
+            let token = config::secret_in(&self.path, &self.origin)?;
+            *self.last.lock() = token.clone();
+            Ok(token.reveal().to_owned())
+        };
+        tokio::task::spawn_blocking(read).await?
+    }
+
+    fn has_changed(&self) -> bool {
+        let token = config::secret_in(&self.path, &self.origin);
+        token.is_ok_and(|token| token != *self.last.lock())
     }
 }
 
@@ -197,6 +250,7 @@ pub(super) fn refused(command: &str, error: &ServerError) -> Stop {
         ErrorCode::NotAdmin
         | ErrorCode::Unauthenticated
         | ErrorCode::WrongToken
+        | ErrorCode::TokenExpired
         | ErrorCode::NotGranted => Code::AuthRefused,
         _ => Code::ServerError,
     };

@@ -78,6 +78,7 @@ async fn listen(
         }
     }
     let mut watch = Watch {
+        target,
         subscriptions: sets.len(),
         is_lost: false,
     };
@@ -176,13 +177,14 @@ impl<'a> Sink<'a> {
 }
 
 /// What becomes of the subscriptions, for the person at the terminal.
-struct Watch {
+struct Watch<'a> {
+    target: &'a Target,
     /// Those that the server still holds.
     subscriptions: usize,
     is_lost: bool,
 }
 
-impl Watch {
+impl Watch<'_> {
     fn event(&mut self, event: &Event) -> Result<(), Stop> {
         match event {
             Event::Waiting { reason, .. } if !self.is_lost => {
@@ -196,6 +198,13 @@ impl Watch {
             Event::Closed {
                 reason: CloseReason::AuthRefused(reason),
             } => return Err(refused("auth", reason)),
+            // The same would be refused again.
+            Event::TokenFailed {
+                error: Some(error), ..
+            } if !self.target.has_new_token() => return Err(refused("auth", error)),
+            Event::TokenFailed { reason, .. } => {
+                out::note(&format!("no valid token ({reason}), trying again"));
+            }
             Event::Dropped { count } => out::error(&not_read_fast_enough("the server", *count)),
             Event::SubscriptionLost { tags, error } => {
                 let text = format!("no longer listening on tags '{}': {error}", bracketed(tags));

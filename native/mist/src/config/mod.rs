@@ -203,28 +203,30 @@ impl Layer {
 
     /// The token this source gives, read from its file if that is how it is given.
     fn secret(&self, origin: &Origin) -> Result<Option<Secret>, ConfigError> {
-        let value = |why: String| ConfigError::Value {
-            origin: origin.clone(),
-            key: "token-file".to_owned(),
-            why,
-        };
         match (&self.token, &self.token_file) {
-            (Some(_), Some(_)) => Err(value("cannot be given together with a token".to_owned())),
+            (Some(_), Some(_)) => Err(ConfigError::Value {
+                origin: origin.clone(),
+                key: "token-file".to_owned(),
+                why: "cannot be given together with a token".to_owned(),
+            }),
             (token, None) => Ok(token.clone()),
-            (None, Some(path)) => {
-                let text = mist_net::file::read_text(path).map_err(|source| ConfigError::Read {
-                    path: path.clone(),
-                    source,
-                })?;
-                let token =
-                    only_line(&text).map_err(|why| value(format!("'{}' {why}", path.display())))?;
-                let token = Secret::new(token);
-                token
-                    .map(Some)
-                    .ok_or_else(|| value(format!("'{}' is empty", path.display())))
-            }
+            (None, Some(path)) => secret_in(path, origin).map(Some),
         }
     }
+}
+
+/// Reads the token from its file, which `origin` has named.
+pub(crate) fn secret_in(path: &Path, origin: &Origin) -> Result<Secret, ConfigError> {
+    let text = mist_net::file::read_text(path).map_err(|source| ConfigError::Read {
+        path: path.to_owned(),
+        source,
+    })?;
+    let token = only_line(&text).and_then(|token| Secret::new(token).ok_or("is empty"));
+    token.map_err(|why| ConfigError::Value {
+        origin: origin.clone(),
+        key: "token-file".to_owned(),
+        why: format!("'{}' {why}", path.display()),
+    })
 }
 
 /// The environment variable of a setting.
@@ -264,6 +266,8 @@ pub(crate) struct Settings {
     pub(crate) tls_key: Option<Decided<PathBuf>>,
     pub(crate) authenticator: Option<Decided<String>>,
     pub(crate) token: Option<Decided<Secret>>,
+    /// Where the token was read from.
+    pub(crate) token_file: Option<PathBuf>,
     pub(crate) access: Decided<Access>,
     pub(crate) allow_origin: Decided<Vec<String>>,
     pub(crate) allow_host: Decided<Vec<String>>,
@@ -279,16 +283,17 @@ pub(crate) struct Settings {
 impl Settings {
     /// Decides every setting; of two layers that give it, the one further in front wins.
     pub(crate) fn decide(layers: &[(Origin, Layer)]) -> Result<Self, ConfigError> {
-        let token = layers
+        let layer_of_token = layers
             .iter()
             .find(|(_, layer)| layer.token.is_some() || layer.token_file.is_some());
-        let token = match token {
+        let token = match layer_of_token {
             Some((origin, layer)) => layer.secret(origin)?.map(|value| Decided {
                 value,
                 origin: origin.clone(),
             }),
             None => None,
         };
+        let token_file = layer_of_token.and_then(|(_, layer)| layer.token_file.clone());
         let mut limits = BTreeMap::new();
         for (origin, layer) in layers.iter().rev() {
             for (name, &value) in &layer.limits {
@@ -310,6 +315,7 @@ impl Settings {
             tls_key: first(layers, |layer| layer.tls_key.clone()),
             authenticator: first(layers, |layer| layer.authenticator.clone()),
             token,
+            token_file,
             access: first(layers, |layer| layer.access).unwrap_or_default(),
             allow_origin: first(layers, |layer| layer.allow_origin.clone()).unwrap_or_default(),
             allow_host: first(layers, |layer| layer.allow_host.clone()).unwrap_or_default(),
