@@ -83,6 +83,8 @@ codes! {
     Refused = "refused",
     /// There are too many connections, in all or from one address; this one is closed.
     TooManyConnections = "too-many-connections",
+    /// More is done in a second than a limit allows, and the same may be tried later; the sentence names the limit.
+    RateExceeded = "rate-exceeded",
     /// The port speaks TLS, and the client did not.
     TlsRequired = "tls-required",
 }

@@ -48,10 +48,11 @@ mod text;
 pub use auth::{Access, AuthReply, AuthRequest, Grants, TokenChange, TokenStorage};
 pub use broker::{
     Broker, Config, Credentials, CustomReply, CustomRequest, DisconnectReason, Listing, Long,
-    Output, Receipt, Scratch, SessionId, Stats, TokenCheck, Verdict, Walk,
+    Output, Receipt, Scratch, SessionId, Standing, Stats, TokenCheck, Verdict, Walk,
 };
 pub use error::{ErrorCode, ServerError, TokenError};
 pub use limits::Limits;
 pub use message::{
-    dropped_notice, input_full, tls_required, too_many_connections, too_many_of_address,
+    dropped_notice, input_full, rate_exceeded, tls_required, too_many_connections,
+    too_many_of_address,
 };

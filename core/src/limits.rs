@@ -18,6 +18,8 @@ pub enum Unit {
     Seconds,
     /// Things.
     Count,
+    /// Things, or bytes, in a second.
+    PerSecond,
 }
 
 /// What there is to know of a limit besides its value in force.
@@ -133,6 +135,9 @@ fn check_range(setting: &str, value: u64, range: &RangeInclusive<u64>) -> Result
     }
 }
 
+/// A rate in billionths of a second would be none.
+const RATES: RangeInclusive<u64> = 0..=1_000_000_000;
+
 limits! {
     broker {
         /// Bytes in one message: a TCP line, a WebSocket message or an HTTP body.
@@ -181,6 +186,32 @@ limits! {
         connections: usize = 65_536, Count, "connections";
         /// Connections open at once from one address, an IPv6 network of 64 bits counting as one; 0 is no bound.
         connections_per_address: usize = 0, Count, "connections-per-address";
+        /// Messages that one connection may publish in a second. For this and all rates that follow: as many at once after
+        /// a second without any, and 0 is no bound. Up to a thousand millions, each.
+        publishes_per_second: u32 [RATES] = 0, PerSecond, "publishes-per-second";
+        /// The same for all connections together that go by tokens of one subject.
+        publishes_per_second_per_subject: u32 [RATES] = 0, PerSecond, "publishes-per-second-per-subject";
+        /// The same for all connections from one address, an IPv6 network of 64 bits counting as one.
+        publishes_per_second_per_address: u32 [RATES] = 0, PerSecond, "publishes-per-second-per-address";
+        /// Bytes of messages, as they are sent, that one connection may publish in a second. A larger message needs the credit
+        /// of one second, and those behind it wait until it is paid.
+        publish_bytes_per_second: u32 [RATES] = 0, PerSecond, "publish-bytes-per-second";
+        /// The same for all connections of one subject.
+        publish_bytes_per_second_per_subject: u32 [RATES] = 0, PerSecond, "publish-bytes-per-second-per-subject";
+        /// The same for all connections from one address.
+        publish_bytes_per_second_per_address: u32 [RATES] = 0, PerSecond, "publish-bytes-per-second-per-address";
+        /// Subscriptions that one connection may make in a second.
+        subscribes_per_second: u32 [RATES] = 0, PerSecond, "subscribes-per-second";
+        /// The same for all connections of one subject.
+        subscribes_per_second_per_subject: u32 [RATES] = 0, PerSecond, "subscribes-per-second-per-subject";
+        /// The same for all connections from one address.
+        subscribes_per_second_per_address: u32 [RATES] = 0, PerSecond, "subscribes-per-second-per-address";
+        /// Connections that are let in in a second, of all clients together. Others wait in the system's queue.
+        connects_per_second: u32 [RATES] = 0, PerSecond, "connects-per-second";
+        /// Connections of one subject that are served in a second. Others wait, after their token was looked at.
+        connects_per_second_per_subject: u32 [RATES] = 0, PerSecond, "connects-per-second-per-subject";
+        /// Connections from one address that are let in in a second. Others are refused.
+        connects_per_second_per_address: u32 [RATES] = 0, PerSecond, "connects-per-second-per-address";
         /// Seconds a socket may take nothing before it is closed.
         stall_seconds: u32 = 10, Seconds, "stall-seconds";
         /// Seconds between WebSocket pings; the answer is due within a third of it.
@@ -272,6 +303,11 @@ mod tests {
             assert_eq!(
                 name.ends_with("-bytes"),
                 limit.unit == Unit::Bytes,
+                "{name}"
+            );
+            assert_eq!(
+                name.contains("-per-second"),
+                limit.unit == Unit::PerSecond,
                 "{name}"
             );
             assert_eq!(

@@ -85,6 +85,7 @@ const DRILLS: &[Tests] = &[
         "wrong tokens from one address, beside honest clients from there (3 s; long a minute)",
         "drills::guessing::",
     ),
+    of_protocol("rates", "floods held to a rate, beside ten healthy clients (4 s; long a minute)", "drills::rates::"),
     of_protocol("churn", "coming and going (seconds; long 3 minutes)", "drills::churn::"),
 ];
 

@@ -27,6 +27,7 @@ mod revocation;
 mod revoke;
 mod scratch;
 mod session;
+mod standing;
 mod tap;
 #[cfg(test)]
 mod tests;
@@ -52,6 +53,7 @@ use self::revocation::Revocation;
 pub use self::scratch::Scratch;
 pub use self::session::SessionId;
 use self::session::{About, Phase, Session};
+pub use self::standing::Standing;
 pub use self::walk::Walk;
 use crate::auth::{Access, Secret, TokenStorage, TokenTable};
 use crate::index::Index;

@@ -59,6 +59,29 @@ pub fn too_many_of_address(limit: usize) -> Vec<u8> {
     notice(&ServerError::new(ErrorCode::TooManyConnections, text))
 }
 
+/// Returns what a client is told that did something more often than `setting` allows, `limit` in a second, and is not
+/// made to wait: with the command that was refused and its `id` as it was written, or with no command where the
+/// connection is.
+#[must_use]
+pub fn rate_exceeded(command: &str, id: Option<&str>, limit: u32, setting: &str) -> Vec<u8> {
+    let end = if command.is_empty() { "; closing" } else { "" };
+    let text = text![
+        "too much in a second: the limit is ",
+        u64::from(limit),
+        " (",
+        setting,
+        "); try again later",
+        end
+    ];
+    let reply = Reply {
+        command,
+        error: Some(&ServerError::new(ErrorCode::RateExceeded, text)),
+        id,
+        ..Reply::default()
+    };
+    reply.encode()
+}
+
 /// Returns what a client is told that talks in plain text to a listener that encrypts.
 #[must_use]
 pub fn tls_required() -> Vec<u8> {

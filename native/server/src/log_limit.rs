@@ -31,6 +31,7 @@ pub(crate) enum Kind {
     NotHttp,
     OtherHost,
     OtherSite,
+    RateExceeded,
     SilentClient,
     SlowConsumer,
     SocketStalled,
@@ -50,6 +51,7 @@ impl Kind {
             Self::NotHttp
             | Self::OtherHost
             | Self::OtherSite
+            | Self::RateExceeded
             | Self::SilentClient
             | Self::UnexpectedTls => Level::INFO,
             Self::AddressFull | Self::BodyBrokeOff | Self::HandshakeFailed | Self::HttpEnded => {
@@ -72,6 +74,7 @@ impl fmt::Display for Kind {
             Self::NotHttp => "clients that do not speak HTTP",
             Self::OtherHost => "requests for other hosts, refused",
             Self::OtherSite => "pages of other sites, refused",
+            Self::RateExceeded => "clients that do too much in a second",
             Self::SilentClient => "connections that did not answer pings",
             Self::SlowConsumer => "slow consumers",
             Self::SocketStalled => "connections whose socket took nothing",

@@ -10,6 +10,7 @@ mod hostile;
 mod log;
 mod memory;
 mod network;
+mod rates;
 mod reloading;
 mod slow_writers;
 mod stalled;

@@ -8,6 +8,7 @@ mod guessing;
 mod operators;
 mod page;
 mod publishing;
+mod rates;
 mod requests;
 mod stalled;
 mod strangers;

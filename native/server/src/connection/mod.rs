@@ -14,6 +14,7 @@ use std::task::{Context, Poll, ready};
 use mist_core::{Credentials, DisconnectReason};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::sync::oneshot;
+use tokio::time::Sleep;
 
 use self::frames::Frames;
 use crate::hub::worker::{Tools, Worker, with_worker};
@@ -56,6 +57,8 @@ pub(crate) struct Connection<S> {
     is_paused: bool,
     /// Lines that stand in line, and come back when they have to wait for something else; `carry` is what is behind them.
     in_line: Option<oneshot::Receiver<(Vec<u8>, Flow)>>,
+    /// Until when it is not read from, since it did too much in a second.
+    pause: Option<Pin<Box<Sleep>>>,
     /// How much of what is kept is counted; what stands in line is counted there.
     unfinished: usize,
     /// How the connection ends once what is paused is done: the client has sent all it will.
@@ -122,6 +125,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
             phase: Phase::Open,
             is_paused,
             in_line: None,
+            pause: None,
             unfinished: 0,
             at_end: None,
             has_left: false,

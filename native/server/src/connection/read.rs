@@ -1,11 +1,14 @@
 //! Owns the receiving side of a connection: bytes become lines, what is incomplete or has to wait is carried over, and what
 //! comes after the goodbye is thrown away.
 
+use std::future::Future;
 use std::pin::Pin;
 use std::task::{Context, Poll};
+use std::time::Instant;
 
 use mist_core::message::Messages;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::time::sleep_until;
 
 use super::frames::FramesEnd;
 use super::{Connection, Inbound, NO_CODE, SHORT_CARRY, Step, TLS_HELLO};
@@ -218,6 +221,9 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
         if self.outbox.is_congested() || self.hub.is_waiting(&self.outbox) {
             return Step::Wait;
         }
+        if self.is_held_up(cx) {
+            return Step::Wait;
+        }
         self.is_paused = false;
         let carried = std::mem::take(&mut self.carry);
         self.consume(tools, &carried);
@@ -227,6 +233,28 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
             true => Step::Yield,
             false => Step::Again,
         }
+    }
+
+    /// Whether it has to wait, since its client did too much in a second; it is woken when that is over.
+    fn is_held_up(&mut self, cx: &mut Context<'_>) -> bool {
+        let Some(allowance) = self.outbox.allowance.get() else {
+            return false;
+        };
+        let Some(until) = allowance.until(Instant::now()) else {
+            self.pause = None;
+            return false;
+        };
+        if let Some(exceeded) = allowance.take_unsaid() {
+            self.hub.say_exceeded(self.outbox.peer, exceeded);
+        }
+        let pause = self
+            .pause
+            .get_or_insert_with(|| Box::pin(sleep_until(until.into())));
+        // It may have to wait for something else after that.
+        if pause.deadline() != until.into() {
+            pause.as_mut().reset(until.into());
+        }
+        pause.as_mut().poll(cx).is_pending()
     }
 
     /// The client sends nothing more: its last line may lack a newline, and what it is owed is still written.

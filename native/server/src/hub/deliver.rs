@@ -2,8 +2,9 @@
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
+use std::time::Instant;
 
-use mist_core::{Output, SessionId};
+use mist_core::{Output, SessionId, Standing};
 
 use super::run::Batch;
 use super::worker::{Errand, Outgoing};
@@ -108,12 +109,18 @@ impl Hub {
                 Output::TokenChecked { session, check } => {
                     if let Some(outbox) = shared.outbox(session) {
                         self.note_checked(outbox, check, &mut out.errands);
+                        if let Some(allowance) = outbox.allowance.get() {
+                            allowance.log_in(shared.broker.standing(session), Instant::now());
+                        }
                     }
                 }
                 Output::Revoked { session } => {
                     if let Some(outbox) = shared.outbox(session) {
                         let seconds = shared.broker.limits().authentication_seconds;
                         outbox.begin_probation((seconds > 0).then_some(seconds));
+                        if let Some(allowance) = outbox.allowance.get() {
+                            allowance.log_in(Standing::Stranger, Instant::now());
+                        }
                     }
                 }
                 Output::Proceed => out.errands.push(Errand::Proceed),

@@ -8,10 +8,13 @@ use mist_core::{AuthRequest, Broker, CustomRequest, Listing, SessionId};
 use tokio::sync::oneshot;
 use tokio::task::spawn_blocking;
 use tokio::time::sleep;
+use tracing::field::display;
 
 use super::line::QueueEnd;
 use super::worker::{Errand, Outgoing, Tools, with_worker};
 use super::{Hub, Shared};
+use crate::admission::peer::Peer;
+use crate::admission::rates::Exceeded;
 use crate::log_limit::Kind;
 use crate::outbox::Ending;
 
@@ -68,6 +71,18 @@ impl Hub {
                     }
                 }
             }
+        }
+    }
+
+    /// Says that a client is held up, or refused something, since it did too much in a second.
+    pub(crate) fn say_exceeded(&self, peer: Option<Peer>, exceeded: Exceeded) {
+        if self.log.admits(Kind::RateExceeded, peer) {
+            let Exceeded { setting, limit, .. } = exceeded;
+            let peer = peer.map(display);
+            tracing::info!(
+                peer,
+                "a client is slowed down: it does more than {limit} in a second ({setting})"
+            );
         }
     }
 

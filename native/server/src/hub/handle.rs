@@ -4,6 +4,7 @@
 use std::ops::Range;
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, RwLockReadGuard, RwLockWriteGuard};
+use std::time::Instant;
 
 use mist_core::Verdict;
 use mist_core::message::{Command, Messages};
@@ -12,6 +13,7 @@ use mist_net::lock::RwLock;
 use super::line::QueueEnd;
 use super::worker::{READ_BYTES, Tools};
 use super::{Hub, Shared};
+use crate::admission::rates::Pace;
 use crate::outbox::Outbox;
 
 /// Whether a connection may be read from.
@@ -106,6 +108,7 @@ impl Hub {
         let input = messages.rest();
         let in_force = self.in_force();
         let mut limits = in_force.limits_of(own);
+        let allowance = self.allowance(own).map(|it| (it, Instant::now()));
         // The range of the last decided tags in the input, and whether messages with them have receivers.
         let (mut decided, mut has_targets) = (0..0, false);
         loop {
@@ -133,6 +136,21 @@ impl Hub {
                 break;
             };
             let end = input.len() - messages.rest().len();
+            if let (Some((allowance, now)), Ok(message)) = (&allowance, &next) {
+                match allowance.next(message.command(), end - begin, *now) {
+                    Pace::Go => {}
+                    Pace::Wait => {
+                        flow = Flow::Paused(input.len() - begin);
+                        break;
+                    }
+                    Pace::Refuse(exceeded) => {
+                        decided = 0..0;
+                        let reply = exceeded.answer(&message.command_name(), message.id_literal());
+                        own.append_own_reply(&mut out.spare, &reply);
+                        continue;
+                    }
+                }
+            }
             walked += (end - begin) / BYTES_PER_COST;
             if let Ok(message) = &next
                 && !decided.is_empty()

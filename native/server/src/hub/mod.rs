@@ -18,12 +18,12 @@ mod watch;
 pub(crate) mod worker;
 
 use std::collections::HashMap;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use arc_swap::{ArcSwap, Guard};
-use mist_core::{Access, Broker, Credentials, SessionId, Stats};
+use mist_core::{Access, Broker, Credentials, SessionId, Standing, Stats};
 use tokio::sync::Semaphore;
 use tokio_util::task::TaskTracker;
 
@@ -34,6 +34,7 @@ use self::unfinished::Unfinished;
 use self::worker::{Tools, with_worker};
 use crate::admission::address_limit::AddressLimiter;
 use crate::admission::peer::Peer;
+use crate::admission::rates::{Allowance, Rates};
 use crate::admission::token_throttle::TokenThrottle;
 use crate::auth::Authenticator;
 use crate::command::CommandHandler;
@@ -59,6 +60,7 @@ pub(crate) struct Hub {
     pub(crate) unfinished: Arc<Unfinished>,
     pub(crate) open_connections: AtomicUsize,
     pub(crate) address_limiter: Arc<AddressLimiter>,
+    pub(crate) rates: Arc<Rates>,
     pub(crate) log: Arc<LogLimit>,
     is_ending: AtomicBool,
     line: Line,
@@ -101,6 +103,8 @@ pub(crate) struct Arrival {
     pub(crate) peer: Option<Peer>,
     /// How long it took until its session is opened.
     pub(crate) took: Duration,
+    /// Whether it is for one request over HTTP.
+    pub(crate) is_request: bool,
 }
 
 /// What a connection takes that has had traffic, roughly.
@@ -130,6 +134,7 @@ impl Hub {
             unfinished: Arc::new(Unfinished::new(limits.input_total_bytes)),
             open_connections: AtomicUsize::new(0),
             address_limiter: Arc::new(AddressLimiter::new(limits.connections_per_address)),
+            rates: Arc::new(Rates::new(limits)),
             log,
             is_ending: AtomicBool::new(false),
             line: Line::default(),
@@ -158,6 +163,7 @@ impl Hub {
         self.address_limiter
             .set_limit(limits.connections_per_address);
         self.throttle.lock().set_free(limits.failed_tokens);
+        self.rates.set(limits);
         with_worker(|worker| {
             self.exclusively(&mut worker.tools, |shared| {
                 shared.broker.set_limits(limits.clone());
@@ -179,11 +185,7 @@ impl Hub {
 
     /// Opens a session of the program's own that gets every message, and its outbox.
     pub(crate) fn connect_tap(self: &Arc<Self>) -> Arc<Outbox> {
-        let arrival = Arrival {
-            peer: None,
-            took: Duration::ZERO,
-        };
-        self.connect_by(Broker::connect_tap, Framing::Lines, arrival)
+        self.connect_by(Broker::connect_tap, Framing::Lines, Arrival::default())
     }
 
     fn connect_by(
@@ -192,11 +194,17 @@ impl Hub {
         framing: Framing,
         arrival: Arrival,
     ) -> Arc<Outbox> {
+        let allowance = self.rates.are_on().then(|| {
+            let own = (!arrival.is_request).then(Arc::default);
+            self.rates.allowance(own, arrival.peer, Standing::Stranger)
+        });
         with_worker(|worker| {
             self.exclusively(&mut worker.tools, |shared| {
                 let session = connect(&mut shared.broker);
                 let backlog = Arc::clone(&self.backlog);
-                let outbox = Arc::new(Outbox::new(session, framing, arrival.peer, backlog));
+                let mut outbox = Outbox::new(session, framing, arrival.peer, backlog);
+                outbox.allowance = allowance.map(OnceLock::from).unwrap_or_default();
+                let outbox = Arc::new(outbox);
                 if shared.broker.needs_token(session) {
                     let took = u32::try_from(arrival.took.as_secs()).unwrap_or(u32::MAX);
                     let seconds = shared.broker.limits().authentication_seconds;
@@ -246,6 +254,20 @@ impl Hub {
         // First of all, so that the slot is never delivered to once it is free.
         shared.outboxes[session.slot()] = None;
         shared.broker.disconnect_some(session)
+    }
+
+    /// What holds a connection to the rates, if there are any; they may have been set while it was open.
+    pub(crate) fn allowance<'a>(&self, own: &'a Outbox) -> Option<&'a Allowance> {
+        if !self.rates.are_on() {
+            return own.allowance.get().map(|it| &**it);
+        }
+        let allowance = own.allowance.get_or_init(|| {
+            let shared = self.shared.read();
+            let standing = shared.broker.standing(own.session);
+            self.rates
+                .allowance(Some(Arc::default()), own.peer, standing)
+        });
+        Some(allowance)
     }
 
     /// The time for TLS handshakes and requests' heads; also to authenticate, where that must be done.

@@ -42,6 +42,7 @@ impl Hub {
             }
             let now = Instant::now();
             self.release_tokens(now);
+            self.rates.forget_idle(now);
             self.log.tell(now);
             also();
         }
@@ -132,7 +133,8 @@ impl Hub {
             Concern::CaughtUp(dropped) if may_say(Kind::SlowConsumer) => {
                 tracing::warn!(session, peer, dropped, "slow consumer: caught up");
             }
-            Concern::Stalled(seconds, bytes) if seconds < patience => {
+            // Who is held up may wait for that before it reads on.
+            Concern::Stalled(seconds, bytes) if seconds < patience || outbox.is_throttled() => {
                 stalled = Some(bytes);
             }
             Concern::Stalled(seconds, _) => {

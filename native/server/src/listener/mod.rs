@@ -31,6 +31,7 @@ pub(crate) use self::web::browsers::Browsers;
 pub(crate) use self::web::proxies::Proxies;
 use crate::admission::address_limit::AddressPermit;
 use crate::admission::peer::Peer;
+use crate::admission::rates::Exceeded;
 use crate::connection::Connection;
 use crate::hub::{Arrival, Hub};
 use crate::log_limit::Kind;
@@ -142,13 +143,14 @@ impl Acceptor {
         let arrival = Arrival {
             peer: guest.address.map(Peer::from),
             took: guest.since.elapsed(),
+            is_request: false,
         };
         match guest.permit {
             Ok(permit) => self.spawn(
                 permit,
                 Connection::lines(Arc::clone(&self.hub), stream, None, arrival),
             ),
-            Err(refusal) => self.refuse(stream, refusal),
+            Err(refusal) => self.refuse(stream, refusal.message),
         }
     }
 
@@ -176,23 +178,33 @@ impl Acceptor {
         }
     }
 
-    fn admit(&self, peer: Option<Peer>) -> Result<Permit, Vec<u8>> {
+    fn admit(&self, peer: Option<Peer>) -> Result<Permit, Refusal> {
         let hub = &self.hub;
         let permit = Permit(Arc::clone(hub), self.count_address(peer)?);
         let before = hub.open_connections.fetch_add(1, Ordering::Relaxed);
         let most = hub.in_force().limits.connections;
         if before < most {
+            hub.rates.note_connect(std::time::Instant::now());
             return Ok(permit);
         }
         self.count_refused();
-        Err(mist_core::too_many_connections(most))
+        Err(Refusal::of(mist_core::too_many_connections(most)))
     }
 
-    /// Counts a connection among those of its address, unless there are too many.
+    /// Counts a connection among those of its address, unless there are too many, or have been in the last second.
     pub(crate) fn count_address(
         &self,
         peer: Option<Peer>,
-    ) -> Result<Option<AddressPermit>, Vec<u8>> {
+    ) -> Result<Option<AddressPermit>, Refusal> {
+        let now = std::time::Instant::now();
+        if let Err(exceeded) = self.hub.rates.connect_from(peer, now) {
+            self.hub.say_exceeded(peer, exceeded);
+            self.count_refused();
+            return Err(Refusal {
+                message: exceeded.answer("", None),
+                exceeded: Some(exceeded),
+            });
+        }
         self.hub.address_limiter.acquire(peer).map_err(|limit| {
             if self.hub.log.admits(Kind::AddressFull, peer) {
                 let peer = peer.map(display);
@@ -202,7 +214,7 @@ impl Acceptor {
                 );
             }
             self.count_refused();
-            mist_core::too_many_of_address(limit)
+            Refusal::of(mist_core::too_many_of_address(limit))
         })
     }
 
@@ -245,10 +257,26 @@ impl fmt::Debug for Acceptor {
     }
 }
 
+/// Why a connection is not let in.
+#[derive(Clone, Debug)]
+pub(crate) struct Refusal {
+    /// What the client is told.
+    pub(crate) message: Vec<u8>,
+    /// Where there have been too many in the last second.
+    pub(crate) exceeded: Option<Exceeded>,
+}
+
+impl Refusal {
+    fn of(message: Vec<u8>) -> Self {
+        let exceeded = None;
+        Self { message, exceeded }
+    }
+}
+
 /// A connection that has just been accepted.
 pub(crate) struct Guest {
-    /// Or what the client is told when there are too many.
-    pub(crate) permit: Result<Permit, Vec<u8>>,
+    /// Or why it is not let in.
+    pub(crate) permit: Result<Permit, Refusal>,
     /// Where it comes from, if that is an internet address.
     pub(crate) address: Option<IpAddr>,
     pub(crate) since: Instant,

@@ -3,10 +3,11 @@
 use std::io;
 use std::net::SocketAddr;
 use std::task::{Context, Poll};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use socket2::{SockRef, TcpKeepalive};
 use tokio::net::{TcpListener, TcpSocket, TcpStream};
+use tokio::time::sleep_until;
 
 use super::Acceptor;
 use crate::log_limit::Kind;
@@ -87,6 +88,13 @@ pub(super) async fn accept_all<T>(
     const LONGEST: Duration = Duration::from_secs(1);
     let mut pause = SHORTEST;
     loop {
+        // Whoever comes meanwhile waits in the system's queue.
+        while let Some(due) = acceptor.hub.rates.next_connect(Instant::now()) {
+            tokio::select! {
+                () = acceptor.stopped() => return,
+                () = sleep_until(due.into()) => {}
+            }
+        }
         let accepted = tokio::select! {
             () = acceptor.stopped() => return,
             accepted = std::future::poll_fn(&poll) => accepted,

@@ -2,6 +2,7 @@
 //! heard, how long it takes to authenticate and to end.
 
 use std::sync::atomic::Ordering;
+use std::time::Instant;
 
 use super::Outbox;
 
@@ -62,6 +63,12 @@ impl Outbox {
         self.was_heard.store(true, Ordering::Relaxed);
     }
 
+    /// Whether the client does more than it may in a second, and is held up.
+    pub(crate) fn is_throttled(&self) -> bool {
+        let allowance = self.allowance.get();
+        allowance.is_some_and(|it| it.is_throttled(Instant::now()))
+    }
+
     /// Counts one second; calls `tell` for every finding. Only the watch calls this.
     pub(crate) fn look(&self, mut tell: impl FnMut(Concern)) {
         let mut state = self.state.lock();
@@ -74,7 +81,8 @@ impl Outbox {
         };
         // A ping is queued behind the waiting bytes: its answer is not due before those are taken. Until then only
         // `stalled` counts.
-        state.silent = match heard || state.waiting() > 0 {
+        // Nor is the answer of a client that is not read from.
+        state.silent = match heard || state.waiting() > 0 || self.is_throttled() {
             true => 0,
             false => state.silent + 1,
         };

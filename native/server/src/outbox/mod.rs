@@ -15,8 +15,8 @@ mod spare;
 #[cfg(test)]
 mod tests;
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicUsize, Ordering};
+use std::sync::{Arc, OnceLock};
 use std::task::{Context, Waker};
 
 use mist_core::{DisconnectReason, SessionId, dropped_notice};
@@ -31,6 +31,7 @@ use self::queue::{Queue, Tally};
 pub(crate) use self::queue::{SHARED_FROM_BYTES, SharedBytes, Writing};
 pub(crate) use self::spare::Spare;
 use crate::admission::peer::Peer;
+use crate::admission::rates::Allowance;
 
 /// Why a connection ends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -71,6 +72,8 @@ pub(crate) struct Outbox {
     pub(crate) session: SessionId,
     pub(crate) framing: Framing,
     pub(crate) peer: Option<Peer>,
+    /// What its connection may do in a second, where there is a bound for that, or was.
+    pub(crate) allowance: OnceLock<Box<Allowance>>,
     backlog: Arc<Backlog>,
     state: Mutex<State>,
     /// Whether the client is told of dropped messages.
@@ -129,6 +132,7 @@ impl Outbox {
             session,
             framing,
             peer,
+            allowance: OnceLock::new(),
             backlog,
             state: Mutex::new(State::default()),
             tells_drops: AtomicBool::new(false),

@@ -115,10 +115,13 @@ impl Form {
                 Self::OpenMetrics => format!("mist_{name}"),
             };
             // Writing to a string does not fail.
-            let _ = writeln!(
-                text,
-                "# HELP {family} {help}.\n# TYPE {family} {kind}\n{sample} {value}"
-            );
+            let _ = writeln!(text, "# HELP {family} {help}.\n# TYPE {family} {kind}");
+            let _ = match value {
+                Value::One(value) => writeln!(text, "{sample} {value}"),
+                Value::ByLimit(values) => values.iter().try_for_each(|(limit, value)| {
+                    writeln!(text, "{sample}{{limit=\"{limit}\"}} {value}")
+                }),
+            };
         }
         if self == Self::OpenMetrics {
             text += "# EOF\n";
@@ -131,7 +134,13 @@ struct Figure {
     kind: Kind,
     name: &'static str,
     help: &'static str,
-    value: u64,
+    value: Value,
+}
+
+enum Value {
+    One(u64),
+    /// One for each of these limits.
+    ByLimit(Vec<(&'static str, u64)>),
 }
 
 enum Kind {
@@ -148,13 +157,13 @@ fn figures(acceptor: &Acceptor) -> Vec<Figure> {
         kind: Kind::Gauge,
         name,
         help,
-        value: value as u64,
+        value: Value::One(value as u64),
     };
     let counter = |name, help, value: &AtomicU64| Figure {
         kind: Kind::Counter,
         name,
         help,
-        value: value.load(Ordering::Relaxed),
+        value: Value::One(value.load(Ordering::Relaxed)),
     };
     let mut figures = vec![
         gauge(
@@ -192,7 +201,7 @@ fn figures(acceptor: &Acceptor) -> Vec<Figure> {
             kind: Kind::Counter,
             name: "sessions_opened",
             help: "Sessions since the start",
-            value: stats.sessions_total,
+            value: Value::One(stats.sessions_total),
         },
         counter(
             "messages_published",
@@ -241,7 +250,16 @@ fn figures(acceptor: &Acceptor) -> Vec<Figure> {
             kind: Kind::Gauge,
             name: "certificate_expiry_seconds",
             help: "When the certificate expires, in seconds since 1970-01-01 UTC",
-            value: since.as_secs(),
+            value: Value::One(since.as_secs()),
+        });
+    }
+    let exceeded: Vec<_> = hub.rates.figures().collect();
+    if !exceeded.is_empty() {
+        figures.push(Figure {
+            kind: Kind::Counter,
+            name: "rates_exceeded",
+            help: "Messages, requests and connections that had to wait or were refused, by the rate that was exceeded",
+            value: Value::ByLimit(exceeded),
         });
     }
     let of_host = counters.of_host.iter();

@@ -32,7 +32,7 @@ use tokio::time::Instant;
 use tracing::field::display;
 use warp::Filter;
 use warp::filters::BoxedFilter;
-use warp::http::header::{ALLOW, CONTENT_TYPE};
+use warp::http::header::{ALLOW, CONTENT_TYPE, RETRY_AFTER};
 use warp::http::{HeaderMap, HeaderName, StatusCode, Uri};
 use warp::path::FullPath;
 use warp::reply::{Reply, Response};
@@ -41,9 +41,10 @@ use self::proxies::Client;
 use self::stall_timeout::StallTimeout;
 use super::socket::accept_tcp;
 use super::tls::Tls;
-use super::{Acceptor, Address, Guest, Listener, Permit};
+use super::{Acceptor, Address, Guest, Listener, Permit, Refusal};
 use crate::admission::address_limit::AddressPermit;
 use crate::admission::peer::Peer;
+use crate::admission::rates::{Exceeded, Meter};
 use crate::hub::Arrival;
 use crate::log_limit::{Kind, LogLimit};
 
@@ -152,13 +153,14 @@ where
         Ok(permit) => (Some(Arc::new(permit)), site.routes.clone()),
         Err(refusal) => {
             http.keep_alive(false);
-            (None, too_many_connections(refusal))
+            (None, not_let_in(refusal))
         }
     };
     let routes = TowerToHyperService::new(warp::service(routes));
     let lent = permit.clone();
     let is_loopback = site.is_loopback;
     let hub = Arc::clone(&acceptor.hub);
+    let meter = Arc::<Meter>::default();
     let service = service_fn(move |mut request: Request<Incoming>| {
         let in_force = hub.in_force();
         let (browsers, proxies) = (&in_force.browsers, &in_force.proxies);
@@ -177,6 +179,7 @@ where
                 peer,
                 client,
                 since,
+                meter: client.is_none().then(|| Arc::clone(&meter)),
             });
         }
         let checked = browsers
@@ -251,9 +254,9 @@ fn log_end(log: &LogLimit, peer: Option<Peer>, error: &hyper::Error) {
     }
 }
 
-fn too_many_connections(message: Vec<u8>) -> BoxedFilter<(Response,)> {
+fn not_let_in(refusal: Refusal) -> BoxedFilter<(Response,)> {
     warp::any()
-        .map(move || unavailable(message.clone()))
+        .map(move || unavailable(refusal.clone()))
         .boxed()
 }
 
@@ -265,6 +268,8 @@ struct Caller {
     /// For whom a trusted proxy asks, whose own connection does not count for anybody.
     client: Option<Client>,
     since: Instant,
+    /// What was done on the connection lately; not for a proxy's, which carries many clients.
+    meter: Option<Arc<Meter>>,
 }
 
 impl Caller {
@@ -272,11 +277,12 @@ impl Caller {
         Arrival {
             peer: self.peer,
             took: self.since.elapsed(),
+            is_request: false,
         }
     }
 
     /// Counts what will go on for long among what the caller's address has, unless its connection is counted already.
-    fn count_address(&self, acceptor: &Acceptor) -> Result<Option<AddressPermit>, Vec<u8>> {
+    fn count_address(&self, acceptor: &Acceptor) -> Result<Option<AddressPermit>, Refusal> {
         let Some(client) = self.client else {
             return Ok(None);
         };
@@ -287,10 +293,28 @@ impl Caller {
     }
 }
 
-/// Answers a client that is one too many.
-fn unavailable(mut message: Vec<u8>) -> Response {
+/// Answers a client that is one too many, or came too soon.
+fn unavailable(refusal: Refusal) -> Response {
+    let Refusal {
+        mut message,
+        exceeded,
+    } = refusal;
     message.push(b'\n');
-    json(StatusCode::SERVICE_UNAVAILABLE, message)
+    match exceeded {
+        Some(exceeded) => too_often(message, exceeded),
+        None => json(StatusCode::SERVICE_UNAVAILABLE, message),
+    }
+}
+
+/// Seconds after which a client may try again where nobody knows when it will get further.
+const RETRY_SECONDS: u64 = 10;
+
+/// Answers a client that does more in a second than it may.
+fn too_often(message: Vec<u8>, exceeded: Exceeded) -> Response {
+    let mut response = json(StatusCode::TOO_MANY_REQUESTS, message);
+    let seconds = exceeded.retry_after().into();
+    response.headers_mut().insert(RETRY_AFTER, seconds);
+    response
 }
 
 fn routes(acceptor: Acceptor) -> BoxedFilter<(Response,)> {
@@ -397,5 +421,10 @@ fn error_body(command: &str, code: &str, error: &str) -> String {
 
 fn json(status: StatusCode, body: impl Into<Vec<u8>>) -> Response {
     let reply = warp::reply::with_header(body.into(), CONTENT_TYPE, "application/json");
-    warp::reply::with_status(reply, status).into_response()
+    let mut response = warp::reply::with_status(reply, status).into_response();
+    if let StatusCode::SERVICE_UNAVAILABLE | StatusCode::TOO_MANY_REQUESTS = status {
+        let seconds = RETRY_SECONDS.into();
+        response.headers_mut().insert(RETRY_AFTER, seconds);
+    }
+    response
 }

@@ -12,10 +12,10 @@ use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader, DuplexStream};
 use warp::http::{StatusCode, header};
 use warp::reply::{Reply, Response};
 
-use super::{Caller, json, refuse, unavailable};
+use super::{Caller, json, refuse, too_often, unavailable};
 use crate::connection::Connection;
-use crate::hub::Hub;
 use crate::hub::unfinished::Part;
+use crate::hub::{Arrival, Hub};
 use crate::listener::Acceptor;
 use crate::outbox::Outbox;
 
@@ -131,8 +131,15 @@ impl Visit {
         let (near, far) = tokio::io::duplex(PIPE_BYTES);
         // Within the count of the HTTP connection that the request came on.
         let hub = Arc::clone(&acceptor.hub);
-        let connection = Connection::lines(hub, far, token, caller.arrival());
+        let arrival = Arrival {
+            is_request: true,
+            ..caller.arrival()
+        };
+        let connection = Connection::lines(hub, far, token, arrival);
         let outbox = Arc::clone(connection.outbox());
+        if let (Some(allowance), Some(meter)) = (outbox.allowance.get(), &caller.meter) {
+            allowance.share(Arc::clone(meter));
+        }
         acceptor.spawn(permit, connection);
         let mut visit = Self {
             pipe: BufReader::new(near),
@@ -205,6 +212,11 @@ impl Visit {
     }
 
     fn refusal(&self, answer: &Answer, text: String) -> Response {
+        let allowance = self.outbox.allowance.get();
+        if let Some(exceeded) = allowance.and_then(|it| it.take_unsaid()) {
+            self.early.hub.say_exceeded(self.outbox.peer, exceeded);
+            return too_often((text + "\n").into(), exceeded);
+        }
         let status = match ErrorCode::find(&answer.code) {
             ErrorCode::StoreUnavailable | ErrorCode::Uncertain => StatusCode::SERVICE_UNAVAILABLE,
             ErrorCode::TooManyWrongTokens => StatusCode::TOO_MANY_REQUESTS,
@@ -223,9 +235,6 @@ impl Visit {
         let response = json(status, text + "\n");
         match status {
             StatusCode::UNAUTHORIZED => unauthorized(response),
-            StatusCode::TOO_MANY_REQUESTS => {
-                warp::reply::with_header(response, header::RETRY_AFTER, "10").into_response()
-            }
             _ => response,
         }
     }
@@ -287,6 +296,7 @@ pub(super) mod tests {
             peer: None,
             client: None,
             since: Instant::now(),
+            meter: None,
         }
     }
 

@@ -1,0 +1,290 @@
+//! Owns how often clients may publish, subscribe and connect: what each connection, subject and address has done lately.
+//! Knows nothing of sockets; it reads no clock.
+//!
+//! A rate is a token bucket that holds what one second allows. For what it does not hold there is a reservation: it is
+//! charged at once, and whoever wants it waits until the bucket has come so far. So those who wait for one bucket go on in
+//! the order in which they came, and none of them is passed over for ever.
+
+mod allowance;
+mod holders;
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
+use std::time::{Duration, Instant};
+
+use mist_core::{Limits, Standing};
+use mist_net::lock::Mutex;
+
+pub(crate) use self::allowance::{Allowance, Pace};
+use self::holders::Holders;
+use super::peer::Peer;
+
+/// Nanoseconds since the server was made.
+type Nanos = u64;
+
+/// What a bucket holds, as the time in which it fills.
+const SECOND: Nanos = 1_000_000_000;
+
+/// What a rate is of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Act {
+    Publish,
+    PublishByte,
+    Subscribe,
+    Connect,
+}
+
+/// Whom a rate is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Holder {
+    /// A connection; for [`Act::Connect`], all clients together.
+    Own,
+    Subject,
+    Address,
+}
+
+const ACTS: usize = 4;
+const HOLDERS: usize = 3;
+
+/// All rates, by [`Act`] and [`Holder`]: their names, and what a second allows.
+type Table<T> = [[T; HOLDERS]; ACTS];
+
+const NAMES: Table<&str> = [
+    [
+        "publishes-per-second",
+        "publishes-per-second-per-subject",
+        "publishes-per-second-per-address",
+    ],
+    [
+        "publish-bytes-per-second",
+        "publish-bytes-per-second-per-subject",
+        "publish-bytes-per-second-per-address",
+    ],
+    [
+        "subscribes-per-second",
+        "subscribes-per-second-per-subject",
+        "subscribes-per-second-per-address",
+    ],
+    [
+        "connects-per-second",
+        "connects-per-second-per-subject",
+        "connects-per-second-per-address",
+    ],
+];
+
+fn allowed(limits: &Limits) -> Table<u32> {
+    [
+        [
+            limits.publishes_per_second,
+            limits.publishes_per_second_per_subject,
+            limits.publishes_per_second_per_address,
+        ],
+        [
+            limits.publish_bytes_per_second,
+            limits.publish_bytes_per_second_per_subject,
+            limits.publish_bytes_per_second_per_address,
+        ],
+        [
+            limits.subscribes_per_second,
+            limits.subscribes_per_second_per_subject,
+            limits.subscribes_per_second_per_address,
+        ],
+        [
+            limits.connects_per_second,
+            limits.connects_per_second_per_subject,
+            limits.connects_per_second_per_address,
+        ],
+    ]
+}
+
+/// The rates of a server, and whoever is held to them.
+#[derive(Debug)]
+pub(crate) struct Rates {
+    /// What may change while others look, each for itself.
+    allowed: Table<AtomicU32>,
+    /// Whether there is any that holds connections which have been let in.
+    are_on: AtomicBool,
+    /// How often somebody had to wait, or was refused.
+    exceeded: Table<AtomicU64>,
+    begin: Instant,
+    everybody: Meter,
+    holders: Holders,
+}
+
+/// What one holder has done lately.
+#[derive(Debug, Default)]
+pub(crate) struct Meter(Mutex<[Bucket; ACTS]>);
+
+/// The time at which it is full again.
+#[derive(Clone, Copy, Debug, Default)]
+struct Bucket(Nanos);
+
+/// A rate that somebody has gone over.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Exceeded {
+    pub(crate) setting: &'static str,
+    pub(crate) limit: u32,
+    /// How long it takes until there is credit again.
+    pub(crate) wait: Duration,
+}
+
+impl Exceeded {
+    /// What is said to whoever is refused: the command with its `id` as it was written, or no command where the connection
+    /// is.
+    pub(crate) fn answer(&self, command: &str, id: Option<&str>) -> Vec<u8> {
+        mist_core::rate_exceeded(command, id, self.limit, self.setting)
+    }
+
+    /// The wait in whole seconds, for HTTP.
+    pub(crate) fn retry_after(&self) -> u64 {
+        self.wait.as_millis().div_ceil(1000).max(1) as u64
+    }
+}
+
+impl Rates {
+    pub(crate) fn new(limits: &Limits) -> Self {
+        let rates = Self {
+            allowed: Table::default(),
+            are_on: AtomicBool::new(false),
+            exceeded: Table::default(),
+            begin: Instant::now(),
+            everybody: Meter::default(),
+            holders: Holders::default(),
+        };
+        rates.set(limits);
+        rates
+    }
+
+    /// Changes the rates. Whoever waits waits on until then.
+    pub(crate) fn set(&self, limits: &Limits) {
+        let new = allowed(limits);
+        let old = self.allowed.as_flattened().iter();
+        for (old, new) in old.zip(new.as_flattened()) {
+            old.store(*new, Ordering::Relaxed);
+        }
+        let [.., [_, connects_of_subject, _]] = new;
+        let of_open = new[..Act::Connect as usize].as_flattened();
+        let are_on = connects_of_subject > 0 || of_open.iter().any(|rate| *rate > 0);
+        self.are_on.store(are_on, Ordering::Relaxed);
+        self.holders.set_connections(limits.connections);
+    }
+
+    /// Whether there is any that holds connections which have been let in.
+    pub(crate) fn are_on(&self) -> bool {
+        self.are_on.load(Ordering::Relaxed)
+    }
+
+    fn since_begin(&self, now: Instant) -> Nanos {
+        now.saturating_duration_since(self.begin).as_nanos() as Nanos
+    }
+
+    fn allowed(&self, act: Act, holder: Holder) -> u32 {
+        self.allowed[act as usize][holder as usize].load(Ordering::Relaxed)
+    }
+
+    fn note(&self, act: Act, holder: Holder) {
+        self.exceeded[act as usize][holder as usize].fetch_add(1, Ordering::Relaxed);
+    }
+
+    fn exceeded(&self, act: Act, holder: Holder, wait: Nanos) -> Exceeded {
+        Exceeded {
+            setting: NAMES[act as usize][holder as usize],
+            limit: self.allowed(act, holder),
+            wait: Duration::from_nanos(wait),
+        }
+    }
+
+    /// How often each rate that is set was exceeded, by its name.
+    pub(crate) fn figures(&self) -> impl Iterator<Item = (&'static str, u64)> {
+        let allowed = self.allowed.as_flattened().iter();
+        let names = NAMES.as_flattened().iter();
+        let counts = self.exceeded.as_flattened().iter();
+        let all = allowed.zip(names.zip(counts));
+        all.filter(|(allowed, _)| allowed.load(Ordering::Relaxed) > 0)
+            .map(|(_, (name, count))| (*name, count.load(Ordering::Relaxed)))
+    }
+
+    /// What holds a connection to the rates. Without a meter of its own it is that of a request over HTTP, which is refused
+    /// what others wait for.
+    pub(crate) fn allowance(
+        self: &Arc<Self>,
+        own: Option<Arc<Meter>>,
+        peer: Option<Peer>,
+        standing: Standing<'_>,
+    ) -> Box<Allowance> {
+        Box::new(Allowance::new(Arc::clone(self), own, peer, standing))
+    }
+
+    /// When another connection may be accepted, if it is not now.
+    pub(crate) fn next_connect(&self, now: Instant) -> Option<Instant> {
+        let limit = self.allowed(Act::Connect, Holder::Own);
+        if limit == 0 {
+            return None;
+        }
+        let now = self.since_begin(now);
+        let due = self.everybody.0.lock()[Act::Connect as usize].due(cost(1, limit), now);
+        (due > now).then(|| {
+            self.note(Act::Connect, Holder::Own);
+            self.begin + Duration::from_nanos(due)
+        })
+    }
+
+    /// Counts a connection that is let in.
+    pub(crate) fn note_connect(&self, now: Instant) {
+        let limit = self.allowed(Act::Connect, Holder::Own);
+        if limit > 0 {
+            let now = self.since_begin(now);
+            self.everybody.0.lock()[Act::Connect as usize].charge(cost(1, limit), now);
+        }
+    }
+
+    /// Counts a connection from an address, unless there were too many lately.
+    ///
+    /// # Errors
+    /// The rate that was exceeded.
+    pub(crate) fn connect_from(&self, peer: Option<Peer>, now: Instant) -> Result<(), Exceeded> {
+        let limit = self.allowed(Act::Connect, Holder::Address);
+        let Some(peer) = peer.filter(|_| limit > 0) else {
+            return Ok(());
+        };
+        let now = self.since_begin(now);
+        let meter = self.holders.address(peer);
+        let mut buckets = meter.0.lock();
+        let bucket = &mut buckets[Act::Connect as usize];
+        let due = bucket.due(cost(1, limit), now);
+        if due > now {
+            self.note(Act::Connect, Holder::Address);
+            return Err(self.exceeded(Act::Connect, Holder::Address, due - now));
+        }
+        bucket.charge(cost(1, limit), now);
+        Ok(())
+    }
+
+    /// Forgets who has gone and is owed nothing; to be called once a second.
+    pub(crate) fn forget_idle(&self, now: Instant) {
+        self.holders.forget_idle(self.since_begin(now));
+    }
+}
+
+/// What a rate takes for a number of things: the time in which it allows them.
+fn cost(count: usize, allowed: u32) -> Nanos {
+    let cost = count as u128 * u128::from(SECOND) / u128::from(allowed);
+    Nanos::try_from(cost).unwrap_or(Nanos::MAX / 4)
+}
+
+impl Bucket {
+    /// When there is enough in it; for more than it holds, when it is full.
+    fn due(self, cost: Nanos, now: Nanos) -> Nanos {
+        let paid = self.0.max(now).saturating_add(cost.min(SECOND));
+        // Whoever has less than a whole second behind it has not begun yet.
+        paid.saturating_sub(SECOND)
+    }
+
+    /// Takes it, whether or not it is there.
+    fn charge(&mut self, cost: Nanos, now: Nanos) {
+        self.0 = self.0.max(now).saturating_add(cost);
+    }
+}
+
+#[cfg(test)]
+mod tests;

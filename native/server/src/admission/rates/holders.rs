@@ -1,0 +1,104 @@
+//! Owns who shares what is left of a rate: the subjects and the addresses that are there, or were lately.
+
+use std::collections::HashMap;
+use std::hash::{BuildHasher, RandomState};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use mist_net::lock::Mutex;
+
+use super::{Meter, Nanos};
+use crate::admission::peer::Peer;
+
+/// Parts in which they are kept, so that a look at all of them holds up nobody.
+const PARTS: usize = 64;
+/// How many may be kept that have no connection, because of what they did lately. Further ones share one.
+const MOST_GONE: usize = 50_000;
+
+/// Addresses and subjects, each as a seeded hash: subjects may be long, and may be tokens. Where two had the same, they
+/// would share their rates, and no more.
+#[derive(Debug)]
+pub(super) struct Holders {
+    parts: Vec<Mutex<HashMap<u64, Arc<Meter>>>>,
+    count: AtomicUsize,
+    most: AtomicUsize,
+    others: Arc<Meter>,
+    hasher: RandomState,
+}
+
+impl Default for Holders {
+    fn default() -> Self {
+        Self {
+            parts: (0..PARTS).map(|_| Mutex::default()).collect(),
+            count: AtomicUsize::new(0),
+            most: AtomicUsize::new(MOST_GONE),
+            others: Arc::default(),
+            hasher: RandomState::new(),
+        }
+    }
+}
+
+impl Holders {
+    /// Takes how many connections a server has at most.
+    pub(super) fn set_connections(&self, connections: usize) {
+        // Each may have both.
+        let most = connections.saturating_mul(2).saturating_add(MOST_GONE);
+        self.most.store(most, Ordering::Relaxed);
+    }
+
+    pub(super) fn address(&self, peer: Peer) -> Arc<Meter> {
+        self.meter(self.hasher.hash_one((false, peer)))
+    }
+
+    pub(super) fn subject(&self, subject: &str) -> Arc<Meter> {
+        self.meter(self.hasher.hash_one((true, subject)))
+    }
+
+    fn meter(&self, key: u64) -> Arc<Meter> {
+        let mut part = self.parts[(key % PARTS as u64) as usize].lock();
+        if let Some(meter) = part.get(&key) {
+            return Arc::clone(meter);
+        }
+        if self.count.fetch_add(1, Ordering::Relaxed) >= self.most.load(Ordering::Relaxed) {
+            self.count.fetch_sub(1, Ordering::Relaxed);
+            return Arc::clone(&self.others);
+        }
+        Arc::clone(part.entry(key).or_default())
+    }
+
+    /// Forgets those that nobody goes by and that have all of their credit.
+    pub(super) fn forget_idle(&self, now: Nanos) {
+        if self.count.load(Ordering::Relaxed) == 0 {
+            return;
+        }
+        for part in &self.parts {
+            let mut part = part.lock();
+            let before = part.len();
+            // Under this lock nobody else can come to hold it.
+            part.retain(|_, meter| Arc::strong_count(meter) > 1 || !meter.is_idle(now));
+            self.count.fetch_sub(before - part.len(), Ordering::Relaxed);
+            if part.capacity() > 64 && part.len() < part.capacity() / 8 {
+                let least = 2 * part.len();
+                part.shrink_to(least);
+            }
+        }
+    }
+
+    #[cfg(test)]
+    pub(super) fn len(&self) -> usize {
+        let kept: usize = self.parts.iter().map(|part| part.lock().len()).sum();
+        assert_eq!(kept, self.count.load(Ordering::Relaxed));
+        kept
+    }
+
+    #[cfg(test)]
+    pub(super) fn capacity(&self) -> usize {
+        self.parts.iter().map(|part| part.lock().capacity()).sum()
+    }
+}
+
+impl Meter {
+    fn is_idle(&self, now: Nanos) -> bool {
+        self.0.lock().iter().all(|bucket| bucket.0 <= now)
+    }
+}
