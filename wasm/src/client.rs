@@ -147,10 +147,11 @@ impl Client {
         self.settle();
     }
 
-    /// Notes that the connection ended, or that there will be none.
-    pub fn lost(&mut self, now: f64, reason: &str) {
+    /// Notes that the connection ended, with this code if it has one (else 0), or that there will be none.
+    pub fn lost(&mut self, now: f64, code: u16, reason: &str) {
         self.socket = None;
-        self.client.handle_close(time(now), reason);
+        let code = Some(code).filter(|code| *code > 0);
+        self.client.handle_close(time(now), code, reason);
         self.settle();
     }
 

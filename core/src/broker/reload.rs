@@ -29,14 +29,17 @@ impl Broker {
         self.token = token.map(|token| Secret(token.into()));
         let mut admins = Vec::new();
         for (slot, entry) in self.slots.iter_mut().enumerate() {
+            let session = SessionId {
+                slot: slot as u32,
+                generation: entry.generation,
+            };
+            // The host's own have shown no token.
             if let Some(state) = &mut entry.session
                 && matches!(state.role, Role::Admin)
+                && !self.taps.contains(&session)
             {
                 state.role = Role::Revoked;
-                admins.push(SessionId {
-                    slot: slot as u32,
-                    generation: entry.generation,
-                });
+                admins.push(session);
             }
         }
         if self.access == Access::Scoped {

@@ -18,6 +18,12 @@ impl Broker {
         session
     }
 
+    /// Whether a session is one of the host's own.
+    #[must_use]
+    pub fn is_tap(&self, session: SessionId) -> bool {
+        self.taps.contains(&session)
+    }
+
     /// Adds those who get every message to those who get one; in front, since a receiver that is served may publish an
     /// answer at once, which a tap must not see first.
     #[inline]

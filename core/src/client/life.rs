@@ -5,6 +5,7 @@ use core::time::Duration;
 
 use super::event::{Action, CloseReason, Event, Reply, RequestError};
 use super::requests::{Awaits, Errand, Offline};
+use super::retry::SERVICE_RESTART;
 use super::token::Renewal;
 use super::{Client, Phase, Token};
 use crate::text::text;
@@ -43,11 +44,19 @@ impl Client {
         self.phase = Phase::Restoring { unsettled };
     }
 
-    /// Notes that the connection ended, or that the attempt failed; `reason` says why, for people.
-    pub fn handle_close(&mut self, now: Duration, reason: &str) {
-        if self.has_connection() {
-            self.lose(now, reason.into());
+    /// Notes that the connection ended, or that the attempt failed; `reason` says why, for people. `code` is the one that a
+    /// WebSocket was closed with: after 1012, service restart, the next attempt is put off for longer.
+    pub fn handle_close(&mut self, now: Duration, code: Option<u16>, reason: &str) {
+        if !self.has_connection() {
+            return;
         }
+        let pause = match (code, self.config.reconnect) {
+            (Some(SERVICE_RESTART), Some(backoff)) => {
+                backoff.pause_after_restart(self.random.next())
+            }
+            _ => Duration::ZERO,
+        };
+        self.lose_for(now, reason.into(), pause);
     }
 
     /// Notes that the host has stopped reading, or reads again: what is not read cannot count as a missed sign of life.

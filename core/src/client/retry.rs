@@ -21,6 +21,12 @@ impl Default for Backoff {
     }
 }
 
+/// The close code of a server that ends its connections by and by before it restarts.
+pub(super) const SERVICE_RESTART: u16 = 1012;
+
+/// The highest pause after that: what such a server let go of should not be elsewhere all at once.
+const AFTER_RESTART: Duration = Duration::from_secs(5);
+
 /// The low half of a number.
 const LOW: u64 = u32::MAX as u64;
 
@@ -29,6 +35,11 @@ impl Backoff {
     #[must_use]
     pub const fn new(min: Duration, max: Duration) -> Self {
         Self { min, max }
+    }
+
+    /// Returns what is added to the first delay after a [`SERVICE_RESTART`].
+    pub(super) fn pause_after_restart(&self, random: u64) -> Duration {
+        Self::new(AFTER_RESTART, self.max).delay(0, random)
     }
 
     /// Returns the delay before the attempt after `failures` failed ones; `random` picks within the ceiling.
@@ -72,6 +83,17 @@ mod tests {
         });
         assert_eq!(ceilings, [500, 1000, 2000, 4000, 8000, 16000, 20000, 20000]);
         assert!(backoff.delay(u32::MAX, u64::MAX) <= backoff.max);
+    }
+
+    #[test]
+    fn a_pause_after_a_restart_is_random_and_no_longer_than_the_highest_delay() {
+        let pause = |backoff: Backoff, random| backoff.pause_after_restart(random).as_secs_f64();
+        let short = Backoff::new(Duration::from_millis(1), Duration::from_secs(2));
+        for (backoff, most) in [(Backoff::default(), 5.0), (short, 2.0)] {
+            assert!((pause(backoff, u64::MAX) - most).abs() < 1e-3);
+            assert!((pause(backoff, u64::MAX / 2) - most / 2.0).abs() < 1e-3);
+            assert_eq!(pause(backoff, 0), 0.0);
+        }
     }
 
     #[test]

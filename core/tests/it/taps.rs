@@ -1,7 +1,7 @@
 //! Sessions of the host that get every message.
 
 use mist_core::message::{Messages, Scan};
-use mist_core::{Broker, Config, Credentials, Output, Scratch, SessionId, Verdict};
+use mist_core::{Access, Broker, Config, Credentials, Output, Scratch, SessionId, Verdict};
 
 /// Says something; returns who gets messages, and which.
 fn delivered(broker: &mut Broker, session: SessionId, text: &str) -> Vec<(Vec<SessionId>, String)> {
@@ -88,4 +88,34 @@ fn a_message_that_is_matched_in_parts_comes_to_a_tap_once() {
     assert!(matches!(verdict, Verdict::Long(_)), "it takes parts");
     let expected = vec![(readers, line.to_owned())];
     assert_eq!(delivered(&mut broker, writer, line), expected);
+}
+
+#[test]
+fn another_server_token_ends_what_the_former_allowed_but_no_tap() {
+    let config = Config {
+        access: Access::Scoped,
+        token: Some("one".to_owned()),
+        ..Config::default()
+    };
+    let mut broker = Broker::new(config, 1);
+    let tap = broker.connect_tap();
+    let show = |broker: &mut Broker, token| {
+        let session = broker.connect(Credentials { token: Some(token) });
+        broker.handle_message(session, br#"{"command":"subscribe","tags":["a"]}"#);
+        session
+    };
+    let admin = show(&mut broker, "one");
+    assert!(!broker.needs_token(admin));
+    for token in [Some("one"), Some("two"), Some("two"), None, Some("")] {
+        broker.set_token(token);
+        let is_same = token == Some("one");
+        assert_eq!(broker.needs_token(admin), !is_same, "{token:?}");
+        assert_eq!(broker.stats().subscriptions, usize::from(is_same));
+        assert!(!broker.needs_token(tap));
+    }
+    let nobody = show(&mut broker, "");
+    assert!(broker.needs_token(nobody));
+    broker.set_token(Some("two"));
+    let next = show(&mut broker, "two");
+    assert!(!broker.needs_token(next));
 }

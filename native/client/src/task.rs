@@ -226,12 +226,13 @@ impl Task {
             }
         };
         if let Some(reason) = lost {
-            transport.connection = None;
+            let connection = transport.connection.take();
+            let code = connection.and_then(|it| it.reader.close_code());
             let reason = match transport.last_words.take() {
                 Some(words) => format!("{reason}: {words}"),
                 None => reason,
             };
-            shared.with(|inner, now| inner.machine.handle_close(now, &reason));
+            shared.with(|inner, now| inner.machine.handle_close(now, code, &reason));
         }
     }
 

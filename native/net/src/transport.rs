@@ -58,6 +58,7 @@ enum ReadingHalf {
     Frames {
         half: FrameReader,
         frames: Vec<Utf8Bytes>,
+        code: Option<u16>,
     },
 }
 
@@ -106,6 +107,7 @@ impl Connection {
             reader: Reader(ReadingHalf::Frames {
                 half: reader,
                 frames: Vec::new(),
+                code: None,
             }),
             writer: Writer::new(WritingHalf::Frames(writer)),
         })
@@ -182,10 +184,19 @@ impl Reader {
                 Ok(())
             }
             #[cfg(feature = "websocket")]
-            ReadingHalf::Frames { half, frames } => {
+            ReadingHalf::Frames { half, frames, code } => {
                 frames.clear();
-                poll_fn(|cx| websocket::poll_read(half, frames, cx)).await
+                poll_fn(|cx| websocket::poll_read(half, frames, code, cx)).await
             }
+        }
+    }
+
+    /// The code that the server has closed a WebSocket with.
+    pub fn close_code(&self) -> Option<u16> {
+        match &self.0 {
+            ReadingHalf::Lines { .. } => None,
+            #[cfg(feature = "websocket")]
+            ReadingHalf::Frames { code, .. } => *code,
         }
     }
 

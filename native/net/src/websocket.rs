@@ -38,10 +38,11 @@ pub(crate) async fn upgrade(
     Ok(stream.split())
 }
 
-/// Waits for frames, and takes those that are there.
+/// Waits for frames, and takes those that are there; at the end, the code that the server closes with.
 pub(crate) fn poll_read(
     reader: &mut FrameReader,
     frames: &mut Vec<Utf8Bytes>,
+    code: &mut Option<u16>,
     cx: &mut Context<'_>,
 ) -> Poll<Result<(), String>> {
     while frames.len() < READ_FRAMES {
@@ -49,6 +50,7 @@ pub(crate) fn poll_read(
             Poll::Ready(Some(Ok(Frame::Text(text)))) => frames.push(text),
             // Pings are answered by the library; binary frames are not part of the protocol.
             Poll::Ready(Some(Ok(Frame::Close(close)))) => {
+                *code = close.as_ref().map(|close| close.code.into());
                 let why = close
                     .map(|close| close.reason.to_string())
                     .unwrap_or_default();

@@ -5,10 +5,11 @@ use std::mem::take;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
 use mist_core::{Access, Broker, Config, Limits, TokenStorage};
 use mist_net::address::{self, AddressError, Endpoint, Scheme, without_secrets};
+use socket2::Socket;
 
 use crate::auth::{self, Authenticator, AuthenticatorFactory};
 use crate::bind_error::BindError;
@@ -19,6 +20,7 @@ use crate::listener::bind::Ground;
 use crate::listener::tls::Tls;
 use crate::listener::{Browsers, ListenError, Listener, ListenerFactory, Offers, Proxies};
 use crate::server::Server;
+use crate::shutdown::{Drain, Stages};
 use crate::system_limits;
 
 /// Says what a server is made of.
@@ -33,6 +35,7 @@ use crate::system_limits;
 #[derive(Default)]
 pub struct ServerBuilder {
     listeners: Vec<Source>,
+    inherited: Vec<Socket>,
     /// Files with the certificate and its key.
     tls: Option<(PathBuf, PathBuf)>,
     authenticator: Option<String>,
@@ -43,6 +46,7 @@ pub struct ServerBuilder {
     trusted_proxies: Vec<String>,
     offers: Offers,
     limits: Limits,
+    drain: Drain,
     commands: HashMap<String, Arc<dyn CommandHandler>>,
     counters: Vec<HostCounter>,
     listener_schemes: HashMap<String, ListenerFactory>,
@@ -73,6 +77,15 @@ impl ServerBuilder {
     #[must_use]
     pub fn listener(mut self, listener: impl Listener) -> Self {
         self.listeners.push(Source::Own(Box::new(listener)));
+        self
+    }
+
+    /// Hands over a socket that listens already, as service managers pass them on: the listener that names its address is
+    /// served from it, and nothing is bound there. Its file, if it has one, stays when the server ends.
+    #[cfg(unix)]
+    #[must_use]
+    pub fn inherit(mut self, socket: impl Into<std::os::fd::OwnedFd>) -> Self {
+        self.inherited.push(Socket::from(socket.into()));
         self
     }
 
@@ -156,6 +169,15 @@ impl ServerBuilder {
         self
     }
 
+    /// Sets how the server takes leave at its end. For `delay` it goes on as before, while `GET /readyz` is answered with 503,
+    /// so that a balancer sends nobody new. Then it accepts nothing more, and closes connections by and by over `time`, so
+    /// that not all clients go elsewhere at once; WebSockets with code 1012. Both are nothing unless set.
+    #[must_use]
+    pub fn drain(mut self, delay: Duration, time: Duration) -> Self {
+        self.drain = Drain { delay, time };
+        self
+    }
+
     /// Adds a custom command. The names of built-in commands cannot be taken over.
     #[must_use]
     pub fn command(mut self, name: &str, handler: impl CommandHandler) -> Self {
@@ -213,7 +235,7 @@ impl ServerBuilder {
         let listeners = take(&mut self.listeners);
         let openings = self.openings(listeners)?;
         let tls = self.open_tls(&openings)?;
-        let listeners = open(openings, tls.as_ref()).await?;
+        let listeners = open(openings, take(&mut self.inherited), tls.as_ref()).await?;
         let mut seed = [0; 8];
         getrandom::fill(&mut seed).map_err(|error| BindError::Randomness(error.to_string()))?;
         let config = Config {
@@ -238,14 +260,17 @@ impl ServerBuilder {
             offers: self.offers,
             tls,
             listeners,
+            stages: Stages::default(),
         })
     }
 
     /// What can be exchanged while the server runs.
     pub(crate) fn in_force(&self) -> Result<InForce, BindError> {
         let limits = system_limits::within_machine(self.limits.clone())?;
-        let (browsers, proxies) = self.trusted()?;
-        Ok(InForce::new(limits, browsers, proxies))
+        let mut in_force = InForce::new(limits);
+        (in_force.browsers, in_force.proxies) = self.trusted()?;
+        in_force.drain = self.drain;
+        Ok(in_force)
     }
 
     /// Whose pages and whose proxies are trusted.
@@ -432,9 +457,10 @@ impl Opening {
 /// Takes the addresses of all listeners, in their order.
 async fn open(
     openings: Vec<Opening>,
+    inherited: Vec<Socket>,
     tls: Option<&Arc<Tls>>,
 ) -> Result<Vec<Box<dyn Listener>>, ListenError> {
-    let mut ground = Ground::new(openings.iter().filter_map(Opening::endpoint));
+    let mut ground = Ground::new(openings.iter().filter_map(Opening::endpoint), inherited);
     let mut listeners = Vec::new();
     for opening in openings {
         match opening {
@@ -445,5 +471,7 @@ async fn open(
             Opening::Own(listener) => listeners.push(listener),
         }
     }
+    #[cfg(unix)]
+    ground.look_at_rest();
     Ok(listeners)
 }

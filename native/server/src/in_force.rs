@@ -4,6 +4,7 @@ use mist_core::Limits;
 
 use crate::listener::{Browsers, Proxies};
 use crate::outbox::Outbox;
+use crate::shutdown::Drain;
 
 /// What is in force until it is exchanged for another.
 #[derive(Debug, Default)]
@@ -13,15 +14,15 @@ pub(crate) struct InForce {
     early_limits: Limits,
     pub(crate) browsers: Browsers,
     pub(crate) proxies: Proxies,
+    pub(crate) drain: Drain,
 }
 
 impl InForce {
-    pub(crate) fn new(limits: Limits, browsers: Browsers, proxies: Proxies) -> Self {
+    pub(crate) fn new(limits: Limits) -> Self {
         Self {
             early_limits: limits.before_authentication(),
             limits,
-            browsers,
-            proxies,
+            ..Self::default()
         }
     }
 

@@ -33,6 +33,7 @@ mod listener;
 mod log_limit;
 mod outbox;
 mod server;
+mod shutdown;
 mod system_limits;
 mod tap;
 

@@ -2,7 +2,7 @@
 
 use std::future::Future;
 use std::sync::Arc;
-use std::time::{Duration, SystemTime};
+use std::time::SystemTime;
 
 use mist_core::{Stats, TokenError};
 use tokio_util::sync::CancellationToken;
@@ -12,7 +12,7 @@ use crate::builder::ServerBuilder;
 use crate::hub::Hub;
 use crate::listener::tls::Tls;
 use crate::listener::{Acceptor, Address, CertificateError, Listener, Offers};
-use crate::outbox::Ending;
+use crate::shutdown::{self, Stages};
 use crate::tap::Tap;
 
 /// A bound server: its addresses are taken, and clients can connect, but nobody is served until [`Server::run`].
@@ -22,6 +22,7 @@ pub struct Server {
     pub(crate) tls: Option<Arc<Tls>>,
     pub(crate) listeners: Vec<Box<dyn Listener>>,
     pub(crate) addresses: Vec<Address>,
+    pub(crate) stages: Stages,
 }
 
 impl std::fmt::Debug for Server {
@@ -31,9 +32,6 @@ impl std::fmt::Debug for Server {
             .finish_non_exhaustive()
     }
 }
-
-/// The last part of the time to drain, in which whatever is left is cut.
-const CUT: Duration = Duration::from_millis(500);
 
 impl Server {
     /// Starts describing a server.
@@ -60,22 +58,24 @@ impl Server {
         Handle {
             hub: Arc::clone(&self.hub),
             tls: self.tls.clone(),
+            hurried: self.stages.hurried.clone(),
         }
     }
 
-    /// Serves until `shutdown` completes; then accepts nothing more, writes what is queued, says goodbye and returns.
+    /// Serves until `shutdown` completes; then takes leave as [`ServerBuilder::drain`] says, accepts nothing more, writes
+    /// what is queued, says goodbye and returns.
     ///
-    /// When it returns, no task of the server is left; a thread may be, idle, as long as there is a [`Handle`]. Draining
-    /// takes at most [`Limits::drain_seconds`](mist_core::Limits).
+    /// When it returns, no task of the server is left; a thread may be, idle, as long as there is a [`Handle`]. Writing
+    /// what is queued takes at most [`Limits::drain_seconds`](mist_core::Limits).
     pub async fn run(self, shutdown: impl Future<Output = ()>) {
         let Self {
             hub,
             tls,
             offers,
             listeners,
+            stages,
             ..
         } = self;
-        let (stop, cut) = (CancellationToken::new(), CancellationToken::new());
         let certificate = tls.clone();
         let watch = tokio::spawn(Arc::clone(&hub).watch(move || {
             if let Some(tls) = &certificate {
@@ -88,33 +88,12 @@ impl Server {
                 hub: Arc::clone(&hub),
                 tls: tls.clone(),
                 offers,
-                stop: stop.clone(),
-                cut: cut.clone(),
+                stages: stages.clone(),
             };
             hub.tasks.spawn(listener.serve(acceptor));
         }
         shutdown.await;
-        stop.cancel();
-        hub.end_all(Ending::Shutdown);
-        hub.tasks.close();
-        // Cutting what is left takes its time too.
-        let drain =
-            Duration::from_secs(hub.in_force().limits.drain_seconds.into()).saturating_sub(CUT);
-        // What is left after a second has been flushed and waits for its peer, or does not move.
-        let patience = drain.min(Duration::from_secs(1));
-        if tokio::time::timeout(patience, hub.tasks.wait())
-            .await
-            .is_err()
-        {
-            let rest = drain.saturating_sub(patience);
-            hub.end_idle();
-            if tokio::time::timeout(rest, hub.tasks.wait()).await.is_err() {
-                hub.end_all(Ending::Dead);
-                // A custom command or a token store may still be at work; nobody waits for it any more.
-                cut.cancel();
-                let _ = tokio::time::timeout(CUT / 2, hub.tasks.wait()).await;
-            }
-        }
+        shutdown::end(&hub, &stages).await;
         for task in [watch, following] {
             task.abort();
             let _ = task.await;
@@ -128,6 +107,7 @@ impl Server {
 pub struct Handle {
     hub: Arc<Hub>,
     tls: Option<Arc<Tls>>,
+    hurried: CancellationToken,
 }
 
 impl std::fmt::Debug for Handle {
@@ -189,7 +169,7 @@ impl Handle {
     }
 
     /// Takes over what `described` says of the things that can change while the server runs: limits, origins, hosts, trusted
-    /// proxies, the server's token, and the certificate, whose files are read anew. The rest of it is checked and has no
+    /// proxies, how it ends, the server's token, and the certificate, whose files are read anew. The rest of it is checked and has no
     /// effect.
     ///
     /// Connections that are open go on. What is over a new limit already stays, and only grows no more; whoever became
@@ -206,6 +186,11 @@ impl Handle {
         }
         self.hub.change(in_force, described.server_token());
         Ok(())
+    }
+
+    /// Cuts short the end of a server that is ending: connections are closed at once, whatever waits for them.
+    pub fn hurry(&self) {
+        self.hurried.cancel();
     }
 
     /// Returns how many bytes of memory clients make the server keep, roughly: subscriptions, messages that wait or are not

@@ -99,7 +99,7 @@ impl Played {
 
     /// Loses the connection, lets all time run out, and closes.
     fn end(mut self) -> (Vec<String>, Vec<u8>) {
-        self.machine.handle_close(NOW, "over");
+        self.machine.handle_close(NOW, None, "over");
         self.drain();
         self.machine.handle_timeout(NOW + Duration::from_secs(3600));
         self.drain();

@@ -196,7 +196,7 @@ impl World {
             return;
         };
         if let (_, Peer::Client(number)) = self.sessions.remove(place) {
-            self.clients[number].handle_close(self.now, reason);
+            self.clients[number].handle_close(self.now, None, reason);
         }
     }
 
@@ -316,7 +316,7 @@ impl World {
         let now = self.now;
         match output {
             client::Action::Connect if self.dice.once_in(4) => {
-                self.clients[number].handle_close(now, "nobody there");
+                self.clients[number].handle_close(now, None, "nobody there");
             }
             client::Action::Connect => {
                 let session = self.broker.connect(Credentials::default());

@@ -198,7 +198,7 @@ export class LinkedClient implements Client {
         this.#attempt = this.#hangUp = undefined;
         this.#leaveLane();
         this.#closeCode = code;
-        this.#call((core) => core.lost(now(), reason));
+        this.#call((core) => core.lost(now(), code ?? 0, reason));
       },
     };
     const dial = (given: string | undefined): void => {

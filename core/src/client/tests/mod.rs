@@ -119,7 +119,7 @@ impl World {
         if self.session.is_some() || self.is_dialling {
             self.up.clear();
             self.hang_up();
-            self.client.handle_close(self.now, "cut");
+            self.client.handle_close(self.now, None, "cut");
             self.drain();
         }
     }

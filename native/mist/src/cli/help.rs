@@ -54,11 +54,11 @@ Exit codes:
 `mist man` prints the manual, `mist completions bash` the shell completions.";
 
 pub(super) const SERVE: &str = "\
-SIGTERM ends it when what is queued has been sent; a second one ends it at once. SIGHUP reads the
-certificate, the config file and the token file again: certificate, token, limits, log level, and
-whose pages, hosts and proxies are trusted change at once; the log names what else has changed and
-needs a restart. Where something is wrong, all stays as it was. systemd is told when it is ready
-(Type=notify).
+SIGTERM ends it when what is queued has been sent, after --drain-delay and --drain; a second one
+ends it at once. SIGHUP reads the certificate, the config file and the token file again:
+certificate, token, limits, log level, and whose pages, hosts and proxies are trusted change at
+once; the log names what else has changed and needs a restart. Where something is wrong, all stays
+as it was. systemd is told when it is ready (Type=notify), and may pass on the listeners' sockets.
 
 Examples:
   mist serve

@@ -190,6 +190,8 @@ fn server_settings(
         trusted_proxies: list(&server.trusted_proxies, config::whole_list),
         no_page: server.no_page.then_some(true),
         no_metrics: server.no_metrics.then_some(true),
+        drain_delay: server.drain_delay,
+        drain: server.drain,
         tls_cert: server.tls_cert.clone(),
         tls_key: server.tls_key.clone(),
         authenticator: server.authenticator.clone(),

@@ -4,6 +4,7 @@ use std::ffi::{OsStr, OsString};
 use std::io;
 #[cfg(unix)]
 use std::os::unix::net::{SocketAddr, UnixDatagram};
+use std::time::Duration;
 
 /// The service manager, or nobody.
 #[derive(Clone)]
@@ -25,9 +26,10 @@ impl Manager {
         self.tell(&format!("RELOADING=1\nMONOTONIC_USEC={}", micros()));
     }
 
-    /// Says that the end has begun.
-    pub(super) fn stopping(&self) {
-        self.tell("STOPPING=1");
+    /// Says that the end has begun, and how long it may take.
+    pub(super) fn stopping(&self, most: Duration) {
+        let micros = most.as_micros();
+        self.tell(&format!("STOPPING=1\nEXTEND_TIMEOUT_USEC={micros}"));
     }
 
     fn tell(&self, state: &str) {

@@ -77,6 +77,14 @@ fn describe(settings: &Settings) -> String {
             line(&mut text, key, switch, true);
         }
     }
+    for (key, time) in [
+        ("drain-delay", &settings.drain_delay),
+        ("drain", &settings.drain),
+    ] {
+        if !time.value.is_zero() {
+            line(&mut text, key, time, quoted(&format!("{:?}", time.value)));
+        }
+    }
     let level = settings.log_level.value;
     line(&mut text, "log-level", &settings.log_level, level);
     let format = settings.log_format.value;

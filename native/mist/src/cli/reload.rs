@@ -1,7 +1,10 @@
 //! Owns what SIGHUP does to a server: its files are read again, what can change while it runs does, and the log says what
 //! did and what did not.
 
+use std::sync::Arc;
+
 use mist::Handle;
+use parking_lot::Mutex;
 
 use super::exit::Stop;
 use super::log::Level;
@@ -11,7 +14,7 @@ use crate::config::Settings;
 /// What a reload needs to know, and may change.
 pub(super) struct Reload<R> {
     /// What is in use.
-    pub(super) settings: Settings,
+    pub(super) settings: Arc<Mutex<Settings>>,
     /// Reads all settings again.
     pub(super) read: R,
     pub(super) server: Handle,
@@ -20,23 +23,24 @@ pub(super) struct Reload<R> {
 
 impl<R: Fn() -> Result<Settings, Stop>> Reload<R> {
     /// Reads everything again. Where something is wrong, all stays as it was.
-    pub(super) fn run(&mut self) {
+    pub(super) fn run(&self) {
         if let Err(why) = self.try_run() {
             tracing::error!("SIGHUP: going on with everything as it was: {why}");
         }
     }
 
-    fn try_run(&mut self) -> Result<(), String> {
+    fn try_run(&self) -> Result<(), String> {
         let new = (self.read)().map_err(|stop| stop.text.unwrap_or_default())?;
         // Also what has no effect before the next start should be found wrong now.
         serve::check(&new, &serve::known_listeners(&new.listeners.value))?;
-        let change = self.settings.exchange(&new);
+        let in_use = self.settings.lock().clone();
+        let change = in_use.exchange(&new);
         let described = serve::builder(&change.settings, &[])?;
         let reloaded = self.server.reload(&described);
         reloaded.map_err(|error| serve::explained(&error))?;
 
         // What is said about a change of the level should be seen before or after it.
-        let (before, after) = (self.settings.log_level.value, new.log_level.value);
+        let (before, after) = (in_use.log_level.value, new.log_level.value);
         self.level.set(before.min(after));
         if !change.changed.is_empty() {
             tracing::info!("SIGHUP: changed: {}", change.changed.join(", "));
@@ -55,7 +59,7 @@ impl<R: Fn() -> Result<Settings, Stop>> Reload<R> {
             false => {}
         }
         self.level.set(after);
-        self.settings = change.settings;
+        *self.settings.lock() = change.settings;
         Ok(())
     }
 }

@@ -1,10 +1,13 @@
 //! Owns server mode: logs, the start-up lines, signals; the server itself is the library's.
 
 use std::io;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use mist::{Address, AddressError, BindError, Server, ServerBuilder};
 use mist_net::address::{Endpoint, without_secrets};
+use parking_lot::Mutex;
 
 use super::exit::{Code, Stop};
 use super::help::VERSION;
@@ -17,6 +20,8 @@ use crate::config::Settings;
 
 /// How long the end waits for the log to be written, which is not read perhaps; the drain leaves this much time.
 const LAST_LINES: Duration = Duration::from_millis(200);
+/// How long an end that is hurried takes at most.
+const HURRY: Duration = Duration::from_secs(1);
 
 /// Runs a server until a signal ends it; `read` reads its settings again. All it says goes through the log, so that nothing
 /// waits for its reader.
@@ -91,7 +96,8 @@ pub(super) fn builder(settings: &Settings, listeners: &[String]) -> Result<Serve
         .access(settings.access.value)
         .limits(settings.limits()?)
         .page(!settings.no_page.value)
-        .metrics(!settings.no_metrics.value);
+        .metrics(!settings.no_metrics.value)
+        .drain(settings.drain_delay.value, settings.drain.value);
     for uri in listeners {
         builder = builder.listen(uri);
     }
@@ -116,6 +122,25 @@ pub(super) fn builder(settings: &Settings, listeners: &[String]) -> Result<Serve
     Ok(builder)
 }
 
+/// Hands over the sockets that the service manager listens on for us (`LISTEN_FDS`).
+#[cfg(unix)]
+fn with_inherited(mut builder: ServerBuilder) -> ServerBuilder {
+    let mut sockets = listenfd::ListenFd::from_env();
+    for at in 0..sockets.len() {
+        if let Ok(Some(socket)) = sockets.take_tcp_listener(at) {
+            builder = builder.inherit(socket);
+        } else if let Ok(Some(socket)) = sockets.take_unix_listener(at) {
+            builder = builder.inherit(socket);
+        } else {
+            tracing::warn!(
+                "not using what was passed on as file {}: it is no socket that takes connections",
+                3 + at
+            );
+        }
+    }
+    builder
+}
+
 /// Checks what a server would be made of, as far as that takes no address.
 pub(super) fn check(settings: &Settings, listeners: &[String]) -> Result<(), String> {
     let builder = builder(settings, listeners)?;
@@ -134,6 +159,8 @@ async fn run(
     let listeners = known_listeners(&settings.listeners.value);
     let builder = builder(&settings, &listeners).map_err(|error| cannot_start(&error))?;
     log.line(&format!("mist {VERSION}"));
+    #[cfg(unix)]
+    let builder = with_inherited(builder);
     let builder = builder.counter(
         "log_lines_lost",
         "Lines of the log that were lost, since stderr took no more",
@@ -159,8 +186,9 @@ async fn run(
         log.line(&format!("the page is at {page}"));
     }
     let manager = Manager::from_environment();
+    let settings = Arc::new(Mutex::new(settings));
     let reload = Reload {
-        settings,
+        settings: Arc::clone(&settings),
         read,
         server: server.handle(),
         level,
@@ -168,22 +196,47 @@ async fn run(
     reload_at(hangups, reload, manager.clone());
     // Whoever connects from here on is served.
     manager.ready();
+    let handle = server.handle();
+    let is_hurried = Arc::new(AtomicBool::new(false));
     server
         .run(async {
             signals.next().await;
-            manager.stopping();
-            log.line("stopping: no new connections, flushing what is queued; signal again to exit at once");
-            // The drain goes on while this waits for a second signal.
-            let log = log.clone();
+            let (words, most) = leave(&settings.lock());
+            manager.stopping(most);
+            log.line(&format!("stopping: {words}; signal again to exit at once"));
+            // The end goes on while this waits for a second signal.
+            let (log, is_hurried) = (log.clone(), Arc::clone(&is_hurried));
             tokio::spawn(async move {
                 signals.next().await;
+                is_hurried.store(true, Ordering::Relaxed);
+                handle.hurry();
+                // For whatever cannot be hurried.
+                tokio::time::sleep(HURRY).await;
                 log.flush(LAST_LINES);
                 std::process::exit(Code::Interrupted as i32);
             });
         })
         .await;
     log.line("stopped");
-    Ok(())
+    match is_hurried.load(Ordering::Relaxed) {
+        true => Err(Stop::quiet(Code::Interrupted)),
+        false => Ok(()),
+    }
+}
+
+/// How a server takes leave, and how long that may take.
+fn leave(settings: &Settings) -> (String, Duration) {
+    let (delay, drain) = (settings.drain_delay.value, settings.drain.value);
+    let flush = settings.limits().unwrap_or_default().drain_seconds;
+    let most = delay + drain + Duration::from_secs(flush.into()) + HURRY;
+    let mut words = match delay {
+        Duration::ZERO => "no new connections".to_owned(),
+        delay => format!("not ready from now on, no new connections in {delay:?}"),
+    };
+    if !drain.is_zero() {
+        words += &format!(", closing those that are open over {drain:?}");
+    }
+    (words + ", flushing what is queued", most)
 }
 
 /// Where a browser on this machine finds the page: on a listener for HTTP rather than on one for WebSocket.
@@ -205,7 +258,7 @@ fn page(addresses: &[Address]) -> Option<String> {
 }
 
 /// Reads everything again at each hang-up.
-fn reload_at<R>(mut hangups: Hangups, mut reload: Reload<R>, manager: Manager)
+fn reload_at<R>(mut hangups: Hangups, reload: Reload<R>, manager: Manager)
 where
     R: Fn() -> Result<Settings, Stop> + Send + 'static,
 {

@@ -1,6 +1,7 @@
 //! Owns the flags that describe a server.
 
 use std::path::PathBuf;
+use std::time::Duration;
 
 use clap::Args;
 use mist::Access;
@@ -53,6 +54,14 @@ pub(crate) struct ServerArgs {
     /// Do not serve the figures at /metrics, which everybody gets as well
     #[arg(long)]
     pub(crate) no_metrics: bool,
+    /// At the end, go on for this time while /readyz says 503, as in 5s: so that a balancer sends nobody
+    /// new [default: 0s]
+    #[arg(long, value_name = "TIME", value_parser = config::duration)]
+    pub(crate) drain_delay: Option<Duration>,
+    /// At the end, then close connections over this time, as in 15s, so that not all clients go
+    /// elsewhere at once [default: 0s]
+    #[arg(long, value_name = "TIME", value_parser = config::duration)]
+    pub(crate) drain: Option<Duration>,
     /// Settings from a file of YAML, JSON or TOML, as .yml, .yaml, .json or .toml in its name says, or its
     /// text shows
     #[arg(long, value_name = "FILE")]
@@ -83,6 +92,8 @@ impl ServerArgs {
             ("--trusted-proxies", !self.trusted_proxies.is_empty()),
             ("--no-page", self.no_page),
             ("--no-metrics", self.no_metrics),
+            ("--drain-delay", self.drain_delay.is_some()),
+            ("--drain", self.drain.is_some()),
             ("--config", self.config.is_some()),
             ("--limit", !self.limits.is_empty()),
         ]

@@ -7,22 +7,7 @@ use std::time::Duration;
 use tracing_subscriber::fmt::format::Writer;
 use tracing_subscriber::fmt::time::{FormatTime, SystemTime};
 
-/// Reads `5`, `5s`, `500ms`, `2m` or `1h`.
-pub(super) fn duration(text: &str) -> Result<Duration, String> {
-    let wrong = || format!("'{text}' is not a time; write 5s, 500ms or 2m");
-    let unit = text.find(|c: char| c.is_ascii_alphabetic());
-    let (number, unit) = text.split_at(unit.unwrap_or(text.len()));
-    let unit = match unit {
-        "" | "s" => 1.0,
-        "ms" => 1e-3,
-        "us" => 1e-6,
-        "m" => 60.0,
-        "h" => 3600.0,
-        _ => return Err(wrong()),
-    };
-    let number = number.trim().parse::<f64>().map_err(|_| wrong())?;
-    Duration::try_from_secs_f64(number * unit).map_err(|_| wrong())
-}
+pub(super) use crate::config::duration;
 
 /// Reads a time that is not nothing.
 pub(super) fn pause(text: &str) -> Result<Duration, String> {

@@ -14,7 +14,14 @@ pub(crate) struct Change {
 }
 
 /// What can change while a server runs, besides limits, and a token or a certificate that takes the place of another.
-const LIVE: &[&str] = &["allow-origin", "allow-host", "trusted-proxies", "log-level"];
+const LIVE: &[&str] = &[
+    "allow-origin",
+    "allow-host",
+    "trusted-proxies",
+    "drain-delay",
+    "drain",
+    "log-level",
+];
 
 impl Settings {
     /// Takes what can change while a server runs from `new`, and the rest from the settings in use.
@@ -33,6 +40,8 @@ impl Settings {
             allow_origin: new.allow_origin.clone(),
             allow_host: new.allow_host.clone(),
             trusted_proxies: new.trusted_proxies.clone(),
+            drain_delay: new.drain_delay.clone(),
+            drain: new.drain.clone(),
             log_level: new.log_level.clone(),
             limits: new.limits.clone(),
             ..self.clone()
@@ -71,6 +80,11 @@ impl Settings {
             ),
             ("no-page", self.no_page.value != new.no_page.value),
             ("no-metrics", self.no_metrics.value != new.no_metrics.value),
+            (
+                "drain-delay",
+                self.drain_delay.value != new.drain_delay.value,
+            ),
+            ("drain", self.drain.value != new.drain.value),
             ("log-level", self.log_level.value != new.log_level.value),
             ("log-format", self.log_format.value != new.log_format.value),
         ];

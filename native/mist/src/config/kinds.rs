@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::str::FromStr;
+use std::time::Duration;
 
 use mist::{Access, Limits};
 
@@ -86,6 +87,23 @@ pub(crate) fn access(text: &str) -> Result<Access, String> {
         "scoped" => Ok(Access::Scoped),
         _ => Err(format!("'{text}' is not one of open, scoped")),
     }
+}
+
+/// Reads `5`, `5s`, `500ms`, `2m` or `1h`.
+pub(crate) fn duration(text: &str) -> Result<Duration, String> {
+    let wrong = || format!("'{text}' is not a time; write 5s, 500ms or 2m");
+    let unit = text.find(|c: char| c.is_ascii_alphabetic());
+    let (number, unit) = text.split_at(unit.unwrap_or(text.len()));
+    let unit = match unit {
+        "" | "s" => 1.0,
+        "ms" => 1e-3,
+        "us" => 1e-6,
+        "m" => 60.0,
+        "h" => 3600.0,
+        _ => return Err(wrong()),
+    };
+    let number = number.trim().parse::<f64>().map_err(|_| wrong())?;
+    Duration::try_from_secs_f64(number * unit).map_err(|_| wrong())
 }
 
 /// Splits `NAME=VALUE` and checks that such a limit exists and takes that value.

@@ -10,12 +10,13 @@ use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::fmt;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use mist::{Access, Limits};
 use serde_json::Value;
 
 pub(crate) use self::kinds::{
-    LogFormat, LogLevel, Secret, access, comma_list, limit, only_line, whole_list,
+    LogFormat, LogLevel, Secret, access, comma_list, duration, limit, only_line, whole_list,
 };
 
 /// The names of all settings, as in a config file and, with `--` or `MIST_`, elsewhere.
@@ -33,6 +34,8 @@ pub(crate) const KEYS: &[&str] = &[
     "trusted-proxies",
     "no-page",
     "no-metrics",
+    "drain-delay",
+    "drain",
     "log-level",
     "log-format",
     "limits",
@@ -121,6 +124,8 @@ pub(crate) struct Layer {
     pub(crate) trusted_proxies: Option<Vec<String>>,
     pub(crate) no_page: Option<bool>,
     pub(crate) no_metrics: Option<bool>,
+    pub(crate) drain_delay: Option<Duration>,
+    pub(crate) drain: Option<Duration>,
     pub(crate) log_level: Option<LogLevel>,
     pub(crate) log_format: Option<LogFormat>,
     pub(crate) limits: BTreeMap<String, u64>,
@@ -180,6 +185,8 @@ impl Layer {
             }
             "no-page" => value::flag(value, origin).map(|off| self.no_page = Some(off)),
             "no-metrics" => value::flag(value, origin).map(|off| self.no_metrics = Some(off)),
+            "drain-delay" => value::time(value).map(|time| self.drain_delay = Some(time)),
+            "drain" => value::time(value).map(|time| self.drain = Some(time)),
             "log-level" => value::text(value)
                 .and_then(str::parse)
                 .map(|level| self.log_level = Some(level)),
@@ -274,6 +281,8 @@ pub(crate) struct Settings {
     pub(crate) trusted_proxies: Decided<Vec<String>>,
     pub(crate) no_page: Decided<bool>,
     pub(crate) no_metrics: Decided<bool>,
+    pub(crate) drain_delay: Decided<Duration>,
+    pub(crate) drain: Decided<Duration>,
     pub(crate) log_level: Decided<LogLevel>,
     pub(crate) log_format: Decided<LogFormat>,
     /// Those that differ from the defaults in [`Limits`] on purpose.
@@ -323,6 +332,8 @@ impl Settings {
                 .unwrap_or_default(),
             no_page: first(layers, |layer| layer.no_page).unwrap_or_default(),
             no_metrics: first(layers, |layer| layer.no_metrics).unwrap_or_default(),
+            drain_delay: first(layers, |layer| layer.drain_delay).unwrap_or_default(),
+            drain: first(layers, |layer| layer.drain).unwrap_or_default(),
             log_level: first(layers, |layer| layer.log_level).unwrap_or_default(),
             log_format: first(layers, |layer| layer.log_format).unwrap_or_default(),
             limits,

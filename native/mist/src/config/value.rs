@@ -1,14 +1,23 @@
 //! Owns which forms of value each kind of setting takes; names a wrong value's kind, never the value, which may be secret.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use serde_json::Value;
 
-use super::{Origin, comma_list, limit};
+use super::{Origin, comma_list, duration, limit};
 
 /// Reads a text.
 pub(super) fn text(value: &Value) -> Result<&str, String> {
     value.as_str().ok_or_else(|| no_text("a text", value))
+}
+
+/// Reads a time; a number is one of seconds.
+pub(super) fn time(value: &Value) -> Result<Duration, String> {
+    match value {
+        Value::Number(seconds) => duration(&seconds.to_string()),
+        _ => duration(text(value)?),
+    }
 }
 
 /// Reads a switch; only the environment has to spell it as a text.

@@ -220,6 +220,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
             Ending::PeerLeft(None) | Ending::Dead => return,
             Ending::PeerLeft(Some(code)) => code,
             Ending::Shutdown => 1001,
+            Ending::Drained => 1012,
             Ending::Protocol(code) => code,
             Ending::Broker(DisconnectReason::MessageTooLarge) => 1009,
             Ending::Broker(_) => 1008,

@@ -39,8 +39,6 @@ use crate::admission::token_throttle::TokenThrottle;
 use crate::auth::Authenticator;
 use crate::command::CommandHandler;
 use crate::in_force::InForce;
-#[cfg(test)]
-use crate::listener::{Browsers, Proxies};
 use crate::log_limit::LogLimit;
 use crate::outbox::{Backlog, Ending, Framing, Outbox};
 use mist_net::lock::{Mutex, RwLock};
@@ -146,8 +144,7 @@ impl Hub {
     /// A hub without an authenticator, for tests.
     #[cfg(test)]
     pub(crate) fn of(config: mist_core::Config) -> Self {
-        let limits = config.limits.clone();
-        let in_force = InForce::new(limits, Browsers::default(), Proxies::default());
+        let in_force = InForce::new(config.limits.clone());
         Self::new(Broker::new(config, 1), in_force, None, HashMap::new())
     }
 
@@ -340,12 +337,15 @@ impl Hub {
     }
 
     fn outboxes(&self) -> Vec<Arc<Outbox>> {
-        self.shared
-            .read()
-            .outboxes
-            .iter()
-            .flatten()
-            .cloned()
-            .collect()
+        let shared = self.shared.read();
+        shared.outboxes.iter().flatten().cloned().collect()
+    }
+
+    /// The outboxes of all sessions but the program's own.
+    pub(crate) fn clients(&self) -> Vec<Arc<Outbox>> {
+        let shared = self.shared.read();
+        let outboxes = shared.outboxes.iter().flatten();
+        let clients = outboxes.filter(|outbox| !shared.broker.is_tap(outbox.session));
+        clients.cloned().collect()
     }
 }

@@ -5,6 +5,7 @@ use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
 use rustix::io::Errno;
+use socket2::{SockAddr, Socket};
 use tokio::net::TcpListener;
 
 use super::tls::Tls;
@@ -21,6 +22,8 @@ pub(crate) struct Ground {
     on_ipv4: Vec<u16>,
     /// What is taken, each with the URI that it was taken for.
     taken: Vec<(Address, String)>,
+    /// Sockets that listen already, for whoever names their addresses.
+    inherited: Vec<Socket>,
 }
 
 /// An address that was taken.
@@ -33,13 +36,17 @@ const TRIES: usize = 16;
 
 impl Ground {
     /// Looks at what all listeners want before any of them takes it.
-    pub(crate) fn new<'a>(wanted: impl Iterator<Item = &'a Endpoint>) -> Self {
+    pub(crate) fn new<'a>(
+        wanted: impl Iterator<Item = &'a Endpoint>,
+        inherited: Vec<Socket>,
+    ) -> Self {
         let sites = wanted.filter_map(Endpoint::site);
         // A name may have an address of either kind.
         let on_ipv4 = sites.filter(|site| !site.ip().is_some_and(|ip| ip.is_ipv6()));
         Self {
             on_ipv4: on_ipv4.map(|site| site.port).collect(),
             taken: Vec::new(),
+            inherited,
         }
     }
 
@@ -56,7 +63,11 @@ impl Ground {
             #[cfg(unix)]
             Place::Unix(file) => {
                 let is_there = |taken: &Address| taken.place == file.path;
-                let bound = unix::bind(uri, file);
+                let path = std::path::Path::new(&file.path);
+                let bound = match self.inherited(|own| own.as_pathname() == Some(path)) {
+                    Some(socket) => unix::inherit(uri, file, socket),
+                    None => unix::bind(uri, file),
+                };
                 vec![bound.map_err(|error| self.blame(error, is_there))?]
             }
             #[cfg(not(unix))]
@@ -84,8 +95,28 @@ impl Ground {
         Ok(listeners)
     }
 
+    /// Takes a socket that listens already out of those that there are.
+    fn inherited(&mut self, is_wanted: impl Fn(&SockAddr) -> bool) -> Option<Socket> {
+        let is_it = |socket: &Socket| socket.local_addr().is_ok_and(|own| is_wanted(&own));
+        let at = self.inherited.iter().position(is_it)?;
+        Some(self.inherited.swap_remove(at))
+    }
+
+    /// Says which sockets were handed over in vain.
+    #[cfg(unix)]
+    pub(crate) fn look_at_rest(&self) {
+        for own in self.inherited.iter().filter_map(|it| it.local_addr().ok()) {
+            let internet = own.as_socket().map(|address| address.to_string());
+            let path = own.as_pathname().map(|path| path.display().to_string());
+            tracing::warn!(
+                "not using a socket that was passed on for {}: no listener has this address",
+                internet.or(path).unwrap_or_default()
+            );
+        }
+    }
+
     async fn take_site(
-        &self,
+        &mut self,
         uri: &str,
         scheme: Scheme,
         site: &Site,
@@ -129,13 +160,17 @@ impl Ground {
 
     /// Takes addresses, all with one port if the system is to choose it. Also returns those that this machine does not
     /// have; one of them is the error when it has none.
-    fn take_all(&self, wanted: &[SocketAddr]) -> Result<(Vec<Taken>, Vec<Refused>), Refused> {
+    fn take_all(&mut self, wanted: &[SocketAddr]) -> Result<(Vec<Taken>, Vec<Refused>), Refused> {
         let (mut bound, mut absent) = (Vec::<Taken>::new(), Vec::new());
         for &(mut address) in wanted {
             if let Some((_, first)) = bound.first() {
                 address.set_port(first.port());
             }
-            match socket::listen(address, self.is_ipv6_alone(address)) {
+            let taken = match self.inherited(|own| own.as_socket() == Some(address)) {
+                Some(socket) => socket::inherit(socket),
+                None => socket::listen(address, self.is_ipv6_alone(address)),
+            };
+            match taken {
                 Ok(taken) => bound.push(taken),
                 Err(error) if is_absent(&error) => absent.push((address, error)),
                 Err(error) => return Err((address, error)),
@@ -192,7 +227,7 @@ mod tests {
             .iter()
             .map(|uri| Endpoint::to_listen(uri).expect(uri))
             .collect();
-        Ground::new(endpoints.iter())
+        Ground::new(endpoints.iter(), Vec::new())
     }
 
     fn sockets(all: &[&str]) -> Vec<SocketAddr> {

@@ -21,7 +21,6 @@ use std::time::Duration;
 use futures_util::future::BoxFuture;
 use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt};
 use tokio::time::Instant;
-use tokio_util::sync::CancellationToken;
 use tracing::field::display;
 
 pub use self::certificate::CertificateError;
@@ -35,6 +34,7 @@ use crate::admission::rates::Exceeded;
 use crate::connection::Connection;
 use crate::hub::{Arrival, Hub};
 use crate::log_limit::Kind;
+use crate::shutdown::Stages;
 use mist_net::address::AddressError;
 
 /// A bound address: taken, and not served yet.
@@ -110,9 +110,7 @@ pub struct Acceptor {
     pub(crate) hub: Arc<Hub>,
     pub(crate) tls: Option<Arc<Tls>>,
     pub(crate) offers: Offers,
-    pub(crate) stop: CancellationToken,
-    /// Cancelled when the time to stop in good order is over.
-    pub(crate) cut: CancellationToken,
+    pub(crate) stages: Stages,
 }
 
 impl Acceptor {
@@ -156,7 +154,7 @@ impl Acceptor {
 
     /// Completes when the server stops.
     pub async fn stopped(&self) {
-        self.stop.cancelled().await;
+        self.stages.stopped.cancelled().await;
     }
 
     /// Receives a connection: counts it, unless there are too many, and notes where it comes from and when.

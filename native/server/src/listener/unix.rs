@@ -16,7 +16,8 @@ use mist_net::address::UnixPath;
 
 struct Unix {
     /// In front of the listener, so that its file goes first: whoever starts next finds no file rather than a stale one.
-    file: SocketFile,
+    _file: Option<SocketFile>,
+    address: Address,
     listener: UnixListener,
 }
 
@@ -50,7 +51,24 @@ pub(super) fn bind(uri: &str, file: &UnixPath) -> Result<Box<dyn Listener>, List
     }
     let listener = UnixListener::from_std(socket.into()).map_err(wrong)?;
     Ok(Box::new(Unix {
-        file: socket_file,
+        _file: Some(socket_file),
+        address: Address::new("unix", &file.path),
+        listener,
+    }))
+}
+
+/// Takes over a socket that listens already; its file is its maker's.
+pub(super) fn inherit(
+    uri: &str,
+    file: &UnixPath,
+    socket: Socket,
+) -> Result<Box<dyn Listener>, ListenError> {
+    let wrong = |source| ListenError::io(uri, source);
+    socket.set_nonblocking(true).map_err(wrong)?;
+    let listener = UnixListener::from_std(socket.into()).map_err(wrong)?;
+    Ok(Box::new(Unix {
+        _file: None,
+        address: Address::new("unix", &file.path),
         listener,
     }))
 }
@@ -117,7 +135,7 @@ fn identity(path: &Path) -> io::Result<(u64, u64)> {
 
 impl Listener for Unix {
     fn address(&self) -> Address {
-        Address::new("unix", &self.file.path.to_string_lossy())
+        self.address.clone()
     }
 
     fn serve(self: Box<Self>, acceptor: Acceptor) -> BoxFuture<'static, ()> {

@@ -40,6 +40,8 @@ pub(crate) enum Ending {
     Broker(DisconnectReason),
     /// The server shuts down.
     Shutdown,
+    /// The server will shut down, and has sent this client away already.
+    Drained,
     /// The client broke the rules of WebSocket; the close code says which.
     Protocol(u16),
     /// The client has closed its side; with this close code, if it said goodbye as a WebSocket does.

@@ -216,7 +216,7 @@ fn the_service_manager_is_told_what_happens() {
         );
         assert_eq!(manager.hears(), "READY=1");
         server.running.signal("TERM");
-        assert_eq!(manager.hears(), "STOPPING=1");
+        assert_eq!(manager.hears(), "STOPPING=1\nEXTEND_TIMEOUT_USEC=6000000");
         assert_eq!(server.running.end().code(), Some(0));
     }
     // Nobody is there: that is a line in the log.

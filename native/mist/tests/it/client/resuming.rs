@@ -6,7 +6,9 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use futures_util::FutureExt;
-use mist::client::{ClientError, CloseReason, Event, Events, Offline, State};
+use mist::Client;
+use mist::client::{Backoff, ClientError, CloseReason, Event, Events, Offline, State};
+use mist_tests::site::Site;
 use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader};
 use tokio::net::TcpListener;
 
@@ -39,6 +41,28 @@ async fn resubscribes(uri: &str) {
         assert_eq!(sets, [vec!["a"], vec!["b", "c"]]);
     }
     assert_eq!(proxy.connections(), 6);
+}
+
+#[test]
+fn who_is_sent_away_by_a_server_that_restarts_waits_longer_than_others() {
+    run(async {
+        // The first attempt after anything else comes at once.
+        let backoff = Backoff::new(Duration::ZERO, Duration::from_secs(5));
+        for (drain, waits) in [(Duration::ZERO, false), (Duration::from_millis(1), true)] {
+            let builder = mist::Server::builder().listen("ws://127.0.0.1:0");
+            let builder = builder.drain(Duration::ZERO, drain);
+            let site = Site::start(builder).await;
+            let client = Client::builder(&site.uris[0]).reconnect(backoff);
+            let client = client.connect().await.expect("open");
+            let mut events = client.events();
+            site.stop().await;
+            let waiting = event(&mut events, |event| matches!(event, Event::Waiting { .. })).await;
+            let Event::Waiting { retry_in, .. } = waiting else {
+                unreachable!("it was looked for");
+            };
+            assert_eq!(!retry_in.is_zero(), waits, "{retry_in:?}");
+        }
+    });
 }
 
 #[test]

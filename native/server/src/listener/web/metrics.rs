@@ -16,8 +16,8 @@ use crate::listener::Acceptor;
 /// `GET /healthz` and `/readyz`.
 pub(super) fn health(acceptor: Acceptor) -> BoxedFilter<(Response,)> {
     let health = warp::path!("healthz").map(|| "ok\n".into_response());
-    let stop = acceptor.stop;
-    let ready = warp::path!("readyz").map(move || match stop.is_cancelled() {
+    let leaving = acceptor.stages.leaving;
+    let ready = warp::path!("readyz").map(move || match leaving.is_cancelled() {
         false => "ready\n".into_response(),
         true => {
             warp::reply::with_status("stopping\n", StatusCode::SERVICE_UNAVAILABLE).into_response()

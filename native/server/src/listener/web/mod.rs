@@ -206,8 +206,7 @@ where
     let seconds = acceptor.hub.in_force().limits.stall_seconds.max(1);
     let stream = StallTimeout::new(stream, Duration::from_secs(seconds.into()));
     let log = Arc::clone(&acceptor.hub.log);
-    let stop = acceptor.stop.clone();
-    let cut = acceptor.cut.clone();
+    let stages = acceptor.stages.clone();
     acceptor.hub.tasks.spawn(async move {
         let connection = http
             .serve_connection(TokioIo::new(stream), service)
@@ -215,12 +214,12 @@ where
         tokio::pin!(connection);
         let ended = tokio::select! {
             ended = connection.as_mut() => Some(ended),
-            () = stop.cancelled() => {
+            () = stages.stopped.cancelled() => {
                 connection.as_mut().graceful_shutdown();
                 // A request that does not go on must not outlive the server.
                 tokio::select! {
                     ended = connection => Some(ended),
-                    () = cut.cancelled() => None,
+                    () = stages.cut.cancelled() => None,
                 }
             }
         };

@@ -272,10 +272,10 @@ pub(super) mod tests {
     use mist_core::Config;
     use tokio::task::yield_now;
     use tokio::time::{Instant, timeout};
-    use tokio_util::sync::CancellationToken;
 
     use super::*;
     use crate::listener::Offers;
+    use crate::shutdown::Stages;
 
     const PATIENCE: Duration = Duration::from_secs(20);
 
@@ -284,8 +284,7 @@ pub(super) mod tests {
             hub: Arc::new(Hub::of(config)),
             tls: None,
             offers: Offers::default(),
-            stop: CancellationToken::new(),
-            cut: CancellationToken::new(),
+            stages: Stages::default(),
         }
     }
 

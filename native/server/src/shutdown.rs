@@ -1,0 +1,99 @@
+//! Owns how a server ends: what it says first, in which order it lets go of its clients, and how long it waits for them.
+
+use std::time::Duration;
+
+use tokio::time::{Instant, interval, sleep, timeout};
+use tokio_util::sync::CancellationToken;
+
+use crate::hub::Hub;
+use crate::outbox::Ending;
+
+/// How a server takes leave before it closes what is left.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Drain {
+    /// How long it goes on as before, and only says that it is not ready for more.
+    pub(crate) delay: Duration,
+    /// Over how long a time it then closes connections, some at a time.
+    pub(crate) time: Duration,
+}
+
+/// How far the end has come; each is cancelled when it is there.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Stages {
+    /// The server is to end: who asks is told that it is not ready for more.
+    pub(crate) leaving: CancellationToken,
+    /// It accepts nothing more.
+    pub(crate) stopped: CancellationToken,
+    /// The time to end in good order is over.
+    pub(crate) cut: CancellationToken,
+    /// Nobody wants to wait for good order.
+    pub(crate) hurried: CancellationToken,
+}
+
+/// The last part of the time to flush, in which whatever is left is cut.
+const CUT: Duration = Duration::from_millis(500);
+/// How often some connections are closed.
+const WAVE: Duration = Duration::from_millis(100);
+
+/// Ends all that runs for a server.
+pub(crate) async fn end(hub: &Hub, stages: &Stages) {
+    stages.leaving.cancel();
+    let is_over = tokio::select! {
+        is_over = end_in_order(hub, stages) => is_over,
+        () = stages.hurried.cancelled() => false,
+    };
+    if is_over {
+        return;
+    }
+    stages.stopped.cancel();
+    hub.tasks.close();
+    hub.end_all(Ending::Dead);
+    // A custom command or a token store may still be at work; nobody waits for it any more.
+    stages.cut.cancel();
+    let _ = timeout(CUT / 2, hub.tasks.wait()).await;
+}
+
+/// Returns whether nothing is left.
+async fn end_in_order(hub: &Hub, stages: &Stages) -> bool {
+    let Drain { delay, time } = hub.in_force().drain;
+    if !delay.is_zero() {
+        sleep(delay).await;
+    }
+    stages.stopped.cancel();
+    hub.tasks.close();
+    if !time.is_zero() {
+        tokio::select! {
+            () = close_by_and_by(hub, time) => {}
+            () = hub.tasks.wait() => return true,
+        }
+    }
+    hub.end_all(Ending::Shutdown);
+    // Cutting what is left takes its time too.
+    let seconds = hub.in_force().limits.drain_seconds;
+    let flush = Duration::from_secs(seconds.into()).saturating_sub(CUT);
+    // What is left after a second has been flushed and waits for its peer, or does not move.
+    let patience = flush.min(Duration::from_secs(1));
+    if timeout(patience, hub.tasks.wait()).await.is_ok() {
+        return true;
+    }
+    hub.end_idle();
+    let rest = flush.saturating_sub(patience);
+    timeout(rest, hub.tasks.wait()).await.is_ok()
+}
+
+/// Closes the connections that are open, so many at a time that the last goes when the time is over: clients come back to
+/// another server, which would rather not have them all at once.
+async fn close_by_and_by(hub: &Hub, time: Duration) {
+    let clients = hub.clients();
+    let (start, mut waves) = (Instant::now(), interval(WAVE));
+    let mut closed = 0;
+    while closed < clients.len() {
+        waves.tick().await;
+        let share = start.elapsed().div_duration_f64(time).min(1.0);
+        let until = (clients.len() as f64 * share).ceil() as usize;
+        for outbox in &clients[closed..until.max(closed)] {
+            outbox.end_now(Ending::Drained);
+        }
+        closed = until.max(closed);
+    }
+}
