@@ -8,7 +8,8 @@ use tokio::net::TcpStream;
 use tokio::net::UnixStream;
 
 use crate::address::{AddressError, Endpoint, Place, Site};
-use crate::transport::{Connection, Io, plain};
+use crate::stream::{Io, plain};
+use crate::transport::Connection;
 #[cfg(feature = "tls")]
 use crate::trust::TlsError;
 use crate::trust::Trust;
@@ -93,7 +94,8 @@ impl Connector {
         // An address that takes what was left out has been refused by whoever read it.
         #[cfg(feature = "websocket")]
         if scheme.is_websocket() {
-            return Connection::frames(io, site, most).await;
+            let upgraded = Connection::frames(io, site, most).await;
+            return upgraded.map_err(ConnectError::Protocol);
         }
         Ok(Connection::lines(io, scheme, most))
     }

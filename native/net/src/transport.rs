@@ -6,16 +6,15 @@ use std::io;
 use std::time::Duration;
 
 use bytes::Bytes;
-use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, ReadHalf, WriteHalf};
+use tokio::io::{AsyncReadExt, AsyncWriteExt, ReadHalf, WriteHalf};
 #[cfg(feature = "websocket")]
 use tokio_tungstenite::tungstenite::Utf8Bytes;
 
 use crate::address::Scheme;
 #[cfg(feature = "websocket")]
 use crate::address::Site;
-#[cfg(feature = "websocket")]
-use crate::connect::ConnectError;
 use crate::stranger;
+use crate::stream::{Io, plain};
 #[cfg(feature = "websocket")]
 use crate::websocket::{self, FrameReader, FrameWriter};
 
@@ -25,11 +24,6 @@ const READ_BYTES: usize = 64 << 10;
 const KEEP_BYTES: usize = 1 << 20;
 /// How long to wait for the server's side to end after ours has.
 const LINGER: Duration = Duration::from_secs(1);
-
-/// Any stream of bytes; every transport but the framing ends here.
-pub(crate) trait Duplex: AsyncRead + AsyncWrite + Send + Unpin {}
-impl<T: AsyncRead + AsyncWrite + Send + Unpin> Duplex for T {}
-pub(crate) type Io = Box<dyn Duplex>;
 
 /// A connection, as its two sides, which are driven at the same time.
 pub struct Connection {
@@ -76,14 +70,6 @@ enum WritingHalf {
     Frames(FrameWriter),
 }
 
-/// Says an error in the words of its kind, without the operating system's number.
-pub fn plain(error: &io::Error) -> String {
-    match error.raw_os_error() {
-        Some(_) => error.kind().to_string(),
-        None => error.to_string(),
-    }
-}
-
 impl Connection {
     pub(crate) fn lines(io: Io, scheme: Scheme, most: usize) -> Self {
         let (read, write) = tokio::io::split(io);
@@ -100,9 +86,8 @@ impl Connection {
     }
 
     #[cfg(feature = "websocket")]
-    pub(crate) async fn frames(io: Io, site: &Site, most: usize) -> Result<Self, ConnectError> {
-        let upgraded = websocket::upgrade(io, site, most).await;
-        let (writer, reader) = upgraded.map_err(ConnectError::Protocol)?;
+    pub(crate) async fn frames(io: Io, site: &Site, most: usize) -> Result<Self, String> {
+        let (writer, reader) = websocket::upgrade(io, site, most).await?;
         Ok(Self {
             reader: Reader(ReadingHalf::Frames {
                 half: reader,

@@ -19,7 +19,7 @@ use tokio_rustls::TlsConnector;
 
 use crate::certificate_error;
 use crate::pem::{PemError, read_certificates};
-use crate::transport::{Io, plain};
+use crate::stream::{Io, plain};
 
 /// Why it cannot be said who is trusted.
 #[derive(Clone, Debug, thiserror::Error)]

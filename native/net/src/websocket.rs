@@ -14,7 +14,7 @@ use tokio_tungstenite::tungstenite::{Bytes, Error, Utf8Bytes};
 
 use crate::address::Site;
 use crate::stranger::{reported, sentence};
-use crate::transport::{Io, plain};
+use crate::stream::{Io, plain};
 
 /// How many frames are taken before they are looked at.
 const READ_FRAMES: usize = 256;

@@ -3,7 +3,7 @@
 use tokio::net::TcpStream;
 
 use crate::connect::ConnectError;
-use crate::transport::Io;
+use crate::stream::Io;
 
 /// Nothing, for connections that are not encrypted.
 #[derive(Clone, Default)]
