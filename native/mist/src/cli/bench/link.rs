@@ -8,6 +8,7 @@ use mist_net::transport::Connection;
 use serde_json::json;
 
 use super::message::{Heard, data_finder, read};
+use super::stall::PATIENCE;
 use crate::cli::connect::{Target, explained, failed, refused};
 use crate::cli::exit::{Code, Stop};
 use crate::cli::open_files;
@@ -98,10 +99,10 @@ impl Opener {
         let written = link.writer.send(lines.into()).await;
         let (mut left, mut complaint, data) = (requests.len(), None, data_finder());
         while left > 0 {
-            let answers = tokio::time::timeout(super::PATIENCE, link.reader.read());
+            let answers = tokio::time::timeout(PATIENCE, link.reader.read());
             answers
                 .await
-                .unwrap_or_else(|_| Err(format!("no answer within {:?}", super::PATIENCE)))
+                .unwrap_or_else(|_| Err(format!("no answer within {:?}", PATIENCE)))
                 .map_err(|reason| lost(written.clone().err().unwrap_or(reason)))?;
             link.reader
                 .received()

@@ -18,8 +18,7 @@ use super::plan::Plan;
 use super::progress::Progress;
 use super::publisher::{Order, Outgoing, Publisher};
 use super::schedule::{Delays, Schedule};
-use super::stall::{Pulse, Stall};
-use super::{GRACE, PATIENCE};
+use super::stall::{GRACE, PATIENCE, Pulse, Stall};
 use crate::cli::exit::{Code, Stop};
 
 /// How many connections are opened at the same time.

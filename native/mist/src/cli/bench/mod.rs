@@ -35,10 +35,6 @@ use super::exit::{Code, Stop};
 use super::signals;
 use super::{open_files, out, runtime};
 
-/// How long nothing may come back before the server counts as standing still.
-const PATIENCE: Duration = Duration::from_secs(10);
-/// How long what is on its way may take to arrive once nothing more is sent.
-const GRACE: Duration = Duration::from_secs(1);
 /// Unless something else is said, a reader has this much to read at most: far less than a server's outbox holds.
 const WINDOW_MESSAGES: u64 = 8192;
 const WINDOW_BYTES: u64 = 2 << 20;

@@ -1,8 +1,13 @@
 //! Owns when a server counts as standing still; knows no clock.
 
+use std::time::Duration;
+
 use tokio::time::Instant;
 
-use super::{GRACE, PATIENCE};
+/// How long nothing may come back before the server counts as standing still.
+pub(super) const PATIENCE: Duration = Duration::from_secs(10);
+/// How long what is on its way may take to arrive once nothing more is sent.
+pub(super) const GRACE: Duration = Duration::from_secs(1);
 
 /// What a look at a run shows.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
