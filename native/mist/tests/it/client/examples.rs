@@ -5,6 +5,9 @@
 #[path = "../../../examples/admin.rs"]
 mod admin;
 #[allow(dead_code)]
+#[path = "../../../examples/axum.rs"]
+mod axum;
+#[allow(dead_code)]
 #[path = "../../../examples/client.rs"]
 mod client;
 #[allow(dead_code)]
@@ -22,6 +25,9 @@ mod tls;
 
 use mist::{Access, Client, Server};
 use mist_tests::certificate::Certificate;
+
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::{TcpListener, TcpStream};
 
 use super::proxy::Proxy;
 use super::{TestServer, connect, run, subscribe, texts};
@@ -124,6 +130,47 @@ fn what_is_published_without_a_connection_arrives_later() {
             assert_eq!(texts(&mut messages, 3).await, ["2", "3", "4"]);
         };
         let example = offline_buffer::run(&proxy.uri, received);
+        let (example, ()) = tokio::join!(example, test);
+        example.expect("it works");
+    });
+}
+
+#[test]
+fn an_application_publishes_from_its_routes() {
+    run(async {
+        let server = Server::builder().listen("tcp://127.0.0.1:0");
+        let server = server.bind().await.expect("bound");
+        let uri = server.addresses()[0].to_string();
+        let listener = TcpListener::bind("127.0.0.1:0").await.expect("bound");
+        let site = listener.local_addr().expect("an address");
+        let (stop, stopped) = tokio::sync::oneshot::channel::<()>();
+        let test = async {
+            let client = connect(&uri).await;
+            let mut messages = subscribe(&client, &["order", "paid"]).await;
+            let ask = |head: &'static str, body: &'static str| async move {
+                let mut stream = TcpStream::connect(site).await.expect("it listens");
+                let length = body.len();
+                let request = format!(
+                    "{head} HTTP/1.1\r\nHost: x\r\nConnection: close\r\nContent-Length: {length}\r\n\r\n{body}"
+                );
+                let taken = stream.write_all(request.as_bytes()).await;
+                taken.expect("it is taken");
+                let mut answer = String::new();
+                let read = stream.read_to_string(&mut answer).await;
+                read.expect("it is answered");
+                answer
+            };
+            let answer = ask("POST /orders/paid", "No. 7").await;
+            assert!(answer.ends_with("\r\n\r\n1 clients got it\n"), "{answer}");
+            assert_eq!(texts(&mut messages, 1).await, ["No. 7"]);
+            let answer = ask("GET /figures", "").await;
+            let figures = "\r\n\r\n1 clients with 1 subscriptions\n";
+            assert!(answer.ends_with(figures), "{answer}");
+            stop.send(()).expect("it runs");
+        };
+        let example = axum::run(listener, server, async {
+            let _ = stopped.await;
+        });
         let (example, ()) = tokio::join!(example, test);
         example.expect("it works");
     });
