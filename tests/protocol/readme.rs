@@ -122,6 +122,13 @@ fn shell_commands(program: &str) -> Vec<Vec<String>> {
     commands
 }
 
+/// The config file in the README that has a word in it.
+fn config_with(word: &str) -> String {
+    let mut blocks = blocks_in("yaml").into_iter();
+    let found = blocks.find(|block| block.text.contains(word));
+    found.expect(word).text
+}
+
 fn text(path: &Path) -> &str {
     path.to_str().expect("UTF-8")
 }
@@ -130,9 +137,7 @@ fn text(path: &Path) -> &str {
 fn folder(name: &str) -> PathBuf {
     let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("readme-{name}"));
     std::fs::create_dir_all(&folder).expect("a folder");
-    // The other one is for production.
-    let config = &blocks_in("yaml")[0];
-    std::fs::write(folder.join("mist.yml"), &config.text).expect("a file");
+    std::fs::write(folder.join("mist.yml"), config_with("log-level")).expect("a file");
     folder
 }
 
@@ -304,33 +309,36 @@ fn the_config_file_of_the_readme_is_accepted() {
     assert!(status.success(), "{text}");
     assert!(!text.contains(TOKEN), "the token is shown:\n{text}");
     // Every key of the file is one that counts.
-    for line in blocks_in("yaml")[0].text.lines() {
+    for line in config_with("log-level").lines() {
         let (key, _) = line.split_once(':').expect("a key");
         assert!(text.contains(&format!("{key}:")), "{key} in\n{text}");
     }
 }
 
 #[test]
-fn the_config_file_for_production_is_accepted_where_its_files_are() {
+fn the_config_files_for_production_are_accepted_where_their_files_are() {
     let home = Certificate::for_names(&["mist.example.com"]);
     let token = home.path("token");
     std::fs::write(&token, "a long secret\n").expect("a file");
-    let config = blocks_in("yaml")[1].text.clone();
-    let named = [
+    let files = [
         ("/etc/mist/cert.pem", home.file()),
         ("/etc/mist/key.pem", home.key()),
         ("/etc/mist/token", token),
         ("/var/lib/mist/tokens.db", home.path("tokens.db")),
     ];
-    let config = named.iter().fold(config, |config, (name, file)| {
-        assert!(config.contains(name), "it names no {name}");
-        config.replace(name, text(file))
-    });
-    std::fs::write(home.path("mist.yml"), config).expect("a file");
-    let mut command = command(&["check-config", text(&home.path("mist.yml"))]);
-    let (status, text) = end(Process::run(&mut command));
-    assert!(status.success(), "{text}");
-    assert!(text.contains("access: scoped"), "{text}");
+    for (word, named) in [("tokens.db", &files[..]), ("jwt://", &files[2..3])] {
+        let config = named
+            .iter()
+            .fold(config_with(word), |config, (name, file)| {
+                assert!(config.contains(name), "it names no {name}");
+                config.replace(name, text(file))
+            });
+        std::fs::write(home.path("mist.yml"), config).expect("a file");
+        let mut command = command(&["check-config", text(&home.path("mist.yml"))]);
+        let (status, text) = end(Process::run(&mut command));
+        assert!(status.success(), "{text}");
+        assert!(text.contains("access: scoped"), "{text}");
+    }
 }
 
 #[test]

@@ -5,6 +5,7 @@
 
 #![deny(unsafe_code)]
 
+pub mod app;
 pub mod bare;
 pub mod certificate;
 pub mod client;

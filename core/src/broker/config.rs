@@ -20,6 +20,9 @@ pub struct Config {
     pub token: Option<String>,
     /// Where registered tokens are kept.
     pub token_storage: TokenStorage,
+    /// Whether the host verifies tokens that are not registered, too: it is asked by [`Output::Ask`] about those that are not
+    /// in the broker's memory.
+    pub has_verifiers: bool,
     /// The names of commands that the host answers.
     pub commands: Vec<String>,
     /// Whether the host says when a token that a client presents is looked at: see [`Output::TokenPresented`].
@@ -40,6 +43,7 @@ impl fmt::Debug for Config {
             .field("access", &self.access)
             .field("token", &self.token.as_ref().map(|_| "…"))
             .field("token_storage", &self.token_storage)
+            .field("has_verifiers", &self.has_verifiers)
             .field("commands", &self.commands)
             .field("is_guarded", &self.is_guarded)
             .field("is_numbered", &self.is_numbered)

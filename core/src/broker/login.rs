@@ -33,7 +33,9 @@ impl Broker {
         if let Err(refusal) = self.check_token_size(token) {
             return self.send_error(session, "auth", &refusal.to_error(), id);
         }
-        if self.is_guarded && (self.token.is_some() || self.token_storage != TokenStorage::None) {
+        let is_checked =
+            self.asks_host || self.token.is_some() || self.token_storage != TokenStorage::None;
+        if self.is_guarded && is_checked {
             let token = token.into();
             self.ask(session, "auth", id, About::Presented { token, is_later });
             self.outputs.push_back(Output::TokenPresented { session });
@@ -94,21 +96,15 @@ impl Broker {
             self.note_checked(session, TokenCheck::Valid);
             return self.acknowledge(session, "auth", &[], id);
         }
-        match (self.token_storage, self.access) {
+        let is_checked = self.asks_host || self.token_storage != TokenStorage::None;
+        match is_checked || self.access == Access::Scoped {
+            true => self.look_up(session, token.into(), id, is_later),
             // Nothing to check against: like the original, take it without a word.
-            (TokenStorage::None, Access::Open) => self.acknowledge(session, "auth", &[], id),
-            (TokenStorage::None, Access::Scoped) => {
-                self.finish_log_in(session, token, id, is_later, Ok(None));
-            }
-            (TokenStorage::Memory, _) => {
-                let found = self.table.find(token);
-                self.finish_log_in(session, token, id, is_later, Ok(found));
-            }
-            (TokenStorage::Host, _) => self.look_up(session, token.into(), id, is_later),
+            false => self.acknowledge(session, "auth", &[], id),
         }
     }
 
-    /// Asks the host what a presented token may do.
+    /// Finds out what a presented token may do, from the host where it is not in the table.
     pub(super) fn look_up(
         &mut self,
         session: SessionId,
@@ -116,6 +112,10 @@ impl Broker {
         id: Option<&str>,
         is_later: bool,
     ) {
+        let found = self.table.find(&token);
+        if found.is_some() || !self.asks_host {
+            return self.finish_log_in(session, &token, id, is_later, Ok(found));
+        }
         let request = AuthRequest::Authenticate {
             token: token.clone(),
         };
@@ -234,6 +234,10 @@ impl Broker {
     /// asked again. Returns whether a session goes by it: then the host asks what it may do now, and calls
     /// [`Broker::handle_token_change`].
     pub fn note_token_change(&mut self, token: &str) -> bool {
+        // One in the table is changed by the broker alone.
+        if self.table.find(token).is_some() {
+            return false;
+        }
         let Some(holders) = self.holders.get_mut(token) else {
             return false;
         };

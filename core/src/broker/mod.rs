@@ -87,6 +87,8 @@ pub struct Broker {
     limits: Limits,
     access: Access,
     token_storage: TokenStorage,
+    /// Whether the host is asked about tokens that are not in the table.
+    asks_host: bool,
     token: Option<Secret>,
     commands: Vec<String>,
     index: Index,
@@ -132,6 +134,7 @@ impl Broker {
             limits: config.limits,
             access: config.access,
             token_storage: config.token_storage,
+            asks_host: config.has_verifiers || config.token_storage == TokenStorage::Host,
             token: config
                 .token
                 .filter(|token| !token.is_empty())

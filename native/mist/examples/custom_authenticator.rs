@@ -1,11 +1,10 @@
-//! An authenticator of one's own: here a fixed list from the program, under the scheme `fixed://`. Where tokens can be
-//! registered, implement `TokenStore` instead.
+//! An authenticator of one's own: here a fixed list from the program. Where tokens can be registered, implement
+//! `TokenStore` instead.
 //!
 //! Run it with `cargo run --example custom_authenticator`. The token `reader` may subscribe to sets with the tag
 //! `news`, and publish messages whose tags are all among its own.
 
 use std::collections::HashMap;
-use std::sync::Arc;
 
 use futures_util::future::BoxFuture;
 use mist::auth::{Authenticator, Grants, Presented, TokenError};
@@ -30,18 +29,9 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
         "reader".to_owned(),
         vec!["news".to_owned(), "sports".to_owned()],
     )]);
-    let fixed: Arc<dyn Authenticator> = Arc::new(Fixed(tokens));
     let server = Server::builder()
         .listen("tcp://127.0.0.1:1445")
-        .authenticator_scheme(
-            "fixed",
-            Arc::new(move |_uri| {
-                let fixed = Arc::clone(&fixed);
-                Box::pin(async move { Ok(fixed) })
-            }),
-        )
-        .authenticator("fixed://")
-        .token("admin")
+        .verifier(Fixed(tokens))
         .access(Access::Scoped)
         .bind()
         .await?;

@@ -19,7 +19,7 @@ use tokio_rustls::TlsConnector;
 
 use crate::certificate_error;
 use crate::pem::{PemError, read_certificates};
-use crate::stream::{Io, plain};
+use crate::stream::{Duplex, plain};
 
 /// Why it cannot be said who is trusted.
 #[derive(Clone, Debug, thiserror::Error)]
@@ -134,7 +134,14 @@ impl Trust {
     }
 
     /// Shakes hands with the server that is called `host`.
-    pub(crate) async fn encrypt(&self, stream: TcpStream, host: &str) -> Result<Io, TlsError> {
+    ///
+    /// # Errors
+    /// Most often, that the server is not trusted.
+    pub async fn encrypt(
+        &self,
+        stream: TcpStream,
+        host: &str,
+    ) -> Result<Box<dyn Duplex>, TlsError> {
         let failed = |error| TlsError::new(host, error);
         let config = self.0.clone();
         let config = config.ok_or_else(|| failed(io::Error::other("TLS was not asked for")))?;

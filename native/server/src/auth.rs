@@ -1,28 +1,42 @@
 //! Owns who verifies tokens, and the stores of them behind an authenticator URI; knows nothing of sessions and of who may do what.
 
+#[cfg(any(feature = "http", feature = "jwt"))]
+mod answer;
+mod authenticators;
 #[cfg(any(feature = "sqlite", feature = "scribble", feature = "postgres"))]
 mod built_in;
 mod changed;
+mod context;
+#[cfg(any(feature = "http", feature = "jwt"))]
+mod fetch;
+#[cfg(feature = "http")]
+mod http;
 #[cfg(any(feature = "sqlite", feature = "scribble"))]
 mod identity;
+#[cfg(feature = "jwt")]
+mod jwt;
 #[cfg(feature = "postgres")]
 mod postgres;
 #[cfg(all(feature = "scribble", unix))]
 mod scribble;
 #[cfg(feature = "sqlite")]
 mod sqlite;
+mod wanted;
 #[cfg(any(feature = "sqlite", feature = "scribble"))]
 mod worker;
 
 use std::collections::HashMap;
+use std::net::IpAddr;
 use std::sync::Arc;
 
 use futures_util::future::BoxFuture;
 use futures_util::stream::{self, BoxStream};
-use mist_core::{AuthReply, AuthRequest};
 use mist_net::address::list;
 
+pub(crate) use self::authenticators::{Authenticators, Member, Origin};
 pub use self::changed::{Changed, TokensInUse};
+use self::context::Context;
+pub(crate) use self::wanted::Wanted;
 pub use mist_core::{Grants, TokenChange, TokenError};
 
 /// Opens a token store given as a URI; the error is a text without secrets.
@@ -35,19 +49,30 @@ pub type AuthenticatorFactory =
 pub struct Presented<'a> {
     /// The token.
     pub token: &'a str,
+    /// The address that it comes from, if it is known; of one of IPv6, the network of 64 bits.
+    pub address: Option<IpAddr>,
+    /// The listener that it came to, as `tcp://127.0.0.1:1445`; none where nobody presents the token now, but the server asks
+    /// again about one in use: see [`Handle::token_changed`](crate::Handle::token_changed). What is said of a token then
+    /// holds for all who go by it.
+    pub listener: Option<&'a str>,
 }
 
 impl<'a> Presented<'a> {
     /// A token, and nothing else that is known of whoever presents it.
     #[must_use]
     pub fn new(token: &'a str) -> Self {
-        Self { token }
+        Self {
+            token,
+            address: None,
+            listener: None,
+        }
     }
 }
 
 /// Verifies tokens.
 ///
-/// Implement it for tokens that nobody registers here, and register it with
+/// Implement it for tokens that nobody registers here, and give it to a server with
+/// [`ServerBuilder::verifier`](crate::ServerBuilder::verifier), or as a scheme with
 /// [`ServerBuilder::authenticator_scheme`](crate::ServerBuilder::authenticator_scheme). Where tokens are registered,
 /// implement [`TokenStore`], which is an authenticator too. Whoever asks waits, so it should give up within seconds.
 pub trait Authenticator: Send + Sync + 'static {
@@ -60,9 +85,25 @@ pub trait Authenticator: Send + Sync + 'static {
         presented: Presented<'a>,
     ) -> BoxFuture<'a, Result<Option<Grants>, TokenError>>;
 
-    /// Where tokens are registered, if they are; without it no command for administrators finds any.
+    /// Where tokens are registered, if they are; without it there are no commands for administrators.
     fn store(&self) -> Option<&dyn TokenStore> {
         None
+    }
+
+    /// Whether a token has a form that only this authenticator knows. Where there are several, no other is asked about it.
+    fn claims(&self, token: &str) -> bool {
+        let _ = token;
+        false
+    }
+
+    /// Whether it can answer yet; until it can, `GET /readyz` says that the server is not ready. Once it is, it stays so.
+    fn is_ready(&self) -> bool {
+        true
+    }
+
+    /// Does what is to be done while nobody asks, as long as the server runs.
+    fn run(&self) -> BoxFuture<'_, ()> {
+        Box::pin(async {})
     }
 }
 
@@ -118,26 +159,6 @@ impl<S: TokenStore> Authenticator for S {
     }
 }
 
-/// Translates what the broker asks into a call.
-pub(crate) async fn carry_out(
-    authenticator: &dyn Authenticator,
-    request: &AuthRequest,
-) -> AuthReply {
-    if let AuthRequest::Authenticate { token } = request {
-        return authenticator.authenticate(Presented { token }).await;
-    }
-    let Some(store) = authenticator.store() else {
-        let why = "this authenticator verifies tokens and keeps none".into();
-        return Err(TokenError::Unavailable(why));
-    };
-    match request {
-        AuthRequest::Change(change) => store.change(change).await.map(|()| None),
-        AuthRequest::Lookup { token } | AuthRequest::Authenticate { token } => {
-            store.lookup(token).await.map(Some)
-        }
-    }
-}
-
 /// Opens one of the durable stores, as a server does: `sqlite://`, `scribble://` or `postgres://`.
 ///
 /// ```
@@ -166,15 +187,49 @@ pub async fn open(uri: &str) -> Result<Arc<dyn TokenStore>, String> {
     }
 }
 
-/// How each of the stores that were compiled in is opened.
-pub(crate) fn built_in() -> HashMap<String, AuthenticatorFactory> {
-    let factory = |open: StoreFactory| -> AuthenticatorFactory {
+/// How each of the authenticators that were compiled in is opened.
+pub(crate) fn built_in(context: &Context) -> HashMap<String, AuthenticatorFactory> {
+    let store = |open: StoreFactory| -> AuthenticatorFactory {
         Arc::new(move |uri| Box::pin(async move { Ok(open(uri).await? as Arc<dyn Authenticator>) }))
     };
+    let verifier = |open: VerifierFactory| -> AuthenticatorFactory {
+        let context = context.clone();
+        Arc::new(move |uri| open(uri, context.clone()))
+    };
     let stores = built_in_stores().into_iter();
-    stores
-        .map(|(scheme, open)| (scheme.to_owned(), factory(open)))
-        .collect()
+    let stores = stores.map(|(scheme, open)| (scheme.to_owned(), store(open)));
+    let verifiers = VERIFIERS.iter();
+    let verifiers = verifiers.map(|&(scheme, open)| (scheme.to_owned(), verifier(open)));
+    stores.chain(verifiers).collect()
+}
+
+type VerifierFactory =
+    fn(String, Context) -> BoxFuture<'static, Result<Arc<dyn Authenticator>, String>>;
+
+/// The schemes of the authenticators that keep no tokens, and how each is opened.
+const VERIFIERS: &[(&str, VerifierFactory)] = &[
+    #[cfg(feature = "jwt")]
+    ("jwt", |uri, context| Box::pin(jwt::open(uri, context))),
+    #[cfg(feature = "http")]
+    ("http", |uri, context| Box::pin(http::open(uri, context))),
+    #[cfg(feature = "http")]
+    ("https", |uri, context| Box::pin(http::open(uri, context))),
+];
+
+/// Checks the URI of an authenticator that was compiled in, as far as it has not to be opened.
+pub(crate) fn check(scheme: &str, uri: &str) -> Result<(), String> {
+    match (scheme, uri) {
+        #[cfg(feature = "jwt")]
+        ("jwt", uri) => jwt::check(uri),
+        #[cfg(feature = "http")]
+        ("http" | "https", uri) => http::check(uri),
+        _ => Ok(()),
+    }
+}
+
+/// Whether a scheme is that of a store that was compiled in.
+pub(crate) fn is_store(scheme: &str) -> bool {
+    built_in_stores().contains_key(scheme)
 }
 
 type StoreFactory = fn(String) -> BoxFuture<'static, Result<Arc<dyn TokenStore>, String>>;

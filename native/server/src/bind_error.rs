@@ -52,9 +52,17 @@ pub enum BindError {
     /// An address could not be taken.
     #[error(transparent)]
     Listen(#[from] ListenError),
-    /// An authenticator without the server's token: nobody could ever use it.
+    /// A token store without the server's token: nobody could ever register a token.
     #[error("an authenticator has been specified but no token provided")]
     MissingToken,
+    /// More than one authenticator keeps tokens: which of them would one be registered with?
+    #[error("two authenticators that keep tokens, '{first}' and '{second}' - give one at most")]
+    SeveralStores {
+        /// The URI of one, without what may be secret in it.
+        first: String,
+        /// The URI of another.
+        second: String,
+    },
     /// Scoped access with nothing that could be presented.
     #[error("access is scoped but no token provided - nobody could connect")]
     ScopedWithoutToken,

@@ -11,7 +11,7 @@ use mist_core::{Access, Broker, Config, Limits, TokenStorage};
 use mist_net::address::{self, AddressError, Endpoint, Scheme, without_secrets};
 use socket2::Socket;
 
-use crate::auth::{self, Authenticator, AuthenticatorFactory};
+use crate::auth::{Authenticator, AuthenticatorFactory, Wanted};
 use crate::bind_error::BindError;
 use crate::command::CommandHandler;
 use crate::hub::{HostCounter, Hub, TURN_COST};
@@ -38,7 +38,7 @@ pub struct ServerBuilder {
     inherited: Vec<Socket>,
     /// Files with the certificate and its key.
     tls: Option<(PathBuf, PathBuf)>,
-    authenticator: Option<String>,
+    authenticators: Wanted,
     token: Option<String>,
     access: Access,
     origins: Vec<String>,
@@ -50,7 +50,6 @@ pub struct ServerBuilder {
     commands: HashMap<String, Arc<dyn CommandHandler>>,
     counters: Vec<HostCounter>,
     listener_schemes: HashMap<String, ListenerFactory>,
-    authenticator_schemes: HashMap<String, AuthenticatorFactory>,
 }
 
 impl std::fmt::Debug for ServerBuilder {
@@ -98,11 +97,20 @@ impl ServerBuilder {
         self
     }
 
-    /// Sets where registered tokens are kept: `memory://`, `sqlite://`, `scribble://`, `postgres://`, or a registered
-    /// scheme. Needs a token.
+    /// Adds whoever keeps or verifies tokens: a token store (`memory://`, `sqlite://`, `scribble://`, `postgres://`), or a
+    /// registered scheme. Of stores there may be one, which needs the server's token. A token is shown to the authenticators
+    /// that [claim](Authenticator::claims) its form, or else to the store first and then to the others in their order, until
+    /// one takes it.
     #[must_use]
     pub fn authenticator(mut self, uri: &str) -> Self {
-        self.authenticator = Some(uri.to_owned());
+        self.authenticators.add(uri);
+        self
+    }
+
+    /// Adds an authenticator of the program's own, as [`ServerBuilder::authenticator`] does.
+    #[must_use]
+    pub fn verifier(mut self, authenticator: impl Authenticator) -> Self {
+        self.authenticators.add_own(Arc::new(authenticator));
         self
     }
 
@@ -209,8 +217,7 @@ impl ServerBuilder {
     /// Registers a scheme for authenticators; it may take the place of a built-in one other than `memory`.
     #[must_use]
     pub fn authenticator_scheme(mut self, scheme: &str, factory: AuthenticatorFactory) -> Self {
-        self.authenticator_schemes
-            .insert(scheme.to_ascii_lowercase(), factory);
+        self.authenticators.register(scheme, factory);
         self
     }
 
@@ -220,13 +227,11 @@ impl ServerBuilder {
     /// [`BindError`], at once, when an address is taken, nothing is left to listen on, or the settings do not fit.
     pub async fn bind(mut self) -> Result<Server, BindError> {
         let in_force = self.in_force()?;
-        let (kept, opening) = self.store_opening()?;
-        let authenticator = match opening {
-            Some(opening) => Some(opening.open().await?),
-            None => None,
-        };
         self.check_token()?;
-        if self.token.is_some() && kept == TokenStorage::None && self.access == Access::Open {
+        let wanted = take(&mut self.authenticators);
+        let (kept, authenticators) = wanted.open(self.has_token()).await?;
+        let is_checked = kept != TokenStorage::None || !authenticators.is_empty();
+        if self.token.is_some() && !is_checked && self.access == Access::Open {
             tracing::warn!(
                 "a token without an authenticator: admin commands are unavailable, and tokens that clients present are \
                  not checked; give an authenticator, memory:// for example, to use it"
@@ -243,19 +248,22 @@ impl ServerBuilder {
             access: self.access,
             token: self.token,
             token_storage: kept,
+            has_verifiers: !authenticators.is_empty(),
             commands: self.commands.keys().cloned().collect(),
             is_guarded: true,
             turn: Some(TURN_COST),
             ..Config::default()
         };
         let broker = Broker::new(config, u64::from_ne_bytes(seed));
-        let mut hub = Hub::new(broker, in_force, authenticator, self.commands);
+        let mut hub = Hub::new(broker, in_force, authenticators, self.commands);
         hub.counters.of_host = self.counters;
+        let addresses: Vec<_> = listeners
+            .iter()
+            .map(|listener| listener.address())
+            .collect();
+        hub.listeners = addresses.iter().map(ToString::to_string).collect();
         Ok(Server {
-            addresses: listeners
-                .iter()
-                .map(|listener| listener.address())
-                .collect(),
+            addresses,
             hub: Arc::new(hub),
             offers: self.offers,
             tls,
@@ -283,9 +291,14 @@ impl ServerBuilder {
         self.token.as_deref()
     }
 
+    fn has_token(&self) -> bool {
+        self.token.as_ref().is_some_and(|token| !token.is_empty())
+    }
+
     /// Looks whether somebody could connect.
     fn check_token(&self) -> Result<(), BindError> {
-        match self.access == Access::Scoped && self.token.is_none() {
+        let is_nobody = !self.has_token() && self.authenticators.is_empty();
+        match self.access == Access::Scoped && is_nobody {
             true => Err(BindError::ScopedWithoutToken),
             false => Ok(()),
         }
@@ -302,8 +315,8 @@ impl ServerBuilder {
 
     /// Checks the rest, and returns what its certificate files say.
     pub(crate) fn check_files(&self) -> Result<Option<Tls>, BindError> {
-        self.store_opening()?;
         self.check_token()?;
+        self.authenticators.check(self.has_token())?;
         for source in &self.listeners {
             if let Source::Uri(uri) = source {
                 self.opening(uri)?;
@@ -379,55 +392,6 @@ impl ServerBuilder {
             None => Tls::self_signed(&sites)?,
         };
         Ok(Some(Arc::new(tls)))
-    }
-
-    /// Finds out who opens the authenticator; nobody where it is in the broker, or there is none.
-    fn store_opening(&self) -> Result<(TokenStorage, Option<StoreOpening>), BindError> {
-        let Some(uri) = &self.authenticator else {
-            return Ok((TokenStorage::None, None));
-        };
-        if self.token.as_ref().is_none_or(String::is_empty) {
-            return Err(BindError::MissingToken);
-        }
-        let scheme = uri.split("://").next().unwrap_or_default();
-        let scheme = scheme.to_ascii_lowercase();
-        if scheme == "memory" {
-            return Ok((TokenStorage::Memory, None));
-        }
-        let mut schemes = auth::built_in();
-        schemes.extend(self.authenticator_schemes.clone());
-        // Behind the scheme there may be a password.
-        let shown = format!("{scheme}://…");
-        let Some(factory) = schemes.remove(&scheme) else {
-            return Err(BindError::UnknownAuthenticator {
-                uri: shown,
-                known: address::list(schemes.keys().map(String::as_str).chain(["memory"])),
-            });
-        };
-        let opening = StoreOpening {
-            factory,
-            uri: uri.clone(),
-            shown,
-        };
-        Ok((TokenStorage::Host, Some(opening)))
-    }
-}
-
-/// How a token store is opened.
-struct StoreOpening {
-    factory: AuthenticatorFactory,
-    uri: String,
-    /// Without what may be secret in it.
-    shown: String,
-}
-
-impl StoreOpening {
-    async fn open(self) -> Result<Arc<dyn Authenticator>, BindError> {
-        let opened = (self.factory)(self.uri).await;
-        opened.map_err(|why| BindError::Authenticator {
-            uri: self.shown,
-            why,
-        })
     }
 }
 

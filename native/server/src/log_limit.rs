@@ -32,6 +32,8 @@ pub(crate) enum Kind {
     OtherHost,
     OtherSite,
     RateExceeded,
+    RefusedJwt,
+    ReservedTag,
     SilentClient,
     SlowConsumer,
     SocketStalled,
@@ -45,13 +47,16 @@ impl Kind {
     fn level(self) -> Level {
         match self {
             Self::CannotAccept | Self::CommandPanicked | Self::StoreFailed => Level::ERROR,
-            Self::InputFull | Self::SlowConsumer | Self::SocketStalled | Self::WrongTokens => {
-                Level::WARN
-            }
+            Self::InputFull
+            | Self::ReservedTag
+            | Self::SlowConsumer
+            | Self::SocketStalled
+            | Self::WrongTokens => Level::WARN,
             Self::NotHttp
             | Self::OtherHost
             | Self::OtherSite
             | Self::RateExceeded
+            | Self::RefusedJwt
             | Self::SilentClient
             | Self::UnexpectedTls => Level::INFO,
             Self::AddressFull | Self::BodyBrokeOff | Self::HandshakeFailed | Self::HttpEnded => {
@@ -75,6 +80,8 @@ impl fmt::Display for Kind {
             Self::OtherHost => "requests for other hosts, refused",
             Self::OtherSite => "pages of other sites, refused",
             Self::RateExceeded => "clients that do too much in a second",
+            Self::RefusedJwt => "JWTs, refused",
+            Self::ReservedTag => "grants of reserved tags, left out",
             Self::SilentClient => "connections that did not answer pings",
             Self::SlowConsumer => "slow consumers",
             Self::SocketStalled => "connections whose socket took nothing",

@@ -83,9 +83,14 @@ impl Server {
             }
         }));
         let following = tokio::spawn(Arc::clone(&hub).follow_store());
-        for listener in listeners {
+        let authenticators = tokio::spawn({
+            let hub = Arc::clone(&hub);
+            async move { hub.authenticators().run().await }
+        });
+        for (number, listener) in listeners.into_iter().enumerate() {
             let acceptor = Acceptor {
                 hub: Arc::clone(&hub),
+                listener: u16::try_from(number).unwrap_or(u16::MAX),
                 tls: tls.clone(),
                 offers,
                 stages: stages.clone(),
@@ -94,7 +99,7 @@ impl Server {
         }
         shutdown.await;
         shutdown::end(&hub, &stages).await;
-        for task in [watch, following] {
+        for task in [watch, following, authenticators] {
             task.abort();
             let _ = task.await;
         }

@@ -94,6 +94,7 @@ impl World {
             access: dice.pick(&[Access::Open, Access::Scoped]),
             token: Some(TOKENS[0].to_owned()),
             token_storage: TokenStorage::Memory,
+            has_verifiers: false,
             commands: vec!["echo".to_owned()],
             is_guarded: false,
             is_numbered: dice.once_in(2),

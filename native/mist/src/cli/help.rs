@@ -36,7 +36,7 @@ Environment (a flag wins over a variable, a variable over the config file):
   MIST_LISTENERS        as --listeners, a comma list
   MIST_TLS_CERT         as --tls-cert
   MIST_TLS_KEY          as --tls-key
-  MIST_AUTHENTICATOR    as --authenticator
+  MIST_AUTHENTICATOR    as --authenticator, several with blanks in between
   MIST_ACCESS           as --access
   MIST_ALLOW_ORIGIN     as --allow-origin, a comma list
   MIST_ALLOW_HOST       as --allow-host, a comma list

@@ -194,7 +194,7 @@ fn server_settings(
         drain: server.drain,
         tls_cert: server.tls_cert.clone(),
         tls_key: server.tls_key.clone(),
-        authenticator: server.authenticator.clone(),
+        authenticator: list(&server.authenticator, |uri| vec![uri.to_owned()]),
         access: server.access,
         log_level: shared.log_level.or(shared.quiet.then_some(LogLevel::Warn)),
         limits: server.limits.iter().cloned().collect(),

@@ -43,13 +43,18 @@ fn describe(settings: &Settings) -> String {
             line(&mut text, key, path, quoted(&path.value.to_string_lossy()));
         }
     }
-    if let Some(uri) = &settings.authenticator {
-        let shown = redacted(&uri.value);
-        let key = match shown == uri.value {
+    let uris = &settings.authenticator;
+    if !uris.value.is_empty() {
+        let shown: Vec<_> = uris.value.iter().map(|uri| redacted(uri)).collect();
+        let key = match shown == uris.value {
             true => "authenticator",
             false => "# authenticator",
         };
-        line(&mut text, key, uri, quoted(&shown));
+        let value = match &*shown {
+            [uri] => quoted(uri),
+            uris => serde_json::Value::from(uris).to_string(),
+        };
+        line(&mut text, key, uris, value);
     }
     if let Some(token) = &settings.token {
         line(&mut text, "# token", token, "set, not shown");

@@ -113,8 +113,8 @@ pub(super) fn builder(settings: &Settings, listeners: &[String]) -> Result<Serve
     if let (Some(certificate), Some(key)) = (&settings.tls_cert, &settings.tls_key) {
         builder = builder.tls(&certificate.value, &key.value);
     }
-    if let Some(uri) = &settings.authenticator {
-        builder = builder.authenticator(&uri.value);
+    for uri in &settings.authenticator.value {
+        builder = builder.authenticator(uri);
     }
     if let Some(token) = &settings.token {
         builder = builder.token(token.value.reveal());

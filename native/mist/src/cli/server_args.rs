@@ -26,9 +26,11 @@ pub(crate) struct ServerArgs {
     #[arg(long, value_name = "FILE")]
     pub(crate) tls_key: Option<PathBuf>,
     /// Where tokens are stored: memory://, sqlite:///FILE, scribble://?db=FOLDER or
-    /// postgres://USER:PASSWORD@HOST:PORT?db=NAME; needs a token
+    /// postgres://USER:PASSWORD@HOST:PORT?db=NAME, which needs a token; or who verifies them:
+    /// jwt://?jwks=URL&issuer=NAME&audience=NAME, or an application at https://HOST/PATH; repeated for
+    /// several, of which one may store tokens
     #[arg(long, value_name = "URI")]
-    pub(crate) authenticator: Option<String>,
+    pub(crate) authenticator: Vec<String>,
     /// Who may use the basic commands: open (everybody) or scoped (tokens, within their tags)
     /// [default: open]
     #[arg(long, value_name = "MODE", value_parser = config::access)]
@@ -85,7 +87,7 @@ impl ServerArgs {
             ("--listeners", !self.listeners.is_empty()),
             ("--tls-cert", self.tls_cert.is_some()),
             ("--tls-key", self.tls_key.is_some()),
-            ("--authenticator", self.authenticator.is_some()),
+            ("--authenticator", !self.authenticator.is_empty()),
             ("--access", self.access.is_some()),
             ("--allow-origin", !self.allow_origin.is_empty()),
             ("--allow-host", !self.allow_host.is_empty()),

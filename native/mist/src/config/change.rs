@@ -65,7 +65,7 @@ impl Settings {
             ("tls-key", differs(&self.tls_key, &new.tls_key)),
             (
                 "authenticator",
-                differs(&self.authenticator, &new.authenticator),
+                self.authenticator.value != new.authenticator.value,
             ),
             ("token", differs(&self.token, &new.token)),
             ("access", self.access.value != new.access.value),

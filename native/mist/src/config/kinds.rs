@@ -142,6 +142,23 @@ pub(crate) fn whole_list(text: &str) -> Vec<String> {
     text.split(',').map(|item| item.trim().to_owned()).collect()
 }
 
+/// Splits a list of URIs that may have commas in them: the next begins behind a blank, with its scheme.
+pub(crate) fn uri_list(text: &str) -> Vec<String> {
+    let begins_uri = |word: &str| {
+        word.split_once("://").is_some_and(|(scheme, _)| {
+            !scheme.is_empty() && scheme.bytes().all(|byte| byte.is_ascii_alphanumeric())
+        })
+    };
+    let mut uris: Vec<String> = Vec::new();
+    for word in text.trim().split_inclusive(char::is_whitespace) {
+        match uris.last_mut() {
+            Some(uri) if !begins_uri(word) => uri.push_str(word),
+            _ => uris.push(word.to_owned()),
+        }
+    }
+    uris.iter().map(|uri| uri.trim().to_owned()).collect()
+}
+
 /// A text that must not be shown.
 #[derive(Clone, PartialEq, Eq)]
 pub(crate) struct Secret(String);

@@ -16,7 +16,8 @@ use mist::{Access, Limits};
 use serde_json::Value;
 
 pub(crate) use self::kinds::{
-    LogFormat, LogLevel, Secret, access, comma_list, duration, limit, only_line, whole_list,
+    LogFormat, LogLevel, Secret, access, comma_list, duration, limit, only_line, uri_list,
+    whole_list,
 };
 
 /// The names of all settings, as in a config file and, with `--` or `MIST_`, elsewhere.
@@ -50,6 +51,9 @@ pub(crate) const DEFAULT_LISTENERS: &[&str] = &[
     "http://localhost:8080",
     "ws://localhost:8888",
 ];
+
+/// How the URIs of authenticators begin that only verify tokens, and need no token of the server's.
+const VERIFIERS: &[&str] = &["jwt://", "http://", "https://"];
 
 /// Why the settings cannot be used.
 #[derive(Debug, thiserror::Error)]
@@ -115,7 +119,7 @@ pub(crate) struct Layer {
     pub(crate) listeners: Option<Vec<String>>,
     pub(crate) tls_cert: Option<PathBuf>,
     pub(crate) tls_key: Option<PathBuf>,
-    pub(crate) authenticator: Option<String>,
+    pub(crate) authenticator: Option<Vec<String>>,
     pub(crate) token: Option<Secret>,
     pub(crate) token_file: Option<PathBuf>,
     pub(crate) access: Option<Access>,
@@ -169,7 +173,7 @@ impl Layer {
             "tls-cert" => value::text(value).map(|path| self.tls_cert = Some(path.into())),
             "tls-key" => value::text(value).map(|path| self.tls_key = Some(path.into())),
             "authenticator" => {
-                value::text(value).map(|uri| self.authenticator = Some(uri.to_owned()))
+                value::list(value, uri_list).map(|list| self.authenticator = Some(list))
             }
             "token" => value::text(value).map(|token| self.token = Secret::new(token)),
             "token-file" => value::text(value).map(|path| self.token_file = Some(path.into())),
@@ -271,7 +275,7 @@ pub(crate) struct Settings {
     pub(crate) listeners: Decided<Vec<String>>,
     pub(crate) tls_cert: Option<Decided<PathBuf>>,
     pub(crate) tls_key: Option<Decided<PathBuf>>,
-    pub(crate) authenticator: Option<Decided<String>>,
+    pub(crate) authenticator: Decided<Vec<String>>,
     pub(crate) token: Option<Decided<Secret>>,
     /// Where the token was read from.
     pub(crate) token_file: Option<PathBuf>,
@@ -322,7 +326,7 @@ impl Settings {
                 .unwrap_or_else(|| Decided::by_default(default())),
             tls_cert: first(layers, |layer| layer.tls_cert.clone()),
             tls_key: first(layers, |layer| layer.tls_key.clone()),
-            authenticator: first(layers, |layer| layer.authenticator.clone()),
+            authenticator: first(layers, |layer| layer.authenticator.clone()).unwrap_or_default(),
             token,
             token_file,
             access: first(layers, |layer| layer.access).unwrap_or_default(),
@@ -342,9 +346,10 @@ impl Settings {
 
     /// Checks what a server needs of the settings as a whole.
     pub(crate) fn check(&self) -> Result<(), ConfigError> {
-        if self.authenticator.is_some() && self.token.is_none() {
+        let keeps_tokens = |uri: &String| !VERIFIERS.iter().any(|scheme| uri.starts_with(scheme));
+        if self.authenticator.value.iter().any(keeps_tokens) && self.token.is_none() {
             return Err(ConfigError::Contradiction(
-                "an authenticator needs the server's token: add --token-file, MIST_TOKEN_FILE, --token or MIST_TOKEN",
+                "a token store needs the server's token: add --token-file, MIST_TOKEN_FILE, --token or MIST_TOKEN",
             ));
         }
         match (&self.tls_cert, &self.tls_key) {

@@ -272,13 +272,7 @@ fn a_nearer_source_wins_setting_by_setting() {
     assert_eq!(settings.log_level.value, LogLevel::Error);
     assert!(settings.server.value);
     assert_eq!(settings.access.value, Access::Scoped);
-    assert_eq!(
-        settings
-            .authenticator
-            .as_ref()
-            .map(|uri| uri.value.as_str()),
-        Some("memory://")
-    );
+    assert_eq!(settings.authenticator.value, ["memory://"]);
     let limits = settings.limits().expect("limits");
     assert_eq!(
         (limits.nesting, limits.tag_bytes, limits.connections),
@@ -349,4 +343,31 @@ fn a_bad_variable_is_named() {
         "MIST_LOG_LEVEL: 'loud' is not one of TRACE, DEBUG, INFO, WARN, ERROR, FATAL"
     );
     assert!(environment(&[("MIST_SERVER", "maybe")]).is_err());
+}
+
+#[test]
+fn authenticators_may_be_several_and_have_commas_and_blanks_in_them() {
+    let both = ["sqlite:///a b,c.db", "jwt://?jwks=https://x/y&issuer=a,b"];
+    let env = environment(&[("MIST_AUTHENTICATOR", &both.join(" "))]).expect("environment");
+    assert_eq!(
+        env.authenticator.as_deref(),
+        Some(both.map(str::to_owned)).as_ref().map(|it| &it[..])
+    );
+    for text in [
+        format!("authenticator: ['{}', '{}']", both[0], both[1]),
+        format!("authenticator: '{}'", both.join("  ")),
+    ] {
+        let layer = read("yml", &text).expect(&text);
+        assert_eq!(layer.authenticator, env.authenticator, "{text}");
+    }
+    // Only a store needs somebody who may register tokens.
+    for (uri, is_enough) in [
+        (both[0], false),
+        (both[1], true),
+        ("https://app/auth", true),
+    ] {
+        let layer = environment(&[("MIST_AUTHENTICATOR", uri)]).expect("environment");
+        let settings = Settings::decide(&[(Origin::Environment, layer)]).expect("decided");
+        assert_eq!(settings.check().is_ok(), is_enough, "{uri}");
+    }
 }

@@ -1,7 +1,10 @@
 //! What a program adds to its server: listeners, token stores and commands of its own.
 
+mod application;
 mod changes;
+mod jwks;
 mod reentry;
+mod several;
 mod subjects;
 
 use std::collections::BTreeMap;
@@ -440,7 +443,7 @@ async fn a_store_that_does_not_open_keeps_the_server_from_starting() {
         .await;
     assert_eq!(
         error.expect_err("it is unknown").to_string(),
-        "unsupported authenticator 'others://…' - known schemes: memory://, ours://, \
+        "unsupported authenticator 'others://…' - known schemes: http://, https://, jwt://, memory://, ours://, \
          postgres://, postgresql://, scribble://, sqlite://"
     );
     // The built-in one keeps its name.

@@ -23,14 +23,24 @@ impl From<IpAddr> for Peer {
     }
 }
 
-impl fmt::Display for Peer {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+impl Peer {
+    /// The address, or the first one of the network.
+    pub(crate) fn address(self) -> IpAddr {
         let bits = self.0.get();
         if bits & IPV4 == IPV4 {
-            return Ipv4Addr::from(bits as u32).fmt(f);
+            return Ipv4Addr::from(bits as u32).into();
         }
         let bits = if bits == 1 { 0 } else { bits };
-        write!(f, "{}/64", Ipv6Addr::from(u128::from(bits) << 64))
+        Ipv6Addr::from(u128::from(bits) << 64).into()
+    }
+}
+
+impl fmt::Display for Peer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.address() {
+            IpAddr::V4(address) => address.fmt(f),
+            IpAddr::V6(network) => write!(f, "{network}/64"),
+        }
     }
 }
 

@@ -78,7 +78,7 @@ impl Hub {
                 due.hashes.insert(hash);
             }
             Ok(Changed::Any) => due.is_any = true,
-            Err(error) => self.store.note(&Err(error)),
+            Err(error) => self.authenticators().note_store(&Err::<(), _>(error)),
         }
     }
 

@@ -89,7 +89,8 @@ impl Hub {
     /// Asks the token store, and tells the broker the answer. Goes on to its end even when the session goes, so that
     /// nothing is left half done.
     pub(super) async fn ask_store(self: Arc<Self>, session: SessionId, request: AuthRequest) {
-        let (reply, turn) = self.store.ask(&self.tasks, request.clone()).await;
+        let origin = self.origin(session);
+        let (reply, turn) = self.store.ask(&self.tasks, request.clone(), origin).await;
         self.answer(|broker| {
             broker.handle_auth_reply(session, &request, reply);
             Some(session)

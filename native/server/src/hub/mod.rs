@@ -36,7 +36,7 @@ use crate::admission::address_limit::AddressLimiter;
 use crate::admission::peer::Peer;
 use crate::admission::rates::{Allowance, Rates};
 use crate::admission::token_throttle::TokenThrottle;
-use crate::auth::Authenticator;
+use crate::auth::Authenticators;
 use crate::command::CommandHandler;
 use crate::in_force::InForce;
 use crate::log_limit::LogLimit;
@@ -50,6 +50,8 @@ pub(crate) struct Hub {
     pub(crate) is_scoped: bool,
     throttle: Mutex<TokenThrottle>,
     store: Store,
+    /// The addresses of the listeners, by their numbers.
+    pub(crate) listeners: Vec<String>,
     commands: HashMap<String, Arc<dyn CommandHandler>>,
     /// Everything that runs for this server; a shutdown waits for it.
     pub(crate) tasks: TaskTracker,
@@ -103,6 +105,8 @@ pub(crate) struct Arrival {
     pub(crate) took: Duration,
     /// Whether it is for one request over HTTP.
     pub(crate) is_request: bool,
+    /// The number of the listener that took it.
+    pub(crate) listener: u16,
 }
 
 /// What a connection takes that has had traffic, roughly.
@@ -112,10 +116,10 @@ impl Hub {
     pub(crate) fn new(
         broker: Broker,
         in_force: InForce,
-        authenticator: Option<Arc<dyn Authenticator>>,
+        authenticators: Authenticators,
         commands: HashMap<String, Arc<dyn CommandHandler>>,
     ) -> Self {
-        let log = Arc::<LogLimit>::default();
+        let log = Arc::clone(&authenticators.context().log);
         let limits = &in_force.limits;
         Self {
             is_scoped: broker.access() == Access::Scoped,
@@ -124,7 +128,8 @@ impl Hub {
                 broker,
                 outboxes: Vec::new(),
             }),
-            store: Store::new(authenticator, Arc::clone(&log)),
+            store: Store::new(authenticators),
+            listeners: Vec::new(),
             commands,
             tasks: TaskTracker::new(),
             counters: Counters::default(),
@@ -145,7 +150,13 @@ impl Hub {
     #[cfg(test)]
     pub(crate) fn of(config: mist_core::Config) -> Self {
         let in_force = InForce::new(config.limits.clone());
-        Self::new(Broker::new(config, 1), in_force, None, HashMap::new())
+        let authenticators = Authenticators::default();
+        Self::new(
+            Broker::new(config, 1),
+            in_force,
+            authenticators,
+            HashMap::new(),
+        )
     }
 
     /// What is in force at the moment; cheap, and not to be kept for long.
@@ -201,6 +212,7 @@ impl Hub {
                 let backlog = Arc::clone(&self.backlog);
                 let mut outbox = Outbox::new(session, framing, arrival.peer, backlog);
                 outbox.allowance = allowance.map(OnceLock::from).unwrap_or_default();
+                outbox.listener = arrival.listener;
                 let outbox = Arc::new(outbox);
                 if shared.broker.needs_token(session) {
                     let took = u32::try_from(arrival.took.as_secs()).unwrap_or(u32::MAX);
@@ -306,6 +318,10 @@ impl Hub {
     /// Whether a connection waits for an answer that takes long, or that the host has to find.
     pub(crate) fn is_waiting(&self, outbox: &Outbox) -> bool {
         outbox.is_gathering() || self.shared.read().broker.is_waiting(outbox.session)
+    }
+
+    pub(crate) fn authenticators(&self) -> &Authenticators {
+        self.store.authenticators()
     }
 
     /// Bytes that clients make the server keep, roughly.

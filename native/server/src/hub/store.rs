@@ -1,41 +1,39 @@
-//! Owns how a server's token store is asked: in turn, guarded, and its failures logged; knows nothing of sessions.
+//! Owns how a server's authenticators are asked: in turn, and guarded; knows nothing of sessions.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 
 use mist_core::{AuthReply, AuthRequest};
 use tokio_util::task::TaskTracker;
 
 use super::turns::{Held, Turns};
-use crate::auth::{self, Authenticator, TokenError, TokenStore};
-use crate::log_limit::{Kind, LogLimit};
+use crate::auth::{Authenticators, Origin, TokenError, TokenStore};
 
-/// The token store of a server, if it has one.
+/// Those who keep and verify tokens for a server, if there are any.
 pub(super) struct Store {
-    authenticator: Option<Arc<dyn Authenticator>>,
+    authenticators: Arc<Authenticators>,
     turns: Turns,
-    is_failing: AtomicBool,
-    log: Arc<LogLimit>,
 }
 
 impl Store {
-    pub(super) fn new(authenticator: Option<Arc<dyn Authenticator>>, log: Arc<LogLimit>) -> Self {
+    pub(super) fn new(authenticators: Authenticators) -> Self {
         Self {
-            authenticator,
+            authenticators: Arc::new(authenticators),
             turns: Turns::default(),
-            is_failing: AtomicBool::new(false),
-            log,
         }
     }
 
     /// Whether there is anybody to ask.
     pub(super) fn is_there(&self) -> bool {
-        self.authenticator.is_some()
+        !self.authenticators.is_empty()
+    }
+
+    pub(super) fn authenticators(&self) -> &Authenticators {
+        &self.authenticators
     }
 
     /// Where tokens are registered, if they are.
     pub(super) fn token_store(&self) -> Option<&dyn TokenStore> {
-        self.authenticator.as_ref()?.store()
+        self.authenticators.store()
     }
 
     /// Asks the store on a task of its own. The reply to a change comes with the token's turn, which is to be held until
@@ -44,10 +42,11 @@ impl Store {
         &self,
         tasks: &TaskTracker,
         request: AuthRequest,
+        origin: Origin,
     ) -> (AuthReply, Option<Held<'_>>) {
         // Logins need no turn: one that is overtaken by a change is looked up again.
         let needs_turn = matches!(request, AuthRequest::Change(_));
-        self.ask_in_turn(tasks, request, needs_turn).await
+        self.ask_in_turn(tasks, request, origin, needs_turn).await
     }
 
     /// As [`Store::ask`], between changes of the token if it `needs_turn`.
@@ -55,6 +54,7 @@ impl Store {
         &self,
         tasks: &TaskTracker,
         request: AuthRequest,
+        origin: Origin,
         needs_turn: bool,
     ) -> (AuthReply, Option<Held<'_>>) {
         let is_change = matches!(request, AuthRequest::Change(_));
@@ -66,38 +66,15 @@ impl Store {
                 return (Err(TokenError::Unavailable(why)), None);
             }
         }
-        let store = self.authenticator.clone();
+        let authenticators = Arc::clone(&self.authenticators);
         // On a task of its own, so that a store that panics costs this answer only.
-        let reply = tasks.spawn(async move {
-            match store {
-                Some(store) => auth::carry_out(&*store, &request).await,
-                None => Err(TokenError::Unavailable("no authenticator".into())),
-            }
-        });
+        let reply = tasks.spawn(async move { authenticators.carry_out(&request, &origin).await });
         let reply = match reply.await {
             Ok(Err(TokenError::Uncertain(why))) if !is_change => Err(TokenError::Unavailable(why)),
             Ok(reply) => reply,
             Err(_) if is_change => Err(TokenError::Uncertain("the authenticator panicked".into())),
             Err(_) => Err(TokenError::Unavailable("the authenticator panicked".into())),
         };
-        self.note(&reply);
         (reply, turn)
-    }
-
-    /// Says when the store begins to fail, and when it works again; in between only those who ask are told.
-    pub(super) fn note(&self, reply: &AuthReply) {
-        let failure = match reply {
-            Err(error @ (TokenError::Unavailable(_) | TokenError::Uncertain(_))) => Some(error),
-            _ => None,
-        };
-        let is_failing = failure.is_some();
-        let is_news = self.is_failing.swap(is_failing, Ordering::Relaxed) != is_failing;
-        // A store that fails now and then has much news.
-        if is_news && self.log.admits(Kind::StoreFailed, None) {
-            match failure {
-                Some(error) => tracing::error!("{error}"),
-                None => tracing::info!("the token store works again"),
-            }
-        }
     }
 }

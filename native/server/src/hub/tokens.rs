@@ -8,7 +8,9 @@ use mist_core::{AuthRequest, Broker, SessionId, TokenCheck, TokenError};
 
 use super::worker::{Errand, with_worker};
 use super::{Hub, Shared};
+use crate::admission::peer::Peer;
 use crate::admission::token_throttle::{Admission, TokenThrottle};
+use crate::auth::Origin;
 use crate::outbox::Outbox;
 
 impl Hub {
@@ -51,6 +53,17 @@ impl Hub {
         }
     }
 
+    /// Where a token comes from that a session presents.
+    pub(super) fn origin(&self, session: SessionId) -> Origin {
+        let shared = self.shared.read();
+        let outbox = shared.outbox(session);
+        Origin {
+            address: outbox.and_then(|outbox| outbox.peer).map(Peer::address),
+            listener: outbox
+                .and_then(|outbox| self.listeners.get(usize::from(outbox.listener)).cloned()),
+        }
+    }
+
     /// Asks again what a token may do that others have changed, and has taken away what it may do no more.
     pub(crate) async fn token_changed(self: &Arc<Self>, token: &str) -> Result<(), TokenError> {
         // A store in the broker's memory is changed by the broker alone.
@@ -69,7 +82,11 @@ impl Hub {
         let request = AuthRequest::Authenticate {
             token: token.clone(),
         };
-        let (reply, turn) = self.store.ask_in_turn(&self.tasks, request, true).await;
+        let nowhere = Origin::default();
+        let (reply, turn) = self
+            .store
+            .ask_in_turn(&self.tasks, request, nowhere, true)
+            .await;
         let grants = match reply {
             Ok(grants) => grants,
             Err(TokenError::NotFound | TokenError::Invalid(_)) => None,

@@ -108,6 +108,8 @@ impl fmt::Display for Address {
 #[derive(Clone)]
 pub struct Acceptor {
     pub(crate) hub: Arc<Hub>,
+    /// The listener's number.
+    pub(crate) listener: u16,
     pub(crate) tls: Option<Arc<Tls>>,
     pub(crate) offers: Offers,
     pub(crate) stages: Stages,
@@ -142,6 +144,7 @@ impl Acceptor {
             peer: guest.address.map(Peer::from),
             took: guest.since.elapsed(),
             is_request: false,
+            listener: self.listener,
         };
         match guest.permit {
             Ok(permit) => self.spawn(

@@ -76,6 +76,8 @@ pub(crate) struct Outbox {
     pub(crate) peer: Option<Peer>,
     /// What its connection may do in a second, where there is a bound for that, or was.
     pub(crate) allowance: OnceLock<Box<Allowance>>,
+    /// The number of the listener that the connection came to.
+    pub(crate) listener: u16,
     backlog: Arc<Backlog>,
     state: Mutex<State>,
     /// Whether the client is told of dropped messages.
@@ -135,6 +137,7 @@ impl Outbox {
             framing,
             peer,
             allowance: OnceLock::new(),
+            listener: 0,
             backlog,
             state: Mutex::new(State::default()),
             tells_drops: AtomicBool::new(false),

@@ -16,11 +16,13 @@ use crate::listener::Acceptor;
 /// `GET /healthz` and `/readyz`.
 pub(super) fn health(acceptor: Acceptor) -> BoxedFilter<(Response,)> {
     let health = warp::path!("healthz").map(|| "ok\n".into_response());
-    let leaving = acceptor.stages.leaving;
-    let ready = warp::path!("readyz").map(move || match leaving.is_cancelled() {
-        false => "ready\n".into_response(),
-        true => {
-            warp::reply::with_status("stopping\n", StatusCode::SERVICE_UNAVAILABLE).into_response()
+    let ready = warp::path!("readyz").map(move || {
+        let not_ready =
+            |why| warp::reply::with_status(why, StatusCode::SERVICE_UNAVAILABLE).into_response();
+        match acceptor.hub.authenticators().unready() {
+            _ if acceptor.stages.leaving.is_cancelled() => not_ready("stopping\n".to_owned()),
+            Some(name) => not_ready(format!("waiting for the authenticator {name}\n")),
+            None => "ready\n".into_response(),
         }
     });
     get_or_head().and(health.or(ready).unify()).boxed()
@@ -264,6 +266,14 @@ fn figures(acceptor: &Acceptor) -> Vec<Figure> {
     }
     let of_host = counters.of_host.iter();
     figures.extend(of_host.map(|it| counter(it.name, it.help, &it.value)));
+    let of_authenticators = hub.authenticators().context().figures();
+    figures.extend(of_authenticators.iter().map(|it| Figure {
+        kind: match it.is_counter {
+            true => Kind::Counter,
+            false => Kind::Gauge,
+        },
+        ..counter(it.name, it.help, &it.value)
+    }));
     figures
 }
 

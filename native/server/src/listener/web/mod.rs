@@ -141,6 +141,7 @@ fn serve_http<S>(acceptor: &Acceptor, stream: S, guest: Guest, site: &Site)
 where
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
+    let listener = acceptor.listener;
     let mut http = hyper::server::conn::http1::Builder::new();
     http.timer(TokioTimer::new())
         .header_read_timeout(guest.patience(&acceptor.hub))
@@ -177,6 +178,7 @@ where
             request.extensions_mut().insert(Caller {
                 permit: Arc::clone(permit),
                 peer,
+                listener,
                 client,
                 since,
                 meter: client.is_none().then(|| Arc::clone(&meter)),
@@ -264,6 +266,8 @@ fn not_let_in(refusal: Refusal) -> BoxedFilter<(Response,)> {
 struct Caller {
     permit: Arc<Permit>,
     peer: Option<Peer>,
+    /// The number of the listener that the request came to.
+    listener: u16,
     /// For whom a trusted proxy asks, whose own connection does not count for anybody.
     client: Option<Client>,
     since: Instant,
@@ -277,6 +281,7 @@ impl Caller {
             peer: self.peer,
             took: self.since.elapsed(),
             is_request: false,
+            listener: self.listener,
         }
     }
 

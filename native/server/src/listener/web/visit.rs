@@ -281,6 +281,7 @@ pub(super) mod tests {
 
     pub(in super::super) fn acceptor(config: Config) -> Acceptor {
         Acceptor {
+            listener: 0,
             hub: Arc::new(Hub::of(config)),
             tls: None,
             offers: Offers::default(),
@@ -291,6 +292,7 @@ pub(super) mod tests {
     pub(in super::super) fn caller(acceptor: &Acceptor) -> Caller {
         let permit = acceptor.greet(None).permit.expect("there is room");
         Caller {
+            listener: 0,
             permit: Arc::new(permit),
             peer: None,
             client: None,

@@ -1,0 +1,174 @@
+//! Owns who is asked about a token where there are several authenticators, and that their failures are logged; knows
+//! nothing of sessions and of the forms that tokens have.
+
+use std::net::IpAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use futures_util::future::join_all;
+use mist_core::{AuthReply, AuthRequest};
+
+use super::context::Context;
+use super::{Authenticator, Grants, Presented, TokenError, TokenStore};
+use crate::log_limit::{Kind, LogLimit};
+
+/// Where a token comes from.
+#[derive(Default)]
+pub(crate) struct Origin {
+    pub(crate) address: Option<IpAddr>,
+    pub(crate) listener: Option<String>,
+}
+
+/// The authenticators of a server, but for tokens in the broker's memory.
+#[derive(Default)]
+pub(crate) struct Authenticators {
+    /// The token store first: what it says costs least.
+    members: Vec<Member>,
+    context: Context,
+}
+
+/// One of them.
+pub(crate) struct Member {
+    /// What it is called in the log, without what may be secret in its URI.
+    name: String,
+    authenticator: Arc<dyn Authenticator>,
+    /// Whether its failures are logged here; some do that themselves.
+    is_logged: bool,
+    is_failing: AtomicBool,
+}
+
+impl Member {
+    pub(crate) fn new(
+        name: String,
+        authenticator: Arc<dyn Authenticator>,
+        is_logged: bool,
+    ) -> Self {
+        Self {
+            name,
+            authenticator,
+            is_logged,
+            is_failing: AtomicBool::new(false),
+        }
+    }
+
+    pub(crate) fn name(&self) -> &str {
+        &self.name
+    }
+
+    pub(crate) fn is_store(&self) -> bool {
+        self.authenticator.store().is_some()
+    }
+
+    /// Says when it begins to fail, and when it works again; in between only those who ask are told.
+    fn note<T>(&self, result: &Result<T, TokenError>, log: &LogLimit) {
+        let failure = match result {
+            Err(error @ (TokenError::Unavailable(_) | TokenError::Uncertain(_)))
+                if self.is_logged =>
+            {
+                Some(error)
+            }
+            _ => None,
+        };
+        let is_failing = failure.is_some();
+        let is_news = self.is_failing.swap(is_failing, Ordering::Relaxed) != is_failing;
+        // One that fails now and then has much news.
+        if is_news && log.admits(Kind::StoreFailed, None) {
+            match failure {
+                Some(error) => tracing::error!(authenticator = self.name, "{error}"),
+                None => tracing::info!(authenticator = self.name, "the authenticator works again"),
+            }
+        }
+    }
+}
+
+impl Authenticators {
+    pub(crate) fn new(mut members: Vec<Member>, context: Context) -> Self {
+        members.sort_by_key(|member| !member.is_store());
+        Self { members, context }
+    }
+
+    /// Whether there is nobody to ask.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.members.is_empty()
+    }
+
+    /// What they share with the server.
+    pub(crate) fn context(&self) -> &Context {
+        &self.context
+    }
+
+    /// Where tokens are registered, if they are.
+    pub(crate) fn store(&self) -> Option<&dyn TokenStore> {
+        self.members.first()?.authenticator.store()
+    }
+
+    /// Takes that the store said something, or could not.
+    pub(crate) fn note_store<T>(&self, result: &Result<T, TokenError>) {
+        if let Some(store) = self.members.first().filter(|member| member.is_store()) {
+            store.note(result, &self.context.log);
+        }
+    }
+
+    /// The first that cannot answer yet.
+    pub(crate) fn unready(&self) -> Option<&str> {
+        let mut members = self.members.iter();
+        let unready = members.find(|member| !member.authenticator.is_ready());
+        unready.map(|member| &*member.name)
+    }
+
+    /// Does what they have to do by themselves.
+    pub(crate) async fn run(&self) {
+        let members = self.members.iter();
+        join_all(members.map(|member| member.authenticator.run())).await;
+    }
+
+    /// Translates what the broker asks into calls.
+    pub(crate) async fn carry_out(&self, request: &AuthRequest, origin: &Origin) -> AuthReply {
+        if let AuthRequest::Authenticate { token } = request {
+            let presented = Presented {
+                token,
+                address: origin.address,
+                listener: origin.listener.as_deref(),
+            };
+            return self.authenticate(presented).await;
+        }
+        let Some(store) = self.store() else {
+            let why = "the authenticators verify tokens and keep none".into();
+            return Err(TokenError::Unavailable(why));
+        };
+        let reply = carry_out(store, request).await;
+        self.note_store(&reply);
+        reply
+    }
+
+    /// Asks those whose form the token has, or else all others: the first that takes it says what it grants. That one cannot
+    /// say hides nothing that another knows, but then nobody says that the token is wrong.
+    async fn authenticate(&self, presented: Presented<'_>) -> AuthReply {
+        let claims = |member: &Member| member.authenticator.claims(presented.token);
+        let is_claimed = self.members.iter().any(claims);
+        let mut result = Ok(None);
+        for member in &self.members {
+            if claims(member) != is_claimed {
+                continue;
+            }
+            let reply: Result<Option<Grants>, _> =
+                member.authenticator.authenticate(presented).await;
+            member.note(&reply, &self.context.log);
+            match reply {
+                Ok(Some(grants)) => return Ok(Some(grants)),
+                Ok(None) | Err(TokenError::NotFound | TokenError::Invalid(_)) => {}
+                Err(error) => result = Err(error),
+            }
+        }
+        result
+    }
+}
+
+async fn carry_out(store: &dyn TokenStore, request: &AuthRequest) -> AuthReply {
+    match request {
+        AuthRequest::Change(change) => store.change(change).await.map(|()| None),
+        AuthRequest::Lookup { token } | AuthRequest::Authenticate { token } => {
+            store.lookup(token).await.map(Some)
+        }
+    }
+}

@@ -1,0 +1,175 @@
+//! Owns which authenticators a server is to have, until they are open, and whether they go together.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use mist_core::TokenStorage;
+use mist_net::address::list;
+
+use super::context::Context;
+use super::{Authenticator, AuthenticatorFactory, Authenticators, Member};
+use crate::bind_error::BindError;
+
+/// The store that is in the broker.
+const MEMORY: &str = "memory";
+
+/// The authenticators that were asked for.
+#[derive(Default)]
+pub(crate) struct Wanted {
+    verifiers: Vec<Verifier>,
+    /// Those that the program has registered.
+    schemes: HashMap<String, AuthenticatorFactory>,
+    context: Context,
+}
+
+enum Verifier {
+    Uri(String),
+    Own(Arc<dyn Authenticator>),
+}
+
+/// How one is opened that is given by its URI.
+enum Opening {
+    Memory,
+    Factory {
+        factory: AuthenticatorFactory,
+        uri: String,
+        /// Without what may be secret in it.
+        shown: String,
+        /// What is known of it before it is open.
+        kind: Kind,
+    },
+}
+
+#[derive(Clone, Copy)]
+enum Kind {
+    Store,
+    Verifier,
+    /// What a program has registered: whether it keeps tokens is known once it is open.
+    Registered,
+}
+
+impl Wanted {
+    pub(crate) fn add(&mut self, uri: &str) {
+        self.verifiers.push(Verifier::Uri(uri.to_owned()));
+    }
+
+    pub(crate) fn add_own(&mut self, authenticator: Arc<dyn Authenticator>) {
+        self.verifiers.push(Verifier::Own(authenticator));
+    }
+
+    pub(crate) fn register(&mut self, scheme: &str, factory: AuthenticatorFactory) {
+        self.schemes.insert(scheme.to_ascii_lowercase(), factory);
+    }
+
+    pub(crate) fn is_empty(&self) -> bool {
+        self.verifiers.is_empty()
+    }
+
+    /// Checks them as far as none has to be opened.
+    pub(crate) fn check(&self, has_token: bool) -> Result<(), BindError> {
+        let mut stores = Vec::new();
+        for verifier in &self.verifiers {
+            match verifier {
+                Verifier::Own(own) if own.store().is_some() => stores.push(OWN.to_owned()),
+                Verifier::Own(_) => {}
+                Verifier::Uri(uri) => match self.opening(uri)? {
+                    Opening::Memory => stores.push(format!("{MEMORY}://")),
+                    Opening::Factory { shown, kind, .. } => match kind {
+                        Kind::Store => stores.push(shown),
+                        Kind::Verifier => super::check(&scheme_of(uri), uri)
+                            .map_err(|why| BindError::Authenticator { uri: shown, why })?,
+                        Kind::Registered => {}
+                    },
+                },
+            }
+        }
+        check_stores(stores, has_token)
+    }
+
+    /// Opens them, and says where tokens are registered.
+    pub(crate) async fn open(
+        self,
+        has_token: bool,
+    ) -> Result<(TokenStorage, Authenticators), BindError> {
+        self.check(has_token)?;
+        let (mut kept, mut members) = (TokenStorage::None, Vec::new());
+        let mut stores = Vec::new();
+        for verifier in &self.verifiers {
+            let member = match verifier {
+                Verifier::Own(own) => Member::new(OWN.to_owned(), Arc::clone(own), true),
+                Verifier::Uri(uri) => match self.opening(uri)? {
+                    Opening::Memory => {
+                        kept = TokenStorage::Memory;
+                        stores.push(format!("{MEMORY}://"));
+                        continue;
+                    }
+                    Opening::Factory {
+                        factory,
+                        uri,
+                        shown,
+                        kind: _,
+                    } => match factory(uri).await {
+                        Ok(authenticator) => {
+                            // That of JWTs says itself where its keys do not come from.
+                            let is_logged = !shown.starts_with("jwt:");
+                            Member::new(shown, authenticator, is_logged)
+                        }
+                        Err(why) => return Err(BindError::Authenticator { uri: shown, why }),
+                    },
+                },
+            };
+            if member.is_store() {
+                kept = TokenStorage::Host;
+                stores.push(member.name().to_owned());
+            }
+            members.push(member);
+        }
+        check_stores(stores, has_token)?;
+        Ok((kept, Authenticators::new(members, self.context)))
+    }
+
+    fn opening(&self, uri: &str) -> Result<Opening, BindError> {
+        let scheme = scheme_of(uri);
+        if scheme == MEMORY {
+            return Ok(Opening::Memory);
+        }
+        let built_in = super::built_in(&self.context);
+        let registered = self.schemes.get(&scheme);
+        let Some(factory) = registered.or_else(|| built_in.get(&scheme)) else {
+            let known = self.schemes.keys().chain(built_in.keys());
+            return Err(BindError::UnknownAuthenticator {
+                uri: format!("{scheme}://…"),
+                known: list(known.map(String::as_str).chain([MEMORY])),
+            });
+        };
+        Ok(Opening::Factory {
+            factory: Arc::clone(factory),
+            uri: uri.to_owned(),
+            // Behind the scheme there may be a password.
+            shown: format!("{scheme}://…"),
+            kind: match registered {
+                Some(_) => Kind::Registered,
+                None if super::is_store(&scheme) => Kind::Store,
+                None => Kind::Verifier,
+            },
+        })
+    }
+}
+
+/// What an authenticator without a URI is called.
+const OWN: &str = "the program's own";
+
+fn scheme_of(uri: &str) -> String {
+    let scheme = uri.split("://").next().unwrap_or_default();
+    scheme.to_ascii_lowercase()
+}
+
+/// Looks whether there is one store at most, and somebody who may register tokens there.
+fn check_stores(stores: Vec<String>, has_token: bool) -> Result<(), BindError> {
+    let mut stores = stores.into_iter();
+    match (stores.next(), stores.next()) {
+        (Some(first), Some(second)) => Err(BindError::SeveralStores { first, second }),
+        (Some(_), None) if !has_token => Err(BindError::MissingToken),
+        _ => Ok(()),
+    }
+}
