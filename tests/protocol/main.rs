@@ -13,6 +13,8 @@ mod lifecycle;
 mod liveness;
 mod matching;
 mod order;
+#[cfg(target_os = "linux")]
+mod proxies;
 #[cfg(unix)]
 mod readme;
 mod security;

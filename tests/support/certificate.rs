@@ -86,12 +86,21 @@ impl Certificate {
 
     /// Shakes hands with a server that must show this certificate.
     pub async fn encrypt(&self, stream: TcpStream) -> io::Result<TlsStream<TcpStream>> {
+        self.encrypt_for("localhost", stream).await
+    }
+
+    /// The same with one that goes by another name.
+    pub async fn encrypt_for(
+        &self,
+        name: &'static str,
+        stream: TcpStream,
+    ) -> io::Result<TlsStream<TcpStream>> {
         let mut roots = RootCertStore::empty();
         roots.add(self.der.clone()).expect("a certificate");
         let config = ClientConfig::builder()
             .with_root_certificates(roots)
             .with_no_client_auth();
-        let name = ServerName::try_from("localhost").expect("a name");
+        let name = ServerName::try_from(name).expect("a name");
         let connector = TlsConnector::from(Arc::new(config));
         connector.connect(name, stream).await
     }

@@ -45,6 +45,9 @@ const SERVICES: &[Service] = &[
         "chromium",
         "the npm package and the page, in tests",
     ),
+    debian("nginx", "nginx-light", "the example of a proxy, in tests"),
+    debian("haproxy", "haproxy", "another"),
+    debian("caddy", "caddy", "another"),
     debian("valgrind", "valgrind", "counts instructions"),
     debian("nats-server", "nats-server", "a peer of `bench`"),
     debian("redis-server", "redis-server", "a peer of `bench`"),
@@ -65,7 +68,7 @@ const SERVICES: &[Service] = &[
 ];
 
 /// What tests start; those that miss theirs skip themselves.
-const TESTED: &[&str] = &["postgres", "chromium"];
+const TESTED: &[&str] = &["postgres", "chromium", "nginx", "haproxy", "caddy"];
 
 #[derive(clap::Args)]
 pub(crate) struct Fetch {
