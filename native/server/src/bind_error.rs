@@ -22,6 +22,14 @@ pub enum BindError {
         /// What is known instead, and what was meant, perhaps.
         why: AddressError,
     },
+    /// A listener for operators that does not speak HTTP.
+    #[error(
+        "unsupported listener for operators '{uri}' - HTTP is spoken there: use http://, https:// or unix://"
+    )]
+    OperatorListener {
+        /// The URI as it was given, without what may be secret in it.
+        uri: String,
+    },
     /// An allowed origin that no browser names.
     #[error("invalid origin '{value}' - {why}")]
     Origin {

@@ -1,5 +1,7 @@
 //! Owns what a server is made of, until it is bound.
 
+mod opening;
+
 use std::collections::HashMap;
 use std::mem::take;
 use std::path::PathBuf;
@@ -11,12 +13,12 @@ use mist_core::{Access, Broker, Config, Limits, TokenStorage};
 use mist_net::address::{self, AddressError, Endpoint, Scheme, without_secrets};
 use socket2::Socket;
 
+use self::opening::{Opening, Source, open};
 use crate::auth::{Authenticator, AuthenticatorFactory, Wanted};
 use crate::bind_error::BindError;
 use crate::command::CommandHandler;
 use crate::hub::{HostCounter, Hub, TURN_COST};
 use crate::in_force::InForce;
-use crate::listener::bind::Ground;
 use crate::listener::tls::Tls;
 use crate::listener::{Browsers, ListenError, Listener, ListenerFactory, Offers, Proxies};
 use crate::server::Server;
@@ -36,6 +38,7 @@ use crate::system_limits;
 pub struct ServerBuilder {
     listeners: Vec<Source>,
     inherited: Vec<Socket>,
+    operator_listeners: Vec<String>,
     /// Files with the certificate and its key.
     tls: Option<(PathBuf, PathBuf)>,
     authenticators: Wanted,
@@ -85,6 +88,16 @@ impl ServerBuilder {
     #[must_use]
     pub fn inherit(mut self, socket: impl Into<std::os::fd::OwnedFd>) -> Self {
         self.inherited.push(Socket::from(socket.into()));
+        self
+    }
+
+    /// Adds listeners for operators, which answer `GET /metrics`, `/healthz` and `/readyz` and nothing else: one URI, or several
+    /// separated by commas, with `http://`, `https://`, `unix://`, or `tcp://`, on which HTTP is spoken, too. With one of them
+    /// these are no longer on the other listeners. What connects there is not held to the limits of clients.
+    #[must_use]
+    pub fn operator_listen(mut self, uris: &str) -> Self {
+        let uris = uris.split(',').map(str::trim).filter(|uri| !uri.is_empty());
+        self.operator_listeners.extend(uris.map(str::to_owned));
         self
     }
 
@@ -162,8 +175,9 @@ impl ServerBuilder {
         self
     }
 
-    /// Sets whether the http and ws listeners serve figures at `/metrics`, which need no token. They do unless told
-    /// otherwise.
+    /// Sets whether figures are served at `/metrics`: on the listeners for operators, or, where there are none, on the http
+    /// and ws listeners, where scoped access asks for the server's token, unless it is asked from this machine. They are
+    /// unless told otherwise.
     #[must_use]
     pub fn metrics(mut self, are_served: bool) -> Self {
         self.offers.metrics = are_served;
@@ -238,9 +252,14 @@ impl ServerBuilder {
             );
         }
         let listeners = take(&mut self.listeners);
-        let openings = self.openings(listeners)?;
+        let mut openings = self.openings(listeners)?;
+        let of_clients = openings.len();
+        openings.extend(self.operator_openings()?);
         let tls = self.open_tls(&openings)?;
-        let listeners = open(openings, take(&mut self.inherited), tls.as_ref()).await?;
+        let mut opened = open(openings, take(&mut self.inherited), tls.as_ref()).await?;
+        let operator_listeners: Vec<_> =
+            opened.split_off(of_clients).into_iter().flatten().collect();
+        let listeners: Vec<_> = opened.into_iter().flatten().collect();
         let mut seed = [0; 8];
         getrandom::fill(&mut seed).map_err(|error| BindError::Randomness(error.to_string()))?;
         let config = Config {
@@ -257,18 +276,24 @@ impl ServerBuilder {
         let broker = Broker::new(config, u64::from_ne_bytes(seed));
         let mut hub = Hub::new(broker, in_force, authenticators, self.commands);
         hub.counters.of_host = self.counters;
-        let addresses: Vec<_> = listeners
-            .iter()
-            .map(|listener| listener.address())
-            .collect();
+        let addresses = |listeners: &[Box<dyn Listener>]| -> Vec<_> {
+            listeners
+                .iter()
+                .map(|listener| listener.address())
+                .collect()
+        };
+        let operator_addresses = addresses(&operator_listeners);
+        let addresses = addresses(&listeners);
         hub.listeners = addresses.iter().map(ToString::to_string).collect();
         Ok(Server {
             addresses,
+            operator_addresses,
             hub: Arc::new(hub),
             offers: self.offers,
             tls,
             listeners,
             stages: Stages::default(),
+            operator_listeners,
         })
     }
 
@@ -322,6 +347,7 @@ impl ServerBuilder {
                 self.opening(uri)?;
             }
         }
+        self.operator_openings()?;
         let files = self.tls.clone();
         let tls = files.map(|(certificate, key)| Tls::from_files(certificate, key));
         Ok(tls.transpose()?)
@@ -393,49 +419,4 @@ impl ServerBuilder {
         };
         Ok(Some(Arc::new(tls)))
     }
-}
-
-/// A listener that was asked for.
-enum Source {
-    Uri(String),
-    Own(Box<dyn Listener>),
-}
-
-/// How a listener is opened.
-enum Opening {
-    BuiltIn(Endpoint, String),
-    Registered(ListenerFactory, String),
-    /// It is open.
-    Own(Box<dyn Listener>),
-}
-
-impl Opening {
-    fn endpoint(&self) -> Option<&Endpoint> {
-        match self {
-            Self::BuiltIn(endpoint, _) => Some(endpoint),
-            Self::Registered(..) | Self::Own(_) => None,
-        }
-    }
-}
-
-/// Takes the addresses of all listeners, in their order.
-async fn open(
-    openings: Vec<Opening>,
-    inherited: Vec<Socket>,
-    tls: Option<&Arc<Tls>>,
-) -> Result<Vec<Box<dyn Listener>>, ListenError> {
-    let mut ground = Ground::new(openings.iter().filter_map(Opening::endpoint), inherited);
-    let mut listeners = Vec::new();
-    for opening in openings {
-        match opening {
-            Opening::BuiltIn(endpoint, uri) => {
-                listeners.extend(ground.take(&uri, &endpoint, tls).await?);
-            }
-            Opening::Registered(factory, uri) => listeners.push(factory(uri).await?),
-            Opening::Own(listener) => listeners.push(listener),
-        }
-    }
-    #[cfg(unix)]
-    ground.look_at_rest();
-    Ok(listeners)
 }

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::SystemTime;
 
 use mist_core::{Stats, TokenError};
+use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 
 use crate::bind_error::BindError;
@@ -21,7 +22,9 @@ pub struct Server {
     pub(crate) offers: Offers,
     pub(crate) tls: Option<Arc<Tls>>,
     pub(crate) listeners: Vec<Box<dyn Listener>>,
+    pub(crate) operator_listeners: Vec<Box<dyn Listener>>,
     pub(crate) addresses: Vec<Address>,
+    pub(crate) operator_addresses: Vec<Address>,
     pub(crate) stages: Stages,
 }
 
@@ -32,6 +35,9 @@ impl std::fmt::Debug for Server {
             .finish_non_exhaustive()
     }
 }
+
+/// Connections at once on a listener for operators; further ones wait for these.
+const SEATS: usize = 64;
 
 impl Server {
     /// Starts describing a server.
@@ -44,6 +50,12 @@ impl Server {
     #[must_use]
     pub fn addresses(&self) -> &[Address] {
         &self.addresses
+    }
+
+    /// The addresses that were bound for operators.
+    #[must_use]
+    pub fn operator_addresses(&self) -> &[Address] {
+        &self.operator_addresses
     }
 
     /// The SHA-256 of the certificate that the server has made for itself, if it has, in hexadecimal pairs.
@@ -74,6 +86,7 @@ impl Server {
             offers,
             listeners,
             stages,
+            operator_listeners,
             ..
         } = self;
         let certificate = tls.clone();
@@ -87,16 +100,30 @@ impl Server {
             let hub = Arc::clone(&hub);
             async move { hub.authenticators().run().await }
         });
-        for (number, listener) in listeners.into_iter().enumerate() {
+        let acceptor = Acceptor {
+            hub: Arc::clone(&hub),
+            listener: u16::MAX,
+            tls,
+            offers: offers.of_clients(!operator_listeners.is_empty()),
+            seats: None,
+            stages: stages.clone(),
+        };
+        for listener in operator_listeners {
             let acceptor = Acceptor {
-                hub: Arc::clone(&hub),
-                listener: u16::try_from(number).unwrap_or(u16::MAX),
-                tls: tls.clone(),
-                offers,
-                stages: stages.clone(),
+                offers: offers.of_operators(),
+                seats: Some(Arc::new(Semaphore::new(SEATS))),
+                ..acceptor.clone()
             };
             hub.tasks.spawn(listener.serve(acceptor));
         }
+        for (number, listener) in (0..).zip(listeners) {
+            let acceptor = Acceptor {
+                listener: number,
+                ..acceptor.clone()
+            };
+            hub.tasks.spawn(listener.serve(acceptor));
+        }
+        drop(acceptor);
         shutdown.await;
         shutdown::end(&hub, &stages).await;
         for task in [watch, following, authenticators] {

@@ -25,27 +25,28 @@ Examples:
 `mist --server` with the flags under *Server* is `mist serve`.
 
 Environment (a flag wins over a variable, a variable over the config file):
-  MIST_HOST             the server that commands talk to
-  MIST_CA               as --ca
-  MIST_INSECURE         true: as --insecure
-  MIST_TOKEN            the token
-  MIST_TOKEN_FILE       a file with the token
-  MIST_LOG_LEVEL        as --log-level
-  MIST_LOG_FORMAT       as --log-format
-  MIST_SERVER           true: run a server
-  MIST_LISTENERS        as --listeners, a comma list
-  MIST_TLS_CERT         as --tls-cert
-  MIST_TLS_KEY          as --tls-key
-  MIST_AUTHENTICATOR    as --authenticator, several with blanks in between
-  MIST_ACCESS           as --access
-  MIST_ALLOW_ORIGIN     as --allow-origin, a comma list
-  MIST_ALLOW_HOST       as --allow-host, a comma list
-  MIST_TRUSTED_PROXIES  as --trusted-proxies, a comma list
-  MIST_NO_PAGE          true: as --no-page
-  MIST_NO_METRICS       true: as --no-metrics
-  MIST_LIMITS           as --limit, a comma list
-  MIST_CONFIG           as --config
-  NO_COLOR              no colour in logs
+  MIST_HOST               the server that commands talk to
+  MIST_CA                 as --ca
+  MIST_INSECURE           true: as --insecure
+  MIST_TOKEN              the token
+  MIST_TOKEN_FILE         a file with the token
+  MIST_LOG_LEVEL          as --log-level
+  MIST_LOG_FORMAT         as --log-format
+  MIST_SERVER             true: run a server
+  MIST_LISTENERS          as --listeners, a comma list
+  MIST_OPERATOR_LISTENER  as --operator-listener, a comma list
+  MIST_TLS_CERT           as --tls-cert
+  MIST_TLS_KEY            as --tls-key
+  MIST_AUTHENTICATOR      as --authenticator, several with blanks in between
+  MIST_ACCESS             as --access
+  MIST_ALLOW_ORIGIN       as --allow-origin, a comma list
+  MIST_ALLOW_HOST         as --allow-host, a comma list
+  MIST_TRUSTED_PROXIES    as --trusted-proxies, a comma list
+  MIST_NO_PAGE            true: as --no-page
+  MIST_NO_METRICS         true: as --no-metrics
+  MIST_LIMITS             as --limit, a comma list
+  MIST_CONFIG             as --config
+  NO_COLOR                no colour in logs
 
 Exit codes:
   0 ok   1 failure   2 usage   3 cannot connect   4 auth refused   5 server error

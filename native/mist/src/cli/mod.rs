@@ -185,6 +185,7 @@ fn server_settings(
     let flags = Layer {
         server: is_server.then_some(true),
         listeners: list(&server.listeners, config::comma_list),
+        operator_listener: list(&server.operator_listener, config::comma_list),
         allow_origin: list(&server.allow_origin, config::whole_list),
         allow_host: list(&server.allow_host, config::whole_list),
         trusted_proxies: list(&server.trusted_proxies, config::whole_list),

@@ -35,6 +35,15 @@ fn describe(settings: &Settings) -> String {
     line(&mut text, "server", &settings.server, settings.server.value);
     let listeners = serde_json::Value::from(settings.listeners.value.as_slice());
     line(&mut text, "listeners", &settings.listeners, listeners);
+    if !settings.operator_listener.value.is_empty() {
+        let listeners = serde_json::Value::from(settings.operator_listener.value.as_slice());
+        line(
+            &mut text,
+            "operator-listener",
+            &settings.operator_listener,
+            listeners,
+        );
+    }
     for (key, path) in [
         ("tls-cert", &settings.tls_cert),
         ("tls-key", &settings.tls_key),

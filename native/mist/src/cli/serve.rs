@@ -101,6 +101,9 @@ pub(super) fn builder(settings: &Settings, listeners: &[String]) -> Result<Serve
     for uri in listeners {
         builder = builder.listen(uri);
     }
+    for uri in &settings.operator_listener.value {
+        builder = builder.operator_listen(uri);
+    }
     for origin in &settings.allow_origin.value {
         builder = builder.allow_origin(origin);
     }
@@ -180,6 +183,9 @@ async fn run(
             None => String::new(),
         };
         log.line(&format!("{name} server listening at '{address}'{made}"));
+    }
+    for address in server.operator_addresses() {
+        log.line(&format!("operators are answered at '{address}'"));
     }
     memory::return_after_bursts(server.handle());
     if let Some(page) = page(server.addresses()).filter(|_| !settings.no_page.value) {

@@ -18,6 +18,11 @@ pub(crate) struct ServerArgs {
     /// [default: tcp://localhost:1445, http://localhost:8080, ws://localhost:8888]
     #[arg(long, value_name = "URI", num_args = 1..)]
     pub(crate) listeners: Vec<String>,
+    /// Where operators and their machines ask for /metrics, /healthz and /readyz, which are nowhere else
+    /// then: http://, https:// or tcp:// with HOST:PORT, or unix:///PATH; a comma list and/or repeated
+    /// [default: on the http and ws listeners]
+    #[arg(long, value_name = "URI")]
+    pub(crate) operator_listener: Vec<String>,
     /// The certificate for tls://, https:// and wss://, in PEM, followed by those that vouch for it;
     /// read again on SIGHUP [default: one made at each start]
     #[arg(long, value_name = "FILE")]
@@ -53,7 +58,8 @@ pub(crate) struct ServerArgs {
     /// --access scoped
     #[arg(long)]
     pub(crate) no_page: bool,
-    /// Do not serve the figures at /metrics, which everybody gets as well
+    /// Do not serve the figures at /metrics, which everybody gets as well, unless there is an
+    /// --operator-listener; with --access scoped only who shows the server's token or asks from this machine
     #[arg(long)]
     pub(crate) no_metrics: bool,
     /// At the end, go on for this time while /readyz says 503, as in 5s: so that a balancer sends nobody
@@ -85,6 +91,7 @@ impl ServerArgs {
     pub(crate) fn given(&self) -> Option<&'static str> {
         [
             ("--listeners", !self.listeners.is_empty()),
+            ("--operator-listener", !self.operator_listener.is_empty()),
             ("--tls-cert", self.tls_cert.is_some()),
             ("--tls-key", self.tls_key.is_some()),
             ("--authenticator", !self.authenticator.is_empty()),

@@ -61,6 +61,10 @@ impl Settings {
         let settings = [
             ("server", self.server.value != new.server.value),
             ("listeners", self.listeners.value != new.listeners.value),
+            (
+                "operator-listener",
+                self.operator_listener.value != new.operator_listener.value,
+            ),
             ("tls-cert", differs(&self.tls_cert, &new.tls_cert)),
             ("tls-key", differs(&self.tls_key, &new.tls_key)),
             (

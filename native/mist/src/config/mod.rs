@@ -24,6 +24,7 @@ pub(crate) use self::kinds::{
 pub(crate) const KEYS: &[&str] = &[
     "server",
     "listeners",
+    "operator-listener",
     "tls-cert",
     "tls-key",
     "authenticator",
@@ -117,6 +118,7 @@ impl fmt::Display for Origin {
 pub(crate) struct Layer {
     pub(crate) server: Option<bool>,
     pub(crate) listeners: Option<Vec<String>>,
+    pub(crate) operator_listener: Option<Vec<String>>,
     pub(crate) tls_cert: Option<PathBuf>,
     pub(crate) tls_key: Option<PathBuf>,
     pub(crate) authenticator: Option<Vec<String>>,
@@ -170,6 +172,9 @@ impl Layer {
         let result = match key {
             "server" => value::flag(value, origin).map(|on| self.server = Some(on)),
             "listeners" => value::list(value, comma_list).map(|list| self.listeners = Some(list)),
+            "operator-listener" => {
+                value::list(value, comma_list).map(|list| self.operator_listener = Some(list))
+            }
             "tls-cert" => value::text(value).map(|path| self.tls_cert = Some(path.into())),
             "tls-key" => value::text(value).map(|path| self.tls_key = Some(path.into())),
             "authenticator" => {
@@ -273,6 +278,7 @@ pub(crate) struct Decided<T> {
 pub(crate) struct Settings {
     pub(crate) server: Decided<bool>,
     pub(crate) listeners: Decided<Vec<String>>,
+    pub(crate) operator_listener: Decided<Vec<String>>,
     pub(crate) tls_cert: Option<Decided<PathBuf>>,
     pub(crate) tls_key: Option<Decided<PathBuf>>,
     pub(crate) authenticator: Decided<Vec<String>>,
@@ -324,6 +330,8 @@ impl Settings {
             server: first(layers, |layer| layer.server).unwrap_or_default(),
             listeners: first(layers, |layer| layer.listeners.clone())
                 .unwrap_or_else(|| Decided::by_default(default())),
+            operator_listener: first(layers, |layer| layer.operator_listener.clone())
+                .unwrap_or_default(),
             tls_cert: first(layers, |layer| layer.tls_cert.clone()),
             tls_key: first(layers, |layer| layer.tls_key.clone()),
             authenticator: first(layers, |layer| layer.authenticator.clone()).unwrap_or_default(),

@@ -265,6 +265,11 @@ impl Hub {
         shared.broker.disconnect_some(session)
     }
 
+    /// Whether a session has shown the server's own token.
+    pub(crate) fn is_server(&self, session: SessionId) -> bool {
+        self.shared.read().broker.standing(session) == Standing::Server
+    }
+
     /// What holds a connection to the rates, if there are any; they may have been set while it was open.
     pub(crate) fn allowance<'a>(&self, own: &'a Outbox) -> Option<&'a Allowance> {
         if !self.rates.are_on() {

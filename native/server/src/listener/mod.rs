@@ -20,6 +20,7 @@ use std::time::Duration;
 
 use futures_util::future::BoxFuture;
 use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::Instant;
 use tracing::field::display;
 
@@ -113,6 +114,8 @@ pub struct Acceptor {
     pub(crate) tls: Option<Arc<Tls>>,
     pub(crate) offers: Offers,
     pub(crate) stages: Stages,
+    /// On a listener for operators, how many may still connect. They are held to no other limit on connections.
+    pub(crate) seats: Option<Arc<Semaphore>>,
 }
 
 impl Acceptor {
@@ -181,7 +184,13 @@ impl Acceptor {
 
     fn admit(&self, peer: Option<Peer>) -> Result<Permit, Refusal> {
         let hub = &self.hub;
-        let permit = Permit(Arc::clone(hub), self.count_address(peer)?);
+        if let Some(seats) = &self.seats {
+            hub.open_connections.fetch_add(1, Ordering::Relaxed);
+            // The listener has waited for it.
+            let seat = Arc::clone(seats).try_acquire_owned().ok();
+            return Ok(Permit(Arc::clone(hub), None, seat));
+        }
+        let permit = Permit(Arc::clone(hub), self.count_address(peer)?, None);
         let before = hub.open_connections.fetch_add(1, Ordering::Relaxed);
         let most = hub.in_force().limits.connections;
         if before < most {
@@ -300,6 +309,7 @@ impl Guest {
 pub(crate) struct Permit(
     Arc<Hub>,
     #[expect(dead_code, reason = "it counts while it is there")] Option<AddressPermit>,
+    #[expect(dead_code, reason = "it is taken while it is there")] Option<OwnedSemaphorePermit>,
 );
 
 impl Drop for Permit {

@@ -100,11 +100,9 @@ pub(super) async fn accept_all<T>(
     let mut pause = SHORTEST;
     loop {
         // Whoever comes meanwhile waits in the system's queue.
-        while let Some(due) = acceptor.hub.rates.next_connect(Instant::now()) {
-            tokio::select! {
-                () = acceptor.stopped() => return,
-                () = sleep_until(due.into()) => {}
-            }
+        tokio::select! {
+            () = acceptor.stopped() => return,
+            () = until_another_may_come(acceptor) => {}
         }
         let accepted = tokio::select! {
             () = acceptor.stopped() => return,
@@ -125,6 +123,18 @@ pub(super) async fn accept_all<T>(
                     () = tokio::time::sleep(pause) => {}
                 }
                 pause = (pause * 2).min(LONGEST);
+            }
+        }
+    }
+}
+
+async fn until_another_may_come(acceptor: &Acceptor) {
+    match &acceptor.seats {
+        // It is taken when somebody has come.
+        Some(seats) => drop(seats.acquire().await),
+        None => {
+            while let Some(due) = acceptor.hub.rates.next_connect(Instant::now()) {
+                sleep_until(due.into()).await;
             }
         }
     }

@@ -11,7 +11,7 @@ use socket2::{Domain, SockAddr, Socket, Type};
 use tokio::net::UnixListener;
 
 use super::socket::{BACKLOG, accept_all};
-use super::{Acceptor, Address, ListenError, Listener};
+use super::{Acceptor, Address, ListenError, Listener, web};
 use mist_net::address::UnixPath;
 
 struct Unix {
@@ -141,7 +141,15 @@ impl Listener for Unix {
     fn serve(self: Box<Self>, acceptor: Acceptor) -> BoxFuture<'static, ()> {
         Box::pin(async move {
             let poll = |cx: &mut Context<'_>| self.listener.poll_accept(cx);
-            accept_all(&acceptor, poll, |(stream, _)| acceptor.accept(stream)).await;
+            let site = acceptor
+                .seats
+                .is_some()
+                .then(|| web::Site::new(&acceptor, false));
+            accept_all(&acceptor, poll, |(stream, _)| match &site {
+                Some(site) => web::serve_http(&acceptor, stream, acceptor.greet(None), site),
+                None => acceptor.accept(stream),
+            })
+            .await;
         })
     }
 }

@@ -155,6 +155,44 @@ fn page_and_metrics_can_be_switched_off_by_flag_variable_and_file() {
 }
 
 #[test]
+fn operators_have_a_listener_by_flag_variable_and_file() {
+    let config = tempfile::Builder::new().suffix(".toml").tempfile();
+    let config = config.expect("temporary file");
+    let uri = "http://127.0.0.1:0";
+    std::fs::write(config.path(), format!("operator-listener = [\"{uri}\"]\n")).expect("write");
+    let config = config.path().to_str().expect("UTF-8");
+    for (arguments, variables) in [
+        (&["--operator-listener", uri][..], &[][..]),
+        (&["--config", config], &[]),
+        (&[], &[("MIST_OPERATOR_LISTENER", uri)]),
+    ] {
+        let mut command = command();
+        command.args(["--server", "--listeners", uri]);
+        let server = start(command.envs(variables.iter().copied()), arguments);
+        let place = |line: String| {
+            let place = line.split("://").nth(1).expect("a URI");
+            place.trim_end_matches('\'').to_owned()
+        };
+        let clients = place(server.says("server listening at"));
+        let operators = place(server.says("operators are answered at"));
+        for target in ["/metrics", "/healthz", "/readyz"] {
+            let both = (status(&clients, target), status(&operators, target));
+            assert_eq!(both, ("404".to_owned(), "200".to_owned()), "{target}");
+        }
+    }
+    let printed = stdout(&mist(&["check-config", config]).success());
+    assert!(
+        printed.contains("operator-listener: [\"http://127.0.0.1:0\"]  # "),
+        "{printed}"
+    );
+    for wrong in ["ws://127.0.0.1:0", "smoke://127.0.0.1:0"] {
+        let refused = mist(&["--server", "--operator-listener", wrong]).failure();
+        let said = stderr(&refused);
+        assert!(said.contains(wrong) && said.contains("http://"), "{said}");
+    }
+}
+
+#[test]
 fn a_proxy_that_does_not_name_its_clients_is_named_once() {
     let arguments = ["--trusted-proxies", "127.0.0.0/8"];
     let server = Server::at("http://127.0.0.1:0", &arguments);

@@ -202,3 +202,173 @@ async fn a_figure_of_the_hosts_own_stands_among_them() {
         assert!(metrics.contains(&line), "{metrics}");
     }
 }
+
+/// A server with two listeners for operators, over TCP and at a path, and the address of the first.
+async fn with_operators(
+    path: &std::path::Path,
+    build: impl FnOnce(ServerBuilder) -> ServerBuilder,
+) -> (Site, SocketAddr) {
+    let listeners = "tcp://127.0.0.1:0, http://127.0.0.1:0, ws://127.0.0.1:0";
+    let builder = build(Server::builder().listen(listeners));
+    let operators = format!("tcp://127.0.0.1:0, unix://{}", path.display());
+    let server = builder.operator_listen(&operators).bind().await;
+    let server = server.expect("it can be bound");
+    let [first, second] = server.operator_addresses() else {
+        panic!("{:?}", server.operator_addresses());
+    };
+    assert_eq!((first.scheme(), second.scheme()), ("http", "unix"));
+    let operators = first.socket().expect("a socket");
+    let site = site::Site::run(server);
+    let site = Site {
+        tcp: site.socket(0),
+        http: site.socket(1),
+        ws: site.socket(2),
+        handle: site.handle.clone(),
+        site,
+    };
+    (site, operators)
+}
+
+const FOR_OPERATORS: [&str; 3] = ["/healthz", "/readyz", "/metrics"];
+
+#[tokio::test]
+async fn with_a_listener_for_operators_their_paths_are_nowhere_else() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = folder.path().join("operators");
+    let (site, operators) = with_operators(&path, |builder| {
+        let builder = builder.authenticator("memory://").token(ADMIN);
+        builder.access(Access::Scoped)
+    })
+    .await;
+    for door in site.doors() {
+        let mut http = Http::open(door).await;
+        for target in FOR_OPERATORS {
+            let token = format!("X-AUTH-TOKEN: {ADMIN}");
+            let answer = http.ask("GET", target, &[&token], "").await;
+            assert_eq!(answer.status, 404, "{target}");
+            assert!(!answer.error().contains(target), "{answer:?}");
+        }
+        assert_eq!(http.ask("GET", "/ping", &[], "").await.status, 200);
+    }
+    let mut http = Http::open(operators).await;
+    for target in FOR_OPERATORS {
+        // Whatever is in front of it: who reaches it may see it.
+        let forwarded = ["X-Forwarded-For: 192.0.2.1"];
+        assert_eq!(http.ask("GET", target, &forwarded, "").await.status, 200);
+        assert_eq!(http.ask("POST", target, &[], "x").await.status, 405);
+        let mut stream = tokio::net::UnixStream::connect(&path)
+            .await
+            .expect("it listens");
+        let request = request("GET", target, &["Connection: close"], "");
+        stream.write_all(&request).await.expect("taken");
+        let mut answer = String::new();
+        within(stream.read_to_string(&mut answer))
+            .await
+            .expect("text");
+        assert!(answer.starts_with("HTTP/1.1 200 "), "{answer}");
+    }
+    // Nothing else is here: no command, no page, no WebSocket.
+    for (method, target) in [
+        ("GET", "/"),
+        ("GET", "/ping"),
+        ("GET", "/subscribe?tags=a"),
+        ("POST", "/publish?tags=a"),
+        ("GET", "/subscribe/websocket"),
+    ] {
+        let upgrade = ["Upgrade: websocket", "Sec-WebSocket-Version: 13"];
+        let answer = http.ask(method, target, &upgrade, "x").await;
+        assert_eq!(answer.status, 404, "{target}");
+        let error = answer.error();
+        assert!(
+            error.contains("/healthz") && !error.contains("/publish"),
+            "{error}"
+        );
+    }
+    site.stop().await;
+    assert!(!path.exists(), "its socket is removed");
+}
+
+#[tokio::test]
+async fn operators_are_let_in_where_clients_are_too_many() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = folder.path().join("operators");
+    let limits = limits(&[
+        ("connections", 1),
+        ("connections-per-address", 1),
+        ("connects-per-second-per-address", 1),
+        ("connects-per-second", 1),
+    ]);
+    let (site, operators) = with_operators(&path, |builder| builder.limits(limits)).await;
+    let _first = site.client().await;
+    let mut all = Vec::new();
+    for _ in 0..10 {
+        let mut http = Http::open(operators).await;
+        assert_eq!(http.ask("GET", "/metrics", &[], "").await.status, 200);
+        all.push(http);
+    }
+}
+
+#[tokio::test]
+async fn figures_need_the_servers_token_from_elsewhere_where_access_is_scoped() {
+    let site = Site::with_tokens(Access::Scoped).await;
+    let mut http = site.open().await;
+    // From this machine, without a proxy.
+    assert_eq!(http.ask("GET", "/metrics", &[], "").await.status, 200);
+    for elsewhere in [
+        "X-Forwarded-For: 127.0.0.1",
+        "Forwarded: for=127.0.0.1",
+        "X-Real-IP: 127.0.0.1",
+        "Via: 1.1 proxy",
+    ] {
+        let ask = async |http: &mut Http, headers: &[&str], target: &str| {
+            let headers: Vec<_> = [elsewhere].iter().chain(headers).copied().collect();
+            http.ask("GET", target, &headers, "").await
+        };
+        let answer = ask(&mut http, &[], "/metrics").await;
+        assert_eq!(
+            (answer.status, answer.header("www-authenticate")),
+            (401, "Bearer")
+        );
+        assert!(answer.error().contains("the server's token"), "{answer:?}");
+        assert!(!answer.body.contains("mist_"), "{answer:?}");
+        let answer = ask(&mut http, &["X-AUTH-TOKEN: desk"], "/metrics").await;
+        assert_eq!(answer.status, 403, "{answer:?}");
+        assert!(answer.error().contains("the server's own token"));
+        for (header, target) in [
+            ("X-AUTH-TOKEN: s3cret", "/metrics"),
+            ("Authorization: Bearer s3cret", "/metrics"),
+            ("Accept: */*", "/metrics?x-auth-token=s3cret"),
+        ] {
+            let answer = ask(&mut http, &[header], target).await;
+            assert_eq!(answer.status, 200, "{header} {target}");
+            assert!(answer.body.contains("mist_connections "));
+        }
+        // Probes have no token.
+        for target in ["/healthz", "/readyz"] {
+            assert_eq!(ask(&mut http, &[], target).await.status, 200);
+        }
+    }
+    // A token that is guessed here is one that was guessed.
+    let wrong = ["Via: 1.1 proxy", "X-AUTH-TOKEN: wrong"];
+    assert_eq!(http.ask("GET", "/metrics", &wrong, "").await.status, 401);
+    let figures = figures(&http.ask("GET", "/metrics", &[], "").await);
+    assert_eq!(figures["mist_tokens_refused"], 1);
+}
+
+#[tokio::test]
+async fn a_trusted_proxy_on_this_machine_does_not_make_its_clients_local() {
+    let site = Site::with(|builder| {
+        let builder = builder.authenticator("memory://").token(ADMIN);
+        let builder = builder.access(Access::Scoped);
+        builder.trusted_proxies("127.0.0.0/8")
+    })
+    .await;
+    for headers in [
+        &[][..],
+        &["X-Forwarded-For: 127.0.0.1"],
+        &["X-Forwarded-For: 192.0.2.1"],
+    ] {
+        let mut http = site.open().await;
+        assert_eq!(http.ask("GET", "/metrics", headers, "").await.status, 401);
+    }
+}

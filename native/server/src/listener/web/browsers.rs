@@ -167,15 +167,8 @@ impl Browsers {
         peer: Option<Peer>,
     ) -> Result<Option<HeaderValue>, Box<Response>> {
         let headers = request.headers();
-        let host = match request.uri().authority() {
-            Some(authority) => authority.as_str(),
-            None => one(headers, header::HOST).unwrap_or_default(),
-        };
-        let is_unnamed = request.uri().authority().is_none() && !headers.contains_key(header::HOST);
-        // Browsers always say which host they want.
-        if !is_unnamed && !self.allows_host(host, is_loopback) {
-            return Err(Box::new(wrong_host(host, log, peer)));
-        }
+        let host = self.check_host(request, is_loopback);
+        let host = host.map_err(|host| Box::new(wrong_host(host, log, peer)))?;
         let path = request.uri().path();
         let is_plain = ["/publish", "/subscribe"].contains(&path.trim_end_matches('/'));
         if !is_plain && !upgrade::is_wanted(path, headers) {
@@ -195,6 +188,28 @@ impl Browsers {
             return Err(Box::new(wrong_origin(&text(origin), log, peer)));
         }
         Ok(is_plain.then(|| origin.clone()))
+    }
+
+    /// The host that a request is for.
+    ///
+    /// # Errors
+    /// The same, where it is not this server for all that a page knows.
+    pub(super) fn check_host<'a, B>(
+        &self,
+        request: &'a Request<B>,
+        is_loopback: bool,
+    ) -> Result<&'a str, &'a str> {
+        let headers = request.headers();
+        let host = match request.uri().authority() {
+            Some(authority) => authority.as_str(),
+            None => one(headers, header::HOST).unwrap_or_default(),
+        };
+        // Browsers always say which host they want.
+        let is_unnamed = request.uri().authority().is_none() && !headers.contains_key(header::HOST);
+        match is_unnamed || self.allows_host(host, is_loopback) {
+            true => Ok(host),
+            false => Err(host),
+        }
     }
 
     /// Whether the server goes by this name. Others matter only where a name that points to this machine opens what the

@@ -9,8 +9,12 @@ use warp::filters::BoxedFilter;
 use warp::http::{HeaderMap, StatusCode, header};
 use warp::reply::{Reply, Response};
 
-use super::get_or_head;
+use super::query::Query;
+use super::routes::get_or_head;
+use super::token::token;
 use super::upgrade::listed;
+use super::visit::{Visit, unauthorized};
+use super::{Caller, raw_query, refuse};
 use crate::listener::Acceptor;
 
 /// `GET /healthz` and `/readyz`.
@@ -33,13 +37,49 @@ pub(super) fn route(acceptor: Acceptor) -> BoxedFilter<(Response,)> {
     warp::path!("metrics")
         .and(get_or_head())
         .and(warp::header::headers_cloned())
-        .map(move |headers: HeaderMap| {
-            let form = Form::wanted(&headers);
-            let text = form.write(&figures(&acceptor));
-            let reply = warp::reply::with_header(text, header::CONTENT_TYPE, form.content_type());
-            warp::reply::with_header(reply, header::VARY, "accept").into_response()
+        .and(raw_query())
+        .and(warp::ext::get::<Caller>())
+        .then(move |headers: HeaderMap, query: String, caller: Caller| {
+            let acceptor = acceptor.clone();
+            async move {
+                if let Err(refusal) = admit(&acceptor, &caller, &headers, &query).await {
+                    return refusal;
+                }
+                let form = Form::wanted(&headers);
+                let text = form.write(&figures(&acceptor));
+                let reply =
+                    warp::reply::with_header(text, header::CONTENT_TYPE, form.content_type());
+                warp::reply::with_header(reply, header::VARY, "accept").into_response()
+            }
         })
         .boxed()
+}
+
+/// Lets in who may see figures: on a listener for operators and where access is open everybody, else who asks from this
+/// machine or shows the server's own token. A token is looked at as anywhere, so that it cannot be guessed here.
+async fn admit(
+    acceptor: &Acceptor,
+    caller: &Caller,
+    headers: &HeaderMap,
+    query: &str,
+) -> Result<(), Response> {
+    if acceptor.seats.is_some() || !acceptor.hub.is_scoped || caller.is_local {
+        return Ok(());
+    }
+    let query = Query::parse(query).and_then(|query| token(headers, &query));
+    let token = query.map_err(|error| refuse(StatusCode::BAD_REQUEST, error))?;
+    let Some(token) = token else {
+        let text = "not authorized - the figures are for who shows the server's token or asks from this machine";
+        return Err(unauthorized(refuse(StatusCode::UNAUTHORIZED, text)));
+    };
+    let visit = Visit::begin(acceptor, caller, Some(&token)).await?;
+    match visit.is_of_server() {
+        true => Ok(()),
+        false => {
+            let text = "not authorized - the figures are for who shows the server's own token";
+            Err(refuse(StatusCode::FORBIDDEN, text))
+        }
+    }
 }
 
 /// How figures are written.

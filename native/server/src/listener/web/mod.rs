@@ -9,12 +9,14 @@ mod page;
 pub(super) mod proxies;
 mod publish;
 mod query;
+mod routes;
 mod stall_timeout;
 mod token;
 mod upgrade;
 mod visit;
 
 use std::convert::Infallible;
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
@@ -32,12 +34,12 @@ use tokio::time::Instant;
 use tracing::field::display;
 use warp::Filter;
 use warp::filters::BoxedFilter;
-use warp::http::header::{ALLOW, CONTENT_TYPE, RETRY_AFTER};
+use warp::http::header::{CONTENT_TYPE, RETRY_AFTER};
 use warp::http::{HeaderMap, HeaderName, StatusCode, Uri};
-use warp::path::FullPath;
 use warp::reply::{Reply, Response};
 
 use self::proxies::Client;
+pub(crate) use self::routes::Offers;
 use self::stall_timeout::StallTimeout;
 use super::socket::accept_tcp;
 use super::tls::Tls;
@@ -47,22 +49,6 @@ use crate::admission::peer::Peer;
 use crate::admission::rates::{Exceeded, Meter};
 use crate::hub::Arrival;
 use crate::log_limit::{Kind, LogLimit};
-
-/// What everybody may have without a token, unless the operator wants it otherwise.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Offers {
-    pub(crate) page: bool,
-    pub(crate) metrics: bool,
-}
-
-impl Default for Offers {
-    fn default() -> Self {
-        Self {
-            page: true,
-            metrics: true,
-        }
-    }
-}
 
 struct Web {
     listener: TcpListener,
@@ -89,13 +75,9 @@ impl Listener for Web {
 
     fn serve(self: Box<Self>, acceptor: Acceptor) -> BoxFuture<'static, ()> {
         Box::pin(async move {
-            let site = Site {
-                routes: routes(acceptor.clone()),
-                is_loopback: self
-                    .address
-                    .socket()
-                    .is_some_and(|socket| socket.ip().to_canonical().is_loopback()),
-            };
+            let socket = self.address.socket();
+            let is_loopback = socket.is_some_and(|socket| is_this_machine(socket.ip()));
+            let site = Site::new(&acceptor, is_loopback);
             accept_tcp(self.listener, &acceptor, |stream, peer| {
                 let guest = match acceptor.hub.in_force().proxies.trusts(peer.ip()) {
                     true => acceptor.greet_proxy(peer.ip()),
@@ -119,10 +101,23 @@ impl Listener for Web {
 
 /// What is served on a listener.
 #[derive(Clone)]
-struct Site {
+pub(super) struct Site {
     routes: BoxedFilter<(Response,)>,
     /// Whether only this machine can reach it.
     is_loopback: bool,
+}
+
+impl Site {
+    pub(super) fn new(acceptor: &Acceptor, is_loopback: bool) -> Self {
+        Self {
+            routes: routes::of(acceptor),
+            is_loopback,
+        }
+    }
+}
+
+fn is_this_machine(address: IpAddr) -> bool {
+    address.to_canonical().is_loopback()
 }
 
 /// What a client is told that asks in plain text where it has to encrypt.
@@ -137,7 +132,7 @@ fn https_required() -> Vec<u8> {
 }
 
 /// Speaks HTTP on a connection until it ends, or until it becomes a WebSocket, which has a task of its own.
-fn serve_http<S>(acceptor: &Acceptor, stream: S, guest: Guest, site: &Site)
+pub(super) fn serve_http<S>(acceptor: &Acceptor, stream: S, guest: Guest, site: &Site)
 where
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
@@ -169,6 +164,11 @@ where
         let client = behind.map(|proxy| proxies.client(proxy, request.headers()));
         let from = client.map(|client| client.address).or(address);
         let peer = from.map(Peer::from);
+        // A proxy on this machine asks for others, whether or not it is trusted.
+        let is_local = client.is_none()
+            && address.is_some_and(is_this_machine)
+            && !proxies::is_forwarded(request.headers())
+            && browsers.check_host(&request, true).is_ok();
         if let Some(permit) = &lent {
             // A later request begins anew; how long the connection was at rest is no matter.
             let since = match is_first.swap(false, Ordering::Relaxed) {
@@ -180,6 +180,7 @@ where
                 peer,
                 listener,
                 client,
+                is_local,
                 since,
                 meter: client.is_none().then(|| Arc::clone(&meter)),
             });
@@ -270,6 +271,8 @@ struct Caller {
     listener: u16,
     /// For whom a trusted proxy asks, whose own connection does not count for anybody.
     client: Option<Client>,
+    /// Whether it comes from this machine, for all that can be seen.
+    is_local: bool,
     since: Instant,
     /// What was done on the connection lately; not for a proxy's, which carries many clients.
     meter: Option<Arc<Meter>>,
@@ -319,61 +322,6 @@ fn too_often(message: Vec<u8>, exceeded: Exceeded) -> Response {
     let seconds = exceeded.retry_after().into();
     response.headers_mut().insert(RETRY_AFTER, seconds);
     response
-}
-
-fn routes(acceptor: Acceptor) -> BoxedFilter<(Response,)> {
-    let offers = acceptor.offers;
-    let ping = warp::path!("ping")
-        .and(get_or_head())
-        .map(|| "pong\n".into_response());
-    let mut routes = upgrade::route(acceptor.clone())
-        .or(ping)
-        .unify()
-        .or(api::publish(acceptor.clone()))
-        .unify()
-        .or(api::subscribe(acceptor.clone()))
-        .unify()
-        .or(metrics::health(acceptor.clone()))
-        .unify()
-        .boxed();
-    if offers.metrics {
-        routes = routes.or(metrics::route(acceptor)).unify().boxed();
-    }
-    if offers.page {
-        routes = routes.or(page::route()).unify().boxed();
-    }
-    let anything =
-        warp::path::full().map(move |path: FullPath| nothing_here(path.as_str(), offers));
-    routes.or(anything).unify().boxed()
-}
-
-fn get_or_head() -> BoxedFilter<()> {
-    warp::get().or(warp::head()).unify().boxed()
-}
-
-/// Answers a request that nobody has taken.
-fn nothing_here(path: &str, offers: Offers) -> Response {
-    let allowed = match path.trim_end_matches('/') {
-        "/publish" => "POST",
-        "/subscribe" => "GET",
-        "/ping" | "/healthz" | "/readyz" => "GET, HEAD",
-        "/metrics" if offers.metrics => "GET, HEAD",
-        _ if offers.page && page::has(path) => "GET, HEAD",
-        _ if upgrade::is_websocket_path(path) => {
-            return upgrade::upgrade_required("there is a WebSocket here, and nothing else");
-        }
-        _ => {
-            let metrics = if offers.metrics { " /metrics," } else { "" };
-            let text = format!(
-                "not found - there are GET /ping, POST /publish, GET /subscribe, /healthz, /readyz,{metrics} and a \
-                 WebSocket at /subscribe/websocket"
-            );
-            return refuse(StatusCode::NOT_FOUND, text);
-        }
-    };
-    let text = format!("method not allowed - here it is {allowed}");
-    let refusal = refuse(StatusCode::METHOD_NOT_ALLOWED, text);
-    warp::reply::with_header(refusal, ALLOW, allowed).into_response()
 }
 
 /// The query as it was sent, empty when there is none.

@@ -112,6 +112,19 @@ impl Proxies {
     }
 }
 
+/// Whether a proxy has left its mark on a request. Some leave none.
+pub(super) fn is_forwarded(headers: &HeaderMap) -> bool {
+    let marks = [
+        "forwarded",
+        "via",
+        "x-forwarded-for",
+        "x-forwarded-host",
+        "x-forwarded-proto",
+        "x-real-ip",
+    ];
+    marks.iter().any(|mark| headers.contains_key(*mark))
+}
+
 /// The addresses that the proxies noted, the nearest last; none for what is no address.
 fn hops(headers: &HeaderMap) -> Vec<Option<IpAddr>> {
     let values = |name: &str| -> Vec<String> {

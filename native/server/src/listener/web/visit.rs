@@ -158,6 +158,11 @@ impl Visit {
         self.outbox.is_on_probation()
     }
 
+    /// Whether its token is the server's own.
+    pub(super) fn is_of_server(&self) -> bool {
+        self.early.hub.is_server(self.outbox.session)
+    }
+
     /// Does a command, and returns the answer or the response to the error.
     pub(super) async fn ask(&mut self, request: Request<'_>) -> Result<String, Response> {
         self.send(&line(request)).await?;
@@ -286,6 +291,7 @@ pub(super) mod tests {
             tls: None,
             offers: Offers::default(),
             stages: Stages::default(),
+            seats: None,
         }
     }
 
@@ -297,6 +303,7 @@ pub(super) mod tests {
             peer: None,
             client: None,
             since: Instant::now(),
+            is_local: false,
             meter: None,
         }
     }
