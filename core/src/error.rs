@@ -63,6 +63,10 @@ codes! {
     TooManyWrongTokens = "too-many-wrong-tokens",
     /// The token does not grant what was asked for.
     NotGranted = "not-granted",
+    /// A tag begins with `$`: such tags are the server's own.
+    ReservedTag = "reserved-tag",
+    /// A field has a value that the command does not take.
+    InvalidValue = "invalid-value",
     /// A subscription is removed, since the token no longer grants it.
     Revoked = "revoked",
     /// Something is more than a limit allows; the sentence names the value, the limit and the setting.
@@ -149,6 +153,8 @@ pub enum TokenError {
     Exists,
     /// `set`, `unset`, `tags` or a login with a token that is not there.
     NotFound,
+    /// A token that is presented has ended. An authenticator may as well return grants that have.
+    Expired,
     /// The token has a form that the store cannot hold; the text says which.
     Invalid(String),
     /// A tag has a form that the store cannot hold; the text says which.
@@ -159,6 +165,9 @@ pub enum TokenError {
     Uncertain(String),
 }
 
+/// Begins what is said of a token that has ended.
+pub(crate) const TOKEN_EXPIRED: &str = "not authorized - the token has expired";
+
 /// What begins every error of a token store that may work again later.
 pub(crate) const STORE_UNAVAILABLE: &str = "Token store unavailable";
 
@@ -167,6 +176,7 @@ impl Part for TokenError {
         match self {
             Self::Exists => push!(text, "Token already exists"),
             Self::NotFound => push!(text, "Token not found"),
+            Self::Expired => push!(text, TOKEN_EXPIRED),
             Self::Invalid(why) => push!(text, "Invalid token - ", why),
             Self::InvalidTag(why) => push!(text, "Invalid tag - ", why),
             Self::Unavailable(why) => {
@@ -195,6 +205,7 @@ impl TokenError {
         let code = match self {
             Self::Exists => ErrorCode::TokenExists,
             Self::NotFound => ErrorCode::TokenNotFound,
+            Self::Expired => ErrorCode::TokenExpired,
             Self::Invalid(_) => ErrorCode::InvalidToken,
             Self::InvalidTag(_) => ErrorCode::InvalidTag,
             Self::Unavailable(_) => ErrorCode::StoreUnavailable,

@@ -45,7 +45,9 @@ mod slots;
 mod sort;
 mod text;
 
-pub use auth::{Access, AuthReply, AuthRequest, Grants, TokenChange, TokenStorage};
+pub use auth::{
+    Access, AuthReply, AuthRequest, EditKind, Grants, Rights, TokenChange, TokenEdit, TokenStorage,
+};
 pub use broker::{
     Broker, Config, Credentials, CustomReply, CustomRequest, DisconnectReason, Listing, Long,
     Output, Receipt, Scratch, SessionId, Standing, Stats, TokenCheck, Verdict, Walk,

@@ -7,10 +7,10 @@ use alloc::vec::Vec;
 use super::Broker;
 use super::output::Output;
 use super::session::{About, Role, SessionId};
-use crate::auth::{AuthReply, AuthRequest, TokenChange, TokenStorage};
+use crate::auth::{AuthReply, AuthRequest, EditKind, Grants, TokenEdit, TokenStorage};
 use crate::error::TokenError;
 use crate::limits::LIMIT;
-use crate::message::{Command, Message, Refusal, Reply};
+use crate::message::{Command, Message, Refusal, Reply, Writer, write_tags};
 use crate::sort::sort;
 
 impl Broker {
@@ -40,8 +40,8 @@ impl Broker {
             return Ok(());
         }
         let reply = self.answer_from_table(&request)?;
-        if let (AuthRequest::Change(change), Ok(_)) = (&request, &reply) {
-            let revocation = self.apply_change(change);
+        if let (AuthRequest::Edit(edit), Ok(_)) = (&request, &reply) {
+            let revocation = self.apply_edit(edit);
             if !self.begin(revocation.then_answer(session)) {
                 self.ask(
                     session,
@@ -58,17 +58,23 @@ impl Broker {
 
     /// Does what the host does where the broker does not keep the tokens itself.
     fn answer_from_table(&mut self, request: &AuthRequest) -> Result<AuthReply, Refusal> {
-        let change = match request {
-            AuthRequest::Change(change) => change,
-            AuthRequest::Lookup { token } | AuthRequest::Authenticate { token } => {
-                let found = self.table.find(token).ok_or(TokenError::NotFound);
-                return Ok(found.map(Some));
-            }
+        let granted = self.table.find(request.token());
+        let AuthRequest::Edit(edit) = request else {
+            return Ok(granted.ok_or(TokenError::NotFound).map(Some));
         };
-        let bytes = self.table.bytes_with(change);
-        let limit = self.limits.token_total_bytes;
-        LIMIT.token_total_bytes.check(bytes, limit)?;
-        Ok(self.table.apply(change).map(|()| None))
+        let changes = match edit.changes(granted.as_ref()) {
+            Ok(changes) => changes,
+            Err(error) => return Ok(Err(error)),
+        };
+        for change in &changes {
+            let bytes = self.table.bytes_with(change);
+            let limit = self.limits.token_total_bytes;
+            LIMIT.token_total_bytes.check(bytes, limit)?;
+            if let Err(error) = self.table.apply(change) {
+                return Ok(Err(error));
+            }
+        }
+        Ok(Ok(None))
     }
 
     fn auth_request(&self, message: &Message<'_>) -> Result<AuthRequest, Refusal> {
@@ -84,13 +90,29 @@ impl Broker {
             .collect();
         sort(&mut tags);
         tags.dedup();
-        Ok(match command {
-            Command::Register => AuthRequest::Change(TokenChange::Register { token, tags }),
-            Command::Unregister => AuthRequest::Change(TokenChange::Unregister { token }),
-            Command::Set => AuthRequest::Change(TokenChange::Set { token, tags }),
-            Command::Unset => AuthRequest::Change(TokenChange::Unset { token, tags }),
-            _ => AuthRequest::Lookup { token },
-        })
+        let kind = match command {
+            Command::Register => EditKind::Register,
+            Command::Unregister => EditKind::Unregister,
+            Command::Set => EditKind::Set,
+            Command::Unset => EditKind::Unset,
+            _ => return Ok(AuthRequest::Lookup { token }),
+        };
+        let Some(rights) = message.rights() else {
+            let wanted = "subscribe, publish or both";
+            return Err(Refusal::InvalidValue("rights", wanted));
+        };
+        let Some(ttl) = message.ttl() else {
+            let wanted = "whole seconds, or a time such as 90s, 15m, 12h or 30d, and more than 0";
+            return Err(Refusal::InvalidValue("ttl", wanted));
+        };
+        Ok(AuthRequest::Edit(TokenEdit {
+            kind,
+            token,
+            tags,
+            rights,
+            expires_at: ttl.map(|ttl| self.now.saturating_add(ttl)),
+            now: self.now,
+        }))
     }
 
     pub(super) fn finish_admin(
@@ -105,16 +127,39 @@ impl Broker {
             Ok(granted) => granted.unwrap_or_default(),
             Err(error) => return self.send_error(session, command, &error.to_error(), id),
         };
-        if let AuthRequest::Change(change) = request {
-            let tags: Vec<_> = change.tags().iter().map(String::as_str).collect();
+        if let AuthRequest::Edit(edit) = request {
+            let tags: Vec<_> = edit.tags.iter().map(String::as_str).collect();
             return self.acknowledge(session, command, &tags, id);
         }
-        // In whatever order the store keeps them.
-        let mut tags: Vec<_> = granted.subscribe.iter().map(String::as_str).collect();
+        if granted.is_over(self.now) {
+            let error = TokenError::NotFound.to_error();
+            return self.send_error(session, command, &error, id);
+        }
+        // The store keeps them in whatever order.
+        let Grants {
+            subscribe,
+            publish,
+            expires_at,
+            ..
+        } = granted.sorted();
+        let mut tags: Vec<_> = subscribe
+            .iter()
+            .chain(&publish)
+            .map(String::as_str)
+            .collect();
         sort(&mut tags);
+        tags.dedup();
+        let values: [(_, Writer<'_>); 2] = [
+            ("subscribe", &|out| write_tags(out, &subscribe)),
+            ("publish", &|out| write_tags(out, &publish)),
+        ];
+        let count = self.expires_in(expires_at);
         let reply = Reply {
             command,
             tags: &tags,
+            // Most tokens have both rights to all of their tags.
+            values: if subscribe == publish { &[] } else { &values },
+            counts: count.as_slice(),
             id,
             ..Reply::default()
         };

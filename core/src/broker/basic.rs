@@ -9,6 +9,7 @@ use super::output::Verdict;
 use super::receipt::Receipt;
 use super::scratch::{Scratch, restart};
 use super::session::{Session, SessionId};
+use crate::auth::is_reserved;
 use crate::limits::{Exceeded, LIMIT, Limits};
 use crate::message::{
     Data, ESCAPE_BYTES, Message, Refusal, Reply, Span, echoed_tags, write_head, write_plain_tags,
@@ -77,8 +78,9 @@ impl Broker {
                 (&names[..], &**decoded)
             }
         };
-        if let Some(long) = tags.iter().find(|tag| tag.len() > self.limits.tag_bytes) {
-            return Err(self.tag_too_long(long.len()).into());
+        let mut names = tags.iter().map(|tag| &source[tag.range()]);
+        if let Some(unfit) = names.find(|tag| self.is_unfit(tag)) {
+            return Err(self.unfit_tag(unfit).into());
         }
         if let Some(grants) = self.grants(state) {
             let mut tags = tags.iter().map(|tag| &source[tag.range()]);
@@ -243,7 +245,7 @@ impl Broker {
         self.checked_tags(message)
     }
 
-    /// Returns the tags of a message if all are of a size that is allowed.
+    /// Returns the tags of a message if clients may use all of them.
     pub(super) fn checked_tags<'a>(
         &self,
         message: &Message<'a>,
@@ -253,9 +255,22 @@ impl Broker {
             .check(message.tag_count(), self.limits.tags_per_message)?;
         self.check_escaped_tags(message)?;
         let tags: Vec<_> = message.tags().collect();
-        match tags.iter().find(|tag| tag.len() > self.limits.tag_bytes) {
-            Some(tag) => Err(self.tag_too_long(tag.len())),
+        match tags.iter().find(|tag| self.is_unfit(tag)) {
+            Some(tag) => Err(self.unfit_tag(tag)),
             None => Ok(tags),
+        }
+    }
+
+    /// Whether a tag is too long, or none that clients may use.
+    #[inline]
+    fn is_unfit(&self, tag: &str) -> bool {
+        tag.len() > self.limits.tag_bytes || is_reserved(tag)
+    }
+
+    fn unfit_tag(&self, tag: &str) -> Refusal {
+        match tag.len() > self.limits.tag_bytes {
+            true => self.tag_too_long(tag.len()),
+            false => Refusal::ReservedTag(tag.into()),
         }
     }
 

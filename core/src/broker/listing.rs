@@ -209,7 +209,7 @@ impl Listing {
             command: self.command,
             tags: &tags,
             data,
-            list: lists.map(|write| (name, write)),
+            values: lists.map(|write| (name, write)).as_slice(),
             id: self.id.as_deref(),
             ..Reply::default()
         }

@@ -94,13 +94,13 @@ impl Broker {
         if is_server {
             self.set_role(session, Role::Admin);
             self.note_checked(session, TokenCheck::Valid);
-            return self.acknowledge(session, "auth", &[], id);
+            return self.acknowledge_login(session, id);
         }
         let is_checked = self.asks_host || self.token_storage != TokenStorage::None;
         match is_checked || self.access == Access::Scoped {
             true => self.look_up(session, token.into(), id, is_later),
             // Nothing to check against: like the original, take it without a word.
-            false => self.acknowledge(session, "auth", &[], id),
+            false => self.acknowledge_login(session, id),
         }
     }
 
@@ -145,6 +145,10 @@ impl Broker {
             _ => None,
         };
         let is_later = held.is_some();
+        let reply = match reply {
+            Ok(Some(grants)) if grants.is_over(self.now) => Err(TokenError::Expired),
+            reply => reply,
+        };
         let refusal = match reply {
             Ok(Some(grants)) if held.is_some_and(|held| held.subject != grants.subject) => {
                 self.note_checked(session, TokenCheck::Valid);
@@ -165,7 +169,7 @@ impl Broker {
                 } else {
                     self.begin(revocation);
                 }
-                return self.acknowledge(session, "auth", &[], id);
+                return self.acknowledge_login(session, id);
             }
             Ok(None) | Err(TokenError::NotFound | TokenError::Invalid(_)) => {
                 self.note_checked(session, TokenCheck::Wrong);
@@ -174,9 +178,13 @@ impl Broker {
                     false => Refusal::WrongToken,
                 }
             }
-            Err(_) => {
+            Err(error) => {
+                // Who shows one that has ended does not guess, nor is it let in.
                 self.note_checked(session, TokenCheck::Unknown);
-                Refusal::StoreUnavailable
+                match error {
+                    TokenError::Expired => Refusal::TokenExpired,
+                    _ => Refusal::StoreUnavailable,
+                }
             }
         };
         self.send_error(session, "auth", &refusal.to_error(), id);
@@ -218,8 +226,8 @@ impl Broker {
         if loses {
             sessions.push(session);
         }
-        holders.grants = grants;
         holders.sessions.push(session);
+        self.set_grants(token, grants);
         self.set_role(
             session,
             Role::Token {
@@ -253,15 +261,15 @@ impl Broker {
             self.begin(revocation);
             return;
         };
-        let Some(holders) = self.holders.get_mut(token) else {
+        let Some(holders) = self.holders.get(token) else {
             return;
         };
-        let is_covered = grants.cover_subscriptions_of(&holders.grants);
-        holders.grants = grants;
-        if !is_covered {
-            let sessions = holders.sessions.clone();
-            self.begin(Revocation::of(sessions));
-        }
+        let sessions = match grants.cover_subscriptions_of(&holders.grants) {
+            true => Vec::new(),
+            false => holders.sessions.clone(),
+        };
+        self.set_grants(token, grants);
+        self.begin(Revocation::of(sessions));
     }
 
     fn goes_by_token(&self, session: SessionId) -> bool {
@@ -337,8 +345,10 @@ impl Broker {
     /// Forgets a token that no session goes by, nor is about to.
     pub(super) fn forget_unused(&mut self, token: &str) {
         let is_unused = |holders: &Holders| holders.sessions.is_empty() && holders.asked_about == 0;
-        if self.holders.get(token).is_some_and(is_unused) {
-            self.holders.remove(token);
+        if self.holders.get(token).is_some_and(is_unused)
+            && let Some(holders) = self.holders.remove(token)
+        {
+            self.move_end(token, holders.grants.expires_at, None);
         }
     }
 }

@@ -3,13 +3,15 @@
 //! Inputs are method calls: [`Broker::handle_message`], or [`Broker::decide`] for a message that changes nothing.
 //! Outputs are taken out with [`Broker::poll_output`]. The commands are in these files: `basic` has those for
 //! everybody, `publish` long publishes, `list` long answers, `login` and `admin` those about tokens, `in_use` which of them
-//! sessions go by, `revoke` the consequences of a changed token; `numbers` is for hosts that know tags by number. Files with data only (`config`,
-//! `output`, `scratch`, `session`, `holders`, `listing`, `revocation`, `walk`) know nothing of the [`Broker`].
+//! sessions go by, `revoke` the consequences of a changed token, `expiry` those of time; `numbers` is for hosts that know
+//! tags by number. Files with data only (`config`, `output`, `scratch`, `session`, `holders`, `listing`, `revocation`,
+//! `walk`) know nothing of the [`Broker`].
 
 mod admin;
 mod basic;
 mod config;
 mod decide;
+mod expiry;
 mod holders;
 mod in_use;
 mod list;
@@ -34,7 +36,7 @@ mod tests;
 mod walk;
 
 use alloc::boxed::Box;
-use alloc::collections::VecDeque;
+use alloc::collections::{BTreeSet, VecDeque};
 use alloc::string::String;
 use alloc::vec::Vec;
 use core::fmt;
@@ -102,8 +104,14 @@ pub struct Broker {
     connected_total: u64,
     table: TokenTable,
     holders: HashMap<Box<str>, Holders, FixedState>,
+    /// When tokens end that sessions go by, in seconds since 1970.
+    ends: BTreeSet<(u64, Box<str>)>,
+    /// The time that the host told last, in seconds since 1970.
+    now: u64,
     /// Changes of tokens that are not fully applied yet, oldest first.
     revocations: VecDeque<Revocation>,
+    /// Whether the host is asked to go on with them.
+    is_scheduled: bool,
     outputs: VecDeque<Output>,
     scratch: Scratch,
     scan: Scan,
@@ -150,7 +158,10 @@ impl Broker {
             connected_total: 0,
             table: TokenTable::new(seed),
             holders: HashMap::with_hasher(FixedState::with_seed(seed)),
+            ends: BTreeSet::new(),
+            now: 0,
             revocations: VecDeque::new(),
+            is_scheduled: false,
             outputs: VecDeque::new(),
             scratch: Scratch::new(),
             scan: Scan::new(),

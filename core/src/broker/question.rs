@@ -24,8 +24,8 @@ impl Broker {
         request: &AuthRequest,
         reply: AuthReply,
     ) {
-        if let (AuthRequest::Change(change), Ok(_)) = (request, &reply) {
-            let revocation = self.apply_change(change);
+        if let (AuthRequest::Edit(edit), Ok(_)) = (request, &reply) {
+            let revocation = self.apply_edit(edit);
             if !self.begin(revocation.then_answer(session)) {
                 return;
             }
@@ -63,7 +63,7 @@ impl Broker {
                 // Last, so that what is known of the token is not forgotten in between.
                 self.note_answered(token);
             }
-            About::Renewal => self.acknowledge(session, "auth", &[], id),
+            About::Renewal => self.acknowledge_login(session, id),
             About::Presented { .. } | About::Custom => {}
         }
         self.handle_backlog(session, question);

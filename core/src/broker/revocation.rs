@@ -12,6 +12,8 @@ pub(super) struct Revocation {
     /// The session that is being looked at, and its sets that are still to come.
     pub(super) session: Option<SessionId>,
     pub(super) sets: Vec<u32>,
+    /// Whether the sessions were told already that all of it is gone.
+    pub(super) is_told: bool,
     /// Whether a grant is taken. Its answer then proves that this and all that was taken before is gone.
     pub(super) takes: bool,
     /// Whose command is answered when this is done.
@@ -30,6 +32,14 @@ impl Revocation {
     pub(super) fn taking(sessions: Vec<SessionId>) -> Self {
         Self {
             takes: true,
+            ..Self::of(sessions)
+        }
+    }
+
+    /// What goes since a token has ended.
+    pub(super) fn expiry(sessions: Vec<SessionId>) -> Self {
+        Self {
+            is_told: true,
             ..Self::of(sessions)
         }
     }

@@ -10,7 +10,7 @@ use super::Broker;
 use super::output::Output;
 use super::revocation::Revocation;
 use super::session::{Role, SessionId};
-use crate::auth::{Access, Grants, TokenChange};
+use crate::auth::{Access, EditKind, Grants, Rights, TokenEdit};
 use crate::message::{Refusal, Reply};
 use crate::sort::sort;
 
@@ -22,20 +22,20 @@ const REMOVAL: usize = 64;
 const BYTES_PER_TAG: usize = 8;
 
 impl Broker {
-    /// Answers [`Output::Proceed`]: does the next part of a revocation. If that was the last part, returns the session
-    /// that waited for it, so that the host reads from it again.
+    /// Answers [`Output::Proceed`]: does the next part of what takes long. If that was the last part of a revocation, returns
+    /// the session that waited for it, so that the host reads from it again.
     pub fn proceed(&mut self) -> Option<SessionId> {
-        let mut revocation = self.revocations.pop_front()?;
-        let waiting = match self.revoke_some(&mut revocation) {
-            true => revocation.waiting,
-            false => {
-                self.revocations.push_front(revocation);
-                None
+        self.is_scheduled = false;
+        let mut waiting = None;
+        if self.is_expiry_due() {
+            self.expire_some();
+        } else if let Some(mut revocation) = self.revocations.pop_front() {
+            match self.revoke_some(&mut revocation) {
+                true => waiting = revocation.waiting,
+                false => self.revocations.push_front(revocation),
             }
-        };
-        if !self.revocations.is_empty() {
-            self.outputs.push_back(Output::Proceed);
         }
+        self.schedule();
         let session = waiting?;
         if let Some(question) = self.answer(session) {
             // The answer to a change has no data.
@@ -44,18 +44,24 @@ impl Broker {
         Some(session)
     }
 
+    /// Asks the host to go on, if there is something left to do.
+    pub(super) fn schedule(&mut self) {
+        if !self.is_scheduled && (self.is_revoking() || self.is_expiry_due()) {
+            self.is_scheduled = true;
+            self.outputs.push_back(Output::Proceed);
+        }
+    }
+
     /// Does the first part of a revocation now and queues the rest; returns whether it is done.
     pub(super) fn begin(&mut self, mut revocation: Revocation) -> bool {
         if revocation.sessions.is_empty() && !(revocation.takes && self.is_revoking()) {
             return true;
         }
-        if self.revocations.is_empty() {
-            if self.revoke_some(&mut revocation) {
-                return true;
-            }
-            self.outputs.push_back(Output::Proceed);
+        if self.revocations.is_empty() && self.revoke_some(&mut revocation) {
+            return true;
         }
         self.revocations.push_back(revocation);
+        self.schedule();
         false
     }
 
@@ -104,6 +110,9 @@ impl Broker {
             let error = Refusal::Revoked.to_error();
             for (tags, set) in lost {
                 self.index.remove(set, session.slot);
+                if revocation.is_told {
+                    continue;
+                }
                 let tags: Vec<_> = tags.iter().map(String::as_str).collect();
                 let reply = Reply {
                     command: "unsubscribe",
@@ -137,12 +146,16 @@ impl Broker {
 
     /// Applies a change of a token to all sessions that presented it; returns the sessions whose subscriptions must be
     /// checked.
-    pub(super) fn apply_change(&mut self, change: &TokenChange) -> Revocation {
-        let takes = matches!(
-            change,
-            TokenChange::Unset { .. } | TokenChange::Unregister { .. }
-        );
-        let Some(holders) = self.holders.get_mut(change.token()) else {
+    pub(super) fn apply_edit(&mut self, edit: &TokenEdit) -> Revocation {
+        let TokenEdit {
+            token,
+            tags,
+            rights,
+            expires_at,
+            ..
+        } = edit;
+        let takes = matches!(edit.kind, EditKind::Unset | EditKind::Unregister);
+        let Some(holders) = self.holders.get_mut(&**token) else {
             return Revocation {
                 takes,
                 ..Revocation::default()
@@ -150,23 +163,29 @@ impl Broker {
         };
         // A login that is under way looks its token up again.
         holders.changes = holders.changes.wrapping_add(1);
-        match change {
-            TokenChange::Set { tags, .. } => holders.grants.add(tags),
-            TokenChange::Unset { tags, .. } => {
+        match edit.kind {
+            EditKind::Set => {
+                holders.grants.add(tags, *rights);
+                if let Some(end) = *expires_at {
+                    let former = holders.grants.expires_at.replace(end);
+                    self.move_end(token, former, Some(end));
+                }
+            }
+            EditKind::Unset => {
                 let grants = &mut holders.grants;
                 // Most often nobody has subscribed to the tags that are taken.
                 let is_used =
                     |tag: &&String| grants.allow_subscribe(tag) && self.index.has_tag(tag);
-                let is_felt = tags.iter().any(|tag| is_used(&tag));
-                grants.remove(tags);
+                let is_felt = *rights != Rights::Publish && tags.iter().any(|tag| is_used(&tag));
+                grants.remove(tags, *rights);
                 let sessions = match is_felt {
                     true => holders.sessions.clone(),
                     false => Vec::new(),
                 };
                 return Revocation::taking(sessions);
             }
-            TokenChange::Unregister { .. } => return self.revoke_token(change.token()),
-            TokenChange::Register { .. } => {}
+            EditKind::Unregister => return self.revoke_token(token),
+            EditKind::Register => {}
         }
         Revocation::default()
     }
@@ -176,17 +195,11 @@ impl Broker {
         let Some(holders) = self.holders.get_mut(token) else {
             return Revocation::taking(Vec::new());
         };
-        holders.grants = Grants::default();
         let sessions = core::mem::take(&mut holders.sessions);
+        self.set_grants(token, Grants::default());
         self.forget_unused(token);
         for &session in &sessions {
-            if let Some(state) = self.session_mut(session) {
-                // Like a session that has not authenticated yet; it may do so again.
-                state.role = Role::Revoked;
-                if self.access == Access::Scoped {
-                    self.outputs.push_back(Output::Revoked { session });
-                }
-            }
+            self.take_token(session);
         }
         Revocation::taking(sessions)
     }

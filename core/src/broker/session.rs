@@ -26,7 +26,7 @@ impl SessionId {
 pub(super) enum Role {
     #[default]
     Anonymous,
-    /// A registered token that was removed since; another may be shown.
+    /// A token that was removed since, or has ended; another may be shown.
     Revoked,
     /// The server's own token.
     Admin,

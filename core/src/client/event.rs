@@ -174,6 +174,12 @@ pub struct Reply {
     pub connections: Option<u64>,
     /// For `who`: the connections that hold a subscription now.
     pub subscribers: Option<u64>,
+    /// For `tags`: the tags by which the token may subscribe, where those are not all of its tags.
+    pub subscribe: Option<Vec<String>>,
+    /// For `tags`: the tags with which the token may publish, where those are not all of its tags.
+    pub publish: Option<Vec<String>>,
+    /// For `auth` and `tags`: in how many seconds the token ends.
+    pub expires_in: Option<u64>,
     /// For an acknowledged publish: how many sessions took it.
     pub delivered: Option<u64>,
 }
@@ -188,6 +194,9 @@ impl Reply {
             subscribed: message.subscribed(),
             connections: message.connections(),
             subscribers: message.subscribers(),
+            subscribe: message.subscribe_tags(),
+            publish: message.publish_tags(),
+            expires_in: message.expires_in(),
             delivered: message.delivered(),
         }
     }

@@ -45,7 +45,7 @@ use token::Renewal;
 pub use token::Token;
 
 use crate::limits::Limits;
-use crate::message::{Command, Scan, encode_publish};
+use crate::message::{Command, Request, Scan, encode_publish};
 
 /// The settings of a client.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -376,15 +376,33 @@ impl Client {
         tags: &[&str],
         data: &str,
     ) -> Result<RequestId, RequestError> {
+        let request = Request {
+            command,
+            tags,
+            data,
+            ..Request::default()
+        };
+        self.request_with(now, request)
+    }
+
+    /// As [`Client::request`], with all that a message may have; its number is given out here.
+    ///
+    /// # Errors
+    /// As [`Client::request`].
+    pub fn request_with(
+        &mut self,
+        now: Duration,
+        request: Request<'_>,
+    ) -> Result<RequestId, RequestError> {
         self.check_not_closed()?;
         if !matches!(self.phase, Phase::Open { .. }) {
             return Err(RequestError::Offline {
-                command: command.into(),
+                command: request.command.into(),
             });
         }
-        let request = self.add_request(now, name(command), Awaits::Wire);
-        self.send(command, tags, data, request.0);
-        Ok(request)
+        let id = self.add_request(now, name(request.command), Awaits::Wire);
+        self.send_request(request.id(id.0));
+        Ok(id)
     }
 
     /// Takes out the next action for the host.

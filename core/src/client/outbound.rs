@@ -62,12 +62,16 @@ impl Client {
     }
 
     pub(super) fn send(&mut self, command: &str, tags: &[&str], data: &str, number: u64) {
-        let request = Request {
+        self.send_request(Request {
             command,
             tags,
             data,
             id: Some(number),
-        };
+            ..Request::default()
+        });
+    }
+
+    pub(super) fn send_request(&mut self, request: Request<'_>) {
         encode_request(&request, &mut self.wire);
         self.wire.push(b'\n');
     }

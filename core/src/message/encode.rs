@@ -5,6 +5,7 @@ use alloc::vec::Vec;
 use super::command::Command;
 use super::span::Span;
 use super::string::write_string;
+use crate::auth::Rights;
 use crate::error::ServerError;
 
 /// Writes one reply: `command, tags, data, error, code`, then what this broker adds to the original's four fields.
@@ -14,8 +15,8 @@ pub(crate) struct Reply<'a> {
     pub(crate) tags: &'a [&'a str],
     pub(crate) data: Data<'a>,
     pub(crate) error: Option<&'a ServerError>,
-    /// The name of a field, and what writes the array that is its value.
-    pub(crate) list: Option<(&'static str, Writer<'a>)>,
+    /// Names of fields, and what writes their values.
+    pub(crate) values: &'a [(&'static str, Writer<'a>)],
     /// Names of fields, and the numbers that are their values.
     pub(crate) counts: &'a [(&'static str, u64)],
     pub(crate) delivered: Option<usize>,
@@ -64,7 +65,7 @@ impl Reply<'_> {
             out.extend_from_slice(b",\"code\":");
             write_string(out, code.name());
         }
-        if let Some((name, write)) = self.list {
+        for (name, write) in self.values {
             write_name(out, name);
             write(out);
         }
@@ -90,13 +91,13 @@ impl Reply<'_> {
     }
 }
 
-fn write_tags(out: &mut Vec<u8>, tags: &[&str]) {
+pub(crate) fn write_tags<T: AsRef<str>>(out: &mut Vec<u8>, tags: &[T]) {
     out.push(b'[');
     for (index, tag) in tags.iter().enumerate() {
         if index > 0 {
             out.push(b',');
         }
-        write_string(out, tag);
+        write_string(out, tag.as_ref());
     }
     out.push(b']');
 }
@@ -175,6 +176,10 @@ pub struct Request<'a> {
     pub tags: &'a [&'a str],
     /// The data; an empty one is left out.
     pub data: &'a str,
+    /// For admin commands, the rights to the tags; both are left out.
+    pub rights: Rights,
+    /// For admin commands, the seconds for which a token is to last.
+    pub ttl: Option<u64>,
     /// A number to recognise the answer by; without it most commands are answered only when they fail.
     pub id: Option<u64>,
 }
@@ -246,10 +251,14 @@ pub fn encode_request(request: &Request<'_>, out: &mut Vec<u8>) {
     if let Some(number) = request.id {
         write_number(&mut id, number);
     }
+    let rights: Writer<'_> = &|out| write_string(out, request.rights.name());
+    let has_rights = request.rights != Rights::Both;
     Reply {
         command: request.command,
         tags: request.tags,
         data: Data::Text(request.data),
+        values: has_rights.then_some(("rights", rights)).as_slice(),
+        counts: request.ttl.map(|ttl| ("ttl", ttl)).as_slice(),
         id: request.id.and_then(|_| core::str::from_utf8(&id).ok()),
         ..Reply::default()
     }

@@ -1,7 +1,7 @@
 //! Owns the publish in the forms that client libraries write: the grammar of `grammar` with the choices taken out.
 
 use super::command::Command;
-use super::scan::{Scan, ServerFields};
+use super::scan::Scan;
 use super::span::Span;
 use super::string::literal_end;
 use crate::limits::Limits;
@@ -84,7 +84,8 @@ impl Scan {
         self.tag_count = self.tags.len();
         self.data = Some(Span::new(data, end, escaped));
         self.id = None;
-        self.server = ServerFields::default();
+        self.error = None;
+        self.rare.clear();
         Some(end + 3)
     }
 }

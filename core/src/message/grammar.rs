@@ -8,7 +8,7 @@ use core::ops::Range;
 use super::command::Command;
 use super::fault::{Fault, ScanError, bad};
 use super::json::{Reader, Step, skip_blanks};
-use super::scan::Scan;
+use super::scan::{Field, Scan};
 use super::span::Span;
 use super::string::decode_into;
 use crate::limits::Limits;
@@ -102,15 +102,12 @@ impl Reader<'_> {
                 }
                 Some(Field::Tags) => self.tags(scan)?,
                 Some(Field::Data) => scan.data = self.string_or_null("data")?,
-                Some(Field::Error) => scan.server.error = self.string_or_null("error")?,
-                Some(Field::Code) => scan.server.code = Some(self.raw()?),
+                Some(Field::Error) => scan.error = self.string_or_null("error")?,
                 Some(Field::Id) => scan.id = self.id()?,
-                Some(Field::Delivered) => scan.server.delivered = Some(self.raw()?),
-                Some(Field::Subscriptions) => scan.server.subscriptions = Some(self.raw()?),
-                Some(Field::Subscribed) => scan.server.subscribed = Some(self.raw()?),
-                Some(Field::Connections) => scan.server.connections = Some(self.raw()?),
-                Some(Field::Subscribers) => scan.server.subscribers = Some(self.raw()?),
-                Some(Field::ExpiresIn) => scan.server.expires_in = Some(self.raw()?),
+                Some(rare) => {
+                    let place = self.raw()?;
+                    scan.note(rare, place);
+                }
                 None => self.any_value()?,
             }
         }
@@ -130,6 +127,10 @@ impl Reader<'_> {
             b"subscribed" => Some(Field::Subscribed),
             b"connections" => Some(Field::Connections),
             b"subscribers" => Some(Field::Subscribers),
+            b"rights" => Some(Field::Rights),
+            b"ttl" => Some(Field::Ttl),
+            b"subscribe" => Some(Field::Subscribe),
+            b"publish" => Some(Field::Publish),
             b"expires_in" => Some(Field::ExpiresIn),
             _ => None,
         })
@@ -242,19 +243,3 @@ const ID_TYPE: Fault = Fault::Type {
     field: "id",
     wanted: "a string or an integer",
 };
-
-#[derive(Clone, Copy)]
-enum Field {
-    Command,
-    Tags,
-    Data,
-    Error,
-    Code,
-    Id,
-    Delivered,
-    Subscriptions,
-    Subscribed,
-    Connections,
-    Subscribers,
-    ExpiresIn,
-}

@@ -25,7 +25,7 @@ mod view;
 
 pub use command::Command;
 pub(crate) use encode::{
-    Data, Reply, Writer, write_head, write_plain_head, write_plain_tags, write_rest,
+    Data, Reply, Writer, write_head, write_plain_head, write_plain_tags, write_rest, write_tags,
 };
 pub use encode::{Request, encode_publish, encode_request};
 pub use fault::ScanError;

@@ -7,7 +7,7 @@ use alloc::vec::Vec;
 
 use super::encode::{Data, Reply};
 use super::view::Message;
-use crate::error::{ErrorCode, STORE_UNAVAILABLE, ServerError};
+use crate::error::{ErrorCode, STORE_UNAVAILABLE, ServerError, TOKEN_EXPIRED};
 use crate::limits::Exceeded;
 use crate::text::{Part, push, text};
 
@@ -23,12 +23,18 @@ pub(crate) enum Refusal {
     Unauthenticated,
     AuthNotFirst,
     WrongToken,
+    /// A token that has ended, be it presented or gone by.
+    TokenExpired,
     /// A login while the token store fails. Why it does is the operator's business, not a stranger's.
     StoreUnavailable,
     /// A subscription without a granted tag.
     SubscribeNotGranted,
     /// A publish with this tag, which is not granted.
     PublishNotGranted(String),
+    /// A tag that is the server's own.
+    ReservedTag(String),
+    /// A field of an admin command, and what it may be.
+    InvalidValue(&'static str, &'static str),
     Exceeded(Exceeded),
     Revoked,
 }
@@ -57,6 +63,9 @@ impl Refusal {
             Self::WrongToken => ErrorCode::WrongToken,
             Self::StoreUnavailable => ErrorCode::StoreUnavailable,
             Self::SubscribeNotGranted | Self::PublishNotGranted(_) => ErrorCode::NotGranted,
+            Self::TokenExpired => ErrorCode::TokenExpired,
+            Self::ReservedTag(_) => ErrorCode::ReservedTag,
+            Self::InvalidValue(..) => ErrorCode::InvalidValue,
             Self::Exceeded(_) => ErrorCode::LimitExceeded,
             Self::Revoked => ErrorCode::Revoked,
         };
@@ -112,6 +121,14 @@ impl Part for Refusal {
                 tag,
                 "'; a publish needs all of its tags granted"
             ),
+            Self::TokenExpired => push!(text, TOKEN_EXPIRED, ": send auth with a new one"),
+            Self::ReservedTag(tag) => push!(
+                text,
+                "the tag '",
+                tag,
+                "' begins with $, which is reserved: choose another"
+            ),
+            Self::InvalidValue(field, wanted) => push!(text, field, " must be ", wanted),
             Self::Exceeded(exceeded) => push!(text, exceeded),
             Self::Revoked => {
                 push!(

@@ -22,20 +22,30 @@ pub struct Scan {
     /// The place of the whole message, when it was read as a compact publish.
     pub(super) compact: Option<Range<usize>>,
     pub(super) id: Option<Range<usize>>,
-    pub(super) server: ServerFields,
+    pub(super) error: Option<Span>,
+    /// The places of the fields that few messages have, kept unread, of any type; each once.
+    pub(super) rare: Vec<(Field, Range<usize>)>,
 }
 
-/// The places of the fields that only a server writes; those that are not strings are kept unread, of any type.
-#[derive(Debug, Default)]
-pub(super) struct ServerFields {
-    pub(super) error: Option<Span>,
-    pub(super) code: Option<Range<usize>>,
-    pub(super) delivered: Option<Range<usize>>,
-    pub(super) subscriptions: Option<Range<usize>>,
-    pub(super) subscribed: Option<Range<usize>>,
-    pub(super) connections: Option<Range<usize>>,
-    pub(super) subscribers: Option<Range<usize>>,
-    pub(super) expires_in: Option<Range<usize>>,
+/// A field of a message.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Field {
+    Command,
+    Tags,
+    Data,
+    Error,
+    Code,
+    Id,
+    Delivered,
+    Subscriptions,
+    Subscribed,
+    Connections,
+    Subscribers,
+    Rights,
+    Ttl,
+    Subscribe,
+    Publish,
+    ExpiresIn,
 }
 
 impl Scan {
@@ -56,6 +66,15 @@ impl Scan {
         self.data = None;
         self.compact = None;
         self.id = None;
-        self.server = ServerFields::default();
+        self.error = None;
+        self.rare.clear();
+    }
+
+    /// Notes where a field stands; of duplicates the last counts.
+    pub(super) fn note(&mut self, field: Field, place: Range<usize>) {
+        match self.rare.iter_mut().find(|(other, _)| *other == field) {
+            Some((_, known)) => *known = place,
+            None => self.rare.push((field, place)),
+        }
     }
 }

@@ -149,9 +149,9 @@ fn a_reply_has_its_fields_in_one_order_and_only_those_it_needs() {
         tags: &["a", "b"],
         data: Data::Text("two\nlines"),
         error: Some(&ServerError::new(ErrorCode::Refused, "no")),
-        list: Some(("subscriptions", &|out| {
+        values: &[("subscriptions", &|out| {
             out.extend_from_slice(br#"[["a","b"],["c"]]"#)
-        })),
+        })],
         counts: &[("connections", 7)],
         delivered: Some(0),
         id: Some("\"q\""),

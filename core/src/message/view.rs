@@ -4,15 +4,15 @@ use alloc::borrow::Cow;
 use alloc::string::String;
 use alloc::vec::Vec;
 use core::fmt;
-use core::ops::Range;
 
 use super::command::Command;
 use super::grammar::tag_lists;
-use super::scan::Scan;
+use super::scan::{Field, Scan};
 use super::span::Span;
 #[cfg(doc)]
 use super::string::ESCAPE_BYTES;
 use super::string::decode_into;
+use crate::auth::Rights;
 use crate::error::{ErrorCode, ServerError};
 
 /// A scanned message, as a view into the text it came from.
@@ -96,14 +96,14 @@ impl<'a> Message<'a> {
     /// The error's text, decoded; `None` when absent or empty.
     #[must_use]
     pub fn error(&self) -> Option<Cow<'a, str>> {
-        let span = self.scan.server.error?;
+        let span = self.scan.error?;
         (!span.range().is_empty()).then(|| span.decoded(self.text))
     }
 
     /// What kind of error it is.
     #[must_use]
     pub fn error_code(&self) -> ErrorCode {
-        let literal = self.scan.server.code.clone().map(|range| &self.text[range]);
+        let literal = self.rare(Field::Code);
         let name = literal.and_then(|literal| literal.strip_prefix('"')?.strip_suffix('"'));
         name.map_or(ErrorCode::Unknown, ErrorCode::find)
     }
@@ -117,36 +117,32 @@ impl<'a> Message<'a> {
     /// How many sessions took a published message, as its acknowledgement says.
     #[must_use]
     pub fn delivered(&self) -> Option<u64> {
-        self.number(&self.scan.server.delivered)
+        self.number(Field::Delivered)
     }
 
     /// How many connections there were since the start, as the answer to `who` says.
     #[must_use]
     pub fn connections(&self) -> Option<u64> {
-        self.number(&self.scan.server.connections)
+        self.number(Field::Connections)
     }
 
     /// How many connections hold a subscription, as the answer to `who` says.
     #[must_use]
     pub fn subscribers(&self) -> Option<u64> {
-        self.number(&self.scan.server.subscribers)
+        self.number(Field::Subscribers)
     }
 
-    /// In how many seconds the token ends, as the answer to `auth` says.
+    /// In how many seconds a token ends, as the answer to `auth` or `tags` says; `None` when it does not.
     #[must_use]
     pub fn expires_in(&self) -> Option<u64> {
-        self.number(&self.scan.server.expires_in)
-    }
-
-    fn number(&self, range: &Option<Range<usize>>) -> Option<u64> {
-        self.text[range.clone()?].parse().ok()
+        self.number(Field::ExpiresIn)
     }
 
     /// The tag sets of a `list` answer, decoded; empty when there are none.
     #[must_use]
     pub fn subscriptions(&self) -> Vec<Vec<String>> {
-        match self.scan.server.subscriptions.clone() {
-            Some(range) => tag_lists(&self.text[range], true),
+        match self.rare(Field::Subscriptions) {
+            Some(text) => tag_lists(text, true),
             None => Vec::new(),
         }
     }
@@ -154,9 +150,56 @@ impl<'a> Message<'a> {
     /// The tags of a `listall` answer, decoded; empty when there are none.
     #[must_use]
     pub fn subscribed(&self) -> Vec<String> {
-        let range = self.scan.server.subscribed.clone();
-        let mut lists = range.map_or(Vec::new(), |range| tag_lists(&self.text[range], false));
-        lists.pop().unwrap_or_default()
+        self.tag_list(Field::Subscribed).unwrap_or_default()
+    }
+
+    /// The tags that a token may subscribe by, as the answer to `tags` says, decoded; `None` when those are all of
+    /// its tags.
+    #[must_use]
+    pub fn subscribe_tags(&self) -> Option<Vec<String>> {
+        self.tag_list(Field::Subscribe)
+    }
+
+    /// The tags that a token may publish with, as the answer to `tags` says, decoded; `None` when those are all of
+    /// its tags.
+    #[must_use]
+    pub fn publish_tags(&self) -> Option<Vec<String>> {
+        self.tag_list(Field::Publish)
+    }
+
+    /// The rights that an admin command is about; `None` where they are none that there are.
+    pub(crate) fn rights(&self) -> Option<Rights> {
+        match self.rare(Field::Rights) {
+            None | Some("null") => Some(Rights::Both),
+            Some(literal) => Rights::find(&text_of(literal)?),
+        }
+    }
+
+    /// The seconds for which a token is to last; `None` where they are none that there may be.
+    pub(crate) fn ttl(&self) -> Option<Option<u64>> {
+        match self.rare(Field::Ttl) {
+            None | Some("null") => Some(None),
+            Some(literal) => {
+                let text = text_of(literal);
+                let seconds = seconds(text.as_deref().unwrap_or(literal));
+                seconds.filter(|&seconds| seconds > 0).map(Some)
+            }
+        }
+    }
+
+    fn number(&self, field: Field) -> Option<u64> {
+        self.rare(field)?.parse().ok()
+    }
+
+    fn tag_list(&self, field: Field) -> Option<Vec<String>> {
+        tag_lists(self.rare(field)?, false).pop()
+    }
+
+    /// The value of a field as it stands in the text.
+    fn rare(&self, field: Field) -> Option<&'a str> {
+        let mut rare = self.scan.rare.iter();
+        let (_, place) = rare.find(|(other, _)| *other == field)?;
+        Some(&self.text[place.clone()])
     }
 
     /// The whole message as it stands in the text, if it is a line that holds nothing but a publish with data, without
@@ -195,6 +238,27 @@ impl<'a> Message<'a> {
     pub(crate) fn text(&self) -> &'a str {
         self.text
     }
+}
+
+/// What a literal says, if it is a string.
+fn text_of(literal: &str) -> Option<String> {
+    let content = literal.strip_prefix('"')?.strip_suffix('"')?;
+    let mut text = String::new();
+    decode_into(content, &mut text);
+    Some(text)
+}
+
+/// Reads `90`, `90s`, `15m`, `12h` or `30d`.
+fn seconds(text: &str) -> Option<u64> {
+    let digits = text.trim_end_matches(|c: char| c.is_ascii_alphabetic());
+    let unit = match &text[digits.len()..] {
+        "" | "s" => 1,
+        "m" => 60,
+        "h" => 3_600,
+        "d" => 86_400,
+        _ => return None,
+    };
+    digits.parse::<u64>().ok()?.checked_mul(unit)
 }
 
 impl Scan {

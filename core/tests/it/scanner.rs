@@ -335,7 +335,7 @@ proptest! {
         id in proptest::option::of(0_u64..1 << 53),
     ) {
         let tags: Vec<&str> = tags.iter().map(String::as_str).collect();
-        let request = Request { command, tags: &tags, data: &data, id };
+        let request = Request { command, tags: &tags, data: &data, id, ..Request::default() };
         let mut bytes = b"kept".to_vec();
         encode_request(&request, &mut bytes);
         let text = str::from_utf8(&bytes[4..]).expect("it is UTF-8");

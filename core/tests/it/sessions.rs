@@ -2,8 +2,8 @@
 
 use mist_core::message::{Messages, Scan};
 use mist_core::{
-    Access, AuthReply, AuthRequest, Broker, Config, Credentials, CustomReply, Grants, Output,
-    Scratch, SessionId, TokenChange, TokenError, TokenStorage, Verdict, dropped_notice,
+    Access, AuthReply, AuthRequest, Broker, Config, Credentials, CustomReply, EditKind, Grants,
+    Output, Scratch, SessionId, TokenEdit, TokenError, TokenStorage, Verdict, dropped_notice,
     too_many_connections,
 };
 
@@ -279,10 +279,7 @@ nonsense
         ids
     };
     assert_eq!(ids(&mut broker), ["1"]);
-    let register = AuthRequest::Change(TokenChange::Register {
-        token: "t".to_owned(),
-        tags: Vec::new(),
-    });
+    let register = AuthRequest::Edit(TokenEdit::new(EditKind::Register, "t"));
     broker.handle_auth_reply(admin, &register, Ok(None));
     let seen = ids(&mut broker);
     assert_eq!(&seen[..2], ["2", "3"]);
@@ -553,9 +550,7 @@ fn tokens_show_in_nothing_that_is_printed() {
             printed += &String::from_utf8_lossy(&message);
         }
     }
-    let request = AuthRequest::Change(TokenChange::Unregister {
-        token: "hush-request".to_owned(),
-    });
+    let request = AuthRequest::Edit(TokenEdit::new(EditKind::Unregister, "hush-request"));
     printed += &format!("{request:?}");
     let mut scan = Scan::new();
     let bytes = br#"{"command":"auth","data":"hush-message"}"#;

@@ -1,17 +1,67 @@
 //! Owns the commands about tokens, which are for who presented the server's token; knows nothing of how they travel.
 
+use std::time::Duration;
+
+use mist_core::Rights;
+use mist_core::client::Reply;
+use mist_core::message::Request;
+
 use crate::client::Client;
 use crate::error::ClientError;
 
 /// What an admin can ask; see [`Client::admin`].
+///
+/// ```no_run
+/// # async fn viewer(client: mist_client::Client) -> Result<(), mist_client::ClientError> {
+/// use std::time::Duration;
+/// use mist_client::Rights;
+///
+/// let admin = client.admin().rights(Rights::Subscribe).ttl(Duration::from_secs(900));
+/// admin.register("viewer", ["district:north"]).await?;
+/// # Ok(()) }
+/// ```
 #[derive(Clone, Copy, Debug)]
 pub struct Admin<'a> {
     client: &'a Client,
+    rights: Rights,
+    ttl: Option<Duration>,
+}
+
+/// What the server knows of a token.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct TokenGrants {
+    /// The tags by which it may subscribe, sorted.
+    pub subscribe: Vec<String>,
+    /// The tags with which it may publish, sorted.
+    pub publish: Vec<String>,
+    /// How long it is still valid, in whole seconds; `None` when it does not end.
+    pub expires_in: Option<Duration>,
 }
 
 impl<'a> Admin<'a> {
     pub(crate) fn new(client: &'a Client) -> Self {
-        Self { client }
+        Self {
+            client,
+            rights: Rights::Both,
+            ttl: None,
+        }
+    }
+
+    /// Has [`register`](Self::register) and [`set`](Self::set) give these rights only, and [`unset`](Self::unset) take
+    /// these only.
+    #[must_use]
+    pub fn rights(mut self, rights: Rights) -> Self {
+        self.rights = rights;
+        self
+    }
+
+    /// Has tokens of [`register`](Self::register) and [`set`](Self::set) end after this time, which counts from then;
+    /// parts of a second count as a whole one.
+    #[must_use]
+    pub fn ttl(mut self, ttl: Duration) -> Self {
+        self.ttl = Some(ttl);
+        self
     }
 
     /// Creates a token with tags.
@@ -31,11 +81,11 @@ impl<'a> Admin<'a> {
     /// # Errors
     /// [`ClientError::Refused`] when this client is not admin; else as [`Client::request`].
     pub async fn unregister(&self, token: &str) -> Result<(), ClientError> {
-        let none: [&str; 0] = [];
-        self.change("unregister", token, none).await
+        let plain = Self::new(self.client);
+        plain.ask("unregister", &[], token).await.map(drop)
     }
 
-    /// Adds tags to a token.
+    /// Adds tags to a token, or rights to them, or gives it more time, for which it needs no tags.
     ///
     /// # Errors
     /// [`ClientError::Refused`] when the token is unknown or this client is not admin; else as [`Client::request`].
@@ -47,7 +97,7 @@ impl<'a> Admin<'a> {
         self.change("set", token, tags).await
     }
 
-    /// Removes tags from a token.
+    /// Removes tags from a token, or rights to them.
     ///
     /// # Errors
     /// As [`set`](Self::set).
@@ -56,15 +106,37 @@ impl<'a> Admin<'a> {
         token: &str,
         tags: impl IntoIterator<Item = T>,
     ) -> Result<(), ClientError> {
-        self.change("unset", token, tags).await
+        let endless = Self { ttl: None, ..*self };
+        endless.change("unset", token, tags).await
     }
 
-    /// Lists a token's tags, sorted.
+    /// Lists a token's tags, sorted, whatever rights it has to them.
     ///
     /// # Errors
     /// As [`set`](Self::set).
     pub async fn tags(&self, token: &str) -> Result<Vec<String>, ClientError> {
-        Ok(self.client.request("tags", &[], token).await?.tags)
+        let plain = Self::new(self.client);
+        Ok(plain.ask("tags", &[], token).await?.tags)
+    }
+
+    /// Says what a token grants, and for how long.
+    ///
+    /// # Errors
+    /// As [`set`](Self::set).
+    pub async fn grants(&self, token: &str) -> Result<TokenGrants, ClientError> {
+        let plain = Self::new(self.client);
+        let reply = plain.ask("tags", &[], token).await?;
+        let Reply {
+            tags,
+            subscribe,
+            publish,
+            ..
+        } = reply;
+        Ok(TokenGrants {
+            subscribe: subscribe.unwrap_or_else(|| tags.clone()),
+            publish: publish.unwrap_or(tags),
+            expires_in: reply.expires_in.map(Duration::from_secs),
+        })
     }
 
     async fn change<T: AsRef<str>>(
@@ -75,6 +147,19 @@ impl<'a> Admin<'a> {
     ) -> Result<(), ClientError> {
         let tags: Vec<T> = tags.into_iter().collect();
         let tags: Vec<&str> = tags.iter().map(AsRef::as_ref).collect();
-        self.client.request(command, &tags, token).await.map(drop)
+        self.ask(command, &tags, token).await.map(drop)
+    }
+
+    async fn ask(&self, command: &str, tags: &[&str], token: &str) -> Result<Reply, ClientError> {
+        let whole = |ttl: Duration| ttl.as_secs() + u64::from(ttl.subsec_nanos() > 0);
+        let request = Request {
+            command,
+            tags,
+            data: token,
+            rights: self.rights,
+            ttl: self.ttl.map(whole),
+            ..Request::default()
+        };
+        self.client.ask(request).await
     }
 }

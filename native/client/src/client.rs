@@ -263,8 +263,21 @@ impl Client {
         tags: &[&str],
         data: &str,
     ) -> Result<Reply, ClientError> {
+        let request = mist_core::message::Request {
+            command,
+            tags,
+            data,
+            ..Default::default()
+        };
+        self.ask(request).await
+    }
+
+    pub(crate) async fn ask(
+        &self,
+        request: mist_core::message::Request<'_>,
+    ) -> Result<Reply, ClientError> {
         self.shared()
-            .ask(|machine, now| machine.request(now, command, tags, data))
+            .ask(|machine, now| machine.request_with(now, request))
             .await
     }
 

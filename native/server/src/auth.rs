@@ -37,7 +37,7 @@ pub(crate) use self::authenticators::{Authenticators, Member, Origin};
 pub use self::changed::{Changed, TokensInUse};
 use self::context::Context;
 pub(crate) use self::wanted::Wanted;
-pub use mist_core::{Grants, TokenChange, TokenError};
+pub use mist_core::{Grants, Rights, TokenChange, TokenError};
 
 /// Opens a token store given as a URI; the error is a text without secrets.
 pub type AuthenticatorFactory =
@@ -79,7 +79,7 @@ pub trait Authenticator: Send + Sync + 'static {
     /// Says what the token may do; nothing where it is not valid.
     ///
     /// # Errors
-    /// [`TokenError::Unavailable`] when it cannot be said now.
+    /// [`TokenError::Expired`] when the token has ended, [`TokenError::Unavailable`] when it cannot be said now.
     fn authenticate<'a>(
         &'a self,
         presented: Presented<'a>,
@@ -108,6 +108,9 @@ pub trait Authenticator: Send + Sync + 'static {
 }
 
 /// Keeps tokens and their tags. A token that is registered is valid.
+///
+/// What rights a token has to a tag, and when it ends, are kept as tags too, which begin with `$`: a store need not know
+/// what they mean, as long as [`Grants::of_token`] reads them.
 ///
 /// A change returns once it is durable: the client is answered right after. A server asks for the next change of a token
 /// when the last one has returned; look-ups, and changes of other tokens, come at any time. Where others change what is

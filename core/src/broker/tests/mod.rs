@@ -9,7 +9,7 @@ use std::collections::HashSet;
 
 use super::session::Role;
 use super::*;
-use crate::auth::{AuthReply, AuthRequest, Grants, TokenChange};
+use crate::auth::{AuthReply, AuthRequest, EditKind, Grants, TokenEdit};
 use crate::error::TokenError;
 use crate::message::Messages;
 
@@ -71,13 +71,22 @@ impl Broker {
                 !holders.sessions.is_empty() || asked_about > 0,
                 "a token that nobody presents is forgotten"
             );
+            if let Some(end) = holders.grants.expires_at {
+                assert!(
+                    self.ends.contains(&(end, token.clone())),
+                    "its end is known"
+                );
+            }
             for &session in &holders.sessions {
                 let role = self.session(session).map(|state| &state.role);
                 assert!(matches!(role, Some(Role::Token { token: held, .. }) if held == token));
             }
             if self.token_storage == TokenStorage::Memory && !holders.sessions.is_empty() {
                 let granted = self.table.find(token).expect("it is registered");
-                assert!(holders.grants == granted, "grants are what the table says");
+                assert!(
+                    holders.grants == granted.sorted(),
+                    "grants are what the table says"
+                );
             }
         }
     }
@@ -88,7 +97,12 @@ fn answer(store: &mut TokenTable, request: &AuthRequest) -> AuthReply {
     match request {
         AuthRequest::Authenticate { token } => Ok(store.find(token)),
         AuthRequest::Lookup { token } => store.find(token).ok_or(TokenError::NotFound).map(Some),
-        AuthRequest::Change(change) => store.apply(change).map(|()| None),
+        AuthRequest::Edit(edit) => {
+            for change in edit.changes(store.find(&edit.token).as_ref())? {
+                store.apply(&change)?;
+            }
+            Ok(None)
+        }
     }
 }
 
@@ -222,9 +236,9 @@ fn answers_that_come_late_find_nobody_and_still_count() {
     broker.handle_message(here, br#"{"command":"subscribe","tags":["a"]}"#);
     broker.assert_consistent();
     // The session that asked for this one has gone as well.
-    let unset = AuthRequest::Change(TokenChange::Unset {
-        token: String::from("t"),
+    let unset = AuthRequest::Edit(TokenEdit {
         tags: alloc::vec![String::from("a")],
+        ..TokenEdit::new(EditKind::Unset, "t")
     });
     broker.handle_auth_reply(gone, &unset, Ok(None));
     assert_eq!(broker.stats().subscriptions, 0);

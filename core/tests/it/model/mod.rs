@@ -10,8 +10,7 @@ mod walks;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use mist_core::{
-    Access, AuthReply, AuthRequest, Config, CustomRequest, DisconnectReason, Grants, Limits,
-    TokenStorage,
+    Access, AuthReply, AuthRequest, Config, CustomRequest, DisconnectReason, Limits, TokenStorage,
 };
 use serde_json::json;
 
@@ -57,6 +56,14 @@ struct Waiting {
 
 type Tags = BTreeSet<String>;
 
+/// What is registered of a token.
+#[derive(Clone, Debug, Default)]
+struct Kept {
+    subscribe: Tags,
+    publish: Tags,
+    expires_at: Option<u64>,
+}
+
 #[derive(Debug, Default)]
 struct Session {
     is_connected: bool,
@@ -79,7 +86,9 @@ pub(crate) struct Model {
     token_storage: TokenStorage,
     token: Option<String>,
     commands: Vec<String>,
-    tokens: BTreeMap<String, Tags>,
+    tokens: BTreeMap<String, Kept>,
+    /// In seconds since 1970.
+    now: u64,
     sessions: Vec<Session>,
     /// What every session has got.
     pub(crate) events: Vec<Vec<Event>>,
@@ -104,6 +113,7 @@ impl Model {
             token: config.token,
             commands: config.commands,
             tokens: BTreeMap::new(),
+            now: 0,
             sessions: Vec::new(),
             events: Vec::new(),
             questions: Vec::new(),
@@ -316,7 +326,8 @@ impl Model {
             "listall" => {
                 let all = self.sessions.iter().flat_map(|session| &session.sets);
                 let grants = self.grants(session);
-                let is_shown = |tag: &&String| grants.is_none_or(|grants| grants.contains(*tag));
+                let is_shown =
+                    |tag: &&String| grants.is_none_or(|grants| grants.subscribe.contains(*tag));
                 let shown = all.flatten().filter(is_shown).map(String::as_str);
                 let tags: Vec<_> = shown.collect::<BTreeSet<&str>>().into_iter().collect();
                 reply.data = some_text(&tags.join(" "));
@@ -340,8 +351,7 @@ impl Model {
                 match &self.sessions[session].role {
                     Role::Admin => custom.caller.admin = true,
                     Role::Token(token) => {
-                        let tags = self.tokens[token].iter().cloned().collect();
-                        custom.caller = Grants::of_token(token, tags);
+                        custom.caller = self.tokens[token].grants(token);
                     }
                     Role::Anonymous => {}
                 }
@@ -366,14 +376,24 @@ impl Model {
             return Err(exceeded(count, "tags", limit, "tags-per-message"));
         }
         let limit = self.limits.tag_bytes;
-        match request.tags.iter().find(|tag| tag.len() > limit) {
-            Some(tag) => Err(exceeded(tag.len(), "bytes in a tag", limit, "tag-bytes")),
+        let is_long = |tag: &&String| tag.len() > limit;
+        // What is too long whatever its escapes stand for is found first.
+        let is_escaped = request.spelling == Spelling::Baroque;
+        let long = request.tags.iter().find(is_long).filter(|_| is_escaped);
+        let is_unfit = |tag: &&String| is_long(tag) || tag.starts_with('$');
+        match long.or_else(|| request.tags.iter().find(is_unfit)) {
+            Some(tag) if tag.len() > limit => {
+                Err(exceeded(tag.len(), "bytes in a tag", limit, "tag-bytes"))
+            }
+            Some(tag) => Err(refusal(format!(
+                "the tag '{tag}' begins with $, which is reserved: choose another"
+            ))),
             None => Ok(()),
         }
     }
 
-    /// The tags a session may use; `None` when all.
-    fn grants(&self, session: usize) -> Option<&Tags> {
+    /// What a session may do; `None` when everything.
+    fn grants(&self, session: usize) -> Option<&Kept> {
         match &self.sessions[session].role {
             Role::Token(token) => Some(&self.tokens[token]),
             _ => None,
@@ -386,7 +406,8 @@ impl Model {
         }
         self.check_tags(request)?;
         let grants = self.grants(session);
-        let is_refused = |tag: &&String| grants.is_some_and(|grants| !grants.contains(*tag));
+        let is_refused =
+            |tag: &&String| grants.is_some_and(|grants| !grants.publish.contains(*tag));
         if let Some(tag) = request.tags.iter().find(is_refused) {
             return Err(refusal(format!(
                 "not authorized - the token does not grant the tag '{tag}'; a publish needs all of its tags granted"
@@ -449,7 +470,7 @@ impl Model {
         } else {
             if self
                 .grants(session)
-                .is_some_and(|grants| grants.is_disjoint(&set))
+                .is_some_and(|grants| grants.subscribe.is_disjoint(&set))
             {
                 return Err(refusal(
                     "not authorized - the token grants none of these tags; a subscription needs at least one",

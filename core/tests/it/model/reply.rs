@@ -39,7 +39,7 @@ impl Reply {
 
 /// Finds the code by a part of the sentence, the first that fits.
 fn code_of(error: &str) -> &'static str {
-    const CODES: [(&str, &str); 20] = [
+    const CODES: [(&str, &str); 24] = [
         ("(message-bytes); closing", "too-large"),
         ("invalid messages in a row", "too-many-bad-messages"),
         (" exceed the limit of ", "limit-exceeded"),
@@ -50,6 +50,10 @@ fn code_of(error: &str) -> &'static str {
         ("server is scoped", "unauthenticated"),
         ("must be the first message", "auth-not-first"),
         ("token is not valid", "wrong-token"),
+        ("token has expired", "token-expired"),
+        ("which is reserved", "reserved-tag"),
+        ("rights must be", "invalid-value"),
+        ("ttl must be", "invalid-value"),
         ("token grants none", "not-granted"),
         ("token does not grant", "not-granted"),
         ("no longer grants", "revoked"),

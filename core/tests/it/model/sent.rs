@@ -19,6 +19,10 @@ pub(crate) struct Request {
     pub(crate) data: String,
     /// As a literal.
     pub(crate) id: Option<String>,
+    /// As they are written.
+    pub(crate) rights: &'static str,
+    /// As a literal.
+    pub(crate) ttl: &'static str,
     pub(crate) spelling: Spelling,
 }
 
@@ -41,6 +45,12 @@ impl Request {
         }
         if let Some(data) = self.data_literal() {
             fields.push(format!("\"data\":{data}"));
+        }
+        if !self.rights.is_empty() {
+            fields.push(format!("\"rights\":{}", self.literal(self.rights)));
+        }
+        if !self.ttl.is_empty() {
+            fields.push(format!("\"ttl\":{}", self.ttl));
         }
         if let Some(id) = &self.id {
             fields.push(format!("\"id\":{id}"));

@@ -1,17 +1,77 @@
 //! Tokens: presenting one, administering them, and what the host answers.
 
 use mist_core::{
-    Access, AuthReply, AuthRequest, CustomRequest, Grants, TokenChange, TokenError, TokenStorage,
+    Access, AuthReply, AuthRequest, CustomRequest, EditKind, Grants, Rights, TokenEdit, TokenError,
+    TokenStorage,
 };
+use serde_json::json;
 
 use super::reply::{Refusal, Reply, refusal};
 use super::sent::Request;
-use super::{Answer, Event, Model, Question, Role, Tags, Waiting, some_text};
+use super::{Answer, Event, Kept, Model, Question, Role, Tags, Waiting, some_text};
 
 pub(super) const AUTH_NOT_FIRST: &str =
     "Unable to auth - auth must be the first message of a connection";
 
+/// For how many seconds a broker with tokens in its memory knows of one that has ended.
+const REMEMBERED: u64 = 3_600;
+
+const EXPIRED: &str = "not authorized - the token has expired: send auth with a new one";
+
+impl Kept {
+    pub(super) fn grants(&self, token: &str) -> Grants {
+        let mut grants = Grants::default();
+        token.clone_into(&mut grants.subject);
+        grants.subscribe = self.subscribe.iter().cloned().collect();
+        grants.publish = self.publish.iter().cloned().collect();
+        grants.expires_at = self.expires_at;
+        grants
+    }
+
+    /// The sets that rights are about.
+    fn sets(&mut self, rights: Rights) -> Vec<&mut Tags> {
+        match rights {
+            Rights::Subscribe => vec![&mut self.subscribe],
+            Rights::Publish => vec![&mut self.publish],
+            Rights::Both => vec![&mut self.subscribe, &mut self.publish],
+        }
+    }
+
+    fn is_over(&self, now: u64) -> bool {
+        self.expires_at.is_some_and(|end| end <= now)
+    }
+}
+
 impl Model {
+    /// Takes the time.
+    pub(crate) fn tell_time(&mut self, now: u64) {
+        self.now = now;
+        if self.token_storage == TokenStorage::Memory {
+            self.tokens
+                .retain(|_, kept| kept.expires_at.is_none_or(|end| end + REMEMBERED > now));
+        }
+        for session in 0..self.sessions.len() {
+            let Role::Token(token) = &self.sessions[session].role else {
+                continue;
+            };
+            // One that is forgotten has ended.
+            if self
+                .tokens
+                .get(token)
+                .is_some_and(|kept| !kept.is_over(now))
+            {
+                continue;
+            }
+            let state = &mut self.sessions[session];
+            (state.role, state.is_revoked) = (Role::Anonymous, true);
+            for set in std::mem::take(&mut state.sets) {
+                Self::note_gone(&mut self.walks, session, &set);
+            }
+            self.events[session].push(Event::Revoked);
+            self.complain(session, "auth", None, EXPIRED.to_owned());
+        }
+    }
+
     pub(super) fn ask(
         &mut self,
         session: usize,
@@ -50,8 +110,8 @@ impl Model {
             }
             return;
         } else if self.token_storage == TokenStorage::Memory || self.access == Access::Scoped {
-            let is_known = self.tokens.contains_key(token);
-            return self.finish_log_in(session, token, id, is_known, is_later);
+            let grants = self.find(token);
+            return self.finish_log_in(session, token, id, grants, is_later);
         }
         self.acknowledge(session, &auth(id), &[]);
     }
@@ -61,9 +121,14 @@ impl Model {
         session: usize,
         token: &str,
         id: Option<&str>,
-        is_known: bool,
+        grants: Option<Grants>,
         is_later: bool,
     ) {
+        let end = grants.as_ref().and_then(|grants| grants.expires_at);
+        if end.is_some_and(|end| end <= self.now) {
+            return self.complain(session, "auth", id, EXPIRED.to_owned());
+        }
+        let is_known = grants.is_some();
         if is_later && let Role::Token(held) = &self.sessions[session].role {
             // A registered token is a subject of its own.
             if !is_known || held != token {
@@ -77,8 +142,22 @@ impl Model {
         if self.access == Access::Scoped {
             self.sessions[session].role = Role::Token(token.to_owned());
             self.sessions[session].is_revoked = false;
+            if let Some(end) = end.filter(|_| id.is_some()) {
+                let reply = Reply {
+                    command: "auth".to_owned(),
+                    data: Some("\"success\"".to_owned()),
+                    rest: self.expires_in(end),
+                    id: id.map(str::to_owned),
+                    ..Reply::default()
+                };
+                return self.send(session, &reply);
+            }
         }
         self.acknowledge(session, &auth(id), &[]);
+    }
+
+    fn expires_in(&self, end: u64) -> String {
+        format!(",\"expires_in\":{}", end.saturating_sub(self.now))
     }
 
     pub(super) fn administer(&mut self, session: usize, request: &Request) -> Result<(), Refusal> {
@@ -100,12 +179,37 @@ impl Model {
         let token = request.data.clone();
         let tags: Tags = request.tags.iter().cloned().collect();
         let tags = tags.into_iter().collect();
-        let question = match request.command.as_str() {
-            "register" => AuthRequest::Change(TokenChange::Register { token, tags }),
-            "unregister" => AuthRequest::Change(TokenChange::Unregister { token }),
-            "set" => AuthRequest::Change(TokenChange::Set { token, tags }),
-            "unset" => AuthRequest::Change(TokenChange::Unset { token, tags }),
-            _ => AuthRequest::Lookup { token },
+        let kind = match request.command.as_str() {
+            "register" => Some(EditKind::Register),
+            "unregister" => Some(EditKind::Unregister),
+            "set" => Some(EditKind::Set),
+            "unset" => Some(EditKind::Unset),
+            _ => None,
+        };
+        let question = match kind {
+            Some(kind) => {
+                let mut edit = TokenEdit::new(kind, token);
+                edit.tags = tags;
+                edit.rights = match request.rights {
+                    "" | "both" => Rights::Both,
+                    "subscribe" => Rights::Subscribe,
+                    "publish" => Rights::Publish,
+                    _ => return Err(refusal("rights must be subscribe, publish or both")),
+                };
+                edit.now = self.now;
+                edit.expires_at = match request.ttl {
+                    "" => None,
+                    "5" | "\"5s\"" => Some(self.now + 5),
+                    "\"1m\"" => Some(self.now + 60),
+                    _ => {
+                        return Err(refusal(
+                            "ttl must be whole seconds, or a time such as 90s, 15m, 12h or 30d, and more than 0",
+                        ));
+                    }
+                };
+                AuthRequest::Edit(edit)
+            }
+            None => AuthRequest::Lookup { token },
         };
         if self.token_storage == TokenStorage::Host {
             self.ask(
@@ -142,31 +246,51 @@ impl Model {
         };
         match (question, reply) {
             (_, Err(error)) => self.complain(session, command, id, error.to_string()),
-            (AuthRequest::Change(change), Ok(_)) => {
-                self.acknowledge(session, &request, change.tags());
+            (AuthRequest::Edit(edit), Ok(_)) => {
+                self.acknowledge(session, &request, &edit.tags);
             }
-            (_, Ok(granted)) => self.send(
-                session,
-                &Reply {
+            (_, Ok(granted)) => {
+                let granted = granted.unwrap_or_default();
+                if granted.expires_at.is_some_and(|end| end <= self.now) {
+                    let text = TokenError::NotFound.to_string();
+                    return self.complain(session, command, id, text);
+                }
+                let tags: Tags = granted
+                    .subscribe
+                    .iter()
+                    .chain(&granted.publish)
+                    .cloned()
+                    .collect();
+                let mut rest = String::new();
+                if granted.subscribe != granted.publish {
+                    let (subscribe, publish) = (json!(granted.subscribe), json!(granted.publish));
+                    rest = format!(",\"subscribe\":{subscribe},\"publish\":{publish}");
+                }
+                if let Some(end) = granted.expires_at {
+                    rest += &self.expires_in(end);
+                }
+                let reply = Reply {
                     command: command.to_owned(),
-                    tags: granted.map_or(Vec::new(), |grants| grants.subscribe),
+                    tags: tags.into_iter().collect(),
+                    rest,
                     id: id.map(str::to_owned),
                     ..Reply::default()
-                },
-            ),
+                };
+                self.send(session, &reply);
+            }
         }
     }
 
     /// Carries a request out on the table of tokens, and what follows from it for sessions.
     fn apply(&mut self, request: &AuthRequest) -> AuthReply {
-        let change = match request {
-            AuthRequest::Change(change) => change,
+        let edit = match request {
+            AuthRequest::Edit(edit) => edit,
             AuthRequest::Authenticate { token } => return Ok(self.find(token)),
             AuthRequest::Lookup { token } => {
                 return self.find(token).map(Some).ok_or(TokenError::NotFound);
             }
         };
-        let reply = self.change(change);
+        let reply = self.edit(edit);
         if reply.is_ok() {
             // Who is logging in with the token is looked up again.
             let waiting = self
@@ -184,28 +308,34 @@ impl Model {
     }
 
     fn find(&self, token: &str) -> Option<Grants> {
-        let tags = self.tokens.get(token)?;
-        Some(Grants::of_token(token, tags.iter().cloned().collect()))
+        Some(self.tokens.get(token)?.grants(token))
     }
 
-    fn change(&mut self, change: &TokenChange) -> Result<(), TokenError> {
-        let token = change.token();
-        match change {
-            TokenChange::Register { tags, .. } => {
-                if self.tokens.contains_key(token) {
+    fn edit(&mut self, edit: &TokenEdit) -> Result<(), TokenError> {
+        let token = &edit.token;
+        let is_over = |kept: &Kept| kept.is_over(edit.now);
+        match edit.kind {
+            EditKind::Register => {
+                if self.tokens.get(token).is_some_and(|kept| !is_over(kept)) {
                     return Err(TokenError::Exists);
                 }
-                self.tokens
-                    .insert(token.to_owned(), tags.iter().cloned().collect());
+                let mut kept = Kept {
+                    expires_at: edit.expires_at,
+                    ..Kept::default()
+                };
+                for set in kept.sets(edit.rights) {
+                    set.extend(edit.tags.iter().cloned());
+                }
+                self.tokens.insert(token.to_owned(), kept);
             }
-            TokenChange::Unregister { .. } => {
+            EditKind::Unregister => {
                 let role = Role::Token(token.to_owned());
                 for (session, events) in self.sessions.iter().zip(&mut self.events) {
                     if session.role == role {
                         events.push(Event::Revoked);
                     }
                 }
-                self.tokens.insert(token.to_owned(), Tags::new());
+                self.tokens.insert(token.to_owned(), Kept::default());
                 self.revoke(token);
                 self.tokens.remove(token);
                 let revoked = self.sessions.iter_mut();
@@ -213,13 +343,23 @@ impl Model {
                     (session.role, session.is_revoked) = (Role::Anonymous, true);
                 }
             }
-            TokenChange::Set { tags, .. } => {
-                let held = self.tokens.get_mut(token).ok_or(TokenError::NotFound)?;
-                held.extend(tags.iter().cloned());
+            EditKind::Set => {
+                let kept = self.tokens.get_mut(token);
+                let kept = kept
+                    .filter(|kept| !is_over(kept))
+                    .ok_or(TokenError::NotFound)?;
+                for set in kept.sets(edit.rights) {
+                    set.extend(edit.tags.iter().cloned());
+                }
+                kept.expires_at = edit.expires_at.or(kept.expires_at);
             }
-            TokenChange::Unset { tags, .. } => {
-                let held = self.tokens.get_mut(token).ok_or(TokenError::NotFound)?;
-                held.retain(|tag| !tags.contains(tag));
+            EditKind::Unset => {
+                let kept = self.tokens.get_mut(token);
+                let is_found = |kept: &&mut Kept| edit.rights == Rights::Both || !is_over(kept);
+                let kept = kept.filter(is_found).ok_or(TokenError::NotFound)?;
+                for set in kept.sets(edit.rights) {
+                    set.retain(|tag| !edit.tags.contains(tag));
+                }
                 self.revoke(token);
             }
         }
@@ -231,7 +371,7 @@ impl Model {
             if self.sessions[session].role != Role::Token(token.to_owned()) {
                 continue;
             }
-            let grants = &self.tokens[token];
+            let grants = &self.tokens[token].subscribe;
             let sets = &mut self.sessions[session].sets;
             let lost: Vec<_> = sets
                 .iter()
@@ -277,8 +417,8 @@ impl Model {
         }
         match &answer {
             Answer::Auth(request, reply) if waiting.command == "auth" => {
-                let is_known = matches!(reply, Ok(Some(_)));
-                self.finish_log_in(session, request.token(), id, is_known, waiting.is_later);
+                let grants = reply.clone().expect("the store of the model works");
+                self.finish_log_in(session, request.token(), id, grants, waiting.is_later);
             }
             Answer::Auth(request, reply) => {
                 self.finish_admin(session, &waiting.command, id, request, reply.clone());

@@ -15,6 +15,8 @@ pub(super) enum Act {
     Answer(usize),
     /// One of the messages that are being published in parts goes on.
     GoOn(usize),
+    /// So many seconds pass.
+    Pass(u64),
 }
 
 /// How what a session sends reaches the broker.
@@ -49,7 +51,7 @@ fn limits() -> Limits {
 }
 
 const TOKENS: [&str; 5] = ["server", "t1", "t2", "t3", "nobody"];
-const TAGS: [&str; 9] = [
+const TAGS: [&str; 10] = [
     "a",
     "b",
     "c",
@@ -59,6 +61,7 @@ const TAGS: [&str; 9] = [
     "a b",
     "😀\n",
     "thirteenbytes",
+    "$a",
 ];
 
 fn tags(dice: &mut Dice, most: usize) -> Vec<String> {
@@ -124,6 +127,22 @@ fn sent(dice: &mut Dice) -> Sent {
             dice.pick(&["1", "-7", "\"q\"", "\"\\u0041\"", "\"\""])
                 .to_owned()
         }),
+        // Unlike messages of other commands, these say what rights are meant, and for how long.
+        rights: match is_about_token && dice.once_in(2) {
+            true => dice.pick(&[
+                "subscribe",
+                "publish",
+                "subscribe",
+                "publish",
+                "both",
+                "all",
+            ]),
+            false => "",
+        },
+        ttl: match ["register", "set"].contains(&command) && dice.once_in(3) {
+            true => dice.pick(&["5", "\"5s\"", "\"1m\"", "0", "\"1.5s\"", "[]"]),
+            false => "",
+        },
         spelling: if dice.once_in(4) {
             Spelling::Baroque
         } else {
@@ -145,7 +164,8 @@ fn act(dice: &mut Dice, is_late: bool) -> Act {
             6 => Some("t2"),
             _ => Some("nobody"),
         }),
-        34..38 => {
+        34..37 => Act::Pass(dice.pick(&[1, 2, 5, 70, 4_000])),
+        37..41 => {
             // A first message that a fresh session may well begin with.
             let auth = Request {
                 command: "auth".to_owned(),

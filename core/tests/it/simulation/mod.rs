@@ -67,6 +67,9 @@ pub(crate) fn run(history: &History, seed: u64, is_late: bool) {
     let mut model = Model::new(history.config.clone());
     let mut host = Host::new(history.config.clone(), seed, is_late);
     let mut seen = Vec::new();
+    let mut now = 1_700_000_000;
+    model.tell_time(now);
+    host.broker.handle_time(now);
     // How many got each message that is being published.
     let mut delivered = Vec::new();
     let has_turns = history.config.turn.is_some();
@@ -93,6 +96,12 @@ pub(crate) fn run(history: &History, seed: u64, is_late: bool) {
                 }];
                 let sent = sent.iter().cloned().collect();
                 say(&mut model, &mut host, session, sent, *form, has_turns);
+            }
+            Act::Pass(seconds) => {
+                now += seconds;
+                model.tell_time(now);
+                host.broker.handle_time(now);
+                host.settle();
             }
             Act::GoOn(which) => {
                 if !host.walks.is_empty() {

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use clap::{ArgAction, Args, Parser, Subcommand, ValueEnum};
 use clap_complete::ArgValueCompleter;
+use mist::client::Rights;
 
 use super::bench::{BenchArgs, LatencyArgs};
 use super::format::Format;
@@ -207,14 +208,14 @@ pub(crate) struct PublishArgs {
 #[derive(Debug, Subcommand)]
 pub(crate) enum TokenCommand {
     /// Register a token with the tags it grants
-    Add(TokenTagsArgs),
+    Add(TokenGrantArgs),
     /// Remove a token; what it allowed ends at once
     Rm(TokenArgs),
-    /// Add tags to a token
-    Set(TokenTagsArgs),
+    /// Add tags to a token, or rights to them, or let it last longer
+    Set(TokenGrantArgs),
     /// Take tags from a token; what they allowed ends at once
     Unset(TokenTagsArgs),
-    /// Print the tags of a token, one per line
+    /// Print the tags of a token, one per line, and beside a tag the right to it, if it is one only
     Tags(TokenArgs),
     /// Print a new random token; no server is asked
     Gen(AnswerArgs),
@@ -235,6 +236,39 @@ pub(crate) struct TokenTagsArgs {
     pub(crate) token: TokenArgs,
     #[command(flatten)]
     pub(crate) tags: TagsArgs,
+    /// The rights to the tags
+    #[arg(long, value_enum, default_value_t)]
+    pub(crate) rights: RightsArg,
+}
+
+#[derive(Clone, Copy, Debug, Default, ValueEnum)]
+pub(crate) enum RightsArg {
+    /// To subscribe by them
+    Subscribe,
+    /// To publish with them
+    Publish,
+    /// To do both
+    #[default]
+    Both,
+}
+
+impl From<RightsArg> for Rights {
+    fn from(rights: RightsArg) -> Self {
+        match rights {
+            RightsArg::Subscribe => Self::Subscribe,
+            RightsArg::Publish => Self::Publish,
+            RightsArg::Both => Self::Both,
+        }
+    }
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct TokenGrantArgs {
+    #[command(flatten)]
+    pub(crate) change: TokenTagsArgs,
+    /// Have the token end after this time, as in 90s, 15m or 12h [default: it does not end]
+    #[arg(long, value_name = "TIME", value_parser = pause)]
+    pub(crate) ttl: Option<Duration>,
 }
 
 #[cfg(test)]

@@ -1,7 +1,11 @@
 //! Owns `mist token`: the admin commands about tokens, and making new ones.
 
+use std::collections::BTreeSet;
+use std::time::Duration;
+
 use base64::Engine;
 use base64::prelude::BASE64_URL_SAFE_NO_PAD;
+use mist::client::TokenGrants;
 use serde_json::json;
 
 use super::args::{TokenArgs, TokenCommand, TokenTagsArgs};
@@ -21,9 +25,9 @@ pub(super) fn run(command: &TokenCommand, shared: &SharedArgs) -> Result<(), Sto
                 Answer::Json => json!({ "token": token }).to_string(),
             })
         }
-        TokenCommand::Add(args) => change(args, shared, "register"),
-        TokenCommand::Set(args) => change(args, shared, "set"),
-        TokenCommand::Unset(args) => change(args, shared, "unset"),
+        TokenCommand::Add(args) => change(&args.change, args.ttl, shared, "register"),
+        TokenCommand::Set(args) => change(&args.change, args.ttl, shared, "set"),
+        TokenCommand::Unset(args) => change(args, None, shared, "unset"),
         TokenCommand::Rm(args) => {
             let (target, token) = subject(args, shared, "unregister")?;
             block_on(async {
@@ -36,21 +40,50 @@ pub(super) fn run(command: &TokenCommand, shared: &SharedArgs) -> Result<(), Sto
             let (target, token) = subject(args, shared, "list tags")?;
             block_on(async {
                 let client = target.connect().await?;
-                let tags = client.admin().tags(&token).await.map_err(failed)?;
-                match args.ask.answer.output {
-                    Answer::Plain => tags.iter().try_for_each(|tag| out::line(tag)),
-                    Answer::Json => out::line(&json!({ "tags": tags }).to_string()),
-                }
+                let grants = client.admin().grants(&token).await.map_err(failed)?;
+                print_grants(&grants, args.ask.answer.output)
             })
         }
     }
 }
 
+/// Prints what a token grants.
+fn print_grants(grants: &TokenGrants, output: Answer) -> Result<(), Stop> {
+    let TokenGrants {
+        subscribe, publish, ..
+    } = grants;
+    let tags: BTreeSet<_> = subscribe.iter().chain(publish).collect();
+    if output == Answer::Plain {
+        return tags.into_iter().try_for_each(|tag| {
+            match (subscribe.contains(tag), publish.contains(tag)) {
+                (true, true) => out::line(tag),
+                (true, false) => out::line(&format!("{tag}\tsubscribe")),
+                _ => out::line(&format!("{tag}\tpublish")),
+            }
+        });
+    }
+    let mut answer = json!({ "tags": tags });
+    if subscribe != publish {
+        answer["subscribe"] = json!(subscribe);
+        answer["publish"] = json!(publish);
+    }
+    if let Some(left) = grants.expires_in {
+        answer["expires_in"] = json!(left.as_secs());
+    }
+    out::line(&answer.to_string())
+}
+
 /// Does those that take tags too; `name` is the wire's.
-fn change(args: &TokenTagsArgs, shared: &SharedArgs, name: &'static str) -> Result<(), Stop> {
+fn change(
+    args: &TokenTagsArgs,
+    ttl: Option<Duration>,
+    shared: &SharedArgs,
+    name: &'static str,
+) -> Result<(), Stop> {
     let tags = args.tags.all()?;
     let tags: Vec<&str> = tags.iter().map(String::as_str).collect();
-    if tags.is_empty() {
+    // More time is for all tags that the token has.
+    if tags.is_empty() && !(name == "set" && ttl.is_some()) {
         return Err(Stop::usage(format!(
             "Unable to {name} - Missing tags: write them behind the token"
         )));
@@ -58,10 +91,14 @@ fn change(args: &TokenTagsArgs, shared: &SharedArgs, name: &'static str) -> Resu
     let (target, token) = subject(&args.token, shared, name)?;
     block_on(async {
         let client = target.connect().await?;
+        let mut admin = client.admin().rights(args.rights.into());
+        if let Some(ttl) = ttl {
+            admin = admin.ttl(ttl);
+        }
         match name {
-            "register" => client.admin().register(&token, &tags).await,
-            "set" => client.admin().set(&token, &tags).await,
-            _ => client.admin().unset(&token, &tags).await,
+            "register" => admin.register(&token, &tags).await,
+            "set" => admin.set(&token, &tags).await,
+            _ => admin.unset(&token, &tags).await,
         }
         .map_err(failed)?;
         done(&args.token)

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use futures_util::future::join_all;
-use mist_core::{AuthReply, AuthRequest};
+use mist_core::{AuthReply, AuthRequest, TokenEdit};
 
 use super::context::Context;
 use super::{Authenticator, Grants, Presented, TokenError, TokenStore};
@@ -35,6 +35,8 @@ pub(crate) struct Member {
     /// Whether its failures are logged here; some do that themselves.
     is_logged: bool,
     is_failing: AtomicBool,
+    /// Whether a tag of it was named that is not understood.
+    has_named_ignored: AtomicBool,
 }
 
 impl Member {
@@ -48,6 +50,7 @@ impl Member {
             authenticator,
             is_logged,
             is_failing: AtomicBool::new(false),
+            has_named_ignored: AtomicBool::new(false),
         }
     }
 
@@ -77,6 +80,20 @@ impl Member {
                 Some(error) => tracing::error!(authenticator = self.name, "{error}"),
                 None => tracing::info!(authenticator = self.name, "the authenticator works again"),
             }
+        }
+    }
+
+    /// Says once that tokens have tags that are not understood.
+    fn note_ignored(&self, grants: &Grants) {
+        let Some(tag) = grants.ignored.first() else {
+            return;
+        };
+        if !self.has_named_ignored.swap(true, Ordering::Relaxed) {
+            tracing::warn!(
+                authenticator = self.name,
+                tag,
+                "a token has tags that begin with $ and that this server does not understand: they grant nothing"
+            );
         }
     }
 }
@@ -155,7 +172,10 @@ impl Authenticators {
                 member.authenticator.authenticate(presented).await;
             member.note(&reply, &self.context.log);
             match reply {
-                Ok(Some(grants)) => return Ok(Some(grants)),
+                Ok(Some(grants)) => {
+                    member.note_ignored(&grants);
+                    return Ok(Some(grants));
+                }
                 Ok(None) | Err(TokenError::NotFound | TokenError::Invalid(_)) => {}
                 Err(error) => result = Err(error),
             }
@@ -166,9 +186,32 @@ impl Authenticators {
 
 async fn carry_out(store: &dyn TokenStore, request: &AuthRequest) -> AuthReply {
     match request {
-        AuthRequest::Change(change) => store.change(change).await.map(|()| None),
+        AuthRequest::Edit(edit) => carry_out_edit(store, edit).await.map(|()| None),
         AuthRequest::Lookup { token } | AuthRequest::Authenticate { token } => {
             store.lookup(token).await.map(Some)
         }
     }
+}
+
+/// Has a store keep what is left of a token when it was edited.
+async fn carry_out_edit(store: &dyn TokenStore, edit: &TokenEdit) -> Result<(), TokenError> {
+    let granted = match edit.needs_grants() {
+        true => match store.lookup(&edit.token).await {
+            Ok(granted) => Some(granted),
+            Err(TokenError::NotFound) => None,
+            Err(error) => return Err(error),
+        },
+        false => None,
+    };
+    let mut is_begun = false;
+    for change in edit.changes(granted.as_ref())? {
+        match store.change(&change).await {
+            Err(TokenError::Unavailable(why)) if is_begun => {
+                return Err(TokenError::Uncertain(why));
+            }
+            done => done?,
+        }
+        is_begun = true;
+    }
+    Ok(())
 }

@@ -114,13 +114,14 @@ const CONNECTION_BYTES: usize = 4 << 10;
 
 impl Hub {
     pub(crate) fn new(
-        broker: Broker,
+        mut broker: Broker,
         in_force: InForce,
         authenticators: Authenticators,
         commands: HashMap<String, Arc<dyn CommandHandler>>,
     ) -> Self {
         let log = Arc::clone(&authenticators.context().log);
         let limits = &in_force.limits;
+        broker.handle_time(tokens::unix_seconds());
         Self {
             is_scoped: broker.access() == Access::Scoped,
             throttle: Mutex::new(TokenThrottle::new(limits.failed_tokens)),

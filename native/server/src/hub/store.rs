@@ -45,7 +45,7 @@ impl Store {
         origin: Origin,
     ) -> (AuthReply, Option<Held<'_>>) {
         // Logins need no turn: one that is overtaken by a change is looked up again.
-        let needs_turn = matches!(request, AuthRequest::Change(_));
+        let needs_turn = matches!(request, AuthRequest::Edit(_));
         self.ask_in_turn(tasks, request, origin, needs_turn).await
     }
 
@@ -57,7 +57,7 @@ impl Store {
         origin: Origin,
         needs_turn: bool,
     ) -> (AuthReply, Option<Held<'_>>) {
-        let is_change = matches!(request, AuthRequest::Change(_));
+        let is_change = matches!(request, AuthRequest::Edit(_));
         let mut turn = None;
         if needs_turn {
             turn = self.turns.take(request.token()).await;

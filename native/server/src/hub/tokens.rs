@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::time::Instant;
+use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
 use mist_core::{AuthRequest, Broker, SessionId, TokenCheck, TokenError};
 
@@ -89,7 +89,7 @@ impl Hub {
             .await;
         let grants = match reply {
             Ok(grants) => grants,
-            Err(TokenError::NotFound | TokenError::Invalid(_)) => None,
+            Err(TokenError::NotFound | TokenError::Expired | TokenError::Invalid(_)) => None,
             Err(error) => return Err(error),
         };
         self.answer(|broker| {
@@ -141,9 +141,23 @@ impl Hub {
         }
     }
 
+    /// Tells the broker the time, so that what has ended is taken from those who go by it.
+    pub(super) fn tell_time(self: &Arc<Self>) {
+        let now = unix_seconds();
+        with_worker(|worker| {
+            self.exclusively(&mut worker.tools, |shared| shared.broker.handle_time(now));
+        });
+    }
+
     fn turn_away(&self, broker: &mut Broker, session: SessionId) {
         let turned_away = &self.counters.turned_away_tokens;
         turned_away.fetch_add(1, Ordering::Relaxed);
         broker.turn_away(session);
     }
+}
+
+/// The time in seconds since 1970; before that it is nothing.
+pub(super) fn unix_seconds() -> u64 {
+    let now = SystemTime::now().duration_since(UNIX_EPOCH);
+    now.map_or(0, |now| now.as_secs())
 }

@@ -41,6 +41,7 @@ impl Hub {
                 unfinished.iter().for_each(|outbox| outbox.nudge());
             }
             let now = Instant::now();
+            self.tell_time();
             self.release_tokens(now);
             self.rates.forget_idle(now);
             self.log.tell(now);

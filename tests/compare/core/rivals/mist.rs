@@ -42,7 +42,7 @@ pub(crate) fn write_line(line: &mut Vec<u8>, command: &str, tags: &[&str], data:
         command,
         tags,
         data,
-        id: None,
+        ..Default::default()
     };
     mist_core::message::encode_request(&request, line);
     line.push(b'\n');
