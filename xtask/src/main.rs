@@ -19,7 +19,7 @@ mod wasm;
 mod web;
 
 use std::io::Write as _;
-use std::process::ExitCode;
+use std::process::{Command, ExitCode};
 
 use clap::{CommandFactory as _, Parser, Subcommand};
 
@@ -64,6 +64,13 @@ enum Task {
     /// Build what is handed out, into dist: the npm package, the page, the server, their checksums (6 min)
     Dist,
 
+    /// Say what is missing for a release, and what is left to do by hand (minutes)
+    Release {
+        /// Only look; pushing the tag is what releases
+        #[arg(long, required = true)]
+        dry_run: bool,
+    },
+
     /// Run the drills: crowds, floods, kills, bad networks; --long for the long form (3 min; long 30)
     ///
     /// Prints a table of what they measured.
@@ -91,6 +98,10 @@ fn main() -> ExitCode {
         Some(Task::Test(args)) => check::test(&args),
         Some(Task::Wasm(args)) => wasm::run(&args).map(done),
         Some(Task::Dist) => dist::run().map(done),
+        Some(Task::Release { .. }) => {
+            let mut check = Command::new(tools::root().join("packaging/release-check.sh"));
+            tools::become_it(tools::without_package(&mut check))
+        }
         Some(Task::Drill(args)) => drill::run(&args),
         Some(Task::Fuzz(args)) => fuzz::run(&args),
         Some(Task::Web) => web::build().map(done),

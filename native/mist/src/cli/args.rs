@@ -79,6 +79,8 @@ pub(crate) enum Command {
     CheckConfig {
         /// A file of YAML, JSON or TOML
         file: PathBuf,
+        #[command(flatten)]
+        answer: AnswerArgs,
     },
     /// Print the completion script of a shell
     #[command(after_help = help::COMPLETIONS)]

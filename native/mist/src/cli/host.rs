@@ -36,7 +36,8 @@ pub(crate) struct SharedArgs {
 #[derive(Clone, Debug, Default, Args)]
 pub(crate) struct HostArgs {
     /// The server: HOST:PORT, tcp://, tls://, ws://, wss://, http:// or https:// with HOST:PORT (the last
-    /// two for WebSocket there), or unix:///PATH [default: 127.0.0.1:1445]
+    /// two for WebSocket there), or unix:///PATH; a port that is left out is mist's own: 1445, 1446,
+    /// 8888, 8889, 8080 and 8443, also where the web has others [default: 127.0.0.1:1445]
     #[arg(long, value_name = "HOST")]
     pub(crate) host: Option<String>,
     /// Trust the certificates in this PEM file, besides those that the system trusts

@@ -100,7 +100,7 @@ fn dispatch(cli: Cli) -> Result<(), Stop> {
         Command::Bench(args) => bench::run(&target(&args.host)?, &args),
         Command::Latency(args) => bench::run_latency(&target(&args.host)?, &args),
         Command::Token { command } => token::run(&command, &shared),
-        Command::CheckConfig { file } => paper::check_config(&file, &shared),
+        Command::CheckConfig { file, answer } => paper::check_config(&file, answer.output, &shared),
         Command::Completions { shell } => paper::completions(shell),
         Command::Man { command } => paper::man(command.as_deref()),
     }
@@ -108,6 +108,7 @@ fn dispatch(cli: Cli) -> Result<(), Stop> {
 
 /// Runs a server, if the flags, the environment or a config file ask for one.
 fn serve_or_help(is_server: bool, flags: ServerArgs, shared: SharedArgs) -> Result<(), Stop> {
+    let given = flags.given();
     let read = move || {
         let settings = server_settings(is_server, &flags, &shared)?;
         if settings.server.value {
@@ -118,6 +119,11 @@ fn serve_or_help(is_server: bool, flags: ServerArgs, shared: SharedArgs) -> Resu
     let settings = read()?;
     if settings.server.value {
         return serve::serve(settings, read);
+    }
+    if let Some(flag) = given {
+        return Err(Stop::usage(format!(
+            "{flag} is for a server: write `mist serve {flag} …`"
+        )));
     }
     match std::env::args_os().len() {
         0 | 1 => out::raw(help::FIRST.as_bytes()),

@@ -1,115 +1,160 @@
 //! Owns the commands that only print: what a config file amounts to, completions, manual pages.
 
-use std::fmt::Display;
 use std::path::Path;
 
 use clap::CommandFactory;
 use clap_complete::Shell;
 use clap_complete::env::{CompleteEnv, Shells};
 use mist::Access;
+use serde_json::{Map, Value};
 
 use super::args::Cli;
 use super::exit::Stop;
-use super::host::SharedArgs;
+use super::host::{Answer, SharedArgs};
 use super::{layered, out, serve, shared_layer};
 use crate::config::{Decided, Settings};
 
-/// Prints, as YAML, what a server would use with a config file. Secrets stand in comments, so that nobody who takes the
-/// text for a config file starts a server with what stands in their place.
-pub(super) fn check_config(file: &Path, shared: &SharedArgs) -> Result<(), Stop> {
+/// Prints what a server would use with a config file: as YAML, or as one JSON object.
+pub(super) fn check_config(file: &Path, answer: Answer, shared: &SharedArgs) -> Result<(), Stop> {
     let settings = layered(shared_layer(shared), Some(file))?;
     settings.check()?;
     serve::check(&settings, &settings.listeners.value).map_err(Stop::failed)?;
     if out::is_quiet() {
         return Ok(());
     }
-    out::raw(describe(&settings).as_bytes())
+    let used = describe(&settings);
+    match answer {
+        Answer::Plain => out::raw(yaml(&used).as_bytes()),
+        Answer::Json => out::line(&json(&used)),
+    }
 }
 
-fn describe(settings: &Settings) -> String {
-    fn line<T>(text: &mut String, key: &str, decided: &Decided<T>, value: impl Display) {
-        text.push_str(&format!("{key}: {value}  # {}\n", decided.origin));
+/// What would be used of a setting.
+struct Used {
+    /// Its name; that of a limit with `limits.` in front.
+    key: String,
+    value: Value,
+    origin: String,
+    /// Whether something secret was left out of the value.
+    is_secret: bool,
+}
+
+impl Used {
+    fn new<T>(key: &str, decided: &Decided<T>, value: impl Into<Value>) -> Self {
+        Self {
+            key: key.to_owned(),
+            value: value.into(),
+            origin: decided.origin.to_string(),
+            is_secret: false,
+        }
     }
-    let quoted = |text: &str| serde_json::Value::from(text).to_string();
-    let mut text = String::new();
-    line(&mut text, "server", &settings.server, settings.server.value);
-    let listeners = serde_json::Value::from(settings.listeners.value.as_slice());
-    line(&mut text, "listeners", &settings.listeners, listeners);
-    if !settings.operator_listener.value.is_empty() {
-        let listeners = serde_json::Value::from(settings.operator_listener.value.as_slice());
-        line(
-            &mut text,
-            "operator-listener",
-            &settings.operator_listener,
-            listeners,
-        );
+}
+
+fn describe(settings: &Settings) -> Vec<Used> {
+    let mut all = vec![
+        Used::new("server", &settings.server, settings.server.value),
+        Used::new("listeners", &settings.listeners, &*settings.listeners.value),
+    ];
+    let operator = &settings.operator_listener;
+    if !operator.value.is_empty() {
+        all.push(Used::new("operator-listener", operator, &*operator.value));
     }
     for (key, path) in [
         ("tls-cert", &settings.tls_cert),
         ("tls-key", &settings.tls_key),
     ] {
-        if let Some(path) = path {
-            line(&mut text, key, path, quoted(&path.value.to_string_lossy()));
-        }
+        let path = path.iter();
+        all.extend(path.map(|path| Used::new(key, path, path.value.to_string_lossy())));
     }
     let uris = &settings.authenticator;
     if !uris.value.is_empty() {
         let shown: Vec<_> = uris.value.iter().map(|uri| redacted(uri)).collect();
-        let key = match shown == uris.value {
-            true => "authenticator",
-            false => "# authenticator",
-        };
+        let is_secret = shown != uris.value;
         let value = match &*shown {
-            [uri] => quoted(uri),
-            uris => serde_json::Value::from(uris).to_string(),
+            [uri] => Value::from(&**uri),
+            uris => Value::from(uris),
         };
-        line(&mut text, key, uris, value);
+        all.push(Used {
+            is_secret,
+            ..Used::new("authenticator", uris, value)
+        });
     }
-    if let Some(token) = &settings.token {
-        line(&mut text, "# token", token, "set, not shown");
-    }
+    all.extend(settings.token.iter().map(|token| Used {
+        is_secret: true,
+        ..Used::new("token", token, "set, not shown")
+    }));
     let access = match settings.access.value {
         Access::Open => "open",
         Access::Scoped => "scoped",
     };
-    line(&mut text, "access", &settings.access, access);
-    for (key, list) in [
+    all.push(Used::new("access", &settings.access, access));
+    let lists = [
         ("allow-origin", &settings.allow_origin),
         ("allow-host", &settings.allow_host),
         ("trusted-proxies", &settings.trusted_proxies),
-    ] {
-        if !list.value.is_empty() {
-            let values = serde_json::Value::from(list.value.as_slice());
-            line(&mut text, key, list, values);
-        }
-    }
-    for (key, switch) in [
+    ];
+    let lists = lists.iter().filter(|(_, list)| !list.value.is_empty());
+    all.extend(lists.map(|(key, list)| Used::new(key, list, &*list.value)));
+    let switches = [
         ("no-page", &settings.no_page),
         ("no-metrics", &settings.no_metrics),
-    ] {
-        if switch.value {
-            line(&mut text, key, switch, true);
-        }
-    }
-    for (key, time) in [
+    ];
+    let switches = switches.iter().filter(|(_, switch)| switch.value);
+    all.extend(switches.map(|(key, switch)| Used::new(key, switch, true)));
+    let times = [
         ("drain-delay", &settings.drain_delay),
         ("drain", &settings.drain),
-    ] {
-        if !time.value.is_zero() {
-            line(&mut text, key, time, quoted(&format!("{:?}", time.value)));
+    ];
+    let times = times.iter().filter(|(_, time)| !time.value.is_zero());
+    all.extend(times.map(|(key, time)| Used::new(key, time, format!("{:?}", time.value))));
+    let (level, format) = (&settings.log_level, &settings.log_format);
+    all.push(Used::new("log-level", level, level.value.to_string()));
+    all.push(Used::new("log-format", format, format.value.to_string()));
+    let limits = settings.limits.iter();
+    all.extend(
+        limits.map(|(name, limit)| Used::new(&format!("limits.{name}"), limit, limit.value)),
+    );
+    all
+}
+
+/// Secrets stand in comments, so that nobody who takes the text for a config file starts a server with what stands in
+/// their place.
+fn yaml(all: &[Used]) -> String {
+    let mut text = String::new();
+    let mut is_within = false;
+    for used in all {
+        let limit = used.key.strip_prefix("limits.");
+        if limit.is_some() && !std::mem::replace(&mut is_within, true) {
+            text.push_str("limits:\n");
         }
-    }
-    let level = settings.log_level.value;
-    line(&mut text, "log-level", &settings.log_level, level);
-    let format = settings.log_format.value;
-    line(&mut text, "log-format", &settings.log_format, format);
-    if !settings.limits.is_empty() {
-        text.push_str("limits:\n");
-        for (name, limit) in &settings.limits {
-            line(&mut text, &format!("  {name}"), limit, limit.value);
-        }
+        let key = limit.map_or_else(|| used.key.clone(), |name| format!("  {name}"));
+        let mark = if used.is_secret { "# " } else { "" };
+        // Words that are no values of their own need no quotes, and are read more easily.
+        let value = match (&used.value, &*used.key) {
+            (Value::String(word), "access" | "log-level" | "log-format" | "token") => word.clone(),
+            (value, _) => value.to_string(),
+        };
+        text.push_str(&format!("{mark}{key}: {value}  # {}\n", used.origin));
     }
     text
+}
+
+/// Of each setting its value and where it is from; without the value where that is secret.
+fn json(all: &[Used]) -> String {
+    let (mut settings, mut limits) = (Map::new(), Map::new());
+    for used in all {
+        let mut about = Map::new();
+        if !used.is_secret {
+            about.insert("value".to_owned(), used.value.clone());
+        }
+        about.insert("from".to_owned(), Value::from(&*used.origin));
+        match used.key.strip_prefix("limits.") {
+            Some(name) => limits.insert(name.to_owned(), about.into()),
+            None => settings.insert(used.key.clone(), about.into()),
+        };
+    }
+    settings.insert("limits".to_owned(), limits.into());
+    Value::from(settings).to_string()
 }
 
 /// Hides the password that a store's URI may hold, also in one whose password should have been escaped and is not: then

@@ -56,7 +56,17 @@ pub(super) fn job(args: &PublishArgs) -> Result<Job, Stop> {
         // Before there is a runtime, so that Ctrl-C works as ever while this waits.
         Some("-") => Some(input::all()?),
         Some(data) => Some(data.to_owned()),
-        None => Some(piped()?),
+        None => {
+            let data = piped()?;
+            // A single one is looked at where tags are.
+            let word = words.iter().find(|word| word.contains(' '));
+            if let Some(word) = word.filter(|_| words.len() > 1) {
+                out::note(&format!(
+                    "'{word}' is one of the tags, and the data is what was piped in; data stands behind --"
+                ));
+            }
+            Some(data)
+        }
     };
     Ok(Job { tags, data })
 }

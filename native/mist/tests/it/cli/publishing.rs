@@ -319,3 +319,24 @@ fn a_connection_that_ends_meanwhile_is_exit_code_3() {
     let said = rest(&publisher.stderr);
     assert_eq!(said.len(), 1, "{said:?}");
 }
+
+#[test]
+fn a_forgotten_separator_is_noted_where_data_is_piped() {
+    let server = Server::start(&[]);
+    let publish = |words: &[&str]| {
+        let mut publish = assert_cmd::Command::from_std(command());
+        publish
+            .env("MIST_HOST", &server.host)
+            .arg("pub")
+            .args(words);
+        let assert = publish.write_stdin("the rest\n").timeout(PATIENCE).assert();
+        stderr(&assert.success())
+    };
+    let said = publish(&["bus", "late", "12 min"]);
+    assert!(
+        said.contains("'12 min' is one of the tags") && said.contains("behind --"),
+        "{said}"
+    );
+    assert_eq!(publish(&["bus", "late"]), "");
+    assert_eq!(publish(&["bus", "late", "--", "12 min"]), "");
+}

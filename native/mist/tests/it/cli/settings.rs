@@ -47,6 +47,25 @@ fn check_config_prints_what_would_be_used_and_hides_the_token() {
 }
 
 #[test]
+fn check_config_prints_json_for_programs() {
+    let config = file(
+        "yml",
+        "token: s3cret\nauthenticator: postgres://me:pass@db?db=mist\ndrain: 1500ms\nlimits: {nesting: 7}\n",
+    );
+    let assert = mist(&["check-config", path(&config), "-o", "json"]).success();
+    let text = stdout(&assert);
+    assert!(!text.contains("s3cret") && !text.contains("pass"), "{text}");
+    let all: serde_json::Value = serde_json::from_str(&text).expect("JSON");
+    let here = format!("'{}'", path(&config));
+    assert_eq!(all["token"], serde_json::json!({ "from": here }));
+    assert_eq!(all["authenticator"], serde_json::json!({ "from": here }));
+    assert_eq!(all["drain"]["value"], "1.5s");
+    assert_eq!(all["server"]["value"], false);
+    assert_eq!(all["server"]["from"], "the default");
+    assert_eq!(all["limits"]["nesting"]["value"], 7);
+}
+
+#[test]
 fn what_check_config_prints_is_a_config_file() {
     let config = file(
         "toml",

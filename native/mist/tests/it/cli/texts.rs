@@ -30,8 +30,13 @@ fn help_has_everything() {
 }
 
 #[test]
-fn other_server_flags_alone_print_help_too() {
-    let assert = mist(&["--listeners", TCP]).success();
+fn server_flags_without_a_command_are_met_with_the_one_that_is_meant() {
+    for (flag, value) in [("--listeners", TCP), ("--drain", "5s")] {
+        let said = stderr(&mist(&[flag, value]).code(2));
+        assert!(said.contains(&format!("`mist serve {flag} …`")), "{said}");
+    }
+    // Others say nothing of a server.
+    let assert = mist(&["--log-level", "info"]).success();
     assert!(stdout(&assert).contains("Usage: mist"));
 }
 
