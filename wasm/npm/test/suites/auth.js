@@ -190,6 +190,7 @@ export default function (tools) {
       [{ access: "closed" }, /"open" or "scoped"/],
       [{ limits: { "tag-byte": 1 } }, /tag-byte.*known.*tag-bytes/],
       [{ limits: { "tag-bytes": -1 } }, /tag-bytes.*-1/],
+      [{ limits: { "publishes-per-second": 1 } }, /publishes-per-second.*no rates/],
       [{ limits: { "tag-bytes": "1" } }, /tag-bytes/],
       [{ token: 5 }, /token is a string/],
     ])) {
