@@ -11,6 +11,7 @@ mod reloading;
 mod secrets;
 mod serving;
 mod settings;
+#[cfg(unix)]
 mod stopping;
 mod subscribing;
 mod texts;

@@ -9,6 +9,7 @@ mod failures;
 mod files;
 #[cfg(unix)]
 mod postgres;
+#[cfg(unix)]
 mod sharing;
 
 use std::sync::Arc;

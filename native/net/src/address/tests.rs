@@ -204,6 +204,7 @@ fn an_unknown_scheme_is_named_with_the_known_ones() {
     );
 }
 
+#[cfg(unix)]
 #[test]
 fn the_longest_path_of_a_socket_is_the_systems() {
     for (length, is_right) in [(LONGEST_PATH, true), (LONGEST_PATH + 1, false)] {

@@ -150,12 +150,11 @@ fn is_of_the_peer(error: &io::Error) -> bool {
     )
 }
 
-#[cfg(test)]
+#[cfg(all(test, target_os = "linux"))]
 mod tests {
     use super::*;
 
     #[tokio::test]
-    #[cfg(target_os = "linux")]
     async fn who_comes_before_the_server_accepts_has_the_listeners_options() {
         let any = "127.0.0.1:0".parse().expect("an address");
         let (listener, address) = listen(any, false).expect("a free port");

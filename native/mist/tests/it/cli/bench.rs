@@ -82,6 +82,9 @@ fn it_measures_over_every_transport() {
         ),
         (&socket, "unix://", &[]),
     ] {
+        if cfg!(not(unix)) && scheme == "unix://" {
+            continue;
+        }
         let server = Server::at(listener, &[]);
         let host = format!("{scheme}{}", server.host);
         let fan = [

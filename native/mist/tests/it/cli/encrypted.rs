@@ -23,6 +23,9 @@ fn commands_reach_every_kind_of_listener() {
     let socket = format!("unix://{}", files.path("mist.sock").display());
     let ca = files.file();
     for listener in ["tls://127.0.0.1:0", "wss://127.0.0.1:0", &socket] {
+        if cfg!(not(unix)) && listener == socket {
+            continue;
+        }
         let (_server, uri, _) = server(listener, Some(&files));
         let mut one = command();
         one.env("MIST_HOST", &uri).env("MIST_CA", &ca);

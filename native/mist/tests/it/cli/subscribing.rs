@@ -265,6 +265,7 @@ fn silence_ends_it_and_each_message_puts_that_off() {
     mist(&["sub", "a", "--idle", "0"]).code(2);
 }
 
+#[cfg(unix)]
 #[test]
 fn a_command_is_run_for_each_message_and_may_fail() {
     let server = Server::start(&[]);

@@ -100,6 +100,9 @@ async fn a_listener_that_is_in_its_own_servers_way_is_named() {
         ),
         (socket.clone(), socket),
     ] {
+        if cfg!(not(unix)) && first.starts_with("unix") {
+            continue;
+        }
         let error = bind(&format!("{first}, {second}")).await;
         let error = error.expect_err(&second).to_string();
         assert!(

@@ -164,6 +164,7 @@ mod tests {
         let address = Address::parse("postgres://[::1]").expect("it is valid");
         assert_eq!(address.to_string(), "the user's own database at ::1:5432");
         assert_eq!(address.config.get_password(), None);
+        #[cfg(unix)]
         for uri in [
             "postgres:///mist?host=/run/postgresql",
             "postgres://%2Frun%2Fpostgresql/mist",
