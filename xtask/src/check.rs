@@ -7,9 +7,9 @@ use std::process::{Command, ExitCode};
 
 use anyhow::{Result, bail};
 
-use crate::steps::{self, Outcome, Step};
+use crate::steps::{self, Outcome, Step, step};
 use crate::tools::{call, cargo, has_target, npm, rustup, works};
-use crate::{bench, crates, services, wasm, web};
+use crate::{bench, crates, dist, services, wasm, web};
 
 const WASM: &str = "wasm32-unknown-unknown";
 const BARE: &str = "thumbv7em-none-eabi";
@@ -20,10 +20,6 @@ pub(crate) struct Names {
     /// Only these steps, of either list
     #[arg(value_name = "STEP")]
     names: Vec<String>,
-}
-
-const fn step(name: &'static str, about: &'static str, work: fn() -> Result<Outcome>) -> Step {
-    Step { name, about, work }
 }
 
 /// The quick ones, up to `QUICK`, and the others.
@@ -90,6 +86,7 @@ const STEPS: &[Step] = &[
         "install from what would be published, outside the checkout",
         || crates::stand_alone().map(|()| Outcome::Done),
     ),
+    step("unit", "what systemd says of it", || dist::script("unit")),
     step(
         "licences",
         "and sources of what is built in: cargo deny",

@@ -1,73 +1,63 @@
-//! Owns `cargo xtask dist`: everything that is handed out, in `dist/`, with its checksums.
+//! Owns `cargo xtask dist`: everything that is handed out, in `dist/`, and the checks of it on other systems.
 //!
-//! It does not know how any of it is built.
+//! It does not know how any of it is built; the scripts for other systems are in `packaging/`.
 
-use std::fmt::Write as _;
-use std::fs;
-use std::path::Path;
-use std::process::Command;
+use std::process::{Command, ExitCode, Stdio};
 
-use anyhow::{Context, Result};
-use sha2::{Digest as _, Sha256};
+use anyhow::{Context, Result, bail};
 
-use crate::tools::{self, call, files, npm};
-use crate::{crates, wasm, web};
+use crate::steps::{self, Outcome, Step, step};
+use crate::tools::{self, call};
+use crate::web;
 
-/// Builds what is handed out: the npm package, the page as a folder and as an archive, the server with the page
-/// in it, the crates.
-pub(crate) fn run() -> Result<()> {
-    web::build()?;
-    let folder = tools::root().join("dist");
-    if folder.exists() {
-        fs::remove_dir_all(&folder)?;
-    }
-    fs::create_dir_all(&folder)?;
-    let version = env!("CARGO_PKG_VERSION");
-
-    call(npm::pack(&wasm::package()).arg(&folder))?;
-
-    let page = format!("mist-page-{version}");
-    files::copy_folder(&web::built(), &folder.join(&page))?;
-    let mut tar = Command::new("tar");
-    tar.args(["-czf", &format!("{page}.tar.gz"), &page]);
-    call(tar.current_dir(&folder))?;
-
-    let server = tools::build_mist(true)?;
-    let name = format!(
-        "mist-{version}-{}-{}",
-        std::env::consts::OS,
-        std::env::consts::ARCH
-    );
-    let name = name + std::env::consts::EXE_SUFFIX;
-    fs::copy(&server, folder.join(name)).context("cannot copy the server")?;
-
-    for archive in crates::pack()? {
-        let name = archive.file_name().context("a crate without a name")?;
-        fs::copy(&archive, folder.join(name)).context("cannot copy a crate")?;
-    }
-
-    let sums = checksums(&folder)?;
-    fs::write(folder.join("SHA256SUMS"), &sums)?;
-    eprint!("{}:\n{sums}", folder.display());
-    Ok(())
+/// The arguments of `cargo xtask dist`.
+#[derive(clap::Args)]
+pub(crate) struct Dist {
+    /// Pack nothing, but run what would be on the systems that it is for, as far as they can be had here
+    #[arg(long)]
+    check: bool,
+    /// Only these checks
+    #[arg(value_name = "CHECK", requires = "check")]
+    names: Vec<String>,
 }
 
-/// A line for each file of a folder, as `sha256sum --check` reads them.
-fn checksums(folder: &Path) -> Result<String> {
-    let mut names = Vec::new();
-    for entry in fs::read_dir(folder)? {
-        let entry = entry?;
-        if entry.file_type()?.is_file() {
-            names.push(entry.file_name().to_string_lossy().into_owned());
-        }
+const CHECKS: &[Step] = &[
+    step("unit", "what systemd says of it", || script("unit")),
+    step("image", "static, alone in a root", || script("image")),
+    step("deb", "the Debian package", || script("deb")),
+    step("aarch64", "under qemu", || script("aarch64")),
+    step("windows", "tests under wine", || script("windows")),
+    step("macos", "type-checked", || script("macos")),
+];
+
+/// Packs, or checks.
+pub(crate) fn run(args: &Dist) -> Result<ExitCode> {
+    match args.check {
+        true => Ok(steps::run(&steps::chosen(CHECKS, &args.names, |_| true)?)),
+        false => pack().map(|()| ExitCode::SUCCESS),
     }
-    names.sort();
-    let mut sums = String::new();
-    for name in names {
-        for byte in Sha256::digest(fs::read(folder.join(&name))?) {
-            let _ = write!(sums, "{byte:02x}");
+}
+
+/// Runs a check in `packaging/checks`; one that cannot be done here ends with 77 and says why on stdout.
+pub(crate) fn script(name: &str) -> Result<Outcome> {
+    let script = tools::root().join(format!("packaging/checks/{name}.sh"));
+    let output = tools::without_package(&mut Command::new(&script))
+        .stderr(Stdio::inherit())
+        .output()
+        .with_context(|| format!("cannot start {}", script.display()))?;
+    match output.status.code() {
+        Some(0) => Ok(Outcome::Done),
+        Some(77) => {
+            let reason = String::from_utf8_lossy(&output.stdout);
+            Ok(Outcome::Skipped(reason.trim().to_owned()))
         }
-        let _ = writeln!(sums, "  {name}");
+        _ => bail!("{} failed: {}", script.display(), output.status),
     }
-    Ok(sums)
+}
+
+/// Packs everything; the page has to be there before the program that takes it in.
+fn pack() -> Result<()> {
+    web::build()?;
+    let mut pack = Command::new(tools::root().join("packaging/pack.sh"));
+    call(tools::without_package(&mut pack))
 }

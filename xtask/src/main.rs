@@ -61,8 +61,8 @@ enum Task {
     /// The next build of the server takes it in. Needs what `wasm` needs.
     Web,
 
-    /// Build what is handed out, into dist: the npm package, the page, the server, their checksums (6 min)
-    Dist,
+    /// Pack what is handed out, into dist: npm package, page, crates, programs, their sums (15 min); --check (15 min)
+    Dist(dist::Dist),
 
     /// Say what is missing for a release, and what is left to do by hand (minutes)
     Release {
@@ -97,7 +97,7 @@ fn main() -> ExitCode {
         Some(Task::Check(args)) => check::check(&args),
         Some(Task::Test(args)) => check::test(&args),
         Some(Task::Wasm(args)) => wasm::run(&args).map(done),
-        Some(Task::Dist) => dist::run().map(done),
+        Some(Task::Dist(args)) => dist::run(&args),
         Some(Task::Release { .. }) => {
             let mut check = Command::new(tools::root().join("packaging/release-check.sh"));
             tools::become_it(tools::without_package(&mut check))

@@ -14,6 +14,14 @@ pub(crate) struct Step {
     pub(crate) work: fn() -> Result<Outcome>,
 }
 
+pub(crate) const fn step(
+    name: &'static str,
+    about: &'static str,
+    work: fn() -> Result<Outcome>,
+) -> Step {
+    Step { name, about, work }
+}
+
 /// What became of a step that did not fail.
 pub(crate) enum Outcome {
     Done,

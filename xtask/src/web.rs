@@ -14,11 +14,6 @@ pub(crate) fn folder() -> PathBuf {
     tools::root().join("web")
 }
 
-/// The folder of the built page, in the crate of the server that serves it.
-pub(crate) fn built() -> PathBuf {
-    tools::root().join("native/server/page/dist")
-}
-
 /// Builds the page, unless it is newer than all it is made of.
 pub(crate) fn build() -> Result<()> {
     wasm::build()?;
@@ -26,7 +21,9 @@ pub(crate) fn build() -> Result<()> {
     let package = wasm::package().join("dist");
     let (code, core) = (package.join("index.js"), package.join("mist_bg.wasm"));
     let sources = [&*folder(), &code, &core];
-    if files::is_newer(&built().join("index.html"), &sources)? {
+    // In the crate of the server that serves it.
+    let built = tools::root().join("native/server/page/dist/index.html");
+    if files::is_newer(&built, &sources)? {
         return Ok(());
     }
     call(&mut npm::run(&folder(), "build"))

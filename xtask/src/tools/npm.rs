@@ -68,11 +68,3 @@ pub(crate) fn run(folder: &Path, script: &str) -> Command {
     run.args(["run", "--silent", script]).current_dir(folder);
     run
 }
-
-/// A call that packs the package in `folder` as it would be published; it lacks the folder to write to.
-pub(crate) fn pack(folder: &Path) -> Command {
-    let mut pack = npm();
-    pack.args(["pack", "--silent", "--ignore-scripts", "--pack-destination"]);
-    pack.current_dir(folder);
-    pack
-}
