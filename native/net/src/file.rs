@@ -1,7 +1,6 @@
 //! Owns reading the files that people write: settings, tokens, certificates and keys. It must not know what is in them.
 
-use std::fs::File;
-use std::io::{self, ErrorKind, Read};
+use std::io::{self, ErrorKind};
 use std::path::Path;
 
 /// What some editors put in front of UTF-8 text.
@@ -12,20 +11,7 @@ const BYTE_ORDER_MARK: &[u8] = "\u{feff}".as_bytes();
 /// # Errors
 /// What the system says, or that the text is UTF-16.
 pub fn read(path: &Path) -> io::Result<Vec<u8>> {
-    text(std::fs::read(path)?)
-}
-
-/// As [`read`], from a file that is open.
-///
-/// # Errors
-/// As [`read`].
-pub fn read_open(mut file: &File) -> io::Result<Vec<u8>> {
-    let mut bytes = Vec::new();
-    file.read_to_end(&mut bytes)?;
-    text(bytes)
-}
-
-fn text(mut bytes: Vec<u8>) -> io::Result<Vec<u8>> {
+    let mut bytes = std::fs::read(path)?;
     if bytes.starts_with(BYTE_ORDER_MARK) {
         bytes.drain(..BYTE_ORDER_MARK.len());
     }

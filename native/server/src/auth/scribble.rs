@@ -37,28 +37,21 @@ pub(super) struct Scribble {
 /// What is known of the files, to see what others change.
 #[derive(Default)]
 struct Watch {
-    /// The version of each token's file that was read last, or seen since; none where there was no such file.
+    /// The version of each token's file at the last look; none where there was no such file. A look-up changes nothing here:
+    /// what it finds may be for another session than those that go by the token.
     versions: HashMap<String, Option<Version>>,
     /// The version of the folder when all files were looked at, once that is settled.
     folder: Option<Version>,
     /// How often only the folder was looked at since then.
-    skipped: u32,
+    skipped: usize,
 }
 
-impl Watch {
-    /// Notes which version of a token's file was read. Of tokens that nobody knows nothing is kept.
-    fn note(&mut self, token: &str, version: Option<Version>) {
-        if version.is_some() {
-            self.versions.insert(token.to_owned(), version);
-        } else if let Some(known) = self.versions.get_mut(token) {
-            *known = None;
-        }
-    }
-}
-
-/// Other programs put a new file in the place of the old one, so that the folder changes with it. Some editor may write into
-/// the file itself: that is noticed at every so many looks, which are a second apart.
-const LOOKS_AT_FOLDER: u32 = 15;
+/// Tokens in use whose files are looked at in each look, which are a second apart. Where there are more, most looks are at the
+/// folder alone: other programs put a new file in the place of the old one, so that the folder changes with it. Some editors
+/// write into the file itself.
+const LOOKED_AT: usize = 1_000;
+/// Looks at the folder alone, at most, until all files are looked at.
+const LOOKS_AT_FOLDER: usize = 15;
 
 /// What a file holds.
 #[derive(Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -174,19 +167,12 @@ impl Scribble {
         Err(TokenError::Invalid(why))
     }
 
-    /// Reads a token's file; says also which version it was.
-    fn load(&self, path: &Path, token: &str) -> (Option<Version>, Result<Entry, TokenError>) {
-        let opened = File::open(path).and_then(|file| Ok((Version::of(&file.metadata()?), file)));
-        match opened {
-            Ok((version, file)) => (Some(version), self.read(&file, token)),
-            Err(error) if error.kind() == ErrorKind::NotFound => (None, Err(TokenError::NotFound)),
-            Err(error) => (None, Err(self.unavailable("read a file in", &error))),
-        }
-    }
-
-    fn read(&self, file: &File, token: &str) -> Result<Entry, TokenError> {
-        let text = file::read_open(file);
-        let text = text.map_err(|error| self.unavailable("read a file in", &error))?;
+    /// Reads a token's file.
+    fn load(&self, path: &Path, token: &str) -> Result<Entry, TokenError> {
+        let text = file::read(path).map_err(|error| match error.kind() {
+            ErrorKind::NotFound => TokenError::NotFound,
+            _ => self.unavailable("read a file in", &error),
+        })?;
         let entry: Entry = serde_json::from_slice(&text).map_err(|error| {
             // Its own words could quote the token.
             TokenError::Unavailable(format!(
@@ -253,7 +239,7 @@ impl Scribble {
         let _lock = self
             .lock(deadline)
             .map_err(|error| self.unavailable("lock", &error))?;
-        let (_, known) = self.load(&path, token);
+        let known = self.load(&path, token);
         let mut entry = match (change, known) {
             (TokenChange::Register { .. }, Ok(_)) => return Err(TokenError::Exists),
             (TokenChange::Register { .. }, Err(TokenError::NotFound)) => Entry {
@@ -287,11 +273,12 @@ impl Scribble {
 }
 
 impl Scribble {
-    /// The tokens in use whose files are not what was read last.
+    /// The tokens in use whose files are not what they were at the last look, and those that were not in use then.
     fn changed(&mut self, in_use: &TokensInUse) -> io::Result<Vec<Changed>> {
         let folder = Version::of(&self.handle.metadata()?);
         let is_same = self.watch.folder == Some(folder);
-        if is_same && self.watch.skipped < LOOKS_AT_FOLDER {
+        let most = (self.watch.versions.len() / LOOKED_AT).min(LOOKS_AT_FOLDER);
+        if is_same && self.watch.skipped < most {
             self.watch.skipped += 1;
             return Ok(Vec::new());
         }
@@ -325,9 +312,8 @@ impl Blocking for Scribble {
         self.identity.check()?;
         match question {
             Question::Lookup(token) => {
-                let (version, entry) = self.load(&self.path(token)?, token);
-                self.watch.note(token, version);
-                Ok(entry?.tags.into_keys().collect())
+                let entry = self.load(&self.path(token)?, token)?;
+                Ok(entry.tags.into_keys().collect())
             }
             Question::Change(change) => self.change(change, deadline).map(|()| Vec::new()),
         }

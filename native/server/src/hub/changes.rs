@@ -32,8 +32,10 @@ const RETRY: Duration = Duration::from_secs(1);
 impl Hub {
     /// Follows what others change in the token store, until dropped.
     pub(crate) async fn follow_store(self: Arc<Self>) {
-        loop {
-            let follow = tokio::spawn(Arc::clone(&self).follow_changes());
+        for round in 0.. {
+            // What was still to be done went with the last round.
+            let has_missed = round > 0;
+            let follow = tokio::spawn(Arc::clone(&self).follow_changes(has_missed));
             if AbortOnDropHandle::new(follow).await.is_ok() {
                 return;
             }
@@ -44,7 +46,7 @@ impl Hub {
         }
     }
 
-    async fn follow_changes(self: Arc<Self>) {
+    async fn follow_changes(self: Arc<Self>, has_missed: bool) {
         let Some(store) = self.store.token_store() else {
             return;
         };
@@ -54,7 +56,7 @@ impl Hub {
             hub.map_or_else(Vec::new, |hub| hub.tokens_in_use(|_, _| true))
         });
         let mut changes = store.changes(in_use).fuse().ready_chunks(ROOM);
-        let mut due = Due::new();
+        let mut due = Due::new(has_missed);
         while !due.is_done() {
             tokio::select! {
                 heard = changes.next(), if due.has_room() => match heard {
@@ -103,9 +105,6 @@ impl Hub {
 
     /// Asks about some tokens; about those of which the store cannot say anything, again later.
     async fn look_up_some(self: &Arc<Self>, due: &mut Due) {
-        if Instant::now() < due.look_up_at {
-            return;
-        }
         let tokens = due.take(LOOKUPS);
         let answers = join_all(tokens.iter().map(|token| self.token_changed(token))).await;
         let asked = tokens.len();
@@ -153,18 +152,19 @@ struct Due {
     /// All that were in use when something was missed, and those that the store could not say anything of.
     others: VecDeque<String>,
     search_at: Instant,
+    /// When those are asked about.
     look_up_at: Instant,
     /// Whether the store tells nothing more.
     has_ended: bool,
 }
 
 impl Due {
-    fn new() -> Self {
+    fn new(is_any: bool) -> Self {
         let now = Instant::now();
         Self {
             named: HashSet::new(),
             hashes: HashSet::new(),
-            is_any: false,
+            is_any,
             others: VecDeque::new(),
             search_at: now,
             look_up_at: now,
@@ -187,9 +187,9 @@ impl Due {
     /// When there is something to do, if there is.
     fn at(&self) -> Option<Instant> {
         let search = self.needs_search().then_some(self.search_at);
-        let has_tokens = !self.named.is_empty() || !self.others.is_empty();
-        let look_up = has_tokens.then_some(self.look_up_at);
-        search.into_iter().chain(look_up).min()
+        let named = (!self.named.is_empty()).then(Instant::now);
+        let others = (!self.others.is_empty()).then_some(self.look_up_at);
+        search.into_iter().chain(named).chain(others).min()
     }
 
     /// Takes the next ones to ask about.
@@ -198,8 +198,10 @@ impl Due {
         for token in &taken {
             self.named.remove(token);
         }
-        let rest = (count - taken.len()).min(self.others.len());
-        taken.extend(self.others.drain(..rest));
+        if Instant::now() >= self.look_up_at {
+            let rest = (count - taken.len()).min(self.others.len());
+            taken.extend(self.others.drain(..rest));
+        }
         taken
     }
 }

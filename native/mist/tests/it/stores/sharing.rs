@@ -137,9 +137,17 @@ async fn what_is_taken_by_hand_is_gone(kind: Kind, home: &Home, by_hand: [&dyn F
     let b = Held::by(&house, &desk, "b").await;
     let since = Instant::now();
     by_hand[0]();
+    // Who looks it up before the server has noticed changes nothing for those that go by it.
+    let left = within(admin.tags("desk")).await.expect("it is there");
+    assert_eq!(left, ["b"]);
     a.ends(since, kind, "a tag removed by hand").await;
     let since = Instant::now();
     by_hand[1]();
+    let refused = within(Client::builder(&house.address).token("desk").connect()).await;
+    assert!(
+        matches!(refused, Err(ClientError::AuthRefused { .. })),
+        "{refused:?}"
+    );
     b.ends(since, kind, "a token removed by hand").await;
     let a = Held::by(&house, &last, "a").await;
     let since = Instant::now();

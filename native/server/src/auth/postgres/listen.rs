@@ -109,9 +109,11 @@ impl Postgres {
         };
         let link = timeout_at(Instant::now() + PATIENCE, open).await;
         let mut link = link.map_err(|_| Failure::Late)?.map_err(Failure::Lost)?;
-        if let Err(error) = create_triggers(&mut link.client).await {
+        let created = timeout(PATIENCE, create_triggers(&mut link.client)).await;
+        if let Err(error) = created.map_err(|_| Failure::Late)?.map_err(Failure::Lost) {
+            let why = self.explain(&error);
             tracing::warn!(
-                "the database does not tell what other programs change in the tables tokens and tags: {error}"
+                "the database does not tell what other programs change in the tables tokens and tags: {why}"
             );
         }
         Ok(Listening { link, heard })
@@ -156,8 +158,11 @@ async fn create_triggers(client: &mut Client) -> Result<(), Error> {
         return Ok(());
     }
     let creation = client.transaction().await?;
+    // Whoever writes waits behind this as long as it waits for others.
     creation
-        .batch_execute(&format!("SELECT pg_advisory_xact_lock({CREATION_LOCK})"))
+        .batch_execute(&format!(
+            "SET LOCAL lock_timeout = '1s'; SELECT pg_advisory_xact_lock({CREATION_LOCK})"
+        ))
         .await?;
     // Another server may have been faster.
     if creation
