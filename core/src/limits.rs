@@ -22,6 +22,15 @@ pub enum Unit {
     PerSecond,
 }
 
+/// Who keeps a limit.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Keeper {
+    /// The broker, wherever it runs.
+    Broker,
+    /// The broker's host, with connections and a clock: a server.
+    Host,
+}
+
 /// What there is to know of a limit besides its value in force.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Limit {
@@ -31,6 +40,12 @@ pub struct Limit {
     pub default: u64,
     /// What it counts.
     pub unit: Unit,
+    /// Who keeps it.
+    keeper: Keeper,
+    /// The least value that it takes.
+    least: u64,
+    /// The largest.
+    most: u64,
     /// What a client is told that it has too much of, where [`Exceeded`] says so.
     told: &'static str,
 }
@@ -44,6 +59,25 @@ impl Limit {
         Err(self.exceeded(value, limit))
     }
 
+    fn check_range(&self, value: u64) -> Result<(), String> {
+        let Self {
+            name, least, most, ..
+        } = *self;
+        match (least..=most).contains(&value) {
+            true => Ok(()),
+            false if least == 0 => Err(text![name, ": ", value, " is over ", most]),
+            false => Err(text![
+                name,
+                ": ",
+                value,
+                " is not between ",
+                least,
+                " and ",
+                most
+            ]),
+        }
+    }
+
     pub(crate) fn exceeded(&self, value: usize, limit: usize) -> Exceeded {
         Exceeded {
             what: self.told,
@@ -55,8 +89,37 @@ impl Limit {
 }
 
 /// Makes of the table what is needed of it: a field for each limit, its default, its setting, and what is said of it.
+const fn count_of_broker(all: &[Limit]) -> usize {
+    let mut count = 0;
+    while matches!(all[count].keeper, Keeper::Broker) {
+        count += 1;
+    }
+    count
+}
+
+/// The first of all, in memory of their own: a host that names these does not carry the others.
+const fn of_broker<const COUNT: usize>(all: &[Limit]) -> [Limit; COUNT] {
+    let mut some = [all[0]; COUNT];
+    let mut place = 0;
+    while place < COUNT {
+        some[place] = all[place];
+        place += 1;
+    }
+    some
+}
+
+/// The least and the largest value of a limit.
+macro_rules! bounds {
+    ($type:ident) => {
+        (0, $type::MAX as u64)
+    };
+    ($type:ident, $range:expr) => {
+        (*$range.start(), *$range.end())
+    };
+}
+
 macro_rules! limits {
-    ($($keeper:ident {$(
+    ($($keeper:ident: {$(
         $(#[$about:meta])+
         $field:ident: $type:ident $([$range:expr])? = $default:expr, $unit:ident, $name:literal $(, $told:literal)?;
     )+})+) => {
@@ -85,6 +148,9 @@ macro_rules! limits {
                 name: $name,
                 default: $default as u64,
                 unit: Unit::$unit,
+                keeper: Keeper::$keeper,
+                least: bounds!($type $(, $range)?).0,
+                most: bounds!($type $(, $range)?).1,
                 told: concat!($($told)?),
             },)+)+
         };
@@ -93,53 +159,50 @@ macro_rules! limits {
             /// All limits, as [`Limits::set`] takes them.
             pub const ALL: &'static [Limit] = &[$($(LIMIT.$field),+),+];
 
+            /// Those that the broker itself keeps, wherever it runs: for a host without connections.
+            pub const OF_BROKER: &'static [Limit] = &of_broker::<{ count_of_broker(Self::ALL) }>(Self::ALL);
+
             /// Sets the limit named as in a configuration file (`message-bytes`, `outbox-messages`, …).
             ///
             /// # Errors
             /// A sentence naming the setting when it is unknown, or the value when it does not fit.
             pub fn set(&mut self, setting: &str, value: u64) -> Result<(), String> {
-                match setting {
-                    $($($name => {
-                        $(check_range(setting, value, &($range))?;)?
-                        self.$field = $type::try_from(value).map_err(|_| too_large(setting, value))?;
-                    })+)+
-                    _ => {
-                        let known = join(Self::ALL.iter().map(|limit| limit.name), ", ");
-                        return Err(text!["unknown limit '", setting, "' (known: ", known, ")"]);
-                    }
-                }
+                self.set_one_of(Self::ALL, setting, value)
+            }
+
+            /// As [`Limits::set`], for a host that knows only some: [`Limits::OF_BROKER`].
+            ///
+            /// # Errors
+            /// As [`Limits::set`].
+            pub fn set_one_of(&mut self, known: &[Limit], setting: &str, value: u64) -> Result<(), String> {
+                let Some(place) = known.iter().position(|limit| limit.name == setting) else {
+                    let known = join(known.iter().map(|limit| limit.name), ", ");
+                    return Err(text!["unknown limit '", setting, "' (known: ", known, ")"]);
+                };
+                known[place].check_range(value)?;
+                self.put(place, value);
                 Ok(())
+            }
+
+            /// Sets the limit that stands at a place of the table, to a value that it takes.
+            fn put(&mut self, place: usize, value: u64) {
+                let mut left = place;
+                $($(
+                    if left == 0 {
+                        self.$field = value as $type;
+                    }
+                    left = left.wrapping_sub(1);
+                )+)+
             }
         }
     };
-}
-
-fn too_large(setting: &str, value: u64) -> String {
-    text![setting, ": ", value, " is too large"]
-}
-
-fn check_range(setting: &str, value: u64, range: &RangeInclusive<u64>) -> Result<(), String> {
-    let (least, most) = (*range.start(), *range.end());
-    match range.contains(&value) {
-        true => Ok(()),
-        false if least == 0 => Err(text![setting, ": ", value, " is over ", most]),
-        false => Err(text![
-            setting,
-            ": ",
-            value,
-            " is not between ",
-            least,
-            " and ",
-            most
-        ]),
-    }
 }
 
 /// A rate in billionths of a second would be none.
 const RATES: RangeInclusive<u64> = 0..=1_000_000_000;
 
 limits! {
-    broker {
+    Broker: {
         /// Bytes in one message: a TCP line, a WebSocket message or an HTTP body.
         // Positions inside a message are 31 bits wide.
         message_bytes: usize [0..=1 << 30] = 4 << 20, Bytes, "message-bytes", "bytes of one message";
@@ -172,7 +235,7 @@ limits! {
         /// Bytes waiting in one connection's outbox.
         outbox_bytes: usize = 8 << 20, Bytes, "outbox-bytes", "bytes of an answer";
     }
-    host {
+    Host: {
         /// Wrong tokens from one address, an IPv6 network of 64 bits counting as one, that are looked at without a wait; then
         /// it is one a second. 0 is no bound.
         failed_tokens: u32 = 5, Count, "failed-tokens";

@@ -5,7 +5,6 @@ use alloc::string::String;
 use alloc::vec;
 use alloc::vec::Vec;
 
-use mist_core::limits::Unit;
 use mist_core::{
     Access, Config, Credentials, CustomReply, Limits, Output, Scratch, SessionId, TokenStorage,
 };
@@ -79,14 +78,7 @@ impl Broker {
     ) -> Result<Self, JsValue> {
         let mut limits = Limits::default();
         for (name, &value) in limit_names.iter().zip(limit_values) {
-            let mut rates = Limits::ALL
-                .iter()
-                .filter(|limit| limit.unit == Unit::PerSecond);
-            if rates.any(|rate| rate.name == name) {
-                let text = name.clone() + ": the broker of a page has no rates, only a server has";
-                return Err(text.into());
-            }
-            limits.set(name, value as u64)?;
+            limits.set_one_of(Limits::OF_BROKER, name, value as u64)?;
         }
         let config = Config {
             limits,

@@ -522,7 +522,7 @@ fn settings_are_checked_and_named() {
         (
             "stall-seconds",
             1 << 32,
-            "stall-seconds: 4294967296 is too large",
+            "stall-seconds: 4294967296 is over 4294967295",
         ),
     ] {
         assert_eq!(limits.set(setting, value), Err(text.to_owned()));

@@ -189,8 +189,9 @@ export default function (tools) {
       [{ access: "scoped" }, /needs a token/],
       [{ access: "closed" }, /"open" or "scoped"/],
       [{ limits: { "tag-byte": 1 } }, /tag-byte.*known.*tag-bytes/],
+      [{ limits: { connections: 9 } }, /connections.*known.*tag-bytes/],
       [{ limits: { "tag-bytes": -1 } }, /tag-bytes.*-1/],
-      [{ limits: { "publishes-per-second": 1 } }, /publishes-per-second.*no rates/],
+      [{ limits: { "publishes-per-second": 1 } }, /publishes-per-second.*known/],
       [{ limits: { "tag-bytes": "1" } }, /tag-bytes/],
       [{ token: 5 }, /token is a string/],
     ])) {
