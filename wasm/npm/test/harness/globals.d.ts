@@ -14,3 +14,7 @@ interface Window {
 
 /** What the application of the packaging tests leaves. */
 declare var outcome: Promise<{ alone: string; shared: string; place: string }>;
+
+/** What the viewer of the recipe's tests leaves. */
+declare var client: import("mist-pubsub").Client;
+declare var got: number[];
