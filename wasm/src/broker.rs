@@ -32,6 +32,10 @@ extern "C" {
     /// The broker lets go of a session.
     #[wasm_bindgen(method)]
     fn closed(this: &BrokerHost, session: u32);
+
+    /// Call [`Broker::expire`] at this time, in seconds since 1970, or at no time if it is negative.
+    #[wasm_bindgen(method)]
+    fn expiry(this: &BrokerHost, at: f64);
 }
 
 /// How many numbers of tags the page can hand over at once.
@@ -59,6 +63,10 @@ pub struct Broker {
     area: Box<[u32]>,
     found: Vec<u32>,
     reached: Vec<u32>,
+    /// Whether there are tokens, which may end.
+    has_tokens: bool,
+    /// What the host was told last of when the next one ends.
+    expiry: Option<u64>,
 }
 
 #[wasm_bindgen]
@@ -80,6 +88,7 @@ impl Broker {
         for (name, &value) in limit_names.iter().zip(limit_values) {
             limits.set_one_of(Limits::OF_BROKER, name, value as u64)?;
         }
+        let has_tokens = token.is_some();
         let config = Config {
             limits,
             access: if is_scoped {
@@ -104,6 +113,8 @@ impl Broker {
             area: vec![0; AREA].into(),
             found: Vec::with_capacity(AREA),
             reached: Vec::new(),
+            has_tokens,
+            expiry: None,
         })
     }
 
@@ -132,9 +143,20 @@ impl Broker {
     /// Takes a message of a session, as it goes over the wire.
     pub fn receive(&mut self, session: u32, message: &str) {
         if let Some(id) = self.id(session) {
+            if self.has_tokens {
+                self.broker.handle_time(now());
+            }
             self.broker.handle_frame(id, message.as_bytes());
             self.settle();
         }
+    }
+
+    /// Ends what is due by now.
+    pub fn expire(&mut self) {
+        self.broker.handle_time(now());
+        // Where it is not due yet, the host has to ask again.
+        self.expiry = None;
+        self.settle();
     }
 
     /// Adds a custom command; `false` when the broker has one of that name.
@@ -344,6 +366,11 @@ impl Broker {
         while let Some((number, name)) = self.broker.take_changed_tag() {
             self.host.tag(number, name.map(Into::into));
         }
+        let expiry = self.broker.next_expiry();
+        if self.expiry != expiry {
+            self.expiry = expiry;
+            self.host.expiry(expiry.map_or(-1.0, |at| at as f64));
+        }
     }
 
     fn send(&self, session: SessionId, message: &[u8]) {
@@ -357,4 +384,9 @@ impl Broker {
 /// A port that cannot take a message is closed or its other side has gone; whoever holds it hears of that.
 fn post(port: &MessagePort, message: &JsValue) {
     let _ = port.post_message(message);
+}
+
+/// The time in seconds since 1970.
+fn now() -> u64 {
+    (js_sys::Date::now() / 1000.0) as u64
 }

@@ -7,10 +7,12 @@ use alloc::vec::Vec;
 use core::time::Duration;
 
 use js_sys::{Array, JsString};
+use mist_core::Rights;
 use mist_core::client::{
     self, Action, Backoff, CloseReason, Event, Offline, Options, Reply, RequestError, RequestId,
     Token,
 };
+use mist_core::message::Request;
 use wasm_bindgen::JsCast;
 use wasm_bindgen::prelude::{JsValue, wasm_bindgen};
 use web_sys::WebSocket;
@@ -232,10 +234,27 @@ impl Client {
         self.asked(asked)
     }
 
-    /// Sends any command. Returns the number of the request, or 0 when it has failed.
-    pub fn request(&mut self, now: f64, command: &str, tags: Vec<String>, data: &str) -> f64 {
+    /// Sends any command. `rights` are empty, and `ttl` is 0 or seconds, but for commands that give or take rights. Returns the
+    /// number of the request, or 0 when it has failed.
+    pub fn request(
+        &mut self,
+        now: f64,
+        command: &str,
+        tags: Vec<String>,
+        data: &str,
+        rights: &str,
+        ttl: f64,
+    ) -> f64 {
         let tags: Vec<&str> = tags.iter().map(String::as_str).collect();
-        let asked = self.client.request(time(now), command, &tags, data);
+        let request = Request {
+            command,
+            tags: &tags,
+            data,
+            rights: Rights::find(rights).unwrap_or_default(),
+            ttl: (ttl > 0.0).then_some(ttl as u64),
+            ..Request::default()
+        };
+        let asked = self.client.request_with(time(now), request);
         self.asked(asked)
     }
 

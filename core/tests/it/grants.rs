@@ -1,6 +1,7 @@
 //! The theorem of scoped access, by trying everything: with three tags, whatever is granted to whom, whatever is
-//! subscribed to and whatever is published, nobody sees a message without a tag that is granted to them, and nobody
-//! reaches a subscription outside of what is granted to them.
+//! subscribed to and whatever is published, nobody sees a message without a tag that is granted to them for subscribing, and
+//! nobody reaches a subscription outside of what is granted to them for publishing. What is granted to one session for the
+//! other right changes nothing of it.
 
 use mist_core::{Access, Broker, Config, Credentials, Output, SessionId, TokenStorage};
 use serde_json::json;
@@ -64,14 +65,23 @@ impl World {
     }
 
     fn say(&mut self, session: SessionId, command: &str, tags: Tags, data: &str) {
-        let message = json!({ "command": command, "tags": tags.names(), "data": data });
+        self.say_of(session, command, tags, data, "both");
+    }
+
+    fn say_of(&mut self, session: SessionId, command: &str, tags: Tags, data: &str, rights: &str) {
+        let message =
+            json!({ "command": command, "tags": tags.names(), "data": data, "rights": rights });
         self.broker
             .handle_message(session, message.to_string().as_bytes());
     }
 
     /// Carries an admin command out, which must succeed.
     fn administer(&mut self, command: &str, tags: Tags, token: &str) {
-        self.say(self.admin, command, tags, token);
+        self.administer_rights(command, tags, token, "both");
+    }
+
+    fn administer_rights(&mut self, command: &str, tags: Tags, token: &str, rights: &str) {
+        self.say_of(self.admin, command, tags, token, rights);
         for (session, text) in self.drain() {
             assert_ne!(session, self.admin, "{text}");
         }
@@ -85,6 +95,14 @@ impl World {
         let session = self.broker.connect(Credentials {
             token: Some(&token),
         });
+        (session, token)
+    }
+
+    /// A session with a new token that may subscribe by some tags and publish with others.
+    fn session_of(&mut self, subscribe: Tags, publish: Tags) -> (SessionId, String) {
+        let (session, token) = self.session(Tags(0));
+        self.administer_rights("set", subscribe, &token, "subscribe");
+        self.administer_rights("set", publish, &token, "publish");
         (session, token)
     }
 
@@ -164,6 +182,115 @@ fn grants_hold_for_every_subscription_and_every_message() {
             world.broker.disconnect(writer);
         }
     }
+}
+
+#[test]
+fn the_right_to_subscribe_and_that_to_publish_are_two_sets() {
+    let mut world = World::new();
+    for read_grants in Tags::all() {
+        for write_grants in Tags::all() {
+            // One session reads by the one and writes by the other; what it cannot do by one it must not do by the other.
+            let (one, _) = world.session_of(read_grants, write_grants);
+            for subscription in Tags::all().filter(|tags| !tags.is_empty()) {
+                world.say(one, "subscribe", subscription, "");
+                assert_eq!(world.is_refused(one), !subscription.meets(read_grants));
+                for other_grants in Tags::all() {
+                    let (other, _) = world.session_of(write_grants, other_grants);
+                    check(
+                        &mut world,
+                        (one, read_grants, subscription),
+                        (other, other_grants),
+                    );
+                    world.broker.disconnect(other);
+                }
+                world.say(one, "unsubscribe", subscription, "");
+            }
+            for message in Tags::all().filter(|tags| !tags.is_empty()) {
+                world.say(one, "publish", message, "x");
+                assert_eq!(world.is_refused(one), !message.is_within(write_grants));
+            }
+            world.broker.disconnect(one);
+        }
+    }
+}
+
+#[test]
+fn rights_are_taken_apart_and_grants_hold_after_it() {
+    let mut world = World::new();
+    let (writer, _) = world.session(Tags(7));
+    let (reader, _) = world.session(Tags(7));
+    for subscribe in Tags::all() {
+        for publish in Tags::all() {
+            for taken in Tags::all() {
+                for rights in ["subscribe", "publish", "both"] {
+                    let (session, token) = world.session_of(subscribe, publish);
+                    for subscription in Tags::all().filter(|tags| tags.meets(subscribe)) {
+                        world.say(session, "subscribe", subscription, "");
+                    }
+                    world.drain();
+                    world.say_of(world.admin, "unset", taken, &token, rights);
+                    world.drain();
+                    let left = |grants: Tags, right| match right == rights || rights == "both" {
+                        true => grants.without(taken),
+                        false => grants,
+                    };
+                    let (subscribe, publish) =
+                        (left(subscribe, "subscribe"), left(publish, "publish"));
+                    for tags in Tags::all().filter(|tags| !tags.is_empty()) {
+                        world.say(writer, "publish", tags, "x");
+                        // It held all sets by which it may subscribe.
+                        let is_seen = receivers(&mut world).contains(&session);
+                        assert_eq!(is_seen, tags.meets(subscribe));
+                        world.say(session, "publish", tags, "x");
+                        assert_eq!(world.is_refused(session), !tags.is_within(publish));
+                    }
+                    world.broker.disconnect(session);
+                }
+            }
+        }
+    }
+    world.broker.disconnect(reader);
+}
+
+#[test]
+fn nothing_holds_after_the_end_and_all_of_it_before() {
+    let mut world = World::new();
+    let (writer, _) = world.session(Tags(7));
+    let mut now = 1_000;
+    for grants in Tags::all() {
+        for subscription in Tags::all().filter(|tags| !tags.is_empty()) {
+            world.broker.handle_time(now);
+            let (reader, token) = world.session(grants);
+            let line = json!({ "command": "set", "data": token, "ttl": 5 });
+            world
+                .broker
+                .handle_message(world.admin, line.to_string().as_bytes());
+            world.say(reader, "subscribe", subscription, "");
+            world.drain();
+            world.broker.handle_time(now + 4);
+            assert!(world.drain().is_empty());
+            check(
+                &mut world,
+                (reader, grants, subscription),
+                (writer, Tags(7)),
+            );
+            world.broker.handle_time(now + 5);
+            let told = world.drain();
+            assert!(
+                matches!(&told[..], [(session, text)] if *session == reader && text.contains("token-expired")),
+                "it is told once: {told:?}"
+            );
+            assert!(world.broker.needs_token(reader));
+            check(
+                &mut world,
+                (reader, Tags(0), subscription),
+                (writer, Tags(7)),
+            );
+            world.broker.disconnect(reader);
+            now += 10;
+        }
+    }
+    assert_eq!(world.broker.next_expiry(), None, "nothing is left behind");
 }
 
 #[test]

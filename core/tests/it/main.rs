@@ -1,6 +1,7 @@
 //! The public behaviour of the core, compared with oracles that are written as plainly as can be.
 
 mod dice;
+mod expiry;
 mod grants;
 mod guarded;
 mod json;

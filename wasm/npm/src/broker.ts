@@ -43,6 +43,9 @@ interface Sent {
 /** How many characters a session may send ahead of a command that it waits for. */
 const AHEAD = 8 << 20;
 
+/** The longest that a timer waits, in milliseconds. */
+const MOST_DELAY = 2 ** 31 - 1;
+
 /** Neither a sign of life nor another attempt: the broker is right here. */
 const SETTINGS: Settings = {
   timeout: 10_000,
@@ -72,6 +75,8 @@ export class Broker {
   /** By session that waits for a command: what it has sent meanwhile. */
   #busy = new Map<number, Sent[]>();
   #clients = new Set<LinkedClient>();
+  /** For the next end of a token that a session goes by. */
+  #timer: ReturnType<typeof setTimeout> | undefined;
   #isClosed = false;
 
   /**
@@ -143,7 +148,19 @@ export class Broker {
         queueMicrotask(() => void this.#run(session, owner, { command: name, tags, data }));
       },
       closed: (session: number) => defer(() => this.#lose(session, "the broker closed the connection")),
+      expiry: (at: number) => this.#expireAt(at),
     };
+  }
+
+  /** Has the core end what ends at this time, in seconds since 1970; at no time, if it is negative. */
+  #expireAt(at: number): void {
+    clearTimeout(this.#timer);
+    this.#timer = undefined;
+    if (at < 0) return;
+    const left = Math.min(Math.max(at * 1000 - Date.now(), 0), MOST_DELAY);
+    this.#timer = setTimeout(() => enter(() => this.#core.expire()), left);
+    // In Node it keeps no program running.
+    (this.#timer as { unref?: () => void }).unref?.();
   }
 
   // --- clients and ports --------------------------------------------------------------------------------------------
@@ -328,6 +345,7 @@ export class Broker {
     for (const client of [...this.#clients]) void client.close();
     for (const session of [...this.#owners.keys()]) this.#lose(session, "the broker is closed");
     this.#isClosed = true;
+    clearTimeout(this.#timer);
     this.#core.free();
     this.#fast.clear();
   }

@@ -16,6 +16,7 @@ import type {
   Client,
   ClientEvents,
   Code,
+  GrantOptions,
   Handler,
   ListenOptions,
   Outgoing,
@@ -502,8 +503,15 @@ export class LinkedClient implements Client {
   }
 
   #makeAdmin(): Admin {
-    const change = (command: string) => async (token: string, tags: readonly TagLike[], options?: RequestOptions) => {
-      await this.#request(command, listOf(tags).map(nameOf), checkToken(token), options);
+    const change = (command: string) => async (token: string, tags: readonly TagLike[], options: GrantOptions = {}) => {
+      const { rights = "both", ttl = 0 } = options;
+      if (!["subscribe", "publish", "both"].includes(rights)) {
+        throw new MistError("invalid-argument", `rights are "subscribe", "publish" or "both", not "${String(rights)}"`);
+      }
+      if (!Number.isSafeInteger(ttl) || ttl < 0) {
+        throw new MistError("invalid-argument", `ttl is a whole number of seconds, not ${String(ttl)}`);
+      }
+      await this.#request(command, listOf(tags).map(nameOf), checkToken(token), options, rights, ttl);
     };
     return {
       register: change("register"),
@@ -538,13 +546,20 @@ export class LinkedClient implements Client {
 
   // --- requests -----------------------------------------------------------------------------------------------------
 
-  async #request(command: string, tags: string[], data: string, options?: RequestOptions): Promise<Answer> {
+  async #request(
+    command: string,
+    tags: string[],
+    data: string,
+    options?: RequestOptions,
+    rights = "",
+    ttl = 0,
+  ): Promise<Answer> {
     this.#checkOpen();
     if (typeof command !== "string" || command === "") {
       throw new MistError("invalid-argument", "a command's name is a string that is not empty");
     }
     this.#lane?.check(command, tags, data, true);
-    return this.#ask((core) => core.request(now(), command, tags, data), options);
+    return this.#ask((core) => core.request(now(), command, tags, data, rights, ttl), options);
   }
 
   /** Asks the core for something that is answered. */

@@ -121,9 +121,10 @@ export class FastLane {
       if (number !== undefined) {
         words[at + count] = number;
         count += 1;
-      } else if ((typeof tag === "string" ? tag : tag.name).length * 3 > longest) {
-        // It may be too long: a unit of UTF-16 is at most three bytes.
-        return -1;
+      } else {
+        const name = typeof tag === "string" ? tag : tag.name;
+        // It may be too long, as a unit of UTF-16 is at most three bytes, or reserved.
+        if (name.length * 3 > longest || name.startsWith("$")) return -1;
       }
     }
     return count;

@@ -100,6 +100,17 @@ export interface RequestOptions {
   signal?: AbortSignal | undefined;
 }
 
+/** What rights to give or to take, and for how long. */
+export interface GrantOptions extends RequestOptions {
+  /**
+   * What the token may do with the tags.
+   * @defaultValue `"both"`
+   */
+  rights?: "subscribe" | "publish" | "both" | undefined;
+  /** The seconds after which the token ends, from now on; without it, it does not end, or when it would anyhow. */
+  ttl?: number | undefined;
+}
+
 /** How to subscribe. */
 export interface SubscribeOptions {
   /** Ends the subscription when it is aborted. */
@@ -144,13 +155,13 @@ export interface Who {
 /** What an administrator asks. All but `who` and `listAll` need the broker's own token. */
 export interface Admin {
   /** Creates a token with its tags. */
-  register(token: string, tags: readonly TagLike[], options?: RequestOptions): Promise<void>;
+  register(token: string, tags: readonly TagLike[], options?: GrantOptions): Promise<void>;
   /** Removes a token. Removing an unknown one succeeds. */
   unregister(token: string, options?: RequestOptions): Promise<void>;
-  /** Adds tags to a token. */
-  set(token: string, tags: readonly TagLike[], options?: RequestOptions): Promise<void>;
-  /** Removes tags from a token, at once also from the connections that use it. */
-  unset(token: string, tags: readonly TagLike[], options?: RequestOptions): Promise<void>;
+  /** Adds tags to a token, or rights to them, or gives it more time. */
+  set(token: string, tags: readonly TagLike[], options?: GrantOptions): Promise<void>;
+  /** Removes tags from a token, or rights to them, at once also from the connections that use it. */
+  unset(token: string, tags: readonly TagLike[], options?: Omit<GrantOptions, "ttl">): Promise<void>;
   /** The tags of a token, sorted. */
   tags(token: string, options?: RequestOptions): Promise<string[]>;
   /** How many connections there were, and how many subscribers there are. */

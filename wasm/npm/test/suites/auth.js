@@ -83,6 +83,55 @@ export default function (tools) {
     equal(await other.publish(["mine", "x"], "6", { ack: true }), { delivered: 1 });
   });
 
+  each("a token may subscribe by a tag and not publish with it, or the other way round", "scoped", async (place, root) => {
+    const { admin } = root;
+    await admin.register("viewer", ["a"], { rights: "subscribe" });
+    await admin.register("sensor", ["a"], { rights: "publish" });
+    const [viewer, sensor] = [place.client({ token: "viewer" }), place.client({ token: "sensor" })];
+    /** @type {string[]} */
+    const got = [];
+    await viewer.subscribe(["a"], ({ text }) => void got.push(text)).ready;
+    const refusal = { code: "refused", serverCode: "not-granted" };
+    await rejects(viewer.publish(["a"], "no", { ack: true }), refusal);
+    await rejects(sensor.subscribe(["a"]).ready, refusal);
+    equal(await sensor.publish(["a"], "1", { ack: true }), { delivered: 1 });
+    await until(() => got.length === 1, () => got.join());
+    await admin.set("viewer", ["a"], { rights: "publish" });
+    equal(await viewer.publish(["a"], "2", { ack: true }), { delivered: 0 });
+    await admin.unset("viewer", ["a"], { rights: "publish" });
+    await rejects(viewer.publish(["a"], "no", { ack: true }), refusal);
+    equal(await sensor.publish(["a"], "3", { ack: true }), { delivered: 1 });
+    // @ts-expect-error There are no such rights.
+    await rejects(admin.register("other", ["a"], { rights: "all" }), { code: "invalid-argument" });
+    await rejects(admin.register("other", ["a"], { ttl: 0.5 }), { code: "invalid-argument" });
+  });
+
+  each("a token ends when its time has come, unless it is given more", "scoped", async (place, { admin }) => {
+    await admin.register("short", ["a"], { ttl: 4 });
+    await admin.register("long", ["a"], { ttl: 4 });
+    const [short, long] = [place.client({ token: "short" }), place.client({ token: "long" })];
+    await Promise.all([short, long].map((client) => client.subscribe(["a"], () => {}).ready));
+    await admin.set("long", [], { ttl: 3600 });
+    await until(() => short.state === "closed");
+    await rejects(short.ping(), { code: "auth" });
+    equal(await long.list(), [["a"]]);
+    const late = place.client({ token: "short" });
+    await rejects(late.ready, { code: "auth", serverCode: "token-expired" });
+  });
+
+  for (const access of /** @type {const} */ (["open", "scoped"])) {
+    each(`tags that begin with $ are refused, ${access}`, access, async (place, { admin }) => {
+      const client = place.client({ token: TOKEN });
+      const refusal = { code: "refused", serverCode: "reserved-tag" };
+      await rejects(client.subscribe(["$a"]).ready, refusal);
+      await rejects(client.publish(["a", "$a"], "x", { ack: true }), refusal);
+      const error = next(client, "error");
+      await client.publish(["a", "$a"], "x");
+      equal((await error).serverCode, "reserved-tag");
+      await rejects(admin.register("t", ["$both:a"]), refusal);
+    });
+  }
+
   each("taking a grant away ends the subscriptions that lived on it, and no others", "scoped", async (place, { admin }) => {
     await admin.register("t", ["a", "b"]);
     await admin.register("u", ["a"]);
