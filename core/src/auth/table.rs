@@ -1,5 +1,6 @@
 //! Owns the token store in memory; knows nothing of sessions and of what tags mean.
 
+use alloc::boxed::Box;
 use alloc::collections::BTreeSet;
 use alloc::string::String;
 use alloc::vec::Vec;
@@ -19,7 +20,7 @@ pub(crate) struct TokenTable {
     /// Each with its tags, sorted and without duplicates.
     tokens: HashMap<String, Vec<String>, FixedState>,
     /// Those that end, by when they do.
-    ends: BTreeSet<(u64, String)>,
+    ends: BTreeSet<(u64, Box<str>)>,
     /// What all of them take.
     bytes: usize,
 }

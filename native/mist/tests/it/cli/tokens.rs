@@ -29,6 +29,44 @@ fn tokens_live_from_add_to_rm() {
 }
 
 #[test]
+fn rights_and_ends_are_kept_by_every_store() {
+    let mut uris = vec!["memory://".to_owned()];
+    let homes: Vec<_> = [Kind::Sqlite, Kind::Scribble, Kind::Postgres]
+        .into_iter()
+        .filter_map(Home::new)
+        .collect();
+    uris.extend(homes.iter().map(Home::uri));
+    for uri in uris {
+        let arguments = ["--authenticator", &uri, "--token", "top"];
+        let mut server = Server::start(&arguments);
+        let token = |server: &Server, arguments: &[&str]| {
+            server.mist(&[&["token", "--token", "top"], arguments].concat())
+        };
+        let add = ["add", "t", "a", "b", "--rights", "subscribe"];
+        token(&server, &add).success();
+        token(&server, &["set", "t", "c", "--rights", "publish"]).success();
+        token(&server, &["set", "t", "b", "d"]).success();
+        token(&server, &["unset", "t", "d", "--rights", "subscribe"]).success();
+        token(&server, &["set", "t", "--ttl", "1h"]).success();
+        token(&server, &["set", "t", "e"]).success();
+        if uri != "memory://" {
+            server = Server::start(&arguments);
+        }
+        let plain = "a\tsubscribe\nb\nc\tpublish\nd\tpublish\ne\n";
+        token(&server, &["tags", "t"]).success().stdout(plain);
+        let assert = token(&server, &["tags", "t", "-o", "json"]).success();
+        let answer: serde_json::Value =
+            serde_json::from_slice(&assert.get_output().stdout).expect("it is JSON");
+        assert_eq!(answer["subscribe"], serde_json::json!(["a", "b", "e"]));
+        assert_eq!(answer["publish"], serde_json::json!(["b", "c", "d", "e"]));
+        let left = answer["expires_in"].as_u64().expect("it ends");
+        assert!((1..=3_600).contains(&left), "{uri}: {left}");
+        let assert = token(&server, &["add", "u", "$both:a"]).code(5);
+        assert!(stderr(&assert).contains("reserved"), "{uri}");
+    }
+}
+
+#[test]
 fn two_servers_share_a_store() {
     for kind in [Kind::Sqlite, Kind::Scribble, Kind::Postgres] {
         let Some(home) = Home::new(kind) else {
