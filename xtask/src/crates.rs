@@ -31,7 +31,7 @@ const FEATURES: [(&str, &[&str]); 4] = [
     ),
     (
         "mist-pubsub-server",
-        &["", "idn", "sqlite", "scribble", "postgres"],
+        &["", "http", "idn", "jwt", "sqlite", "scribble", "postgres"],
     ),
     ("mist-pubsub", &["", "client", "server"]),
 ];

@@ -32,7 +32,9 @@ pub(crate) enum Kind {
     OtherHost,
     OtherSite,
     RateExceeded,
+    #[cfg_attr(not(feature = "jwt"), allow(dead_code))]
     RefusedJwt,
+    #[cfg_attr(not(any(feature = "http", feature = "jwt")), allow(dead_code))]
     ReservedTag,
     SilentClient,
     SlowConsumer,

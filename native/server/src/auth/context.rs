@@ -24,6 +24,7 @@ pub(crate) struct Figure {
     pub(crate) value: Arc<AtomicU64>,
 }
 
+#[cfg(any(feature = "http", feature = "jwt"))]
 impl Context {
     pub(super) fn counter(&self, name: &'static str, help: &'static str) -> Arc<AtomicU64> {
         self.figure(name, help, true)
@@ -47,7 +48,9 @@ impl Context {
         });
         value
     }
+}
 
+impl Context {
     pub(crate) fn figures(&self) -> Vec<Figure> {
         self.figures.lock().clone()
     }

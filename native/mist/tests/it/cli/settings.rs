@@ -78,6 +78,31 @@ fn what_check_config_prints_is_a_config_file() {
 }
 
 #[test]
+fn several_authenticators_are_printed_as_a_list_and_without_passwords() {
+    let jwt = "jwt://?jwks=https://a/keys&issuer=*&audience=mist";
+    let config = file(
+        "yml",
+        &format!("access: scoped\nauthenticator: ['{jwt}', 'https://app/auth']"),
+    );
+    let printed = stdout(&mist(&["check-config", path(&config)]).success());
+    let line = format!("\nauthenticator: [\"{jwt}\",\"https://app/auth\"]");
+    assert!(printed.contains(&line), "{printed}");
+    let again = file("yml", &printed);
+    let printed = stdout(&mist(&["check-config", path(&again)]).success());
+    assert!(printed.contains(&line), "{printed}");
+    let mut command = command();
+    let with_password = format!("{jwt} https://mist:s3cret@app/auth");
+    let assert = run(
+        command.env("MIST_AUTHENTICATOR", with_password),
+        &["check-config", path(&config)],
+    );
+    let printed = stdout(&assert.success());
+    let line =
+        format!("\n# authenticator: [\"{jwt}\",\"https://mist:***@app/auth\"]  # the environment");
+    assert!(printed.contains(&line), "{printed}");
+}
+
+#[test]
 fn what_is_no_origin_host_or_network_is_named() {
     for (extension, text, expected) in [
         (
@@ -128,6 +153,18 @@ fn what_a_server_does_not_start_with_is_no_good_config_file() {
         (
             "authenticator: mysql://db\ntoken: a",
             "unsupported authenticator 'mysql://…'",
+        ),
+        (
+            "authenticator: [memory://, 'sqlite:///a.db']\ntoken: a",
+            "two authenticators that keep tokens, 'memory://' and 'sqlite://…'",
+        ),
+        (
+            "authenticator: jwt://?jwks=http://a.example/keys&issuer=i&audience=a",
+            "'jwks' is http://a.example/keys, and anybody on the way could put in keys: use https://",
+        ),
+        (
+            "authenticator: [memory://, 'https://app/auth#cert=x']\ntoken: a",
+            "behind # there may be ca=FILE",
         ),
     ] {
         let config = file("yml", text);
