@@ -76,9 +76,17 @@ impl Member {
         let is_news = self.is_failing.swap(is_failing, Ordering::Relaxed) != is_failing;
         // One that fails now and then has much news.
         if is_news && log.admits(Kind::StoreFailed, None) {
-            match failure {
-                Some(error) => tracing::error!(authenticator = self.name, "{error}"),
-                None => tracing::info!(authenticator = self.name, "the authenticator works again"),
+            let name = &*self.name;
+            match (failure, self.is_store()) {
+                (Some(error), true) => tracing::error!(authenticator = name, "{error}"),
+                (Some(error), false) => {
+                    let (TokenError::Unavailable(why) | TokenError::Uncertain(why)) = error else {
+                        return;
+                    };
+                    tracing::error!(authenticator = name, "tokens cannot be verified - {why}");
+                }
+                (None, true) => tracing::info!(authenticator = name, "the token store works again"),
+                (None, false) => tracing::info!(authenticator = name, "tokens are verified again"),
             }
         }
     }

@@ -309,22 +309,6 @@ fn an_authenticator_needs_a_token() {
 }
 
 #[test]
-fn a_store_that_others_may_share_is_said_at_the_start() {
-    let folder = tempfile::tempdir().expect("a folder");
-    let lasting = format!("sqlite://{}/tokens.db", folder.path().display());
-    for (uri, wanted) in [(&*lasting, 1), ("memory://", 0)] {
-        let arguments = ["--authenticator", uri, "--token", "top"];
-        let mut server = Server::start(&arguments);
-        server.mist(&["ping"]).success();
-        server.running.signal("TERM");
-        assert_eq!(server.running.end().code(), Some(0));
-        let said = rest(&server.running.stderr);
-        let lines = said.iter().filter(|line| line.contains("another server"));
-        assert_eq!(lines.count(), wanted, "{said:?}");
-    }
-}
-
-#[test]
 fn an_unknown_authenticator_is_refused() {
     let assert = mist(&[
         "--server",
