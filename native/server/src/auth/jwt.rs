@@ -136,7 +136,10 @@ impl Authenticator for Jwt {
                     if self.context.log.admits(Kind::RefusedJwt, peer) {
                         tracing::info!(peer = peer.map(display), "a JWT is refused: {why}");
                     }
-                    Ok(None)
+                    match why {
+                        rules::EXPIRED => Err(TokenError::Expired),
+                        _ => Ok(None),
+                    }
                 }
             }
         })

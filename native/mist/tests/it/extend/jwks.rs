@@ -38,8 +38,13 @@ impl Key {
 
     /// One that says that it is signed with another key.
     fn token_by_name(&self, name: &str) -> String {
+        self.token_for(name, 600)
+    }
+
+    /// One that ends after so many seconds.
+    fn token_for(&self, name: &str, seconds: u64) -> String {
         let now = SystemTime::now().duration_since(UNIX_EPOCH);
-        let ends = now.expect("after 1970").as_secs() + 600;
+        let ends = now.expect("after 1970").as_secs() + seconds;
         let encode = |text: String| URL_SAFE_NO_PAD.encode(text);
         let header = encode(format!(r#"{{"alg":"EdDSA","kid":"{name}"}}"#));
         let claims = encode(format!(
@@ -229,6 +234,45 @@ async fn keys_come_over_tls_from_those_who_are_trusted() {
     assert_eq!(app.asked().len(), 1);
 }
 
+#[tokio::test]
+async fn a_session_ends_with_its_jwt_unless_it_shows_a_newer_one() {
+    let app = App::start().await;
+    let key = Key::new("one");
+    app.answer(200, "", &set(&[&key]));
+    let house = house(&format!("{}&leeway=0", uri(&app))).await;
+    let short = key.token_for("one", 3);
+    let mut peers = [
+        present(&house, &short, r#""expires_in":"#).await,
+        present(&house, &short, r#""expires_in":"#).await,
+    ];
+    for peer in &mut peers {
+        peer.ask(
+            r#"{"command":"subscribe","tags":["a"],"id":2}"#,
+            r#"{"command":"subscribe","tags":["a"],"data":"success","id":2}"#,
+        )
+        .await;
+    }
+    let [staying, ending] = &mut peers;
+    let auth = format!(r#"{{"command":"auth","data":"{}","id":3}}"#, key.token());
+    staying.send(&auth).await;
+    let line = staying.line().await;
+    assert!(line.contains(IN), "{line}");
+    let line = loop {
+        let line = ending.line().await;
+        if !line.contains(r#""command":"unsubscribe""#) {
+            break line;
+        }
+    };
+    assert!(line.contains(r#""code":"token-expired""#), "{line}");
+    present(&house, &short, r#""code":"token-expired""#).await;
+    staying.barrier().await;
+    let delivered = house.site.handle.publish(&["a"], "1");
+    assert_eq!(delivered, 1);
+    staying
+        .expect(r#"{"command":"publish","tags":["a"],"data":"1"}"#)
+        .await;
+}
+
 /// Users with JWTs, and services with registered tokens.
 #[tokio::test]
 async fn jwts_and_a_store_go_side_by_side() {
@@ -267,11 +311,12 @@ async fn jwts_and_a_store_go_side_by_side() {
         .await;
     // Another token of the same user takes the place of the first.
     let renewed = key.token();
-    user.ask(
-        &format!(r#"{{"command":"auth","data":"{renewed}","id":3}}"#),
-        r#"{"command":"auth","data":"success","id":3}"#,
-    )
+    user.send(&format!(
+        r#"{{"command":"auth","data":"{renewed}","id":3}}"#
+    ))
     .await;
+    let line = user.line().await;
+    assert!(line.contains(IN), "{line}");
     user.send(r#"{"command":"unregister","data":"service","id":4}"#)
         .await;
     let line = user.line().await;

@@ -273,6 +273,7 @@ struct Attack {
     code: &'static str,
 }
 
+const EXPIRED: &str = "it has expired";
 const SIGNATURE: &str = "its signature is wrong";
 const ALGORITHM: &str = "its algorithm is none of the key";
 const HEADER: &str = "its header cannot be read";
@@ -716,13 +717,13 @@ fn attacks(issuer: &Issuer, elsewhere: &str) -> Vec<Attack> {
         "expired",
         "RFC 8725 §3.3, RFC 7519 §4.1.4",
         claim(json!({"exp": now() - 60})),
-        "it has expired",
+        EXPIRED,
     );
     row(
         "expired in 1970",
         "RFC 7519 §4.1.4",
         claim(json!({"exp": 0})),
-        "it has expired",
+        EXPIRED,
     );
     row(
         "never expires",
@@ -921,6 +922,10 @@ fn attacks(issuer: &Issuer, elsewhere: &str) -> Vec<Attack> {
         "",
     );
 
+    // It was good, so nobody has guessed it.
+    for row in rows.iter_mut().filter(|row| row.reason == EXPIRED) {
+        row.code = "token-expired";
+    }
     rows.push(Attack {
         what: "more than a token may have",
         why: "CVE-2025-30204, RFC 8725 §3.3",
