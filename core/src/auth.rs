@@ -4,6 +4,7 @@
 
 mod edit;
 mod grants;
+mod listed;
 mod rights;
 mod table;
 
@@ -17,6 +18,7 @@ use subtle::ConstantTimeEq;
 pub use self::edit::{EditKind, TokenEdit};
 pub use self::grants::Grants;
 pub(crate) use self::grants::NO_GRANTS;
+pub use self::listed::{ListedToken, TokenName, TokenPage};
 pub use self::rights::Rights;
 pub(crate) use self::rights::is_reserved;
 pub(crate) use self::table::TokenTable;

@@ -67,7 +67,8 @@ codes! {
     ReservedTag = "reserved-tag",
     /// A field has a value that the command does not take.
     InvalidValue = "invalid-value",
-    /// A subscription is removed, since the token no longer grants it.
+    /// A subscription is removed, since the token no longer grants it; or the connection is closed, since an administrator has
+    /// ended the token.
     Revoked = "revoked",
     /// Something is more than a limit allows; the sentence names the value, the limit and the setting.
     LimitExceeded = "limit-exceeded",
@@ -83,7 +84,7 @@ codes! {
     StoreUnavailable = "store-unavailable",
     /// The token store was lost before it said whether the change was made.
     Uncertain = "uncertain",
-    /// A custom command said no.
+    /// A custom command said no, or a token store cannot do what was asked for.
     Refused = "refused",
     /// There are too many connections, in all or from one address; this one is closed.
     TooManyConnections = "too-many-connections",
@@ -163,6 +164,8 @@ pub enum TokenError {
     Unavailable(String),
     /// The store was lost before it said whether the change is durable; the text says why and holds no secret.
     Uncertain(String),
+    /// The store cannot list what it keeps.
+    Unsupported,
 }
 
 /// Begins what is said of a token that has ended.
@@ -188,6 +191,7 @@ impl Part for TokenError {
                 ", the change may have been made or not: look with tags, or repeat it - ",
                 why
             ),
+            Self::Unsupported => push!(text, "this token store cannot list its tokens"),
         }
     }
 }
@@ -210,6 +214,7 @@ impl TokenError {
             Self::InvalidTag(_) => ErrorCode::InvalidTag,
             Self::Unavailable(_) => ErrorCode::StoreUnavailable,
             Self::Uncertain(_) => ErrorCode::Uncertain,
+            Self::Unsupported => ErrorCode::Refused,
         };
         ServerError::new(code, text![self])
     }

@@ -1,24 +1,22 @@
 //! Owns the token store in memory; knows nothing of sessions and of what tags mean.
 
 use alloc::boxed::Box;
-use alloc::collections::BTreeSet;
+use alloc::collections::{BTreeMap, BTreeSet};
 use alloc::string::String;
 use alloc::vec::Vec;
 use core::fmt;
+use core::ops::Bound;
 
-use foldhash::fast::FixedState;
-use hashbrown::HashMap;
-
-use super::TokenChange;
 use super::grants::{Grants, add, remove};
 use super::rights;
+use super::{ListedToken, TokenChange, TokenName, TokenPage};
 use crate::error::TokenError;
 
 /// The token store in memory.
 #[derive(Clone)]
 pub(crate) struct TokenTable {
     /// Each with its tags, sorted and without duplicates.
-    tokens: HashMap<String, Vec<String>, FixedState>,
+    tokens: BTreeMap<String, Vec<String>>,
     /// Those that end, by when they do.
     ends: BTreeSet<(u64, Box<str>)>,
     /// What all of them take.
@@ -44,9 +42,9 @@ fn weight_of(token: &str, tags: &[String]) -> usize {
 }
 
 impl TokenTable {
-    pub(crate) fn new(seed: u64) -> Self {
+    pub(crate) fn new() -> Self {
         Self {
-            tokens: HashMap::with_hasher(FixedState::with_seed(seed)),
+            tokens: BTreeMap::new(),
             ends: BTreeSet::new(),
             bytes: 0,
         }
@@ -65,6 +63,21 @@ impl TokenTable {
     pub(crate) fn find(&self, token: &str) -> Option<Grants> {
         let tags = self.tokens.get(token)?;
         Some(Grants::of_token(token, tags.clone()))
+    }
+
+    /// The tokens behind one in the order of their texts.
+    pub(crate) fn list(&self, after: &str, most: usize) -> TokenPage {
+        let behind = (Bound::Excluded(after), Bound::Unbounded);
+        let tokens = self.tokens.range::<str, _>(behind).take(most);
+        let tokens: Vec<_> = tokens
+            .map(|(token, tags)| ListedToken {
+                name: TokenName::Token(token.clone()),
+                grants: Grants::of_token("", tags.clone()),
+            })
+            .collect();
+        let last = tokens.last().filter(|_| tokens.len() == most);
+        let next = last.map(|listed| listed.name.text());
+        TokenPage { tokens, next }
     }
 
     pub(crate) fn apply(&mut self, change: &TokenChange) -> Result<(), TokenError> {

@@ -27,6 +27,10 @@ impl Broker {
             Some(Role::Token { token, .. }) if self.grants_of(token).admin => {}
             _ => return Err(Refusal::NotAuthorized),
         }
+        if message.command() == Command::Tokens {
+            self.begin_token_list(session, message);
+            return Ok(());
+        }
         let request = self.auth_request(message)?;
         let command = message.command_name();
         if self.token_storage == TokenStorage::Host {
@@ -42,6 +46,7 @@ impl Broker {
         let reply = self.answer_from_table(&request)?;
         if let (AuthRequest::Edit(edit), Ok(_)) = (&request, &reply) {
             let revocation = self.apply_edit(edit);
+            let revocation = revocation.closing(message.command() == Command::End);
             if !self.begin(revocation.then_answer(session)) {
                 self.ask(
                     session,
@@ -92,7 +97,7 @@ impl Broker {
         tags.dedup();
         let kind = match command {
             Command::Register => EditKind::Register,
-            Command::Unregister => EditKind::Unregister,
+            Command::Unregister | Command::End => EditKind::Unregister,
             Command::Set => EditKind::Set,
             Command::Unset => EditKind::Unset,
             _ => return Ok(AuthRequest::Lookup { token }),

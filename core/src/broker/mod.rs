@@ -2,10 +2,10 @@
 //!
 //! Inputs are method calls: [`Broker::handle_message`], or [`Broker::decide`] for a message that changes nothing.
 //! Outputs are taken out with [`Broker::poll_output`]. The commands are in these files: `basic` has those for
-//! everybody, `publish` long publishes, `list` long answers, `login` and `admin` those about tokens, `in_use` which of them
-//! sessions go by, `revoke` the consequences of a changed token, `expiry` those of time; `numbers` is for hosts that know
-//! tags by number. Files with data only (`config`, `output`, `scratch`, `session`, `holders`, `listing`, `revocation`,
-//! `walk`) know nothing of the [`Broker`].
+//! everybody, `publish` long publishes, `list` long answers, `login` and `admin` those about tokens, `tokens` and
+//! `in_use` which there are and which of them sessions go by, `revoke` the consequences of a changed token, `expiry` those
+//! of time; `numbers` is for hosts that know tags by number. Files with data only (`config`, `output`, `scratch`,
+//! `session`, `holders`, `listing`, `revocation`, `walk`) know nothing of the [`Broker`].
 
 mod admin;
 mod basic;
@@ -33,6 +33,7 @@ mod standing;
 mod tap;
 #[cfg(test)]
 mod tests;
+mod tokens;
 mod walk;
 
 use alloc::boxed::Box;
@@ -156,7 +157,7 @@ impl Broker {
             free: Vec::new(),
             connected: 0,
             connected_total: 0,
-            table: TokenTable::new(seed),
+            table: TokenTable::new(),
             holders: HashMap::with_hasher(FixedState::with_seed(seed)),
             ends: BTreeSet::new(),
             now: 0,
@@ -261,6 +262,7 @@ impl Broker {
                 | Output::TokenPresented { session }
                 | Output::TokenChecked { session, .. }
                 | Output::Revoked { session }
+                | Output::ListTokens { session, .. }
                 | Output::Custom { session, .. } => {
                     if self.session(session).is_some() {
                         return Some(output);

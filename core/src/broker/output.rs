@@ -46,6 +46,16 @@ pub enum Output {
         /// What.
         request: AuthRequest,
     },
+    /// Ask the token store for the tokens behind one, then call [`Broker::handle_token_list`]. Until then the host reads no
+    /// further.
+    ListTokens {
+        /// Who asked.
+        session: SessionId,
+        /// What the part before ended with; empty at first.
+        after: String,
+        /// How many tokens at most.
+        most: usize,
+    },
     /// Call [`Broker::check_token`] when the time has come, or [`Broker::turn_away`]; until then the host reads no further
     /// from the session. Only where [`Config::is_guarded`].
     TokenPresented {
@@ -106,6 +116,8 @@ pub enum DisconnectReason {
     HttpRequest,
     /// It did not authenticate in time.
     Unauthenticated,
+    /// An administrator has ended its token.
+    TokenEnded,
     /// Too many wrong tokens came from where it comes from, so that its own was not looked at.
     TurnedAway,
 }

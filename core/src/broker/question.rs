@@ -25,7 +25,10 @@ impl Broker {
         reply: AuthReply,
     ) {
         if let (AuthRequest::Edit(edit), Ok(_)) = (request, &reply) {
-            let revocation = self.apply_edit(edit);
+            let state = self.session(session);
+            let question = state.and_then(|state| state.question.as_deref());
+            let closes = question.is_some_and(|question| question.command == "end");
+            let revocation = self.apply_edit(edit).closing(closes);
             if !self.begin(revocation.then_answer(session)) {
                 return;
             }
@@ -64,7 +67,7 @@ impl Broker {
                 self.note_answered(token);
             }
             About::Renewal => self.acknowledge_login(session, id),
-            About::Presented { .. } | About::Custom => {}
+            About::Presented { .. } | About::Custom | About::Tokens => {}
         }
         self.handle_backlog(session, question);
     }

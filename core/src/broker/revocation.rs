@@ -16,6 +16,8 @@ pub(super) struct Revocation {
     pub(super) is_told: bool,
     /// Whether a grant is taken. Its answer then proves that this and all that was taken before is gone.
     pub(super) takes: bool,
+    /// Whether the sessions are closed that do not go by another token by then.
+    pub(super) closes: bool,
     /// Whose command is answered when this is done.
     pub(super) waiting: Option<SessionId>,
 }
@@ -42,6 +44,12 @@ impl Revocation {
             is_told: true,
             ..Self::of(sessions)
         }
+    }
+
+    /// Closes the sessions, too, if that is asked for.
+    pub(super) fn closing(mut self, closes: bool) -> Self {
+        self.closes = closes;
+        self
     }
 
     /// Has a command answered when this is done. Its session waits until then.

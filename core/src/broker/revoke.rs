@@ -7,11 +7,11 @@ use alloc::string::String;
 use alloc::vec::Vec;
 
 use super::Broker;
-use super::output::Output;
+use super::output::{DisconnectReason, Output};
 use super::revocation::Revocation;
-use super::session::{Role, SessionId};
+use super::session::{Phase, Role, SessionId};
 use crate::auth::{Access, EditKind, Grants, Rights, TokenEdit};
-use crate::message::{Refusal, Reply};
+use crate::message::{Refusal, Reply, token_ended};
 use crate::sort::sort;
 
 /// Budget of one part, after which others get the broker. The unit is one tag checked.
@@ -124,10 +124,27 @@ impl Broker {
             }
             if revocation.sets.is_empty() {
                 revocation.session = None;
+                if revocation.closes {
+                    room = room.saturating_sub(REMOVAL);
+                    self.close_revoked(session);
+                }
             }
             if room == 0 {
                 return revocation.session.is_none() && revocation.sessions.is_empty();
             }
+        }
+    }
+
+    /// Closes a session whose token was taken from it, unless it has shown another meanwhile.
+    fn close_revoked(&mut self, session: SessionId) {
+        let Some(state) = self.session_mut(session) else {
+            return;
+        };
+        if matches!(state.role, Role::Revoked) && !state.is_closing() {
+            state.phase = Phase::Closing;
+            self.send_error(session, "", &token_ended(), None);
+            let reason = DisconnectReason::TokenEnded;
+            self.outputs.push_back(Output::Close { session, reason });
         }
     }
 

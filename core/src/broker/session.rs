@@ -75,6 +75,8 @@ pub(super) struct Question {
 pub(super) enum About {
     /// An admin command.
     Admin(AuthRequest),
+    /// Which tokens there are.
+    Tokens,
     /// A token presented by a client, before the host says that it may be looked at.
     Presented {
         token: String,

@@ -8,7 +8,7 @@ use core::fmt;
 use core::time::Duration;
 
 use crate::error::ServerError;
-use crate::message::Message;
+use crate::message::{Message, RegisteredToken};
 use crate::text::{Part, push, text};
 
 /// The name of one request until it is answered.
@@ -180,6 +180,8 @@ pub struct Reply {
     pub publish: Option<Vec<String>>,
     /// For `auth` and `tags`: in how many seconds the token ends.
     pub expires_in: Option<u64>,
+    /// For `tokens`: those that are registered; what `data` says is behind them.
+    pub registered: Vec<RegisteredToken>,
     /// For an acknowledged publish: how many sessions took it.
     pub delivered: Option<u64>,
 }
@@ -197,6 +199,7 @@ impl Reply {
             subscribe: message.subscribe_tags(),
             publish: message.publish_tags(),
             expires_in: message.expires_in(),
+            registered: message.registered(),
             delivered: message.delivered(),
         }
     }

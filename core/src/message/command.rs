@@ -29,13 +29,17 @@ pub enum Command {
     Unset,
     /// Admin: lists a token's tags.
     Tags,
+    /// Admin: removes a token, and closes the sessions that go by it.
+    End,
+    /// Admin: lists the tokens that are registered, a part at a time.
+    Tokens,
     /// None of the above: a custom command, or nothing this broker knows.
     #[default]
     Unknown,
 }
 
 /// The commands by their names on the wire.
-const COMMANDS: [(&str, Command); 13] = [
+const COMMANDS: [(&str, Command); 15] = [
     ("publish", Command::Publish),
     ("ping", Command::Ping),
     ("subscribe", Command::Subscribe),
@@ -49,6 +53,8 @@ const COMMANDS: [(&str, Command); 13] = [
     ("set", Command::Set),
     ("unset", Command::Unset),
     ("tags", Command::Tags),
+    ("tokens", Command::Tokens),
+    ("end", Command::End),
 ];
 
 impl Command {
@@ -71,7 +77,13 @@ impl Command {
     pub fn is_admin(self) -> bool {
         matches!(
             self,
-            Self::Register | Self::Unregister | Self::Set | Self::Unset | Self::Tags
+            Self::Register
+                | Self::Unregister
+                | Self::Set
+                | Self::Unset
+                | Self::Tags
+                | Self::Tokens
+                | Self::End
         )
     }
 }

@@ -79,6 +79,62 @@ pub(super) fn tag_lists(text: &str, is_nested: bool) -> Vec<Vec<String>> {
     }
 }
 
+/// Reads an array of objects: tells each, without a name, and then the names of its fields and their values as they stand.
+/// Ends where the text is of another form.
+pub(super) fn objects<'a>(text: &'a str, mut tell: impl FnMut(Option<&str>, &'a str)) {
+    let limits = Limits::default();
+    let mut reader = Reader {
+        text: text.as_bytes(),
+        at: 0,
+        depth: 0,
+        objects: 0,
+        limits: &limits,
+    };
+    // What is wrong is for nobody to see: the text was read as a whole before.
+    let mut read = || -> Step<()> {
+        reader.blanks();
+        reader.expect(b'[', "'['")?;
+        loop {
+            reader.blanks();
+            if reader.peek() != Some(b'{') {
+                return Ok(());
+            }
+            reader.open(true)?;
+            tell(None, "");
+            let mut first = true;
+            while reader.next_key(first)? {
+                first = false;
+                let name = reader.string()?.decoded(text);
+                reader.blanks();
+                reader.expect(b':', "':'")?;
+                reader.blanks();
+                let value = reader.raw()?;
+                tell(Some(&name), &text[value]);
+            }
+            reader.blanks();
+            reader.at += usize::from(reader.peek() == Some(b','));
+        }
+    };
+    let _ = read();
+}
+
+/// Reads a string; any other text is an empty one.
+pub(super) fn string(text: &str) -> String {
+    let limits = Limits::default();
+    let mut reader = Reader {
+        text: text.as_bytes(),
+        at: 0,
+        depth: 0,
+        objects: 0,
+        limits: &limits,
+    };
+    let span = match reader.peek() {
+        Some(b'"') => reader.string().ok(),
+        _ => None,
+    };
+    span.map_or_else(String::new, |span| span.decoded(text).into_owned())
+}
+
 impl Reader<'_> {
     fn message(mut self, scan: &mut Scan) -> Step<usize> {
         if self.peek() != Some(b'{') {
@@ -132,6 +188,7 @@ impl Reader<'_> {
             b"subscribe" => Some(Field::Subscribe),
             b"publish" => Some(Field::Publish),
             b"expires_in" => Some(Field::ExpiresIn),
+            b"registered" => Some(Field::Registered),
             _ => None,
         })
     }

@@ -16,6 +16,7 @@ mod json;
 mod lines;
 mod notices;
 mod refusal;
+mod registered;
 mod scan;
 mod span;
 mod string;
@@ -34,8 +35,12 @@ pub use notices::{
     dropped_notice, input_full, rate_exceeded, tls_required, too_many_connections,
     too_many_of_address,
 };
-pub(crate) use notices::{not_authenticated, too_many_bad_messages, too_many_wrong_tokens};
+pub(crate) use notices::{
+    not_authenticated, token_ended, too_many_bad_messages, too_many_wrong_tokens,
+};
 pub(crate) use refusal::{Refusal, echoed_tags, write_refusal};
+pub use registered::RegisteredToken;
+pub(crate) use registered::write_registered;
 pub use scan::Scan;
 pub(crate) use span::Span;
 pub(crate) use string::{ESCAPE_BYTES, escaped_len, write_escaped, write_string};

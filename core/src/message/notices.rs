@@ -120,6 +120,12 @@ pub(crate) fn not_authenticated(seconds: usize) -> ServerError {
     ServerError::new(ErrorCode::Unauthenticated, text)
 }
 
+/// What a session is told whose token an administrator has ended.
+pub(crate) fn token_ended() -> ServerError {
+    let text = "an administrator has ended the token; closing";
+    ServerError::new(ErrorCode::Revoked, text)
+}
+
 /// The words before a session is closed whose token was not looked at. It is no refusal of the token.
 pub(crate) fn too_many_wrong_tokens() -> ServerError {
     let text = text![

@@ -46,6 +46,7 @@ pub(super) enum Field {
     Subscribe,
     Publish,
     ExpiresIn,
+    Registered,
 }
 
 impl Scan {

@@ -7,6 +7,7 @@ use core::fmt;
 
 use super::command::Command;
 use super::grammar::tag_lists;
+use super::registered::{RegisteredToken, read_registered};
 use super::scan::{Field, Scan};
 use super::span::Span;
 #[cfg(doc)]
@@ -200,6 +201,13 @@ impl<'a> Message<'a> {
         let mut rare = self.scan.rare.iter();
         let (_, place) = rare.find(|(other, _)| *other == field)?;
         Some(&self.text[place.clone()])
+    }
+
+    /// The tokens of a `tokens` answer; empty when there are none.
+    #[must_use]
+    pub fn registered(&self) -> Vec<RegisteredToken> {
+        let registered = self.rare(Field::Registered);
+        registered.map_or(Vec::new(), read_registered)
     }
 
     /// The whole message as it stands in the text, if it is a line that holds nothing but a publish with data, without

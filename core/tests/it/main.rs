@@ -15,6 +15,7 @@ mod simulation;
 mod subjects;
 mod taps;
 mod text;
+mod tokens;
 
 use proptest::test_runner::Config;
 

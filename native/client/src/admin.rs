@@ -4,10 +4,19 @@ use std::time::Duration;
 
 use mist_core::Rights;
 use mist_core::client::Reply;
-use mist_core::message::Request;
+use mist_core::message::{RegisteredToken, Request};
 
 use crate::client::Client;
 use crate::error::ClientError;
+
+/// A part of the tokens that are registered; see [`Admin::tokens`].
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TokenPage {
+    /// The tokens.
+    pub tokens: Vec<RegisteredToken>,
+    /// What the next part is to be asked for with, if there may be one.
+    pub next: Option<String>,
+}
 
 /// What an admin can ask; see [`Client::admin`].
 ///
@@ -85,6 +94,16 @@ impl<'a> Admin<'a> {
         plain.ask("unregister", &[], token).await.map(drop)
     }
 
+    /// Removes a token, also an unknown one, and closes the connections of this server that go by it. Those of others that
+    /// share its store lose what it granted, and are closed unless they show another token in time.
+    ///
+    /// # Errors
+    /// As [`unregister`](Self::unregister).
+    pub async fn end(&self, token: &str) -> Result<(), ClientError> {
+        let plain = Self::new(self.client);
+        plain.ask("end", &[], token).await.map(drop)
+    }
+
     /// Adds tags to a token, or rights to them, or gives it more time, for which it needs no tags.
     ///
     /// # Errors
@@ -136,6 +155,20 @@ impl<'a> Admin<'a> {
             subscribe: subscribe.unwrap_or_else(|| tags.clone()),
             publish: publish.unwrap_or(tags),
             expires_in: reply.expires_in.map(Duration::from_secs),
+        })
+    }
+
+    /// Lists the tokens that are registered, a part at a time: `after` is [`TokenPage::next`] of the part before, and empty
+    /// at first.
+    ///
+    /// # Errors
+    /// [`ClientError::Refused`] when the store cannot list its tokens or this client is not admin; else as
+    /// [`Client::request`].
+    pub async fn tokens(&self, after: &str) -> Result<TokenPage, ClientError> {
+        let reply = self.client.request("tokens", &[], after).await?;
+        Ok(TokenPage {
+            tokens: reply.registered,
+            next: Some(reply.data).filter(|next| !next.is_empty()),
         })
     }
 

@@ -165,12 +165,13 @@ mod shared;
 mod streams;
 mod task;
 
-pub use admin::{Admin, TokenGrants};
+pub use admin::{Admin, TokenGrants, TokenPage};
 pub use builder::ClientBuilder;
 pub use client::{Client, Who};
 pub use error::{ClientError, TokenSourceError};
 pub use event::Event;
 pub use mist_core::client::{Backoff, CloseReason, Offline, Reply, State};
+pub use mist_core::message::RegisteredToken;
 pub use mist_core::{ErrorCode, Rights, ServerError};
 pub use mist_net::address::AddressError;
 pub use mist_net::connect::ConnectError;

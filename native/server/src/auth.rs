@@ -37,7 +37,7 @@ pub(crate) use self::authenticators::{Authenticators, Member, Origin};
 pub use self::changed::{Changed, TokensInUse};
 use self::context::Context;
 pub(crate) use self::wanted::Wanted;
-pub use mist_core::{Grants, Rights, TokenChange, TokenError};
+pub use mist_core::{Grants, ListedToken, Rights, TokenChange, TokenError, TokenName, TokenPage};
 
 /// Opens a token store given as a URI; the error is a text without secrets.
 pub type AuthenticatorFactory =
@@ -129,6 +129,20 @@ pub trait TokenStore: Authenticator {
     /// # Errors
     /// [`TokenError::NotFound`] when the token is unknown.
     fn lookup<'a>(&'a self, token: &'a str) -> BoxFuture<'a, Result<Grants, TokenError>>;
+
+    /// Lists the tokens behind one in the store's order, which is [`TokenPage::next`] of the part before and empty at first;
+    /// `most` at most. A store that does not say how cannot.
+    ///
+    /// # Errors
+    /// [`TokenError::Unsupported`] when the store cannot list its tokens.
+    fn list<'a>(
+        &'a self,
+        after: &'a str,
+        most: usize,
+    ) -> BoxFuture<'a, Result<TokenPage, TokenError>> {
+        let _ = (after, most);
+        Box::pin(async { Err(TokenError::Unsupported) })
+    }
 
     /// Tells what others change in the store, such as another server or a person, so that it acts at once on connections
     /// that are open. A server that runs follows it from its start to its end; one that ends at once, as unless a store

@@ -516,6 +516,7 @@ export class LinkedClient implements Client {
     return {
       register: change("register"),
       unregister: (token, options) => change("unregister")(token, [], options),
+      end: (token, options) => change("end")(token, [], options),
       set: change("set"),
       unset: change("unset"),
       tags: async (token, options) => (await this.#request("tags", [], checkToken(token), options)).tags,

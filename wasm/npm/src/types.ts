@@ -158,6 +158,8 @@ export interface Admin {
   register(token: string, tags: readonly TagLike[], options?: GrantOptions): Promise<void>;
   /** Removes a token. Removing an unknown one succeeds. */
   unregister(token: string, options?: RequestOptions): Promise<void>;
+  /** Removes a token, and under scoped access closes the connections that use it. */
+  end(token: string, options?: RequestOptions): Promise<void>;
   /** Adds tags to a token, or rights to them, or gives it more time. */
   set(token: string, tags: readonly TagLike[], options?: GrantOptions): Promise<void>;
   /** Removes tags from a token, or rights to them, at once also from the connections that use it. */

@@ -165,7 +165,7 @@ fn brokers_stay_consistent_under_random_sessions() {
         };
         config.limits.bad_messages = 2;
         let mut broker = Broker::new(config, seed);
-        let mut store = TokenTable::new(1);
+        let mut store = TokenTable::new();
         let mut sessions = Vec::new();
         let mut questions = VecDeque::new();
         for _ in 0..150 {

@@ -213,12 +213,17 @@ pub(crate) enum TokenCommand {
     Add(TokenGrantArgs),
     /// Remove a token; what it allowed ends at once
     Rm(TokenArgs),
+    /// Remove a token, and close the connections of this server that go by it
+    End(TokenArgs),
     /// Add tags to a token, or rights to them, or let it last longer
     Set(TokenGrantArgs),
     /// Take tags from a token; what they allowed ends at once
     Unset(TokenTagsArgs),
     /// Print the tags of a token, one per line, and beside a tag the right to it, if it is one only
     Tags(TokenArgs),
+    /// Print the tokens that are registered, one per line: name, connections of this server that go by it, seconds until it
+    /// ends, tags. Where the store keeps hashes, the name is the first digits of that
+    List(AskArgs),
     /// Print a new random token; no server is asked
     Gen(AnswerArgs),
 }

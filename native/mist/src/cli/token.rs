@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use base64::Engine;
 use base64::prelude::BASE64_URL_SAFE_NO_PAD;
-use mist::client::TokenGrants;
-use serde_json::json;
+use mist::client::{RegisteredToken, TokenGrants};
+use serde_json::{Value, json};
 
 use super::args::{TokenArgs, TokenCommand, TokenTagsArgs};
 use super::connect::{Target, failed};
@@ -28,12 +28,26 @@ pub(super) fn run(command: &TokenCommand, shared: &SharedArgs) -> Result<(), Sto
         TokenCommand::Add(args) => change(&args.change, args.ttl, shared, "register"),
         TokenCommand::Set(args) => change(&args.change, args.ttl, shared, "set"),
         TokenCommand::Unset(args) => change(args, None, shared, "unset"),
-        TokenCommand::Rm(args) => {
-            let (target, token) = subject(args, shared, "unregister")?;
+        TokenCommand::Rm(args) => remove(args, shared, "unregister"),
+        TokenCommand::End(args) => remove(args, shared, "end"),
+        TokenCommand::List(args) => {
+            let target = Target::new(&args.host, shared)?;
             block_on(async {
                 let client = target.connect().await?;
-                client.admin().unregister(&token).await.map_err(failed)?;
-                done(args)
+                let mut after = String::new();
+                loop {
+                    let page = client.admin().tokens(&after).await.map_err(failed)?;
+                    for token in &page.tokens {
+                        out::line(&match args.answer.output {
+                            Answer::Plain => words(token),
+                            Answer::Json => object(token).to_string(),
+                        })?;
+                    }
+                    match page.next {
+                        Some(next) if next != after => after = next,
+                        _ => return Ok(()),
+                    }
+                }
             })
         }
         TokenCommand::Tags(args) => {
@@ -71,6 +85,77 @@ fn print_grants(grants: &TokenGrants, output: Answer) -> Result<(), Stop> {
         answer["expires_in"] = json!(left.as_secs());
     }
     out::line(&answer.to_string())
+}
+
+/// Digits of a hash that people are shown.
+const SHORT: usize = 12;
+
+/// A token in words for people, with tabs between them. Tags of one right are spelled as stores keep them.
+fn words(token: &RegisteredToken) -> String {
+    let name = match token.sha256.get(..SHORT) {
+        Some(digits) => format!("sha256:{digits}"),
+        None => shown(&token.token),
+    };
+    let ends = token
+        .expires_in
+        .map_or("-".into(), |seconds| seconds.to_string());
+    let (subscribe, publish) = (&token.subscribe, &token.publish);
+    let both = subscribe
+        .iter()
+        .filter(|tag| publish.contains(tag))
+        .map(|tag| shown(tag));
+    let one = |right: &'static str, tags: &[String], others: &[String]| {
+        let tags = tags.iter().filter(|tag| !others.contains(tag));
+        tags.map(|tag| format!("${right}:{}", shown(tag)))
+            .collect::<Vec<_>>()
+    };
+    let mut tags: Vec<_> = both.collect();
+    tags.extend(one("subscribe", subscribe, publish));
+    tags.extend(one("publish", publish, subscribe));
+    format!("{name}\t{}\t{ends}\t{}", token.connections, tags.join(","))
+}
+
+/// A text that stays in its line and changes nothing on a terminal.
+fn shown(text: &str) -> String {
+    let mut shown = String::new();
+    for char in text.chars() {
+        match char.is_control() {
+            true => shown.extend(char.escape_default()),
+            false => shown.push(char),
+        }
+    }
+    shown
+}
+
+fn object(token: &RegisteredToken) -> Value {
+    let mut object = json!({
+        "connections": token.connections,
+        "subscribe": token.subscribe,
+        "publish": token.publish,
+    });
+    let (name, text) = match token.sha256.is_empty() {
+        true => ("token", &token.token),
+        false => ("sha256", &token.sha256),
+    };
+    object[name] = json!(text);
+    if let Some(seconds) = token.expires_in {
+        object["expires_in"] = json!(seconds);
+    }
+    object
+}
+
+/// Removes a token; `name` is the wire's.
+fn remove(args: &TokenArgs, shared: &SharedArgs, name: &'static str) -> Result<(), Stop> {
+    let (target, token) = subject(args, shared, name)?;
+    block_on(async {
+        let client = target.connect().await?;
+        match name {
+            "end" => client.admin().end(&token).await,
+            _ => client.admin().unregister(&token).await,
+        }
+        .map_err(failed)?;
+        done(args)
+    })
 }
 
 /// Does those that take tags too; `name` is the wire's.

@@ -7,6 +7,7 @@ mod database;
 mod failures;
 #[cfg(unix)]
 mod files;
+mod listing;
 #[cfg(unix)]
 mod postgres;
 #[cfg(unix)]

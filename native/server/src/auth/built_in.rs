@@ -9,7 +9,7 @@ use futures_util::future::BoxFuture;
 use futures_util::stream::BoxStream;
 #[cfg(any(feature = "sqlite", feature = "scribble"))]
 use futures_util::{StreamExt, stream};
-use mist_core::{Grants, TokenChange, TokenError};
+use mist_core::{Grants, ListedToken, TokenChange, TokenError, TokenName, TokenPage};
 #[cfg(any(feature = "sqlite", feature = "scribble"))]
 use tokio::time::{MissedTickBehavior, interval};
 
@@ -67,10 +67,44 @@ async fn open_postgres(uri: String) -> Opened {
 pub(super) enum Question {
     Lookup(String),
     Change(TokenChange),
+    /// The tokens behind this one, and how many at most.
+    List(String, usize),
 }
 
-/// What it answers: the token's tags, or nothing for a change.
-pub(super) type Answer = Result<Vec<String>, TokenError>;
+/// What it answers.
+pub(super) type Answer = Result<Told, TokenError>;
+
+/// What there is to tell.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Told {
+    /// The tags of a token, none for a change.
+    Tags(Vec<String>),
+    /// Some tokens.
+    Page(TokenPage),
+}
+
+impl Told {
+    /// Tokens with their tags, in their order, of which there may be more.
+    #[cfg(any(feature = "sqlite", feature = "postgres"))]
+    pub(super) fn page(tokens: Vec<(TokenName, Vec<String>)>, most: usize) -> Self {
+        let last = tokens.last().filter(|_| tokens.len() == most);
+        Self::Page(TokenPage {
+            next: last.map(|(name, _)| name.text()),
+            tokens: tokens
+                .into_iter()
+                .map(|(name, tags)| listed(name, tags))
+                .collect(),
+        })
+    }
+}
+
+/// A token as the tags say that are kept for it.
+pub(super) fn listed(name: TokenName, tags: Vec<String>) -> ListedToken {
+    ListedToken {
+        name,
+        grants: Grants::of_token("", tags),
+    }
+}
 
 #[cfg(any(feature = "postgres", test))]
 impl Question {
@@ -78,6 +112,7 @@ impl Question {
         match self {
             Self::Lookup(token) => token,
             Self::Change(change) => change.token(),
+            Self::List(after, _) => after,
         }
     }
 }
@@ -148,8 +183,25 @@ impl<S: Ask> TokenStore for Asked<S> {
 
     fn lookup<'a>(&'a self, token: &'a str) -> BoxFuture<'a, Result<Grants, TokenError>> {
         Box::pin(async move {
-            let tags = self.0.ask(Question::Lookup(token.into())).await?;
+            let told = self.0.ask(Question::Lookup(token.into())).await?;
+            let tags = match told {
+                Told::Tags(tags) => tags,
+                Told::Page(_) => Vec::new(),
+            };
             Ok(Grants::of_token(token, tags))
+        })
+    }
+
+    fn list<'a>(
+        &'a self,
+        after: &'a str,
+        most: usize,
+    ) -> BoxFuture<'a, Result<TokenPage, TokenError>> {
+        Box::pin(async move {
+            match self.0.ask(Question::List(after.into(), most)).await? {
+                Told::Page(page) => Ok(page),
+                Told::Tags(_) => Ok(TokenPage::default()),
+            }
         })
     }
 

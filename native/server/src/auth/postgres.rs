@@ -10,7 +10,7 @@ use std::future::ready;
 use std::io;
 use std::time::Duration;
 
-use mist_core::{TokenChange, TokenError};
+use mist_core::{TokenChange, TokenError, TokenName};
 use mist_net::lock::Mutex;
 use rustls::CertificateError;
 use tokio::sync::Semaphore;
@@ -21,7 +21,7 @@ use tokio_postgres::types::Type;
 use tokio_postgres::{Client, Error, IsolationLevel, Transaction};
 
 use self::address::Address;
-use super::built_in::{Answer, Question};
+use super::built_in::{Answer, Question, Told};
 use mist_net::certificate_error;
 
 /// How long a question may take in all: waiting for a connection, connecting, asking.
@@ -255,6 +255,7 @@ async fn carry_out(
 ) -> Result<Answer, Error> {
     let wanted = match question {
         Question::Lookup(token) => return tags(client, token).await,
+        Question::List(after, most) => return list(client, after, *most).await,
         Question::Change(change) => change,
     };
     let change = client
@@ -271,7 +272,7 @@ async fn carry_out(
         *is_committing = true;
         change.commit().await?;
     }
-    Ok(made.map(|()| Vec::new()))
+    Ok(made.map(|()| Told::Tags(Vec::new())))
 }
 
 async fn tags(client: &Client, token: &str) -> Result<Answer, Error> {
@@ -285,7 +286,24 @@ async fn tags(client: &Client, token: &str) -> Result<Answer, Error> {
     }
     // A token without tags is one row without a tag.
     let tags = rows.iter().filter_map(|row| row.get::<_, Option<_>>(0));
-    Ok(Ok(tags.collect()))
+    Ok(Ok(Told::Tags(tags.collect())))
+}
+
+/// The tokens behind one, in the database's order.
+async fn list(client: &Client, after: &str, most: usize) -> Result<Answer, Error> {
+    let query = "
+        SELECT token, array_remove(array_agg(tag), NULL)
+        FROM (SELECT * FROM tokens WHERE token > $1 ORDER BY token LIMIT $2) AS part
+        LEFT JOIN tags USING (token_id) GROUP BY token ORDER BY token";
+    let about = [(&after as _, Type::TEXT), (&(most as i64) as _, Type::INT8)];
+    let rows = match client.query_typed(query, &about).await {
+        Ok(rows) => rows,
+        Err(error) => return unfit(error, TokenError::Invalid).map(Err),
+    };
+    let tokens = rows
+        .iter()
+        .map(|row| (TokenName::Token(row.get(0)), row.get(1)));
+    Ok(Ok(Told::page(tokens.collect(), most)))
 }
 
 async fn make(
@@ -342,7 +360,7 @@ fn unfit(error: Error, kind: fn(String) -> TokenError) -> Result<TokenError, Err
 /// The one character that no PostgreSQL text holds.
 fn refuse_nul(question: &Question) -> Result<(), TokenError> {
     let tags = match question {
-        Question::Lookup(_) => &[],
+        Question::Lookup(_) | Question::List(..) => &[],
         Question::Change(change) => change.tags(),
     };
     let why = || "PostgreSQL cannot hold NUL in a text".to_owned();

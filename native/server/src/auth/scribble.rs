@@ -9,11 +9,11 @@ use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-use mist_core::{TokenChange, TokenError};
+use mist_core::{TokenChange, TokenError, TokenName, TokenPage};
 use serde::ser::SerializeMap;
 use serde::{Deserialize, Serialize};
 
-use super::built_in::{Answer, Question};
+use super::built_in::{Answer, Question, Told, listed};
 use super::identity::{Identity, Version};
 use super::worker::{Blocking, PATIENCE};
 use super::{Changed, TokensInUse};
@@ -307,15 +307,52 @@ impl Scribble {
     }
 }
 
+impl Scribble {
+    /// The tokens whose names are behind one. Each part looks through the names of all.
+    fn list(&self, after: &str, most: usize) -> io::Result<TokenPage> {
+        let mut names = Vec::new();
+        for file in fs::read_dir(&self.folder)? {
+            let file = file?.file_name();
+            let name = file.to_str().and_then(|name| name.strip_suffix(".json"));
+            names.extend(name.filter(|name| *name > after).map(String::from));
+        }
+        names.sort_unstable();
+        let has_more = names.len() > most;
+        names.truncate(most);
+        let next = names.last().filter(|_| has_more).cloned();
+        let tokens = names.into_iter().filter_map(|name| {
+            let entry = self.load(&self.path(&name).ok()?, &name);
+            let tags = match entry {
+                Ok(entry) => entry.tags.into_keys().collect(),
+                // It may have gone, or be another one's.
+                Err(TokenError::NotFound | TokenError::Invalid(_)) => return None,
+                // A damaged one grants nothing.
+                Err(_) => Vec::new(),
+            };
+            Some(listed(TokenName::Token(name), tags))
+        });
+        let tokens = tokens.collect();
+        Ok(TokenPage { tokens, next })
+    }
+}
+
 impl Blocking for Scribble {
     fn answer(&mut self, question: &Question, deadline: Instant) -> Answer {
         self.identity.check()?;
         match question {
             Question::Lookup(token) => {
                 let entry = self.load(&self.path(token)?, token)?;
-                Ok(entry.tags.into_keys().collect())
+                Ok(Told::Tags(entry.tags.into_keys().collect()))
             }
-            Question::Change(change) => self.change(change, deadline).map(|()| Vec::new()),
+            Question::Change(change) => {
+                self.change(change, deadline)?;
+                Ok(Told::Tags(Vec::new()))
+            }
+            Question::List(after, most) => {
+                let page = self.list(after, *most);
+                let page = page.map_err(|error| self.unavailable("list the files in", &error));
+                page.map(Told::Page)
+            }
         }
     }
 
@@ -357,7 +394,7 @@ mod tests {
             fs::write(&path, bytes).expect("written");
             ask(&mut store)
         };
-        let tags = Ok(vec!["a".to_owned(), "b".to_owned()]);
+        let tags = Ok(Told::Tags(vec!["a".to_owned(), "b".to_owned()]));
         assert_eq!(load(WHOLE.as_bytes()), tags);
         for end in 0..WHOLE.len() {
             let half = load(&WHOLE.as_bytes()[..end]);
@@ -371,7 +408,7 @@ mod tests {
                 let mut bytes = WHOLE.as_bytes().to_vec();
                 bytes[at] ^= 1 << bit;
                 // A changed tag is still a tag; but no other token is taken for this one, and nothing panics.
-                if let Ok(tags) = load(&bytes) {
+                if let Ok(Told::Tags(tags)) = load(&bytes) {
                     assert!(tags.len() <= 2, "{tags:?}");
                 }
             }

@@ -4,12 +4,12 @@ use std::fs::OpenOptions;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-use mist_core::{TokenChange, TokenError};
+use mist_core::{TokenChange, TokenError, TokenName};
 use percent_encoding::percent_decode_str;
 use rusqlite::{Connection, ErrorCode, OpenFlags, OptionalExtension, TransactionBehavior};
 use sha2::{Digest, Sha256};
 
-use super::built_in::{Answer, Question};
+use super::built_in::{Answer, Question, Told};
 use super::identity::Identity;
 use super::worker::{Blocking, PATIENCE};
 use super::{Changed, TokensInUse};
@@ -146,7 +146,7 @@ impl Sqlite {
                     .execute([id])?;
                 id
             }
-            (TokenChange::Unregister { .. }, None) => return Ok(Ok(Vec::new())),
+            (TokenChange::Unregister { .. }, None) => return Ok(Ok(Told::Tags(Vec::new()))),
             (_, None) => return Ok(Err(TokenError::NotFound)),
             (_, Some(id)) => id,
         };
@@ -172,7 +172,7 @@ impl Sqlite {
             }
         }
         change.commit()?;
-        Ok(Ok(Vec::new()))
+        Ok(Ok(Told::Tags(Vec::new())))
     }
 
     fn tags(&self, token: &str) -> rusqlite::Result<Answer> {
@@ -185,7 +185,30 @@ impl Sqlite {
         if rows.is_empty() {
             return Ok(Err(TokenError::NotFound));
         }
-        Ok(Ok(rows.into_iter().flatten().collect()))
+        Ok(Ok(Told::Tags(rows.into_iter().flatten().collect())))
+    }
+
+    /// The tokens whose hashes are behind one, which is given in hexadecimal digits.
+    fn list(&self, after: &str, most: usize) -> rusqlite::Result<Answer> {
+        let Some(after) = bytes(after) else {
+            let why = "write the first digits of its SHA-256, an even number of hexadecimal ones";
+            return Ok(Err(TokenError::Invalid(why.into())));
+        };
+        let mut rows = self.connection.prepare_cached(
+            "SELECT sha256, tag FROM (SELECT * FROM tokens WHERE sha256 > ?1 ORDER BY sha256 LIMIT ?2) AS part
+            LEFT JOIN tags ON token_id = part.id ORDER BY sha256",
+        )?;
+        let rows = rows.query_map((after, most as i64), |row| Ok((row.get(0)?, row.get(1)?)))?;
+        let mut tokens: Vec<(TokenName, Vec<String>)> = Vec::new();
+        for row in rows {
+            let (hash, tag): ([u8; 32], Option<String>) = row?;
+            let name = TokenName::Hash(hash);
+            match tokens.last_mut() {
+                Some((last, tags)) if *last == name => tags.extend(tag),
+                _ => tokens.push((name, tag.into_iter().collect())),
+            }
+        }
+        Ok(Ok(Told::page(tokens, most)))
     }
 
     /// The changes on record that were not seen yet, our own among them.
@@ -219,6 +242,7 @@ impl Blocking for Sqlite {
             .and_then(|()| match question {
                 Question::Lookup(token) => self.tags(token),
                 Question::Change(change) => self.change(change),
+                Question::List(after, most) => self.list(after, *most),
             });
         answer.unwrap_or_else(|error| Err(TokenError::Unavailable(explain(&self.path, &error))))
     }
@@ -228,6 +252,16 @@ impl Blocking for Sqlite {
         self.new_changes()
             .map_err(|error| TokenError::Unavailable(explain(&self.path, &error)))
     }
+}
+
+/// What hexadecimal digits stand for.
+fn bytes(digits: &str) -> Option<Vec<u8>> {
+    let digit = |byte: u8| char::from(byte).to_digit(16);
+    let pairs = digits.as_bytes().chunks(2).map(|pair| {
+        let value = 16 * digit(pair[0])? + digit(*pair.get(1)?)?;
+        u8::try_from(value).ok()
+    });
+    pairs.collect()
 }
 
 fn last_change(connection: &Connection) -> rusqlite::Result<i64> {

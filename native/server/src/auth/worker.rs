@@ -96,6 +96,7 @@ fn serve<S>(mut store: S, mut queue: mpsc::Receiver<Work<S>>) {
 
 #[cfg(test)]
 mod tests {
+    use super::super::built_in::Told;
     use super::*;
 
     /// Answers with how many questions it was asked before.
@@ -105,7 +106,7 @@ mod tests {
         fn answer(&mut self, question: &Question, _: Instant) -> Answer {
             assert_ne!(question.token(), "bug", "as a bug does");
             self.0 += 1;
-            Ok(vec![self.0.to_string()])
+            Ok(Told::Tags(vec![self.0.to_string()]))
         }
 
         fn changes(&mut self, _: &TokensInUse) -> Result<Vec<Changed>, TokenError> {
@@ -122,12 +123,18 @@ mod tests {
     #[tokio::test]
     async fn a_bug_costs_one_answer() {
         let worker = Worker::start(|| Ok(Count(0))).await.expect("it starts");
-        assert_eq!(tags(&worker, "x").await, Ok(vec!["1".to_owned()]));
+        assert_eq!(
+            tags(&worker, "x").await,
+            Ok(Told::Tags(vec!["1".to_owned()]))
+        );
         assert!(matches!(
             tags(&worker, "bug").await,
             Err(TokenError::Uncertain(_))
         ));
-        assert_eq!(tags(&worker, "x").await, Ok(vec!["2".to_owned()]));
+        assert_eq!(
+            tags(&worker, "x").await,
+            Ok(Told::Tags(vec!["2".to_owned()]))
+        );
     }
 
     #[tokio::test]

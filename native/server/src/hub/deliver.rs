@@ -105,6 +105,11 @@ impl Hub {
                     }
                 }
                 Output::Ask { session, request } => out.errands.push(Errand::Ask(session, request)),
+                Output::ListTokens {
+                    session,
+                    after,
+                    most,
+                } => out.errands.push(Errand::ListTokens(session, after, most)),
                 Output::TokenPresented { session } => self.admit_token(shared, session),
                 Output::TokenChecked { session, check } => {
                     if let Some(outbox) = shared.outbox(session) {

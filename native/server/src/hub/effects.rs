@@ -46,6 +46,9 @@ impl Hub {
                 Errand::Ask(session, request) => {
                     self.tasks.spawn(hub.ask_store(session, request));
                 }
+                Errand::ListTokens(session, after, most) => {
+                    self.tasks.spawn(hub.list_tokens(session, after, most));
+                }
                 Errand::Custom(session, request) => {
                     self.tasks.spawn(hub.run_command(session, request));
                 }

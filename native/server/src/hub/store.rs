@@ -6,7 +6,7 @@ use mist_core::{AuthReply, AuthRequest};
 use tokio_util::task::TaskTracker;
 
 use super::turns::{Held, Turns};
-use crate::auth::{Authenticators, Origin, TokenError, TokenStore};
+use crate::auth::{Authenticators, Origin, TokenError, TokenPage, TokenStore};
 
 /// Those who keep and verify tokens for a server, if there are any.
 pub(super) struct Store {
@@ -76,5 +76,27 @@ impl Store {
             Err(_) => Err(TokenError::Unavailable("the authenticator panicked".into())),
         };
         (reply, turn)
+    }
+
+    /// Asks the store for some of its tokens, also on a task of its own.
+    pub(super) async fn list(
+        &self,
+        tasks: &TaskTracker,
+        after: String,
+        most: usize,
+    ) -> Result<TokenPage, TokenError> {
+        let authenticators = Arc::clone(&self.authenticators);
+        let page = tasks.spawn(async move {
+            match authenticators.store() {
+                Some(store) => {
+                    let page = store.list(&after, most).await;
+                    authenticators.note_store(&page);
+                    page
+                }
+                None => Err(TokenError::Unsupported),
+            }
+        });
+        let panicked = |_| Err(TokenError::Unavailable("the authenticator panicked".into()));
+        page.await.unwrap_or_else(panicked)
     }
 }

@@ -1,10 +1,12 @@
 //! Owns what the hub does about the tokens that clients present: when they are looked at, and what follows; knows no token.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
-use mist_core::{AuthRequest, Broker, SessionId, TokenCheck, TokenError};
+use mist_core::{AuthRequest, Broker, SessionId, TokenCheck, TokenError, TokenName, TokenPage};
+use sha2::{Digest, Sha256};
 
 use super::worker::{Errand, with_worker};
 use super::{Hub, Shared};
@@ -114,6 +116,45 @@ impl Hub {
             result = result.and(self.token_changed(&token).await);
         }
         result
+    }
+
+    /// Asks the store which tokens it keeps, and tells the broker, with how many sessions go by each.
+    pub(super) async fn list_tokens(
+        self: Arc<Self>,
+        session: SessionId,
+        after: String,
+        most: usize,
+    ) {
+        let page = self.store.list(&self.tasks, after, most).await;
+        let page = page.map(|page| {
+            let sessions = self.sessions_of(&page);
+            (page, sessions)
+        });
+        self.answer(|broker| {
+            broker.handle_token_list(session, page);
+            Some(session)
+        });
+    }
+
+    /// How many sessions go by each token.
+    fn sessions_of(&self, page: &TokenPage) -> Vec<usize> {
+        let names = page.tokens.iter().map(|listed| &listed.name);
+        let mut sessions: HashMap<_, usize> = names.clone().map(|name| (name.clone(), 0)).collect();
+        let by_hash = |name: &TokenName| matches!(name, TokenName::Hash(_));
+        if sessions.keys().any(by_hash) {
+            self.tokens_in_use(|token, grants| {
+                let name = TokenName::Hash(Sha256::digest(token).into());
+                if grants.is_some()
+                    && let Some(count) = sessions.get_mut(&name)
+                {
+                    *count += 1;
+                }
+                false
+            });
+        }
+        let shared = self.shared.read();
+        let count = |name| sessions[name] + shared.broker.sessions_of(name);
+        names.map(count).collect()
     }
 
     /// Has a token looked at that waited.

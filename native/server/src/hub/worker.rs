@@ -66,6 +66,8 @@ impl Outgoing {
 pub(crate) enum Errand {
     /// Ask the token store.
     Ask(SessionId, AuthRequest),
+    /// Ask the token store for some of its tokens, which stand behind one.
+    ListTokens(SessionId, String, usize),
     /// Run a custom command.
     Custom(SessionId, CustomRequest),
     /// Check a presented token whose turn has come.

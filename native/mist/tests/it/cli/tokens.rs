@@ -67,6 +67,47 @@ fn rights_and_ends_are_kept_by_every_store() {
 }
 
 #[test]
+fn tokens_are_listed_and_ended() {
+    for (kind, shown, field) in [
+        (Kind::Memory, r"desk\tx", r#""token":"desk\tx""#),
+        // The first digits of its SHA-256.
+        (
+            Kind::Sqlite,
+            "sha256:c2b1ef52f7d0",
+            r#""sha256":"c2b1ef52f7d0"#,
+        ),
+    ] {
+        let home = Home::new(kind).expect("it needs nothing");
+        let (uri, token) = (home.uri(), "desk\tx");
+        let server = Server::start(&[
+            "--authenticator",
+            &uri,
+            "--token",
+            "top",
+            "--access",
+            "scoped",
+        ]);
+        let tokens = |arguments: &[&str]| {
+            let arguments = [&["token", "--token", "top"], arguments].concat();
+            server.mist(&arguments)
+        };
+        tokens(&["list"]).success().stdout("");
+        tokens(&["add", token, "b", "a"]).success();
+        let mut reader = server.subscriber(&["--tags", "a", "--token", token]);
+        tokens(&["list"])
+            .success()
+            .stdout(format!("{shown}\t1\t-\ta,b\n"));
+        let listed = stdout(&tokens(&["list", "-o", "json"]).success());
+        for part in [field, r#""connections":1"#, r#""publish":["a","b"]"#] {
+            assert!(listed.contains(part), "{listed}");
+        }
+        tokens(&["end", token]).success().stdout("success\n");
+        tokens(&["list"]).success().stdout("");
+        assert_eq!(reader.end().code(), Some(4));
+    }
+}
+
+#[test]
 fn two_servers_share_a_store() {
     for kind in [Kind::Sqlite, Kind::Scribble, Kind::Postgres] {
         let Some(home) = Home::new(kind) else {
@@ -115,7 +156,7 @@ fn the_log_says_when_a_store_fails_and_when_it_works_again() {
     assert!(!failure.contains("hush"), "{failure}");
     let next = server.running.stderr.recv_timeout(PATIENCE);
     let next = next.expect("a line");
-    assert!(next.contains("the token store works again"), "{next}");
+    assert!(next.contains("the authenticator works again"), "{next}");
 }
 
 #[test]
