@@ -56,6 +56,6 @@ pub use broker::{
 pub use error::{ErrorCode, ServerError, TokenError};
 pub use limits::Limits;
 pub use message::{
-    dropped_notice, input_full, rate_exceeded, tls_required, too_many_connections,
-    too_many_of_address,
+    dropped_notice, input_full, message_over_rate, rate_exceeded, throttled_notice, tls_required,
+    too_many_connections, too_many_of_address,
 };

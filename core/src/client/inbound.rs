@@ -58,6 +58,11 @@ impl Client {
                     count: count.unwrap_or(0),
                 });
             }
+            // Answers have to wait, and so do those who wait for them.
+            (None, None) if message.command_name() == "throttled" => {
+                let deadline = now.saturating_add(self.config.request_timeout);
+                self.requests.put_off(deadline);
+            }
             (None, None) => self.event(Event::Other(Reply::new(message))),
         }
     }

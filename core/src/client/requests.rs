@@ -139,6 +139,13 @@ impl Requests {
         self.waiting.pop_front()
     }
 
+    /// Gives everybody who waits until then, which is no earlier than any deadline.
+    pub(super) fn put_off(&mut self, deadline: Duration) {
+        for waiting in &mut self.waiting {
+            waiting.deadline = deadline;
+        }
+    }
+
     pub(super) fn next_deadline(&self) -> Option<Duration> {
         self.waiting.front().map(|waiting| waiting.deadline)
     }

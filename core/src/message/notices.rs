@@ -1,4 +1,5 @@
-//! Owns what a client is told that did not ask: that messages for it were dropped, or why it is let go or not let in.
+//! Owns what a client is told that did not ask: that messages for it were dropped, that it is held up, or why it is let go or
+//! not let in.
 
 use alloc::vec::Vec;
 
@@ -14,6 +15,38 @@ pub fn dropped_notice(count: u64) -> Vec<u8> {
     let reply = Reply {
         command: "dropped",
         data: Data::Text(&text![count]),
+        ..Reply::default()
+    };
+    reply.encode()
+}
+
+/// Returns what a client is told now and then while it is held up for doing too much in a second. Other answers have to wait
+/// then, so this one says that the server is there.
+#[must_use]
+pub fn throttled_notice() -> Vec<u8> {
+    let reply = Reply {
+        command: "throttled",
+        ..Reply::default()
+    };
+    reply.encode()
+}
+
+/// Returns what a client is told whose message of so many `bytes` is larger than any may be at the rate of bytes that
+/// `setting` allows.
+#[must_use]
+pub fn message_over_rate(id: Option<&str>, bytes: usize, limit: u64, setting: &str) -> Vec<u8> {
+    let text = text![
+        "too many bytes in a message: it has ",
+        bytes,
+        ", the limit is ",
+        limit,
+        ", ten seconds' worth of ",
+        setting
+    ];
+    let reply = Reply {
+        command: "publish",
+        error: Some(&ServerError::new(ErrorCode::LimitExceeded, text)),
+        id,
         ..Reply::default()
     };
     reply.encode()

@@ -168,6 +168,33 @@ fn silence_is_asked_about_and_then_given_up() {
 }
 
 #[test]
+fn who_is_told_that_it_is_held_up_waits_for_its_answers_and_gives_nothing_up() {
+    let mut world = World::open(Options::default());
+    let (_, subscribed) = world.subscribe(&["a"]);
+    let asked = world.client.request(world.now, "who", &[], "");
+    let asked = asked.expect("open");
+    for _ in 0..100 {
+        world.advance(9 * SECOND);
+        world.say(r#"{"command":"throttled"}"#);
+    }
+    assert_eq!(world.client.state(), State::Open);
+    assert!(world.events.is_empty() && world.answers.is_empty());
+    world.exchange();
+    for request in [subscribed, asked] {
+        assert!(matches!(world.answer(request), Some(Ok(_))));
+    }
+    // What is asked then has its time like anything else.
+    let late = world.client.request(world.now, "who", &[], "");
+    let late = late.expect("open");
+    world.say(r#"{"command":"throttled"}"#);
+    world.advance(10 * SECOND);
+    assert!(matches!(
+        world.answer(late),
+        Some(Err(RequestError::Timeout { .. }))
+    ));
+}
+
+#[test]
 fn a_client_that_does_not_read_misses_no_sign_of_life() {
     let mut world = World::open(Options::default());
     world.advance(25 * SECOND);
