@@ -6,7 +6,7 @@ use super::Broker;
 use super::output::Output;
 use super::revocation::Revocation;
 use super::session::{Role, SessionId};
-use crate::auth::{Access, Grants};
+use crate::auth::Grants;
 use crate::message::{Data, Refusal, Reply};
 
 /// How many sessions are told in one part, after which others get the broker.
@@ -65,9 +65,7 @@ impl Broker {
     pub(super) fn take_token(&mut self, session: SessionId) {
         if let Some(state) = self.session_mut(session) {
             state.role = Role::Revoked;
-            if self.access == Access::Scoped {
-                self.outputs.push_back(Output::Revoked { session });
-            }
+            self.outputs.push_back(Output::Revoked { session });
         }
     }
 

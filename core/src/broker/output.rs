@@ -69,7 +69,8 @@ pub enum Output {
         /// What came of it.
         check: TokenCheck,
     },
-    /// The token that a session goes by was taken from it: it has to authenticate again, as one that has just connected.
+    /// The token that a session goes by was taken from it. Under scoped access it has to authenticate again, as one that has
+    /// just connected.
     Revoked {
         /// Whose.
         session: SessionId,

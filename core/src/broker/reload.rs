@@ -6,7 +6,7 @@ use super::Broker;
 use super::output::Output;
 use super::revocation::Revocation;
 use super::session::{Role, SessionId};
-use crate::auth::{Access, Secret};
+use crate::auth::Secret;
 use crate::limits::Limits;
 
 impl Broker {
@@ -42,10 +42,8 @@ impl Broker {
                 admins.push(session);
             }
         }
-        if self.access == Access::Scoped {
-            let revoked = |&session: &SessionId| Output::Revoked { session };
-            self.outputs.extend(admins.iter().map(revoked));
-        }
+        let revoked = |&session: &SessionId| Output::Revoked { session };
+        self.outputs.extend(admins.iter().map(revoked));
         self.begin(Revocation::taking(admins));
     }
 }
