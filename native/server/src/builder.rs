@@ -14,6 +14,7 @@ use mist_net::address::{self, AddressError, Endpoint, Scheme, without_secrets};
 use socket2::Socket;
 
 use self::opening::{Opening, Source, open};
+use crate::admission::rates::escapable;
 use crate::auth::{Authenticator, AuthenticatorFactory, Wanted};
 use crate::bind_error::BindError;
 use crate::command::CommandHandler;
@@ -249,6 +250,11 @@ impl ServerBuilder {
             tracing::warn!(
                 "a token without an authenticator: admin commands are unavailable, and tokens that clients present are \
                  not checked; give an authenticator, memory:// for example, to use it"
+            );
+        }
+        for setting in escapable(&in_force.limits) {
+            tracing::warn!(
+                "whoever connects again escapes {setting}: set {setting}-per-address or {setting}-per-subject, too"
             );
         }
         let listeners = take(&mut self.listeners);

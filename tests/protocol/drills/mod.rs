@@ -171,6 +171,31 @@ impl Light {
         );
     }
 
+    /// Whatever comes next, if it is short.
+    async fn recv(&mut self) -> String {
+        let read = async {
+            let mut text = Vec::new();
+            match self.kind {
+                Kind::Tcp => loop {
+                    match self.stream.read_u8().await? {
+                        b'\n' => break,
+                        byte => text.push(byte),
+                    }
+                },
+                Kind::Ws => {
+                    assert_eq!(self.stream.read_u8().await?, 0x81, "a text");
+                    text.resize(self.stream.read_u8().await?.into(), 0);
+                    assert!(text.len() < 126, "it is not short");
+                    self.stream.read_exact(&mut text).await?;
+                }
+            }
+            std::io::Result::Ok(text)
+        };
+        let text = tokio::time::timeout(PATIENCE, read).await;
+        let text = text.expect("something comes").expect("it is open");
+        String::from_utf8(text).expect("text")
+    }
+
     async fn barrier(&mut self) {
         self.send(PING).await;
         self.expect(PONG).await;

@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use mist_tests::client::{Kind, PING, PONG, Place, is_well};
+use mist_tests::client::{Kind, PING, PONG, Place, eventually, is_well};
 use tokio::io::AsyncWriteExt;
 use tokio::sync::watch;
 use tokio::time::{MissedTickBehavior, interval};
@@ -10,6 +10,7 @@ use tokio::time::{MissedTickBehavior, interval};
 use super::{Light, figure, gauges, message, server, sized};
 
 const RATE: u64 = 200;
+const THROTTLED: &str = r#"{"command":"throttled"}"#;
 const HEALTHY: usize = 10;
 /// As little as the system agrees to keep for a client that does not read.
 const SMALL: Option<u32> = Some(4096);
@@ -67,8 +68,12 @@ async fn flood(place: Place, kind: Kind, count: u64) {
         stream: stream.reunite(writing).expect("its own"),
         kind,
     };
-    for _ in 0..count / 10 {
-        flooder.expect(PONG).await;
+    let mut pongs = 0;
+    while pongs < count / 10 {
+        match flooder.recv().await.as_str() {
+            PONG => pongs += 1,
+            other => assert_eq!(other, THROTTLED),
+        }
     }
     figure(
         "rates",
@@ -143,4 +148,104 @@ async fn who_is_held_up_is_taken_neither_for_dead_nor_for_stalled() {
             reader.expect(&message("flood", &serial.to_string())).await;
         }
     }
+}
+
+/// It would take days until all are let through. Only who is held up parks nothing that others need.
+#[tokio::test(flavor = "multi_thread")]
+async fn who_is_held_up_is_told_so_and_leaves_others_their_room() {
+    const FLOODERS: usize = 20;
+    let server = server(&[
+        "--limit",
+        "publishes-per-second=1,input-total-bytes=131072,heartbeat-seconds=1",
+    ]);
+    let place = Place::of(&server);
+    let mut innocent = Light::open(place, Kind::Tcp).await;
+    let long = message("long", &"l".repeat(32 << 10));
+    let (begin, end) = long.split_at(16 << 10);
+    innocent
+        .stream
+        .write_all(begin.as_bytes())
+        .await
+        .expect("taken");
+    let mut flooders = Vec::new();
+    for number in 0..FLOODERS {
+        let mut flooder = Light::open(place, Kind::of(number)).await;
+        let one = flooder.framed(&message("flood", "x"));
+        let flood = one.repeat((60 << 10) / one.len());
+        flooder.stream.write_all(&flood).await.expect("taken");
+        flooder.send(PING).await;
+        flooders.push(flooder);
+    }
+    for _ in 0..2 {
+        for flooder in &mut flooders {
+            flooder.expect(THROTTLED).await;
+        }
+    }
+    innocent
+        .stream
+        .write_all(end.as_bytes())
+        .await
+        .expect("taken");
+    innocent.stream.write_all(b"\n").await.expect("taken");
+    innocent.barrier().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_has_gone_keeps_no_place_while_it_is_held_up() {
+    const PLACES: usize = 30;
+    let limits = format!(
+        "publish-bytes-per-second-per-address=1000,connections={}",
+        PLACES + 1
+    );
+    let server = server(&["--limit", &limits]);
+    let place = Place::of(&server);
+    let mut left = Vec::new();
+    for number in 0..PLACES {
+        let mut leaver = Light::open(place, Kind::of(number)).await;
+        let one = leaver.framed(&message("flood", "x"));
+        let flood = one.repeat((30 << 10) / one.len());
+        leaver.stream.write_all(&flood).await.expect("taken");
+        left.push(leaver);
+    }
+    for leaver in left {
+        // It says no goodbye: the connection is reset.
+        leaver.stream.set_zero_linger().expect("a socket");
+    }
+    // All of them are free again: none of these is turned away.
+    eventually(place, "the places are free", async || {
+        let mut together = Vec::new();
+        for _ in 0..PLACES {
+            let mut client = Light::open(place, Kind::Tcp).await;
+            client.send(PING).await;
+            let answer = client.recv().await;
+            if answer != PONG {
+                assert!(answer.contains("too-many-connections"), "{answer}");
+                return false;
+            }
+            together.push(client);
+        }
+        true
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_is_held_up_and_reads_nothing_for_long_is_cut() {
+    let server = server(&["--limit", "publishes-per-second=1,stall-seconds=1"]);
+    let place = Place::of(&server);
+    let mut flooder = Light::open_with(place, Kind::Tcp, SMALL).await;
+    flooder.subscribe(&["noise"]).await;
+    let flood = [&message("flood", "x"), "\n"].concat().repeat(1000);
+    flooder
+        .stream
+        .write_all(flood.as_bytes())
+        .await
+        .expect("taken");
+    let noise = message("noise", &"n".repeat(1 << 20));
+    for _ in 0..4 {
+        let mut publisher = Light::open(place, Kind::Tcp).await;
+        publisher.send(&noise).await;
+        publisher.barrier().await;
+    }
+    server.says("(stall-seconds)");
 }

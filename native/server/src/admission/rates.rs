@@ -3,13 +3,14 @@
 //!
 //! A rate is a token bucket that holds what one second allows. For what it does not hold there is a reservation: it is
 //! charged at once, and whoever wants it waits until the bucket has come so far. So those who wait for one bucket go on in
-//! the order in which they came, and none of them is passed over for ever.
+//! the order in which they came. Reservations go some seconds ahead and no further: whoever finds no place looks again a
+//! second later and owes nothing, so that those who leave keep no places, and nobody waits for what others once did.
 
 mod allowance;
 mod holders;
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
+use std::sync::{Arc, MutexGuard};
 use std::time::{Duration, Instant};
 
 use mist_core::{Limits, Standing};
@@ -24,6 +25,10 @@ type Nanos = u64;
 
 /// What a bucket holds, as the time in which it fills.
 const SECOND: Nanos = 1_000_000_000;
+/// How far ahead places are reserved.
+const AHEAD: Nanos = 5 * SECOND;
+/// What one message may have of a rate of bytes, in seconds. A larger one would hold up all who share the rate for as long.
+const MESSAGE_SECONDS: u32 = 10;
 
 /// What a rate is of.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -97,6 +102,17 @@ fn allowed(limits: &Limits) -> Table<u32> {
     ]
 }
 
+/// The rates of one connection beside which there is none that holds whoever connects again.
+pub(crate) fn escapable(limits: &Limits) -> impl Iterator<Item = &'static str> {
+    let rates = allowed(limits);
+    let [.., [_, by_subject, by_address]] = rates;
+    let has_connects = by_subject > 0 || by_address > 0;
+    let of_messages = rates.into_iter().zip(NAMES).take(Act::Connect as usize);
+    of_messages
+        .filter(move |([own, wider @ ..], _)| *own > 0 && wider == &[0, 0] && !has_connects)
+        .map(|(_, [name, ..])| name)
+}
+
 /// The rates of a server, and whoever is held to them.
 #[derive(Debug)]
 pub(crate) struct Rates {
@@ -104,16 +120,26 @@ pub(crate) struct Rates {
     allowed: Table<AtomicU32>,
     /// Whether there is any that holds connections which have been let in.
     are_on: AtomicBool,
+    /// Goes up with each change: what was done before counts no more.
+    epoch: AtomicU32,
     /// How often somebody had to wait, or was refused.
     exceeded: Table<AtomicU64>,
     begin: Instant,
     everybody: Meter,
-    holders: Holders,
+    /// Apart, so that nobody is charged to one meter twice, and meters are locked in one order.
+    subjects: Holders,
+    addresses: Holders,
 }
 
 /// What one holder has done lately.
 #[derive(Debug, Default)]
-pub(crate) struct Meter(Mutex<[Bucket; ACTS]>);
+pub(crate) struct Meter(Mutex<Buckets>);
+
+#[derive(Debug, Default)]
+struct Buckets {
+    epoch: u32,
+    of: [Bucket; ACTS],
+}
 
 /// The time at which it is full again.
 #[derive(Clone, Copy, Debug, Default)]
@@ -135,6 +161,12 @@ impl Exceeded {
         mist_core::rate_exceeded(command, id, self.limit, self.setting)
     }
 
+    /// What is said of a message that is larger than any may be at this rate.
+    pub(crate) fn answer_large(&self, bytes: usize, id: Option<&str>) -> Vec<u8> {
+        let most = u64::from(self.limit) * u64::from(MESSAGE_SECONDS);
+        mist_core::message_over_rate(id, bytes, most, self.setting)
+    }
+
     /// The wait in whole seconds, for HTTP.
     pub(crate) fn retry_after(&self) -> u64 {
         self.wait.as_millis().div_ceil(1000).max(1) as u64
@@ -146,27 +178,39 @@ impl Rates {
         let rates = Self {
             allowed: Table::default(),
             are_on: AtomicBool::new(false),
+            epoch: AtomicU32::new(0),
             exceeded: Table::default(),
             begin: Instant::now(),
             everybody: Meter::default(),
-            holders: Holders::default(),
+            subjects: Holders::default(),
+            addresses: Holders::default(),
         };
         rates.set(limits);
         rates
     }
 
-    /// Changes the rates. Whoever waits waits on until then.
-    pub(crate) fn set(&self, limits: &Limits) {
+    /// Changes the rates; returns whether they are others than before. Then everybody begins anew, and nobody waits.
+    pub(crate) fn set(&self, limits: &Limits) -> bool {
         let new = allowed(limits);
         let old = self.allowed.as_flattened().iter();
+        let mut is_changed = false;
         for (old, new) in old.zip(new.as_flattened()) {
-            old.store(*new, Ordering::Relaxed);
+            is_changed |= old.swap(*new, Ordering::Relaxed) != *new;
+        }
+        if is_changed {
+            self.epoch.fetch_add(1, Ordering::Relaxed);
         }
         let [.., [_, connects_of_subject, _]] = new;
         let of_open = new[..Act::Connect as usize].as_flattened();
         let are_on = connects_of_subject > 0 || of_open.iter().any(|rate| *rate > 0);
         self.are_on.store(are_on, Ordering::Relaxed);
-        self.holders.set_connections(limits.connections);
+        self.subjects.set_connections(limits.connections);
+        self.addresses.set_connections(limits.connections);
+        is_changed
+    }
+
+    fn epoch(&self) -> u32 {
+        self.epoch.load(Ordering::Relaxed)
     }
 
     /// Whether there is any that holds connections which have been let in.
@@ -222,11 +266,14 @@ impl Rates {
             return None;
         }
         let now = self.since_begin(now);
-        let due = self.everybody.0.lock()[Act::Connect as usize].due(cost(1, limit), now);
-        (due > now).then(|| {
-            self.note(Act::Connect, Holder::Own);
-            self.begin + Duration::from_nanos(due)
-        })
+        let buckets = self.everybody.lock(self.epoch());
+        let due = buckets.of[Act::Connect as usize].due(cost(1, limit), now);
+        (due > now).then(|| self.begin + Duration::from_nanos(due))
+    }
+
+    /// Counts that a connection was there already when the next might be accepted.
+    pub(crate) fn note_late_connect(&self) {
+        self.note(Act::Connect, Holder::Own);
     }
 
     /// Counts a connection that is let in.
@@ -234,7 +281,8 @@ impl Rates {
         let limit = self.allowed(Act::Connect, Holder::Own);
         if limit > 0 {
             let now = self.since_begin(now);
-            self.everybody.0.lock()[Act::Connect as usize].charge(cost(1, limit), now);
+            let mut buckets = self.everybody.lock(self.epoch());
+            buckets.of[Act::Connect as usize].charge(cost(1, limit), now);
         }
     }
 
@@ -243,18 +291,27 @@ impl Rates {
     /// # Errors
     /// The rate that was exceeded.
     pub(crate) fn connect_from(&self, peer: Option<Peer>, now: Instant) -> Result<(), Exceeded> {
-        let limit = self.allowed(Act::Connect, Holder::Address);
-        let Some(peer) = peer.filter(|_| limit > 0) else {
+        match peer {
+            Some(peer) if self.allowed(Act::Connect, Holder::Address) > 0 => {
+                self.connect(&self.addresses.meter(peer), Holder::Address, now)
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// Charges a connection to a holder that has enough for it. No place is reserved: who is refused may not come back.
+    fn connect(&self, meter: &Meter, holder: Holder, now: Instant) -> Result<(), Exceeded> {
+        let limit = self.allowed(Act::Connect, holder);
+        if limit == 0 {
             return Ok(());
-        };
+        }
         let now = self.since_begin(now);
-        let meter = self.holders.address(peer);
-        let mut buckets = meter.0.lock();
-        let bucket = &mut buckets[Act::Connect as usize];
+        let mut buckets = meter.lock(self.epoch());
+        let bucket = &mut buckets.of[Act::Connect as usize];
         let due = bucket.due(cost(1, limit), now);
         if due > now {
-            self.note(Act::Connect, Holder::Address);
-            return Err(self.exceeded(Act::Connect, Holder::Address, due - now));
+            self.note(Act::Connect, holder);
+            return Err(self.exceeded(Act::Connect, holder, due - now));
         }
         bucket.charge(cost(1, limit), now);
         Ok(())
@@ -262,7 +319,22 @@ impl Rates {
 
     /// Forgets who has gone and is owed nothing; to be called once a second.
     pub(crate) fn forget_idle(&self, now: Instant) {
-        self.holders.forget_idle(self.since_begin(now));
+        let (now, epoch) = (self.since_begin(now), self.epoch());
+        self.subjects.forget_idle(now, epoch);
+        self.addresses.forget_idle(now, epoch);
+    }
+}
+
+impl Meter {
+    fn lock(&self, epoch: u32) -> MutexGuard<'_, Buckets> {
+        let mut buckets = self.0.lock();
+        if buckets.epoch != epoch {
+            *buckets = Buckets {
+                epoch,
+                ..Buckets::default()
+            };
+        }
+        buckets
     }
 }
 
@@ -278,6 +350,11 @@ impl Bucket {
         let paid = self.0.max(now).saturating_add(cost.min(SECOND));
         // Whoever has less than a whole second behind it has not begun yet.
         paid.saturating_sub(SECOND)
+    }
+
+    /// Whether as much is reserved as may be.
+    fn is_booked_out(self, now: Nanos) -> bool {
+        self.0 > now.saturating_add(AHEAD)
     }
 
     /// Takes it, whether or not it is there.

@@ -223,7 +223,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
             Ending::Drained => 1012,
             Ending::Protocol(code) => code,
             Ending::Broker(DisconnectReason::MessageTooLarge) => 1009,
-            Ending::Broker(_) => 1008,
+            Ending::Broker(_) | Ending::RateExceeded => 1008,
         };
         let code = code.to_be_bytes();
         if self.outbox.framing == Framing::Frames {

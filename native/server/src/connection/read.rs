@@ -36,7 +36,9 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
             0
         };
         worker.input[..kept].copy_from_slice(&self.carry[..kept]);
-        let mut buffer = ReadBuf::new(&mut worker.input[kept..]);
+        let most = self.hub.read_bytes(&self.outbox, self.kept_bytes());
+        let end = (kept + most).min(worker.input.len());
+        let mut buffer = ReadBuf::new(&mut worker.input[kept..end]);
         match Pin::new(&mut self.stream).poll_read(cx, &mut buffer) {
             Poll::Pending => return Step::Wait,
             Poll::Ready(Err(_)) => return Step::Gone,
@@ -136,12 +138,16 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
 
     /// Counts what is kept of messages that are not whole, or wait.
     pub(super) fn note_unfinished(&mut self) {
-        let bytes = match &self.inbound {
+        let bytes = self.kept_bytes();
+        self.set_unfinished(if bytes < COUNTED_FROM { 0 } else { bytes });
+    }
+
+    fn kept_bytes(&self) -> usize {
+        let in_frames = match &self.inbound {
             Inbound::Lines => 0,
             Inbound::Frames(frames) => frames.unfinished(),
         };
-        let bytes = bytes + self.carry.len();
-        self.set_unfinished(if bytes < COUNTED_FROM { 0 } else { bytes });
+        in_frames + self.carry.len()
     }
 
     /// Handles the whole lines of `bytes` and carries over what is behind them, or what has to wait.
@@ -245,7 +251,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
             return false;
         };
         if let Some(exceeded) = allowance.take_unsaid() {
-            self.hub.say_exceeded(self.outbox.peer, exceeded);
+            self.hub.say_held_up(self.outbox.peer, exceeded);
         }
         let pause = self
             .pause

@@ -114,17 +114,17 @@ impl Hub {
                 Output::TokenChecked { session, check } => {
                     if let Some(outbox) = shared.outbox(session) {
                         self.note_checked(outbox, check, &mut out.errands);
-                        if let Some(allowance) = outbox.allowance.get() {
-                            allowance.log_in(shared.broker.standing(session), Instant::now());
-                        }
+                        shared.hold_to_rates(outbox, out);
                     }
                 }
                 Output::Revoked { session } => {
                     if let Some(outbox) = shared.outbox(session) {
-                        let seconds = shared.broker.limits().authentication_seconds;
-                        outbox.begin_probation((seconds > 0).then_some(seconds));
+                        if self.is_scoped {
+                            let seconds = shared.broker.limits().authentication_seconds;
+                            outbox.begin_probation((seconds > 0).then_some(seconds));
+                        }
                         if let Some(allowance) = outbox.allowance.get() {
-                            allowance.log_in(Standing::Stranger, Instant::now());
+                            allowance.speak_for(Standing::Stranger);
                         }
                     }
                 }
@@ -148,6 +148,23 @@ impl Shared {
     pub(super) fn outbox(&self, session: SessionId) -> Option<&Arc<Outbox>> {
         let outbox = self.outboxes.get(session.slot())?.as_ref();
         outbox.filter(|outbox| outbox.session == session)
+    }
+
+    /// Has the rates know whom a connection speaks for, and closes it where too many have come that speak for the same. A
+    /// request over HTTP is told by the answer to what it asks for.
+    fn hold_to_rates(&self, outbox: &Outbox, out: &mut Outgoing) {
+        let Some(allowance) = outbox.allowance.get() else {
+            return;
+        };
+        let standing = self.broker.standing(outbox.session);
+        if let Err(exceeded) = allowance.log_in(standing, Instant::now())
+            && !outbox.is_request
+        {
+            let notice = exceeded.answer("", None);
+            outbox.append_reply(&mut out.spare, &mut out.woken, &notice);
+            out.woken.extend(outbox.end(Ending::RateExceeded));
+            out.errands.push(Errand::SayRefused(outbox.peer, exceeded));
+        }
     }
 
     pub(super) fn append_reply(&self, session: SessionId, message: &[u8], out: &mut Outgoing) {

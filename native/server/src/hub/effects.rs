@@ -64,6 +64,7 @@ impl Hub {
                 Errand::List(listing) => {
                     self.tasks.spawn(hub.list(listing));
                 }
+                Errand::SayRefused(peer, exceeded) => self.say_exceeded(peer, exceeded),
                 Errand::SayThrottled(peer) => {
                     if self.log.admits(Kind::WrongTokens, Some(peer)) {
                         tracing::warn!(
@@ -77,14 +78,23 @@ impl Hub {
         }
     }
 
-    /// Says that a client is held up, or refused something, since it did too much in a second.
+    /// Says that a client did too much in a second, and was refused for that.
     pub(crate) fn say_exceeded(&self, peer: Option<Peer>, exceeded: Exceeded) {
+        self.say_over_rate(peer, exceeded, "refused");
+    }
+
+    /// The same of one that has to wait.
+    pub(crate) fn say_held_up(&self, peer: Option<Peer>, exceeded: Exceeded) {
+        self.say_over_rate(peer, exceeded, "it waits");
+    }
+
+    fn say_over_rate(&self, peer: Option<Peer>, exceeded: Exceeded, what: &str) {
         if self.log.admits(Kind::RateExceeded, peer) {
             let Exceeded { setting, limit, .. } = exceeded;
             let peer = peer.map(display);
             tracing::info!(
                 peer,
-                "a client is slowed down: it does more than {limit} in a second ({setting})"
+                "over a rate: more than {limit} in a second ({setting}); {what}"
             );
         }
     }

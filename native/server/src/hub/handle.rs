@@ -143,9 +143,14 @@ impl Hub {
                         flow = Flow::Paused(input.len() - begin);
                         break;
                     }
-                    Pace::Refuse(exceeded) => {
+                    pace @ (Pace::Refuse(exceeded) | Pace::TooLarge(exceeded)) => {
                         decided = 0..0;
-                        let reply = exceeded.answer(&message.command_name(), message.id_literal());
+                        walked += REPLY_COST;
+                        let (command, id) = (message.command_name(), message.id_literal());
+                        let reply = match pace {
+                            Pace::TooLarge(_) => exceeded.answer_large(end - begin, id),
+                            _ => exceeded.answer(&command, id),
+                        };
                         own.append_own_reply(&mut out.spare, &reply);
                         continue;
                     }

@@ -30,8 +30,8 @@ use tokio_util::task::TaskTracker;
 pub(crate) use self::handle::{Flow, TURN_COST};
 use self::line::{Line, QueueEnd};
 use self::store::Store;
-use self::unfinished::Unfinished;
-use self::worker::{Tools, with_worker};
+use self::unfinished::{COUNTED_FROM, Unfinished};
+use self::worker::{READ_BYTES, Tools, with_worker};
 use crate::admission::address_limit::AddressLimiter;
 use crate::admission::peer::Peer;
 use crate::admission::rates::{Allowance, Rates};
@@ -172,7 +172,7 @@ impl Hub {
         self.address_limiter
             .set_limit(limits.connections_per_address);
         self.throttle.lock().set_free(limits.failed_tokens);
-        self.rates.set(limits);
+        let are_rates_changed = self.rates.set(limits);
         with_worker(|worker| {
             self.exclusively(&mut worker.tools, |shared| {
                 shared.broker.set_limits(limits.clone());
@@ -180,6 +180,10 @@ impl Hub {
             });
         });
         self.in_force.store(Arc::new(new));
+        if are_rates_changed {
+            // Whoever waits for the rates there were waits no more.
+            self.outboxes().iter().for_each(|outbox| outbox.nudge());
+        }
     }
 
     /// Opens a session and its outbox.
@@ -214,6 +218,7 @@ impl Hub {
                 let mut outbox = Outbox::new(session, framing, arrival.peer, backlog);
                 outbox.allowance = allowance.map(OnceLock::from).unwrap_or_default();
                 outbox.listener = arrival.listener;
+                outbox.is_request = arrival.is_request;
                 let outbox = Arc::new(outbox);
                 if shared.broker.needs_token(session) {
                     let took = u32::try_from(arrival.took.as_secs()).unwrap_or(u32::MAX);
@@ -276,13 +281,29 @@ impl Hub {
         if !self.rates.are_on() {
             return own.allowance.get().map(|it| &**it);
         }
-        let allowance = own.allowance.get_or_init(|| {
-            let shared = self.shared.read();
-            let standing = shared.broker.standing(own.session);
-            self.rates
-                .allowance(Some(Arc::default()), own.peer, standing)
-        });
-        Some(allowance)
+        if own.allowance.get().is_none() {
+            let meter = (!own.is_request).then(Arc::default);
+            let allowance = self.rates.allowance(meter, own.peer, Standing::Stranger);
+            if own.allowance.set(allowance).is_ok() {
+                // Only now: whoever logs in meanwhile finds it there.
+                let shared = self.shared.read();
+                let allowance = own.allowance.get()?;
+                allowance.speak_for(shared.broker.standing(own.session));
+            }
+        }
+        own.allowance.get().map(|it| &**it)
+    }
+
+    /// How many bytes are read at once from a connection that keeps so many already. From one that may have to wait for a
+    /// rate it is so little that it does not count as input which is kept.
+    pub(crate) fn read_bytes(&self, own: &Outbox, kept: usize) -> usize {
+        if !self.rates.are_on() || !self.allowance(own).is_some_and(Allowance::may_wait) {
+            return READ_BYTES;
+        }
+        match (COUNTED_FROM - 1).saturating_sub(kept) {
+            0 => COUNTED_FROM,
+            room => room,
+        }
     }
 
     /// The time for TLS handshakes and requests' heads; also to authenticate, where that must be done.

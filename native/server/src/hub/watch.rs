@@ -5,7 +5,7 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use mist_core::{DisconnectReason, input_full};
+use mist_core::{DisconnectReason, input_full, throttled_notice};
 use tokio::time::{MissedTickBehavior, interval};
 use tracing::field::display;
 
@@ -16,6 +16,9 @@ use crate::outbox::{Concern, Ending, Framing, Outbox};
 
 /// Seconds a client has to close its side after the server has closed the other; a server that stops is in a hurry.
 const LINGER_SECONDS: u32 = 5;
+
+/// Seconds for which a client that is held up may read nothing, besides those of everybody: it may write before it reads.
+const WRITING_SECONDS: u32 = 10;
 
 impl Hub {
     /// Looks after all connections until dropped, and once a second after what else there is.
@@ -134,8 +137,10 @@ impl Hub {
             Concern::CaughtUp(dropped) if may_say(Kind::SlowConsumer) => {
                 tracing::warn!(session, peer, dropped, "slow consumer: caught up");
             }
-            // Who is held up may wait for that before it reads on.
-            Concern::Stalled(seconds, bytes) if seconds < patience || outbox.is_throttled() => {
+            Concern::Stalled(seconds, bytes)
+                if seconds < patience
+                    || outbox.is_throttled() && seconds < patience + WRITING_SECONDS =>
+            {
                 stalled = Some(bytes);
             }
             Concern::Stalled(seconds, _) => {
@@ -168,6 +173,11 @@ impl Hub {
                     outbox.end_now(Ending::Dead);
                 }
             }
+            Concern::Throttled => with_worker(|worker| {
+                let out = &mut worker.tools.out;
+                outbox.append_reply(&mut out.spare, &mut out.woken, &throttled_notice());
+                out.wake_all();
+            }),
             Concern::Unauthenticated => with_worker(|worker| {
                 self.exclusively(&mut worker.tools, |shared| {
                     shared.broker.handle_unauthenticated(outbox.session);

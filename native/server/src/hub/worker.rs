@@ -9,6 +9,7 @@ use mist_core::{AuthRequest, CustomRequest, Listing, Scratch, SessionId, Walk};
 
 use super::run::{Batch, Run};
 use crate::admission::peer::Peer;
+use crate::admission::rates::Exceeded;
 use crate::outbox::Spare;
 
 /// Bytes read with one system call. Smaller is slower; larger no longer fits the cache.
@@ -78,6 +79,8 @@ pub(crate) enum Errand {
     List(Listing),
     /// Log that tokens from an address are throttled from now on.
     SayThrottled(Peer),
+    /// Log that a connection from there came too soon after others.
+    SayRefused(Option<Peer>, Exceeded),
 }
 
 impl Default for Worker {

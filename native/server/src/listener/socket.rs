@@ -100,13 +100,22 @@ pub(super) async fn accept_all<T>(
     let mut pause = SHORTEST;
     loop {
         // Whoever comes meanwhile waits in the system's queue.
-        tokio::select! {
+        let mut has_paused = tokio::select! {
             () = acceptor.stopped() => return,
-            () = until_another_may_come(acceptor) => {}
-        }
+            has_paused = until_another_may_come(acceptor) => has_paused,
+        };
+        let at_once = std::future::poll_fn(|cx| {
+            let polled = poll(cx);
+            // It came before it was waited for.
+            if has_paused && polled.is_ready() {
+                acceptor.hub.rates.note_late_connect();
+            }
+            has_paused = false;
+            polled
+        });
         let accepted = tokio::select! {
             () = acceptor.stopped() => return,
-            accepted = std::future::poll_fn(&poll) => accepted,
+            accepted = at_once => accepted,
         };
         match accepted {
             Ok(accepted) => {
@@ -128,16 +137,19 @@ pub(super) async fn accept_all<T>(
     }
 }
 
-async fn until_another_may_come(acceptor: &Acceptor) {
-    match &acceptor.seats {
+/// Returns whether that took a while because of the rate of connections.
+async fn until_another_may_come(acceptor: &Acceptor) -> bool {
+    if let Some(seats) = &acceptor.seats {
         // It is taken when somebody has come.
-        Some(seats) => drop(seats.acquire().await),
-        None => {
-            while let Some(due) = acceptor.hub.rates.next_connect(Instant::now()) {
-                sleep_until(due.into()).await;
-            }
-        }
+        drop(seats.acquire().await);
+        return false;
     }
+    let mut has_paused = false;
+    while let Some(due) = acceptor.hub.rates.next_connect(Instant::now()) {
+        has_paused = true;
+        sleep_until(due.into()).await;
+    }
+    has_paused
 }
 
 /// Whether it was the connection that failed, not the listener.

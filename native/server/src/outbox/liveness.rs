@@ -6,6 +6,10 @@ use std::time::Instant;
 
 use super::Outbox;
 
+/// How often a client that is held up is told so, in seconds. Clients take it for a sign of life, and it finds out whether
+/// there is still somebody: nothing is read that would tell.
+const TELL_THROTTLED: u32 = 5;
+
 /// No deadline to authenticate.
 const ANY_TIME: u32 = u32::MAX;
 
@@ -19,6 +23,8 @@ pub(crate) enum Concern {
     Stalled(u32, usize),
     /// Nothing was heard from it for this many seconds.
     Silent(u32),
+    /// It has been held up, and should be told.
+    Throttled,
     /// It should have ended this many seconds ago.
     Ending(u32),
     /// Its time to authenticate is over.
@@ -79,10 +85,12 @@ impl Outbox {
         } else {
             0
         };
+        let is_throttled = self.is_throttled();
+        state.throttled = if is_throttled { state.throttled + 1 } else { 0 };
         // A ping is queued behind the waiting bytes: its answer is not due before those are taken. Until then only
         // `stalled` counts.
         // Nor is the answer of a client that is not read from.
-        state.silent = match heard || state.waiting() > 0 || self.is_throttled() {
+        state.silent = match heard || state.waiting() > 0 || is_throttled {
             true => 0,
             false => state.silent + 1,
         };
@@ -103,6 +111,11 @@ impl Outbox {
             }),
             (state.stalled > 0).then(|| Concern::Stalled(state.stalled, state.waiting())),
             (state.silent > 0).then_some(Concern::Silent(state.silent)),
+            // Whoever has something to read has its sign of life.
+            (is_throttled
+                && state.throttled.is_multiple_of(TELL_THROTTLED)
+                && state.waiting() == 0)
+                .then_some(Concern::Throttled),
             (state.ending_for > 0).then_some(Concern::Ending(state.ending_for)),
             self.is_overdue().then_some(Concern::Unauthenticated),
         ];

@@ -42,6 +42,8 @@ pub(crate) enum Ending {
     Shutdown,
     /// The server will shut down, and has sent this client away already.
     Drained,
+    /// It came too soon after others.
+    RateExceeded,
     /// The client broke the rules of WebSocket; the close code says which.
     Protocol(u16),
     /// The client has closed its side; with this close code, if it said goodbye as a WebSocket does.
@@ -78,6 +80,8 @@ pub(crate) struct Outbox {
     pub(crate) allowance: OnceLock<Box<Allowance>>,
     /// The number of the listener that the connection came to.
     pub(crate) listener: u16,
+    /// Whether the connection is for one request over HTTP.
+    pub(crate) is_request: bool,
     backlog: Arc<Backlog>,
     state: Mutex<State>,
     /// Whether the client is told of dropped messages.
@@ -111,6 +115,7 @@ struct State {
     /// Seconds counted by the watch.
     stalled: u32,
     silent: u32,
+    throttled: u32,
     ending_for: u32,
     dropped_at_last_look: u64,
 }
@@ -138,6 +143,7 @@ impl Outbox {
             peer,
             allowance: OnceLock::new(),
             listener: 0,
+            is_request: false,
             backlog,
             state: Mutex::new(State::default()),
             tells_drops: AtomicBool::new(false),
@@ -307,17 +313,13 @@ impl Outbox {
 
     /// Like [`Outbox::end`], by somebody who holds no lock.
     pub(crate) fn end_now(&self, ending: Ending) {
-        if let Some(waker) = self.end(ending) {
-            waker.wake();
-        }
+        self.end(ending).into_iter().for_each(Waker::wake);
     }
 
     /// Wakes the connection to look again whether it still waits for an answer of the host.
     pub(crate) fn nudge(&self) {
         let waker = self.state.lock().waker.clone();
-        if let Some(waker) = waker {
-            waker.wake();
-        }
+        waker.into_iter().for_each(Waker::wake);
     }
 
     /// Whether all that was ever queued has been written.

@@ -49,21 +49,14 @@ async fn heard(tap: &mut mist::Tap, count: usize) -> Vec<String> {
 
 #[tokio::test]
 async fn a_request_over_a_rate_is_told_when_to_come_again() {
-    for (setting, target, method) in [
-        ("publishes-per-second", "/publish?tags=north", "POST"),
-        (
-            "publishes-per-second-per-address",
-            "/publish?tags=north",
-            "POST",
-        ),
-        ("publish-bytes-per-second", "/publish?tags=north", "POST"),
-        (
-            "subscribes-per-second-per-address",
-            "/subscribe?tags=north&tags=a",
-            "GET",
-        ),
+    let (publish, subscribe) = ("/publish?tags=north", "/subscribe?tags=north&tags=a");
+    for (setting, rate, target, method) in [
+        ("publishes-per-second", 1, publish, "POST"),
+        ("publishes-per-second-per-address", 1, publish, "POST"),
+        ("publish-bytes-per-second", 10, publish, "POST"),
+        ("subscribes-per-second-per-address", 1, subscribe, "GET"),
     ] {
-        let site = with(Access::Open, &[(setting, 1)]).await;
+        let site = with(Access::Open, &[(setting, rate)]).await;
         let mut http = site.open().await;
         let mut refused = http.ask(method, target, &[], "x").await;
         // The first is within it, unless it does two things.
@@ -75,7 +68,7 @@ async fn a_request_over_a_rate_is_told_when_to_come_again() {
         assert!((1..=200).contains(&seconds), "{refused:?}");
         let error = refused.error();
         assert!(
-            error.contains(&format!("the limit is 1 ({setting})")),
+            error.contains(&format!("the limit is {rate} ({setting})")),
             "{error}"
         );
         assert!(
@@ -237,4 +230,85 @@ async fn a_rate_that_is_set_later_holds_connections_that_are_open() {
         let allowed = 1.0 + start.elapsed().as_secs_f64();
         assert!(f64::from(count) <= allowed, "{count} of {allowed}");
     }
+}
+
+#[tokio::test]
+async fn connections_over_the_rate_of_their_subject_are_closed_and_others_are_let_in_later() {
+    let site = with(Access::Scoped, &[("connects-per-second-per-subject", 1)]).await;
+    let start = Instant::now();
+    let (mut let_in, mut refused) = (0, 0);
+    while let_in < 3 || refused < 3 {
+        let mut client = say(&site, "desk", "{\"command\":\"ping\"}\n").await;
+        let mut line = String::new();
+        within(client.0.read_line(&mut line)).await.expect("a line");
+        if line.contains("pong") {
+            let_in += 1;
+            let allowed = 1.0 + start.elapsed().as_secs_f64();
+            assert!(f64::from(let_in) <= allowed, "{let_in} of {allowed}");
+            continue;
+        }
+        assert_eq!(
+            line,
+            "{\"command\":\"\",\"error\":\"too much in a second: the limit is 1 \
+             (connects-per-second-per-subject); try again later; closing\",\"code\":\"rate-exceeded\"}\n"
+        );
+        line.clear();
+        let count = within(client.0.read_line(&mut line)).await;
+        assert_eq!(count.unwrap_or(0), 0, "{line}");
+        refused += 1;
+    }
+}
+
+#[tokio::test]
+async fn who_waits_for_a_rate_goes_on_at_once_where_it_is_lifted() {
+    let site = Site::limited("publishes-per-second", 1).await;
+    let mut tap = site.handle.tap();
+    let mut open = Http::open(site.tcp).await;
+    // It would take three hours.
+    open.write(line("x").repeat(10_000)).await;
+    heard(&mut tap, 2).await;
+    site.handle
+        .reload(&Server::builder())
+        .expect("it can be changed");
+    heard(&mut tap, 9_998).await;
+}
+
+#[tokio::test]
+async fn whoever_has_shown_a_token_that_is_the_servers_no_more_is_held_to_the_rates() {
+    let rates = limits(&[("publishes-per-second", 1)]);
+    let site = with(Access::Open, &[("publishes-per-second", 1)]).await;
+    let mut tap = site.handle.tap();
+    let mut former = say(&site, ADMIN, &line("admin").repeat(100)).await;
+    heard(&mut tap, 100).await;
+    let described = Server::builder().limits(rates).token("another");
+    site.handle.reload(&described).expect("it can be changed");
+    let start = Instant::now();
+    former.write(line("former").repeat(3)).await;
+    for count in 1..=3 {
+        heard(&mut tap, 1).await;
+        let allowed = 1.0 + start.elapsed().as_secs_f64();
+        assert!(f64::from(count) <= allowed, "{count} of {allowed}");
+    }
+}
+
+#[tokio::test]
+async fn a_message_over_ten_seconds_of_a_rate_of_bytes_is_refused_and_those_behind_it_are_not() {
+    let site = Site::limited("publish-bytes-per-second", 100).await;
+    let mut tap = site.handle.tap();
+    let mut client = Http::open(site.tcp).await;
+    client.write(line("x".repeat(1000)) + &line("next")).await;
+    let mut answer = String::new();
+    within(client.0.read_line(&mut answer))
+        .await
+        .expect("a line");
+    let text = "too many bytes in a message: it has 1049, the limit is 1000, ten seconds' worth of publish-bytes-per-second";
+    assert!(
+        answer.contains(text) && answer.contains("\"code\":\"limit-exceeded\""),
+        "{answer}"
+    );
+    assert_eq!(heard(&mut tap, 1).await, ["next"]);
+    let refused = site
+        .post("/publish?tags=north", &[], &"x".repeat(1000))
+        .await;
+    assert_eq!(refused.status, 400, "{refused:?}");
 }

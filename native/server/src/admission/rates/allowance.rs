@@ -1,18 +1,20 @@
 //! Owns what one connection may do next: which meters it is charged to, and until when it is not read from.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use mist_core::Standing;
 use mist_core::message::Command;
 use mist_net::lock::Mutex;
 
-use super::{Act, Exceeded, HOLDERS, Holder, Meter, Nanos, Rates, SECOND, cost};
+use super::{Act, Exceeded, HOLDERS, Holder, MESSAGE_SECONDS, Meter, Nanos, Rates, SECOND, cost};
 use crate::admission::peer::Peer;
 
 /// How long a connection waits at least: it then has credit for several messages, and is not woken for each.
 const LEAST: Nanos = 5_000_000;
+/// When whoever found no place looks again.
+const RETRY: Nanos = SECOND;
 /// How long a connection that goes over a rate again and again is not spoken of again.
 const SILENCE: Nanos = 60 * SECOND;
 
@@ -23,6 +25,8 @@ pub(crate) enum Pace {
     /// Nothing is read any more until [`Allowance::until`].
     Wait,
     Refuse(Exceeded),
+    /// It is larger than any message may be at this rate of bytes.
+    TooLarge(Exceeded),
 }
 
 /// Holds one connection to the rates.
@@ -35,6 +39,8 @@ pub(crate) struct Allowance {
     is_exempt: AtomicBool,
     /// Until when it is not read from. A copy for those who only look.
     until: AtomicU64,
+    /// When that was said; what was said before a change of the rates is over.
+    epoch: AtomicU32,
     state: Mutex<State>,
 }
 
@@ -42,10 +48,10 @@ pub(crate) struct Allowance {
 struct State {
     /// By [`Holder`].
     meters: [Option<Arc<Meter>>; HOLDERS],
-    until: Nanos,
-    /// Whether what waits has been charged.
+    /// Whether what waits has been counted as exceeding a rate, and whether it has a place.
+    is_counted: bool,
     is_charged: bool,
-    /// Why nothing is done for a request.
+    /// Why nothing is done any more.
     refused: Option<Exceeded>,
     /// What is to be said of it, and since when something was.
     unsaid: Option<Exceeded>,
@@ -55,7 +61,7 @@ struct State {
 impl Rates {
     fn subject(&self, standing: Standing<'_>) -> Option<Arc<Meter>> {
         match standing {
-            Standing::Subject(subject) => Some(self.holders.subject(subject)),
+            Standing::Subject(subject) => Some(self.subjects.meter(subject)),
             Standing::Server | Standing::Stranger => None,
         }
     }
@@ -69,15 +75,16 @@ impl Allowance {
         standing: Standing<'_>,
     ) -> Self {
         let subject = rates.subject(standing);
-        let address = peer.map(|peer| rates.holders.address(peer));
+        let address = peer.map(|peer| rates.addresses.meter(peer));
         Self {
             rates,
             is_request: own.is_none(),
             is_exempt: AtomicBool::new(standing == Standing::Server),
             until: AtomicU64::new(0),
+            epoch: AtomicU32::new(0),
             state: Mutex::new(State {
                 meters: [own, subject, address],
-                until: 0,
+                is_counted: false,
                 is_charged: false,
                 refused: None,
                 unsaid: None,
@@ -91,27 +98,34 @@ impl Allowance {
         self.state.lock().meters[Holder::Own as usize] = Some(connection);
     }
 
-    /// Takes for whom the connection speaks from now on.
-    pub(crate) fn log_in(&self, standing: Standing<'_>, now: Instant) {
-        let is_server = standing == Standing::Server;
-        self.is_exempt.store(is_server, Ordering::Relaxed);
+    /// Takes for whom the connection speaks from now on, of which nobody asks whether that is too often.
+    pub(crate) fn speak_for(&self, standing: Standing<'_>) {
+        self.is_exempt
+            .store(standing == Standing::Server, Ordering::Relaxed);
         let subject = self.rates.subject(standing);
+        self.state.lock().meters[Holder::Subject as usize] = subject;
+    }
+
+    /// The same after a token was shown.
+    ///
+    /// # Errors
+    /// The rate at which connections of the subject come. Nothing is done for this one any more.
+    pub(crate) fn log_in(&self, standing: Standing<'_>, now: Instant) -> Result<(), Exceeded> {
+        let before = self.state.lock().meters[Holder::Subject as usize].clone();
+        self.speak_for(standing);
         let mut state = self.state.lock();
-        let held = &mut state.meters[Holder::Subject as usize];
-        let is_same = match (&subject, &held) {
-            (Some(new), Some(held)) => Arc::ptr_eq(new, held),
-            _ => false,
-        };
-        *held = subject;
+        let held = state.meters[Holder::Subject as usize].as_ref();
         // A token that is shown again is no connection.
-        if !is_same {
-            let pace = self.charge(&mut state, &[(Act::Connect, 1)], now);
-            // What comes next was not asked for yet.
-            state.is_charged = false;
-            if let Pace::Refuse(exceeded) = pace {
-                state.refused = Some(exceeded);
-            }
+        let is_same = |held: &&Arc<Meter>| before.is_some_and(|it| Arc::ptr_eq(&it, held));
+        let Some(meter) = held.filter(|held| !is_same(held)) else {
+            return Ok(());
+        };
+        let result = self.rates.connect(meter, Holder::Subject, now);
+        if let Err(exceeded) = result {
+            state.refused = Some(exceeded);
+            state.unsaid = Some(exceeded);
         }
+        result
     }
 
     /// Charges for a message of so many bytes that is about to be handled. One that has to wait is to come again.
@@ -123,62 +137,69 @@ impl Allowance {
         if let Some(exceeded) = state.refused {
             return Pace::Refuse(exceeded);
         }
-        if self.rates.since_begin(now) < state.until {
+        if self.until(now).is_some() {
             return Pace::Wait;
         }
-        if std::mem::take(&mut state.is_charged) {
-            return Pace::Go;
-        }
-        match command {
-            Command::Publish => {
+        let pace = match (command, std::mem::take(&mut state.is_charged)) {
+            (_, true) => Pace::Go,
+            (Command::Publish, _) => {
                 let acts = [(Act::Publish, 1), (Act::PublishByte, bytes)];
                 self.charge(&mut state, &acts, now)
             }
-            Command::Subscribe => self.charge(&mut state, &[(Act::Subscribe, 1)], now),
+            (Command::Subscribe, _) => self.charge(&mut state, &[(Act::Subscribe, 1)], now),
             _ => Pace::Go,
-        }
+        };
+        state.is_counted &= pace == Pace::Wait;
+        pace
     }
 
-    /// Charges all of it to each meter, or nothing where it is refused.
+    /// Charges all of it to each meter, or nothing where it is refused or finds no place.
     fn charge(&self, state: &mut State, acts: &[(Act, usize)], now: Instant) -> Pace {
         const ALL: [Holder; HOLDERS] = [Holder::Own, Holder::Subject, Holder::Address];
-        let now = self.rates.since_begin(now);
+        let rates = &self.rates;
+        let (now, epoch) = (rates.since_begin(now), rates.epoch());
         let meters = state.meters.each_ref();
         // In the same order everywhere.
-        let mut meters = meters.map(|meter| meter.as_ref().map(|meter| meter.0.lock()));
-        let bounded = |act: Act, holder| {
-            // There is one of its own for all connections, and for those of an address, before there is a session.
-            let is_here = act != Act::Connect || holder == Holder::Subject;
-            let allowed = self.rates.allowed(act, holder);
-            (is_here && allowed > 0).then_some(allowed)
-        };
+        let mut meters = meters.map(|meter| meter.as_ref().map(|meter| meter.lock(epoch)));
         let mut worst: Option<(Nanos, Act, Holder)> = None;
+        let mut is_booked_out = false;
         for (meter, holder) in meters.iter().zip(ALL) {
             let Some(meter) = meter else { continue };
             for &(act, count) in acts {
-                let Some(allowed) = bounded(act, holder) else {
+                let allowed = rates.allowed(act, holder);
+                if allowed == 0 {
                     continue;
-                };
-                let due = meter[act as usize].due(cost(count, allowed), now);
+                }
+                let cost = cost(count, allowed);
+                if act == Act::PublishByte && cost > Nanos::from(MESSAGE_SECONDS) * SECOND {
+                    return Pace::TooLarge(rates.exceeded(act, holder, 0));
+                }
+                let bucket = meter.of[act as usize];
+                let due = bucket.due(cost, now);
+                is_booked_out |= bucket.is_booked_out(now);
                 if due > now && worst.is_none_or(|(latest, ..)| latest < due) {
                     worst = Some((due, act, holder));
                 }
             }
         }
         let exceeded = worst.map(|(due, act, holder)| {
-            self.rates.note(act, holder);
-            self.rates.exceeded(act, holder, due - now)
+            if !std::mem::replace(&mut state.is_counted, !self.is_request) {
+                rates.note(act, holder);
+            }
+            rates.exceeded(act, holder, due - now)
         });
         if let (Some(exceeded), true) = (exceeded, self.is_request) {
-            drop(meters);
             state.unsaid = Some(exceeded);
             return Pace::Refuse(exceeded);
         }
-        for (meter, holder) in meters.iter_mut().zip(ALL) {
-            let Some(meter) = meter else { continue };
-            for &(act, count) in acts {
-                if let Some(allowed) = bounded(act, holder) {
-                    meter[act as usize].charge(cost(count, allowed), now);
+        if !is_booked_out {
+            for (meter, holder) in meters.iter_mut().zip(ALL) {
+                let Some(meter) = meter else { continue };
+                for &(act, count) in acts {
+                    let allowed = rates.allowed(act, holder);
+                    if allowed > 0 {
+                        meter.of[act as usize].charge(cost(count, allowed), now);
+                    }
                 }
             }
         }
@@ -186,9 +207,13 @@ impl Allowance {
         let Some((due, ..)) = worst else {
             return Pace::Go;
         };
-        state.until = due.max(now + LEAST);
-        self.until.store(state.until, Ordering::Relaxed);
-        state.is_charged = true;
+        let until = match is_booked_out {
+            true => now + RETRY,
+            false => due.max(now + LEAST),
+        };
+        self.epoch.store(epoch, Ordering::Relaxed);
+        self.until.store(until, Ordering::Relaxed);
+        state.is_charged = !is_booked_out;
         if state.said.is_none_or(|said| now >= said + SILENCE) {
             state.said = Some(now);
             state.unsaid = exceeded;
@@ -196,18 +221,30 @@ impl Allowance {
         Pace::Wait
     }
 
+    fn latest_until(&self) -> Nanos {
+        match self.epoch.load(Ordering::Relaxed) == self.rates.epoch() {
+            true => self.until.load(Ordering::Relaxed),
+            false => 0,
+        }
+    }
+
     /// Until when it is not to be read from, if it is not over.
     pub(crate) fn until(&self, now: Instant) -> Option<Instant> {
-        let until = self.until.load(Ordering::Relaxed);
+        let until = self.latest_until();
         (until > self.rates.since_begin(now))
             .then(|| self.rates.begin + Duration::from_nanos(until))
     }
 
-    /// Whether it was held up within the last second or is now: then it does not count that nothing is heard from it, nor
-    /// that it reads nothing while it waits until more can be sent.
+    /// Whether it was held up within the last second or is now: then it does not count for a while that nothing is heard
+    /// from it, nor that it reads nothing.
     pub(crate) fn is_throttled(&self, now: Instant) -> bool {
-        let until = self.until.load(Ordering::Relaxed);
+        let until = self.latest_until();
         until > 0 && until + SECOND > self.rates.since_begin(now)
+    }
+
+    /// Whether it may have to wait, so that little is to be read from it ahead.
+    pub(crate) fn may_wait(&self) -> bool {
+        !self.is_request && !self.is_exempt.load(Ordering::Relaxed)
     }
 
     /// Why it was held up or refused something, if that was not said yet.

@@ -1,22 +1,21 @@
-//! Owns who shares what is left of a rate: the subjects and the addresses that are there, or were lately.
+//! Owns who shares what is left of a rate: the subjects, or the addresses, that are there or were lately.
 
 use std::collections::HashMap;
-use std::hash::{BuildHasher, RandomState};
+use std::hash::{BuildHasher, Hash, RandomState};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use mist_net::lock::Mutex;
 
 use super::{Meter, Nanos};
-use crate::admission::peer::Peer;
 
 /// Parts in which they are kept, so that a look at all of them holds up nobody.
 const PARTS: usize = 64;
 /// How many may be kept that have no connection, because of what they did lately. Further ones share one.
 const MOST_GONE: usize = 50_000;
 
-/// Addresses and subjects, each as a seeded hash: subjects may be long, and may be tokens. Where two had the same, they
-/// would share their rates, and no more.
+/// Those of one kind, each as a seeded hash: subjects may be long, and may be tokens. Where two had the same, they would share
+/// their rates, and no more.
 #[derive(Debug)]
 pub(super) struct Holders {
     parts: Vec<Mutex<HashMap<u64, Arc<Meter>>>>,
@@ -41,20 +40,12 @@ impl Default for Holders {
 impl Holders {
     /// Takes how many connections a server has at most.
     pub(super) fn set_connections(&self, connections: usize) {
-        // Each may have both.
-        let most = connections.saturating_mul(2).saturating_add(MOST_GONE);
+        let most = connections.saturating_add(MOST_GONE);
         self.most.store(most, Ordering::Relaxed);
     }
 
-    pub(super) fn address(&self, peer: Peer) -> Arc<Meter> {
-        self.meter(self.hasher.hash_one((false, peer)))
-    }
-
-    pub(super) fn subject(&self, subject: &str) -> Arc<Meter> {
-        self.meter(self.hasher.hash_one((true, subject)))
-    }
-
-    fn meter(&self, key: u64) -> Arc<Meter> {
+    pub(super) fn meter(&self, holder: impl Hash) -> Arc<Meter> {
+        let key = self.hasher.hash_one(holder);
         let mut part = self.parts[(key % PARTS as u64) as usize].lock();
         if let Some(meter) = part.get(&key) {
             return Arc::clone(meter);
@@ -67,7 +58,7 @@ impl Holders {
     }
 
     /// Forgets those that nobody goes by and that have all of their credit.
-    pub(super) fn forget_idle(&self, now: Nanos) {
+    pub(super) fn forget_idle(&self, now: Nanos, epoch: u32) {
         if self.count.load(Ordering::Relaxed) == 0 {
             return;
         }
@@ -75,7 +66,7 @@ impl Holders {
             let mut part = part.lock();
             let before = part.len();
             // Under this lock nobody else can come to hold it.
-            part.retain(|_, meter| Arc::strong_count(meter) > 1 || !meter.is_idle(now));
+            part.retain(|_, meter| Arc::strong_count(meter) > 1 || !meter.is_idle(now, epoch));
             self.count.fetch_sub(before - part.len(), Ordering::Relaxed);
             if part.capacity() > 64 && part.len() < part.capacity() / 8 {
                 let least = 2 * part.len();
@@ -98,7 +89,8 @@ impl Holders {
 }
 
 impl Meter {
-    fn is_idle(&self, now: Nanos) -> bool {
-        self.0.lock().iter().all(|bucket| bucket.0 <= now)
+    fn is_idle(&self, now: Nanos, epoch: u32) -> bool {
+        let buckets = self.lock(epoch);
+        buckets.of.iter().all(|bucket| bucket.0 <= now)
     }
 }

@@ -7,12 +7,16 @@ use super::*;
 
 const MILLISECOND: Duration = Duration::from_millis(1);
 
-fn rates(set: &[(&str, u64)]) -> Arc<Rates> {
+fn limits(set: &[(&str, u64)]) -> Limits {
     let mut limits = Limits::default();
     for (name, value) in set {
         limits.set(name, *value).expect(name);
     }
-    Arc::new(Rates::new(&limits))
+    limits
+}
+
+fn rates(set: &[(&str, u64)]) -> Arc<Rates> {
+    Arc::new(Rates::new(&limits(set)))
 }
 
 fn peer(number: u32) -> Option<Peer> {
@@ -74,7 +78,7 @@ fn without_a_rate_nobody_is_held_to_anything() {
     none.note_connect(now);
     assert_eq!(none.next_connect(now), None);
     assert_eq!(none.connect_from(peer(1), now), Ok(()));
-    assert_eq!(none.holders.len(), 0);
+    assert_eq!(none.addresses.len(), 0);
 }
 
 #[test]
@@ -176,7 +180,7 @@ fn a_subject_shares_its_rate_the_server_has_none_and_a_stranger_is_no_subject() 
     let start = Instant::now();
     let of = |standing| {
         let allowance = connection(&rates, peer(1));
-        allowance.log_in(standing, start);
+        assert_eq!(allowance.log_in(standing, start), Ok(()));
         allowance
     };
     let (one, two) = (of(Standing::Subject("a")), of(Standing::Subject("a")));
@@ -185,41 +189,160 @@ fn a_subject_shares_its_rate_the_server_has_none_and_a_stranger_is_no_subject() 
     assert_eq!(publish(&two, start), Pace::Wait);
     assert_eq!(race(&[&other], start, start), [10]);
     assert!((0..1000).all(|_| publish(&server, start) == Pace::Go));
-    server.log_in(Standing::Stranger, start);
+    server.speak_for(Standing::Stranger);
     assert!((0..1000).all(|_| publish(&server, start) == Pace::Go));
-    server.log_in(Standing::Subject("b"), start);
+    server.speak_for(Standing::Subject("b"));
     assert_eq!(publish(&server, start), Pace::Wait);
+    // What it waits for is charged once, whatever becomes of its token meanwhile.
+    server.speak_for(Standing::Stranger);
+    let due = server.until(start).expect("it waits");
+    assert_eq!(publish(&server, due), Pace::Go);
+    let waits = connection(&rates, peer(1));
+    waits.speak_for(Standing::Subject("b"));
+    assert_eq!(publish(&waits, due), Pace::Wait);
+    let next = waits.until(due).expect("it waits");
+    assert_eq!(next - due, 100 * MILLISECOND);
 }
 
 #[test]
-fn connections_of_a_subject_wait_and_requests_are_refused() {
+fn connections_are_refused_over_the_rate_of_their_subject_and_not_charged() {
     let rates = rates(&[("connects-per-second-per-subject", 1)]);
     let start = Instant::now();
-    let log_in = |is_request| {
-        let allowance = match is_request {
-            true => request(&rates, None),
-            false => connection(&rates, None),
-        };
-        allowance.log_in(Standing::Subject("a"), start);
-        // A newer token of the same subject.
-        allowance.log_in(Standing::Subject("a"), start);
-        allowance
-    };
     let ping = |allowance: &Allowance, now| allowance.next(Command::Ping, 9, now);
-    assert_eq!(ping(&log_in(false), start), Pace::Go);
-    let waits = log_in(false);
-    assert_eq!(ping(&waits, start), Pace::Wait);
-    assert_eq!(ping(&waits, start + 1000 * MILLISECOND), Pace::Go);
-    let refused = log_in(true);
-    let Pace::Refuse(exceeded) = ping(&refused, start) else {
-        panic!("it is not refused");
-    };
-    assert_eq!(exceeded.setting, "connects-per-second-per-subject");
-    assert_eq!((exceeded.limit, exceeded.retry_after()), (1, 2));
-    assert_eq!(refused.take_unsaid(), Some(exceeded));
-    // It has no second chance.
-    let later = start + 9000 * MILLISECOND;
-    assert_eq!(ping(&refused, later), Pace::Refuse(exceeded));
+    let subject = Standing::Subject("a");
+    let one = connection(&rates, None);
+    assert_eq!(one.log_in(subject, start), Ok(()));
+    assert_eq!(
+        one.log_in(subject, start),
+        Ok(()),
+        "a newer token of the same"
+    );
+    assert_eq!(ping(&one, start), Pace::Go);
+    // However many try, whoever comes a second later is let in.
+    for number in 0..60 {
+        let other = match number % 2 {
+            0 => connection(&rates, None),
+            _ => request(&rates, None),
+        };
+        let exceeded = other.log_in(subject, start).expect_err("too soon");
+        assert_eq!(exceeded.setting, "connects-per-second-per-subject");
+        assert_eq!((exceeded.limit, exceeded.retry_after()), (1, 1));
+        assert_eq!(other.take_unsaid(), Some(exceeded));
+        // It has no second chance.
+        let later = start + 9000 * MILLISECOND;
+        assert_eq!(ping(&other, later), Pace::Refuse(exceeded));
+    }
+    assert_eq!(
+        connection(&rates, None).log_in(subject, start + 1000 * MILLISECOND),
+        Ok(())
+    );
+}
+
+#[test]
+fn a_subject_and_an_address_beyond_what_is_kept_are_held_to_their_rates_like_others() {
+    let rates = rates(&[
+        ("publishes-per-second-per-subject", 1),
+        ("publishes-per-second-per-address", 1),
+        ("connections", 1),
+    ]);
+    let start = Instant::now();
+    for number in 0..50_001 {
+        let stranger = connection(&rates, peer(number));
+        assert_eq!(publish(&stranger, start), Pace::Go);
+        let subject = connection(&rates, None);
+        subject.speak_for(Standing::Subject(&number.to_string()));
+        assert_eq!(publish(&subject, start), Pace::Go);
+    }
+    let both = connection(&rates, peer(60_000));
+    assert_eq!(both.log_in(Standing::Subject("a"), start), Ok(()));
+    assert_eq!(publish(&both, start), Pace::Go);
+    assert_eq!(publish(&both, start), Pace::Wait);
+}
+
+/// However many come, and whatever those do who have gone.
+#[test]
+fn nobody_waits_for_more_than_some_seconds_before_it_is_looked_at_again() {
+    let rates = rates(&[
+        ("publishes-per-second-per-address", 1),
+        ("publish-bytes-per-second-per-address", 1000),
+    ]);
+    let start = Instant::now();
+    let next = |allowance: &Allowance, bytes, now| allowance.next(Command::Publish, bytes, now);
+    for _ in 0..1000 {
+        let flooder = connection(&rates, peer(1));
+        next(&flooder, 9000, start);
+        let Some(until) = flooder.until(start) else {
+            continue;
+        };
+        assert!(until - start <= 5000 * MILLISECOND, "{:?}", until - start);
+    }
+    // What those owe for whom there was a place is all that is owed, though all of them wanted one.
+    let later = start + 20_000 * MILLISECOND;
+    assert_eq!(next(&connection(&rates, peer(1)), 10, later), Pace::Go);
+    assert_eq!(rates.figures().map(|(_, count)| count).sum::<u64>(), 999);
+}
+
+#[test]
+fn the_rate_holds_however_many_find_no_place() {
+    let rates = rates(&[("publishes-per-second-per-address", 10)]);
+    let all: Vec<_> = (0..200).map(|_| connection(&rates, peer(1))).collect();
+    let all: Vec<_> = all.iter().map(|allowance| &**allowance).collect();
+    let start = Instant::now();
+    let counts = race(&all, start, start + 40_000 * MILLISECOND);
+    let passed: u32 = counts.iter().sum();
+    assert!((390..=410).contains(&passed), "{passed}");
+    let exceeded: u64 = rates.figures().map(|(_, count)| count).sum();
+    assert!(exceeded <= 200 + u64::from(passed), "{exceeded}");
+}
+
+#[test]
+fn a_message_that_would_take_ten_seconds_of_a_rate_is_refused_and_not_charged() {
+    let rates = rates(&[
+        ("publish-bytes-per-second", 2000),
+        ("publish-bytes-per-second-per-address", 1000),
+    ]);
+    let allowance = connection(&rates, peer(1));
+    let start = Instant::now();
+    let next = |bytes| allowance.next(Command::Publish, bytes, start);
+    for _ in 0..3 {
+        let Pace::TooLarge(exceeded) = next(10_001) else {
+            panic!("it is not refused");
+        };
+        assert_eq!(exceeded.setting, "publish-bytes-per-second-per-address");
+        let answer = String::from_utf8(exceeded.answer_large(10_001, Some("7"))).expect("text");
+        assert_eq!(
+            answer,
+            "{\"command\":\"publish\",\"error\":\"too many bytes in a message: it has 10001, the limit is 10000, \
+             ten seconds' worth of publish-bytes-per-second-per-address\",\"code\":\"limit-exceeded\",\"id\":7}"
+        );
+    }
+    assert_eq!(next(10_000), Pace::Go);
+}
+
+#[test]
+fn when_the_rates_change_everybody_begins_anew() {
+    let mut limits = Limits::default();
+    limits.publishes_per_second_per_address = 1;
+    let rates = Arc::new(Rates::new(&limits));
+    assert!(!rates.set(&limits), "nothing changes");
+    let start = Instant::now();
+    let (one, other) = (connection(&rates, peer(1)), connection(&rates, peer(1)));
+    assert_eq!(publish(&one, start), Pace::Go);
+    assert_eq!(
+        (publish(&one, start), publish(&other, start)),
+        (Pace::Wait, Pace::Wait)
+    );
+    assert!(other.is_throttled(start));
+    limits.publishes_per_second_per_address = 1000;
+    assert!(rates.set(&limits));
+    assert!(other.until(start).is_none() && !other.is_throttled(start));
+    assert_eq!(
+        race(&[&one, &other], start, start).iter().sum::<u32>(),
+        1002,
+        "two were charged before"
+    );
+    assert!(rates.set(&Limits::default()));
+    assert!((0..5000).all(|_| publish(&one, start) == Pace::Go));
 }
 
 #[test]
@@ -282,10 +405,10 @@ fn who_has_gone_is_forgotten_once_it_owes_nothing() {
     let idle = connection(&rates, peer(2));
     assert_eq!(publish(&allowance, start), Pace::Go);
     rates.forget_idle(start);
-    assert_eq!(rates.holders.len(), 2, "they are there");
+    assert_eq!(rates.addresses.len(), 2, "they are there");
     drop((allowance, idle));
     rates.forget_idle(start);
-    assert_eq!(rates.holders.len(), 1, "one owes nothing");
+    assert_eq!(rates.addresses.len(), 1, "one owes nothing");
     let again = connection(&rates, peer(1));
     assert_eq!(
         publish(&again, start),
@@ -294,7 +417,7 @@ fn who_has_gone_is_forgotten_once_it_owes_nothing() {
     );
     drop(again);
     rates.forget_idle(start + 3000 * MILLISECOND);
-    assert_eq!(rates.holders.len(), 0);
+    assert_eq!(rates.addresses.len(), 0);
 }
 
 #[test]
@@ -304,9 +427,27 @@ fn very_many_addresses_share_one_meter_beyond_what_is_kept() {
     let let_in = (0..60_000)
         .filter(|&number| rates.connect_from(peer(number), now).is_ok())
         .count();
-    // Two for the one connection there may be, and what the others share.
-    assert_eq!((let_in, rates.holders.len()), (50_003, 50_002));
+    // One for the one connection there may be, and what the others share.
+    assert_eq!((let_in, rates.addresses.len()), (50_002, 50_001));
     rates.forget_idle(now + 1000 * MILLISECOND);
-    assert_eq!(rates.holders.len(), 0);
-    assert!(rates.holders.capacity() <= 64 * 64 * 2);
+    assert_eq!(rates.addresses.len(), 0);
+    assert!(rates.addresses.capacity() <= 64 * 64 * 2);
+}
+
+#[test]
+fn a_rate_that_is_escaped_by_connecting_again_is_named() {
+    let found = |set: &[(&str, u64)]| escapable(&limits(set)).collect::<Vec<_>>();
+    let one = ("publishes-per-second", 1);
+    assert_eq!(found(&[("connects-per-second", 1)]), [""; 0]);
+    assert_eq!(
+        found(&[one, ("subscribes-per-second", 1)]),
+        ["publishes-per-second", "subscribes-per-second"]
+    );
+    for other in [
+        "publishes-per-second-per-subject",
+        "publishes-per-second-per-address",
+        "connects-per-second-per-address",
+    ] {
+        assert_eq!(found(&[one, (other, 1)]), [""; 0], "{other}");
+    }
 }
