@@ -75,8 +75,12 @@ impl Broker {
             return;
         };
         let end = grants.expires_at;
-        let former = core::mem::replace(&mut holders.grants, grants).expires_at;
-        self.move_end(token, former, end);
+        let former = core::mem::replace(&mut holders.grants, grants);
+        if former.subject != holders.grants.subject {
+            let changed = |&session: &SessionId| Output::SubjectChanged { session };
+            self.outputs.extend(holders.sessions.iter().map(changed));
+        }
+        self.move_end(token, former.expires_at, end);
     }
 
     /// Keeps the order in which tokens end.

@@ -226,8 +226,10 @@ impl Broker {
         if loses {
             sessions.push(session);
         }
-        holders.sessions.push(session);
         self.set_grants(token, grants);
+        if let Some(holders) = self.holders.get_mut(token) {
+            holders.sessions.push(session);
+        }
         self.set_role(
             session,
             Role::Token {

@@ -263,6 +263,7 @@ impl Broker {
                 | Output::TokenChecked { session, .. }
                 | Output::Revoked { session }
                 | Output::ListTokens { session, .. }
+                | Output::SubjectChanged { session }
                 | Output::Custom { session, .. } => {
                     if self.session(session).is_some() {
                         return Some(output);

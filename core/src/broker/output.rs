@@ -75,6 +75,12 @@ pub enum Output {
         /// Whose.
         session: SessionId,
     },
+    /// A session speaks for another subject than before: [`Broker::standing`] says for which. A host that holds subjects to
+    /// bounds of its own wants to know.
+    SubjectChanged {
+        /// Which.
+        session: SessionId,
+    },
     /// Call [`Broker::proceed`]: something takes long, such as taking a grant from many sessions. A host that shares the
     /// broker lets others have it before.
     Proceed,

@@ -3,7 +3,9 @@
 use std::collections::BTreeMap;
 use std::ops::ControlFlow;
 
-use mist_core::{Access, Broker, Config, Credentials, Grants, Output, SessionId, TokenStorage};
+use mist_core::{
+    Access, Broker, Config, Credentials, Grants, Output, SessionId, Standing, TokenStorage,
+};
 
 /// A broker whose host says what tokens grant, and a session that has shown one.
 fn with_grants(access: Access, token: &str, grants: Grants) -> (Broker, SessionId) {
@@ -285,4 +287,41 @@ fn the_tokens_of_very_many_sessions_are_told_in_parts() {
     assert!(broker.tokens_in_use(0, |_, _| first += 1).is_continue());
     assert!(first < 1000, "{first} at a time");
     assert_eq!(in_use(&broker).len(), 2000);
+}
+
+#[test]
+fn a_host_is_told_whom_sessions_speak_for_once_that_changes() {
+    for access in [Access::Open, Access::Scoped] {
+        let mut admin = of_subject("a", &[], &[]);
+        // Otherwise a token is not kept in mind where access is open.
+        admin.admin = true;
+        let (mut broker, session) = with_grants(access, "t", admin.clone());
+        let told = |broker: &mut Broker| {
+            let (mut changed, mut revoked) = (Vec::new(), Vec::new());
+            while let Some(output) = broker.poll_output() {
+                match output {
+                    Output::SubjectChanged { session } => changed.push(session),
+                    Output::Revoked { session } => revoked.push(session),
+                    _ => {}
+                }
+            }
+            (changed, revoked)
+        };
+        assert_eq!(told(&mut broker), (vec![], vec![]));
+        assert_eq!(broker.standing(session), Standing::Subject("a"));
+        broker.handle_token_change("t", Some(admin.clone()));
+        assert_eq!(told(&mut broker), (vec![], vec![]));
+        admin.subject = "b".to_owned();
+        broker.handle_token_change("t", Some(admin));
+        assert_eq!(told(&mut broker), (vec![session], vec![]));
+        assert_eq!(broker.standing(session), Standing::Subject("b"));
+        broker.handle_token_change("t", None);
+        assert_eq!(told(&mut broker), (vec![], vec![session]));
+        let token = Some("TK");
+        let server = broker.connect(Credentials { token });
+        assert_eq!(broker.standing(server), Standing::Server);
+        broker.set_token(Some("another"));
+        assert_eq!(told(&mut broker), (vec![], vec![server]));
+        assert_eq!(broker.standing(server), Standing::Stranger);
+    }
 }

@@ -128,6 +128,14 @@ impl Hub {
                         }
                     }
                 }
+                Output::SubjectChanged { session } => {
+                    let standing = shared.broker.standing(session);
+                    if let Some(outbox) = shared.outbox(session)
+                        && let Some(allowance) = outbox.allowance.get()
+                    {
+                        allowance.speak_for(standing);
+                    }
+                }
                 Output::Proceed => out.errands.push(Errand::Proceed),
                 Output::Custom { session, request } => {
                     out.errands.push(Errand::Custom(session, request));
