@@ -20,7 +20,7 @@ pub use self::grants::Grants;
 pub(crate) use self::grants::NO_GRANTS;
 pub use self::listed::{ListedToken, TokenName, TokenPage};
 pub use self::rights::Rights;
-pub(crate) use self::rights::is_reserved;
+pub(crate) use self::rights::{RESERVED, is_reserved};
 pub(crate) use self::table::TokenTable;
 use crate::error::TokenError;
 

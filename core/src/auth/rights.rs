@@ -64,12 +64,12 @@ impl Rights {
 }
 
 /// Begins the tags that mean something to mist itself.
-const RESERVED: char = '$';
+pub(crate) const RESERVED: u8 = b'$';
 const EXPIRES: &str = "expires";
 
 /// Whether a tag is none that clients may use.
 pub(crate) fn is_reserved(tag: &str) -> bool {
-    tag.starts_with(RESERVED)
+    tag.as_bytes().first() == Some(&RESERVED)
 }
 
 fn marked(mark: &str, what: &str) -> String {
@@ -142,7 +142,7 @@ pub(super) fn end(tags: &[String]) -> Option<u64> {
 
 /// A mark, and what is marked by it.
 fn mark(kept: &str) -> Option<(&str, &str)> {
-    kept.strip_prefix(RESERVED)?.split_once(':')
+    kept.strip_prefix('$')?.split_once(':')
 }
 
 #[cfg(test)]

@@ -9,7 +9,7 @@ use super::output::Verdict;
 use super::receipt::Receipt;
 use super::scratch::{Scratch, restart};
 use super::session::{Session, SessionId};
-use crate::auth::is_reserved;
+use crate::auth::{RESERVED, is_reserved};
 use crate::limits::{Exceeded, LIMIT, Limits};
 use crate::message::{
     Data, ESCAPE_BYTES, Message, Refusal, Reply, Span, echoed_tags, write_head, write_plain_tags,
@@ -78,9 +78,15 @@ impl Broker {
                 (&names[..], &**decoded)
             }
         };
-        let mut names = tags.iter().map(|tag| &source[tag.range()]);
-        if let Some(unfit) = names.find(|tag| self.is_unfit(tag)) {
-            return Err(self.unfit_tag(unfit).into());
+        let bytes = source.as_bytes();
+        // Few instructions, since it is done for every tag of every message.
+        let is_unfit = |tag: &&Span| {
+            // Behind an empty one stands another.
+            let is_reserved = || bytes.get(tag.range().start) == Some(&RESERVED) && tag.len() > 0;
+            tag.len() > self.limits.tag_bytes || is_reserved()
+        };
+        if let Some(unfit) = tags.iter().find(is_unfit) {
+            return Err(self.unfit_tag(&source[unfit.range()]).into());
         }
         if let Some(grants) = self.grants(state) {
             let mut tags = tags.iter().map(|tag| &source[tag.range()]);
@@ -88,7 +94,6 @@ impl Broker {
                 return Err(Refusal::PublishNotGranted(tag.into()).into());
             }
         }
-        let bytes = source.as_bytes();
         let names_of = |tag: &Span| &bytes[tag.range()];
         let names = tags.iter().map(names_of);
         self.index.matches(names, Some(session.slot), matching);
@@ -262,7 +267,6 @@ impl Broker {
     }
 
     /// Whether a tag is too long, or none that clients may use.
-    #[inline]
     fn is_unfit(&self, tag: &str) -> bool {
         tag.len() > self.limits.tag_bytes || is_reserved(tag)
     }
