@@ -392,3 +392,38 @@ impl Hub {
         clients.cloned().collect()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::net::{IpAddr, Ipv4Addr};
+
+    use mist_core::Config;
+    use mist_core::message::Messages;
+
+    use super::*;
+
+    #[test]
+    fn a_request_that_was_open_when_a_rate_was_set_is_refused_and_others_wait() {
+        let hub = Arc::new(Hub::of(Config::default()));
+        let connect = |is_request, address| {
+            let arrival = Arrival {
+                is_request,
+                peer: Some(Peer::from(IpAddr::V4(Ipv4Addr::from_bits(address)))),
+                ..Arrival::default()
+            };
+            hub.connect(Credentials::default(), Framing::Lines, arrival)
+        };
+        let (request, other) = (connect(true, 1), connect(false, 2));
+        let mut config = Config::default();
+        config.limits.publishes_per_second_per_address = 1;
+        hub.change(InForce::new(config.limits), None);
+        let lines = "{\"command\":\"publish\",\"tags\":[\"a\"]}\n".repeat(2);
+        let publish = |own: &Outbox| {
+            let messages = Messages::lines(lines.as_bytes());
+            with_worker(|worker| hub.handle(own, messages, &mut worker.tools))
+        };
+        assert_eq!(publish(&request), Flow::Open);
+        assert!(matches!(publish(&other), Flow::Paused(_)));
+        assert_eq!((request.is_written(), other.is_written()), (false, true));
+    }
+}
