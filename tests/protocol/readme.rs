@@ -199,13 +199,21 @@ impl Terminal {
                 assert_eq!(says_how_many, is_acked, "{arguments:?}: {text}");
             }
             "token" => {
-                self.succeed(arguments);
-                let [_, verb, token, tags @ ..] = arguments else {
-                    panic!("a form of token that this test does not know: {arguments:?}")
+                let text = self.succeed(arguments);
+                let words: Vec<_> = arguments.iter().map(String::as_str).collect();
+                let run = |arguments: &[&str]| {
+                    let arguments: Vec<_> = arguments.iter().map(|&word| word.into()).collect();
+                    self.succeed(&arguments)
                 };
-                assert_eq!(&**verb, "add");
-                let kept = self.succeed(&["token", "tags", token].map(str::to_owned));
-                assert_eq!(kept.trim_end(), tags.join("\n"));
+                match &words[1..] {
+                    ["add", token, tags @ ..] => {
+                        let kept = run(&["token", "tags", token]);
+                        assert_eq!(kept.trim_end(), tags.join("\n"));
+                    }
+                    ["list"] => assert!(text.contains('\t'), "{text}"),
+                    ["end", token] => assert!(!run(&["token", "list"]).contains(token)),
+                    _ => panic!("a form of token that this test does not know: {arguments:?}"),
+                }
             }
             "ping" if arguments.iter().any(|word| word == "-c") => {
                 let text = self.succeed(arguments);

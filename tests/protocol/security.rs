@@ -44,7 +44,7 @@ fn every_test_file_and_setting_that_the_threats_name_is_there() {
             settings += 1;
         } else {
             let is_file = name.ends_with(".toml") && root.join(name).is_file();
-            let is_word = name == "ps" || name == "data" || name.ends_with("://");
+            let is_word = ["ps", "data", "tokens"].contains(&name) || name.ends_with("://");
             assert!(is_file || is_word, "what is `{name}`?");
         }
     }

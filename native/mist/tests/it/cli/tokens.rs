@@ -156,7 +156,7 @@ fn the_log_says_when_a_store_fails_and_when_it_works_again() {
     assert!(!failure.contains("hush"), "{failure}");
     let next = server.running.stderr.recv_timeout(PATIENCE);
     let next = next.expect("a line");
-    assert!(next.contains("the authenticator works again"), "{next}");
+    assert!(next.contains("the token store works again"), "{next}");
 }
 
 #[test]
