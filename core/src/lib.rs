@@ -37,6 +37,7 @@ extern crate std;
 mod auth;
 mod broker;
 pub mod client;
+mod ends;
 mod error;
 mod index;
 pub mod limits;

@@ -1,7 +1,6 @@
 //! Owns the token store in memory; knows nothing of sessions and of what tags mean.
 
-use alloc::boxed::Box;
-use alloc::collections::{BTreeMap, BTreeSet};
+use alloc::collections::BTreeMap;
 use alloc::string::String;
 use alloc::vec::Vec;
 use core::fmt;
@@ -10,6 +9,7 @@ use core::ops::Bound;
 use super::grants::{Grants, add, remove};
 use super::rights;
 use super::{ListedToken, TokenChange, TokenName, TokenPage};
+use crate::ends::Ends;
 use crate::error::TokenError;
 
 /// The token store in memory.
@@ -18,7 +18,7 @@ pub(crate) struct TokenTable {
     /// Each with its tags, sorted and without duplicates.
     tokens: BTreeMap<String, Vec<String>>,
     /// Those that end, by when they do.
-    ends: BTreeSet<(u64, Box<str>)>,
+    ends: Ends,
     /// What all of them take.
     bytes: usize,
 }
@@ -45,7 +45,7 @@ impl TokenTable {
     pub(crate) fn new() -> Self {
         Self {
             tokens: BTreeMap::new(),
-            ends: BTreeSet::new(),
+            ends: Ends::default(),
             bytes: 0,
         }
     }
@@ -113,7 +113,7 @@ impl TokenTable {
         let tags = self.tokens.remove(token)?;
         self.bytes -= weight_of(token, &tags);
         if let Some(end) = rights::end(&tags) {
-            self.ends.remove(&(end, token.into()));
+            self.ends.remove(end, token);
         }
         Some(tags)
     }
@@ -121,7 +121,7 @@ impl TokenTable {
     fn put(&mut self, token: &str, tags: Vec<String>) {
         self.bytes += weight_of(token, &tags);
         if let Some(end) = rights::end(&tags) {
-            self.ends.insert((end, token.into()));
+            self.ends.insert(end, token);
         }
         self.tokens.insert(token.into(), tags);
     }
@@ -133,7 +133,7 @@ impl TokenTable {
         else {
             return false;
         };
-        let token = token.clone();
+        let token = String::from(token);
         let _ = self.take(&token);
         true
     }

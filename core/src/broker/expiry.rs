@@ -1,5 +1,6 @@
 //! What ends with time: the host tells the time, and sessions lose what has ended, a part at a time.
 
+use alloc::string::String;
 use alloc::vec::Vec;
 
 use super::Broker;
@@ -27,7 +28,7 @@ impl Broker {
     /// When the next token ends that a session goes by, in seconds since 1970.
     #[must_use]
     pub fn next_expiry(&self) -> Option<u64> {
-        self.ends.first().map(|(end, _)| *end)
+        self.ends.first().map(|(end, _)| end)
     }
 
     pub(super) fn is_expiry_due(&self) -> bool {
@@ -39,11 +40,11 @@ impl Broker {
         let _ = (0..PART).all(|_| self.table.forget_one(self.now));
         let mut ended = Vec::new();
         while ended.len() < PART
-            && let Some((_, token)) = self.ends.first().filter(|(end, _)| *end <= self.now)
+            && let Some((end, token)) = self.ends.first().filter(|(end, _)| *end <= self.now)
         {
-            let token = token.clone();
-            let Some(holders) = self.holders.get_mut(&token) else {
-                self.ends.pop_first();
+            let token = String::from(token);
+            let Some(holders) = self.holders.get_mut(&*token) else {
+                self.ends.remove(end, &token);
                 continue;
             };
             let left = holders.sessions.len().saturating_sub(PART - ended.len());
@@ -89,10 +90,10 @@ impl Broker {
             return;
         }
         if let Some(end) = from {
-            self.ends.remove(&(end, token.into()));
+            self.ends.remove(end, token);
         }
         if let Some(end) = to {
-            self.ends.insert((end, token.into()));
+            self.ends.insert(end, token);
         }
     }
 

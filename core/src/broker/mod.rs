@@ -37,7 +37,7 @@ mod tokens;
 mod walk;
 
 use alloc::boxed::Box;
-use alloc::collections::{BTreeSet, VecDeque};
+use alloc::collections::VecDeque;
 use alloc::string::String;
 use alloc::vec::Vec;
 use core::fmt;
@@ -59,6 +59,7 @@ use self::session::{About, Phase, Session};
 pub use self::standing::Standing;
 pub use self::walk::Walk;
 use crate::auth::{Access, Secret, TokenStorage, TokenTable};
+use crate::ends::Ends;
 use crate::index::Index;
 use crate::limits::Limits;
 use crate::message::{Command, Scan};
@@ -106,7 +107,7 @@ pub struct Broker {
     table: TokenTable,
     holders: HashMap<Box<str>, Holders, FixedState>,
     /// When tokens end that sessions go by, in seconds since 1970.
-    ends: BTreeSet<(u64, Box<str>)>,
+    ends: Ends,
     /// The time that the host told last, in seconds since 1970.
     now: u64,
     /// Changes of tokens that are not fully applied yet, oldest first.
@@ -159,7 +160,7 @@ impl Broker {
             connected_total: 0,
             table: TokenTable::new(),
             holders: HashMap::with_hasher(FixedState::with_seed(seed)),
-            ends: BTreeSet::new(),
+            ends: Ends::default(),
             now: 0,
             revocations: VecDeque::new(),
             is_scheduled: false,
