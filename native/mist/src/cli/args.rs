@@ -213,7 +213,7 @@ pub(crate) enum TokenCommand {
     Add(TokenGrantArgs),
     /// Remove a token; what it allowed ends at once
     Rm(TokenArgs),
-    /// Remove a token, and close the connections of this server that go by it
+    /// Remove a token, and with scoped access close the connections of this server that use it
     End(TokenArgs),
     /// Add tags to a token, or rights to them, or let it last longer
     Set(TokenGrantArgs),
@@ -273,7 +273,7 @@ impl From<RightsArg> for Rights {
 pub(crate) struct TokenGrantArgs {
     #[command(flatten)]
     pub(crate) change: TokenTagsArgs,
-    /// Have the token end after this time, as in 90s, 15m or 12h [default: it does not end]
+    /// Have the token end after this time, as in 90s, 15m or 12h [default: it does not end, or with set when it would anyhow]
     #[arg(long, value_name = "TIME", value_parser = pause)]
     pub(crate) ttl: Option<Duration>,
 }

@@ -150,7 +150,11 @@ fn remove(args: &TokenArgs, shared: &SharedArgs, name: &'static str) -> Result<(
     block_on(async {
         let client = target.connect().await?;
         match name {
-            "end" => client.admin().end(&token).await,
+            "end" => {
+                // Whoever ends a token in a hurry must not take a slip for success.
+                client.admin().grants(&token).await.map_err(failed)?;
+                client.admin().end(&token).await
+            }
             _ => client.admin().unregister(&token).await,
         }
         .map_err(failed)?;

@@ -131,7 +131,16 @@ impl Wanted {
     fn opening(&self, uri: &str) -> Result<Opening, BindError> {
         let scheme = scheme_of(uri);
         if scheme == MEMORY {
-            return Ok(Opening::Memory);
+            let behind = uri.split_once("://").map_or("", |(_, behind)| behind);
+            return match behind {
+                "" => Ok(Opening::Memory),
+                _ => Err(BindError::Authenticator {
+                    uri: format!("{MEMORY}://…"),
+                    why: "it keeps nothing on a disk, so nothing belongs behind memory://; another authenticator is given \
+                          apart from it"
+                        .into(),
+                }),
+            };
         }
         let built_in = super::built_in(&self.context);
         let registered = self.schemes.get(&scheme);

@@ -159,6 +159,10 @@ fn what_a_server_does_not_start_with_is_no_good_config_file() {
             "two authenticators that keep tokens, 'memory://' and 'sqlite://…'",
         ),
         (
+            "authenticator: 'memory://,sqlite:///a.db'\ntoken: a",
+            "nothing belongs behind memory://",
+        ),
+        (
             "authenticator: jwt://?jwks=http://a.example/keys&issuer=i&audience=a",
             "'jwks' is http://a.example/keys, and anybody on the way could put in keys: use https://",
         ),

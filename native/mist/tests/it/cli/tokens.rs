@@ -101,6 +101,8 @@ fn tokens_are_listed_and_ended() {
         for part in [field, r#""connections":1"#, r#""publish":["a","b"]"#] {
             assert!(listed.contains(part), "{listed}");
         }
+        let assert = tokens(&["end", "desk"]).code(5);
+        assert!(stderr(&assert).contains("Token not found"));
         tokens(&["end", token]).success().stdout("success\n");
         tokens(&["list"]).success().stdout("");
         assert_eq!(reader.end().code(), Some(4));
