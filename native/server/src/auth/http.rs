@@ -26,7 +26,7 @@ use super::context::Context;
 use super::fetch::{Answer, DEADLINE, Fetcher, Target};
 use super::{Authenticator, Presented};
 use crate::admission::peer::Peer;
-use crate::log_limit::Kind;
+use crate::log_limit::{Kind, shown};
 
 /// Bytes in the largest answer.
 const MOST_BYTES: usize = 64 << 10;
@@ -143,12 +143,14 @@ impl Authoriser {
         };
         let now = Instant::now();
         let mut cache = self.cache.lock();
-        match &answer {
-            Ok(Some((grants, Some(ttl)))) if presented.listener.is_some() => {
+        if let Ok(answer) = &answer {
+            // All sessions of a token have what was answered last, wherever they are.
+            cache.forget(&key);
+            if let Some((grants, Some(ttl))) = answer
+                && presented.listener.is_some()
+            {
                 cache.insert(key, grants, *ttl, now);
             }
-            Ok(_) => cache.remove(&key),
-            Err(_) => {}
         }
         self.note_kept(&cache);
         drop(cache);
@@ -220,8 +222,9 @@ impl Authoriser {
             && self.context.log.admits(Kind::ReservedTag, peer)
         {
             tracing::warn!(
-                "{} would grant '{tag}': tags that begin with $ are reserved, and left out",
-                self.fetcher.target.shown()
+                "{} would grant '{}': tags that begin with $ are reserved, and left out",
+                self.fetcher.target.shown(),
+                shown(&tag)
             );
         }
         Ok(Some((grants, ttl)))

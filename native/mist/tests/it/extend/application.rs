@@ -267,3 +267,30 @@ async fn an_address_that_is_none_is_named_before_anything_starts() {
         assert!(error.contains(word), "{uri}: {error}");
     }
 }
+
+/// Else whoever comes from where an older answer is kept would give all sessions of the token what was taken from them.
+#[tokio::test]
+async fn an_answer_takes_the_place_of_those_that_were_given_elsewhere() {
+    let app = App::start().await;
+    app.answer(200, "", r#"{"subscribe":["a","b"],"ttl":600}"#);
+    let house = House::with(|builder| {
+        builder
+            .listen("tcp://127.0.0.1:0")
+            .authenticator(&uri(&app))
+            .access(Access::Scoped)
+    })
+    .await;
+    // Through one listener, then through the other, then through the first again.
+    let mut first = present(&house, "t1", IN).await;
+    app.answer(200, "", r#"{"subscribe":["b"],"ttl":600}"#);
+    let uri = house.site.uris.last().expect("a listener");
+    let elsewhere = within(mist::Client::builder(uri).token("t1").connect()).await;
+    let elsewhere = elsewhere.expect("let in");
+    present(&house, "t1", IN).await;
+    first
+        .send(r#"{"command":"subscribe","tags":["a"],"id":2}"#)
+        .await;
+    let line = first.line().await;
+    assert!(line.contains(r#""code":"not-granted""#), "{line}");
+    within(elsewhere.close()).await.expect("closed");
+}
