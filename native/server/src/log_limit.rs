@@ -212,6 +212,21 @@ impl Unwritten {
     }
 }
 
+/// Bytes of a value of somebody unknown that are shown.
+pub(crate) const SHOWN_BYTES: usize = 100;
+
+/// A value of somebody unknown, fit for a line in a log.
+pub(crate) fn shown(value: &str) -> String {
+    let mut shown = String::new();
+    for escaped in value.chars().map(char::escape_debug) {
+        if shown.len() + escaped.len() > SHOWN_BYTES {
+            return shown + "…";
+        }
+        shown.extend(escaped);
+    }
+    shown
+}
+
 #[cfg(test)]
 mod tests {
     use std::net::{IpAddr, Ipv4Addr};

@@ -24,7 +24,7 @@ use super::context::Context;
 use super::fetch::Fetcher;
 use super::{Authenticator, Presented};
 use crate::admission::peer::Peer;
-use crate::log_limit::Kind;
+use crate::log_limit::{Kind, shown};
 
 /// Verifies JWTs.
 struct Jwt {
@@ -88,11 +88,13 @@ impl Jwt {
         };
         let id = header.kid.as_deref();
         let check = |keys: &Keys| {
-            let mut refusal = "its algorithm is none of the key";
+            let mut refusal = rules::OTHER_ALGORITHM;
             for key in keys.find(header.alg, id)? {
                 match self.rules.check(token, key) {
                     Ok(grants) => return Ok(Ok(grants)),
-                    Err(why) => refusal = why,
+                    // Another key may have signed it.
+                    Err(why @ (rules::OTHER_SIGNATURE | rules::OTHER_ALGORITHM)) => refusal = why,
+                    Err(why) => return Ok(Err(why)),
                 }
             }
             Ok(Err(refusal))
@@ -127,7 +129,8 @@ impl Authenticator for Jwt {
                     {
                         tracing::warn!(
                             peer = peer.map(display),
-                            "a JWT would grant '{tag}': tags that begin with $ are reserved, and left out"
+                            "a JWT would grant '{}': tags that begin with $ are reserved, and left out",
+                            shown(&tag)
                         );
                     }
                     Ok(Some(grants))

@@ -121,8 +121,8 @@ impl Rules {
 
 fn refusal(error: &ErrorKind) -> Refusal {
     match error {
-        ErrorKind::InvalidSignature => "its signature is wrong",
-        ErrorKind::InvalidAlgorithm => "its algorithm is none of the key",
+        ErrorKind::InvalidSignature => OTHER_SIGNATURE,
+        ErrorKind::InvalidAlgorithm => OTHER_ALGORITHM,
         ErrorKind::ExpiredSignature => EXPIRED,
         ErrorKind::ImmatureSignature => "it is not valid yet (nbf)",
         ErrorKind::InvalidIssuer => "it is of another issuer (iss)",
@@ -136,6 +136,8 @@ fn refusal(error: &ErrorKind) -> Refusal {
     }
 }
 
+pub(super) const OTHER_SIGNATURE: Refusal = "its signature is wrong";
+pub(super) const OTHER_ALGORITHM: Refusal = "its algorithm is none of the key";
 /// The one refusal of a token that was good.
 pub(super) const EXPIRED: Refusal = "it has expired (exp)";
 

@@ -15,7 +15,7 @@ use warp::reply::Response;
 use super::{one, refuse, upgrade};
 use crate::admission::peer::Peer;
 use crate::bind_error::BindError;
-use crate::log_limit::{Kind, LogLimit};
+use crate::log_limit::{Kind, LogLimit, shown};
 
 /// Where a browser says how the page that asks is related to what it asks for. It says so for images, scripts, frames
 /// and links, too, which have no origin; but only to servers that are encrypted or on the same machine.
@@ -357,21 +357,6 @@ fn other_site(site: &str, log: &LogLimit, peer: Option<Peer>) -> Response {
          EventSource or WebSocket, in a page whose origin the server's setting allow-origin lists"
     );
     refuse(StatusCode::FORBIDDEN, text)
-}
-
-/// Bytes of a value of somebody unknown that are shown.
-const SHOWN_BYTES: usize = 100;
-
-/// A value of somebody unknown, fit for a line in a log.
-fn shown(value: &str) -> String {
-    let mut shown = String::new();
-    for escaped in value.chars().map(char::escape_debug) {
-        if shown.len() + escaped.len() > SHOWN_BYTES {
-            return shown + "…";
-        }
-        shown.extend(escaped);
-    }
-    shown
 }
 
 /// Answers the question a browser asks before it lets a page make a request that is not simple; `None` for others.

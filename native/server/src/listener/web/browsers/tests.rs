@@ -1,4 +1,5 @@
 use super::*;
+use crate::log_limit::SHOWN_BYTES;
 
 fn browsers(origins: &[&str], hosts: &[&str]) -> Browsers {
     let owned = |all: &[&str]| all.iter().map(|&one| one.to_owned()).collect::<Vec<_>>();
