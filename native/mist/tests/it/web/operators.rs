@@ -318,6 +318,8 @@ async fn figures_need_the_servers_token_from_elsewhere_where_access_is_scoped() 
         "X-Forwarded-For: 127.0.0.1",
         "Forwarded: for=127.0.0.1",
         "X-Real-IP: 127.0.0.1",
+        "CF-Connecting-IP: 127.0.0.1",
+        "X-Forwarded-Server: proxy",
         "Via: 1.1 proxy",
     ] {
         let ask = async |http: &mut Http, headers: &[&str], target: &str| {

@@ -3,7 +3,7 @@
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use warp::http::HeaderMap;
+use warp::http::{HeaderMap, HeaderName};
 
 use crate::bind_error::BindError;
 
@@ -114,15 +114,19 @@ impl Proxies {
 
 /// Whether a proxy has left its mark on a request. Some leave none.
 pub(super) fn is_forwarded(headers: &HeaderMap) -> bool {
-    let marks = [
+    const MARKS: [&str; 9] = [
+        "cf-connecting-ip",
+        "client-ip",
+        "fastly-client-ip",
         "forwarded",
+        "true-client-ip",
         "via",
-        "x-forwarded-for",
-        "x-forwarded-host",
-        "x-forwarded-proto",
+        "x-client-ip",
+        "x-cluster-client-ip",
         "x-real-ip",
     ];
-    marks.iter().any(|mark| headers.contains_key(*mark))
+    let mut names = headers.keys().map(HeaderName::as_str);
+    names.any(|name| name.starts_with("x-forwarded-") || MARKS.contains(&name))
 }
 
 /// The addresses that the proxies noted, the nearest last; none for what is no address.
