@@ -18,7 +18,7 @@ pub mod lock;
 #[cfg(feature = "tls")]
 pub mod pem;
 mod stranger;
-mod stream;
+pub mod stream;
 pub mod transport;
 #[cfg_attr(not(feature = "tls"), path = "without_tls.rs")]
 pub mod trust;
