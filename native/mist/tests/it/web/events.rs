@@ -1,5 +1,7 @@
 //! `GET /subscribe`: messages as server-sent events, and how the stream begins and ends.
 
+use mist::client::Rights;
+
 use super::*;
 
 /// A stream of events, read as the specification of `EventSource` has it.
@@ -244,6 +246,53 @@ async fn under_scoped_access_one_tag_must_be_granted_and_what_is_taken_away_is_s
     assert!(came.starts_with(start), "{came}");
     assert_eq!(site.handle.publish(&["late", "north"], "y"), 0);
     assert_eq!(events.data().await, None, "nothing can come any more");
+}
+
+#[tokio::test]
+async fn rights_are_apart_over_http_and_a_stream_ends_with_its_token() {
+    let site = Site::with_tokens(Access::Scoped).await;
+    let admin = site.admin().await;
+    for (token, rights, seconds) in [
+        ("viewer", Rights::Subscribe, 3_600),
+        ("writer", Rights::Publish, 3_600),
+        ("guest", Rights::Both, 3),
+    ] {
+        let tokens = admin.admin().rights(rights);
+        let tokens = tokens.ttl(Duration::from_secs(seconds));
+        let made = tokens.register(token, ["news"]).await;
+        made.expect("registered");
+    }
+    let mut guest = Events::open(site.http, "/subscribe?tags=news&x-auth-token=guest", &[]).await;
+    let mut viewer = Events::open(site.http, "/subscribe?tags=news&x-auth-token=viewer", &[]).await;
+    let answer = refused(&site, "/subscribe?tags=news", &["X-AUTH-TOKEN: writer"]).await;
+    assert_eq!(answer.status, 403, "{answer:?}");
+    assert!(
+        answer.body.contains(r#""code":"not-granted""#),
+        "{answer:?}"
+    );
+    for (token, status, part) in [
+        ("viewer", 403, r#""code":"not-granted""#),
+        ("writer", 200, r#""delivered":"#),
+    ] {
+        let header = format!("X-AUTH-TOKEN: {token}");
+        let answer = site.post("/publish?tags=news", &[&header], "x").await;
+        assert_eq!(answer.status, status, "{token}: {answer:?}");
+        assert!(answer.body.contains(part), "{token}: {answer:?}");
+    }
+    let wanted = r#"{"command":"publish","tags":["news"],"data":"x"}"#;
+    assert_eq!(viewer.data().await.as_deref(), Some(wanted));
+    // The guest's may have ended before that.
+    let mut last = String::new();
+    while let Some(came) = guest.data().await {
+        last = came;
+    }
+    assert!(last.contains(r#""code":"token-expired""#), "{last}");
+    let answer = refused(&site, "/subscribe?tags=news", &["X-AUTH-TOKEN: guest"]).await;
+    assert_eq!(answer.status, 401, "{answer:?}");
+    assert!(
+        answer.body.contains(r#""code":"token-expired""#),
+        "{answer:?}"
+    );
 }
 
 #[tokio::test]

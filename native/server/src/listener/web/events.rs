@@ -19,6 +19,8 @@ const SILENCE: Duration = Duration::from_secs(15);
 
 /// What a message begins with by which a subscription is taken away: nobody here asks for that.
 const TAKEN_AWAY: &[u8] = br#"{"command":"unsubscribe","#;
+/// What a message begins with by which the token is taken away, and all subscriptions with it: nobody here can show another.
+const TOKEN_TAKEN: &[u8] = br#"{"command":"auth","error""#;
 
 /// What comes of the subscriptions of a request.
 pub(super) struct Events {
@@ -115,7 +117,7 @@ impl Lines {
             }
             let newline = memchr::memchr(b'\n', bytes);
             let part = &bytes[..newline.unwrap_or(bytes.len())];
-            let unknown = TAKEN_AWAY.len() - self.head.len();
+            let unknown = TOKEN_TAKEN.len() - self.head.len();
             self.head
                 .extend_from_slice(&part[..part.len().min(unknown)]);
             events.extend_from_slice(part);
@@ -123,7 +125,11 @@ impl Lines {
             if newline.is_some() {
                 events.extend_from_slice(b"\n\n");
                 self.is_within = false;
-                self.held -= usize::from(self.head == TAKEN_AWAY);
+                if self.head.starts_with(TAKEN_AWAY) {
+                    self.held -= 1;
+                } else if self.head == TOKEN_TAKEN {
+                    self.held = 0;
+                }
                 bytes = &bytes[1..];
             }
         }
