@@ -8,6 +8,8 @@ mod built_in;
 mod changed;
 mod context;
 #[cfg(any(feature = "http", feature = "jwt"))]
+// Each of the two needs a part of it.
+#[cfg_attr(not(all(feature = "http", feature = "jwt")), allow(dead_code))]
 mod fetch;
 #[cfg(feature = "http")]
 mod http;
