@@ -27,6 +27,12 @@ const RECALLS: Rate = Rate {
     every: Duration::from_millis(1),
     burst: 10_000,
 };
+/// How often it costs nothing that nobody can say what a token from one address is: so that a crowd that comes back while a
+/// store is away does not pay for it, and a guesser does, whose tokens are compared with the server's own all the same.
+const UNSURE: Rate = Rate {
+    every: Duration::from_millis(100),
+    burst: 1_000,
+};
 /// Addresses that have less than their full credit; further ones share one.
 const MOST_ADDRESSES: usize = 50_000;
 /// Parts in which they are kept, so that a look at all of them holds up nobody who presents a token meanwhile.
@@ -61,6 +67,7 @@ type Key = Option<Peer>;
 struct Address {
     looks: Credit,
     recalls: Credit,
+    unsure: Credit,
     /// Since when they wait. Those that have gone meanwhile are passed over.
     waiting: VecDeque<(Instant, SessionId)>,
 }
@@ -191,12 +198,17 @@ impl TokenThrottle {
             return Settled::default();
         };
         let is_wrong = check == TokenCheck::Wrong;
-        match (is_wrong, is_known) {
-            (true, false) | (false, true) => {}
+        let is_free = match check {
+            TokenCheck::Valid => true,
+            TokenCheck::Wrong => false,
+            TokenCheck::Unknown => is_known || address.unsure.take(UNSURE, now),
+        };
+        match (is_free, is_known) {
+            (false, false) | (true, true) => {}
             // It was taken back since it was valid.
-            (true, true) => address.looks.charge(self.looks, now),
+            (false, true) => address.looks.charge(self.looks, now),
             // Only what this one took: what wrong ones took comes back with time.
-            (false, false) => {
+            (true, false) => {
                 address.looks.give_back(self.looks);
                 if attempt.is_compared {
                     address.recalls.give_back(RECALLS);
@@ -287,6 +299,7 @@ impl Addresses {
             Address {
                 looks: Credit(now),
                 recalls: Credit(now),
+                unsure: Credit(now),
                 waiting: VecDeque::new(),
             }
         })
@@ -338,7 +351,8 @@ impl Address {
 
     /// Whether it is as if nobody had ever come from there.
     fn is_forgettable(&self, now: Instant) -> bool {
-        self.looks.0 <= now && self.recalls.0 <= now && self.waiting.is_empty()
+        let credits = [&self.looks, &self.recalls, &self.unsure];
+        credits.iter().all(|credit| credit.0 <= now) && self.waiting.is_empty()
     }
 }
 

@@ -255,15 +255,39 @@ fn valid_newcomers_do_not_wait_for_each_other() {
 }
 
 #[test]
-fn a_store_that_cannot_say_costs_nothing() {
+fn a_store_that_cannot_say_costs_a_crowd_nothing_and_lets_nobody_guess() {
     let mut world = World::new(2);
-    for number in 0..100 {
+    let unsure = |world: &mut World, number: u32| {
         let (session, is_let) = world.present(peer(1), &format!("{number}"));
-        assert!(is_let, "{number}");
-        let settled = world
-            .throttle
-            .settle(session, TokenCheck::Unknown, world.now);
-        assert_eq!(settled, Settled::default());
+        if is_let {
+            let settled = world
+                .throttle
+                .settle(session, TokenCheck::Unknown, world.now);
+            assert_eq!(settled, Settled::default());
+        } else {
+            world.throttle.forget(session);
+        }
+        is_let
+    };
+    let free = UNSURE.burst;
+    assert!((0..free).all(|number| unsure(&mut world, number)));
+    // From here on they cost what wrong ones do.
+    assert!(unsure(&mut world, free) && unsure(&mut world, free + 1));
+    assert!(!unsure(&mut world, free + 2));
+    // Others are as free as ever.
+    assert!(world.try_token(peer(2), "ok"));
+    // Ten come back in a second, and all of them with time.
+    for _ in 0..3 {
+        world.pass();
+    }
+    assert_eq!(
+        (0..100)
+            .filter(|&number| unsure(&mut world, number))
+            .count(),
+        32
+    );
+    for _ in 0..100 {
+        world.pass();
     }
     assert!(world.is_empty());
 }
