@@ -98,6 +98,11 @@ pub trait Authenticator: Send + Sync + 'static {
         false
     }
 
+    /// Forgets what it keeps of a token, since that has changed: it is asked again, now or when somebody presents the token.
+    fn forget(&self, token: &str) {
+        let _ = token;
+    }
+
     /// Whether it can answer yet; until it can, `GET /readyz` says that the server is not ready. Once it is, it stays so.
     fn is_ready(&self) -> bool {
         true

@@ -134,6 +134,13 @@ impl Authenticators {
         }
     }
 
+    /// Has all of them forget what they keep of a token.
+    pub(crate) fn forget(&self, token: &str) {
+        for member in &self.members {
+            member.authenticator.forget(token);
+        }
+    }
+
     /// The first that cannot answer yet.
     pub(crate) fn unready(&self) -> Option<&str> {
         let mut members = self.members.iter();

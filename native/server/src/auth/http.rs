@@ -243,10 +243,6 @@ impl Authenticator for Authoriser {
             let key = Key::of(&presented);
             let found = {
                 let mut cache = self.cache.lock();
-                // Somebody has said that it was changed.
-                if presented.listener.is_none() {
-                    cache.forget(&key);
-                }
                 let found = cache.find(&key, Instant::now());
                 self.note_kept(&cache);
                 found
@@ -262,5 +258,11 @@ impl Authenticator for Authoriser {
                 (reply, _) => reply,
             }
         })
+    }
+
+    fn forget(&self, token: &str) {
+        let mut cache = self.cache.lock();
+        cache.forget(&Key::of(&Presented::new(token)));
+        self.note_kept(&cache);
     }
 }

@@ -72,6 +72,8 @@ impl Hub {
         if !self.store.is_there() {
             return Ok(());
         }
+        // Also where no session goes by it: the next one to come must not have what is kept.
+        self.authenticators().forget(token);
         let is_in_use = with_worker(|worker| {
             self.exclusively(&mut worker.tools, |shared| {
                 shared.broker.note_token_change(token)

@@ -196,6 +196,13 @@ async fn what_is_kept_is_good_while_it_is_away_and_asked_again_when_somebody_say
     assert_eq!(app.asked()[asked].body, r#"{"token":"t1"}"#);
     app.answer(401, "", "");
     present(&house, "t1", WRONG).await;
+    // The same where no session goes by it any more.
+    app.answer(200, "", r#"{"ttl":600}"#);
+    drop(present(&house, "t2", IN).await);
+    house.site.handle.token_changed("t2").await.expect("asked");
+    app.answer(401, "", "");
+    house.site.handle.token_changed("t2").await.expect("asked");
+    present(&house, "t2", WRONG).await;
 }
 
 #[tokio::test]
