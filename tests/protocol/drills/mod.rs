@@ -155,8 +155,16 @@ impl Light {
             }
         }
         let mut came = vec![0; wanted.len()];
-        let wait = tokio::time::timeout(PATIENCE, self.stream.read_exact(&mut came));
-        match wait.await {
+        let read = async {
+            // A ping may be on its way at any time.
+            let (head, rest) = came.split_at_mut(2);
+            self.stream.read_exact(head).await?;
+            while self.kind == Kind::Ws && *head == [0x89, 0] {
+                self.stream.read_exact(head).await?;
+            }
+            self.stream.read_exact(rest).await
+        };
+        match tokio::time::timeout(PATIENCE, read).await {
             Ok(Ok(_)) => {}
             Ok(Err(error)) => panic!("{} does not come: {error}", start(message)),
             Err(_) => panic!("{} does not come", start(message)),

@@ -142,6 +142,7 @@ async fn all_outboxes_together_stay_within_their_limit_and_the_biggest_go_first(
     }
     let allowed = LIMIT + (64 << 10) * (count as u64 + 3);
     let mut highest = 0;
+    // Two rounds fit into what each may hold: that one is read is known here before the server has counted it.
     let mut serial = 0;
     let cut = "too much waits in all outboxes";
     while !server.log().contains(cut) {
@@ -149,11 +150,11 @@ async fn all_outboxes_together_stay_within_their_limit_and_the_biggest_go_first(
             &mut publisher,
             &mut healthy,
             "much",
-            serial..serial + 3,
+            serial..serial + 2,
             SIZE,
         )
         .await;
-        serial += 3;
+        serial += 2;
         highest = highest.max(gauges(&server).await["mist_outbox_bytes"]);
         assert!(
             serial < 1_000_000,
@@ -174,9 +175,9 @@ async fn all_outboxes_together_stay_within_their_limit_and_the_biggest_go_first(
     assert!(highest > LIMIT / 2, "{highest} bytes are not much");
     // It goes on, for whoever reads: the healthy reader has got everything, and those with little get theirs.
     for _ in 0..30 {
-        let serials = serial..serial + 3;
+        let serials = serial..serial + 2;
         round(&mut publisher, &mut healthy, "much", serials, SIZE).await;
-        serial += 3;
+        serial += 2;
     }
     for reader in &mut small {
         for _ in 0..few {
