@@ -48,6 +48,7 @@ const SERVICES: &[Service] = &[
     debian("nginx", "nginx-light", "the example of a proxy, in tests"),
     debian("haproxy", "haproxy", "another"),
     debian("caddy", "caddy", "another"),
+    debian("openssl", "openssl", "makes keys, in tests"),
     debian("valgrind", "valgrind", "counts instructions"),
     debian("nats-server", "nats-server", "a peer of `bench`"),
     debian("redis-server", "redis-server", "a peer of `bench`"),
@@ -68,7 +69,9 @@ const SERVICES: &[Service] = &[
 ];
 
 /// What tests start; those that miss theirs skip themselves.
-const TESTED: &[&str] = &["postgres", "chromium", "nginx", "haproxy", "caddy"];
+const TESTED: &[&str] = &[
+    "postgres", "chromium", "nginx", "haproxy", "caddy", "openssl",
+];
 
 #[derive(clap::Args)]
 pub(crate) struct Fetch {
