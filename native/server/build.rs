@@ -14,7 +14,9 @@ fn main() {
 }
 
 fn embed_page() -> io::Result<()> {
-    let page = Path::new(env!("CARGO_MANIFEST_DIR")).join("page");
+    // Asked when it runs: the program may have been built in another checkout with the same target directory.
+    let package = std::env::var_os("CARGO_MANIFEST_DIR").expect("cargo says it");
+    let page = Path::new(&package).join("page");
     let built = page.join("dist");
     println!("cargo::rerun-if-changed={}", page.display());
     let mut files = Vec::new();
