@@ -1,16 +1,27 @@
-//! The tokens that sessions go by, for a host that has to ask about them again.
+//! Whom sessions speak for, and the tokens that they go by, for a host that has to ask about them again.
 
 use alloc::string::String;
 use core::ops::ControlFlow;
 
 use super::Broker;
-use super::session::{About, Role, Session};
+use super::session::{About, Role, Session, SessionId, Standing};
 use crate::auth::Grants;
 
 /// Sessions that are looked at before others get the broker.
 const PART: usize = 512;
 
 impl Broker {
+    /// Says whom a session speaks for. Where access is open, the tokens of sessions are not kept in mind, and those that
+    /// have shown one are strangers, unless it was the server's.
+    #[must_use]
+    pub fn standing(&self, session: SessionId) -> Standing<'_> {
+        match self.session(session).map(|state| &state.role) {
+            Some(Role::Admin) => Standing::Server,
+            Some(Role::Token { token, .. }) => Standing::Subject(&self.grants_of(token).subject),
+            Some(Role::Anonymous | Role::Revoked) | None => Standing::Stranger,
+        }
+    }
+
     /// Tells the tokens that sessions go by, each with its grants, and those that are being looked up, without. It looks at
     /// a bounded number of sessions, from the place `from` on, and returns where to go on; [`ControlFlow::Break`] at the
     /// end. A token of several sessions is told several times.

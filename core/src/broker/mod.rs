@@ -29,7 +29,6 @@ mod revocation;
 mod revoke;
 mod scratch;
 mod session;
-mod standing;
 mod tap;
 #[cfg(test)]
 mod tests;
@@ -54,9 +53,8 @@ pub use self::output::{
 pub use self::receipt::Receipt;
 use self::revocation::Revocation;
 pub use self::scratch::Scratch;
-pub use self::session::SessionId;
 use self::session::{About, Phase, Session};
-pub use self::standing::Standing;
+pub use self::session::{SessionId, Standing};
 pub use self::walk::Walk;
 use crate::auth::{Access, Secret, TokenStorage, TokenTable};
 use crate::ends::Ends;

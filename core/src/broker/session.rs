@@ -38,6 +38,17 @@ pub(super) enum Role {
     },
 }
 
+/// Whom a session speaks for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Standing<'a> {
+    /// Nobody that is known.
+    Stranger,
+    /// The subject of its token; of a registered token that is the token itself, which must not be shown.
+    Subject(&'a str),
+    /// The server: it has shown the server's own token.
+    Server,
+}
+
 /// One client's state.
 #[derive(Debug, Default)]
 pub(super) struct Session {

@@ -21,6 +21,7 @@ mod event;
 mod inbound;
 mod life;
 mod outbound;
+mod renewal;
 mod requests;
 mod retry;
 mod subscriptions;
