@@ -48,6 +48,14 @@ pub struct TokenGrants {
     pub expires_in: Option<Duration>,
 }
 
+impl Client {
+    /// Returns what only who presented the server's token may ask.
+    #[must_use]
+    pub fn admin(&self) -> Admin<'_> {
+        Admin::new(self)
+    }
+}
+
 impl<'a> Admin<'a> {
     pub(crate) fn new(client: &'a Client) -> Self {
         Self {

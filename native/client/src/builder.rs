@@ -4,11 +4,10 @@ use std::fmt;
 use std::future::Future;
 #[cfg(feature = "tls")]
 use std::path::PathBuf;
-use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
-use mist_core::client::{Backoff, Client as Machine, Offline, Options, Token};
+use mist_core::client::{Backoff, Client as Machine, Offline, Options};
 use tokio::sync::oneshot;
 use tokio::time::Instant;
 
@@ -21,38 +20,7 @@ use crate::error::{ClientError, TokenSourceError};
 use crate::servers::Servers;
 use crate::shared::{Limits, Shared};
 use crate::task::Task;
-
-pub(crate) type Obtaining = Pin<Box<dyn Future<Output = Result<String, TokenSourceError>> + Send>>;
-
-/// Where the token of each connection comes from.
-#[derive(Clone)]
-pub(crate) enum TokenSource {
-    None,
-    Fixed(String),
-    Fetched(Arc<dyn Fn() -> Obtaining + Send + Sync>),
-}
-
-impl TokenSource {
-    /// Obtains a token, once it is waited for; nothing where none is to be presented.
-    pub(crate) fn obtain(&self) -> Option<Obtaining> {
-        match self {
-            Self::None => None,
-            Self::Fixed(token) => Some(Box::pin(std::future::ready(Ok(token.clone())))),
-            // Whoever asks holds a lock, and `fetch` is the application's.
-            Self::Fetched(fetch) => {
-                let fetch = Arc::clone(fetch);
-                Some(Box::pin(async move { fetch().await }))
-            }
-        }
-    }
-
-    pub(crate) fn present<'a>(&self, token: &'a str) -> Token<'a> {
-        match self {
-            Self::Fetched(_) => Token::Fresh(token),
-            Self::None | Self::Fixed(_) => Token::Static(token),
-        }
-    }
-}
+use crate::token::TokenSource;
 
 /// Describes a client before it connects; see [`Client::builder`].
 #[must_use]
@@ -75,6 +43,13 @@ impl fmt::Debug for ClientBuilder {
             .field("uris", &uris)
             .field("options", &self.options)
             .finish_non_exhaustive()
+    }
+}
+
+impl Client {
+    /// Begins to describe a client.
+    pub fn builder(uri: &str) -> ClientBuilder {
+        ClientBuilder::new(uri)
     }
 }
 

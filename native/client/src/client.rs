@@ -8,12 +8,11 @@ use mist_core::client::{Reply, State};
 use tokio::sync::oneshot;
 use tokio::time::Instant;
 
-use crate::admin::Admin;
-use crate::builder::ClientBuilder;
 use crate::error::ClientError;
 use crate::event::Event;
-use crate::shared::{Shared, answered};
-use crate::streams::{Events, Inbox, Messages, Subscription};
+use crate::inbox::Inbox;
+use crate::shared::{Handle, Shared, answered};
+use crate::streams::{Events, Messages, Subscription};
 
 /// A connection to a server, which survives being cut.
 ///
@@ -22,17 +21,6 @@ use crate::streams::{Events, Inbox, Messages, Subscription};
 #[derive(Clone)]
 pub struct Client {
     handle: Arc<Handle>,
-}
-
-/// What all clones of a client share; dropping it ends the task.
-pub(crate) struct Handle {
-    pub(crate) shared: Arc<Shared>,
-}
-
-impl Drop for Handle {
-    fn drop(&mut self) {
-        self.shared.close();
-    }
 }
 
 impl fmt::Debug for Client {
@@ -75,11 +63,6 @@ impl Client {
     /// Outside of a tokio runtime with time and I/O.
     pub async fn connect(uri: &str) -> Result<Self, ClientError> {
         Self::builder(uri).connect().await
-    }
-
-    /// Begins to describe a client.
-    pub fn builder(uri: &str) -> ClientBuilder {
-        ClientBuilder::new(uri)
     }
 
     /// Subscribes to messages that carry all of `tags`; returns their stream once the server has the subscription.
@@ -242,12 +225,6 @@ impl Client {
         let asked = Instant::now();
         self.request("ping", &[], "").await?;
         Ok(asked.elapsed())
-    }
-
-    /// Returns what only who presented the server's token may ask.
-    #[must_use]
-    pub fn admin(&self) -> Admin<'_> {
-        Admin::new(self)
     }
 
     /// Sends any command and waits for its answer: for a server's custom commands.

@@ -159,17 +159,20 @@ mod builder;
 mod client;
 mod error;
 mod event;
+mod inbox;
 mod queue;
 mod servers;
 mod shared;
 mod streams;
 mod task;
+mod token;
 
 pub use admin::{Admin, TokenGrants, TokenPage};
 pub use builder::ClientBuilder;
 pub use client::{Client, Who};
 pub use error::{ClientError, TokenSourceError};
 pub use event::Event;
+pub use inbox::Message;
 pub use mist_core::client::{Backoff, CloseReason, Offline, Reply, State};
 pub use mist_core::message::RegisteredToken;
 pub use mist_core::{ErrorCode, Rights, ServerError};
@@ -179,4 +182,4 @@ pub use mist_net::connect::ConnectError;
 pub use mist_net::pem::PemError;
 #[cfg(feature = "tls")]
 pub use mist_net::trust::{TlsError, TrustError};
-pub use streams::{Events, Message, Messages, Subscription};
+pub use streams::{Events, Messages, Subscription};

@@ -11,8 +11,8 @@ use tokio::time::Instant;
 
 use crate::error::{ClientError, TokenSourceError};
 use crate::event::Event;
+use crate::inbox::Inbox;
 use crate::queue::Queue;
-use crate::streams::Inbox;
 
 pub(crate) type Answer = Result<Reply, RequestError>;
 
@@ -40,6 +40,17 @@ pub(crate) struct Shared {
     done: watch::Sender<bool>,
     start: Instant,
     limits: Limits,
+}
+
+/// What all clones of a client share; dropping it ends the task.
+pub(crate) struct Handle {
+    pub(crate) shared: Arc<Shared>,
+}
+
+impl Drop for Handle {
+    fn drop(&mut self) {
+        self.shared.close();
+    }
 }
 
 /// What the application has bounded.

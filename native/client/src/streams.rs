@@ -8,44 +8,11 @@ use std::task::{Context, Poll};
 use futures_core::Stream;
 use mist_core::client::SubscriptionId;
 
-use crate::client::Handle;
 use crate::error::ClientError;
 use crate::event::Event;
+use crate::inbox::{Inbox, Message};
 use crate::queue::{Queue, Receiver};
-
-/// A delivered message.
-#[derive(Clone, Debug, PartialEq, Eq)]
-#[non_exhaustive]
-pub struct Message {
-    /// The tags it was published with, sorted. Messages with equal tags share them, so that cloning costs little.
-    pub tags: Arc<[String]>,
-    /// The data; empty when there was none.
-    pub data: String,
-}
-
-/// Where a client's task puts the messages for one stream.
-#[derive(Debug)]
-pub(crate) struct Inbox {
-    pub(crate) queue: Arc<Queue<Message>>,
-    /// Those of the subscription; empty for a stream of all messages.
-    pub(crate) tags: Arc<[String]>,
-}
-
-impl Inbox {
-    pub(crate) fn new(tags: Arc<[String]>, most: usize) -> Arc<Self> {
-        Arc::new(Self {
-            queue: Queue::new(most, weight),
-            tags,
-        })
-    }
-}
-
-/// Counts the tags for each message, although those with equal tags share them: it is a bound.
-fn weight(message: &Message) -> usize {
-    let tags = message.tags.iter();
-    let tags: usize = tags.map(|tag| size_of::<String>() + tag.len()).sum();
-    size_of::<Message>() + message.data.len() + tags
-}
+use crate::shared::Handle;
 
 /// A subscription, and the stream of its messages; see [`Client::subscribe`](crate::Client::subscribe).
 ///

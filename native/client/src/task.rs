@@ -14,12 +14,12 @@ use mist_net::transport::{Connection, Reader, Received};
 use tokio::sync::oneshot;
 use tokio::time::{Instant, Sleep};
 
-use crate::builder::{Obtaining, TokenSource};
 use crate::error::{ClientError, TokenSourceError};
 use crate::event::Event;
+use crate::inbox::{Inbox, Message};
 use crate::servers::{Failure, Servers};
 use crate::shared::{Answer, Inner, Shared};
-use crate::streams::{Inbox, Message};
+use crate::token::{Obtaining, TokenSource};
 
 /// How far away a deadline is that does not exist, or that is further away.
 const NEVER: Duration = Duration::from_secs(86_400);
