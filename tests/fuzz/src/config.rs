@@ -1,7 +1,7 @@
 //! Config files of any content: settings or an error of one line, never anything else, and never a secret in it.
 
 #[path = "../../../native/mist/src/config/mod.rs"]
-#[allow(dead_code)]
+#[allow(dead_code, unused_imports)]
 mod settings;
 
 use self::settings::{Layer, Origin, Settings};

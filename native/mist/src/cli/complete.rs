@@ -8,7 +8,8 @@ use tokio::time::timeout;
 
 use super::connect::Target;
 use super::host::{HostArgs, SharedArgs};
-use super::{block_on, out};
+use super::out;
+use super::runtime::block_on;
 
 /// How long somebody who pressed the tab key may be kept waiting.
 const PATIENCE: Duration = Duration::from_millis(500);

@@ -15,7 +15,8 @@ use mist_net::trust::Trust;
 
 use super::exit::{Code, Stop};
 use super::host::{HostArgs, SharedArgs};
-use super::{log, out, shared_layer};
+use super::settings::shared_layer;
+use super::{log, out};
 use crate::config::{self, ConfigError, Layer, Origin, Secret, Settings};
 
 /// The largest message that is accepted from a server, as a client has it.

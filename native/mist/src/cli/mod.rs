@@ -5,6 +5,7 @@ mod ask;
 mod bench;
 mod complete;
 mod connect;
+mod describe;
 mod exec;
 mod exit;
 mod format;
@@ -19,8 +20,10 @@ mod out;
 mod paper;
 mod publish;
 mod reload;
+mod runtime;
 mod serve;
 mod server_args;
+mod settings;
 mod signals;
 mod subscribe;
 mod tags;
@@ -28,8 +31,6 @@ mod tip;
 mod token;
 mod values;
 
-use std::future::Future;
-use std::path::Path;
 use std::process::ExitCode;
 
 use clap::{CommandFactory, Parser};
@@ -38,8 +39,9 @@ use self::args::{Cli, Command};
 use self::connect::Target;
 use self::exit::{Code, Stop};
 use self::host::SharedArgs;
+use self::runtime::{block_on, run_to_its_end};
 use self::server_args::ServerArgs;
-use crate::config::{self, ConfigError, Layer, LogLevel, Origin, Secret, Settings};
+use self::settings::server_settings;
 
 /// Does what the command line asks for.
 pub(crate) fn run() -> ExitCode {
@@ -129,101 +131,4 @@ fn serve_or_help(is_server: bool, flags: ServerArgs, shared: SharedArgs) -> Resu
         0 | 1 => out::raw(help::FIRST.as_bytes()),
         _ => out::raw(Cli::command().render_help().to_string().as_bytes()),
     }
-}
-
-/// Runs a command's future, which Ctrl-C ends.
-fn block_on(work: impl Future<Output = Result<(), Stop>>) -> Result<(), Stop> {
-    run_to_its_end(async {
-        tokio::select! {
-            biased;
-            _ = tokio::signal::ctrl_c() => Err(Stop::quiet(Code::Interrupted)),
-            result = work => result,
-        }
-    })
-}
-
-/// Runs a command's future, which knows itself what Ctrl-C means.
-fn run_to_its_end(work: impl Future<Output = Result<(), Stop>>) -> Result<(), Stop> {
-    let runtime = runtime(1)?;
-    let result = runtime.block_on(work);
-    // Nothing that still waits, for a name server say, may hold up the end.
-    runtime.shutdown_background();
-    result
-}
-
-fn runtime(threads: u16) -> Result<tokio::runtime::Runtime, Stop> {
-    let mut builder = match threads {
-        1 => tokio::runtime::Builder::new_current_thread(),
-        _ => tokio::runtime::Builder::new_multi_thread(),
-    };
-    builder
-        .worker_threads(threads.into())
-        .enable_all()
-        .build()
-        .map_err(|error| Stop::failed(format!("cannot start: {error}")))
-}
-
-impl From<ConfigError> for Stop {
-    fn from(error: ConfigError) -> Self {
-        Self::failed(error.to_string())
-    }
-}
-
-fn shared_layer(shared: &SharedArgs) -> Layer {
-    Layer {
-        token: shared.token.as_deref().and_then(Secret::new),
-        token_file: shared.token_file.clone(),
-        log_level: shared.log_level,
-        log_format: shared.log_format,
-        ..Layer::default()
-    }
-}
-
-fn server_settings(
-    is_server: bool,
-    server: &ServerArgs,
-    shared: &SharedArgs,
-) -> Result<Settings, Stop> {
-    let list = |lists: &[String], split: fn(&str) -> Vec<String>| {
-        let items = || lists.iter().flat_map(|list| split(list));
-        (!lists.is_empty()).then(|| items().collect())
-    };
-    let flags = Layer {
-        server: is_server.then_some(true),
-        listeners: list(&server.listeners, config::comma_list),
-        operator_listener: list(&server.operator_listener, config::comma_list),
-        allow_origin: list(&server.allow_origin, config::whole_list),
-        allow_host: list(&server.allow_host, config::whole_list),
-        trusted_proxies: list(&server.trusted_proxies, config::whole_list),
-        no_page: server.no_page.then_some(true),
-        no_metrics: server.no_metrics.then_some(true),
-        drain_delay: server.drain_delay,
-        drain: server.drain,
-        tls_cert: server.tls_cert.clone(),
-        tls_key: server.tls_key.clone(),
-        authenticator: list(&server.authenticator, |uri| vec![uri.to_owned()]),
-        access: server.access,
-        log_level: shared.log_level.or(shared.quiet.then_some(LogLevel::Warn)),
-        limits: server.limits.iter().cloned().collect(),
-        ..shared_layer(shared)
-    };
-    let file = server.config.clone().or_else(|| {
-        std::env::var_os(config::variable("config"))
-            .filter(|path| !path.is_empty())
-            .map(Into::into)
-    });
-    layered(flags, file.as_deref())
-}
-
-/// Puts the flags over the environment over a file.
-fn layered(flags: Layer, file: Option<&Path>) -> Result<Settings, Stop> {
-    let environment = Layer::from_environment(config::KEYS, |name| std::env::var_os(name))?;
-    let mut layers = vec![
-        (Origin::CommandLine, flags),
-        (Origin::Environment, environment),
-    ];
-    if let Some(path) = file {
-        layers.push((Origin::File(path.to_owned()), Layer::from_file(path)?));
-    }
-    Ok(Settings::decide(&layers)?)
 }

@@ -11,18 +11,19 @@ use serde_json::{Map, Value};
 use super::args::Cli;
 use super::exit::Stop;
 use super::host::{Answer, SharedArgs};
-use super::{layered, out, serve, shared_layer};
+use super::settings::{layered, shared_layer};
+use super::{describe, out};
 use crate::config::{Decided, Settings};
 
 /// Prints what a server would use with a config file: as YAML, or as one JSON object.
 pub(super) fn check_config(file: &Path, answer: Answer, shared: &SharedArgs) -> Result<(), Stop> {
     let settings = layered(shared_layer(shared), Some(file))?;
     settings.check()?;
-    serve::check(&settings, &settings.listeners.value).map_err(Stop::failed)?;
+    describe::check(&settings, &settings.listeners.value).map_err(Stop::failed)?;
     if out::is_quiet() {
         return Ok(());
     }
-    let used = describe(&settings);
+    let used = used(&settings);
     match answer {
         Answer::Plain => out::raw(yaml(&used).as_bytes()),
         Answer::Json => out::line(&json(&used)),
@@ -50,7 +51,7 @@ impl Used {
     }
 }
 
-fn describe(settings: &Settings) -> Vec<Used> {
+fn used(settings: &Settings) -> Vec<Used> {
     let mut all = vec![
         Used::new("server", &settings.server, settings.server.value),
         Used::new("listeners", &settings.listeners, &*settings.listeners.value),

@@ -6,9 +6,9 @@ use std::sync::Arc;
 use mist::Handle;
 use parking_lot::Mutex;
 
+use super::describe::{builder, check, explained, known_listeners};
 use super::exit::Stop;
 use super::log::Level;
-use super::serve;
 use crate::config::Settings;
 
 /// What a reload needs to know, and may change.
@@ -32,12 +32,12 @@ impl<R: Fn() -> Result<Settings, Stop>> Reload<R> {
     fn try_run(&self) -> Result<(), String> {
         let new = (self.read)().map_err(|stop| stop.text.unwrap_or_default())?;
         // Also what has no effect before the next start should be found wrong now.
-        serve::check(&new, &serve::known_listeners(&new.listeners.value))?;
+        check(&new, &known_listeners(&new.listeners.value))?;
         let in_use = self.settings.lock().clone();
         let change = in_use.exchange(&new);
-        let described = serve::builder(&change.settings, &[])?;
+        let described = builder(&change.settings, &[])?;
         let reloaded = self.server.reload(&described);
-        reloaded.map_err(|error| serve::explained(&error))?;
+        reloaded.map_err(|error| explained(&error))?;
 
         // What is said about a change of the level should be seen before or after it.
         let (before, after) = (in_use.log_level.value, new.log_level.value);

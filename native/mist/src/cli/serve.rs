@@ -5,10 +5,10 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use mist::{Address, AddressError, BindError, Server, ServerBuilder};
-use mist_net::address::{Endpoint, without_secrets};
+use mist::{Address, ServerBuilder};
 use parking_lot::Mutex;
 
+use super::describe::{builder, explained, known_listeners};
 use super::exit::{Code, Stop};
 use super::help::VERSION;
 use super::log::{self, Level, Log};
@@ -62,69 +62,6 @@ fn run_on_threads(
     result
 }
 
-/// What to type where the token is missing.
-const TOKEN_HINT: &str = "add --token-file FILE, MIST_TOKEN_FILE, --token TOKEN or MIST_TOKEN";
-
-/// Says why the server cannot start, and what to type instead.
-pub(super) fn explained(error: &BindError) -> String {
-    match error {
-        BindError::MissingToken => format!("{error} - {TOKEN_HINT}"),
-        BindError::ScopedWithoutToken => format!("{error}; {TOKEN_HINT}"),
-        BindError::Origin { value, why } => format!("invalid --allow-origin '{value}' - {why}"),
-        BindError::Host { value, why } => format!("invalid --allow-host '{value}' - {why}"),
-        BindError::Proxies { value, why } => format!("invalid --trusted-proxies '{value}' - {why}"),
-        error => error.to_string(),
-    }
-}
-
-/// Leaves out the listeners of unknown schemes, as the original does, with a line in the log.
-pub(super) fn known_listeners(listeners: &[String]) -> Vec<String> {
-    let is_known = |uri: &&String| match Endpoint::to_listen(uri) {
-        Err(why @ (AddressError::UnknownScheme { .. } | AddressError::MissingScheme { .. })) => {
-            let uri = without_secrets(uri);
-            tracing::error!("{}; skipped", BindError::UnknownListener { uri, why });
-            false
-        }
-        _ => true,
-    };
-    listeners.iter().filter(is_known).cloned().collect()
-}
-
-/// Describes the server that the settings ask for.
-pub(super) fn builder(settings: &Settings, listeners: &[String]) -> Result<ServerBuilder, String> {
-    let mut builder = Server::builder()
-        .access(settings.access.value)
-        .limits(settings.limits()?)
-        .page(!settings.no_page.value)
-        .metrics(!settings.no_metrics.value)
-        .drain(settings.drain_delay.value, settings.drain.value);
-    for uri in listeners {
-        builder = builder.listen(uri);
-    }
-    for uri in &settings.operator_listener.value {
-        builder = builder.operator_listen(uri);
-    }
-    for origin in &settings.allow_origin.value {
-        builder = builder.allow_origin(origin);
-    }
-    for host in &settings.allow_host.value {
-        builder = builder.allow_host(host);
-    }
-    for network in &settings.trusted_proxies.value {
-        builder = builder.trusted_proxies(network);
-    }
-    if let (Some(certificate), Some(key)) = (&settings.tls_cert, &settings.tls_key) {
-        builder = builder.tls(&certificate.value, &key.value);
-    }
-    for uri in &settings.authenticator.value {
-        builder = builder.authenticator(uri);
-    }
-    if let Some(token) = &settings.token {
-        builder = builder.token(token.value.reveal());
-    }
-    Ok(builder)
-}
-
 /// Hands over the sockets that the service manager listens on for us (`LISTEN_FDS`).
 #[cfg(unix)]
 fn with_inherited(mut builder: ServerBuilder) -> ServerBuilder {
@@ -142,12 +79,6 @@ fn with_inherited(mut builder: ServerBuilder) -> ServerBuilder {
         }
     }
     builder
-}
-
-/// Checks what a server would be made of, as far as that takes no address.
-pub(super) fn check(settings: &Settings, listeners: &[String]) -> Result<(), String> {
-    let builder = builder(settings, listeners)?;
-    builder.check().map_err(|error| explained(&error))
 }
 
 async fn run(

@@ -12,7 +12,8 @@ use super::args::{TokenArgs, TokenCommand, TokenTagsArgs};
 use super::connect::{Target, failed};
 use super::exit::Stop;
 use super::host::{Answer, SharedArgs};
-use super::{block_on, input, out};
+use super::runtime::block_on;
+use super::{input, out};
 use crate::config;
 
 /// Does one of the token commands.

@@ -4,7 +4,8 @@ use std::path::Path;
 
 use serde_json::{Map, Value};
 
-use super::{ConfigError, yaml};
+use super::error::ConfigError;
+use super::yaml;
 
 /// Reads a file whose extension names its format, or whose text shows it.
 pub(super) fn read(path: &Path) -> Result<Map<String, Value>, ConfigError> {
@@ -87,18 +88,5 @@ fn toml_text(text: &str, error: &toml::de::Error) -> String {
     match error.span().and_then(|span| text.get(..span.start)) {
         Some(before) => format!("{message}, line {}", before.matches('\n').count() + 1),
         None => message,
-    }
-}
-
-/// Suggests the known name that is closest to a wrong one.
-pub(super) fn hint(wrong: &str, known: &[&str]) -> String {
-    let wrong = wrong.to_ascii_lowercase().replace('_', "-");
-    let closest = known
-        .iter()
-        .map(|name| (strsim::jaro_winkler(&wrong, name), name))
-        .max_by(|(one, _), (other, _)| one.total_cmp(other));
-    match closest {
-        Some((likeness, name)) if likeness > 0.8 => format!(" (did you mean '{name}'?)"),
-        _ => String::new(),
     }
 }

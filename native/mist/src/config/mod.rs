@@ -1,50 +1,27 @@
 //! Owns what can be set, by which source, and which source wins; knows nothing of how settings are used.
 
 mod change;
+mod error;
 mod file;
+mod keys;
 mod kinds;
 mod value;
 mod yaml;
 
 use std::collections::BTreeMap;
 use std::ffi::OsString;
-use std::fmt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use mist::{Access, Limits};
 use serde_json::Value;
 
+pub(crate) use self::error::{ConfigError, Origin};
+pub(crate) use self::keys::{CLIENT_KEYS, KEYS, variable};
 pub(crate) use self::kinds::{
     LogFormat, LogLevel, Secret, access, comma_list, duration, limit, only_line, uri_list,
     whole_list,
 };
-
-/// The names of all settings, as in a config file and, with `--` or `MIST_`, elsewhere.
-pub(crate) const KEYS: &[&str] = &[
-    "server",
-    "listeners",
-    "operator-listener",
-    "tls-cert",
-    "tls-key",
-    "authenticator",
-    "token",
-    "token-file",
-    "access",
-    "allow-origin",
-    "allow-host",
-    "trusted-proxies",
-    "no-page",
-    "no-metrics",
-    "drain-delay",
-    "drain",
-    "log-level",
-    "log-format",
-    "limits",
-];
-
-/// The settings that the client commands share with the server.
-pub(crate) const CLIENT_KEYS: &[&str] = &["token", "token-file", "log-level", "log-format"];
 
 /// Where the server listens when nothing is said: for this machine only, on IPv4 and, where there is any, IPv6.
 pub(crate) const DEFAULT_LISTENERS: &[&str] = &[
@@ -55,63 +32,6 @@ pub(crate) const DEFAULT_LISTENERS: &[&str] = &[
 
 /// How the URIs of authenticators begin that only verify tokens, and need no token of the server's.
 const VERIFIERS: &[&str] = &["jwt://", "http://", "https://"];
-
-/// Why the settings cannot be used.
-#[derive(Debug, thiserror::Error)]
-pub(crate) enum ConfigError {
-    #[error("cannot read '{}': {source}", path.display())]
-    Read {
-        path: PathBuf,
-        source: std::io::Error,
-    },
-    #[error("'{}' is not valid {format}: {why}", path.display())]
-    Syntax {
-        path: PathBuf,
-        format: &'static str,
-        why: String,
-    },
-    #[error("{origin}: unknown key '{}'{}; known keys: {}", key.escape_debug(), file::hint(key, KEYS), KEYS.join(", "))]
-    UnknownKey { origin: Origin, key: String },
-    #[error("{}: {why}", origin.names(key))]
-    Value {
-        origin: Origin,
-        key: String,
-        why: String,
-    },
-    #[error("{0}")]
-    Contradiction(&'static str),
-}
-
-/// Where a setting came from.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) enum Origin {
-    CommandLine,
-    Environment,
-    File(PathBuf),
-    Default,
-}
-
-impl Origin {
-    /// Names a setting the way its source spells it.
-    fn names(&self, key: &str) -> String {
-        match self {
-            Self::Environment => variable(key),
-            Self::File(path) => format!("'{}', key '{key}'", path.display()),
-            Self::CommandLine | Self::Default => format!("--{key}"),
-        }
-    }
-}
-
-impl fmt::Display for Origin {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::CommandLine => f.write_str("the command line"),
-            Self::Environment => f.write_str("the environment"),
-            Self::File(path) => write!(f, "'{}'", path.display()),
-            Self::Default => f.write_str("the default"),
-        }
-    }
-}
 
 /// What one source says, each setting or nothing.
 #[derive(Clone, Debug, Default)]
@@ -243,11 +163,6 @@ pub(crate) fn secret_in(path: &Path, origin: &Origin) -> Result<Secret, ConfigEr
         key: "token-file".to_owned(),
         why: format!("'{}' {why}", path.display()),
     })
-}
-
-/// The environment variable of a setting.
-pub(crate) fn variable(key: &str) -> String {
-    format!("MIST_{}", key.to_ascii_uppercase().replace('-', "_"))
 }
 
 /// A switch that only the environment and the command line know.

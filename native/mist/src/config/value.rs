@@ -5,7 +5,8 @@ use std::time::Duration;
 
 use serde_json::Value;
 
-use super::{Origin, comma_list, duration, limit};
+use super::error::Origin;
+use super::kinds::{comma_list, duration, limit};
 
 /// Reads a text.
 pub(super) fn text(value: &Value) -> Result<&str, String> {

@@ -14,7 +14,7 @@ use super::args::{LatencyArgs, Scenario, Shape, TagSets};
 use super::inbox::Inbox;
 use super::link::{Opener, check_open_files};
 use super::load::{Interrupts, Load, Measure};
-use super::plan::Plan;
+use super::plan::{Plan, fresh_name};
 use super::progress::Progress;
 use super::report::{Csv, Faults, json, rounded};
 use super::schedule::{Delays, Schedule};
@@ -74,7 +74,7 @@ pub(super) async fn measure(
     check_open_files(shape.connections())?;
     let opener = Opener::new(target).await?;
     let count = (args.rate * args.duration.as_secs_f64()).ceil().max(1.0) as u64;
-    let plan = Plan::new(&shape, &super::fresh_name());
+    let plan = Plan::new(&shape, &fresh_name());
     let measure = Measure {
         size: args.size.unwrap_or(128),
         window: u64::MAX,

@@ -27,13 +27,14 @@ use self::args::{Scenario, Shape};
 use self::inbox::Inbox;
 use self::link::{Opener, check_open_files};
 use self::load::{Interrupts, Load, Measure};
-use self::plan::Plan;
+use self::plan::{Plan, fresh_name, random};
 use self::progress::Progress;
 use self::report::{Faults, Report, Row};
 use super::connect::Target;
 use super::exit::{Code, Stop};
+use super::runtime::runtime;
 use super::signals;
-use super::{open_files, out, runtime};
+use super::{open_files, out};
 
 /// Unless something else is said, a reader has this much to read at most: far less than a server's outbox holds.
 const WINDOW_MESSAGES: u64 = 8192;
@@ -104,16 +105,6 @@ fn drive(threads: u16, work: impl AsyncFnOnce(Interrupts) -> Result<(), Stop>) -
     });
     runtime.shutdown_background();
     result
-}
-
-/// A name that keeps this run apart from others on the same server.
-fn fresh_name() -> String {
-    format!("bench-{:08x}", random())
-}
-
-fn random() -> u32 {
-    // Without randomness all that is lost is that runs get into each other's way.
-    getrandom::u32().unwrap_or_else(|_| std::process::id())
 }
 
 /// One scenario with one size of message.

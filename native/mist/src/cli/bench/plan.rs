@@ -173,6 +173,16 @@ impl Dice {
     }
 }
 
+/// A name that keeps this run apart from others on the same server.
+pub(super) fn fresh_name() -> String {
+    format!("bench-{:08x}", random())
+}
+
+pub(super) fn random() -> u32 {
+    // Without randomness all that is lost is that runs get into each other's way.
+    getrandom::u32().unwrap_or_else(|_| std::process::id())
+}
+
 #[cfg(test)]
 mod tests {
     use super::super::message::{Kind, Mark};
