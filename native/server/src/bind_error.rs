@@ -1,8 +1,10 @@
-//! Owns why a server cannot start, and how it is said. What to type instead is for the program to add.
+//! Owns why a server cannot start, or an address cannot be taken, and how it is said. What to type instead is for the program to add.
+
+use std::io;
 
 use mist_net::address::AddressError;
 
-use crate::listener::{CertificateError, ListenError};
+use crate::listener::certificate::CertificateError;
 
 /// Why a server could not start.
 #[derive(Debug, thiserror::Error)]
@@ -114,4 +116,74 @@ pub enum BindError {
     /// The system has no randomness to seed the broker's hash with.
     #[error("the system provides no randomness - {0}")]
     Randomness(String),
+}
+
+/// Why an address could not be taken.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum ListenError {
+    /// The URI is not one that a server can listen on.
+    #[error("invalid listener '{uri}' - {why}")]
+    Uri {
+        /// The URI as it was given, without what may be secret in it.
+        uri: String,
+        /// What is wrong with it, and what would be right.
+        why: AddressError,
+    },
+    /// Somebody else listens there.
+    #[error(
+        "cannot listen on '{uri}' - the address is in use; stop what listens there or choose another"
+    )]
+    InUse {
+        /// The URI as it was given.
+        uri: String,
+    },
+    /// Another listener of the same server has the address.
+    #[error(
+        "cannot listen on '{uri}' - '{other}' of this server has the address already; leave one of them out"
+    )]
+    Twice {
+        /// The URI as it was given.
+        uri: String,
+        /// The other's URI as it was given.
+        other: String,
+    },
+    /// The address is another machine's.
+    #[error(
+        "cannot listen on '{uri}' - this machine does not have the address; choose one of its own, or 0.0.0.0 or [::] \
+         for all of them"
+    )]
+    Absent {
+        /// The URI as it was given.
+        uri: String,
+    },
+    /// There is a file where the socket should be, and it is not one.
+    #[error(
+        "cannot listen on '{uri}' - there is something else than a socket; remove it or choose another path"
+    )]
+    NotASocket {
+        /// The URI as it was given.
+        uri: String,
+    },
+    /// The system refused.
+    #[error("cannot listen on '{uri}' - {source}")]
+    Io {
+        /// The URI as it was given.
+        uri: String,
+        /// What the system said.
+        source: io::Error,
+    },
+}
+
+impl ListenError {
+    /// Wraps what the system said about an address.
+    #[must_use]
+    pub fn io(uri: &str, source: io::Error) -> Self {
+        let uri = uri.to_owned();
+        match source.kind() {
+            io::ErrorKind::AddrInUse => Self::InUse { uri },
+            io::ErrorKind::AddrNotAvailable => Self::Absent { uri },
+            _ => Self::Io { uri, source },
+        }
+    }
 }

@@ -1,6 +1,7 @@
 //! Owns what a server is made of, until it is bound.
 
 mod opening;
+mod reload;
 
 use std::collections::HashMap;
 use std::mem::take;
@@ -13,17 +14,21 @@ use mist_core::{Access, Broker, Config, Limits, TokenStorage};
 use mist_net::address::{self, AddressError, Endpoint, Scheme, without_secrets};
 use socket2::Socket;
 
-use self::opening::{Opening, Source, open};
+use self::opening::{Opening, Source, for_operators, open};
+use crate::admission::browsers::Browsers;
+use crate::admission::proxies::Proxies;
 use crate::admission::rates::escapable;
 use crate::auth::{Authenticator, AuthenticatorFactory, Wanted};
-use crate::bind_error::BindError;
+use crate::bind_error::{BindError, ListenError};
 use crate::command::CommandHandler;
-use crate::hub::{HostCounter, Hub, TURN_COST};
-use crate::in_force::InForce;
+use crate::hub::handle::TURN_COST;
+use crate::hub::{HostCounter, Hub};
+use crate::in_force::{Drain, InForce};
+use crate::listener::offers::Offers;
 use crate::listener::tls::Tls;
-use crate::listener::{Browsers, ListenError, Listener, ListenerFactory, Offers, Proxies};
+use crate::listener::{Listener, ListenerFactory};
 use crate::server::Server;
-use crate::shutdown::{Drain, Stages};
+use crate::shutdown::Stages;
 use crate::system_limits;
 
 /// Says what a server is made of.
@@ -62,6 +67,14 @@ impl std::fmt::Debug for ServerBuilder {
             .field("access", &self.access)
             .field("limits", &self.limits)
             .finish_non_exhaustive()
+    }
+}
+
+impl Server {
+    /// Starts describing a server.
+    #[must_use]
+    pub fn builder() -> ServerBuilder {
+        ServerBuilder::default()
     }
 }
 
@@ -260,7 +273,7 @@ impl ServerBuilder {
         let listeners = take(&mut self.listeners);
         let mut openings = self.openings(listeners)?;
         let of_clients = openings.len();
-        openings.extend(self.operator_openings()?);
+        openings.extend(for_operators(&self.operator_listeners)?);
         let tls = self.open_tls(&openings)?;
         let mut opened = open(openings, take(&mut self.inherited), tls.as_ref()).await?;
         let operator_listeners: Vec<_> =
@@ -353,7 +366,7 @@ impl ServerBuilder {
                 self.opening(uri)?;
             }
         }
-        self.operator_openings()?;
+        for_operators(&self.operator_listeners)?;
         let files = self.tls.clone();
         let tls = files.map(|(certificate, key)| Tls::from_files(certificate, key));
         Ok(tls.transpose()?)

@@ -38,9 +38,11 @@ mod system_limits;
 mod tap;
 
 pub use auth::AuthenticatorFactory;
-pub use bind_error::BindError;
+pub use bind_error::{BindError, ListenError};
 pub use builder::ServerBuilder;
-pub use listener::{Acceptor, Address, CertificateError, ListenError, Listener, ListenerFactory};
+pub use listener::acceptor::Acceptor;
+pub use listener::certificate::CertificateError;
+pub use listener::{Address, Listener, ListenerFactory};
 pub use mist_core::{Access, Limits, Stats};
 pub use mist_net::address::{AddressError, Endpoint, Scheme, without_secrets};
 pub use mist_net::pem::PemError;

@@ -213,7 +213,7 @@ impl Unwritten {
 }
 
 /// Bytes of a value of somebody unknown that are shown.
-pub(crate) const SHOWN_BYTES: usize = 100;
+const SHOWN_BYTES: usize = 100;
 
 /// A value of somebody unknown, fit for a line in a log.
 pub(crate) fn shown(value: &str) -> String {
@@ -289,5 +289,15 @@ mod tests {
         assert_eq!(unwritten.len(), 2);
         assert!(unwritten.contains(&of(Source::Peer(peer(0)), 1)));
         assert!(unwritten.contains(&of(Source::Others, u64::from(count - PER_KIND))));
+    }
+
+    #[test]
+    fn a_header_cannot_write_lines_into_the_log() {
+        assert_eq!(shown("a\nb\u{1b}[2J"), "a\\nb\\u{1b}[2J");
+        let long = shown(&"\u{1b}".repeat(1000));
+        assert!(
+            long.len() <= SHOWN_BYTES + "…".len() && long.ends_with("\\u{1b}…"),
+            "{long}"
+        );
     }
 }

@@ -8,11 +8,12 @@ use mist_core::{Stats, TokenError};
 use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 
-use crate::bind_error::BindError;
-use crate::builder::ServerBuilder;
 use crate::hub::Hub;
+use crate::listener::acceptor::Acceptor;
+use crate::listener::certificate::CertificateError;
+use crate::listener::offers::Offers;
 use crate::listener::tls::Tls;
-use crate::listener::{Acceptor, Address, CertificateError, Listener, Offers};
+use crate::listener::{Address, Listener};
 use crate::shutdown::{self, Stages};
 use crate::tap::Tap;
 
@@ -40,12 +41,6 @@ impl std::fmt::Debug for Server {
 const SEATS: usize = 64;
 
 impl Server {
-    /// Starts describing a server.
-    #[must_use]
-    pub fn builder() -> ServerBuilder {
-        ServerBuilder::default()
-    }
-
     /// The addresses that were bound, in the order of the listeners. One that is named by a host has all of the host's.
     #[must_use]
     pub fn addresses(&self) -> &[Address] {
@@ -74,7 +69,7 @@ impl Server {
         }
     }
 
-    /// Serves until `shutdown` completes; then takes leave as [`ServerBuilder::drain`] says, accepts nothing more, writes
+    /// Serves until `shutdown` completes; then takes leave as [`ServerBuilder::drain`](crate::ServerBuilder::drain) says, accepts nothing more, writes
     /// what is queued, says goodbye and returns.
     ///
     /// When it returns, no task of the server is left; a thread may be, idle, as long as there is a [`Handle`]. Writing
@@ -137,8 +132,8 @@ impl Server {
 /// A running server, seen from the program it runs in. Cheap to clone.
 #[derive(Clone)]
 pub struct Handle {
-    hub: Arc<Hub>,
-    tls: Option<Arc<Tls>>,
+    pub(crate) hub: Arc<Hub>,
+    pub(crate) tls: Option<Arc<Tls>>,
     hurried: CancellationToken,
 }
 
@@ -198,26 +193,6 @@ impl Handle {
     /// [`CertificateError`] when the files cannot be used; the certificate stays as it was.
     pub fn reload_tls(&self) -> Result<(), CertificateError> {
         self.tls.as_ref().map_or(Ok(()), |tls| tls.reload())
-    }
-
-    /// Takes over what `described` says of the things that can change while the server runs: limits, origins, hosts, trusted
-    /// proxies, how it ends, the server's token, and the certificate, whose files are read anew. The rest of it is checked and has no
-    /// effect.
-    ///
-    /// Connections that are open go on. What is over a new limit already stays, and only grows no more; whoever became
-    /// admin by another token is so no longer. Connections keep the certificate and the `stall-seconds` of HTTP that they
-    /// began with, and those that came while an address could have any number are not among those counted.
-    ///
-    /// # Errors
-    /// [`BindError`] when no server could be made of it. Then nothing has changed.
-    pub fn reload(&self, described: &ServerBuilder) -> Result<(), BindError> {
-        let tls = described.check_files()?;
-        let in_force = described.in_force()?;
-        if let (Some(current), Some(new)) = (&self.tls, &tls) {
-            current.take_over(new);
-        }
-        self.hub.change(in_force, described.server_token());
-        Ok(())
     }
 
     /// Cuts short the end of a server that is ending: connections are closed at once, whatever waits for them.

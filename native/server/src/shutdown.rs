@@ -6,16 +6,8 @@ use tokio::time::{Instant, interval, sleep, timeout};
 use tokio_util::sync::CancellationToken;
 
 use crate::hub::Hub;
+use crate::in_force::Drain;
 use crate::outbox::Ending;
-
-/// How a server takes leave before it closes what is left.
-#[derive(Clone, Copy, Debug, Default)]
-pub(crate) struct Drain {
-    /// How long it goes on as before, and only says that it is not ready for more.
-    pub(crate) delay: Duration,
-    /// Over how long a time it then closes connections, some at a time.
-    pub(crate) time: Duration,
-}
 
 /// How far the end has come; each is cancelled when it is there.
 #[derive(Clone, Debug, Default)]

@@ -2,6 +2,8 @@
 //! listeners, which ask it.
 
 pub(crate) mod address_limit;
+pub(crate) mod browsers;
 pub(crate) mod peer;
+pub(crate) mod proxies;
 pub(crate) mod rates;
 pub(crate) mod token_throttle;

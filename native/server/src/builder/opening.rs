@@ -5,11 +5,10 @@ use std::sync::Arc;
 use mist_net::address::{self, Endpoint, Scheme, without_secrets};
 use socket2::Socket;
 
-use super::ServerBuilder;
-use crate::bind_error::BindError;
+use crate::bind_error::{BindError, ListenError};
 use crate::listener::bind::Ground;
 use crate::listener::tls::Tls;
-use crate::listener::{ListenError, Listener, ListenerFactory};
+use crate::listener::{Listener, ListenerFactory};
 
 /// A listener that was asked for.
 pub(super) enum Source {
@@ -56,30 +55,26 @@ pub(super) async fn open(
     Ok(listeners)
 }
 
-impl ServerBuilder {
-    /// How to open each listener for operators.
-    pub(super) fn operator_openings(&self) -> Result<Vec<Opening>, BindError> {
-        let each = self.operator_listeners.iter().map(|uri| {
-            // HTTP is spoken there, so that the port needs no other name.
-            let spoken = match address::split(uri) {
-                Ok((scheme, rest)) if scheme.eq_ignore_ascii_case("tcp") => {
-                    format!("http://{rest}")
-                }
-                _ => uri.clone(),
-            };
-            let endpoint = Endpoint::to_listen(&spoken).map_err(|why| ListenError::Uri {
-                uri: without_secrets(uri),
-                why,
-            })?;
-            match endpoint.scheme() {
-                Scheme::Http | Scheme::Https | Scheme::Unix => {
-                    Ok(Opening::BuiltIn(endpoint, spoken))
-                }
-                _ => Err(BindError::OperatorListener {
-                    uri: without_secrets(uri),
-                }),
+/// How to open each listener for operators.
+pub(super) fn for_operators(uris: &[String]) -> Result<Vec<Opening>, BindError> {
+    let each = uris.iter().map(|uri| {
+        // HTTP is spoken there, so that the port needs no other name.
+        let spoken = match address::split(uri) {
+            Ok((scheme, rest)) if scheme.eq_ignore_ascii_case("tcp") => {
+                format!("http://{rest}")
             }
-        });
-        each.collect()
-    }
+            _ => uri.clone(),
+        };
+        let endpoint = Endpoint::to_listen(&spoken).map_err(|why| ListenError::Uri {
+            uri: without_secrets(uri),
+            why,
+        })?;
+        match endpoint.scheme() {
+            Scheme::Http | Scheme::Https | Scheme::Unix => Ok(Opening::BuiltIn(endpoint, spoken)),
+            _ => Err(BindError::OperatorListener {
+                uri: without_secrets(uri),
+            }),
+        }
+    });
+    each.collect()
 }

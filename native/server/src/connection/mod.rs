@@ -17,8 +17,9 @@ use tokio::sync::oneshot;
 use tokio::time::Sleep;
 
 use self::frames::Frames;
+use crate::hub::handle::Flow;
 use crate::hub::worker::{Tools, Worker, with_worker};
-use crate::hub::{Arrival, Flow, Hub};
+use crate::hub::{Arrival, Hub};
 use crate::outbox::{CLOSE, Ending, Framing, Outbox, Taken, Writing, write_frame};
 
 /// Up to here an incomplete line is put in front of what is read next; a longer one is collected apart.

@@ -12,9 +12,10 @@ use tokio::time::sleep_until;
 
 use super::frames::FramesEnd;
 use super::{Connection, Inbound, NO_CODE, SHORT_CARRY, Step, TLS_HELLO};
-use crate::hub::Flow;
+use crate::hub::handle::Flow;
+use crate::hub::run::READ_BYTES;
 use crate::hub::unfinished::COUNTED_FROM;
-use crate::hub::worker::{READ_BYTES, Tools, Worker};
+use crate::hub::worker::{Tools, Worker};
 use crate::log_limit::Kind;
 use crate::outbox::Ending;
 

@@ -11,7 +11,8 @@ use mist_core::message::{Command, Messages};
 use mist_net::lock::RwLock;
 
 use super::line::QueueEnd;
-use super::worker::{READ_BYTES, Tools};
+use super::run::READ_BYTES;
+use super::worker::Tools;
 use super::{Hub, Shared};
 use crate::admission::rates::Pace;
 use crate::outbox::Outbox;

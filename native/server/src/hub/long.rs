@@ -7,10 +7,12 @@ use mist_core::message::Messages;
 use mist_core::{Long, Walk};
 use tokio::sync::oneshot;
 
+use super::Hub;
+use super::handle::{Flow, TURN_COST};
 use super::line::QueueEnd;
+use super::run::READ_BYTES;
 use super::unfinished::Part;
-use super::worker::{Errand, Outgoing, READ_BYTES, Tools, with_worker};
-use super::{Flow, Hub, TURN_COST};
+use super::worker::{Errand, Outgoing, Tools, with_worker};
 use crate::outbox::Outbox;
 
 /// How many of the bytes, whole lines, are handled in one turn.

@@ -6,10 +6,10 @@
 mod changes;
 mod deliver;
 mod effects;
-mod handle;
+pub(crate) mod handle;
 mod line;
 mod long;
-mod run;
+pub(crate) mod run;
 mod store;
 mod tokens;
 mod turns;
@@ -20,18 +20,18 @@ pub(crate) mod worker;
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, OnceLock};
-use std::time::Duration;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use arc_swap::{ArcSwap, Guard};
 use mist_core::{Access, Broker, Credentials, SessionId, Standing, Stats};
 use tokio::sync::Semaphore;
 use tokio_util::task::TaskTracker;
 
-pub(crate) use self::handle::{Flow, TURN_COST};
 use self::line::{Line, QueueEnd};
+use self::run::READ_BYTES;
 use self::store::Store;
 use self::unfinished::{COUNTED_FROM, Unfinished};
-use self::worker::{READ_BYTES, Tools, with_worker};
+use self::worker::{Tools, with_worker};
 use crate::admission::address_limit::AddressLimiter;
 use crate::admission::peer::Peer;
 use crate::admission::rates::{Allowance, Rates};
@@ -121,7 +121,7 @@ impl Hub {
     ) -> Self {
         let log = Arc::clone(&authenticators.context().log);
         let limits = &in_force.limits;
-        broker.handle_time(tokens::unix_seconds());
+        broker.handle_time(unix_seconds());
         Self {
             is_scoped: broker.access() == Access::Scoped,
             throttle: Mutex::new(TokenThrottle::new(limits.failed_tokens)),
@@ -393,6 +393,12 @@ impl Hub {
     }
 }
 
+/// The time in seconds since 1970; before that it is nothing.
+fn unix_seconds() -> u64 {
+    let now = SystemTime::now().duration_since(UNIX_EPOCH);
+    now.map_or(0, |now| now.as_secs())
+}
+
 #[cfg(test)]
 mod tests {
     use std::net::{IpAddr, Ipv4Addr};
@@ -400,6 +406,7 @@ mod tests {
     use mist_core::Config;
     use mist_core::message::Messages;
 
+    use super::handle::Flow;
     use super::*;
 
     #[test]

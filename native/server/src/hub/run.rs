@@ -6,8 +6,13 @@ use std::ops::Range;
 use mist_core::Scratch;
 use mist_core::message::Message;
 
-use super::worker::{APPENDED_AT_ONCE, READ_BYTES};
 use crate::outbox::{SHARED_FROM_BYTES, Segment, TEXT, write_frame};
+
+/// Bytes read with one system call. Smaller is slower; larger no longer fits the cache.
+pub(crate) const READ_BYTES: usize = 64 << 10;
+
+/// Bytes appended, over all receivers, before the read lock is released for writers.
+pub(crate) const APPENDED_AT_ONCE: usize = 4 << 20;
 
 /// From so many receivers on they share what is sent to all of them.
 const SHARED_FROM_RECEIVERS: usize = 4;

@@ -3,13 +3,13 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::time::{Instant, SystemTime, UNIX_EPOCH};
+use std::time::Instant;
 
 use mist_core::{AuthRequest, Broker, SessionId, TokenCheck, TokenError, TokenName, TokenPage};
 use sha2::{Digest, Sha256};
 
 use super::worker::{Errand, with_worker};
-use super::{Hub, Shared};
+use super::{Hub, Shared, unix_seconds};
 use crate::admission::peer::Peer;
 use crate::admission::token_throttle::{Admission, TokenThrottle};
 use crate::auth::Origin;
@@ -197,10 +197,4 @@ impl Hub {
         turned_away.fetch_add(1, Ordering::Relaxed);
         broker.turn_away(session);
     }
-}
-
-/// The time in seconds since 1970; before that it is nothing.
-pub(super) fn unix_seconds() -> u64 {
-    let now = SystemTime::now().duration_since(UNIX_EPOCH);
-    now.map_or(0, |now| now.as_secs())
 }

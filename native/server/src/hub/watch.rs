@@ -12,7 +12,8 @@ use tracing::field::display;
 use super::Hub;
 use super::worker::with_worker;
 use crate::log_limit::Kind;
-use crate::outbox::{Concern, Ending, Framing, Outbox};
+use crate::outbox::liveness::Concern;
+use crate::outbox::{Ending, Framing, Outbox};
 
 /// Seconds a client has to close its side after the server has closed the other; a server that stops is in a hurry.
 const LINGER_SECONDS: u32 = 5;

@@ -7,16 +7,10 @@ use std::thread::panicking;
 use mist_core::message::Scan;
 use mist_core::{AuthRequest, CustomRequest, Listing, Scratch, SessionId, Walk};
 
-use super::run::{Batch, Run};
+use super::run::{APPENDED_AT_ONCE, Batch, READ_BYTES, Run};
 use crate::admission::peer::Peer;
 use crate::admission::rates::Exceeded;
 use crate::outbox::Spare;
-
-/// Bytes read with one system call. Smaller is slower; larger no longer fits the cache.
-pub(crate) const READ_BYTES: usize = 64 << 10;
-
-/// Bytes appended, over all receivers, before the read lock is released for writers.
-pub(crate) const APPENDED_AT_ONCE: usize = 4 << 20;
 
 pub(crate) struct Worker {
     /// Bytes just read, behind those left over from the read before.

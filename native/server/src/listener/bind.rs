@@ -11,7 +11,8 @@ use tokio::net::TcpListener;
 use super::tls::Tls;
 #[cfg(unix)]
 use super::unix;
-use super::{Address, ListenError, Listener, socket, tcp, web};
+use super::{Address, Listener, socket, tcp, web};
+use crate::bind_error::ListenError;
 #[cfg(not(unix))]
 use mist_net::address::AddressError;
 use mist_net::address::{Endpoint, Place, Scheme, Site};

@@ -9,7 +9,7 @@ use socket2::{SockRef, Socket, TcpKeepalive};
 use tokio::net::{TcpListener, TcpSocket, TcpStream};
 use tokio::time::sleep_until;
 
-use super::Acceptor;
+use super::acceptor::Acceptor;
 use crate::log_limit::Kind;
 
 /// Takes an address; port 0 is one that the system chooses. `[::]` can be for IPv6 alone.

@@ -5,9 +5,10 @@ use std::sync::Arc;
 use futures_util::future::BoxFuture;
 use tokio::net::TcpListener;
 
+use super::acceptor::Acceptor;
 use super::socket::accept_tcp;
 use super::tls::Tls;
-use super::{Acceptor, Address, Listener};
+use super::{Address, Listener};
 
 struct Tcp {
     listener: TcpListener,

@@ -1,10 +1,8 @@
-//! Owns how connections become encrypted; knows nothing of what is spoken over them.
+//! Owns what connections are encrypted with, and which certificate they are shown; knows nothing of connections.
 
-use std::io;
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
-use std::time::{Duration, SystemTime};
+use std::time::SystemTime;
 
 use mist_net::lock::{Mutex, RwLock};
 use rustls::ServerConfig;
@@ -12,22 +10,14 @@ use rustls::crypto::CryptoProvider;
 use rustls::crypto::ring::{Ticketer, default_provider};
 use rustls::server::{ClientHello, NoServerSessionStorage, ResolvesServerCert};
 use rustls::sign::CertifiedKey;
-use tokio::io::AsyncWriteExt;
-use tokio::net::TcpStream;
-use tokio::time::timeout;
-use tokio_rustls::TlsAcceptor;
-use tokio_rustls::server::TlsStream;
 
 use super::certificate::{self, CertificateError};
 use super::validity::{self, Reminder, Validity};
-use super::{Acceptor, Guest};
-use crate::admission::peer::Peer;
-use crate::log_limit::Kind;
 use mist_net::address::Site;
 
 /// What all listeners of a server encrypt with.
 pub(crate) struct Tls {
-    config: Arc<ServerConfig>,
+    pub(super) config: Arc<ServerConfig>,
     current: Arc<Current>,
     /// Of the current certificate, unless it says nothing that can be read.
     reminder: Mutex<Option<Reminder>>,
@@ -61,12 +51,6 @@ impl std::fmt::Debug for Current {
         f.write_str("Current")
     }
 }
-
-/// The type of record that a client's first one has.
-const HANDSHAKE: u8 = 22;
-
-/// How long a client may take to read why it is sent away.
-const FAREWELL: Duration = Duration::from_secs(1);
 
 impl Tls {
     /// Reads the certificate, with those that vouch for it, and its key.
@@ -171,66 +155,4 @@ impl Tls {
             Source::SelfSigned { fingerprint } => Some(fingerprint.clone()),
         }
     }
-
-    /// Shakes hands on a task of its own, so that nobody waits for it, and then hands the connection to `serve`.
-    ///
-    /// A client that does not encrypt is told so by the words of `in_plain`.
-    pub(super) fn accept(
-        &self,
-        stream: TcpStream,
-        guest: Guest,
-        acceptor: &Acceptor,
-        in_plain: fn() -> Vec<u8>,
-        serve: impl FnOnce(&Acceptor, TlsStream<TcpStream>, Guest) + Send + 'static,
-    ) {
-        let acceptor = acceptor.clone();
-        let tls = TlsAcceptor::from(Arc::clone(&self.config));
-        acceptor.hub.tasks.clone().spawn(async move {
-            let seconds = acceptor.hub.handshake_seconds();
-            let shaken = tokio::select! {
-                () = acceptor.stopped() => return,
-                shaken = timeout(guest.patience(&acceptor.hub), shake(stream, tls, in_plain)) => shaken,
-            };
-            let error = match shaken {
-                Ok(Ok(Some(stream))) => return serve(&acceptor, stream, guest),
-                Ok(Ok(None)) => return,
-                Ok(Err(error)) => error,
-                Err(_) => io::Error::other(format!(
-                    "it is not done after {seconds} seconds (handshake-seconds)"
-                )),
-            };
-            let failed = &acceptor.hub.counters.failed_handshakes;
-            failed.fetch_add(1, Ordering::Relaxed);
-            let peer = guest.address.map(Peer::from);
-            if acceptor.hub.log.admits(Kind::HandshakeFailed, peer) {
-                tracing::debug!(peer = peer.map(display), %error, "a TLS handshake failed");
-            }
-        });
-    }
-}
-
-/// Encrypts a connection, unless the client leaves without a word, as those do that only look whether the port is open.
-async fn shake(
-    stream: TcpStream,
-    tls: TlsAcceptor,
-    in_plain: fn() -> Vec<u8>,
-) -> io::Result<Option<TlsStream<TcpStream>>> {
-    let mut first = [0];
-    if stream.peek(&mut first).await? == 0 {
-        return Ok(None);
-    }
-    if first[0] == HANDSHAKE {
-        return tls.accept(stream).await.map(Some);
-    }
-    // Whoever does not read this gets no more attention.
-    let _ = timeout(FAREWELL, turn_away(stream, &in_plain())).await;
-    Err(io::Error::other("the client does not speak TLS"))
-}
-
-/// Says why, then reads on: closing with input unread would make the system throw the words away.
-async fn turn_away(mut stream: TcpStream, words: &[u8]) -> io::Result<()> {
-    stream.write_all(words).await?;
-    stream.shutdown().await?;
-    tokio::io::copy(&mut stream, &mut tokio::io::sink()).await?;
-    Ok(())
 }

@@ -10,8 +10,10 @@ use futures_util::future::BoxFuture;
 use socket2::{Domain, SockAddr, Socket, Type};
 use tokio::net::UnixListener;
 
+use super::acceptor::Acceptor;
 use super::socket::{BACKLOG, accept_all};
-use super::{Acceptor, Address, ListenError, Listener, web};
+use super::{Address, Listener, web};
+use crate::bind_error::ListenError;
 use mist_net::address::UnixPath;
 
 struct Unix {

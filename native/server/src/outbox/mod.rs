@@ -9,7 +9,7 @@
 
 mod backlog;
 mod framing;
-mod liveness;
+pub(crate) mod liveness;
 mod queue;
 mod spare;
 #[cfg(test)]
@@ -26,7 +26,6 @@ use std::sync::MutexGuard;
 pub(crate) use self::backlog::{Backlog, Room};
 use self::framing::PING;
 pub(crate) use self::framing::{CLOSE, Framing, TEXT, write_frame};
-pub(crate) use self::liveness::Concern;
 use self::queue::{Queue, Tally};
 pub(crate) use self::queue::{SHARED_FROM_BYTES, SharedBytes, Writing};
 pub(crate) use self::spare::Spare;

@@ -2,6 +2,7 @@
 
 use mist_core::{Broker, Config, Credentials, Limits};
 
+use super::liveness::Concern;
 use super::*;
 
 fn outbox(framing: Framing) -> Outbox {

@@ -17,10 +17,11 @@ use super::body::{Body, read_body, refuse_publish};
 use super::events::Events;
 use super::publish::Publish;
 use super::query::Query;
+use super::reply::{json, refuse_command};
+use super::request::{Caller, raw_query};
 use super::token::token;
 use super::visit::{Visit, line};
-use super::{Caller, json, raw_query, refuse_command};
-use crate::listener::Acceptor;
+use crate::listener::acceptor::Acceptor;
 
 /// `POST /publish`: the message as JSON, or `?tags=a,b` with the data as the body.
 pub(super) fn publish(acceptor: Acceptor) -> BoxedFilter<(Response,)> {

@@ -10,8 +10,9 @@ use tokio::time::{Instant, timeout_at};
 use warp::http::{HeaderMap, StatusCode, header};
 use warp::reply::Response;
 
+use super::reply::refuse_command;
+use super::request::Caller;
 use super::visit::{Visit, unauthorized};
-use super::{Caller, refuse_command};
 use crate::hub::Hub;
 use crate::hub::unfinished::{COUNTED_FROM, Part};
 use crate::log_limit::Kind;

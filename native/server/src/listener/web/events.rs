@@ -145,7 +145,7 @@ mod tests {
 
     use super::super::visit::tests::{acceptor, caller};
     use super::*;
-    use crate::listener::Acceptor;
+    use crate::listener::acceptor::Acceptor;
 
     const SIZE: usize = 1 << 20;
     /// No piece is larger than what the pipe holds, but for what makes events of it.

@@ -10,12 +10,11 @@ use warp::http::{HeaderMap, StatusCode, header};
 use warp::reply::{Reply, Response};
 
 use super::query::Query;
-use super::routes::get_or_head;
+use super::reply::refuse;
+use super::request::{Caller, get_or_head, listed, raw_query};
 use super::token::token;
-use super::upgrade::listed;
 use super::visit::{Visit, unauthorized};
-use super::{Caller, raw_query, refuse};
-use crate::listener::Acceptor;
+use crate::listener::acceptor::Acceptor;
 
 /// `GET /healthz` and `/readyz`.
 pub(super) fn health(acceptor: Acceptor) -> BoxedFilter<(Response,)> {

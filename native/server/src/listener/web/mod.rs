@@ -2,13 +2,15 @@
 
 mod api;
 mod body;
-pub(super) mod browsers;
+mod browsers;
 mod events;
+mod forwarded;
 mod metrics;
 mod page;
-pub(super) mod proxies;
 mod publish;
 mod query;
+mod reply;
+mod request;
 mod routes;
 mod stall_timeout;
 mod token;
@@ -34,20 +36,18 @@ use tokio::time::Instant;
 use tracing::field::display;
 use warp::Filter;
 use warp::filters::BoxedFilter;
-use warp::http::header::{CONTENT_TYPE, RETRY_AFTER};
-use warp::http::{HeaderMap, HeaderName, StatusCode, Uri};
-use warp::reply::{Reply, Response};
+use warp::http::Uri;
+use warp::reply::Response;
 
-use self::proxies::Client;
-pub(crate) use self::routes::Offers;
+use self::reply::{error_body, unavailable};
+use self::request::Caller;
 use self::stall_timeout::StallTimeout;
+use super::acceptor::{Acceptor, Guest, Refusal};
 use super::socket::accept_tcp;
 use super::tls::Tls;
-use super::{Acceptor, Address, Guest, Listener, Permit, Refusal};
-use crate::admission::address_limit::AddressPermit;
+use super::{Address, Listener};
 use crate::admission::peer::Peer;
-use crate::admission::rates::{Exceeded, Meter};
-use crate::hub::Arrival;
+use crate::admission::rates::Meter;
 use crate::log_limit::{Kind, LogLimit};
 
 struct Web {
@@ -161,13 +161,13 @@ where
         let in_force = hub.in_force();
         let (browsers, proxies) = (&in_force.browsers, &in_force.proxies);
         let behind = address.filter(|address| proxies.trusts(*address));
-        let client = behind.map(|proxy| proxies.client(proxy, request.headers()));
+        let client = behind.map(|proxy| proxies.client(proxy, forwarded::hops(request.headers())));
         let from = client.map(|client| client.address).or(address);
         let peer = from.map(Peer::from);
         // A proxy on this machine asks for others, whether or not it is trusted.
         let is_local = client.is_none()
             && address.is_some_and(is_this_machine)
-            && !proxies::is_forwarded(request.headers())
+            && !forwarded::is_forwarded(request.headers())
             && browsers.check_host(&request, true).is_ok();
         if let Some(permit) = &lent {
             // A later request begins anew; how long the connection was at rest is no matter.
@@ -260,123 +260,4 @@ fn not_let_in(refusal: Refusal) -> BoxedFilter<(Response,)> {
     warp::any()
         .map(move || unavailable(refusal.clone()))
         .boxed()
-}
-
-/// Who makes a request.
-#[derive(Clone)]
-struct Caller {
-    permit: Arc<Permit>,
-    peer: Option<Peer>,
-    /// The number of the listener that the request came to.
-    listener: u16,
-    /// For whom a trusted proxy asks, whose own connection does not count for anybody.
-    client: Option<Client>,
-    /// Whether it comes from this machine, for all that can be seen.
-    is_local: bool,
-    since: Instant,
-    /// What was done on the connection lately; not for a proxy's, which carries many clients.
-    meter: Option<Arc<Meter>>,
-}
-
-impl Caller {
-    fn arrival(&self) -> Arrival {
-        Arrival {
-            peer: self.peer,
-            took: self.since.elapsed(),
-            is_request: false,
-            listener: self.listener,
-        }
-    }
-
-    /// Counts what will go on for long among what the caller's address has, unless its connection is counted already.
-    fn count_address(&self, acceptor: &Acceptor) -> Result<Option<AddressPermit>, Refusal> {
-        let Some(client) = self.client else {
-            return Ok(None);
-        };
-        if !client.is_named {
-            acceptor.hub.in_force().proxies.note_unnamed(client.address);
-        }
-        acceptor.count_address(self.peer)
-    }
-}
-
-/// Answers a client that is one too many, or came too soon.
-fn unavailable(refusal: Refusal) -> Response {
-    let Refusal {
-        mut message,
-        exceeded,
-    } = refusal;
-    message.push(b'\n');
-    match exceeded {
-        Some(exceeded) => too_often(message, exceeded),
-        None => json(StatusCode::SERVICE_UNAVAILABLE, message),
-    }
-}
-
-/// Seconds after which a client may try again where nobody knows when it will get further.
-const RETRY_SECONDS: u64 = 10;
-
-/// Answers a client that does more in a second than it may.
-fn too_often(message: Vec<u8>, exceeded: Exceeded) -> Response {
-    let mut response = json(StatusCode::TOO_MANY_REQUESTS, message);
-    let seconds = exceeded.retry_after().into();
-    response.headers_mut().insert(RETRY_AFTER, seconds);
-    response
-}
-
-/// The query as it was sent, empty when there is none.
-fn raw_query() -> BoxedFilter<(String,)> {
-    warp::query::raw()
-        .or(warp::any().map(String::new))
-        .unify()
-        .boxed()
-}
-
-/// The only value of a header.
-fn one(headers: &HeaderMap, name: HeaderName) -> Option<&str> {
-    let mut values = headers.get_all(name).into_iter();
-    let value = values.next()?.to_str().ok()?;
-    values.next().is_none().then_some(value)
-}
-
-/// Refuses a request that is not for a command.
-fn refuse(status: StatusCode, error: impl AsRef<str>) -> Response {
-    refuse_command("", status, error)
-}
-
-/// Refuses a command with a message like those on any other transport.
-fn refuse_command(command: &str, status: StatusCode, error: impl AsRef<str>) -> Response {
-    json(status, error_body(command, code_of(status), error.as_ref()))
-}
-
-/// The `code` of what only HTTP has.
-fn code_of(status: StatusCode) -> &'static str {
-    match status {
-        StatusCode::UNAUTHORIZED => ErrorCode::Unauthenticated.name(),
-        StatusCode::FORBIDDEN => "forbidden",
-        StatusCode::NOT_FOUND => "not-found",
-        StatusCode::METHOD_NOT_ALLOWED => "method-not-allowed",
-        StatusCode::REQUEST_TIMEOUT => "timeout",
-        StatusCode::PAYLOAD_TOO_LARGE => ErrorCode::TooLarge.name(),
-        StatusCode::MISDIRECTED_REQUEST => "wrong-host",
-        StatusCode::UPGRADE_REQUIRED => "upgrade-required",
-        StatusCode::SERVICE_UNAVAILABLE => "unavailable",
-        _ => "bad-request",
-    }
-}
-
-/// The fields in the order that they have everywhere.
-fn error_body(command: &str, code: &str, error: &str) -> String {
-    let error = serde_json::Value::from(error);
-    format!("{{\"command\":\"{command}\",\"error\":{error},\"code\":\"{code}\"}}\n")
-}
-
-fn json(status: StatusCode, body: impl Into<Vec<u8>>) -> Response {
-    let reply = warp::reply::with_header(body.into(), CONTENT_TYPE, "application/json");
-    let mut response = warp::reply::with_status(reply, status).into_response();
-    if let StatusCode::SERVICE_UNAVAILABLE | StatusCode::TOO_MANY_REQUESTS = status {
-        let seconds = RETRY_SECONDS.into();
-        response.headers_mut().insert(RETRY_AFTER, seconds);
-    }
-    response
 }

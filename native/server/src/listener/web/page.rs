@@ -6,7 +6,7 @@ use warp::http::{StatusCode, header};
 use warp::path::FullPath;
 use warp::reply::Response;
 
-use super::routes::get_or_head;
+use super::request::get_or_head;
 
 /// A file of the page.
 struct File {

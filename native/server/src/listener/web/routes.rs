@@ -8,46 +8,11 @@ use warp::http::header::ALLOW;
 use warp::path::FullPath;
 use warp::reply::{Reply, Response};
 
-use super::{api, metrics, page, refuse, upgrade};
-use crate::listener::Acceptor;
-
-/// What everybody may have without a token, unless the operator wants it otherwise.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Offers {
-    pub(crate) page: bool,
-    pub(crate) metrics: bool,
-    /// Whether it lives, and is ready.
-    health: bool,
-}
-
-impl Offers {
-    /// What there is for clients; operators may have listeners of their own.
-    pub(crate) fn of_clients(self, are_operators_apart: bool) -> Self {
-        Self {
-            metrics: self.metrics && !are_operators_apart,
-            health: self.health && !are_operators_apart,
-            ..self
-        }
-    }
-
-    /// What there is on those.
-    pub(crate) fn of_operators(self) -> Self {
-        Self {
-            page: false,
-            ..self
-        }
-    }
-}
-
-impl Default for Offers {
-    fn default() -> Self {
-        Self {
-            page: true,
-            metrics: true,
-            health: true,
-        }
-    }
-}
+use super::reply::refuse;
+use super::request::get_or_head;
+use super::{api, metrics, page, upgrade};
+use crate::listener::acceptor::Acceptor;
+use crate::listener::offers::Offers;
 
 /// All that is answered on a listener.
 pub(super) fn of(acceptor: &Acceptor) -> BoxedFilter<(Response,)> {
@@ -80,10 +45,6 @@ pub(super) fn of(acceptor: &Acceptor) -> BoxedFilter<(Response,)> {
     .chain([anything.clone()])
     .reduce(|routes, further| routes.or(further).unify().boxed())
     .unwrap_or(anything)
-}
-
-pub(super) fn get_or_head() -> BoxedFilter<()> {
-    warp::get().or(warp::head()).unify().boxed()
 }
 
 /// Answers a request that nobody has taken.

@@ -5,7 +5,7 @@ use base64::prelude::BASE64_URL_SAFE_NO_PAD;
 use warp::http::{HeaderMap, header};
 
 use super::query::Query;
-use super::upgrade::offered_protocols;
+use super::request::offered_protocols;
 
 /// The token that a request presents, if it does. Empty headers are as good as missing.
 ///

@@ -12,18 +12,19 @@ use tokio_rustls::server::TlsStream;
 use tokio_tungstenite::tungstenite::handshake::derive_accept_key;
 use warp::Filter;
 use warp::filters::BoxedFilter;
-use warp::http::header::{self, AsHeaderName};
+use warp::http::header;
 use warp::http::{HeaderMap, StatusCode};
 use warp::path::FullPath;
 use warp::reply::{Reply, Response};
 
 use super::query::Query;
+use super::reply::{refuse, unavailable};
+use super::request::{Caller, lists, offered_protocols, one, raw_query};
 use super::stall_timeout::StallTimeout;
 use super::token::token;
-use super::{Caller, one, raw_query, refuse, unavailable};
 use crate::admission::address_limit::AddressPermit;
 use crate::connection::Connection;
-use crate::listener::Acceptor;
+use crate::listener::acceptor::Acceptor;
 
 /// The requests that ask for a WebSocket at one of its paths.
 pub(super) fn route(acceptor: Acceptor) -> BoxedFilter<(Response,)> {
@@ -188,22 +189,4 @@ fn serve_frames<S>(
         caller.arrival(),
     );
     acceptor.spawn((caller.permit, address), connection);
-}
-
-pub(super) fn offered_protocols(headers: &HeaderMap) -> impl Iterator<Item = &str> {
-    listed(headers, header::SEC_WEBSOCKET_PROTOCOL)
-}
-
-/// Whether the headers with this name list a value.
-fn lists(headers: &HeaderMap, name: impl AsHeaderName, value: &str) -> bool {
-    listed(headers, name).any(|listed| listed.eq_ignore_ascii_case(value))
-}
-
-/// What the headers with this name list.
-pub(super) fn listed(headers: &HeaderMap, name: impl AsHeaderName) -> impl Iterator<Item = &str> {
-    headers
-        .get_all(name)
-        .into_iter()
-        .filter_map(|value| value.to_str().ok())
-        .flat_map(|value| value.split(',').map(str::trim))
 }

@@ -12,11 +12,12 @@ use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader, DuplexStream};
 use warp::http::{StatusCode, header};
 use warp::reply::{Reply, Response};
 
-use super::{Caller, json, refuse, too_often, unavailable};
+use super::reply::{json, refuse, too_often, unavailable};
+use super::request::Caller;
 use crate::connection::Connection;
 use crate::hub::unfinished::Part;
 use crate::hub::{Arrival, Hub};
-use crate::listener::Acceptor;
+use crate::listener::acceptor::Acceptor;
 use crate::outbox::Outbox;
 
 /// Bytes in the pipe between a request and its connection.
@@ -279,7 +280,7 @@ pub(super) mod tests {
     use tokio::time::{Instant, timeout};
 
     use super::*;
-    use crate::listener::Offers;
+    use crate::listener::offers::Offers;
     use crate::shutdown::Stages;
 
     const PATIENCE: Duration = Duration::from_secs(20);

@@ -1,0 +1,39 @@
+//! Owns what a listener serves besides commands; knows nothing of how it is served.
+
+/// What everybody may have without a token, unless the operator wants it otherwise.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Offers {
+    pub(crate) page: bool,
+    pub(crate) metrics: bool,
+    /// Whether it lives, and is ready.
+    pub(super) health: bool,
+}
+
+impl Offers {
+    /// What there is for clients; operators may have listeners of their own.
+    pub(crate) fn of_clients(self, are_operators_apart: bool) -> Self {
+        Self {
+            metrics: self.metrics && !are_operators_apart,
+            health: self.health && !are_operators_apart,
+            ..self
+        }
+    }
+
+    /// What there is on those.
+    pub(crate) fn of_operators(self) -> Self {
+        Self {
+            page: false,
+            ..self
+        }
+    }
+}
+
+impl Default for Offers {
+    fn default() -> Self {
+        Self {
+            page: true,
+            metrics: true,
+            health: true,
+        }
+    }
+}
