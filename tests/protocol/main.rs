@@ -2,6 +2,7 @@
 //!
 //! What needs signals, open files or memory by number is for Unix.
 
+mod client;
 mod data;
 mod document;
 #[cfg(unix)]
