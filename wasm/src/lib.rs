@@ -1,7 +1,7 @@
 //! The edge between the core and JavaScript: numbers and strings in, calls of a host object out; decides nothing.
 //!
-//! What must be done outside is done in the middle of a call: a message goes to its port or socket, everything else to
-//! the host object, whose methods must only note what they are told. They run while the broker or client is borrowed,
+//! What must be done outside is done in the middle of a call: a message goes to its port, everything else to
+//! the host object, whose methods must only note what they are told. They run while the broker is borrowed,
 //! so they cannot call it; and what an application does with the news comes after the call has returned.
 
 #![no_std]
@@ -13,14 +13,12 @@ extern crate alloc;
 extern crate std;
 
 mod broker;
-mod client;
 #[cfg(target_family = "wasm")]
 mod runtime;
 
 use wasm_bindgen::prelude::{JsValue, wasm_bindgen};
 
 pub use broker::{Broker, BrokerHost};
-pub use client::{Client, ClientHost};
 
 /// The memory in which numbers are exchanged.
 #[wasm_bindgen]

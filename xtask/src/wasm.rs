@@ -56,7 +56,7 @@ pub(crate) fn build() -> Result<()> {
     ];
     let sources = sources.map(|name| package().join(name));
     // The types are written last, when they are right.
-    let made = package().join("dist").join("index.d.ts");
+    let made = package().join("dist/modules/index.d.ts");
     if files::is_newer(&made, &sources.each_ref().map(|path| &**path))? {
         return Ok(());
     }

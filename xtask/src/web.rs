@@ -19,7 +19,11 @@ pub(crate) fn build() -> Result<()> {
     wasm::build()?;
     npm::install(&folder())?;
     let package = wasm::package().join("dist");
-    let (code, core) = (package.join("index.js"), package.join("mist_bg.wasm"));
+    // The types are written last.
+    let (code, core) = (
+        package.join("modules/index.d.ts"),
+        package.join("mist_bg.wasm"),
+    );
     let sources = [&*folder(), &code, &core];
     // In the crate of the server that serves it.
     let built = tools::root().join("native/server/page/dist/index.html");

@@ -11,7 +11,7 @@ import { serve } from "../test/harness/site.js";
 import { bench } from "./bench.js";
 
 const PAGE = `<!doctype html><title>bench</title><script type="importmap">
-{ "imports": { "mist-pubsub": "/dist/index.js" } }</script>`;
+{ "imports": { "mist-pubsub": "/dist/page/index.js" } }</script>`;
 
 console.log(`Node ${process.versions.node}`);
 const inNode = await bench();

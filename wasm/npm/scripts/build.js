@@ -9,8 +9,11 @@ import { build } from "esbuild";
 import { stripped } from "./module.js";
 import { path, tool } from "./places.js";
 
-/** The modules that applications import. Node has its own script for the first, with the same types. */
-const ENTRIES = ["index", "inline", "slim"];
+/** The modules that applications import. */
+const ENTRIES = ["index", "light", "inline", "slim"];
+
+/** What a page loads that has no bundler: each is one file. */
+const PAGE = ["index", "light", "shared-worker"];
 
 mkdirSync(path("dist"), { recursive: true });
 optimise();
@@ -18,7 +21,7 @@ clear();
 for (const license of ["LICENSE-MIT", "LICENSE-APACHE"]) {
   copyFileSync(path(`../../${license}`), path(`dist/${license}`));
 }
-await bundle();
+await transform();
 declare();
 
 /** Shrinks the core. It is the slowest step by far, so it is left out when nothing changed. */
@@ -32,40 +35,34 @@ function optimise() {
   const flags = ["-Oz", "--converge", "--one-caller-inline-max-function-size=20", "--low-memory-unused"];
   run("wasm-opt", [...flags, "-g", from, "-o", named]);
   writeFileSync(to, stripped(readFileSync(named)));
+  // For the entry that carries the core in itself.
+  writeFileSync(path("gen/base64.js"), `export default "${readFileSync(to).toString("base64")}";\n`);
+  writeFileSync(path("gen/base64.d.ts"), "declare const base64: string;\nexport default base64;\n");
 }
 
 /** Removes what an earlier build left and this one may not make again. */
 function clear() {
   for (const file of readdirSync(path("dist"))) {
-    if (!file.endsWith(".wasm")) rmSync(path(`dist/${file}`));
+    if (!file.endsWith(".wasm")) rmSync(path(`dist/${file}`), { recursive: true });
   }
 }
 
 /**
- * Every entry is one file: a page without a bundler asks for that and the core, and nothing else; and a bundler that
- * takes exports from the file they come from cannot pass over how the entry loads the core. The worker is a part of
- * the page's entry.
+ * Bundlers and Node get each module by itself, so that what is not imported is left out, and what throws can be read. A page
+ * without a bundler gets one file for all that it imports.
  */
-async function bundle() {
+async function transform() {
   /** @type {import("esbuild").BuildOptions} */
-  const common = {
-    bundle: true,
-    format: "esm",
-    platform: "neutral",
-    target: "es2022",
-    minify: true,
-    sourcemap: true,
-    external: ["node:*"],
-    loader: { ".wasm": "base64" },
-    outdir: path("dist"),
-    logLevel: "warning",
-  };
-  const entries = ENTRIES.map((entry) => path(`src/${entry}.ts`));
+  const common = { format: "esm", platform: "neutral", target: "es2022", outdir: path("dist"), logLevel: "warning" };
+  const sources = readdirSync(path("src")).filter((file) => file.endsWith(".ts"));
+  const modules = sources.map((file) => ({ in: path(`src/${file}`), out: `modules/${file.slice(0, -".ts".length)}` }));
+  const core = ["mist", "base64"].map((name) => ({ in: path(`gen/${name}.js`), out: `gen/${name}` }));
+  const page = PAGE.map((name) => ({ in: path(`src/${name}.ts`), out: `page/${name}` }));
   await Promise.all([
-    build({ ...common, entryPoints: entries }),
-    // Node shows the line that threw: it is to be one, with names that say something.
-    build({ ...common, entryPoints: [path("src/node.ts")], minify: false }),
-    build({ ...common, entryPoints: [path("src/shared-worker.ts")], external: ["./index.js"] }),
+    build({ ...common, entryPoints: modules }),
+    build({ ...common, entryPoints: core, minifyWhitespace: true }),
+    // The worker is a part of the page's entry.
+    build({ ...common, entryPoints: page, bundle: true, minify: true, external: ["./index.js"] }),
   ]);
 }
 
@@ -75,11 +72,11 @@ function declare() {
   const published = new Set(ENTRIES.map((entry) => `${entry}.d.ts`));
   // What is found is added, and visited in turn.
   for (const file of published) {
-    const named = readFileSync(path(`dist/${file}`), "utf8").matchAll(/"\.\/([^"]+)\.js"/g);
+    const named = readFileSync(path(`dist/modules/${file}`), "utf8").matchAll(/"\.\/([^"]+)\.js"/g);
     for (const [, module] of named) published.add(`${module}.d.ts`);
   }
-  for (const file of readdirSync(path("dist"))) {
-    if (file.endsWith(".d.ts") && !published.has(file)) rmSync(path(`dist/${file}`));
+  for (const file of readdirSync(path("dist/modules"))) {
+    if (file.endsWith(".d.ts") && !published.has(file)) rmSync(path(`dist/modules/${file}`));
   }
 }
 

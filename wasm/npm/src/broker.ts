@@ -4,13 +4,13 @@
  */
 
 import { bridge } from "./bridge.js";
-import { LinkedClient, type Settings } from "./client.js";
+import { LinkedClient } from "./client.js";
 import { type Core, core } from "./core.js";
 import { MistError, textOf } from "./error.js";
 import { type Carried, FastLane, SessionLane } from "./lane.js";
 import { nameOf, textOfData } from "./message.js";
 import { type Attempt, GOODBYE, type Link, type Socket, checkSource, leave } from "./link.js";
-import { shared } from "./shared.js";
+import type { Settings } from "./output.js";
 import { defer, enter } from "./turn.js";
 import type {
   Bridge,
@@ -22,8 +22,6 @@ import type {
   CommandHandler,
   LocalOptions,
   Reply,
-  SharedBroker,
-  SharedOptions,
   Tag,
 } from "./types.js";
 
@@ -62,7 +60,6 @@ export let dial: (broker: Broker, attempt: Attempt) => () => void;
 
 /** A broker in this page, in this worker, or in this program. */
 export class Broker {
-  #module: Core;
   /** Its own, for the bridges. */
   #token: string | undefined;
   #core: CoreBroker;
@@ -78,15 +75,6 @@ export class Broker {
   /** For the next end of a token that a session goes by. */
   #timer: ReturnType<typeof setTimeout> | undefined;
   #isClosed = false;
-
-  /**
-   * Returns the one broker of all tabs of this origin that ask for the same name. It lives in a SharedWorker; where
-   * there is none, in one of the tabs, and when that tab is closed, in another.
-   * @throws MistError `unsupported` where there is neither SharedWorker nor BroadcastChannel with Web Locks.
-   */
-  static shared(name: string, options?: SharedOptions): Promise<SharedBroker> {
-    return shared(name, options);
-  }
 
   /**
    * Creates a broker.
@@ -118,7 +106,6 @@ export class Broker {
     if (wrong) {
       throw new MistError("invalid-argument", `the limit ${wrong[0]} is a whole number, not ${String(wrong[1])}`);
     }
-    this.#module = module;
     this.#token = token || undefined;
     try {
       this.#core = new module.Broker(
@@ -169,9 +156,7 @@ export class Broker {
   client(options: LocalOptions = {}): Client {
     this.#checkOpen();
     const link: Link = { token: checkSource(options.token), dial: (attempt) => this.#dial(attempt) };
-    const client = new LinkedClient(this.#module, link, SETTINGS, options.signal, (client) =>
-      this.#clients.delete(client),
-    );
+    const client = new LinkedClient(link, SETTINGS, options.signal, (client) => this.#clients.delete(client)).start();
     if (client.state !== "closed") this.#clients.add(client);
     return client;
   }

@@ -1,22 +1,22 @@
 /**
- * Owns the one implementation of `Client`: the core's client, a link to a broker, and who waits for what.
+ * Owns the one implementation of `Client`: a machine that decides, a link to a broker, and who waits for what.
  * Knows nothing of what the link is made of.
  */
 
-import type { Core } from "./core.js";
+import { makeAdmin } from "./admin.js";
 import { afterwards } from "./dispatch.js";
 import { MistError, UnauthorizedError, textOf } from "./error.js";
 import { Events } from "./events.js";
 import type { Attempt, Lane, Link, Socket } from "./link.js";
+import { Machine } from "./machine.js";
 import { Delivered, listOf, nameOf, namesOf, sorted, textOfData } from "./message.js";
+import type { Output, Settings } from "./output.js";
 import { LocalSubscription } from "./subscription.js";
-import { defer as later, enter } from "./turn.js";
 import type {
   Admin,
   Client,
   ClientEvents,
   Code,
-  GrantOptions,
   Handler,
   ListenOptions,
   Outgoing,
@@ -31,29 +31,7 @@ import type {
   Tag,
   TagLike,
 } from "./types.js";
-
-/** How a client works; milliseconds, and negative where something is off. */
-export interface Settings {
-  timeout: number;
-  heartbeat: number;
-  retryLeast: number;
-  retryMost: number;
-  offlineMessages: number;
-  offlineBytes: number;
-  offlineAge: number;
-}
-
-type CoreClient = InstanceType<Core["Client"]>;
-
-interface Answer {
-  tags: string[];
-  data: string;
-  /** The tag sets of `list`, or the tags of `listall`. */
-  sets: string[][] | string[];
-  /** Whom an acknowledged publish has reached, or the connections of `who`; else -1. */
-  count: number;
-  subscribers: number;
-}
+import type { Answer, Asked } from "./wire.js";
 
 interface Waiting {
   /** Called at once when the answer is good, while the broker still stands as the answer says. */
@@ -74,12 +52,13 @@ export class LinkedClient implements Client {
   #state: State = "connecting";
   #events = new Events();
   #link: Link;
-  #core: CoreClient | undefined;
+  #socket: Socket | undefined;
+  #machine: Machine;
+  /** Whether what the machine wants done is being done. */
+  #isAtWork = false;
   /** Whether the first attempt to connect has come to something, and who waits for that. */
   #hasTried = false;
   #untried: (() => void)[] = [];
-  /** What was asked for before the core was loaded. */
-  #early: (() => void)[] = [];
   #lane: Lane | undefined;
   /** The attempt that led to the connection, or may yet; what others tell is not heard. */
   #attempt: Attempt | undefined;
@@ -88,13 +67,10 @@ export class LinkedClient implements Client {
   #gone: Promise<void> | void = undefined;
   #unwatch: (() => void) | undefined;
   #timer: ReturnType<typeof setTimeout> | undefined;
+  #wakes = 0;
   #isTimed = false;
   #waiting = new Map<number, Waiting>();
   #subscriptions = new Map<number, LocalSubscription>();
-  /** The subscriptions that have no number yet. */
-  #unnumbered = new Set<LocalSubscription>();
-  /** Why the last verb failed. */
-  #failure: MistError | undefined;
   /** What the application's function for the token has thrown. */
   #thrown: unknown;
   #signal: AbortSignal | undefined;
@@ -104,18 +80,15 @@ export class LinkedClient implements Client {
   #unlisten: (() => void) | undefined;
   #onClosed: (client: LinkedClient) => void;
 
-  constructor(
-    core: Core | Promise<Core>,
-    link: Link,
-    settings: Settings,
-    signal?: AbortSignal,
-    onClosed: (client: LinkedClient) => void = () => {},
-  ) {
+  /** It connects once it is told to {@link start}. */
+  constructor(link: Link, settings: Settings, signal?: AbortSignal, onClosed: (client: LinkedClient) => void = () => {}) {
     this.#link = link;
     this.#onClosed = onClosed;
     this.ready = new Promise((resolve, reject) => (this.#settleReady = { resolve, reject }));
     this.ready.catch(() => {});
-    this.admin = this.#makeAdmin();
+    this.#machine = new Machine(settings, Math.random, now());
+    this.admin = makeAdmin((...request) => this.#request(...request));
+    this.#unwatch = link.watch?.(() => this.#call((machine) => machine.probe(now())));
     this.#signal = signal;
     if (signal) {
       const close = (): void => {
@@ -126,14 +99,12 @@ export class LinkedClient implements Client {
       this.#unlisten = () => signal.removeEventListener("abort", close);
       if (signal.aborted) close();
     }
-    if (core instanceof Promise) {
-      core.then(
-        (core) => this.#begin(core, settings),
-        (error: unknown) => this.#close(new MistError("unsupported", `cannot load mist's core: ${textOf(error)}`, { cause: error })),
-      );
-    } else {
-      this.#begin(core, settings);
-    }
+  }
+
+  /** Connects. */
+  start(): this {
+    this.#call(() => {});
+    return this;
   }
 
   get state(): State {
@@ -141,45 +112,6 @@ export class LinkedClient implements Client {
   }
 
   // --- the connection -----------------------------------------------------------------------------------------------
-
-  #begin(core: Core, settings: Settings): void {
-    if (this.#closed) return;
-    const seed = crypto.getRandomValues(new BigUint64Array(1))[0]!;
-    const { timeout, heartbeat, retryLeast, retryMost, offlineMessages, offlineBytes, offlineAge } = settings;
-    this.#core = new core.Client(
-      this.#host(), seed, now(), timeout, heartbeat, retryLeast, retryMost, offlineMessages, offlineBytes, offlineAge,
-    );
-    this.#unwatch = this.#link.watch?.(() => this.#call((core) => core.probe(now())));
-    this.#setTimer();
-    for (const verb of this.#early.splice(0)) verb();
-  }
-
-  /** What the core calls. It is at work meanwhile: nothing here may call it. */
-  #host(): object {
-    return {
-      connect: () => later(() => this.#dial()),
-      renew: () => later(() => this.#renew()),
-      disconnect: () => later(() => (this.#gone = this.#giveUp())),
-      message: (tags: string[], data: string, numbers: Float64Array) => {
-        const message = new Delivered(tags, data, true);
-        for (const number of numbers) this.#subscriptions.get(number)?.offer(message);
-      },
-      // Who asked notes the request's number first: some are answered before the call that asks returns.
-      answer: (request: number, tags: string[], data: string, sets: Answer["sets"], count: number, subscribers: number) => {
-        later(() => {
-          this.#waiting.get(request)?.onAnswer?.();
-          this.#settle(request, ({ resolve }) => resolve({ tags, data, sets, count, subscribers }));
-        });
-      },
-      fail: (request: number, code: Code, text: string, serverCode: string) => {
-        const error = new MistError(code, text, undefined, serverCode);
-        if (request === 0) this.#failure = error;
-        else later(() => this.#settle(request, ({ reject }) => reject(error)));
-      },
-      event: (name: string, text: string, number: number, serverCode: string) => this.#event(name, text, number, serverCode),
-      revoked: (tags: string[], text: string, serverCode: string) => later(() => this.#revoked(tags, text, serverCode)),
-    };
-  }
 
   #dial(): void {
     if (this.#closed) return;
@@ -189,17 +121,18 @@ export class LinkedClient implements Client {
       open: (socket: Socket, lane) => {
         if (this.#attempt !== attempt) return;
         this.#lane = lane;
-        this.#call((core) => core.open(now(), socket as unknown as WebSocket, token, token === source));
+        this.#socket = socket;
+        this.#call((machine) => machine.open(now(), token, token === source));
       },
       receive: (text) => {
-        if (this.#attempt === attempt) this.#call((core) => core.receive(now(), text));
+        if (this.#attempt === attempt) this.#call((machine) => machine.receive(now(), text));
       },
       lost: (reason, code) => {
         if (this.#attempt !== attempt) return;
         this.#attempt = this.#hangUp = undefined;
         this.#leaveLane();
         this.#closeCode = code;
-        this.#call((core) => core.lost(now(), code ?? 0, reason));
+        this.#call((machine) => machine.lost(now(), code, reason));
       },
     };
     const dial = (given: string | undefined): void => {
@@ -214,25 +147,25 @@ export class LinkedClient implements Client {
 
   #renew(): void {
     const { token: source } = this.#link;
-    if (typeof source === "function") this.#obtain(source, (token) => this.#call((core) => core.token(now(), token)));
+    if (typeof source === "function") this.#obtain(source, (token) => this.#call((machine) => machine.token(now(), token)));
   }
 
   /** Asks the application for a token, and says what comes of it, unless the connection that it is for has ended. */
   #obtain(source: () => string | Promise<string>, take: (token: string) => void): void {
     const attempt = this.#attempt;
-    const ask = async (): Promise<string> => {
-      const given: unknown = await source();
+    const check = (given: unknown): string => {
       if (typeof given === "string") return given;
       throw new TypeError(`the function for it returned ${typeof given}, not a string`);
     };
-    ask().then(
+    // Not before what is being done is done.
+    Promise.resolve().then(source).then(check).then(
       (token) => {
         if (this.#attempt === attempt) take(token);
       },
       (error: unknown) => {
         if (this.#attempt !== attempt) return;
         this.#thrown = error;
-        this.#call((core) => core.no_token(now(), textOf(error), error instanceof UnauthorizedError));
+        this.#call((machine) => machine.noToken(now(), textOf(error), error instanceof UnauthorizedError));
         this.#thrown = undefined;
       },
     );
@@ -255,36 +188,70 @@ export class LinkedClient implements Client {
     this.#lane = undefined;
   }
 
-  #event(name: string, text: string, number: number, serverCode: string): void {
-    switch (name) {
+  #do(output: Output): void {
+    switch (output[0]) {
+      case "connect":
+        return this.#dial();
+      case "obtain-token":
+        return this.#renew();
+      case "send":
+        try {
+          this.#socket?.send(output[1]);
+        } catch {
+          // A socket that cannot take it is closed or closing; its end is heard of.
+        }
+        return;
+      case "disconnect":
+        this.#gone = this.#giveUp();
+        return;
+      case "answer": {
+        const [, request, answer] = output;
+        this.#waiting.get(request)?.onAnswer?.();
+        return this.#settle(request, ({ resolve }) => resolve(answer));
+      }
+      case "fail": {
+        const [, request, error] = output;
+        return this.#settle(request, ({ reject }) => reject(error));
+      }
       case "connecting":
         // The broker holds nothing any more when that is because the token has ended.
-        later(() => this.#clearLane());
+        this.#clearLane();
         return this.#setState("connecting");
       case "open":
         // First of all, so that what waits for it goes out before what a listener asks for.
         this.#noteTried();
-        if (this.#lane) for (const subscription of this.#subscriptions.values()) later(() => this.#lane?.add(subscription));
+        for (const subscription of this.#subscriptions.values()) this.#lane?.add(subscription);
         this.#setState("open");
         this.#settleReady.resolve();
-        return this.#events.emit("open", { resumed: number === 1 });
+        return this.#events.emit("open", { resumed: output[1] });
       case "waiting":
         this.#noteTried();
         this.#setState("waiting");
-        return this.#events.emit("close", { ...this.#code(), reason: text, retryInMs: Math.round(number) });
-      case "closed":
-      case "auth": {
-        const error = this.#errorOf(name, text, serverCode);
-        return later(() => this.#ended(error));
+        return this.#events.emit("close", { ...this.#code(), reason: output[1], retryInMs: Math.round(output[2]) });
+      case "closed": {
+        const [, code, reason, serverCode] = output;
+        return this.#ended(this.#errorOf(code, reason, serverCode));
+      }
+      case "token-failed":
+        return this.#error("auth", output[1], output[2]);
+      case "message": {
+        const [, tags, data, subscriptions] = output;
+        const message = new Delivered(tags, data, true);
+        for (const number of subscriptions) this.#subscriptions.get(number)?.offer(message);
+        return;
       }
       case "dropped":
-        return this.#tellDropped(number);
+        return this.#tellDropped(output[1]);
+      case "revoked": {
+        const [, tags, text, serverCode] = output;
+        return this.#revoked(tags, text, serverCode);
+      }
+      case "refused":
+        return this.#error("refused", output[1], output[2]);
       case "discarded":
-        return this.#error("discarded", `${number} publishes that were kept for the next connection are discarded`);
-      case "no-token":
-        return this.#error("auth", text, serverCode);
-      default:
-        return this.#error(name as Code, text, serverCode);
+        return this.#error("discarded", `${output[1]} publishes that were kept for the next connection are discarded`);
+      case "unreadable":
+        return this.#error("unreadable", output[1]);
     }
   }
 
@@ -307,17 +274,24 @@ export class LinkedClient implements Client {
     this.#events.emit("state", state);
   }
 
-  #revoked(tags: string[], text: string, serverCode: string): void {
+  #revoked(tags: readonly string[], text: string, serverCode: string): void {
     const revoked = [...this.#subscriptions.values()].filter(({ tags: held }) => isSame(held, tags));
     for (const subscription of revoked) this.#endSubscription(subscription, new MistError("revoked", text, undefined, serverCode));
     this.#error("revoked", `the broker does not hold the subscription to ${tags.join(", ")} any more: ${text}`, serverCode);
   }
 
-  /** Calls the core, then sees to its timer. */
-  #call<T>(call: (core: CoreClient) => T): T | undefined {
-    const core = this.#core;
-    if (!core) return undefined;
-    const result = enter(() => call(core));
+  /** Calls the machine, does what it wants done, and sees to its timer. */
+  #call<T>(call: (machine: Machine) => T): T {
+    const result = call(this.#machine);
+    if (!this.#isAtWork) {
+      this.#isAtWork = true;
+      try {
+        // What is done may lead to further calls; what those want done comes after it.
+        for (let output; (output = this.#machine.poll()); ) this.#do(output);
+      } finally {
+        this.#isAtWork = false;
+      }
+    }
     if (!this.#isTimed) {
       // Once for all that is asked in one go.
       this.#isTimed = true;
@@ -328,11 +302,18 @@ export class LinkedClient implements Client {
 
   #setTimer(): void {
     this.#isTimed = false;
+    const due = this.#machine.due();
+    // One that comes too early does nothing and is set again: that is less than to set it with each message.
+    if (due !== undefined && this.#timer !== undefined && this.#wakes <= due) return;
     clearTimeout(this.#timer);
-    const core = this.#core;
-    if (!core) return;
-    const due = enter(() => core.timeout(now()));
-    if (due >= 0) this.#timer = setTimeout(() => this.#setTimer(), Math.min(due, 0x7fffffff));
+    this.#timer = undefined;
+    if (due === undefined) return;
+    this.#wakes = due;
+    const wake = (): void => {
+      this.#timer = undefined;
+      this.#call((machine) => machine.timeout(now()));
+    };
+    this.#timer = setTimeout(wake, Math.min(Math.ceil(Math.max(due - now(), 0)), 0x7fffffff));
   }
 
   // --- verbs --------------------------------------------------------------------------------------------------------
@@ -365,33 +346,18 @@ export class LinkedClient implements Client {
       // A signal may live as long as the application.
       subscription.onEnd = () => signal.removeEventListener("abort", end);
     }
-    this.#unnumbered.add(subscription);
-    this.#soon(() => this.#subscribe(subscription));
-    return subscription;
-  }
-
-  #subscribe(subscription: LocalSubscription): void {
-    if (!this.#unnumbered.delete(subscription)) return;
-    const numbers = this.#call((core) => {
-      const numbers = core.subscribe(now(), [...subscription.tags]);
-      const [number, request] = numbers;
-      // Both before anything that was put off is done: an answer may be among it.
-      if (number !== undefined && request !== undefined) {
-        subscription.number = number;
-        this.#subscriptions.set(number, subscription);
-        // Not before the answer: until then the number of the set may be that of another.
-        this.#await(request, () => this.#lane?.add(subscription)).then(
-          () => this.#subscribed(subscription),
-          (error: Error) => this.#refused(subscription, error),
-        );
-      }
-      return numbers;
+    this.#call((machine) => {
+      const [number, request] = machine.subscribe(now(), names);
+      // Both before anything is done: the answer may be among it.
+      subscription.number = number;
+      this.#subscriptions.set(number, subscription);
+      // Not before the answer: until then the number of the set may be that of another.
+      this.#await(request, () => this.#lane?.add(subscription)).then(
+        () => subscription.settle(),
+        (error: Error) => this.#refused(subscription, error),
+      );
     });
-    if (numbers?.length === 0) subscription.end(this.#failed());
-  }
-
-  #subscribed(subscription: LocalSubscription): void {
-    subscription.settle();
+    return subscription;
   }
 
   #refused(subscription: LocalSubscription, error: Error): void {
@@ -411,10 +377,9 @@ export class LinkedClient implements Client {
   async #unsubscribe(subscription: LocalSubscription): Promise<void> {
     if (subscription.closed) return;
     const { number } = subscription;
-    this.#unnumbered.delete(subscription);
     this.#endSubscription(subscription, new MistError("unsubscribed", "unsubscribed before the broker acknowledged it"));
     if (number === 0) return;
-    await this.#ask((core) => core.unsubscribe(now(), number)).catch((error: unknown) => {
+    await this.#ask((machine) => machine.unsubscribe(now(), number)).catch((error: unknown) => {
       // It has ended with the client.
       if (!this.#closed) throw error;
     });
@@ -450,10 +415,10 @@ export class LinkedClient implements Client {
     options.signal?.throwIfAborted();
     if (!this.#hasTried) await this.#tried();
     if (options.ack) {
-      const { count } = await this.#ask((core) => core.publish_acked(now(), names, text), options, data);
-      return { delivered: count };
+      const { delivered } = await this.#ask((machine) => machine.publishAcked(now(), names, text), options, data);
+      return delivered === undefined ? {} : { delivered };
     }
-    if (!this.#carry(data, () => this.#call((core) => core.publish(now(), names, text)))) throw this.#failed();
+    this.#carry(data, () => this.#call((machine) => machine.publish(now(), names, text)));
     return {};
   }
 
@@ -486,46 +451,20 @@ export class LinkedClient implements Client {
 
   async ping(options?: RequestOptions): Promise<number> {
     const start = now();
-    await this.#request("ping", [], "", options);
+    await this.#request("ping", [], {}, options);
     return now() - start;
   }
 
   async list(options?: RequestOptions): Promise<string[][]> {
-    return (await this.#request("list", [], "", options)).sets as string[][];
+    return (await this.#request("list", [], {}, options)).subscriptions;
   }
 
   async command(name: string, data = "", tags: readonly TagLike[] = [], options?: RequestOptions): Promise<Reply> {
     if (typeof data !== "string") {
       throw new MistError("invalid-argument", `a command's data is a string, not ${typeof data}: encode it, say as JSON`);
     }
-    const { tags: answered, data: text } = await this.#request(name, listOf(tags).map(nameOf), data, options);
+    const { tags: answered, data: text } = await this.#request(name, listOf(tags).map(nameOf), { data: textOfData(data) }, options);
     return { tags: answered, data: text };
-  }
-
-  #makeAdmin(): Admin {
-    const change = (command: string) => async (token: string, tags: readonly TagLike[], options: GrantOptions = {}) => {
-      const { rights = "both", ttl = 0 } = options;
-      if (!["subscribe", "publish", "both"].includes(rights)) {
-        throw new MistError("invalid-argument", `rights are "subscribe", "publish" or "both", not "${String(rights)}"`);
-      }
-      if (!Number.isSafeInteger(ttl) || ttl < 0) {
-        throw new MistError("invalid-argument", `ttl is a whole number of seconds, not ${String(ttl)}`);
-      }
-      await this.#request(command, listOf(tags).map(nameOf), checkToken(token), options, rights, ttl);
-    };
-    return {
-      register: change("register"),
-      unregister: (token, options) => change("unregister")(token, [], options),
-      end: (token, options) => change("end")(token, [], options),
-      set: change("set"),
-      unset: change("unset"),
-      tags: async (token, options) => (await this.#request("tags", [], checkToken(token), options)).tags,
-      who: async (options) => {
-        const { count, subscribers } = await this.#request("who", [], "", options);
-        return { connections: count, subscribers };
-      },
-      listAll: async (options) => (await this.#request("listall", [], "", options)).sets as string[],
-    };
   }
 
   on<K extends keyof ClientEvents>(
@@ -547,37 +486,30 @@ export class LinkedClient implements Client {
 
   // --- requests -----------------------------------------------------------------------------------------------------
 
-  async #request(
-    command: string,
-    tags: string[],
-    data: string,
-    options?: RequestOptions,
-    rights = "",
-    ttl = 0,
-  ): Promise<Answer> {
+  async #request(command: string, tags: string[], asked: Asked, options?: RequestOptions): Promise<Answer> {
     this.#checkOpen();
     if (typeof command !== "string" || command === "") {
       throw new MistError("invalid-argument", "a command's name is a string that is not empty");
     }
-    this.#lane?.check(command, tags, data, true);
-    return this.#ask((core) => core.request(now(), command, tags, data, rights, ttl), options);
+    this.#lane?.check(command, tags, asked.data ?? "", true);
+    return this.#ask((machine) => machine.request(now(), command, tags, asked), options);
   }
 
-  /** Asks the core for something that is answered. */
-  async #ask(ask: (core: CoreClient) => number, options: RequestOptions = {}, data?: unknown): Promise<Answer> {
+  /** Asks for something that is answered. */
+  async #ask(ask: (machine: Machine) => number, options: RequestOptions = {}, data?: unknown): Promise<Answer> {
     const { signal } = options;
     if (!this.#hasTried) await this.#tried();
     signal?.throwIfAborted();
     let number = 0;
-    let answer: Promise<Answer> | undefined;
-    this.#carry(data, () =>
-      this.#call((core) => {
-        number = ask(core);
-        // Before anything that was put off is done: the answer may be among it.
-        if (number !== 0) answer = this.#await(number);
-      }),
-    );
-    if (!answer) throw this.#failed();
+    const answer = this.#carry(data, () => {
+      let answer!: Promise<Answer>;
+      this.#call((machine) => {
+        number = ask(machine);
+        // Before anything is done: the answer may be among it.
+        answer = this.#await(number);
+      });
+      return answer;
+    });
     if (!signal) return answer;
     const giveUp = (): void => this.#take(number)?.reject(signal.reason);
     signal.addEventListener("abort", giveUp, { once: true });
@@ -604,20 +536,8 @@ export class LinkedClient implements Client {
     if (waiting) afterwards(settle, waiting);
   }
 
-  #failed(): MistError {
-    const failure = this.#failure;
-    this.#failure = undefined;
-    return failure ?? this.#closed ?? new MistError("closed", "the client is closed: make another");
-  }
-
   #checkOpen(): void {
     if (this.#closed) throw this.#closed;
-  }
-
-  /** Does something once the core is loaded. */
-  #soon(verb: () => void): void {
-    if (this.#core) verb();
-    else this.#early.push(verb);
   }
 
   /** Waits for the outcome of the first attempt to connect: until then nobody can know that there is no connection. */
@@ -635,19 +555,15 @@ export class LinkedClient implements Client {
   #close(error: MistError): void {
     if (this.#closed) return;
     this.#closed = error;
-    const core = this.#core;
-    if (core) this.#call((core) => core.close());
-    else this.#ended(error);
+    this.#call((machine) => machine.close());
   }
 
-  /** Lets go of everything, once the core has said that this is the end. */
+  /** Lets go of everything: the machine says that this is the end. */
   #ended(error: MistError): void {
-    if (this.#state === "closed") return;
     this.#closed ??= error.code === "auth" ? error : new MistError("closed", `the client is closed (${error.message}): make another`);
-    this.#leaveLane();
-    for (const subscription of [...this.#subscriptions.values(), ...this.#unnumbered]) subscription.end(this.#closed);
+    this.#clearLane();
+    for (const subscription of this.#subscriptions.values()) subscription.end(this.#closed);
     this.#subscriptions.clear();
-    this.#unnumbered.clear();
     this.#setState("closed");
     this.#settleReady.reject(this.#signal?.aborted ? this.#signal.reason : this.#closed);
     if (error.code === "auth") this.#events.emit("error", error);
@@ -656,15 +572,6 @@ export class LinkedClient implements Client {
     this.#unlisten?.();
     this.#onClosed(this);
     this.#noteTried();
-    for (const verb of this.#early.splice(0)) verb();
-    // After what the core still wants done: its last words go out before the connection does.
-    later(() => {
-      clearTimeout(this.#timer);
-      const core = this.#core;
-      this.#core = undefined;
-      this.#gone = this.#giveUp() ?? this.#gone;
-      core?.free();
-    });
   }
 
   #noteDrop(): void {
@@ -690,9 +597,4 @@ function now(): number {
 
 function isSame(some: readonly string[], others: readonly string[]): boolean {
   return some.length === others.length && some.every((tag, at) => tag === others[at]);
-}
-
-function checkToken(token: string): string {
-  if (typeof token === "string") return token;
-  throw new MistError("invalid-argument", `a token is a string, not ${typeof token}`);
 }

@@ -1,9 +1,9 @@
 /** The links of `connect`: to a server over a WebSocket, and to a broker behind a port. */
 
-import { LinkedClient, type Settings } from "./client.js";
-import { core } from "./core.js";
+import { LinkedClient } from "./client.js";
 import { MistError, textOf } from "./error.js";
 import { type Attempt, GOODBYE, type Link, checkSource, leave, patiently } from "./link.js";
+import type { Settings } from "./output.js";
 import type { Client, ConnectOptions, PortLike, WebSocketLike } from "./types.js";
 
 type WebSocketClass = NonNullable<ConnectOptions["webSocket"]>;
@@ -18,19 +18,37 @@ export function connect(to: string | URL | PortLike, options: ConnectOptions = {
   const { signal } = options;
   const token = checkSource(options.token);
   const settings = settingsOf(options);
-  if (typeof to === "object" && to !== null && "postMessage" in to) {
-    // A port that is closed stays so.
-    return new LinkedClient(core(), { token, ...portLink(to) }, { ...settings, retryLeast: -1 }, signal);
+  const isPort = typeof to === "object" && to !== null && "postMessage" in to;
+  const way = isPort ? portLink(to) : socketLink(urlOf(to), options.webSocket ?? findWebSocket());
+  // A port that is closed stays so.
+  if (isPort) settings.retryLeast = -1;
+  const client = new LinkedClient({ token, ...way }, settings, signal);
+  // What is asked for until then is taken along.
+  queueMicrotask(() => client.start());
+  return client;
+}
+
+/** The WebSocket that is there. Node before version 22 has none of its own, but may have that of the package `ws`. */
+function findWebSocket(): WebSocketClass {
+  let found: unknown = globalThis.WebSocket;
+  const node = (globalThis as { process?: Node }).process;
+  const modules = node?.getBuiltinModule?.("module");
+  for (const from of [node?.argv?.[1], `${node?.cwd?.()}/`]) {
+    if (found || !modules || !from) continue;
+    try {
+      found = modules.createRequire(from)("ws");
+    } catch {
+      // It is not installed there.
+    }
   }
-  const url = urlOf(to);
-  const webSocket = options.webSocket ?? (globalThis.WebSocket as WebSocketClass | undefined);
-  if (typeof webSocket !== "function") {
-    throw new MistError(
-      "unsupported",
-      "there is no WebSocket here: pass one as the option webSocket, such as that of the package ws",
-    );
-  }
-  return new LinkedClient(core(), { token, ...socketLink(url, webSocket) }, settings, signal);
+  return found as WebSocketClass;
+}
+
+/** What is needed of Node to find a package that is installed, without a bundler that looks for it too. */
+interface Node {
+  readonly argv?: readonly string[];
+  cwd?(): string;
+  getBuiltinModule?(name: string): { createRequire(from: string): (name: string) => unknown } | undefined;
 }
 
 /** Fills up what was not said. */
@@ -80,6 +98,12 @@ function urlOf(given: string | URL): string {
 type Way = Omit<Link, "token">;
 
 function socketLink(url: string, webSocket: WebSocketClass): Way {
+  if (typeof webSocket !== "function") {
+    throw new MistError(
+      "unsupported",
+      "there is no WebSocket here: install the package ws, or pass one as the option webSocket",
+    );
+  }
   const place = new URL(url).host;
   return {
     dial(attempt: Attempt) {
@@ -153,7 +177,7 @@ export function portLink(port: PortLike): Way {
         leave(port, lose);
       };
       port.addEventListener?.("close", lose);
-      port.onmessage = ({ data }: MessageEvent) => (data === GOODBYE ? lose() : attempt.receive(typeof data === "string" ? data : ""));
+      port.onmessage = ({ data }: MessageEvent) => (data === GOODBYE ? lose() : attempt.receive(String(data)));
       attempt.open({ send: (text) => port.postMessage(text) });
       return hangUp;
     },

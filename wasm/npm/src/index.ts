@@ -1,10 +1,14 @@
-/** The entry for pages: fetches the core from beside this file, when it is first needed. */
+/** The entry for pages: fetches the core from above this file, when the first broker is made. */
 
-import { instantiate, loadWith } from "./core.js";
-import { workerWith } from "./shared.js";
+import * as face from "./broker-face.js";
 
 export * from "./face.js";
+export type { BrokerConstructor } from "./broker-face.js";
 
-// In these very forms bundlers take the files along.
-loadWith(() => instantiate(new URL("./mist_bg.wasm", import.meta.url)));
-workerWith((name) => new SharedWorker(new URL("./shared-worker.js", import.meta.url), { type: "module", name }));
+/** A broker in this page, in this worker, or in this program. */
+export type Broker = face.Broker;
+// In these very forms bundlers take the files along, and leave all of it out where nobody uses it.
+export const Broker: face.BrokerConstructor = /* @__PURE__ */ face.brokers(
+  () => new URL("../mist_bg.wasm", import.meta.url),
+  (name) => new SharedWorker(new URL("./shared-worker.js", import.meta.url), { type: "module", name }),
+);

@@ -1,8 +1,13 @@
-/** The entry that carries the core in itself, for bundlers that take no other files along. */
+/** The entry that carries the core in itself: for Node, and for bundlers that take no other files along. */
 
-import { initSync, loadWith } from "./core.js";
-import base64 from "../dist/mist_bg.wasm";
+import base64 from "../gen/base64.js";
+import * as face from "./broker-face.js";
 
 export * from "./face.js";
+export type { BrokerConstructor } from "./broker-face.js";
 
-loadWith(() => initSync(Uint8Array.from(atob(base64), (letter) => letter.charCodeAt(0))));
+/** A broker in this page, in this worker, or in this program. */
+export type Broker = face.Broker;
+export const Broker: face.BrokerConstructor = /* @__PURE__ */ face.brokers(() =>
+  Uint8Array.from(atob(base64), (letter) => letter.charCodeAt(0)),
+);

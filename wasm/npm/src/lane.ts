@@ -7,7 +7,7 @@ import type { Core } from "./core.js";
 import { Receivers, queue } from "./dispatch.js";
 import { MistError } from "./error.js";
 import type { Lane } from "./link.js";
-import { Delivered, copyOf, nameOf } from "./message.js";
+import { Delivered, copyOf, nameOf, wellFormed } from "./message.js";
 import type { LocalSubscription } from "./subscription.js";
 import { enter } from "./turn.js";
 import type { BrokerStats, Outgoing, Tag, TagLike } from "./types.js";
@@ -123,8 +123,8 @@ export class FastLane {
         count += 1;
       } else {
         const name = typeof tag === "string" ? tag : tag.name;
-        // It may be too long, as a unit of UTF-16 is at most three bytes, or reserved.
-        if (name.length * 3 > longest || name.startsWith("$")) return -1;
+        // It may be too long, as a unit of UTF-16 is at most three bytes, or reserved, or stand for another.
+        if (name.length * 3 > longest || name.startsWith("$") || name !== wellFormed(name)) return -1;
       }
     }
     return count;

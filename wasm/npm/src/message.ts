@@ -9,7 +9,12 @@ export function nameOf(tag: TagLike): string {
   if (typeof name !== "string") {
     throw new MistError("invalid-argument", `a tag is a string or a handle from tag(), not ${typeof tag}: ${show(tag)}`);
   }
-  return name;
+  return wellFormed(name);
+}
+
+/** The text as it can stand on a wire: half a surrogate pair is no character. */
+export function wellFormed(text: string & { toWellFormed?(): string }): string {
+  return text.toWellFormed?.() ?? text.replace(/\p{Surrogate}/gu, "\ufffd");
 }
 
 /** The names of some tags, in the order given; `use` says what they are for. */
@@ -47,7 +52,7 @@ function rank(unit: number): number {
 
 /** The data as it goes over a wire. */
 export function textOfData(data: unknown): string {
-  if (typeof data === "string") return data;
+  if (typeof data === "string") return wellFormed(data);
   if (data === undefined) return "";
   let text: string | undefined;
   if (!isBinary(data)) {
@@ -72,6 +77,7 @@ function isBinary(data: unknown): boolean {
 
 /** The data by value: what the publisher does with it afterwards is its own affair. */
 export function copyOf(data: unknown): unknown {
+  if (typeof data === "string") return wellFormed(data);
   if (typeof data !== "object" && typeof data !== "function" && typeof data !== "symbol") return data;
   try {
     return structuredClone(data);

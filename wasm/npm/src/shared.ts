@@ -7,7 +7,6 @@ import { bridge } from "./bridge.js";
 import { Broker, dial } from "./broker.js";
 import { LinkedClient } from "./client.js";
 import { portLink, settingsOf } from "./connect.js";
-import { core } from "./core.js";
 import { differing } from "./differing.js";
 import { MistError } from "./error.js";
 import { type Attempt, GOODBYE, type Link, checkSource } from "./link.js";
@@ -96,7 +95,9 @@ class Shared implements SharedBroker {
       ...(place.watch && { watch: (probe) => place.watch!(probe) }),
     };
     const settings = settingsOf({ retry: { minMs: 50, maxMs: 2_000 } });
-    const client = new LinkedClient(core(), link, settings, signal, (client) => this.#clients.delete(client));
+    const client = new LinkedClient(link, settings, signal, (client) => this.#clients.delete(client));
+    // What is asked for until then is taken along.
+    queueMicrotask(() => client.start());
     if (client.state !== "closed") this.#clients.add(client);
     return client;
   }

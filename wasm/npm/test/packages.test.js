@@ -4,12 +4,13 @@
  */
 
 import { execFile } from "node:child_process";
-import { cp, mkdir, mkdtemp, rm, writeFile } from "node:fs/promises";
+import { cp, mkdir, mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, before, test } from "node:test";
 import { promisify } from "node:util";
-import { build as esbuild } from "esbuild";
+import { gzipSync } from "node:zlib";
+import { build as esbuild, transform } from "esbuild";
 import { equal, ok } from "./harness/assert.js";
 import { findChromium, openPage, startChromium } from "./harness/chromium.js";
 import { serve } from "./harness/site.js";
@@ -110,6 +111,7 @@ test("the types are right for every way of importing", async () => {
 const TYPED = `
   import { Broker, MistError, connect, type Client, type Message } from "mist-pubsub";
   import * as inline from "mist-pubsub/inline";
+  import * as light from "mist-pubsub/light";
   import { init } from "mist-pubsub/slim";
   const broker: Broker = await Broker.create();
   const clients: Client[] = [connect("ws://localhost"), broker.client()];
@@ -129,7 +131,7 @@ const TYPED = `
   connect("ws://localhost", { token: unknown, retry: unknown, heartbeatMs: unknown, timeoutMs: unknown, offline: unknown, signal: unknown, webSocket: unknown });
   await Broker.create({ token: unknown, access: unknown, limits: unknown, seed: unknown });
   await init(new URL("https://localhost"));
-  export const same: [typeof connect, typeof Broker] = [inline.connect, inline.Broker];
+  export const same: [typeof connect, typeof Broker, typeof connect] = [inline.connect, inline.Broker, light.connect];
   export const isBroker = (value: unknown): Broker | false => value instanceof Broker && value;`;
 
 /** The projects people have: what they compile with, and what only they can write. */
@@ -223,14 +225,95 @@ test("Node shows what threw, and where, in a few lines", async () => {
 
 test("a page without a bundler asks for one script and the core", { skip }, async () => {
   const root = await project("plain", {
-    "index.html": `${HTML}<script type="importmap">{"imports":{"mist-pubsub":"/mist/index.js"}}</script>
+    "index.html": `${HTML}<script type="importmap">{"imports":{"mist-pubsub":"/mist/page/index.js"}}</script>
       <script type="module" src="/app.js"></script>`,
   });
   await cp(join(folder, "node_modules/mist-pubsub/dist"), join(root, "mist"), { recursive: true });
   const requests = await worksFrom(root);
-  const before = requests.slice(0, requests.indexOf("/mist/shared-worker.js"));
-  equal(before, ["/index.html", "/app.js", "/mist/index.js", "/mist/mist_bg.wasm"]);
+  const before = requests.slice(0, requests.indexOf("/mist/page/shared-worker.js"));
+  equal(before, ["/index.html", "/app.js", "/mist/page/index.js", "/mist/mist_bg.wasm"]);
 });
+
+test("a page without a bundler asks for one script when it wants a client alone", { skip }, async () => {
+  const root = await project("light", {
+    "index.html": `${HTML}<script type="module" src="/page.js"></script>`,
+    "page.js": `
+      import { MistError, connect } from "/mist/page/light.js";
+      const { port1, port2 } = new MessageChannel();
+      port1.onmessage = ({ data }) => port1.postMessage(data);
+      const client = connect(port2);
+      globalThis.outcome = client.ready.then(() => client.state);`,
+  });
+  await cp(join(folder, "node_modules/mist-pubsub/dist"), join(root, "mist"), { recursive: true });
+  const site = await serve(root);
+  const context = await browser?.newContext();
+  if (!context) throw new Error("the browser has not started");
+  try {
+    const { page, faults } = await openPage(context, site.url);
+    equal(await page.evaluate("outcome"), "open");
+    equal([faults, site.requests], [[], ["/", "/page.js", "/mist/page/light.js"]]);
+  } finally {
+    await context.close();
+    await site.close();
+  }
+});
+
+/** How bundlers are asked for one file that has everything an application imports; each returns what is in it. */
+const BUNDLERS = {
+  esbuild: async (/** @type {string} */ entry) => {
+    const { outputFiles } = await esbuild({ entryPoints: [entry], bundle: true, format: "esm", minify: true, write: false });
+    return outputFiles[0]?.text ?? "";
+  },
+  rollup: async (/** @type {string} */ entry) => {
+    const [{ rollup }, { default: resolve }] = [await bundler("rollup"), await bundler("@rollup/plugin-node-resolve")];
+    const made = await rollup({ input: entry, plugins: [resolve({ browser: true })] });
+    const { output } = await made.generate({ format: "esm", compact: true });
+    return (await transform(output[0].code, { minify: true })).code;
+  },
+  vite: async (/** @type {string} */ entry) => {
+    const { build } = await bundler("vite");
+    const options = { write: false, lib: { entry, formats: ["es"], fileName: "bundle" }, minify: true };
+    const [{ output }] = await build({ root: join(entry, ".."), logLevel: "warn", configFile: false, build: options });
+    // A library's blanks are left to whoever uses it.
+    return (await transform(output[0].code, { minify: true })).code;
+  },
+  webpack: async (/** @type {string} */ entry) => {
+    const path = `${entry}.out`;
+    const stats = await pack({ context: join(entry, ".."), entry, output: { path } });
+    equal(stats.toJson({ all: false, errors: true, warnings: true }).errors, []);
+    return readFile(join(path, "main.js"), "utf8");
+  },
+};
+
+for (const [name, bundle] of Object.entries(BUNDLERS)) {
+  test(`${name} leaves out what is not imported`, async () => {
+    const root = await project(`shaken-${name}`, {
+      "error.js": 'import { MistError } from "mist-pubsub"; globalThis.used = MistError;',
+      "client.js": 'import { connect } from "mist-pubsub"; globalThis.used = connect;',
+    });
+    const [error = "", client = ""] = await Promise.all(["error.js", "client.js"].map((file) => bundle(join(root, file))));
+    ok(error.includes("MistError") && error.length < 1500, `${error.length} characters for an error: ${error}`);
+    ok(client.includes("unsubscribe") && !/WebAssembly|SharedWorker/.test(client), "a client carries no broker");
+    ok(gzipSync(client).length < 11_500, `${gzipSync(client).length} bytes for a client`);
+  });
+}
+
+for (const format of /** @type {const} */ (["esm", "cjs"])) {
+  test(`esbuild makes one file for Node of everything, as ${format}`, async () => {
+    const root = await project(`server-${format}`, {
+      "app.mjs": `import { Broker } from "mist-pubsub"; async function run() { ${IN_NODE} } run();`,
+    });
+    const alone = await mkdtemp(join(tmpdir(), "mist-alone-"));
+    const outfile = join(alone, format === "esm" ? "app.mjs" : "app.cjs");
+    try {
+      await esbuild({ entryPoints: [join(root, "app.mjs")], outfile, bundle: true, platform: "node", format, logLevel: "error" });
+      const { stdout, stderr } = await run(process.execPath, [outfile], { cwd: alone });
+      equal([stdout, stderr], ["12 min\n", ""]);
+    } finally {
+      await rm(alone, { recursive: true, force: true });
+    }
+  });
+}
 
 test("Vite builds it", { skip }, async () => {
   const root = await project("vite", { "index.html": `${HTML}<script type="module" src="/app.js"></script>` });
@@ -253,13 +336,7 @@ test("Vite serves it while one develops", { skip }, async () => {
 
 test("webpack builds it without being configured", { skip }, async () => {
   const root = await project("webpack", { "index.html": `${HTML}<script src="main.js"></script>` });
-  const { default: webpack } = await bundler("webpack");
-  const stats = await new Promise((resolve, reject) => {
-    const paths = { context: root, entry: "./app.js", output: { path: root } };
-    webpack({ mode: "production", ...paths }, (/** @type {unknown} */ error, /** @type {unknown} */ stats) =>
-      error ? reject(error) : resolve(stats),
-    );
-  });
+  const stats = await pack({ context: root, entry: "./app.js", output: { path: root } });
   equal(stats.toJson({ all: false, errors: true, warnings: true }).errors, []);
   await worksFrom(root);
 });
@@ -279,10 +356,32 @@ test("esbuild builds the entry that carries the core", { skip }, async () => {
 });
 
 /**
- * @param {"vite" | "webpack"} name
+ * What webpack makes of a project.
+ * @param {object} paths
+ * @returns {Promise<any>}
+ */
+async function pack(paths) {
+  const { default: webpack } = await bundler("webpack");
+  return new Promise((resolve, reject) => {
+    webpack({ mode: "production", ...paths }, (/** @type {unknown} */ error, /** @type {unknown} */ stats) =>
+      error ? reject(error) : resolve(stats),
+    );
+  });
+}
+
+/** Where the bundlers' own entries are. */
+const MAINS = /** @type {const} */ ({
+  "@rollup/plugin-node-resolve": "dist/es/index.js",
+  rollup: "dist/es/rollup.js",
+  vite: "dist/node/index.js",
+  webpack: "lib/index.js",
+});
+
+/**
+ * @param {keyof typeof MAINS} name
  * @returns {Promise<any>}
  */
 function bundler(name) {
-  const main = { vite: "dist/node/index.js", webpack: "lib/index.js" }[name];
+  const main = MAINS[name];
   return import(path(`test/packages/node_modules/${name}/${main}`));
 }

@@ -127,7 +127,7 @@ async function tokenOf(cookie) {
 async function viewer() {
   const client = await block("UnauthorizedError", { "ws://localhost:8888": server.ws });
   return `<!doctype html><link rel="icon" href="data:,">
-    <script type="importmap">{ "imports": { "mist-pubsub": "/dist/index.js" } }</script>
+    <script type="importmap">{ "imports": { "mist-pubsub": "/dist/page/index.js" } }</script>
     <script type="module">
       ${client}
       globalThis.got = [];

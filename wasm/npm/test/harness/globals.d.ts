@@ -5,7 +5,7 @@ interface Window {
   openTab(path: string): Promise<string>;
   tell(address: string, what: string, ...args: unknown[]): Promise<any>;
   heapBytes(): Promise<number>;
-  transcripts(): Promise<Record<string, string>>;
+  protocolTexts(folder: string): Promise<Record<string, string>>;
   suite: {
     load(file: string, settings: Record<string, string>): Promise<{ title: string; seconds: number }[]>;
     run(title: string): Promise<string | undefined>;

@@ -89,10 +89,13 @@ export class Machine {
     return process.memoryUsage().heapUsed;
   }
 
-  /** The transcripts of the protocol, by their paths. */
-  async transcripts() {
-    const folder = path("../../tests/transcripts");
-    const names = (await readdir(folder, { recursive: true })).filter((name) => name.endsWith(".txt")).sort();
+  /**
+   * The transcripts or vectors of the protocol, by their paths.
+   * @param {string} name
+   */
+  async protocolTexts(name) {
+    const folder = path(`../../tests/${name}`);
+    const names = (await readdir(folder, { recursive: true })).filter((name) => /\.(txt|json)$/.test(name)).sort();
     const texts = names.map(async (name) => [name, await readFile(join(folder, name), "utf8")]);
     return /** @type {Record<string, string>} */ (Object.fromEntries(await Promise.all(texts)));
   }

@@ -41,7 +41,7 @@ async function load(file, settings) {
       };
     },
     heapBytes: () => window.heapBytes(),
-    transcripts: () => window.transcripts(),
+    protocolTexts: (folder) => window.protocolTexts(folder),
     place: "chromium",
     webSocket: undefined,
     settings,

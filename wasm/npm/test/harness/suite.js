@@ -34,7 +34,8 @@ import { path } from "../../scripts/places.js";
  * @property {(target: string) => Promise<import("./proxy.js").Proxy>} startProxy The same for a network before it.
  * @property {((path?: string) => Promise<Tab>) | undefined} openTab Only where there are tabs.
  * @property {() => Promise<number>} heapBytes How much JavaScript memory is in use after all garbage is collected.
- * @property {() => Promise<Record<string, string>>} transcripts Those of the protocol, by their paths.
+ * @property {(folder: "transcripts" | "vectors") => Promise<Record<string, string>>} protocolTexts Those of the protocol, by
+ *   their paths.
  * @property {"node" | "chromium"} place
  * @property {(new (url: string, protocols?: string | string[]) => any) | undefined} webSocket The WebSocket to pass on where
  *   there is none.
@@ -79,7 +80,7 @@ async function inNode(name, settings) {
       startProxy: (target) => machine.startProxy(target),
       openTab: undefined,
       heapBytes: () => machine.heapBytes(),
-      transcripts: () => machine.transcripts(),
+      protocolTexts: (folder) => machine.protocolTexts(folder),
       place: "node",
       webSocket: WebSocket,
       settings,
@@ -108,7 +109,7 @@ async function inChromium(name, settings) {
   await page.exposeFunction("openTab", (/** @type {string} */ path) => machine.openTab(path));
   await page.exposeFunction("tell", (/** @type {[string, string]} */ ...args) => machine.tell(...args));
   await page.exposeFunction("heapBytes", () => machine.heapBytes());
-  await page.exposeFunction("transcripts", () => machine.transcripts());
+  await page.exposeFunction("protocolTexts", (/** @type {string} */ folder) => machine.protocolTexts(folder));
   await page.addScriptTag({ type: "module", url: "/test/harness/page.js" });
   const file = `/test/suites/${name}.js`;
   const tests = await page.evaluate(([file, settings]) => window.suite.load(file, settings), /** @type {const} */ ([file, settings]));
@@ -133,5 +134,5 @@ const PAGE = `<!doctype html>
 <meta charset="utf-8">
 <link rel="icon" href="data:,">
 <script type="importmap">
-  { "imports": { "mist-pubsub": "/dist/index.js", "mist-pubsub/inline": "/dist/inline.js", "mist-pubsub/slim": "/dist/slim.js" } }
+  { "imports": { "mist-pubsub": "/dist/page/index.js" } }
 </script>`;

@@ -309,7 +309,7 @@ export default function (tools) {
       const end = port();
       worker.postMessage(end, [end]);
     } else {
-      const mist = new URL("/dist/index.js", location.href).href;
+      const mist = new URL("/dist/page/index.js", location.href).href;
       const source = `${body("worker")} onmessage = async ({ data }) => begin(await import("${mist}"), data);`;
       const worker = new Worker(URL.createObjectURL(new Blob([source], { type: "text/javascript" })), { type: "module" });
       ends.push(() => worker.terminate());

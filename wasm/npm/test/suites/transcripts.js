@@ -40,7 +40,7 @@ function isLike(pattern, text) {
 }
 
 /** @type {import("../harness/suite.js").Suite} */
-export default async function ({ assert, test, transcripts }) {
+export default async function ({ assert, test, protocolTexts }) {
   /** @param {string[]} lines */
   const play = async (lines) => {
     const settings = new Map(lines.flatMap((line) => (line.startsWith("server: ") ? [...pairs(line.slice(8))] : [])));
@@ -92,7 +92,7 @@ export default async function ({ assert, test, transcripts }) {
   };
 
   let played = 0;
-  for (const [path, text] of Object.entries(await transcripts())) {
+  for (const [path, text] of Object.entries(await protocolTexts("transcripts"))) {
     const lines = text.split("\n");
     const doors = lines.find((line) => line.startsWith("doors: "))?.slice(7).split(" ");
     if (doors && !doors.includes("port")) continue;
