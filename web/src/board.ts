@@ -3,7 +3,8 @@
 import { Chips } from "./chips.js";
 import { byId, h, icon, iconButton, wantsStillness } from "./dom.js";
 import { fly, pulse, type Leg } from "./flight.js";
-import { change, changeCard, freshId, initial, most, state, type Card } from "./state.js";
+import { most, type Card } from "./model.js";
+import { change, changeCard, freshId, initial, state } from "./state.js";
 import { missing } from "./tags.js";
 import type { Entry } from "./traffic.js";
 

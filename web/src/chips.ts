@@ -1,7 +1,7 @@
 /** Owns the row of chips that shows a set of tags and lets one edit it. It does not know whose tags they are. */
 
 import { h, icon } from "./dom.js";
-import { most } from "./state.js";
+import { most } from "./model.js";
 import { typed } from "./tags.js";
 
 /** How a chip is lit. */

@@ -1,6 +1,6 @@
 /** Owns how a board is written into a link. It does not know the page's address or history. */
 
-import { most, type Card, type Load, type State, type Vehicle } from "./state.js";
+import { most, type Card, type Load, type State, type Vehicle } from "./model.js";
 import { typed } from "./tags.js";
 
 // Items are split by `;`, their fields by `:`, lists by `,`. Texts are percent-encoded, so none of them is in a text.

@@ -3,7 +3,8 @@
 import { Chart, figure, milliseconds } from "./chart.js";
 import { byId, icon } from "./dom.js";
 import type { Order, Sample } from "./load-worker.js";
-import { change, state, type Load } from "./state.js";
+import type { Load } from "./model.js";
+import { change, state } from "./state.js";
 import type { Place } from "./wire.js";
 
 // What the sliders can be at; in between there is nothing worth seeing.

@@ -3,7 +3,8 @@
 import { Chips } from "./chips.js";
 import { byId, h, icon, iconButton } from "./dom.js";
 import { pulse } from "./flight.js";
-import { change, changeVehicle, freshId, initial, most, state, type Vehicle } from "./state.js";
+import { most, type Vehicle } from "./model.js";
+import { change, changeVehicle, freshId, initial, state } from "./state.js";
 
 interface View {
   vehicle: Vehicle;

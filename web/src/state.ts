@@ -1,51 +1,8 @@
 /** Owns what a visitor has set up, and its history. It does not know how anything looks or is sent. */
 
 import { decode, encode } from "./link.js";
+import type { Card, State, Vehicle } from "./model.js";
 import { cityCards, cityVehicles } from "./story.js";
-
-/** A subscriber on the board: a set of tags with a name. */
-export interface Card {
-  readonly id: string;
-  readonly name: string;
-  readonly tags: readonly string[];
-}
-
-/** A publisher on the left. */
-export interface Vehicle {
-  readonly id: string;
-  readonly name: string;
-  /** The tags on each of its messages. */
-  readonly tags: readonly string[];
-  /** Tags on every third of its messages. */
-  readonly sometimes: readonly string[];
-  /** What it says: one line per message, in turn. */
-  readonly text: string;
-  /** Seconds between two messages. */
-  readonly every: number;
-  readonly on: boolean;
-}
-
-/** What the load generator is to do. */
-export interface Load {
-  /** Messages a second; infinite for as many as possible. */
-  readonly rate: number;
-  readonly subscriptions: number;
-  /** Tags on each message. */
-  readonly tags: number;
-}
-
-/** Everything a link to the page can say. */
-export interface State {
-  readonly cards: readonly Card[];
-  readonly vehicles: readonly Vehicle[];
-  readonly mode: "page" | "server";
-  /** The address of another server; empty for the one this page is from. */
-  readonly server: string;
-  readonly load: Load;
-}
-
-/** The most of each that a board takes. */
-export const most = { cards: 60, vehicles: 24, tags: 16, tagLength: 120, nameLength: 60, textLength: 2000 } as const;
 
 let lastId = 0;
 

@@ -1,6 +1,6 @@
 /** Owns the city: its vehicles and readers, and when each vehicle speaks. It does not know how messages travel. */
 
-import type { Card, Vehicle } from "./state.js";
+import type { Card, Vehicle } from "./model.js";
 
 /** The readers a first visitor finds. */
 export const cityCards: readonly Omit<Card, "id">[] = [

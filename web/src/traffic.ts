@@ -1,7 +1,7 @@
 /** Owns what was published and who got it. It does not know how either is shown. */
 
 import type { Message } from "mist-pubsub";
-import type { Card } from "./state.js";
+import type { Card } from "./model.js";
 import { key, missing, normal } from "./tags.js";
 import { reasonOf, type Wire } from "./wire.js";
 
