@@ -28,6 +28,7 @@ use self::sets::{ClientId, MANY, SetId, Sets};
 use self::shards::Shards;
 use self::tags::{Interner, TagId};
 pub(crate) use self::walk::Walk;
+use crate::needs::NeedChange;
 use crate::sort::sort;
 
 /// The subscriptions of one client.
@@ -80,6 +81,8 @@ pub(crate) struct Index {
     subscribers: usize,
     /// Each [`Walk`] holds it too.
     walks: Arc<()>,
+    /// What sets need that came and went, where a host wants to know.
+    needs: Option<Vec<NeedChange>>,
     /// Reused by updates.
     ids: Vec<TagId>,
 }
@@ -124,8 +127,27 @@ impl Index {
             subscriptions: 0,
             subscribers: 0,
             walks: Arc::default(),
+            needs: None,
             ids: Vec::new(),
         }
+    }
+
+    /// From now on it is noted what sets need that come and go; there must be none yet.
+    pub(crate) fn note_needs(&mut self) {
+        debug_assert_eq!(
+            self.subscriptions, 0,
+            "the needs of these would not be known"
+        );
+        self.needs = Some(Vec::new());
+    }
+
+    /// Whether sets have come or gone since [`Index::take_needs`].
+    pub(crate) fn has_new_needs(&self) -> bool {
+        self.needs.as_ref().is_some_and(|needs| !needs.is_empty())
+    }
+
+    pub(crate) fn take_needs(&mut self) -> Vec<NeedChange> {
+        self.needs.as_mut().map(core::mem::take).unwrap_or_default()
     }
 
     /// Says how much one message may look at at once, in the unit of [`MatchScratch::walked`].

@@ -37,11 +37,13 @@ extern crate std;
 mod auth;
 mod broker;
 pub mod client;
+pub mod cluster;
 mod ends;
 mod error;
 mod index;
 pub mod limits;
 pub mod message;
+mod needs;
 mod slots;
 mod sort;
 mod text;
@@ -52,11 +54,12 @@ pub use auth::{
 };
 pub use broker::{
     Broker, Config, Credentials, CustomReply, CustomRequest, DisconnectReason, Listing, Long,
-    Output, Receipt, Scratch, SessionId, Standing, Stats, TokenCheck, Verdict, Walk,
+    Others, Output, Receipt, Scratch, SessionId, Standing, Stats, TokenCheck, Verdict, Walk,
 };
 pub use error::{ErrorCode, ServerError, TokenError};
 pub use limits::Limits;
 pub use message::{
-    dropped_notice, input_full, message_over_rate, rate_exceeded, throttled_notice, tls_required,
-    too_many_connections, too_many_of_address,
+    dropped_lines, dropped_notice, input_full, message_over_rate, rate_exceeded, throttled_notice,
+    tls_required, too_many_connections, too_many_of_address,
 };
+pub use needs::{Directory, NeedChange};

@@ -35,6 +35,7 @@ impl Broker {
             session,
             tags: message.tags().map(Cow::into_owned).collect(),
             id: id.into(),
+            nodes: scratch.nodes,
         });
         match self.index.is_whole(&scratch.matching) {
             true => Verdict::Deliver(receipt),
@@ -64,6 +65,7 @@ impl Broker {
             sorted,
             head,
             is_verbatim,
+            nodes,
             ..
         } = scratch;
         *is_verbatim = false;
@@ -96,8 +98,10 @@ impl Broker {
         }
         let names_of = |tag: &Span| &bytes[tag.range()];
         let names = tags.iter().map(names_of);
-        self.index.matches(names, Some(session.slot), matching);
+        self.index
+            .matches(names.clone(), Some(session.slot), matching);
         self.add_taps(Some(session), &mut matching.targets);
+        *nodes = self.add_link(Some(session), names, &mut matching.targets);
         if matching.targets.is_empty() {
             return Ok(());
         }
@@ -200,12 +204,14 @@ impl Broker {
         if let Err(refusal) = self.check_state(state) {
             return write_refusal(message, &refusal, &mut scratch.reply);
         }
+        let connections = self.connected_total + self.others.connections_total;
+        let subscribers = self.index.subscribers() as u64 + self.others.subscribers;
         // Two blanks, as the original writes it.
         let data = text![
             "Lifetime  connections: ",
-            self.connected_total,
+            connections,
             "\nSubscribers connected: ",
-            self.index.subscribers()
+            subscribers
         ];
         let tags: Vec<_> = echoed_tags(message).collect();
         let tags: Vec<_> = tags.iter().map(|tag| &**tag).collect();
@@ -213,10 +219,9 @@ impl Broker {
             command: &message.command_name(),
             tags: &tags,
             data: Data::Text(&data),
-            counts: &[
-                ("connections", self.connected_total),
-                ("subscribers", self.index.subscribers() as u64),
-            ],
+            counts: &[("connections", connections), ("subscribers", subscribers)],
+            // This one is among them.
+            nodes: self.link.map(|_| self.others.nodes + 1),
             id: message.id_literal(),
             ..Reply::default()
         }

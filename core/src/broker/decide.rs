@@ -99,8 +99,10 @@ impl Broker {
         sort(&mut sorted);
         sorted.dedup();
         let names = sorted.iter().map(|tag| tag.as_bytes());
-        self.index.matches(names, None, &mut scratch.matching);
-        self.add_taps(None, &mut scratch.matching.targets);
+        let matching = &mut scratch.matching;
+        self.index.matches(names.clone(), None, matching);
+        self.add_taps(None, &mut matching.targets);
+        self.add_link(None, names, &mut matching.targets);
         scratch.is_verbatim = false;
         restart(&mut scratch.head);
         write_head(&mut scratch.head, sorted.iter().copied());

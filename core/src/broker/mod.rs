@@ -38,6 +38,7 @@ mod walk;
 use alloc::boxed::Box;
 use alloc::collections::VecDeque;
 use alloc::string::String;
+use alloc::sync::Arc;
 use alloc::vec::Vec;
 use core::fmt;
 
@@ -55,12 +56,14 @@ use self::revocation::Revocation;
 pub use self::scratch::Scratch;
 use self::session::{About, Phase, Session};
 pub use self::session::{SessionId, Standing};
+pub use self::tap::Others;
 pub use self::walk::Walk;
 use crate::auth::{Access, Secret, TokenStorage, TokenTable};
 use crate::ends::Ends;
 use crate::index::Index;
 use crate::limits::Limits;
 use crate::message::{Command, Scan};
+use crate::needs::Directory;
 
 /// Figures of a broker.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -96,6 +99,10 @@ pub struct Broker {
     index: Index,
     /// Sessions that get every message.
     taps: Vec<SessionId>,
+    /// The session of the cluster's node, and the others.
+    link: Option<SessionId>,
+    others: Others,
+    directory: Option<Arc<Directory>>,
     is_guarded: bool,
     is_numbered: bool,
     slots: Vec<Slot>,
@@ -152,6 +159,9 @@ impl Broker {
             is_guarded: config.is_guarded,
             is_numbered: config.is_numbered,
             taps: Vec::new(),
+            link: None,
+            others: Others::default(),
+            directory: None,
             slots: Vec::new(),
             free: Vec::new(),
             connected: 0,
@@ -235,6 +245,10 @@ impl Broker {
         };
         state.phase = Phase::Closing;
         self.taps.retain(|tap| *tap != session);
+        if self.link == Some(session) {
+            self.link = None;
+            self.connected += 1;
+        }
         if !self.index.remove_some(session.slot, REMOVE_AT_ONCE) {
             return false;
         }

@@ -20,6 +20,7 @@ impl Broker {
                 && self.check_state(state).is_ok()
                 && self.grants(state).is_none()
                 && self.taps.is_empty()
+                && self.link.is_none()
         });
         if is_plain {
             self.index.match_sets(tags, &mut scratch.matching);

@@ -75,6 +75,10 @@ impl Broker {
                 self.add_taps(walk.publisher, targets);
             }
         }
+        if walk.is_new {
+            let tags = walk.tags.iter().map(|tag| tag.as_bytes());
+            self.add_link(walk.publisher, tags, &mut matching.targets);
+        }
         walk.is_new = false;
         is_last
     }

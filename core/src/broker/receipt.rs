@@ -12,6 +12,8 @@ pub struct Receipt {
     pub(super) session: SessionId,
     pub(super) tags: Vec<String>,
     pub(super) id: String,
+    /// How many other nodes of a cluster the message is handed to.
+    pub(super) nodes: Option<usize>,
 }
 
 impl Receipt {
@@ -36,6 +38,7 @@ impl Receipt {
             tags: &tags,
             data: Data::Text("success"),
             delivered: Some(delivered),
+            nodes: self.nodes,
             id: Some(&self.id),
             ..Reply::default()
         }

@@ -36,6 +36,7 @@ impl Broker {
             // The host's own have shown no token.
             if let Some(state) = &mut entry.session
                 && matches!(state.role, Role::Admin)
+                && self.link != Some(session)
                 && !self.taps.contains(&session)
             {
                 state.role = Role::Revoked;

@@ -18,6 +18,8 @@ pub struct Scratch {
     /// What is delivered before the data, unless the message goes out as it came in.
     pub(super) head: Vec<u8>,
     pub(super) is_verbatim: bool,
+    /// To how many other nodes of a cluster the message goes; nothing where this is none.
+    pub(super) nodes: Option<usize>,
     pub(super) reply: Vec<u8>,
 }
 

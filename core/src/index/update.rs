@@ -6,6 +6,7 @@ use super::sets::{ClientId, Pair, SetId};
 use super::shards::give_back;
 use super::tags::TagId;
 use super::{Held, Index, hash_number};
+use crate::needs::{NeedChange, hash_of_tag, key_of_one, key_of_two};
 use crate::sort::sort;
 
 /// Tags of the sets that are removed at a time when a client goes.
@@ -74,6 +75,7 @@ impl Index {
         let (tags, sets) = (&self.tags, &self.sets);
         let rehash = |&set: &SetId| tags.hash_set(sets.tags(set));
         self.by_tags.insert(rehash(&number), number, rehash);
+        self.note_need(pair, true);
         if let Some(tag) = pair.alone() {
             self.tags.set_alone(tag, Some(number));
         } else if let Some(list) = self.pairs.add(number, &mut self.sets, &self.tags)
@@ -85,6 +87,21 @@ impl Index {
             }
         }
         number
+    }
+
+    /// Takes note of what a set needs that came or went.
+    fn note_need(&mut self, pair: Pair, is_new: bool) {
+        let Some(needs) = &mut self.needs else {
+            return;
+        };
+        let hash = |tag| hash_of_tag(self.tags.name(tag).as_bytes());
+        let mut hashes = pair.tags().map(hash);
+        let key = match (hashes.next(), hashes.next()) {
+            (Some(one), Some(other)) => key_of_two(one, other),
+            (Some(one), None) => key_of_one(one),
+            (None, _) => return,
+        };
+        needs.push(NeedChange { key, is_new });
     }
 
     /// The two tags of a set that the fewest sets hold.
@@ -111,6 +128,8 @@ impl Index {
         let pair = self.rarest(self.sets.tags(number));
         if weight(pair) < weight(self.sets.pair(number)) / 2 {
             self.pairs.remove(number, &mut self.sets, &self.tags);
+            self.note_need(self.sets.pair(number), false);
+            self.note_need(pair, true);
             self.sets.set_pair(number, pair);
             self.pairs.add(number, &mut self.sets, &self.tags);
         }
@@ -182,6 +201,7 @@ impl Index {
     }
 
     fn remove_set(&mut self, number: SetId) {
+        self.note_need(self.sets.pair(number), false);
         match self.sets.pair(number).alone() {
             Some(tag) => self.tags.set_alone(tag, None),
             None => self.pairs.remove(number, &mut self.sets, &self.tags),

@@ -20,6 +20,7 @@ pub(crate) struct Reply<'a> {
     /// Names of fields, and the numbers that are their values.
     pub(crate) counts: &'a [(&'static str, u64)],
     pub(crate) delivered: Option<usize>,
+    pub(crate) nodes: Option<usize>,
     pub(crate) id: Option<&'a str>,
 }
 
@@ -76,6 +77,10 @@ impl Reply<'_> {
         if let Some(delivered) = self.delivered {
             out.extend_from_slice(b",\"delivered\":");
             write_number(out, delivered as u64);
+        }
+        if let Some(nodes) = self.nodes {
+            out.extend_from_slice(b",\"nodes\":");
+            write_number(out, nodes as u64);
         }
         if let Some(id) = self.id {
             out.extend_from_slice(b",\"id\":");

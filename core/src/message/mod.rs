@@ -32,8 +32,8 @@ pub use encode::{Request, encode_publish, encode_request};
 pub use fault::ScanError;
 pub use lines::{Messages, Unreadable};
 pub use notices::{
-    dropped_notice, input_full, message_over_rate, rate_exceeded, throttled_notice, tls_required,
-    too_many_connections, too_many_of_address,
+    dropped_lines, dropped_notice, input_full, message_over_rate, rate_exceeded, throttled_notice,
+    tls_required, too_many_connections, too_many_of_address,
 };
 pub(crate) use notices::{
     not_authenticated, token_ended, too_many_bad_messages, too_many_wrong_tokens,

@@ -2,6 +2,7 @@
 //! not let in.
 
 use alloc::vec::Vec;
+use core::ops::Range;
 
 use super::encode::{Data, Reply};
 use crate::error::{ErrorCode, ServerError};
@@ -18,6 +19,28 @@ pub fn dropped_notice(count: u64) -> Vec<u8> {
         ..Reply::default()
     };
     reply.encode()
+}
+
+/// Finds the first [`dropped_notice`] among lines that a broker delivers; returns where it stands, with its line end, and what
+/// it counts.
+#[must_use]
+pub fn dropped_lines(lines: &[u8]) -> Option<(Range<usize>, u64)> {
+    const BEGINNING: &[u8] = b"{\"command\":\"dropped\",\"data\":\"";
+    // There are no raw line ends in messages, so that one can only begin where a line does.
+    let mut from = 0;
+    loop {
+        let start = from + memchr::memmem::find(&lines[from..], BEGINNING)?;
+        from = start + BEGINNING.len();
+        if start == 0 || lines[start - 1] == b'\n' {
+            let digits = lines[from..]
+                .iter()
+                .take_while(|byte| byte.is_ascii_digit());
+            let digits = from..from + digits.count();
+            let end = digits.end + memchr::memchr(b'\n', &lines[digits.end..])? + 1;
+            let count = core::str::from_utf8(&lines[digits]).ok()?.parse().ok()?;
+            return Some((start..end, count));
+        }
+    }
 }
 
 /// Returns what a client is told now and then while it is held up for doing too much in a second. Other answers have to wait

@@ -154,11 +154,12 @@ fn a_reply_has_its_fields_in_one_order_and_only_those_it_needs() {
         })],
         counts: &[("connections", 7)],
         delivered: Some(0),
+        nodes: Some(2),
         id: Some("\"q\""),
     };
     assert_eq!(
         String::from_utf8(whole.encode()).expect("it is UTF-8"),
-        r#"{"command":"x\"","tags":["a","b"],"data":"two\nlines","error":"no","code":"refused","subscriptions":[["a","b"],["c"]],"connections":7,"delivered":0,"id":"q"}"#
+        r#"{"command":"x\"","tags":["a","b"],"data":"two\nlines","error":"no","code":"refused","subscriptions":[["a","b"],["c"]],"connections":7,"delivered":0,"nodes":2,"id":"q"}"#
     );
     assert_eq!(Reply::default().encode(), br#"{"command":""}"#);
     let literal = Reply {

@@ -1,5 +1,6 @@
 //! The public behaviour of the core, compared with oracles that are written as plainly as can be.
 
+mod cluster;
 mod dice;
 mod expiry;
 mod grants;

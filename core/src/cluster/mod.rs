@@ -1,0 +1,582 @@
+//! Owns one node's part in a cluster: which others there are, what is sent to them, and in which order what they send is
+//! taken; cannot open a socket or read a clock, and knows nothing of subscriptions and clients.
+//!
+//! Nodes share a *bus*, which carries envelopes to all of them or to one: at most once, and in the order in which one node
+//! sent them, as far as they went the same *way*. A host moves envelopes between the bus and a [`Node`], and messages
+//! between the node and its broker, in which the node is a session ([`Broker::connect_link`](crate::Broker::connect_link)):
+//!
+//! ```text
+//!   broker ──lines──► Node::handle_messages ──► poll_output: Send ──► bus ──► Node::handle_envelope ──lines──► broker
+//! ```
+//!
+//! What holds of the messages of each node, at every other one that is there all the time: each is taken once, in the order
+//! in which it was sent, or it is part of a gap that [`Output::Gap`] tells the size of. What was received is never sent on.
+
+mod envelope;
+mod inbox;
+mod needs;
+mod questions;
+mod route;
+mod summary;
+
+use alloc::collections::{BTreeMap, VecDeque};
+use alloc::string::String;
+use alloc::sync::Arc;
+use alloc::vec::Vec;
+use core::fmt;
+use core::time::Duration;
+
+pub use self::envelope::Way;
+use self::envelope::{Envelope, Kind, NAMED_AT_ONCE, Unreadable, write_head};
+use self::inbox::{Inbox, Took};
+use self::questions::Questions;
+pub use self::questions::{Answers, QuestionId};
+use self::route::Router;
+use self::summary::{Known, Summary};
+use crate::needs::Directory;
+
+/// How often a node tells the others that it is there.
+pub const HEARTBEAT: Duration = Duration::from_secs(2);
+/// After how long without a word a node counts as gone.
+pub const SILENCE: Duration = Duration::from_secs(7);
+/// How long others have to answer a question.
+pub const ANSWER_WITHIN: Duration = Duration::from_millis(500);
+/// Bytes of messages in one envelope, at most: a bigger message goes in pieces.
+pub const ENVELOPE_BYTES: usize = 64 << 10;
+/// Nodes that have gone are remembered, so that what was lost meanwhile is known when they are back; at most so many.
+const REMEMBERED: usize = 1024;
+
+/// What tells a node from all others, also from itself before a restart. It should be random.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct NodeId(pub u64);
+
+impl fmt::Display for NodeId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:016x}", self.0)
+    }
+}
+
+impl fmt::Debug for NodeId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
+    }
+}
+
+/// What a node tells others of itself.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Status {
+    /// What people call it: letters, digits, `.`, `_` and `-`.
+    pub name: String,
+    /// The version of the program.
+    pub version: String,
+    /// Seconds since it started.
+    pub uptime: u64,
+    /// Connections that it has now.
+    pub connections: u64,
+    /// Connections since it started.
+    pub connections_total: u64,
+    /// Connections that hold a subscription now.
+    pub subscribers: u64,
+    /// Subscriptions that they hold.
+    pub subscriptions: u64,
+    /// Messages that its clients have published.
+    pub published: u64,
+}
+
+/// What a host has to do.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub enum Output {
+    /// Give an envelope to the bus.
+    Send {
+        /// Which way it goes.
+        way: Way,
+        /// The envelope.
+        payload: Vec<u8>,
+    },
+    /// Give messages to the broker, as lines, behind those that [`Node::handle_envelope`] returned before.
+    Deliver(Vec<u8>),
+    /// So many messages of a node did not come, and will not. It stands where they would have been.
+    Gap {
+        /// The node's name.
+        node: String,
+        /// How many.
+        messages: u64,
+    },
+    /// A node is there that was not.
+    Joined(Status),
+    /// A node has left; or, if it did not say goodbye, has been silent for [`SILENCE`].
+    Left {
+        /// Its name.
+        node: String,
+        /// Whether it said goodbye.
+        is_goodbye: bool,
+    },
+    /// Two nodes have the same name. Both go on; people cannot tell them apart.
+    SameName(String),
+    /// Something came that no node of this version sends.
+    Unreadable(&'static str),
+    /// Something is known to have changed elsewhere, as [`Node::tell`] says it.
+    Told(Vec<u8>),
+    /// Have the broker go by this directory of what others need: [`Broker::set_directory`](crate::Broker::set_directory).
+    Directory(Arc<Directory>),
+    /// Answer a question with [`Node::answer`].
+    Asked {
+        /// Who asks.
+        asker: NodeId,
+        /// Which of its questions it is.
+        question: QuestionId,
+        /// The question.
+        body: Vec<u8>,
+    },
+    /// The answers to a question are here, as far as they will be.
+    Answered {
+        /// Which question.
+        question: QuestionId,
+        /// What was answered.
+        answers: Answers,
+    },
+}
+
+#[derive(Debug)]
+struct Peer {
+    status: Status,
+    /// Whether it has said what it is called; until then it is not told of.
+    is_known: bool,
+    is_there: bool,
+    heard: Duration,
+    inbox: Inbox,
+    /// Messages that were sent to it alone.
+    sent: u64,
+    /// Of these, those that the last envelope to all said.
+    said: u64,
+    needs: Known,
+    /// Its place in the directory.
+    place: Option<usize>,
+    /// When it was asked for its summary.
+    asked: Option<Duration>,
+}
+
+/// One node of a cluster. Inputs are method calls, each with the time since an arbitrary start; outputs are taken out with
+/// [`Node::poll_output`].
+#[derive(Debug)]
+pub struct Node {
+    id: NodeId,
+    status: Status,
+    /// Bytes of a message that is taken in pieces, at most.
+    message_bytes: usize,
+    /// Bytes of one envelope, without its head.
+    envelope_bytes: usize,
+    is_joined: bool,
+    told: Duration,
+    /// Messages that were sent to all.
+    sent: u64,
+    /// Messages that were sent to one, counted for each.
+    sent_to_some: u64,
+    /// Messages that were sent to nobody, since there is no bus.
+    lost: u64,
+    received: u64,
+    peers: BTreeMap<NodeId, Peer>,
+    questions: Questions,
+    summary: Summary,
+    /// Whether others have the same seed.
+    is_agreed: bool,
+    directory: Arc<Directory>,
+    /// Whether something has changed that the directory has to be made anew for.
+    is_directory_old: bool,
+    router: Router,
+    outputs: VecDeque<Output>,
+}
+
+/// Figures of a node.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Figures {
+    /// Other nodes that are there.
+    pub peers: usize,
+    /// Messages that were handed to the bus for all.
+    pub sent: u64,
+    /// Messages that were handed to it for one node, counted once for each such node.
+    pub sent_to_some: u64,
+    /// Messages that came from it.
+    pub received: u64,
+    /// Messages that others would have got if there were a bus.
+    pub lost: u64,
+    /// Connections that the others have now.
+    pub connections: u64,
+    /// Connections that they have had.
+    pub connections_total: u64,
+    /// Connections of theirs that hold a subscription.
+    pub subscribers: u64,
+}
+
+impl Node {
+    /// Creates a node that has no bus yet. Messages of more than `message_bytes` are not taken from others.
+    #[must_use]
+    pub fn new(id: NodeId, status: Status, message_bytes: usize) -> Self {
+        Self {
+            id,
+            status,
+            message_bytes,
+            envelope_bytes: ENVELOPE_BYTES,
+            is_joined: false,
+            told: Duration::ZERO,
+            sent: 0,
+            sent_to_some: 0,
+            lost: 0,
+            received: 0,
+            peers: BTreeMap::new(),
+            questions: Questions::default(),
+            summary: Summary::new(id.0),
+            is_agreed: false,
+            directory: Arc::new(Directory::new(id.0, 0, 0)),
+            is_directory_old: false,
+            router: Router::default(),
+            outputs: VecDeque::new(),
+        }
+    }
+
+    /// Its own id.
+    #[must_use]
+    pub fn id(&self) -> NodeId {
+        self.id
+    }
+
+    /// Takes the next output, oldest first.
+    pub fn poll_output(&mut self) -> Option<Output> {
+        self.outputs.pop_front()
+    }
+
+    /// Returns figures of the node.
+    #[must_use]
+    pub fn figures(&self) -> Figures {
+        let mut figures = Figures {
+            sent: self.sent - self.lost,
+            sent_to_some: self.sent_to_some,
+            received: self.received,
+            lost: self.lost,
+            ..Figures::default()
+        };
+        for status in self.peers() {
+            figures.peers += 1;
+            figures.connections += status.connections;
+            figures.connections_total += status.connections_total;
+            figures.subscribers += status.subscribers;
+        }
+        figures
+    }
+
+    /// What the other nodes that are there have said last of themselves.
+    pub fn peers(&self) -> impl Iterator<Item = &Status> {
+        let there = self.peers.values().filter(|peer| peer.is_there);
+        there.map(|peer| &peer.status)
+    }
+
+    /// Whether there is a bus.
+    #[must_use]
+    pub fn is_joined(&self) -> bool {
+        self.is_joined
+    }
+
+    /// Says that there is a bus, which takes envelopes of so many bytes; from now on the others hear of this node.
+    pub fn handle_joined(&mut self, now: Duration, most: usize) {
+        self.is_joined = true;
+        // The rest is for the head.
+        self.envelope_bytes = ENVELOPE_BYTES.min(most.saturating_sub(envelope::HEAD_BYTES).max(1));
+        self.tell_status(now, true);
+    }
+
+    /// Says that there is no bus any more. Nobody else is there then, and nobody is told so by an output.
+    pub fn handle_lost(&mut self) {
+        self.is_joined = false;
+        for (id, peer) in &mut self.peers {
+            peer.is_there = false;
+            self.questions.forget(*id, &mut self.outputs);
+        }
+        self.is_directory_old = true;
+    }
+
+    /// Says goodbye. Nothing is sent afterwards.
+    pub fn handle_leaving(&mut self) {
+        if self.is_joined {
+            self.send(Way::All, Kind::Bye, 0, 0, &[]);
+        }
+        self.is_joined = false;
+    }
+
+    /// Says what is to be told of this node from now on.
+    pub fn set_status(&mut self, status: Status) {
+        self.status = status;
+    }
+
+    /// Says that so many messages of this node's clients did not get here.
+    pub fn handle_dropped(&mut self, messages: u64) {
+        // The others see a gap there.
+        self.sent += messages;
+        self.lost += messages;
+    }
+
+    /// Takes an envelope that came for all, or for this node. Returns messages for the broker, as lines; what is in the
+    /// outputs comes behind them.
+    pub fn handle_envelope<'a>(
+        &mut self,
+        now: Duration,
+        way: Way,
+        payload: &'a [u8],
+    ) -> Option<&'a [u8]> {
+        let envelope = match Envelope::read(payload, self.id) {
+            Ok(envelope) => envelope,
+            Err(Unreadable(why)) => {
+                self.outputs.push_back(Output::Unreadable(why));
+                return None;
+            }
+        };
+        let sender = envelope.sender;
+        if sender == self.id {
+            return None;
+        }
+        let is_new = !self.peers.contains_key(&sender);
+        if is_new && self.peers.len() >= REMEMBERED {
+            self.forget_one();
+        }
+        let peer = self.peers.entry(sender).or_insert_with(|| Peer {
+            status: Status::default(),
+            is_known: false,
+            is_there: false,
+            heard: now,
+            inbox: Inbox::new(),
+            sent: 0,
+            said: 0,
+            needs: Known::default(),
+            place: None,
+            asked: None,
+        });
+        peer.heard = now;
+        let took = peer.inbox.take(now, way, &envelope, self.message_bytes);
+        let lines = self.settle(sender, took);
+        match envelope.kind {
+            Kind::Messages | Kind::Piece { .. } => {}
+            Kind::Status { is_hello } => self.handle_status(now, sender, is_hello, envelope.body),
+            Kind::Want => self.tell_summary_to(sender),
+            Kind::Summary { .. } | Kind::Added => self.learn(now, sender, &envelope),
+            Kind::Bye => self.let_go(sender, true),
+            Kind::Told => self.outputs.push_back(Output::Told(envelope.body.to_vec())),
+            Kind::Ask => self.outputs.push_back(Output::Asked {
+                asker: sender,
+                question: QuestionId(envelope.number),
+                body: envelope.body.to_vec(),
+            }),
+            Kind::Answer { at, last } => {
+                let question = QuestionId(envelope.number);
+                let piece = (at, last, envelope.body);
+                self.questions
+                    .take(now, question, sender, piece, &mut self.outputs);
+            }
+        }
+        lines
+    }
+
+    /// Counts what was taken, and notes what comes behind it.
+    fn settle<'a>(&mut self, sender: NodeId, took: Took<'a>) -> Option<&'a [u8]> {
+        let name = || match self.peers.get(&sender) {
+            Some(peer) if peer.is_known => peer.status.name.clone(),
+            _ => alloc::format!("{sender}"),
+        };
+        let Took {
+            now,
+            later,
+            messages,
+        } = took;
+        self.received += messages;
+        for step in later {
+            self.outputs.push_back(match step {
+                inbox::Later::Gap(messages) => Output::Gap {
+                    node: name(),
+                    messages,
+                },
+                inbox::Later::Lines(lines) => Output::Deliver(lines),
+            });
+        }
+        now
+    }
+
+    fn handle_status(&mut self, now: Duration, sender: NodeId, is_hello: bool, body: &[u8]) {
+        let Some((status, told)) = envelope::read_status(body) else {
+            let why = "a heartbeat that says something else than this version";
+            return self.outputs.push_back(Output::Unreadable(why));
+        };
+        let others = self
+            .peers
+            .iter()
+            .filter(|(id, it)| **id != sender && it.is_there);
+        let is_taken = others
+            .map(|(_, it)| &it.status.name)
+            .any(|name| *name == status.name)
+            || self.status.name == status.name;
+        let Some(peer) = self.peers.get_mut(&sender) else {
+            return;
+        };
+        let is_new = !peer.is_there;
+        peer.status = status.clone();
+        (peer.is_there, peer.is_known) = (true, true);
+        if is_new {
+            if is_taken {
+                self.outputs
+                    .push_back(Output::SameName(status.name.clone()));
+            }
+            self.outputs.push_back(Output::Joined(status));
+            self.is_directory_old = true;
+        }
+        self.compare_needs(now, sender, told);
+        if is_hello && self.is_joined {
+            // So that the newcomer need not wait for the next heartbeat.
+            let body = self.status_body();
+            let way = Way::Node(sender);
+            let number = self.peers.get(&sender).map_or(0, |peer| peer.sent);
+            self.send(way, Kind::Status { is_hello: false }, number, 0, &body);
+        }
+    }
+
+    fn let_go(&mut self, id: NodeId, is_goodbye: bool) {
+        let Some(peer) = self.peers.get_mut(&id) else {
+            return;
+        };
+        let was_there = core::mem::take(&mut peer.is_there);
+        if was_there {
+            self.is_directory_old = true;
+            self.outputs.push_back(Output::Left {
+                node: peer.status.name.clone(),
+                is_goodbye,
+            });
+        }
+        self.questions.forget(id, &mut self.outputs);
+    }
+
+    /// Forgets the one that has been silent longest.
+    fn forget_one(&mut self) {
+        let gone = self.peers.iter().filter(|(_, peer)| !peer.is_there);
+        let oldest = gone.min_by_key(|(_, peer)| peer.heard).map(|(id, _)| *id);
+        if let Some(id) = oldest {
+            self.peers.remove(&id);
+        }
+    }
+
+    /// Says what time it is; to be called several times a second.
+    pub fn handle_time(&mut self, now: Duration) {
+        if self.is_joined && now.saturating_sub(self.told) >= HEARTBEAT {
+            self.tell_status(now, false);
+        }
+        let ids: Vec<_> = self.peers.keys().copied().collect();
+        for id in ids {
+            let Some(peer) = self.peers.get_mut(&id) else {
+                continue;
+            };
+            let is_silent = peer.is_there && now.saturating_sub(peer.heard) >= SILENCE;
+            let took = peer.inbox.give_up(now, self.message_bytes);
+            // There is nothing that could be borrowed.
+            let _ = self.settle(id, took);
+            if is_silent {
+                self.let_go(id, false);
+            }
+        }
+        self.questions.expire(now, &mut self.outputs);
+        self.tell_needs();
+        self.renew_directory();
+    }
+
+    fn status_body(&self) -> Vec<u8> {
+        let told = envelope::Told {
+            version: self.summary.version(),
+            seed: self.summary.seed(),
+            is_agreed: self.is_agreed,
+        };
+        envelope::write_status(&self.status, told)
+    }
+
+    fn tell_status(&mut self, now: Duration, is_hello: bool) {
+        self.told = now;
+        if is_hello {
+            // In front of it, so that the others know at once.
+            self.summary.tell_again();
+            self.tell_needs();
+        }
+        let body = self.status_body();
+        self.send(Way::All, Kind::Status { is_hello }, self.sent, 0, &body);
+    }
+
+    /// Tells all others that something has changed; what it is, only hosts know.
+    pub fn tell(&mut self, body: &[u8]) {
+        if self.is_joined {
+            self.send(Way::All, Kind::Told, self.sent, 0, body);
+        }
+    }
+
+    /// Asks all others that are there; [`Output::Answered`] follows in any case.
+    pub fn ask(&mut self, now: Duration, body: &[u8]) -> QuestionId {
+        let there = self.peers.iter().filter(|(_, peer)| peer.is_there);
+        let there = there.map(|(id, peer)| (*id, peer.status.name.clone()));
+        let question = self
+            .questions
+            .begin(now, there.collect(), &mut self.outputs);
+        if self.is_joined {
+            self.send(Way::All, Kind::Ask, question.0, 0, body);
+        }
+        question
+    }
+
+    /// Answers a question of another node.
+    pub fn answer(&mut self, asker: NodeId, question: QuestionId, body: &[u8]) {
+        if !self.is_joined {
+            return;
+        }
+        let way = Way::Node(asker);
+        let pieces: Vec<_> = match body.is_empty() {
+            true => alloc::vec![body],
+            false => body.chunks(self.envelope_bytes).collect(),
+        };
+        let last = pieces.len() as u64 - 1;
+        for (at, piece) in (0..).zip(pieces) {
+            self.send(way, Kind::Answer { at, last }, question.0, 0, piece);
+        }
+    }
+
+    fn send(&mut self, way: Way, kind: Kind, number: u64, messages: u64, body: &[u8]) {
+        let mut before = match way {
+            Way::All => self.take_unsaid(matches!(kind, Kind::Status { .. })),
+            Way::Node(_) => alloc::vec![(self.id, self.sent)],
+        };
+        while before.len() > NAMED_AT_ONCE {
+            // More than one head has room for: the others go in front, in envelopes without messages.
+            let some: Vec<_> = before.drain(..NAMED_AT_ONCE).collect();
+            self.push(way, Kind::Messages, self.sent, 0, &some, &[]);
+        }
+        self.push(way, kind, number, messages, &before, body);
+    }
+
+    /// To which nodes messages were sent alone that no envelope to all has spoken of, and how many so far; also of the others
+    /// where an envelope that spoke of them may have been lost.
+    fn take_unsaid(&mut self, with_said: bool) -> Vec<(NodeId, u64)> {
+        let is_unsaid = |peer: &Peer| peer.sent != peer.said || with_said && peer.sent > 0;
+        let unsaid = self.peers.iter_mut().filter(|(_, peer)| is_unsaid(peer));
+        let said = unsaid.map(|(id, peer)| {
+            peer.said = peer.sent;
+            (*id, peer.sent)
+        });
+        said.collect()
+    }
+
+    fn push(
+        &mut self,
+        way: Way,
+        kind: Kind,
+        number: u64,
+        messages: u64,
+        before: &[(NodeId, u64)],
+        body: &[u8],
+    ) {
+        let mut payload = Vec::with_capacity(128 + body.len());
+        write_head(&mut payload, self.id, kind, number, messages, before);
+        payload.extend_from_slice(body);
+        self.outputs.push_back(Output::Send { way, payload });
+    }
+}
