@@ -92,6 +92,14 @@ pub enum BindError {
         /// What its store said.
         why: String,
     },
+    /// The cluster cannot be joined by this URI.
+    #[error("cannot join the cluster '{uri}' - {why}")]
+    Cluster {
+        /// The URI without what may be secret in it.
+        uri: String,
+        /// What is wrong with it.
+        why: String,
+    },
     /// The process may open too few files for a server.
     #[error(
         "this process may open {files} files at once (ulimit -n), too few for a server - let it open {needed} or more"

@@ -1,5 +1,7 @@
 //! Owns what a server is made of, until it is bound.
 
+#[cfg(feature = "cluster")]
+mod cluster;
 mod opening;
 mod reload;
 
@@ -59,6 +61,8 @@ pub struct ServerBuilder {
     commands: HashMap<String, Arc<dyn CommandHandler>>,
     counters: Vec<HostCounter>,
     listener_schemes: HashMap<String, ListenerFactory>,
+    #[cfg(feature = "cluster")]
+    cluster: Option<(String, bool)>,
 }
 
 impl std::fmt::Debug for ServerBuilder {
@@ -256,6 +260,8 @@ impl ServerBuilder {
     pub async fn bind(mut self) -> Result<Server, BindError> {
         let in_force = self.in_force()?;
         self.check_token()?;
+        #[cfg(feature = "cluster")]
+        let cluster = self.open_cluster()?;
         let wanted = take(&mut self.authenticators);
         let (kept, authenticators) = wanted.open(self.has_token()).await?;
         let is_checked = kept != TokenStorage::None || !authenticators.is_empty();
@@ -313,6 +319,8 @@ impl ServerBuilder {
             listeners,
             stages: Stages::default(),
             operator_listeners,
+            #[cfg(feature = "cluster")]
+            cluster,
         })
     }
 
@@ -367,6 +375,8 @@ impl ServerBuilder {
             }
         }
         for_operators(&self.operator_listeners)?;
+        #[cfg(feature = "cluster")]
+        self.check_cluster()?;
         let files = self.tls.clone();
         let tls = files.map(|(certificate, key)| Tls::from_files(certificate, key));
         Ok(tls.transpose()?)

@@ -25,6 +25,8 @@ mod admission;
 pub mod auth;
 mod bind_error;
 mod builder;
+#[cfg(feature = "cluster")]
+mod cluster;
 pub mod command;
 mod connection;
 mod hub;

@@ -8,6 +8,8 @@ use mist_core::{Stats, TokenError};
 use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 
+#[cfg(feature = "cluster")]
+use crate::cluster::Cluster;
 use crate::hub::Hub;
 use crate::listener::acceptor::Acceptor;
 use crate::listener::certificate::CertificateError;
@@ -27,6 +29,8 @@ pub struct Server {
     pub(crate) addresses: Vec<Address>,
     pub(crate) operator_addresses: Vec<Address>,
     pub(crate) stages: Stages,
+    #[cfg(feature = "cluster")]
+    pub(crate) cluster: Option<Cluster>,
 }
 
 impl std::fmt::Debug for Server {
@@ -82,6 +86,8 @@ impl Server {
             listeners,
             stages,
             operator_listeners,
+            #[cfg(feature = "cluster")]
+            cluster,
             ..
         } = self;
         let certificate = tls.clone();
@@ -102,7 +108,16 @@ impl Server {
             offers: offers.of_clients(!operator_listeners.is_empty()),
             seats: None,
             stages: stages.clone(),
+            #[cfg(feature = "cluster")]
+            membership: cluster.as_ref().map(Cluster::membership),
         };
+        #[cfg(feature = "cluster")]
+        let goodbye = CancellationToken::new();
+        #[cfg(feature = "cluster")]
+        let member = cluster.map(|cluster| {
+            let (hub, goodbye) = (Arc::clone(&hub), goodbye.clone());
+            tokio::spawn(cluster.run(hub, goodbye))
+        });
         for listener in operator_listeners {
             let acceptor = Acceptor {
                 offers: offers.of_operators(),
@@ -121,6 +136,11 @@ impl Server {
         drop(acceptor);
         shutdown.await;
         shutdown::end(&hub, &stages).await;
+        #[cfg(feature = "cluster")]
+        if let Some(member) = member {
+            goodbye.cancel();
+            let _ = member.await;
+        }
         for task in [watch, following, authenticators] {
             task.abort();
             let _ = task.await;

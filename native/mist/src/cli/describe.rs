@@ -47,6 +47,10 @@ pub(super) fn builder(settings: &Settings, listeners: &[String]) -> Result<Serve
     for uri in &settings.operator_listener.value {
         builder = builder.operator_listen(uri);
     }
+    if let Some(uri) = &settings.cluster {
+        builder = builder.cluster(&uri.value);
+        builder = builder.cluster_optional(settings.cluster_optional.value);
+    }
     for origin in &settings.allow_origin.value {
         builder = builder.allow_origin(origin);
     }

@@ -6,6 +6,7 @@ use clap::CommandFactory;
 use clap_complete::Shell;
 use clap_complete::env::{CompleteEnv, Shells};
 use mist::Access;
+use mist_net::address::without_secrets;
 use serde_json::{Map, Value};
 
 use super::args::Cli;
@@ -60,6 +61,18 @@ fn used(settings: &Settings) -> Vec<Used> {
     if !operator.value.is_empty() {
         all.push(Used::new("operator-listener", operator, &*operator.value));
     }
+    all.extend(settings.cluster.iter().map(|cluster| {
+        // What stands in front of the host may be a token as well as a name.
+        let is_secret = cluster.value.contains('@');
+        let shown = match is_secret {
+            true => without_secrets(&cluster.value),
+            false => cluster.value.clone(),
+        };
+        Used {
+            is_secret,
+            ..Used::new("cluster", cluster, shown)
+        }
+    }));
     for (key, path) in [
         ("tls-cert", &settings.tls_cert),
         ("tls-key", &settings.tls_key),
@@ -97,6 +110,7 @@ fn used(settings: &Settings) -> Vec<Used> {
     let lists = lists.iter().filter(|(_, list)| !list.value.is_empty());
     all.extend(lists.map(|(key, list)| Used::new(key, list, &*list.value)));
     let switches = [
+        ("cluster-optional", &settings.cluster_optional),
         ("no-page", &settings.no_page),
         ("no-metrics", &settings.no_metrics),
     ];

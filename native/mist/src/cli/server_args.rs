@@ -23,6 +23,14 @@ pub(crate) struct ServerArgs {
     /// [default: on the http and ws listeners]
     #[arg(long, value_name = "URI")]
     pub(crate) operator_listener: Vec<String>,
+    /// Join the servers that have the same NATS, as one: nats://HOST:PORT?name=CLUSTER&node=NAME, or tls://,
+    /// with USER:PASSWORD@ or TOKEN@ in front of the host; what is published at one reaches the
+    /// subscribers of all [default: on its own]
+    #[arg(long, value_name = "URI")]
+    pub(crate) cluster: Option<String>,
+    /// Be ready for clients (/readyz) also while the cluster's NATS is away
+    #[arg(long)]
+    pub(crate) cluster_optional: bool,
     /// The certificate for tls://, https:// and wss://, in PEM, followed by those that vouch for it;
     /// read again on SIGHUP [default: one made at each start]
     #[arg(long, value_name = "FILE")]
@@ -92,6 +100,8 @@ impl ServerArgs {
         [
             ("--listeners", !self.listeners.is_empty()),
             ("--operator-listener", !self.operator_listener.is_empty()),
+            ("--cluster", self.cluster.is_some()),
+            ("--cluster-optional", self.cluster_optional),
             ("--tls-cert", self.tls_cert.is_some()),
             ("--tls-key", self.tls_key.is_some()),
             ("--authenticator", !self.authenticator.is_empty()),

@@ -36,6 +36,8 @@ pub(super) fn server_settings(
         server: is_server.then_some(true),
         listeners: list(&server.listeners, config::comma_list),
         operator_listener: list(&server.operator_listener, config::comma_list),
+        cluster: server.cluster.clone(),
+        cluster_optional: server.cluster_optional.then_some(true),
         allow_origin: list(&server.allow_origin, config::whole_list),
         allow_host: list(&server.allow_host, config::whole_list),
         trusted_proxies: list(&server.trusted_proxies, config::whole_list),

@@ -65,6 +65,11 @@ impl Settings {
                 "operator-listener",
                 self.operator_listener.value != new.operator_listener.value,
             ),
+            ("cluster", differs(&self.cluster, &new.cluster)),
+            (
+                "cluster-optional",
+                self.cluster_optional.value != new.cluster_optional.value,
+            ),
             ("tls-cert", differs(&self.tls_cert, &new.tls_cert)),
             ("tls-key", differs(&self.tls_key, &new.tls_key)),
             (

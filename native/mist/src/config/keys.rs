@@ -5,6 +5,8 @@ pub(crate) const KEYS: &[&str] = &[
     "server",
     "listeners",
     "operator-listener",
+    "cluster",
+    "cluster-optional",
     "tls-cert",
     "tls-key",
     "authenticator",

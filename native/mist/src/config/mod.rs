@@ -39,6 +39,8 @@ pub(crate) struct Layer {
     pub(crate) server: Option<bool>,
     pub(crate) listeners: Option<Vec<String>>,
     pub(crate) operator_listener: Option<Vec<String>>,
+    pub(crate) cluster: Option<String>,
+    pub(crate) cluster_optional: Option<bool>,
     pub(crate) tls_cert: Option<PathBuf>,
     pub(crate) tls_key: Option<PathBuf>,
     pub(crate) authenticator: Option<Vec<String>>,
@@ -94,6 +96,10 @@ impl Layer {
             "listeners" => value::list(value, comma_list).map(|list| self.listeners = Some(list)),
             "operator-listener" => {
                 value::list(value, comma_list).map(|list| self.operator_listener = Some(list))
+            }
+            "cluster" => value::text(value).map(|uri| self.cluster = Some(uri.to_owned())),
+            "cluster-optional" => {
+                value::flag(value, origin).map(|on| self.cluster_optional = Some(on))
             }
             "tls-cert" => value::text(value).map(|path| self.tls_cert = Some(path.into())),
             "tls-key" => value::text(value).map(|path| self.tls_key = Some(path.into())),
@@ -194,6 +200,8 @@ pub(crate) struct Settings {
     pub(crate) server: Decided<bool>,
     pub(crate) listeners: Decided<Vec<String>>,
     pub(crate) operator_listener: Decided<Vec<String>>,
+    pub(crate) cluster: Option<Decided<String>>,
+    pub(crate) cluster_optional: Decided<bool>,
     pub(crate) tls_cert: Option<Decided<PathBuf>>,
     pub(crate) tls_key: Option<Decided<PathBuf>>,
     pub(crate) authenticator: Decided<Vec<String>>,
@@ -247,6 +255,8 @@ impl Settings {
                 .unwrap_or_else(|| Decided::by_default(default())),
             operator_listener: first(layers, |layer| layer.operator_listener.clone())
                 .unwrap_or_default(),
+            cluster: first(layers, |layer| layer.cluster.clone()),
+            cluster_optional: first(layers, |layer| layer.cluster_optional).unwrap_or_default(),
             tls_cert: first(layers, |layer| layer.tls_cert.clone()),
             tls_key: first(layers, |layer| layer.tls_key.clone()),
             authenticator: first(layers, |layer| layer.authenticator.clone()).unwrap_or_default(),

@@ -65,6 +65,20 @@ impl Wanted {
         self.verifiers.is_empty()
     }
 
+    /// One that keeps tokens for this server alone, if there is one.
+    #[cfg(feature = "cluster")]
+    pub(crate) fn unfit_for_clusters(&self) -> Option<String> {
+        self.verifiers.iter().find_map(|verifier| match verifier {
+            Verifier::Uri(uri) => {
+                let scheme = scheme_of(uri);
+                ["memory", "sqlite", "scribble"]
+                    .contains(&scheme.as_str())
+                    .then(|| format!("{scheme}://"))
+            }
+            Verifier::Own(_) => None,
+        })
+    }
+
     /// Checks them as far as none has to be opened.
     pub(crate) fn check(&self, has_token: bool) -> Result<(), BindError> {
         let mut stores = Vec::new();

@@ -101,6 +101,13 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
         connection
     }
 
+    /// The connection of a cluster's node.
+    #[cfg(feature = "cluster")]
+    pub(crate) fn of_link(hub: Arc<Hub>, stream: S) -> Self {
+        let outbox = hub.connect_link();
+        Self::of(hub, stream, Inbound::Lines, outbox, false)
+    }
+
     pub(crate) fn outbox(&self) -> &Arc<Outbox> {
         &self.outbox
     }
@@ -118,6 +125,16 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
         };
         let outbox = hub.connect(credentials, framing, arrival);
         let is_paused = credentials.token.is_some() && hub.is_waiting(&outbox);
+        Self::of(hub, stream, inbound, outbox, is_paused)
+    }
+
+    fn of(
+        hub: Arc<Hub>,
+        stream: S,
+        inbound: Inbound,
+        outbox: Arc<Outbox>,
+        is_paused: bool,
+    ) -> Self {
         Self {
             hub,
             outbox,

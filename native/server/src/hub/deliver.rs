@@ -38,6 +38,9 @@ impl Hub {
             reached = 1;
             let Batch { bytes, ends } = &mut run.lines;
             delivered = outbox.append_or_swap(bytes, ends, room, spare, woken);
+            if outbox.is_link {
+                (reached, delivered.messages) = (0, 0);
+            }
         } else {
             let lines = run.segment(input);
             let is_shared = run.is_worth_sharing();
@@ -55,10 +58,13 @@ impl Hub {
                 }
                 let shared = shared.as_ref();
                 let segment = Segment { shared, ..segment };
-                reached += 1;
                 let appended = outbox.append(segment, room, spare, woken);
-                delivered.messages += appended.messages;
                 delivered.bytes += appended.bytes;
+                // What other nodes do with it is not known here.
+                if !outbox.is_link {
+                    reached += 1;
+                    delivered.messages += appended.messages;
+                }
             }
             frames.clear();
         }

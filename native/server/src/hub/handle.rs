@@ -181,6 +181,9 @@ impl Hub {
                     for_commands += CHANGE_COST;
                     self.counters.unreadable.fetch_add(1, Ordering::Relaxed);
                     delivered += self.deliver(lock.read(&self.shared), input, out);
+                    if own.is_link {
+                        continue;
+                    }
                     let shared = lock.write(&self.shared);
                     shared.broker.handle_unreadable(own.session, &unreadable);
                     self.execute(shared, out);
@@ -262,7 +265,8 @@ impl Hub {
             delivered += self.deliver(lock.read(&self.shared), input, out);
         }
         drop(lock);
-        if published > 0 {
+        // What comes from another node was counted there.
+        if published > 0 && !own.is_link {
             self.counters
                 .published
                 .fetch_add(published, Ordering::Relaxed);

@@ -107,6 +107,8 @@ pub(crate) struct Arrival {
     pub(crate) is_request: bool,
     /// The number of the listener that took it.
     pub(crate) listener: u16,
+    /// Whether it is the session of a cluster's node.
+    pub(crate) is_link: bool,
 }
 
 /// What a connection takes that has had traffic, roughly.
@@ -196,6 +198,18 @@ impl Hub {
         self.connect_by(|broker| broker.connect(credentials), framing, arrival)
     }
 
+    /// Opens the session of a cluster's node, and its outbox.
+    #[cfg(feature = "cluster")]
+    pub(crate) fn connect_link(self: &Arc<Self>) -> Arc<Outbox> {
+        let arrival = Arrival {
+            is_link: true,
+            ..Arrival::default()
+        };
+        let outbox = self.connect_by(Broker::connect_link, Framing::Lines, arrival);
+        outbox.tell_drops();
+        outbox
+    }
+
     /// Opens a session of the program's own that gets every message, and its outbox.
     pub(crate) fn connect_tap(self: &Arc<Self>) -> Arc<Outbox> {
         self.connect_by(Broker::connect_tap, Framing::Lines, Arrival::default())
@@ -207,7 +221,8 @@ impl Hub {
         framing: Framing,
         arrival: Arrival,
     ) -> Arc<Outbox> {
-        let allowance = self.rates.are_on().then(|| {
+        let is_held = self.rates.are_on() && !arrival.is_link;
+        let allowance = is_held.then(|| {
             let own = (!arrival.is_request).then(Arc::default);
             self.rates.allowance(own, arrival.peer, Standing::Stranger)
         });
@@ -219,6 +234,7 @@ impl Hub {
                 outbox.allowance = allowance.map(OnceLock::from).unwrap_or_default();
                 outbox.listener = arrival.listener;
                 outbox.is_request = arrival.is_request;
+                outbox.is_link = arrival.is_link;
                 let outbox = Arc::new(outbox);
                 if shared.broker.needs_token(session) {
                     let took = u32::try_from(arrival.took.as_secs()).unwrap_or(u32::MAX);
@@ -278,7 +294,7 @@ impl Hub {
 
     /// What holds a connection to the rates, if there are any; they may have been set while it was open.
     pub(crate) fn allowance<'a>(&self, own: &'a Outbox) -> Option<&'a Allowance> {
-        if !self.rates.are_on() {
+        if !self.rates.are_on() || own.is_link {
             return own.allowance.get().map(|it| &**it);
         }
         if own.allowance.get().is_none() {
@@ -340,6 +356,50 @@ impl Hub {
                 .fetch_add(delivered as u64, Ordering::Relaxed);
             delivered
         })
+    }
+
+    /// Messages that clients of this server have published since it started.
+    #[cfg(feature = "cluster")]
+    pub(crate) fn published(&self) -> u64 {
+        self.counters.published.load(Ordering::Relaxed)
+    }
+
+    /// Says which other nodes of the cluster there are.
+    #[cfg(feature = "cluster")]
+    pub(crate) fn set_others(&self, others: mist_core::Others) {
+        self.shared.write().broker.set_others(others);
+    }
+
+    /// Says what they need.
+    #[cfg(feature = "cluster")]
+    pub(crate) fn set_directory(&self, directory: Arc<mist_core::Directory>) {
+        self.shared.write().broker.set_directory(directory);
+    }
+
+    /// Takes what subscriptions need that have come or gone since the last time.
+    #[cfg(feature = "cluster")]
+    pub(crate) fn take_needs(&self) -> Vec<mist_core::NeedChange> {
+        if !self.shared.read().broker.has_new_needs() {
+            return Vec::new();
+        }
+        self.shared.write().broker.take_needs()
+    }
+
+    /// Tells the clients that can be told that so many messages were lost, of which some may have been for them.
+    #[cfg(feature = "cluster")]
+    pub(crate) fn tell_missed(&self, messages: u64) {
+        let notice = mist_core::dropped_notice(messages);
+        let shared = self.shared.read();
+        let outboxes = shared.outboxes.iter().flatten();
+        let told: Vec<_> = outboxes.filter(|it| it.tells_of_drops()).cloned().collect();
+        drop(shared);
+        with_worker(|worker| {
+            let out = &mut worker.tools.out;
+            for outbox in told {
+                outbox.append_reply(&mut out.spare, &mut out.woken, &notice);
+            }
+            out.wake_all();
+        });
     }
 
     /// Whether a connection waits for an answer that takes long, or that the host has to find.

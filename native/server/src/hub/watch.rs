@@ -122,6 +122,10 @@ impl Hub {
 
     /// Returns how many bytes wait for a connection whose socket takes nothing.
     fn watch_one(self: &Arc<Self>, outbox: &Outbox) -> Option<usize> {
+        if outbox.is_link {
+            // It must not be cut; what it cannot take is dropped, and the others notice.
+            return None;
+        }
         let mut stalled = None;
         let (heartbeat, patience) = {
             let limits = &self.in_force().limits;

@@ -17,6 +17,8 @@ use super::tls::Tls;
 use crate::admission::address_limit::AddressPermit;
 use crate::admission::peer::Peer;
 use crate::admission::rates::Exceeded;
+#[cfg(feature = "cluster")]
+use crate::cluster::Membership;
 use crate::connection::Connection;
 use crate::hub::{Arrival, Hub};
 use crate::log_limit::Kind;
@@ -33,6 +35,8 @@ pub struct Acceptor {
     pub(crate) stages: Stages,
     /// On a listener for operators, how many may still connect. They are held to no other limit on connections.
     pub(crate) seats: Option<Arc<Semaphore>>,
+    #[cfg(feature = "cluster")]
+    pub(crate) membership: Option<Arc<Membership>>,
 }
 
 impl Acceptor {
@@ -64,6 +68,7 @@ impl Acceptor {
             peer: guest.address.map(Peer::from),
             took: guest.since.elapsed(),
             is_request: false,
+            is_link: false,
             listener: self.listener,
         };
         match guest.permit {

@@ -81,6 +81,8 @@ pub(crate) struct Outbox {
     pub(crate) listener: u16,
     /// Whether the connection is for one request over HTTP.
     pub(crate) is_request: bool,
+    /// Whether the session is that of a cluster's node: nobody is told anything there.
+    pub(crate) is_link: bool,
     backlog: Arc<Backlog>,
     state: Mutex<State>,
     /// Whether the client is told of dropped messages.
@@ -143,6 +145,7 @@ impl Outbox {
             allowance: OnceLock::new(),
             listener: 0,
             is_request: false,
+            is_link: false,
             backlog,
             state: Mutex::new(State::default()),
             tells_drops: AtomicBool::new(false),
@@ -283,6 +286,10 @@ impl Outbox {
         spare: &mut Spare,
         write: impl FnOnce(&mut Vec<u8>),
     ) -> Option<MutexGuard<'_, State>> {
+        if self.is_link {
+            // A node would take it for a message, and hand it on.
+            return None;
+        }
         let mut state = self.state.lock();
         if state.ending.is_some() {
             return None;
@@ -342,6 +349,11 @@ impl Outbox {
         if !self.tells_drops.load(Ordering::Relaxed) {
             self.tells_drops.store(true, Ordering::Relaxed);
         }
+    }
+
+    #[cfg(feature = "cluster")]
+    pub(crate) fn tells_of_drops(&self) -> bool {
+        !self.is_link && self.tells_drops.load(Ordering::Relaxed)
     }
 
     /// Exchanges what the connection has written for what is next, or puts the connection to sleep.

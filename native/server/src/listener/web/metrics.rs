@@ -25,10 +25,23 @@ pub(super) fn health(acceptor: Acceptor) -> BoxedFilter<(Response,)> {
         match acceptor.hub.authenticators().unready() {
             _ if acceptor.stages.leaving.is_cancelled() => not_ready("stopping\n".to_owned()),
             Some(name) => not_ready(format!("waiting for the authenticator {name}\n")),
-            None => "ready\n".into_response(),
+            None => match unready_cluster(&acceptor) {
+                Some(why) => not_ready(why + "\n"),
+                None => "ready\n".into_response(),
+            },
         }
     });
     get_or_head().and(health.or(ready).unify()).boxed()
+}
+
+#[cfg(feature = "cluster")]
+fn unready_cluster(acceptor: &Acceptor) -> Option<String> {
+    acceptor.membership.as_ref()?.unready()
+}
+
+#[cfg(not(feature = "cluster"))]
+fn unready_cluster(_: &Acceptor) -> Option<String> {
+    None
 }
 
 /// `GET /metrics`.
@@ -302,6 +315,53 @@ fn figures(acceptor: &Acceptor) -> Vec<Figure> {
             help: "Messages, requests and connections that had to wait or were refused, by the rate that was exceeded",
             value: Value::ByLimit(exceeded),
         });
+    }
+    #[cfg(feature = "cluster")]
+    if let Some(membership) = &acceptor.membership {
+        let of_node = membership.figures();
+        let counted = |name, help, value| Figure {
+            kind: Kind::Counter,
+            name,
+            help,
+            value: Value::One(value),
+        };
+        figures.extend([
+            gauge(
+                "cluster_joined",
+                "Whether the cluster's NATS is there",
+                membership.is_joined().into(),
+            ),
+            gauge(
+                "cluster_nodes",
+                "Other nodes of the cluster that are there",
+                of_node.peers,
+            ),
+            counted(
+                "cluster_messages_sent",
+                "Messages handed to the cluster's NATS",
+                of_node.sent,
+            ),
+            counted(
+                "cluster_messages_received",
+                "Messages that came from other nodes",
+                of_node.received,
+            ),
+            counted(
+                "cluster_messages_lost",
+                "Messages that did not reach the cluster's NATS, since it was away or too slow",
+                of_node.lost,
+            ),
+            counted(
+                "cluster_messages_missed",
+                "Messages of other nodes that did not arrive",
+                membership.missed(),
+            ),
+            counted(
+                "cluster_refused",
+                "What came on the cluster's NATS and could not be read",
+                membership.refused(),
+            ),
+        ]);
     }
     let of_host = counters.of_host.iter();
     figures.extend(of_host.map(|it| counter(it.name, it.help, &it.value)));

@@ -37,6 +37,7 @@ impl Caller {
             peer: self.peer,
             took: self.since.elapsed(),
             is_request: false,
+            is_link: false,
             listener: self.listener,
         }
     }

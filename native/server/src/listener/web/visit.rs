@@ -287,6 +287,8 @@ pub(super) mod tests {
 
     pub(in super::super) fn acceptor(config: Config) -> Acceptor {
         Acceptor {
+            #[cfg(feature = "cluster")]
+            membership: None,
             listener: 0,
             hub: Arc::new(Hub::of(config)),
             tls: None,

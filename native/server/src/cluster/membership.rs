@@ -1,0 +1,113 @@
+//! Owns what the rest of a server knows of its cluster: whether it has joined, and figures.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, Instant};
+
+use mist_core::Others;
+use mist_core::cluster::{Figures, Node};
+use mist_net::lock::Mutex;
+
+/// After having joined, how long the others have to say that they are there before this server counts as ready.
+const SETTLING: Duration = Duration::from_secs(1);
+/// How often it is said that something was refused, at most.
+const REFUSED_EVERY: Duration = Duration::from_secs(60);
+
+#[derive(Debug)]
+pub(crate) struct Membership {
+    servers: String,
+    is_optional: bool,
+    state: Mutex<State>,
+    missed: AtomicU64,
+    refused: AtomicU64,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    figures: Figures,
+    joined: Option<Instant>,
+    others: Others,
+    refused: Option<Instant>,
+}
+
+impl Membership {
+    pub(super) fn new(servers: String, is_optional: bool) -> Self {
+        Self {
+            servers,
+            is_optional,
+            state: Mutex::default(),
+            missed: AtomicU64::new(0),
+            refused: AtomicU64::new(0),
+        }
+    }
+
+    /// The addresses of the NATS servers.
+    pub(super) fn servers(&self) -> &str {
+        &self.servers
+    }
+
+    pub(super) fn note(&self, node: &Node) {
+        let mut state = self.state.lock();
+        state.figures = node.figures();
+        state.joined = match node.is_joined() {
+            true => Some(state.joined.unwrap_or_else(Instant::now)),
+            false => None,
+        };
+    }
+
+    /// Whether the others are not those that the broker was told of last.
+    pub(super) fn is_new(&self, others: Others) -> bool {
+        let mut state = self.state.lock();
+        let before = std::mem::replace(&mut state.others, others);
+        before != others
+    }
+
+    pub(super) fn miss(&self, messages: u64) {
+        self.missed.fetch_add(messages, Ordering::Relaxed);
+    }
+
+    /// Counts something that was not taken, and says so now and then.
+    pub(super) fn refuse(&self, what: &str) {
+        let count = self.refused.fetch_add(1, Ordering::Relaxed) + 1;
+        let mut state = self.state.lock();
+        let is_due = |last: Instant| last.elapsed() >= REFUSED_EVERY;
+        if state.refused.is_none_or(is_due) {
+            state.refused = Some(Instant::now());
+            drop(state);
+            tracing::warn!(count, "refused on the cluster's NATS: {what}");
+        }
+    }
+
+    /// Why this server is not ready for clients, if it is not.
+    pub(crate) fn unready(&self) -> Option<String> {
+        let joined = self.state.lock().joined;
+        match joined {
+            _ if self.is_optional => None,
+            None => Some(format!(
+                "waiting for the cluster's NATS at {}",
+                self.servers
+            )),
+            Some(since) if since.elapsed() < SETTLING => {
+                Some("waiting for the other nodes of the cluster".to_owned())
+            }
+            Some(_) => None,
+        }
+    }
+
+    pub(crate) fn is_joined(&self) -> bool {
+        self.state.lock().joined.is_some()
+    }
+
+    pub(crate) fn figures(&self) -> Figures {
+        self.state.lock().figures
+    }
+
+    /// Messages of others that did not arrive.
+    pub(crate) fn missed(&self) -> u64 {
+        self.missed.load(Ordering::Relaxed)
+    }
+
+    /// What came on NATS and was not taken.
+    pub(crate) fn refused(&self) -> u64 {
+        self.refused.load(Ordering::Relaxed)
+    }
+}

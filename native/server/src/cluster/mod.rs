@@ -1,0 +1,265 @@
+//! Owns a server's part in a cluster: carries envelopes between its [`Node`] and NATS, and messages between the node and its
+//! session in the hub. What is sent to whom, and in which order it is taken, the node decides.
+
+mod bus;
+mod membership;
+mod pipe;
+mod settings;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use mist_core::Others;
+use mist_core::cluster::{Node, NodeId, Output, Status, Way};
+use mist_core::message::dropped_lines;
+use tokio::time::{Instant, MissedTickBehavior, interval};
+use tokio_util::sync::CancellationToken;
+
+use self::bus::{Bus, Heard};
+pub(crate) use self::membership::Membership;
+use self::pipe::Pipe;
+use self::settings::Settings;
+use crate::connection::Connection;
+use crate::hub::Hub;
+
+/// How often the node is told the time, and what is needed here: so late others know of a subscription.
+const TICK: Duration = Duration::from_millis(20);
+/// After how many ticks its status is taken anew.
+const TICKS_PER_STATUS: u32 = 25;
+/// What is published on the way out is sent for so long, at most.
+const GOODBYE: Duration = Duration::from_millis(500);
+
+/// A cluster to join.
+#[derive(Debug)]
+pub(crate) struct Cluster {
+    settings: Settings,
+    membership: Arc<Membership>,
+}
+
+/// Looks whether a server could join by this URI.
+pub(crate) fn check(uri: &str) -> Result<(), String> {
+    let settings = Settings::parse(uri)?;
+    bus::check(&settings)
+}
+
+impl Cluster {
+    pub(crate) fn new(uri: &str, is_optional: bool) -> Result<Self, String> {
+        let settings = Settings::parse(uri)?;
+        bus::check(&settings)?;
+        let membership = Arc::new(Membership::new(settings.shown(), is_optional));
+        Ok(Self {
+            settings,
+            membership,
+        })
+    }
+
+    pub(crate) fn membership(&self) -> Arc<Membership> {
+        Arc::clone(&self.membership)
+    }
+
+    /// Takes part in the cluster until `stop`, and then says goodbye.
+    pub(crate) async fn run(self, hub: Arc<Hub>, stop: CancellationToken) {
+        let mut id = [0; 8];
+        if let Err(error) = getrandom::fill(&mut id) {
+            return tracing::error!(
+                "not joining the cluster: the system provides no randomness - {error}"
+            );
+        }
+        let start = Instant::now();
+        let status = status(&hub, &self.settings.node, start);
+        let limit = hub.in_force().limits.message_bytes;
+        let node = Node::new(NodeId(u64::from_ne_bytes(id)), status, limit);
+        let bus = match Bus::connect(&self.settings, node.id()).await {
+            Ok(bus) => bus,
+            Err(why) => return tracing::error!("not joining the cluster: {why}"),
+        };
+        let pipe = Pipe::default();
+        let connection = Connection::of_link(Arc::clone(&hub), pipe.stream());
+        let connection = hub.tasks.spawn(connection);
+        let member = Member {
+            hub,
+            node,
+            bus,
+            pipe,
+            start,
+            name: self.settings.node,
+            membership: self.membership,
+            ticks: 0,
+        };
+        member.run(stop).await;
+        let _ = connection.await;
+    }
+}
+
+/// What the others are told of this server.
+fn status(hub: &Hub, name: &str, start: Instant) -> Status {
+    let stats = hub.stats();
+    Status {
+        name: name.to_owned(),
+        version: env!("CARGO_PKG_VERSION").to_owned(),
+        uptime: start.elapsed().as_secs(),
+        connections: stats.sessions as u64,
+        connections_total: stats.sessions_total,
+        subscribers: stats.subscribers as u64,
+        subscriptions: stats.subscriptions as u64,
+        published: hub.published(),
+    }
+}
+
+struct Member {
+    hub: Arc<Hub>,
+    node: Node,
+    bus: Bus,
+    pipe: Pipe,
+    start: Instant,
+    name: String,
+    membership: Arc<Membership>,
+    ticks: u32,
+}
+
+impl Member {
+    async fn run(mut self, stop: CancellationToken) {
+        let mut ticks = interval(TICK);
+        ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let (mut lines, mut is_open) = (Vec::new(), true);
+        loop {
+            tokio::select! {
+                more = self.pipe.take(&mut lines), if is_open => {
+                    is_open = more;
+                    self.publish(&lines);
+                }
+                heard = self.bus.next(self.pipe.has_room()) => self.hear(heard),
+                _ = ticks.tick() => self.tick(),
+                () = stop.cancelled() => break,
+            }
+            self.carry_out().await;
+        }
+        self.node.handle_leaving();
+        // The session has been told to end as well; what it has still to say comes in time, or not at all.
+        let _ = tokio::time::timeout(GOODBYE, async {
+            self.carry_out().await;
+            self.bus.close().await;
+        })
+        .await;
+    }
+
+    fn now(&self) -> Duration {
+        self.start.elapsed()
+    }
+
+    fn tick(&mut self) {
+        if self.ticks.is_multiple_of(TICKS_PER_STATUS) {
+            let status = status(&self.hub, &self.name, self.start);
+            self.node.set_status(status);
+        }
+        self.ticks = self.ticks.wrapping_add(1);
+        self.node.handle_needs(&self.hub.take_needs());
+        self.node.handle_time(self.now());
+        self.membership.note(&self.node);
+        self.tell_others();
+    }
+
+    /// Takes what clients of this node have published, and what was lost of it on the way.
+    fn publish(&mut self, mut lines: &[u8]) {
+        while let Some((range, lost)) = dropped_lines(lines) {
+            self.node.handle_messages(&lines[..range.start]);
+            self.node.handle_dropped(lost);
+            lines = &lines[range.end..];
+        }
+        self.node.handle_messages(lines);
+    }
+
+    fn hear(&mut self, heard: Heard) {
+        match heard {
+            Heard::Joined(most) => {
+                tracing::info!("joined the cluster at {}", self.membership.servers());
+                self.node.handle_joined(self.now(), most);
+            }
+            Heard::Lost => {
+                tracing::warn!(
+                    "the cluster's NATS is away: what is published here reaches this server's own clients alone"
+                );
+                self.node.handle_lost();
+            }
+            Heard::All(payload) => self.receive(Way::All, payload),
+            Heard::Own(payload) => self.receive(Way::Node(self.node.id()), payload),
+            Heard::Foreign(payload) => self.publish_foreign(&payload),
+            Heard::Nothing => {}
+        }
+        self.tell_others();
+    }
+
+    fn receive(&mut self, way: Way, payload: Bytes) {
+        let now = self.now();
+        if let Some(lines) = self.node.handle_envelope(now, way, &payload) {
+            self.pipe.give(payload.slice_ref(lines));
+        }
+    }
+
+    /// Publishes what a program on NATS says that is no node.
+    fn publish_foreign(&self, payload: &[u8]) {
+        #[derive(serde::Deserialize)]
+        struct Message {
+            tags: Vec<String>,
+            #[serde(default)]
+            data: String,
+        }
+        match serde_json::from_slice::<Message>(payload) {
+            Ok(message) if !message.tags.is_empty() => {
+                let tags: Vec<_> = message.tags.iter().map(String::as_str).collect();
+                self.hub.publish(&tags, &message.data);
+            }
+            Ok(_) => self.membership.refuse("a message without tags"),
+            Err(error) => self.membership.refuse(&error.to_string()),
+        }
+    }
+
+    /// Tells the broker which other nodes there are.
+    fn tell_others(&self) {
+        let figures = self.node.figures();
+        let others = Others {
+            is_linked: figures.peers > 0 || !self.node.is_joined(),
+            nodes: figures.peers,
+            connections_total: figures.connections_total,
+            subscribers: figures.subscribers,
+        };
+        if self.membership.is_new(others) {
+            self.hub.set_others(others);
+        }
+    }
+
+    async fn carry_out(&mut self) {
+        while let Some(output) = self.node.poll_output() {
+            match output {
+                Output::Send { way, payload } => self.bus.send(way, payload.into()).await,
+                Output::Deliver(lines) => self.pipe.give(lines.into()),
+                Output::Directory(directory) => self.hub.set_directory(directory),
+                Output::Gap { node, messages } => {
+                    self.membership.miss(messages);
+                    tracing::warn!(node, messages, "messages of another node did not arrive");
+                    self.hub.tell_missed(messages);
+                }
+                Output::Joined(status) => {
+                    tracing::info!(
+                        node = status.name,
+                        version = status.version,
+                        "a node has joined"
+                    );
+                }
+                Output::Left {
+                    node,
+                    is_goodbye: true,
+                } => tracing::info!(node, "a node has left"),
+                Output::Left { node, .. } => tracing::warn!(node, "a node is silent"),
+                Output::SameName(name) => tracing::warn!(
+                    "two nodes are called '{name}': give each a name of its own (node=NAME)"
+                ),
+                Output::Unreadable(what) => self.membership.refuse(what),
+                Output::Told(_) | Output::Asked { .. } | Output::Answered { .. } => {}
+                _ => {}
+            }
+        }
+        self.membership.note(&self.node);
+    }
+}
