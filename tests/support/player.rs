@@ -72,11 +72,11 @@ impl Settings {
             };
         }
         if let Some([messages, bytes, max_age]) = self.offline {
-            options.offline = Offline::Buffer {
-                messages: messages as usize,
-                bytes: bytes as usize,
-                max_age: Duration::from_millis(max_age),
-            };
+            options.offline = Offline::buffer(
+                messages as usize,
+                bytes as usize,
+                Duration::from_millis(max_age),
+            );
         }
         options
     }

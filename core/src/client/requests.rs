@@ -182,6 +182,7 @@ pub enum Offline {
     #[default]
     Reject,
     /// It is kept for the next connection, up to these bounds.
+    #[non_exhaustive]
     Buffer {
         /// Publishes kept at most.
         messages: usize,
@@ -190,6 +191,18 @@ pub enum Offline {
         /// A publish that had to wait longer is discarded, and the application told.
         max_age: Duration,
     },
+}
+
+impl Offline {
+    /// Keeps so many publishes and bytes for the next connection, and each for so long.
+    #[must_use]
+    pub fn buffer(messages: usize, bytes: usize, max_age: Duration) -> Self {
+        Self::Buffer {
+            messages,
+            bytes,
+            max_age,
+        }
+    }
 }
 
 /// A publish that waits for the next connection.

@@ -16,6 +16,7 @@ use mist_net::trust::TrustError;
 pub enum ClientError {
     /// The address is not one that a client can connect to.
     #[error("invalid address '{uri}' - {source}")]
+    #[non_exhaustive]
     InvalidUri {
         /// The address as given, without what may be secret in it.
         uri: String,
@@ -28,6 +29,7 @@ pub enum ClientError {
     Trust(#[from] TrustError),
     /// The first attempt to connect failed.
     #[error("cannot connect to {address}: {reason}")]
+    #[non_exhaustive]
     Connect {
         /// Host and port, or the URI of a Unix socket; with several servers all of them.
         address: String,
@@ -38,24 +40,28 @@ pub enum ClientError {
     },
     /// There is no token to present: the source of [`ClientBuilder::token_from`](crate::ClientBuilder::token_from) failed.
     #[error("no token: {reason}")]
+    #[non_exhaustive]
     NoToken {
         /// Why, as the source says it.
         reason: String,
     },
     /// The server refused the token.
     #[error("the server refused the token: {reason}; check the token")]
+    #[non_exhaustive]
     AuthRefused {
         /// Why, as the server says it.
         reason: ServerError,
     },
     /// `subscribe` or `publish` without tags.
     #[error("cannot {command} without tags: name at least one")]
+    #[non_exhaustive]
     MissingTags {
         /// The command.
         command: &'static str,
     },
     /// The server said no.
     #[error("the server refused {command}: {reason}")]
+    #[non_exhaustive]
     Refused {
         /// The command.
         command: String,
@@ -64,6 +70,7 @@ pub enum ClientError {
     },
     /// No answer came in time.
     #[error("no answer to {command} within {after:?}; the server may still have done it")]
+    #[non_exhaustive]
     Timeout {
         /// The command.
         command: String,
@@ -74,6 +81,7 @@ pub enum ClientError {
     #[error(
         "connection lost before {command} was done ({reason}); the server may or may not have done it"
     )]
+    #[non_exhaustive]
     ConnectionLost {
         /// The command.
         command: String,
@@ -84,12 +92,14 @@ pub enum ClientError {
     #[error(
         "cannot {command} while offline: wait until the client is open, or let it buffer publishes"
     )]
+    #[non_exhaustive]
     Offline {
         /// The command.
         command: String,
     },
     /// There is no connection now, and no more room for publishes that wait for one.
     #[error("offline, and the buffer is full with {publishes} publishes of {bytes} bytes")]
+    #[non_exhaustive]
     BufferFull {
         /// How many publishes are kept.
         publishes: usize,
@@ -101,12 +111,14 @@ pub enum ClientError {
     Unsubscribed,
     /// The client is closed.
     #[error("the client is closed ({reason}): connect anew")]
+    #[non_exhaustive]
     Closed {
         /// Why.
         reason: String,
     },
     /// The server's answer has a form that this client does not know.
     #[error("unexpected answer to {command}: '{answer}'; is the server a mist of this version?")]
+    #[non_exhaustive]
     UnexpectedAnswer {
         /// The command.
         command: String,

@@ -13,11 +13,13 @@ pub enum Event {
     /// An attempt to connect begins, or the token has ended, and what the server held is restored with another.
     Connecting,
     /// The connection works, and the server holds every subscription.
+    #[non_exhaustive]
     Open {
         /// Whether the client was open before; messages in between were missed.
         resumed: bool,
     },
     /// The connection was lost, or an attempt failed.
+    #[non_exhaustive]
     Waiting {
         /// What happened.
         reason: String,
@@ -25,11 +27,13 @@ pub enum Event {
         retry_in: Duration,
     },
     /// No further attempt will be made.
+    #[non_exhaustive]
     Closed {
         /// Why.
         reason: CloseReason,
     },
     /// The server dropped messages for this client, because its connection did not take them fast enough.
+    #[non_exhaustive]
     Dropped {
         /// How many messages.
         count: u64,
@@ -37,11 +41,13 @@ pub enum Event {
     /// A stream is not read fast enough: there is no room for a message, the first since it was last read. It and those
     /// behind it are missing there until there is room again; [`Subscription::dropped`](crate::Subscription::dropped)
     /// counts them.
+    #[non_exhaustive]
     Lagged {
         /// The subscription's tags; empty for a stream of all messages.
         tags: Arc<[String]>,
     },
     /// The server has taken a subscription away, whose stream has ended.
+    #[non_exhaustive]
     SubscriptionLost {
         /// The subscription's tags.
         tags: Arc<[String]>,
@@ -49,6 +55,7 @@ pub enum Event {
         error: ServerError,
     },
     /// The server refused a message that nobody waits for an answer to: mostly a publish without acknowledgement.
+    #[non_exhaustive]
     Refused {
         /// What was refused; empty when the server could not read it.
         command: String,
@@ -59,6 +66,7 @@ pub enum Event {
     },
     /// There was no token to present, or the server refused it. Another is asked for after a pause: on the same connection as
     /// long as that works, otherwise for the next.
+    #[non_exhaustive]
     TokenFailed {
         /// What happened.
         reason: String,
@@ -66,11 +74,13 @@ pub enum Event {
         error: Option<ServerError>,
     },
     /// Publishes that were kept for the next connection will never be sent: they are too old, or the client closed.
+    #[non_exhaustive]
     Discarded {
         /// How many publishes.
         publishes: usize,
     },
     /// The server sent something that cannot be read.
+    #[non_exhaustive]
     Unreadable {
         /// What is wrong, and where.
         error: String,

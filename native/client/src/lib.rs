@@ -47,7 +47,7 @@
 //!     .token("secret")
 //!     .request_timeout(Duration::from_secs(2))
 //!     .reconnect(Backoff::new(Duration::from_millis(100), Duration::from_secs(5)))
-//!     .offline(Offline::Buffer { messages: 1000, bytes: 1 << 20, max_age: Duration::from_secs(30) })
+//!     .offline(Offline::buffer(1000, 1 << 20, Duration::from_secs(30)))
 //!     .connect()
 //!     .await?;
 //! # client.close().await?;

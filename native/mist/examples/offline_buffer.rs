@@ -11,11 +11,7 @@ use tokio::sync::mpsc::{Receiver, channel};
 /// What this shows; a test runs it, too.
 pub(crate) async fn run(uri: &str, mut lines: Receiver<String>) -> Result<(), Box<dyn Error>> {
     let client = Client::builder(uri)
-        .offline(Offline::Buffer {
-            messages: 1000,
-            bytes: 1 << 20,
-            max_age: Duration::from_secs(3600),
-        })
+        .offline(Offline::buffer(1000, 1 << 20, Duration::from_secs(3600)))
         .connect()
         .await?;
     while let Some(line) = lines.recv().await {

@@ -26,10 +26,10 @@ pub(crate) async fn run(uri: &str) -> Result<(), Box<dyn Error>> {
                 data => println!("{data}"),
             },
             Some(event) = events.next() => match event {
-                Event::Waiting { reason, retry_in } => {
+                Event::Waiting { reason, retry_in, .. } => {
                     println!("no connection ({reason}), next attempt in {retry_in:?}");
                 }
-                Event::Open { resumed: true } => {
+                Event::Open { resumed: true, .. } => {
                     println!("subscribed again; what was published meanwhile is missed");
                 }
                 _ => {}

@@ -12,12 +12,14 @@ use crate::listener::certificate::CertificateError;
 pub enum BindError {
     /// No listener is left to start.
     #[error("no listener to start - give at least one of: {known}")]
+    #[non_exhaustive]
     NoListener {
         /// The schemes that are known, separated by commas.
         known: String,
     },
     /// A listener that no server can start.
     #[error("unsupported listener '{uri}' - {why}")]
+    #[non_exhaustive]
     UnknownListener {
         /// The URI as it was given, without what may be secret in it.
         uri: String,
@@ -28,12 +30,14 @@ pub enum BindError {
     #[error(
         "unsupported listener for operators '{uri}' - HTTP is spoken there: use http://, https:// or unix://"
     )]
+    #[non_exhaustive]
     OperatorListener {
         /// The URI as it was given, without what may be secret in it.
         uri: String,
     },
     /// An allowed origin that no browser names.
     #[error("invalid origin '{value}' - {why}")]
+    #[non_exhaustive]
     Origin {
         /// As it was given.
         value: String,
@@ -42,6 +46,7 @@ pub enum BindError {
     },
     /// A name of the server that no request asks for.
     #[error("invalid host '{value}' - {why}")]
+    #[non_exhaustive]
     Host {
         /// As it was given.
         value: String,
@@ -50,6 +55,7 @@ pub enum BindError {
     },
     /// A network of proxies that cannot be read.
     #[error("invalid network '{value}' - {why}")]
+    #[non_exhaustive]
     Proxies {
         /// As it was given.
         value: String,
@@ -67,6 +73,7 @@ pub enum BindError {
     MissingToken,
     /// More than one authenticator keeps tokens: which of them would one be registered with?
     #[error("two authenticators that keep tokens, '{first}' and '{second}' - give one at most")]
+    #[non_exhaustive]
     SeveralStores {
         /// The URI of one, without what may be secret in it.
         first: String,
@@ -78,6 +85,7 @@ pub enum BindError {
     ScopedWithoutToken,
     /// The authenticator's scheme is unknown.
     #[error("unsupported authenticator '{uri}' - known schemes: {known}")]
+    #[non_exhaustive]
     UnknownAuthenticator {
         /// The URI without what may be secret in it.
         uri: String,
@@ -86,6 +94,7 @@ pub enum BindError {
     },
     /// The authenticator could not be opened.
     #[error("cannot open the authenticator '{uri}' - {why}")]
+    #[non_exhaustive]
     Authenticator {
         /// The URI without what may be secret in it.
         uri: String,
@@ -104,6 +113,7 @@ pub enum BindError {
     #[error(
         "this process may open {files} files at once (ulimit -n), too few for a server - let it open {needed} or more"
     )]
+    #[non_exhaustive]
     TooFewFiles {
         /// How many it may open.
         files: u64,
@@ -115,6 +125,7 @@ pub enum BindError {
         "this machine has {bytes} bytes of memory, too few for a server - it needs {needed} or a lower \
          outbox-total-bytes"
     )]
+    #[non_exhaustive]
     TooLittleMemory {
         /// How many it has.
         bytes: u64,
@@ -132,6 +143,7 @@ pub enum BindError {
 pub enum ListenError {
     /// The URI is not one that a server can listen on.
     #[error("invalid listener '{uri}' - {why}")]
+    #[non_exhaustive]
     Uri {
         /// The URI as it was given, without what may be secret in it.
         uri: String,
@@ -142,6 +154,7 @@ pub enum ListenError {
     #[error(
         "cannot listen on '{uri}' - the address is in use; stop what listens there or choose another"
     )]
+    #[non_exhaustive]
     InUse {
         /// The URI as it was given.
         uri: String,
@@ -150,6 +163,7 @@ pub enum ListenError {
     #[error(
         "cannot listen on '{uri}' - '{other}' of this server has the address already; leave one of them out"
     )]
+    #[non_exhaustive]
     Twice {
         /// The URI as it was given.
         uri: String,
@@ -161,6 +175,7 @@ pub enum ListenError {
         "cannot listen on '{uri}' - this machine does not have the address; choose one of its own, or 0.0.0.0 or [::] \
          for all of them"
     )]
+    #[non_exhaustive]
     Absent {
         /// The URI as it was given.
         uri: String,
@@ -169,12 +184,14 @@ pub enum ListenError {
     #[error(
         "cannot listen on '{uri}' - there is something else than a socket; remove it or choose another path"
     )]
+    #[non_exhaustive]
     NotASocket {
         /// The URI as it was given.
         uri: String,
     },
     /// The system refused.
     #[error("cannot listen on '{uri}' - {source}")]
+    #[non_exhaustive]
     Io {
         /// The URI as it was given.
         uri: String,

@@ -16,6 +16,7 @@ use crate::outbox::{Outbox, Taken, Writing};
 #[non_exhaustive]
 pub enum Tapped {
     /// A message.
+    #[non_exhaustive]
     Message {
         /// Its tags, sorted.
         tags: Vec<String>,

@@ -101,11 +101,7 @@ impl World {
             turn: None,
         };
         let mut client = client::Options::default();
-        client.offline = Offline::Buffer {
-            messages: 3,
-            bytes: 200,
-            max_age: 4 * SECOND,
-        };
+        client.offline = Offline::buffer(3, 200, 4 * SECOND);
         let mut broker = Broker::new(config, seed.into());
         let admin = broker.connect(Credentials {
             token: Some(TOKENS[0]),

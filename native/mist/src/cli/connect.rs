@@ -103,10 +103,8 @@ impl Target {
     /// Prepares bare connections, for commands that make their own messages.
     pub(super) async fn connector(&self) -> Result<Connector, Stop> {
         let endpoint = Endpoint::to_connect(&self.uri).map_err(|source| {
-            failed(ClientError::InvalidUri {
-                uri: without_secrets(&self.uri),
-                source,
-            })
+            let uri = without_secrets(&self.uri);
+            Stop::usage(format!("invalid address '{uri}' - {source}"))
         })?;
         let trust = if endpoint.scheme().is_encrypted() {
             let named = self.ca.iter().cloned().collect();
@@ -220,7 +218,9 @@ pub(super) fn explained(error: &ConnectError) -> String {
 pub(super) fn failed(error: ClientError) -> Stop {
     let code = match &error {
         ClientError::AuthRefused { .. } => Code::AuthRefused,
-        ClientError::Refused { command, reason } => return refused(command, reason),
+        ClientError::Refused {
+            command, reason, ..
+        } => return refused(command, reason),
         ClientError::Connect { .. }
         | ClientError::ConnectionLost { .. }
         | ClientError::Offline { .. }

@@ -13,9 +13,11 @@ pub(super) fn explained(error: &BindError) -> String {
     match error {
         BindError::MissingToken => format!("{error} - {TOKEN_HINT}"),
         BindError::ScopedWithoutToken => format!("{error}; {TOKEN_HINT}"),
-        BindError::Origin { value, why } => format!("invalid --allow-origin '{value}' - {why}"),
-        BindError::Host { value, why } => format!("invalid --allow-host '{value}' - {why}"),
-        BindError::Proxies { value, why } => format!("invalid --trusted-proxies '{value}' - {why}"),
+        BindError::Origin { value, why, .. } => format!("invalid --allow-origin '{value}' - {why}"),
+        BindError::Host { value, why, .. } => format!("invalid --allow-host '{value}' - {why}"),
+        BindError::Proxies { value, why, .. } => {
+            format!("invalid --trusted-proxies '{value}' - {why}")
+        }
         error => error.to_string(),
     }
 }
@@ -25,7 +27,7 @@ pub(super) fn known_listeners(listeners: &[String]) -> Vec<String> {
     let is_known = |uri: &&String| match Endpoint::to_listen(uri) {
         Err(why @ (AddressError::UnknownScheme { .. } | AddressError::MissingScheme { .. })) => {
             let uri = without_secrets(uri);
-            tracing::error!("{}; skipped", BindError::UnknownListener { uri, why });
+            tracing::error!("unsupported listener '{uri}' - {why}; skipped");
             false
         }
         _ => true,

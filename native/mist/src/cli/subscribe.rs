@@ -191,12 +191,13 @@ impl Watch<'_> {
                 self.is_lost = true;
                 out::note(&format!("connection lost ({reason}), trying again"));
             }
-            Event::Open { resumed: true } => {
+            Event::Open { resumed: true, .. } => {
                 self.is_lost = false;
                 out::note("connected again; messages sent meanwhile are missed");
             }
             Event::Closed {
                 reason: CloseReason::AuthRefused(reason),
+                ..
             } => return Err(refused("auth", reason)),
             // The same would be refused again.
             Event::TokenFailed {
@@ -205,8 +206,8 @@ impl Watch<'_> {
             Event::TokenFailed { reason, .. } => {
                 out::note(&format!("no valid token ({reason}), trying again"));
             }
-            Event::Dropped { count } => out::error(&not_read_fast_enough("the server", *count)),
-            Event::SubscriptionLost { tags, error } => {
+            Event::Dropped { count, .. } => out::error(&not_read_fast_enough("the server", *count)),
+            Event::SubscriptionLost { tags, error, .. } => {
                 let text = format!("no longer listening on tags '{}': {error}", bracketed(tags));
                 self.subscriptions = self.subscriptions.saturating_sub(1);
                 if self.subscriptions == 0 {

@@ -135,7 +135,7 @@ async fn event(events: &mut Events, is_it: impl Fn(&Event) -> bool) -> Event {
 
 async fn opened_again(events: &mut Events) {
     event(events, |event| {
-        matches!(event, Event::Open { resumed: true })
+        matches!(event, Event::Open { resumed: true, .. })
     })
     .await;
 }

@@ -26,6 +26,7 @@ pub enum CertificateError {
         key.display(),
         certificate.display()
     )]
+    #[non_exhaustive]
     Mismatch {
         /// The file with the certificate.
         certificate: PathBuf,
@@ -34,6 +35,7 @@ pub enum CertificateError {
     },
     /// The certificate is damaged, or of a kind that cannot be used.
     #[error("cannot use the certificate in '{}' - {why}", path.display())]
+    #[non_exhaustive]
     Unusable {
         /// The file with the certificate.
         path: PathBuf,
@@ -46,6 +48,7 @@ pub enum CertificateError {
          ECDSA with P-256 or P-384, and Ed25519 are",
         path.display()
     )]
+    #[non_exhaustive]
     Key {
         /// The file with the key.
         path: PathBuf,

@@ -2,14 +2,13 @@
 
 use std::time::Duration;
 
-use mist::ClientError;
 use mist_net::connect::Connector;
 use mist_net::transport::Connection;
 use serde_json::json;
 
 use super::message::{Heard, data_finder, read};
 use super::stall::PATIENCE;
-use crate::cli::connect::{Target, explained, failed, refused};
+use crate::cli::connect::{Target, explained, refused};
 use crate::cli::exit::{Code, Stop};
 use crate::cli::open_files;
 
@@ -116,7 +115,10 @@ impl Opener {
                 });
             if let Some((command, reason)) = complaint {
                 return Err(match command.as_str() {
-                    "auth" => failed(ClientError::AuthRefused { reason }),
+                    "auth" => Stop::new(
+                        Code::AuthRefused,
+                        format!("the server refused the token: {reason}; check the token"),
+                    ),
                     _ => refused(&command, &reason),
                 });
             }

@@ -122,11 +122,7 @@ fn closing_while_offline_says_that_kept_publishes_are_lost() {
     run(async {
         let proxy = Proxy::start(&server.tcp).await;
         let client = eager(&proxy.uri)
-            .offline(Offline::Buffer {
-                messages: 10,
-                bytes: 1000,
-                max_age: Duration::MAX,
-            })
+            .offline(Offline::buffer(10, 1000, Duration::MAX))
             .connect()
             .await
             .expect("open");

@@ -107,7 +107,11 @@ fn a_token_that_has_ended_is_replaced_and_streams_go_on() {
         session.answer(r#""data":"t1""#, "").await;
         session.answer(r#""tags":["a"]"#, "").await;
         assert_eq!(events.next().await, Some(Event::Connecting));
-        assert_eq!(events.next().await, Some(Event::Open { resumed: true }));
+        let open = events.next().await;
+        assert!(
+            matches!(open, Some(Event::Open { resumed: true, .. })),
+            "{open:?}"
+        );
         session
             .say(r#"{"command":"publish","tags":["a"],"data":"x"}"#)
             .await;
@@ -132,6 +136,7 @@ fn a_fixed_token_that_has_ended_closes_the_client() {
         let closed = event(&mut events, |event| matches!(event, Event::Closed { .. })).await;
         let Event::Closed {
             reason: CloseReason::AuthRefused(error),
+            ..
         } = closed
         else {
             panic!("{closed:?}");
@@ -147,7 +152,7 @@ fn what_the_source_says_is_what_the_first_attempt_fails_with() {
         let away = |_| Some("the token service is away".into());
         let error = counted(&uri, away).0.connect().await.expect_err("no token");
         assert!(
-            matches!(&error, ClientError::NoToken { reason } if reason == "the token service is away"),
+            matches!(&error, ClientError::NoToken { reason, .. } if reason == "the token service is away"),
             "{error:?}"
         );
         let signed_out = |_| Some(TokenSourceError::Unauthorized("signed out".to_owned()));
@@ -166,7 +171,7 @@ fn what_the_source_says_is_what_the_first_attempt_fails_with() {
         let (error, ()) = tokio::join!(counted(&uri, |_| None).0.connect(), server);
         let error = error.expect_err("refused");
         assert!(
-            matches!(&error, ClientError::AuthRefused { reason } if reason.code == ErrorCode::WrongToken),
+            matches!(&error, ClientError::AuthRefused { reason, .. } if reason.code == ErrorCode::WrongToken),
             "{error:?}"
         );
     });
@@ -194,16 +199,16 @@ fn a_source_that_fails_later_is_told_and_asked_again_until_it_says_that_there_is
             matches!(event, Event::TokenFailed { .. })
         })
         .await;
-        assert_eq!(
-            failed,
-            Event::TokenFailed {
-                reason: "away".to_owned(),
-                error: None
-            }
+        assert!(
+            matches!(&failed, Event::TokenFailed { reason, error: None, .. } if reason == "away"),
+            "{failed:?}"
         );
         let closed = event(&mut events, |event| matches!(event, Event::Closed { .. })).await;
-        let reason = CloseReason::NoToken("signed out".to_owned());
-        assert_eq!(closed, Event::Closed { reason });
+        let expected = CloseReason::NoToken("signed out".to_owned());
+        assert!(
+            matches!(&closed, Event::Closed { reason, .. } if *reason == expected),
+            "{closed:?}"
+        );
         assert_eq!(client.state(), State::Closed);
         assert_eq!(asked.load(Ordering::SeqCst), 3);
         let error = client.ping().await.expect_err("closed");

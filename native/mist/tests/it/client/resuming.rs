@@ -110,11 +110,7 @@ fn a_publish_while_offline_is_refused_unless_buffering_is_chosen() {
         let proxy = Proxy::start(&server.tcp).await;
         let strict = eager(&proxy.uri).connect().await.expect("open");
         let buffering = eager(&proxy.uri)
-            .offline(Offline::Buffer {
-                messages: 10,
-                bytes: 1000,
-                max_age: Duration::from_secs(60),
-            })
+            .offline(Offline::buffer(10, 1000, Duration::from_secs(60)))
             .connect()
             .await
             .expect("open");
@@ -161,7 +157,8 @@ fn a_token_that_is_refused_is_not_tried_again() {
             matches!(
                 &closed,
                 Event::Closed {
-                    reason: CloseReason::AuthRefused(_)
+                    reason: CloseReason::AuthRefused(_),
+                    ..
                 }
             ),
             "{closed:?}"

@@ -200,7 +200,7 @@ async fn two_that_keep_tokens_are_refused_and_named() {
     opened.check().expect("nothing is known of it");
     let error = opened.bind().await.expect_err("two");
     assert!(
-        matches!(&error, BindError::SeveralStores { first, second }
+        matches!(&error, BindError::SeveralStores { first, second, .. }
             if first == "ours://…" && second == "memory://"),
         "{error}"
     );
