@@ -176,11 +176,23 @@ async function inWorker(
   };
 }
 
+/** Begins the name of the lock that every tab holds which knows how a broker was made; the rest of the name says that. */
+const KNOWN = "mist-options:";
+
+/** How the broker of this name was made, if a tab knows: whoever makes it anew makes it so. */
+async function known(name: string, locks: LockManager): Promise<BrokerOptions | undefined> {
+  const { held = [] } = await locks.query();
+  for (const { name: lock = "" } of held) {
+    if (!lock.startsWith(KNOWN)) continue;
+    const [of, options] = JSON.parse(lock.slice(KNOWN.length)) as [string, BrokerOptions];
+    if (of === name) return options;
+  }
+  return undefined;
+}
+
 /** What goes over the channel of the tabs: from a tab or its client to the tab that has the broker, or back. */
 type Cast =
   | { type: "leader" }
-  | { type: "hello"; tab: string; options: BrokerOptions }
-  | { type: "welcome"; tab: string; differs: string[] }
   | { type: "open"; client: string; lock: string }
   | { type: "opened"; client: string }
   | { type: "ask"; client: string; text: string }
@@ -200,9 +212,8 @@ async function inTabs(name: string, options: BrokerOptions, locks: LockManager):
   const over = new AbortController();
   const ended = new Promise((resolve) => over.signal.addEventListener("abort", resolve));
   let broker: Broker | undefined;
-  /** Asks the tab that has the broker, as long as it is not known whether that is the one wanted here. */
-  let hello = (): void => {};
-  let welcome = (_differs: readonly string[]): void => {};
+  /** Called when another tab has made the broker. */
+  let led = (): void => {};
 
   /** Closes the ports of another tab when that is gone. */
   const watchTab = (lock: string): Set<MessagePort> => {
@@ -249,11 +260,7 @@ async function inTabs(name: string, options: BrokerOptions, locks: LockManager):
         // The broker is new: whoever was at the old one begins again.
         loseAll();
         probes.forEach((probe) => probe());
-        return hello();
-      case "hello":
-        return broker && cast({ type: "welcome", tab: data.tab, differs: differing(options, data.options) });
-      case "welcome":
-        return data.tab === lock ? welcome(data.differs) : undefined;
+        return led();
       case "open":
         return broker && openPort(data.client, data.lock);
       case "opened":
@@ -276,9 +283,29 @@ async function inTabs(name: string, options: BrokerOptions, locks: LockManager):
     channel.close();
   };
 
-  /** Makes the broker here, says so, and keeps it as long as the tab lives. */
+  /** Checks that the broker which `running` describes is the one that is wanted. */
+  const check = (running: BrokerOptions): void => {
+    const differs = differing(running, options);
+    if (differs.length > 0) throw unlike(name, differs);
+  };
+
+  /** Keeps it known how the broker was made, as long as the tab lives. */
+  const keep = async (running: BrokerOptions): Promise<void> => {
+    await new Promise<void>((held, reject) => {
+      const hold = (): Promise<unknown> => {
+        held();
+        return ended;
+      };
+      locks.request(KNOWN + JSON.stringify([name, running]), { mode: "shared" }, hold).catch(reject);
+    });
+  };
+
+  /** Makes the broker here, as it was where there was one, says so, and keeps it as long as the tab lives. */
   const lead = async (isReady: () => void): Promise<void> => {
-    const made = await Broker.create(options);
+    const running = (await known(name, locks)) ?? options;
+    check(running);
+    const made = await Broker.create(running);
+    await keep(running);
     if (over.signal.aborted) return made.close();
     broker = made;
     isReady();
@@ -287,20 +314,25 @@ async function inTabs(name: string, options: BrokerOptions, locks: LockManager):
     probes.forEach((probe) => probe());
     await ended;
   };
-  // Who does not get the lock at once waits for it, while the others are asked.
-  const { token, access, limits } = options;
+
+  /** Learns how the broker was made that another tab has. */
+  const follow = async (isReady: () => void): Promise<void> => {
+    for (;;) {
+      const next = new Promise<void>((resolve) => (led = resolve));
+      const running = await known(name, locks);
+      if (running) {
+        check(running);
+        return keep(running).then(isReady);
+      }
+      await next;
+    }
+  };
+  // Who does not get the lock at once waits for it.
   const found = new Promise<void>((resolve, reject) => {
     const begin = (held: Lock | null): Promise<void> | void => {
       if (held) return lead(resolve);
       locks.request(`mist:${name}`, { signal: over.signal }, () => lead(resolve)).catch(reject);
-      if (!token && !access && !limits) return resolve();
-      hello = () => cast({ type: "hello", tab: lock, options });
-      welcome = (differs) => {
-        hello = () => {};
-        if (differs.length > 0) reject(unlike(name, differs));
-        else resolve();
-      };
-      hello();
+      follow(resolve).catch(reject);
     };
     locks.request(`mist:${name}`, { ifAvailable: true }, begin).catch(reject);
   });

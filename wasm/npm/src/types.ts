@@ -388,7 +388,7 @@ export interface LocalOptions {
 
 /**
  * What the broker of all tabs is to be. The first tab says it; another says the same, or leaves it out. Where there is no
- * worker every tab should say it: when the one that has the broker is closed, the next makes it as it was told itself.
+ * worker and the tab that has the broker is closed, the next makes it as it was.
  */
 export interface SharedOptions extends Omit<BrokerOptions, "seed"> {
   /**

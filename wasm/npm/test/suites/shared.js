@@ -240,6 +240,31 @@ export default function (tools) {
     await Promise.all([second.close(), third.close()]);
   });
 
+  test("in a tab: the next makes the broker as it was, whatever it was told itself", async () => {
+    const [first, second] = [await openTab(), await openTab()];
+    const share = async (/** @type {import("mist-pubsub").SharedOptions} */ options) => {
+      const { Broker } = await import("mist-pubsub");
+      const broker = await Broker.shared("as it was", { worker: false, ...options });
+      Object.assign(globalThis, { broker });
+      return broker.place;
+    };
+    equal(await first.run(share, { token: "root", access: "scoped", limits: { "tags-per-message": 2 } }), "here");
+    equal(await second.run(share, {}), "other-tab");
+    await first.close();
+    await until(() => second.run(() => /** @type {any} */ (globalThis).broker.place === "here"), "nobody takes over");
+    const told = await second.run(async () => {
+      const { broker } = /** @type {any} */ (globalThis);
+      const stranger = broker.client();
+      const refused = await stranger.subscribe(["a"]).ready.catch((/** @type {any} */ error) => error.serverCode);
+      const root = broker.client({ token: "root" });
+      await root.ready;
+      const many = await root.publish(["a", "b", "c"], "", { ack: true }).catch((/** @type {any} */ error) => error.serverCode);
+      return [refused, many];
+    });
+    equal(told, ["unauthenticated", "limit-exceeded"]);
+    await second.close();
+  });
+
   test("in a tab: when that tab leaves, its broker ends, and another takes over", async () => {
     const first = await join("leave", false, ["a"]);
     const second = await join("leave", false, ["a"]);
