@@ -29,26 +29,22 @@ export function connect(to: string | URL | PortLike, options: ConnectOptions = {
 }
 
 /** The WebSocket that is there. Node before version 22 has none of its own, but may have that of the package `ws`. */
-function findWebSocket(): WebSocketClass {
-  let found: unknown = globalThis.WebSocket;
-  const node = (globalThis as { process?: Node }).process;
-  const modules = node?.getBuiltinModule?.("module");
-  for (const from of [node?.argv?.[1], `${node?.cwd?.()}/`]) {
-    if (found || !modules || !from) continue;
-    try {
-      found = modules.createRequire(from)("ws");
-    } catch {
-      // It is not installed there.
-    }
+function findWebSocket(): WebSocketClass | undefined {
+  try {
+    return (globalThis.WebSocket as WebSocketClass | undefined) ?? fromPackage();
+  } catch {
+    return undefined;
   }
-  return found as WebSocketClass;
 }
 
-/** What is needed of Node to find a package that is installed, without a bundler that looks for it too. */
-interface Node {
-  readonly argv?: readonly string[];
-  cwd?(): string;
-  getBuiltinModule?(name: string): { createRequire(from: string): (name: string) => unknown } | undefined;
+/** What is needed of Node to find a package that is installed for a program, and that no bundler looks for. */
+declare const process: {
+  readonly argv: readonly string[];
+  getBuiltinModule(name: string): { createRequire(from: string): (name: string) => WebSocketClass };
+};
+
+function fromPackage(): WebSocketClass {
+  return process.getBuiltinModule("module").createRequire(process.argv[1]!)("ws");
 }
 
 /** Fills up what was not said. */
@@ -97,7 +93,7 @@ function urlOf(given: string | URL): string {
 
 type Way = Omit<Link, "token">;
 
-function socketLink(url: string, webSocket: WebSocketClass): Way {
+function socketLink(url: string, webSocket: WebSocketClass | undefined): Way {
   if (typeof webSocket !== "function") {
     throw new MistError(
       "unsupported",

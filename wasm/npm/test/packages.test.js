@@ -13,6 +13,7 @@ import { gzipSync } from "node:zlib";
 import { build as esbuild, transform } from "esbuild";
 import { equal, ok } from "./harness/assert.js";
 import { findChromium, openPage, startChromium } from "./harness/chromium.js";
+import { startServer } from "./harness/server.js";
 import { serve } from "./harness/site.js";
 import { path, tool } from "../scripts/places.js";
 
@@ -207,6 +208,45 @@ test("Node imports it, and requires it", async () => {
   for (const file of ["import.mjs", "require.cjs", "inline.mjs", "slim.mjs"]) {
     const { stdout, stderr } = await run(process.execPath, [join(root, file)]);
     equal([stdout, stderr], ["12 min\n", ""], file);
+  }
+});
+
+test("Node finds the WebSocket of ws where that is installed, and says what to do where it is not", async () => {
+  const server = await startServer();
+  const root = await project("found", {
+    "app.mjs": `
+      import { connect } from "mist-pubsub/light";
+      // As in Node before version 22.
+      delete globalThis.WebSocket;
+      const client = connect(${JSON.stringify(server.ws)});
+      await client.ready;
+      console.log(client.state);
+      await client.close();`,
+  });
+  try {
+    const { stderr } = await run(process.execPath, [join(root, "app.mjs")]).then(() => ok(false, "it connects"), (error) => error);
+    ok(/MistError: there is no WebSocket here: install the package ws/.test(stderr), stderr);
+    await mkdir(join(root, "node_modules"));
+    await cp(path("node_modules/ws"), join(root, "node_modules/ws"), { recursive: true });
+    equal((await run(process.execPath, [join(root, "app.mjs")])).stdout, "open\n");
+  } finally {
+    await server.kill();
+  }
+});
+
+test("the README's first example runs in Node, and ends", async () => {
+  const readme = await readFile(path("README.md"), "utf8");
+  const [, example = ""] = /^```js\n(.*?)^```$/ms.exec(readme) ?? [];
+  const server = await startServer();
+  const root = await project("example", {
+    "app.mjs": example.replace("ws://localhost:8888", server.ws).replace(/async \(\) => \(await fetch.*?\.text\(\)/, '() => "t"'),
+  });
+  await mkdir(join(root, "node_modules"));
+  await cp(path("node_modules/ws"), join(root, "node_modules/ws"), { recursive: true });
+  try {
+    equal((await run(process.execPath, [join(root, "app.mjs")])).stdout, "open\nclosed\n");
+  } finally {
+    await server.kill();
   }
 });
 
