@@ -241,6 +241,24 @@ export default function (tools) {
     equal(got, both);
   });
 
+  each("half a surrogate pair is replaced on every way", async (place) => {
+    const [reader, writer] = await two(place);
+    const [half, whole] = ["\ud83d", "\ud83d\ude00"];
+    /** @type {unknown[]} */
+    const got = [];
+    const subscription = reader.subscribe([half], ({ tags, text }) => void got.push([tags, text]));
+    await subscription.ready;
+    equal(subscription.tags, ["\ufffd"]);
+    const tags = [half, whole];
+    await writer.publish(tags, half);
+    await writer.publish(tags.map((tag) => writer.tag(tag)), half);
+    await writer.publisher(tags).publish(half);
+    await writer.publishAll([{ tags, data: half }]);
+    equal(await writer.publish(tags, half, { ack: true }), { delivered: 1 });
+    await until(() => got.length === 5, () => `${got.length} came`);
+    equal(got, Array(5).fill([["\ufffd", whole], "\ufffd"]));
+  });
+
   each("what is wrong is refused at once, with a code and a sentence", async (place) => {
     const [client] = await two(place);
     const wrong = /** @type {any} */ (client);
