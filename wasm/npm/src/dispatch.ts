@@ -5,67 +5,12 @@
 
 import { report } from "./error.js";
 
-/** What is called with a message. */
-type Handler = (message: never, subscription: never) => unknown;
-
-/** Who takes messages out of the queue, one by one. */
-export interface Receiver {
-  /** Whose it is: it gets nothing that this one sends. */
-  readonly lane: object | undefined;
-  take(message: never): void;
-}
-
-/**
- * The receivers of one tag set. Their handlers stand beside them: to look into thousands of receivers costs more than
- * to call what they would.
- */
-export class Receivers {
-  readonly all: Receiver[] = [];
-  readonly handlers: (Handler | undefined)[] = [];
-  /** Whose all of them are, if it is one. */
-  lane: object | undefined;
-
-  /** When they were queued last. */
-  round = -1;
-
-  /** Returns these and one more; others, when these may stand in the queue with messages from before. */
-  with(receiver: Receiver, handler: Handler | undefined): Receivers {
-    const receivers = this.#own();
-    receivers.#push(receiver, handler);
-    return receivers;
-  }
-
-  /** Returns these without one. */
-  without(receiver: Receiver): Receivers {
-    const receivers = this.#own();
-    const at = receivers.all.indexOf(receiver);
-    if (at >= 0) {
-      receivers.all.splice(at, 1);
-      receivers.handlers.splice(at, 1);
-    }
-    return receivers;
-  }
-
-  /** These, or a copy when these may stand in the queue. */
-  #own(): Receivers {
-    if (this.round !== round) return this;
-    const copy = new Receivers();
-    for (const [at, receiver] of this.all.entries()) copy.#push(receiver, this.handlers[at]);
-    return copy;
-  }
-
-  /** How many of them are not the sender's own. */
-  count(sender: object | undefined): number {
-    if (sender === undefined) return this.all.length;
-    if (this.lane !== undefined) return this.lane === sender ? 0 : this.all.length;
-    return this.all.filter(({ lane }) => lane !== sender).length;
-  }
-
-  #push(receiver: Receiver, handler: Handler | undefined): void {
-    this.lane = this.all.length === 0 || this.lane === receiver.lane ? receiver.lane : undefined;
-    this.all.push(receiver);
-    this.handlers.push(handler);
-  }
+/** Who takes messages out of the queue. */
+export interface Taker {
+  /** How many are called with each. */
+  readonly size: number;
+  /** Takes a message that this one has sent, if anybody in this page has. */
+  take(message: never, sender: object | undefined): void;
 }
 
 /** How many entries may wait. More come only from a page that publishes without ever letting go. */
@@ -80,7 +25,7 @@ const AT_ONCE = 1_024;
 /** For how many milliseconds handlers run before the page gets a turn: half a frame. */
 const TURN_MS = 8;
 
-/** What waits, three places an entry: the receivers, the item, the sender. Objects would cost more than all else here. */
+/** What waits, three places an entry: who takes it, the item, the sender. Objects would cost more than all else here. */
 let slots: unknown[] = [];
 let head = 0;
 let tail = 0;
@@ -88,20 +33,19 @@ let tail = 0;
 let due: "no" | "soon" | "later" = "no";
 
 /** Whether a receiver has ended since the queue was empty: it may still stand there. */
-let hasEnded = false;
+export let hasEnded = false;
 
 /** How often the queue has become empty. */
-let round = 0;
+export let round = 0;
 
 /** Notes that a receiver takes no more. */
 export function ended(): void {
   hasEnded = true;
 }
 
-/** Queues a message for some receivers, except the sender's own; `false` when the queue is full. */
-export function queue(to: Receivers, message: unknown, sender: object | undefined): boolean {
+/** Queues a message; `false` when the queue is full. */
+export function queue(to: Taker, message: unknown, sender: object | undefined): boolean {
   if (tail - head >= 3 * MOST) return false;
-  to.round = round;
   push(to, message, sender);
   return true;
 }
@@ -140,17 +84,17 @@ function run(): void {
       }
       left = AT_ONCE;
     }
-    const to = slots[head] as Receivers | ((item: never) => void);
+    const to = slots[head] as Taker | ((item: never) => void);
     const item = slots[head + 1] as never;
-    const sender = slots[head + 2];
+    const sender = slots[head + 2] as object | undefined;
     slots[head] = slots[head + 1] = slots[head + 2] = undefined;
     head += 3;
     if (typeof to === "function") {
       left -= 1;
       to(item);
     } else {
-      left -= to.all.length;
-      if (sender === undefined || to.lane !== sender) hand(to, item, sender);
+      left -= to.size;
+      to.take(item, sender);
     }
   }
   // The room is kept, unless it was a flood that needed so much.
@@ -159,20 +103,6 @@ function run(): void {
   round += 1;
   hasEnded = false;
   due = "no";
-}
-
-/** Calls everybody whom a message is for. */
-function hand({ all, handlers, lane }: Receivers, message: never, sender: unknown): void {
-  const isMixed = sender !== undefined && lane === undefined;
-  for (let index = 0; index < handlers.length; index++) {
-    const handler = handlers[index];
-    const receiver = all[index]!;
-    if (handler === undefined || hasEnded || isMixed) {
-      if (!isMixed || receiver.lane !== sender) receiver.take(message);
-    } else {
-      call(handler, message, receiver as never);
-    }
-  }
 }
 
 /** Runs something after the page has had a turn; timers would wait four milliseconds. */

@@ -4,10 +4,10 @@
  */
 
 import type { Core } from "./core.js";
-import { Receivers, queue } from "./dispatch.js";
 import { MistError } from "./error.js";
 import type { Lane } from "./link.js";
 import { Delivered, copyOf, nameOf, wellFormed } from "./message.js";
+import { Receivers } from "./receivers.js";
 import type { LocalSubscription } from "./subscription.js";
 import { enter } from "./turn.js";
 import type { BrokerStats, Outgoing, Tag, TagLike } from "./types.js";
@@ -210,11 +210,11 @@ export class FastLane {
       if (holders === undefined) continue;
       const others = holders.count(owner);
       if (others === 0) continue;
-      if (queue(holders, message, owner)) {
+      if (holders.queue(message, owner)) {
         this.#delivered += others;
       } else {
         this.#dropped += others;
-        for (const other of holders.all) if (other.lane !== owner) (other as LocalSubscription).drop();
+        for (const other of holders.all) if (other.lane !== owner) other.drop();
       }
     }
   }

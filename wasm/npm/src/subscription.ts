@@ -1,6 +1,6 @@
 /** Owns one subscription's handler, iterator and end. Knows nothing of connections. */
 
-import { Receivers, call, ended, queue } from "./dispatch.js";
+import { type Taker, call, ended, queue } from "./dispatch.js";
 import { MistError } from "./error.js";
 import type { Code, Handler, Message, Subscription } from "./types.js";
 
@@ -15,7 +15,8 @@ export interface Holder {
   changed(subscription: LocalSubscription): void;
 }
 
-export class LocalSubscription implements Subscription {
+export class LocalSubscription implements Subscription, Taker {
+  readonly size = 1;
   readonly tags: readonly string[];
   readonly ready: Promise<void>;
   /** Its number at the core's client, once it has one. */
@@ -29,7 +30,6 @@ export class LocalSubscription implements Subscription {
   onEnd: (() => void) | undefined;
 
   readonly holder: Holder;
-  #alone: Receivers | undefined;
   #handler: Handler | undefined;
   /** What an iterator has not taken yet; only filled for somebody who iterates. */
   #buffer: Message[] | undefined;
@@ -72,8 +72,7 @@ export class LocalSubscription implements Subscription {
 
   /** Queues a message for the handler or iterator. */
   offer(message: Message): void {
-    this.#alone ??= new Receivers().with(this, this.handler);
-    if (!queue(this.#alone, message, undefined)) this.drop();
+    if (!queue(this, message, undefined)) this.drop();
   }
 
   /** Hands a message to the handler, and to who iterates. */
@@ -124,7 +123,6 @@ export class LocalSubscription implements Subscription {
   [Symbol.asyncIterator](): AsyncIterator<Message, undefined> {
     if (!this.#buffer) {
       this.#buffer = [];
-      this.#alone = undefined;
       this.holder.changed(this);
     }
     const buffer = this.#buffer;
