@@ -13,6 +13,7 @@ import { gzipSync } from "node:zlib";
 import { build as esbuild, transform } from "esbuild";
 import { equal, ok } from "./harness/assert.js";
 import { findChromium, openPage, startChromium } from "./harness/chromium.js";
+import { block } from "./harness/readme.js";
 import { startServer } from "./harness/server.js";
 import { serve } from "./harness/site.js";
 import { path, tool } from "../scripts/places.js";
@@ -235,11 +236,13 @@ test("Node finds the WebSocket of ws where that is installed, and says what to d
 });
 
 test("the README's first example runs in Node, and ends", async () => {
-  const readme = await readFile(path("README.md"), "utf8");
-  const [, example = ""] = /^```js\n(.*?)^```$/ms.exec(readme) ?? [];
   const server = await startServer();
+  const example = await block('client.subscribe(["bus", "line:7"]', {
+    "ws://localhost:8888": server.ws,
+    'async () => (await fetch("/token")).text()': '() => "t"',
+  });
   const root = await project("example", {
-    "app.mjs": example.replace("ws://localhost:8888", server.ws).replace(/async \(\) => \(await fetch.*?\.text\(\)/, '() => "t"'),
+    "app.mjs": example,
   });
   await mkdir(join(root, "node_modules"));
   await cp(path("node_modules/ws"), join(root, "node_modules/ws"), { recursive: true });

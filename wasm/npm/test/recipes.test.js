@@ -4,7 +4,7 @@
  */
 
 import { spawn } from "node:child_process";
-import { mkdtemp, readFile, rm, symlink, writeFile } from "node:fs/promises";
+import { mkdtemp, rm, symlink, writeFile } from "node:fs/promises";
 import { createServer, request } from "node:http";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -14,6 +14,7 @@ import { connect } from "mist-pubsub";
 import { WebSocket } from "ws";
 import { equal, ok, rejects } from "./harness/assert.js";
 import { findChromium, openPage, startChromium } from "./harness/chromium.js";
+import { block } from "./harness/readme.js";
 import { startServer } from "./harness/server.js";
 import { serve } from "./harness/site.js";
 import { next, until } from "./harness/wait.js";
@@ -44,22 +45,6 @@ let browser;
 
 /** @param {Readonly<Record<string, object>>} users */
 const signIn = (users) => writeFile(join(folder, "users.json"), JSON.stringify(users));
-
-/**
- * The block of the README's code that has these words in it, with some of it changed.
- * @param {string} words
- * @param {Readonly<Record<string, string>>} changes
- */
-async function block(words, changes) {
-  const readme = await readFile(path("README.md"), "utf8");
-  const blocks = [...readme.matchAll(/^```\w+\n(.*?)^```$/gms)].map(([, code = ""]) => code);
-  let code = blocks.find((code) => code.includes(words));
-  for (const [from, to] of Object.entries(changes)) {
-    if (!code?.includes(from)) throw new Error(`the README has no block with ${words} and ${from}`);
-    code = code.replaceAll(from, to);
-  }
-  return /** @type {string} */ (code);
-}
 
 /** A port that nobody has. */
 async function freePort() {
