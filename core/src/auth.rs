@@ -10,7 +10,6 @@ mod table;
 
 use alloc::boxed::Box;
 use alloc::string::String;
-use alloc::vec::Vec;
 use core::fmt;
 
 use subtle::ConstantTimeEq;
@@ -46,71 +45,6 @@ pub enum TokenStorage {
     Host,
 }
 
-/// A change of what a token store keeps. What the tags mean is not its business: see [`Grants::of_token`].
-#[derive(Clone, PartialEq, Eq)]
-pub enum TokenChange {
-    /// Create the token with these tags.
-    Register {
-        /// The new token.
-        token: String,
-        /// Its tags, sorted.
-        tags: Vec<String>,
-    },
-    /// Remove the token and its tags; removing an unknown one succeeds.
-    Unregister {
-        /// The token to remove.
-        token: String,
-    },
-    /// Add tags to a token.
-    Set {
-        /// The token.
-        token: String,
-        /// Tags to add, sorted.
-        tags: Vec<String>,
-    },
-    /// Remove tags from a token.
-    Unset {
-        /// The token.
-        token: String,
-        /// Tags to remove, sorted.
-        tags: Vec<String>,
-    },
-}
-
-impl TokenChange {
-    /// The token that changes.
-    #[must_use]
-    pub fn token(&self) -> &str {
-        match self {
-            Self::Register { token, .. }
-            | Self::Unregister { token }
-            | Self::Set { token, .. }
-            | Self::Unset { token, .. } => token,
-        }
-    }
-
-    /// The tags that the change names; none for [`TokenChange::Unregister`].
-    #[must_use]
-    pub fn tags(&self) -> &[String] {
-        match self {
-            Self::Register { tags, .. } | Self::Set { tags, .. } | Self::Unset { tags, .. } => tags,
-            Self::Unregister { .. } => &[],
-        }
-    }
-}
-
-/// Shows what is changed, never the token.
-impl fmt::Debug for TokenChange {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Register { .. } => "Register(…)",
-            Self::Unregister { .. } => "Unregister(…)",
-            Self::Set { .. } => "Set(…)",
-            Self::Unset { .. } => "Unset(…)",
-        })
-    }
-}
-
 /// What is asked about tokens on behalf of a session.
 #[derive(Clone, PartialEq, Eq)]
 pub enum AuthRequest {
@@ -124,7 +58,7 @@ pub enum AuthRequest {
         /// The token.
         token: String,
     },
-    /// Change what is registered, as [`TokenEdit::changes`] says.
+    /// Change what is registered, as [`TokenEdit::apply`] says.
     Edit(TokenEdit),
 }
 

@@ -4,7 +4,7 @@
 use std::sync::{Arc, Mutex};
 
 use futures_util::future::BoxFuture;
-use mist::auth::{Authenticator, Grants, TokenChange, TokenError, TokenStore};
+use mist::auth::{Authenticator, EditKind, Grants, TokenEdit, TokenError, TokenStore};
 use mist::{Access, AuthenticatorFactory, Server, ServerBuilder};
 use mist_tests::process::LISTENERS;
 use mist_tests::wire::{Incoming, Upgrade, Wire};
@@ -106,15 +106,10 @@ struct SlowToRead {
 }
 
 impl TokenStore for SlowToRead {
-    fn change<'a>(&'a self, change: &'a TokenChange) -> BoxFuture<'a, Result<(), TokenError>> {
-        *self.tags.lock().expect("nobody panics") = match change {
-            TokenChange::Register { tags, .. } | TokenChange::Set { tags, .. } => {
-                Some(tags.clone())
-            }
-            TokenChange::Unset { .. } => Some(Vec::new()),
-            TokenChange::Unregister { .. } => None,
-        };
-        Box::pin(async { Ok(()) })
+    fn edit<'a>(&'a self, edit: &'a TokenEdit) -> BoxFuture<'a, Result<(), TokenError>> {
+        let mut tags = self.tags.lock().expect("nobody panics");
+        let done = edit.apply(tags.clone()).map(|left| *tags = left);
+        Box::pin(async { done })
     }
 
     fn lookup<'a>(&'a self, token: &'a str) -> BoxFuture<'a, Result<Grants, TokenError>> {
@@ -204,9 +199,9 @@ impl SlowToAnswer {
 }
 
 impl TokenStore for SlowToAnswer {
-    fn change<'a>(&'a self, change: &'a TokenChange) -> BoxFuture<'a, Result<(), TokenError>> {
+    fn edit<'a>(&'a self, edit: &'a TokenEdit) -> BoxFuture<'a, Result<(), TokenError>> {
         Box::pin(async move {
-            if matches!(change, TokenChange::Set { .. }) {
+            if edit.kind == EditKind::Set {
                 self.has_added.add_permits(1);
                 self.may_answer
                     .acquire()
@@ -214,7 +209,7 @@ impl TokenStore for SlowToAnswer {
                     .expect("it stays open")
                     .forget();
             }
-            Self::say(change.token())
+            Self::say(&edit.token)
         })
     }
 

@@ -1,13 +1,11 @@
-//! Owns what an administrator may change about a token, and what that means for the tags that a store keeps.
+//! Owns what an administrator may change about a token, and what that makes of the tags that a store keeps with it.
 
 use alloc::string::String;
-use alloc::vec;
 use alloc::vec::Vec;
 use core::fmt;
 
-use super::TokenChange;
 use super::grants::Grants;
-use super::rights::{Rights, kept, kept_end, spellings};
+use super::rights::{self, Rights};
 use crate::error::TokenError;
 
 /// What a [`TokenEdit`] does.
@@ -17,6 +15,8 @@ pub enum EditKind {
     Register,
     /// Remove the token; removing an unknown one succeeds.
     Unregister,
+    /// The same, and close the sessions that go by it.
+    End,
     /// Add rights to tags, and set when the token ends, if that is said.
     Set,
     /// Take rights to tags away.
@@ -25,7 +25,7 @@ pub enum EditKind {
 
 /// A change of a token, as an administrator asks for it.
 ///
-/// A store is told of it by [`TokenEdit::changes`], and needs to know nothing of rights and ends.
+/// A store need not know what it means: [`TokenEdit::apply`] says what to keep.
 #[derive(Clone, PartialEq, Eq)]
 pub struct TokenEdit {
     /// What is done.
@@ -56,114 +56,41 @@ impl TokenEdit {
         }
     }
 
-    /// Whether [`TokenEdit::changes`] depends on what the token grants now.
+    /// Whether the token is gone afterwards, whatever is kept with it.
     #[must_use]
-    pub fn needs_grants(&self) -> bool {
-        match self.kind {
-            EditKind::Register | EditKind::Set => true,
-            EditKind::Unset => self.rights != Rights::Both,
-            EditKind::Unregister => false,
-        }
+    pub fn removes(&self) -> bool {
+        matches!(self.kind, EditKind::Unregister | EditKind::End)
     }
 
-    /// What a store is told to do, in this order. `granted` is what the token grants now, if it is registered. In between
-    /// the token grants no more than before or after all of them.
+    /// Says which tags a store is to keep with the token, sorted, by those that it keeps now; none where there is no token,
+    /// or is to be none. Between reading those and keeping these nobody else may change the token.
     ///
     /// # Errors
-    /// [`TokenError::Exists`] and [`TokenError::NotFound`].
-    pub fn changes(&self, granted: Option<&Grants>) -> Result<Vec<TokenChange>, TokenError> {
-        let token = || self.token.clone();
-        let is_over = granted.is_some_and(|granted| granted.is_over(self.now));
-        // In order, since a token may have many tags.
-        let in_force = || {
-            let granted = granted.filter(|_| !is_over);
-            granted
-                .cloned()
-                .map(Grants::sorted)
-                .ok_or(TokenError::NotFound)
+    /// [`TokenError::Exists`] and [`TokenError::NotFound`]; then all stays as it is.
+    pub fn apply(&self, kept: Option<Vec<String>>) -> Result<Option<Vec<String>>, TokenError> {
+        if self.removes() {
+            return Ok(None);
+        }
+        let granted = kept
+            .map(rights::read)
+            .filter(|granted| !granted.is_over(self.now));
+        let mut grants = match (self.kind, granted) {
+            (EditKind::Register, Some(_)) => return Err(TokenError::Exists),
+            (EditKind::Register, None) => Grants::default(),
+            (_, granted) => granted.ok_or(TokenError::NotFound)?,
         };
-        match self.kind {
-            EditKind::Unregister => Ok(vec![TokenChange::Unregister { token: token() }]),
-            EditKind::Register => {
-                let mut changes = Vec::new();
-                match granted {
-                    Some(_) if !is_over => return Err(TokenError::Exists),
-                    Some(_) => changes.push(TokenChange::Unregister { token: token() }),
-                    None => {}
-                }
-                let mut tags = self.kept(self.expires_at.is_some());
-                tags.extend(self.expires_at.map(kept_end));
-                changes.push(TokenChange::Register {
-                    token: token(),
-                    tags,
-                });
-                Ok(changes)
-            }
-            EditKind::Set => {
-                let granted = in_force()?;
-                let ends = self.expires_at.or(granted.expires_at).is_some();
-                let (mut added, mut removed) = (self.kept(ends), Vec::new());
-                if let Some(end) = self
-                    .expires_at
-                    .filter(|_| self.expires_at != granted.expires_at)
-                {
-                    added.push(kept_end(end));
-                    match granted.expires_at {
-                        Some(former) => removed.push(kept_end(former)),
-                        // It had no end so far, so that its tags may be kept as such.
-                        None => {
-                            let both = granted.subscribe.iter();
-                            for tag in both.filter(|tag| granted.allow_publish(tag)) {
-                                added.push(kept(tag, Rights::Both, true));
-                                removed.push(tag.clone());
-                            }
-                        }
-                    }
-                }
-                Ok(self.set_and_unset(added, removed))
-            }
-            EditKind::Unset => {
-                let mut added = Vec::new();
-                if let Some(rest) = self.rights.rest() {
-                    let granted = in_force()?;
-                    let has_rest = |tag: &&String| granted.allow(tag, rest);
-                    let left = self.tags.iter().filter(has_rest);
-                    added.extend(left.map(|tag| kept(tag, rest, false)));
-                }
-                let taken = self.tags.iter().flat_map(|tag| spellings(tag, self.rights));
-                Ok(self.set_and_unset(added, taken.collect()))
-            }
-        }
+        self.change(&mut grants);
+        Ok(Some(rights::write(grants)))
     }
 
-    /// How the tags are kept of a token that `ends`, or does not.
-    fn kept(&self, ends: bool) -> Vec<String> {
-        let tags = self.tags.iter();
-        tags.map(|tag| kept(tag, self.rights, ends)).collect()
-    }
-
-    fn set_and_unset(&self, added: Vec<String>, removed: Vec<String>) -> Vec<TokenChange> {
-        let mut changes = Vec::new();
-        if !added.is_empty() || removed.is_empty() {
-            changes.push(TokenChange::Set {
-                token: self.token.clone(),
-                tags: sorted(added),
-            });
+    /// Changes what a token grants that is there before and after.
+    pub(crate) fn change(&self, grants: &mut Grants) {
+        if self.kind == EditKind::Unset {
+            return grants.remove(&self.tags, self.rights);
         }
-        if !removed.is_empty() {
-            changes.push(TokenChange::Unset {
-                token: self.token.clone(),
-                tags: sorted(removed),
-            });
-        }
-        changes
+        grants.add(&self.tags, self.rights);
+        grants.expires_at = self.expires_at.or(grants.expires_at);
     }
-}
-
-/// As stores expect tags.
-fn sorted(mut tags: Vec<String>) -> Vec<String> {
-    super::grants::add(&mut tags, &[]);
-    tags
 }
 
 /// Shows what is changed, never the token.

@@ -84,12 +84,6 @@ impl Grants {
         }
     }
 
-    /// Whether it has rights to a tag.
-    pub(super) fn allow(&self, tag: &str, rights: Rights) -> bool {
-        (!rights.may_subscribe() || self.allow_subscribe(tag))
-            && (!rights.may_publish() || self.allow_publish(tag))
-    }
-
     pub(crate) fn allow_subscription<'a>(&self, tags: impl IntoIterator<Item = &'a str>) -> bool {
         tags.into_iter().any(|tag| has(&self.subscribe, tag))
     }
@@ -138,13 +132,13 @@ fn has(list: &[String], tag: &str) -> bool {
 }
 
 /// Adds tags to a list, and puts it in order.
-pub(super) fn add(list: &mut Vec<String>, tags: &[String]) {
+fn add(list: &mut Vec<String>, tags: &[String]) {
     list.extend_from_slice(tags);
     sort(list);
     list.dedup();
 }
 
 /// Removes tags, which are sorted.
-pub(super) fn remove(list: &mut Vec<String>, tags: &[String]) {
+fn remove(list: &mut Vec<String>, tags: &[String]) {
     list.retain(|tag| tags.binary_search(tag).is_err());
 }

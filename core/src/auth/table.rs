@@ -6,9 +6,8 @@ use alloc::vec::Vec;
 use core::fmt;
 use core::ops::Bound;
 
-use super::grants::{Grants, add, remove};
 use super::rights;
-use super::{ListedToken, TokenChange, TokenName, TokenPage};
+use super::{Grants, ListedToken, TokenEdit, TokenName, TokenPage};
 use crate::ends::Ends;
 use crate::error::TokenError;
 
@@ -50,15 +49,6 @@ impl TokenTable {
         }
     }
 
-    /// Bytes that all tokens and their tags take, with what a change may add.
-    pub(crate) fn bytes_with(&self, change: &TokenChange) -> usize {
-        match change {
-            TokenChange::Register { token, tags } => self.bytes + weight_of(token, tags),
-            TokenChange::Set { tags, .. } => self.bytes + weight(tags),
-            _ => 0,
-        }
-    }
-
     /// What a token grants, if it is registered.
     pub(crate) fn find(&self, token: &str) -> Option<Grants> {
         let tags = self.tokens.get(token)?;
@@ -80,42 +70,39 @@ impl TokenTable {
         TokenPage { tokens, next }
     }
 
-    pub(crate) fn apply(&mut self, change: &TokenChange) -> Result<(), TokenError> {
-        let token = change.token();
-        let mut tags = self.take(token);
-        let result = match (change, &mut tags) {
-            (TokenChange::Register { .. }, Some(_)) => Err(TokenError::Exists),
-            (TokenChange::Register { tags: new, .. }, none) => {
-                add(none.insert(Vec::new()), new);
-                Ok(())
-            }
-            (TokenChange::Unregister { .. }, tags) => {
-                *tags = None;
-                Ok(())
-            }
-            (_, None) => Err(TokenError::NotFound),
-            (TokenChange::Set { tags: new, .. }, Some(tags)) => {
-                add(tags, new);
-                Ok(())
-            }
-            (TokenChange::Unset { tags: old, .. }, Some(tags)) => {
-                remove(tags, old);
-                Ok(())
-            }
+    /// Makes a change. `check` is told the bytes that all tokens and their tags will then take, if those are more than now,
+    /// and may refuse it.
+    pub(crate) fn edit<E>(
+        &mut self,
+        edit: &TokenEdit,
+        check: impl FnOnce(usize) -> Result<(), E>,
+    ) -> Result<Result<(), TokenError>, E> {
+        let token = &edit.token;
+        let kept = self.tokens.get(token);
+        let before = kept.map_or(0, |tags| weight_of(token, tags));
+        let tags = match edit.apply(kept.cloned()) {
+            Ok(tags) => tags,
+            Err(error) => return Ok(Err(error)),
         };
+        let after = tags.as_ref().map_or(0, |tags| weight_of(token, tags));
+        if after > before {
+            check(self.bytes - before + after)?;
+        }
+        self.take(token);
         if let Some(tags) = tags {
             self.put(token, tags);
         }
-        result
+        Ok(Ok(()))
     }
 
-    fn take(&mut self, token: &str) -> Option<Vec<String>> {
-        let tags = self.tokens.remove(token)?;
+    fn take(&mut self, token: &str) {
+        let Some(tags) = self.tokens.remove(token) else {
+            return;
+        };
         self.bytes -= weight_of(token, &tags);
         if let Some(end) = rights::end(&tags) {
             self.ends.remove(end, token);
         }
-        Some(tags)
     }
 
     fn put(&mut self, token: &str, tags: Vec<String>) {
@@ -134,7 +121,7 @@ impl TokenTable {
             return false;
         };
         let token = String::from(token);
-        let _ = self.take(&token);
+        self.take(&token);
         true
     }
 }

@@ -46,7 +46,6 @@ impl Broker {
         let reply = self.answer_from_table(&request)?;
         if let (AuthRequest::Edit(edit), Ok(_)) = (&request, &reply) {
             let revocation = self.apply_edit(edit);
-            let revocation = revocation.closing(message.command() == Command::End);
             if !self.begin(revocation.then_answer(session)) {
                 self.ask(
                     session,
@@ -63,23 +62,13 @@ impl Broker {
 
     /// Does what the host does where the broker does not keep the tokens itself.
     fn answer_from_table(&mut self, request: &AuthRequest) -> Result<AuthReply, Refusal> {
-        let granted = self.table.find(request.token());
         let AuthRequest::Edit(edit) = request else {
+            let granted = self.table.find(request.token());
             return Ok(granted.ok_or(TokenError::NotFound).map(Some));
         };
-        let changes = match edit.changes(granted.as_ref()) {
-            Ok(changes) => changes,
-            Err(error) => return Ok(Err(error)),
-        };
-        for change in &changes {
-            let bytes = self.table.bytes_with(change);
-            let limit = self.limits.token_total_bytes;
-            LIMIT.token_total_bytes.check(bytes, limit)?;
-            if let Err(error) = self.table.apply(change) {
-                return Ok(Err(error));
-            }
-        }
-        Ok(Ok(None))
+        let limit = self.limits.token_total_bytes;
+        let check = |bytes| LIMIT.token_total_bytes.check(bytes, limit);
+        Ok(self.table.edit(edit, check)?.map(|()| None))
     }
 
     fn auth_request(&self, message: &Message<'_>) -> Result<AuthRequest, Refusal> {
@@ -97,7 +86,8 @@ impl Broker {
         tags.dedup();
         let kind = match command {
             Command::Register => EditKind::Register,
-            Command::Unregister | Command::End => EditKind::Unregister,
+            Command::Unregister => EditKind::Unregister,
+            Command::End => EditKind::End,
             Command::Set => EditKind::Set,
             Command::Unset => EditKind::Unset,
             _ => return Ok(AuthRequest::Lookup { token }),

@@ -25,10 +25,7 @@ impl Broker {
         reply: AuthReply,
     ) {
         if let (AuthRequest::Edit(edit), Ok(_)) = (request, &reply) {
-            let state = self.session(session);
-            let question = state.and_then(|state| state.question.as_deref());
-            let closes = question.is_some_and(|question| question.command == "end");
-            let revocation = self.apply_edit(edit).closing(closes);
+            let revocation = self.apply_edit(edit);
             if !self.begin(revocation.then_answer(session)) {
                 return;
             }

@@ -46,9 +46,9 @@ impl Revocation {
         }
     }
 
-    /// Closes the sessions, too, if that is asked for.
-    pub(super) fn closing(mut self, closes: bool) -> Self {
-        self.closes = closes;
+    /// Closes the sessions, too.
+    pub(super) fn closing(mut self) -> Self {
+        self.closes = true;
         self
     }
 

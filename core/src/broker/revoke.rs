@@ -164,15 +164,9 @@ impl Broker {
     /// Applies a change of a token to all sessions that presented it; returns the sessions whose subscriptions must be
     /// checked.
     pub(super) fn apply_edit(&mut self, edit: &TokenEdit) -> Revocation {
-        let TokenEdit {
-            token,
-            tags,
-            rights,
-            expires_at,
-            ..
-        } = edit;
-        let takes = matches!(edit.kind, EditKind::Unset | EditKind::Unregister);
-        let Some(holders) = self.holders.get_mut(&**token) else {
+        let token = &*edit.token;
+        let Some(holders) = self.holders.get_mut(token) else {
+            let takes = edit.removes() || edit.kind == EditKind::Unset;
             return Revocation {
                 takes,
                 ..Revocation::default()
@@ -181,30 +175,30 @@ impl Broker {
         // A login that is under way looks its token up again.
         holders.changes = holders.changes.wrapping_add(1);
         match edit.kind {
+            EditKind::Register => Revocation::default(),
+            EditKind::Unregister => self.revoke_token(token),
+            EditKind::End => self.revoke_token(token).closing(),
             EditKind::Set => {
-                holders.grants.add(tags, *rights);
-                if let Some(end) = *expires_at {
-                    let former = holders.grants.expires_at.replace(end);
-                    self.move_end(token, former, Some(end));
-                }
+                let former = holders.grants.expires_at;
+                edit.change(&mut holders.grants);
+                let end = holders.grants.expires_at;
+                self.move_end(token, former, end);
+                Revocation::default()
             }
             EditKind::Unset => {
                 let grants = &mut holders.grants;
                 // Most often nobody has subscribed to the tags that are taken.
                 let is_used =
                     |tag: &&String| grants.allow_subscribe(tag) && self.index.has_tag(tag);
-                let is_felt = *rights != Rights::Publish && tags.iter().any(|tag| is_used(&tag));
-                grants.remove(tags, *rights);
-                let sessions = match is_felt {
+                let is_felt =
+                    edit.rights != Rights::Publish && edit.tags.iter().any(|tag| is_used(&tag));
+                edit.change(grants);
+                Revocation::taking(match is_felt {
                     true => holders.sessions.clone(),
                     false => Vec::new(),
-                };
-                return Revocation::taking(sessions);
+                })
             }
-            EditKind::Unregister => return self.revoke_token(token),
-            EditKind::Register => {}
         }
-        Revocation::default()
     }
 
     /// Takes a token from all sessions that presented it.

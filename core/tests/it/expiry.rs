@@ -2,7 +2,7 @@
 
 use mist_core::{
     Access, AuthRequest, Broker, Config, Credentials, EditKind, Grants, Output, Rights, SessionId,
-    TokenChange, TokenEdit, TokenError, TokenStorage,
+    TokenEdit, TokenError, TokenStorage,
 };
 use proptest::prelude::*;
 
@@ -163,39 +163,12 @@ impl Tags {
         Some(Grants::of_token("t", self.0.clone()?))
     }
 
-    fn change(&mut self, change: TokenChange) -> Result<(), TokenError> {
-        match (change, &mut self.0) {
-            (TokenChange::Register { .. }, Some(_)) => return Err(TokenError::Exists),
-            (TokenChange::Register { tags, .. }, none) => *none = Some(tags),
-            (TokenChange::Unregister { .. }, kept) => *kept = None,
-            (_, None) => return Err(TokenError::NotFound),
-            (TokenChange::Set { tags, .. }, Some(kept)) => kept.extend(tags),
-            (TokenChange::Unset { tags, .. }, Some(kept)) => kept.retain(|tag| !tags.contains(tag)),
-        }
-        Ok(())
-    }
-
     fn edit(&mut self, edit: &TokenEdit) -> Result<(), TokenError> {
-        let (before, is_over) = (
-            self.grants(),
-            self.grants().is_some_and(|g| g.is_over(edit.now)),
-        );
-        for change in edit.changes(before.as_ref())? {
-            self.change(change)?;
-            let kept = self.0.iter().flatten();
-            // Who does not know of ends must not take a token that has one for one that has none.
-            if self
-                .grants()
-                .is_some_and(|grants| grants.expires_at.is_some())
-                && !is_over
-            {
-                let old = before.iter().any(|grants| grants.expires_at.is_none());
-                assert!(
-                    old || kept.clone().all(|tag| tag.starts_with('$')),
-                    "{kept:?}"
-                );
-            }
-        }
+        self.0 = edit.apply(self.0.clone())?;
+        let mut kept = self.0.iter().flatten();
+        let ends = self.grants().is_some_and(|it| it.expires_at.is_some());
+        // Who does not know of ends must not take a token that has one for one that has none.
+        assert!(!ends || kept.all(|tag| tag.starts_with('$')), "{kept:?}");
         Ok(())
     }
 }
@@ -208,11 +181,10 @@ fn plainly(kept: &mut Plain, edit: &TokenEdit) -> Result<(), TokenError> {
         .as_ref()
         .is_some_and(|(_, end)| end.is_some_and(|end| end <= edit.now));
     match (edit.kind, &mut *kept) {
-        (EditKind::Unregister, _) => *kept = None,
+        (EditKind::Unregister | EditKind::End, _) => *kept = None,
         (EditKind::Register, Some(_)) if !is_over => return Err(TokenError::Exists),
         (EditKind::Register, _) => *kept = Some(Default::default()),
-        (EditKind::Set, Some(_)) if !is_over => {}
-        (EditKind::Unset, Some(_)) if !is_over || edit.rights == Rights::Both => {}
+        (EditKind::Set | EditKind::Unset, Some(_)) if !is_over => {}
         _ => return Err(TokenError::NotFound),
     }
     let Some((sets, end)) = kept else {
@@ -241,6 +213,7 @@ fn edits() -> impl Strategy<Value = TokenEdit> {
         Just(EditKind::Unset),
         Just(EditKind::Unset),
         Just(EditKind::Unregister),
+        Just(EditKind::End),
     ];
     let rights = prop_oneof![
         Just(Rights::Subscribe),

@@ -2,7 +2,8 @@
 
 use mist_core::message::{RegisteredToken, Scan};
 use mist_core::{
-    Access, Broker, Config, Credentials, DisconnectReason, Limits, Output, SessionId, TokenStorage,
+    Access, Broker, Config, Credentials, DisconnectReason, Grants, Limits, Output, SessionId,
+    TokenStorage,
 };
 
 fn broker(token_storage: TokenStorage) -> (Broker, SessionId) {
@@ -135,4 +136,29 @@ fn those_who_go_by_an_ended_token_are_closed_in_parts() {
     let (listed, ..) = tokens(&mut broker, admin, "");
     assert_eq!(listed.len(), 1);
     assert_eq!((&*listed[0].token, listed[0].connections), ("u", 2));
+}
+
+/// The store has ended the token; that is so for all who go by it, whoever is still there to be told.
+#[test]
+fn a_token_is_ended_also_when_the_admin_who_asked_for_it_has_gone() {
+    let (mut broker, admin) = broker(TokenStorage::Host);
+    let session = broker.connect(Credentials { token: Some("t") });
+    let Some(Output::Ask { request, .. }) = broker.poll_output() else {
+        panic!("the host is asked");
+    };
+    let granted = Grants::of_token("t", vec!["x".to_owned()]);
+    broker.handle_auth_reply(session, &request, Ok(Some(granted)));
+    broker.handle_message(admin, br#"{"command":"end","data":"t"}"#);
+    let Some(Output::Ask { request, .. }) = broker.poll_output() else {
+        panic!("the host is asked");
+    };
+    broker.disconnect(admin);
+    broker.handle_auth_reply(admin, &request, Ok(None));
+    let mut closed = Vec::new();
+    while let Some(output) = broker.poll_output() {
+        if let Output::Close { session, reason } = output {
+            closed.push((session, reason));
+        }
+    }
+    assert_eq!(closed, [(session, DisconnectReason::TokenEnded)]);
 }

@@ -39,7 +39,9 @@ pub(crate) use self::authenticators::{Authenticators, Member, Origin};
 pub use self::changed::{Changed, TokensInUse};
 use self::context::Context;
 pub(crate) use self::wanted::Wanted;
-pub use mist_core::{Grants, ListedToken, Rights, TokenChange, TokenError, TokenName, TokenPage};
+pub use mist_core::{
+    EditKind, Grants, ListedToken, Rights, TokenEdit, TokenError, TokenName, TokenPage,
+};
 
 /// Opens a token store given as a URI; the error is a text without secrets.
 pub type AuthenticatorFactory =
@@ -117,19 +119,19 @@ pub trait Authenticator: Send + Sync + 'static {
 /// Keeps tokens and their tags. A token that is registered is valid.
 ///
 /// What rights a token has to a tag, and when it ends, are kept as tags too, which begin with `$`: a store need not know
-/// what they mean, as long as [`Grants::of_token`] reads them.
+/// what they mean, as long as [`TokenEdit::apply`] says what to keep, and [`Grants::of_token`] reads it.
 ///
 /// A change returns once it is durable: the client is answered right after. A server asks for the next change of a token
 /// when the last one has returned; look-ups, and changes of other tokens, come at any time. Where others change what is
 /// kept, the store tells the server by [`TokenStore::changes`], or they do by
 /// [`Handle::token_changed`](crate::Handle::token_changed).
 pub trait TokenStore: Authenticator {
-    /// Makes a change. What is to be removed and is not there is no error, but for the token whose tags are changed.
+    /// Makes a change: keeps with the token what [`TokenEdit::apply`] makes of what is kept with it. No other change of the
+    /// token may come in between, also where several servers share the store: it is one transaction.
     ///
     /// # Errors
-    /// [`TokenError::Exists`] when the token to be registered is there already, [`TokenError::NotFound`] when the one
-    /// whose tags change is not, [`TokenError::Unavailable`] when the store cannot do it.
-    fn change<'a>(&'a self, change: &'a TokenChange) -> BoxFuture<'a, Result<(), TokenError>>;
+    /// Those of [`TokenEdit::apply`]; [`TokenError::Unavailable`] when the store cannot do it.
+    fn edit<'a>(&'a self, edit: &'a TokenEdit) -> BoxFuture<'a, Result<(), TokenError>>;
 
     /// Returns what a token grants, most often [`Grants::of_token`] with its tags, in any order.
     ///
@@ -187,12 +189,13 @@ impl<S: TokenStore> Authenticator for S {
 ///
 /// ```
 /// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), Box<dyn std::error::Error>> {
-/// # use mist_server::auth::TokenChange;
+/// # use mist_server::auth::{EditKind, TokenEdit};
 /// # let folder = tempfile::tempdir()?;
 /// # let path = folder.path().join("tokens.db");
 /// let store = mist_server::auth::open(&format!("sqlite://{}", path.display())).await?;
-/// let (token, tags) = ("north-desk".to_owned(), vec!["district:north".to_owned()]);
-/// store.change(&TokenChange::Register { token, tags }).await?;
+/// let mut edit = TokenEdit::new(EditKind::Register, "north-desk");
+/// edit.tags = vec!["district:north".to_owned()];
+/// store.edit(&edit).await?;
 /// assert_eq!(store.lookup("north-desk").await?.subscribe, ["district:north"]);
 /// # Ok(()) }
 /// ```

@@ -2,7 +2,7 @@
 
 use std::sync::{Arc, OnceLock};
 
-use mist::auth::{TokenChange, TokenError, TokenStore};
+use mist::auth::{EditKind, TokenEdit, TokenError, TokenStore};
 
 use crate::{folder, runtime};
 
@@ -67,22 +67,28 @@ pub(crate) fn fuzz_sqlite(bytes: &[u8]) {
     });
 }
 
+/// An edit of both rights.
+fn made(kind: EditKind, token: &str, tags: &[String]) -> TokenEdit {
+    let mut edit = TokenEdit::new(kind, token);
+    edit.tags = tags.to_owned();
+    edit.tags.sort_unstable();
+    edit
+}
+
 /// What a store is asked, in few words.
 trait Words: TokenStore {
     async fn add_token(&self, token: &str, tags: &[String]) -> Result<(), TokenError> {
-        let (token, tags) = (token.to_owned(), tags.to_owned());
-        self.change(&TokenChange::Register { token, tags }).await
+        self.edit(&made(EditKind::Register, token, tags)).await
     }
 
     async fn remove_token(&self, token: &str) -> Result<(), TokenError> {
-        let token = token.to_owned();
-        self.change(&TokenChange::Unregister { token }).await
+        self.edit(&made(EditKind::Unregister, token, &[])).await
     }
 
     async fn add_tags(&self, token: &str, tags: &[String]) -> Result<(), TokenError> {
-        let (token, tags) = (token.to_owned(), tags.to_owned());
-        self.change(&TokenChange::Set { token, tags }).await
+        self.edit(&made(EditKind::Set, token, tags)).await
     }
+
     async fn tags(&self, token: &str) -> Result<Vec<String>, TokenError> {
         let grants = self.lookup(token).await?;
         assert_eq!(grants.subscribe, grants.publish, "kept tags are for both");

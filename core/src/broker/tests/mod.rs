@@ -5,6 +5,7 @@ mod publish;
 mod revocation;
 
 use alloc::format;
+use core::convert::Infallible;
 use std::collections::HashSet;
 
 use super::session::Role;
@@ -95,10 +96,8 @@ fn answer(store: &mut TokenTable, request: &AuthRequest) -> AuthReply {
         AuthRequest::Authenticate { token } => Ok(store.find(token)),
         AuthRequest::Lookup { token } => store.find(token).ok_or(TokenError::NotFound).map(Some),
         AuthRequest::Edit(edit) => {
-            for change in edit.changes(store.find(&edit.token).as_ref())? {
-                store.apply(&change)?;
-            }
-            Ok(None)
+            let Ok(done) = store.edit(edit, |_| Ok::<_, Infallible>(()));
+            done.map(|()| None)
         }
     }
 }

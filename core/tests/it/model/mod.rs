@@ -302,7 +302,7 @@ impl Model {
         match command {
             "publish" => return self.publish(session, request),
             "subscribe" | "unsubscribe" => return self.change_subscriptions(session, request),
-            "register" | "unregister" | "set" | "unset" | "tags" => {
+            "register" | "unregister" | "end" | "set" | "unset" | "tags" => {
                 return self.administer(session, request);
             }
             "list" => {

@@ -39,7 +39,7 @@ impl Reply {
 
 /// Finds the code by a part of the sentence, the first that fits.
 fn code_of(error: &str) -> &'static str {
-    const CODES: [(&str, &str); 24] = [
+    const CODES: [(&str, &str); 25] = [
         ("(message-bytes); closing", "too-large"),
         ("invalid messages in a row", "too-many-bad-messages"),
         (" exceed the limit of ", "limit-exceeded"),
@@ -57,6 +57,7 @@ fn code_of(error: &str) -> &'static str {
         ("token grants none", "not-granted"),
         ("token does not grant", "not-granted"),
         ("no longer grants", "revoked"),
+        ("has ended the token", "revoked"),
         ("Token already exists", "token-exists"),
         ("Token not found", "token-not-found"),
         ("Invalid token", "invalid-token"),

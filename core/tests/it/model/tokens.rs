@@ -1,8 +1,8 @@
 //! Tokens: presenting one, administering them, and what the host answers.
 
 use mist_core::{
-    Access, AuthReply, AuthRequest, CustomRequest, EditKind, Grants, Rights, TokenEdit, TokenError,
-    TokenStorage,
+    Access, AuthReply, AuthRequest, CustomRequest, DisconnectReason, EditKind, Grants, Rights,
+    TokenEdit, TokenError, TokenStorage,
 };
 use serde_json::json;
 
@@ -182,6 +182,7 @@ impl Model {
         let kind = match request.command.as_str() {
             "register" => Some(EditKind::Register),
             "unregister" => Some(EditKind::Unregister),
+            "end" => Some(EditKind::End),
             "set" => Some(EditKind::Set),
             "unset" => Some(EditKind::Unset),
             _ => None,
@@ -328,7 +329,7 @@ impl Model {
                 }
                 self.tokens.insert(token.to_owned(), kept);
             }
-            EditKind::Unregister => {
+            EditKind::Unregister | EditKind::End => {
                 let role = Role::Token(token.to_owned());
                 for (session, events) in self.sessions.iter().zip(&mut self.events) {
                     if session.role == role {
@@ -338,9 +339,17 @@ impl Model {
                 self.tokens.insert(token.to_owned(), Kept::default());
                 self.revoke(token);
                 self.tokens.remove(token);
-                let revoked = self.sessions.iter_mut();
-                for session in revoked.filter(|session| session.role == role) {
-                    (session.role, session.is_revoked) = (Role::Anonymous, true);
+                for session in 0..self.sessions.len() {
+                    let state = &mut self.sessions[session];
+                    if state.role != role {
+                        continue;
+                    }
+                    (state.role, state.is_revoked) = (Role::Anonymous, true);
+                    if edit.kind == EditKind::End && !state.is_closing {
+                        let text = "an administrator has ended the token; closing";
+                        self.complain(session, "", None, text.to_owned());
+                        self.close(session, DisconnectReason::TokenEnded);
+                    }
                 }
             }
             EditKind::Set => {
@@ -355,8 +364,9 @@ impl Model {
             }
             EditKind::Unset => {
                 let kept = self.tokens.get_mut(token);
-                let is_found = |kept: &&mut Kept| edit.rights == Rights::Both || !is_over(kept);
-                let kept = kept.filter(is_found).ok_or(TokenError::NotFound)?;
+                let kept = kept
+                    .filter(|kept| !is_over(kept))
+                    .ok_or(TokenError::NotFound)?;
                 for set in kept.sets(edit.rights) {
                     set.retain(|tag| !edit.tags.contains(tag));
                 }

@@ -98,8 +98,9 @@ fn sent(dice: &mut Dice) -> Sent {
         71..73 => "who",
         73..76 => "auth",
         76..81 => "register",
-        81..84 => "unregister",
-        84..87 => "set",
+        81..83 => "unregister",
+        83..85 => "end",
+        85..87 => "set",
         87..91 => "unset",
         91..93 => "tags",
         93..96 => "echo",
@@ -107,8 +108,16 @@ fn sent(dice: &mut Dice) -> Sent {
         98 => "",
         _ => "Publish",
     };
-    let is_about_token =
-        ["auth", "register", "unregister", "set", "unset", "tags"].contains(&command);
+    let is_about_token = [
+        "auth",
+        "register",
+        "unregister",
+        "end",
+        "set",
+        "unset",
+        "tags",
+    ]
+    .contains(&command);
     let data = if is_about_token && !dice.once_in(12) {
         dice.pick(&TOKENS)
     } else {

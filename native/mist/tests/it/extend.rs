@@ -12,7 +12,7 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use futures_util::future::BoxFuture;
-use mist::auth::{Authenticator, Grants, TokenChange, TokenError, TokenStore};
+use mist::auth::{Authenticator, Grants, TokenEdit, TokenError, TokenStore};
 use mist::command::{CustomReply, CustomRequest};
 use mist::{
     Acceptor, Access, Address, AuthenticatorFactory, BindError, Handle, Limits, ListenError,
@@ -225,32 +225,15 @@ impl Store {
 }
 
 impl TokenStore for Store {
-    fn change<'a>(&'a self, change: &'a TokenChange) -> BoxFuture<'a, Result<(), TokenError>> {
+    fn edit<'a>(&'a self, edit: &'a TokenEdit) -> BoxFuture<'a, Result<(), TokenError>> {
         Box::pin(self.make(move |tokens| {
-            let kept = tokens.get_mut(change.token());
-            match (change, kept) {
-                (TokenChange::Register { token, .. }, _) if token.contains(' ') => {
-                    Err(TokenError::Invalid("no blanks here".into()))
-                }
-                (TokenChange::Register { .. }, Some(_)) => Err(TokenError::Exists),
-                (TokenChange::Register { token, tags }, None) => {
-                    tokens.insert(token.clone(), tags.clone());
-                    Ok(())
-                }
-                (TokenChange::Unregister { token }, _) => {
-                    tokens.remove(token);
-                    Ok(())
-                }
-                (_, None) => Err(TokenError::NotFound),
-                (TokenChange::Set { tags, .. }, Some(kept)) => {
-                    kept.extend_from_slice(tags);
-                    Ok(())
-                }
-                (TokenChange::Unset { tags, .. }, Some(kept)) => {
-                    kept.retain(|tag| !tags.contains(tag));
-                    Ok(())
-                }
+            if edit.token.contains(' ') {
+                return Err(TokenError::Invalid("no blanks here".into()));
             }
+            let left = edit.apply(tokens.get(&edit.token).cloned())?;
+            tokens.remove(&edit.token);
+            tokens.extend(left.map(|tags| (edit.token.clone(), tags)));
+            Ok(())
         }))
     }
 

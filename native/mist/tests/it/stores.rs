@@ -8,6 +8,7 @@ mod failures;
 #[cfg(unix)]
 mod files;
 mod listing;
+mod meeting;
 #[cfg(unix)]
 mod postgres;
 #[cfg(unix)]
@@ -17,7 +18,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::future::BoxFuture;
-use mist::auth::{Grants, TokenChange, TokenError, TokenStore};
+use mist::auth::{EditKind, Grants, TokenEdit, TokenError, TokenStore};
 use mist::client::ErrorCode;
 use mist::{Client, ClientError, Server};
 use mist_tests::site::Site;
@@ -161,45 +162,58 @@ fn understood<T>(answer: Result<T, ClientError>) -> Result<T, TokenError> {
 }
 
 impl TokenStore for Admin {
-    fn change<'a>(&'a self, change: &'a TokenChange) -> BoxFuture<'a, Result<(), TokenError>> {
+    fn edit<'a>(&'a self, edit: &'a TokenEdit) -> BoxFuture<'a, Result<(), TokenError>> {
         Box::pin(async move {
-            understood(match change {
-                TokenChange::Register { token, tags } => self.0.admin().register(token, tags).await,
-                TokenChange::Unregister { token } => self.0.admin().unregister(token).await,
-                TokenChange::Set { token, tags } => self.0.admin().set(token, tags).await,
-                TokenChange::Unset { token, tags } => self.0.admin().unset(token, tags).await,
+            let (token, tags) = (&*edit.token, &edit.tags);
+            let mut admin = self.0.admin().rights(edit.rights);
+            if let Some(end) = edit.expires_at {
+                admin = admin.ttl(Duration::from_secs(end - edit.now));
+            }
+            understood(match edit.kind {
+                EditKind::Register => admin.register(token, tags).await,
+                EditKind::Unregister => admin.unregister(token).await,
+                EditKind::End => admin.end(token).await,
+                EditKind::Set => admin.set(token, tags).await,
+                EditKind::Unset => admin.unset(token, tags).await,
             })
         })
     }
 
     fn lookup<'a>(&'a self, token: &'a str) -> BoxFuture<'a, Result<Grants, TokenError>> {
         Box::pin(async move {
-            let tags = understood(self.0.admin().tags(token).await)?;
-            Ok(Grants::of_token(token, tags))
+            let known = understood(self.0.admin().grants(token).await)?;
+            let mut grants = Grants::of_token(token, Vec::new());
+            (grants.subscribe, grants.publish) = (known.subscribe, known.publish);
+            grants.expires_at = known.expires_in.map(|left| left.as_secs());
+            Ok(grants)
         })
     }
+}
+
+/// An edit of both rights.
+fn made(kind: EditKind, token: &str, tags: &[String]) -> TokenEdit {
+    let mut edit = TokenEdit::new(kind, token);
+    edit.tags = tags.to_owned();
+    edit.tags.sort_unstable();
+    edit
 }
 
 /// What a store is asked, in few words.
 trait Words: TokenStore {
     async fn add_token(&self, token: &str, tags: &[String]) -> Result<(), TokenError> {
-        let (token, tags) = (token.to_owned(), tags.to_owned());
-        self.change(&TokenChange::Register { token, tags }).await
+        self.edit(&made(EditKind::Register, token, tags)).await
     }
 
     async fn remove_token(&self, token: &str) -> Result<(), TokenError> {
-        let token = token.to_owned();
-        self.change(&TokenChange::Unregister { token }).await
+        self.edit(&made(EditKind::Unregister, token, &[])).await
     }
 
     async fn add_tags(&self, token: &str, tags: &[String]) -> Result<(), TokenError> {
-        let (token, tags) = (token.to_owned(), tags.to_owned());
-        self.change(&TokenChange::Set { token, tags }).await
+        self.edit(&made(EditKind::Set, token, tags)).await
     }
 
     async fn remove_tags(&self, token: &str, tags: &[String]) -> Result<(), TokenError> {
-        let (token, tags) = (token.to_owned(), tags.to_owned());
-        self.change(&TokenChange::Unset { token, tags }).await
+        self.edit(&made(EditKind::Unset, token, tags)).await
     }
 
     async fn tags(&self, token: &str) -> Result<Vec<String>, TokenError> {

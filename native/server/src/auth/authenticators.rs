@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use futures_util::future::join_all;
-use mist_core::{AuthReply, AuthRequest, TokenEdit};
+use mist_core::{AuthReply, AuthRequest};
 
 use super::context::Context;
 use super::{Authenticator, Grants, Presented, TokenError, TokenStore};
@@ -201,32 +201,9 @@ impl Authenticators {
 
 async fn carry_out(store: &dyn TokenStore, request: &AuthRequest) -> AuthReply {
     match request {
-        AuthRequest::Edit(edit) => carry_out_edit(store, edit).await.map(|()| None),
+        AuthRequest::Edit(edit) => store.edit(edit).await.map(|()| None),
         AuthRequest::Lookup { token } | AuthRequest::Authenticate { token } => {
             store.lookup(token).await.map(Some)
         }
     }
-}
-
-/// Has a store keep what is left of a token when it was edited.
-async fn carry_out_edit(store: &dyn TokenStore, edit: &TokenEdit) -> Result<(), TokenError> {
-    let granted = match edit.needs_grants() {
-        true => match store.lookup(&edit.token).await {
-            Ok(granted) => Some(granted),
-            Err(TokenError::NotFound) => None,
-            Err(error) => return Err(error),
-        },
-        false => None,
-    };
-    let mut is_begun = false;
-    for change in edit.changes(granted.as_ref())? {
-        match store.change(&change).await {
-            Err(TokenError::Unavailable(why)) if is_begun => {
-                return Err(TokenError::Uncertain(why));
-            }
-            done => done?,
-        }
-        is_begun = true;
-    }
-    Ok(())
 }

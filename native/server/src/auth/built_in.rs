@@ -1,5 +1,7 @@
 //! Owns the token stores that come with the program, but for the one in memory, which the broker keeps itself.
 
+#[cfg(any(feature = "sqlite", feature = "postgres"))]
+use std::collections::BTreeSet;
 use std::collections::HashMap;
 use std::sync::Arc;
 #[cfg(any(feature = "sqlite", feature = "scribble"))]
@@ -9,7 +11,7 @@ use futures_util::future::BoxFuture;
 use futures_util::stream::BoxStream;
 #[cfg(any(feature = "sqlite", feature = "scribble"))]
 use futures_util::{StreamExt, stream};
-use mist_core::{Grants, ListedToken, TokenChange, TokenError, TokenName, TokenPage};
+use mist_core::{Grants, ListedToken, TokenEdit, TokenError, TokenName, TokenPage};
 #[cfg(any(feature = "sqlite", feature = "scribble"))]
 use tokio::time::{MissedTickBehavior, interval};
 
@@ -66,7 +68,7 @@ async fn open_postgres(uri: String) -> Opened {
 /// What a store is asked.
 pub(super) enum Question {
     Lookup(String),
-    Change(TokenChange),
+    Edit(TokenEdit),
     /// The tokens behind this one, and how many at most.
     List(String, usize),
 }
@@ -98,6 +100,25 @@ impl Told {
     }
 }
 
+/// How a store that keeps each tag for itself gets from those that it keeps with a token to others.
+#[cfg(any(feature = "sqlite", feature = "postgres"))]
+pub(super) struct Difference<'a> {
+    pub(super) removed: Vec<&'a str>,
+    pub(super) added: Vec<&'a str>,
+}
+
+#[cfg(any(feature = "sqlite", feature = "postgres"))]
+impl<'a> Difference<'a> {
+    pub(super) fn of(before: &'a [String], after: &'a [String]) -> Self {
+        let set = |tags: &'a [String]| tags.iter().map(String::as_str).collect::<BTreeSet<_>>();
+        let (before, after) = (set(before), set(after));
+        Self {
+            removed: before.difference(&after).copied().collect(),
+            added: after.difference(&before).copied().collect(),
+        }
+    }
+}
+
 /// A token as the tags say that are kept for it.
 pub(super) fn listed(name: TokenName, tags: Vec<String>) -> ListedToken {
     ListedToken {
@@ -111,7 +132,7 @@ impl Question {
     pub(super) fn token(&self) -> &str {
         match self {
             Self::Lookup(token) => token,
-            Self::Change(change) => change.token(),
+            Self::Edit(edit) => &edit.token,
             Self::List(after, _) => after,
         }
     }
@@ -176,8 +197,8 @@ fn store(asked: impl Ask) -> Arc<dyn TokenStore> {
 struct Asked<S>(S);
 
 impl<S: Ask> TokenStore for Asked<S> {
-    fn change<'a>(&'a self, change: &'a TokenChange) -> BoxFuture<'a, Result<(), TokenError>> {
-        let question = Question::Change(change.clone());
+    fn edit<'a>(&'a self, edit: &'a TokenEdit) -> BoxFuture<'a, Result<(), TokenError>> {
+        let question = Question::Edit(edit.clone());
         Box::pin(async move { self.0.ask(question).await.map(|_| ()) })
     }
 

@@ -10,7 +10,7 @@ use std::future::ready;
 use std::io;
 use std::time::Duration;
 
-use mist_core::{TokenChange, TokenError, TokenName};
+use mist_core::{TokenEdit, TokenError, TokenName};
 use mist_net::lock::Mutex;
 use rustls::CertificateError;
 use tokio::sync::Semaphore;
@@ -18,10 +18,10 @@ use tokio::task::JoinHandle;
 use tokio::time::{Instant, timeout_at};
 use tokio_postgres::error::{Severity, SqlState};
 use tokio_postgres::types::Type;
-use tokio_postgres::{Client, Error, IsolationLevel, Transaction};
+use tokio_postgres::{Client, Error, GenericClient, IsolationLevel, Transaction};
 
 use self::address::Address;
-use super::built_in::{Answer, Question, Told};
+use super::built_in::{Answer, Difference, Question, Told};
 use mist_net::certificate_error;
 
 /// How long a question may take in all: waiting for a connection, connecting, asking.
@@ -253,40 +253,44 @@ async fn carry_out(
     question: &Question,
     is_committing: &mut bool,
 ) -> Result<Answer, Error> {
-    let wanted = match question {
-        Question::Lookup(token) => return tags(client, token).await,
+    let edit = match question {
+        Question::Lookup(token) => {
+            return Ok(match tags(client, token).await? {
+                Ok(tags) => tags.map(Told::Tags).ok_or(TokenError::NotFound),
+                Err(error) => Err(error),
+            });
+        }
         Question::List(after, most) => return list(client, after, *most).await,
-        Question::Change(change) => change,
+        Question::Edit(edit) => edit,
     };
     let change = client
         .build_transaction()
         .isolation_level(IsolationLevel::ReadCommitted)
         .start()
         .await?;
-    let made = make(&change, wanted).await?;
+    let made = make(&change, edit).await?;
     if made.is_ok() {
-        listen::tell(&change, wanted.token()).await?;
-    }
-    // Dropped without a commit, it is rolled back.
-    if made.is_ok() {
+        listen::tell(&change, &edit.token).await?;
+        // Dropped without a commit, it is rolled back.
         *is_committing = true;
         change.commit().await?;
     }
     Ok(made.map(|()| Told::Tags(Vec::new())))
 }
 
-async fn tags(client: &Client, token: &str) -> Result<Answer, Error> {
+/// The tags of a token; none where there is no such token.
+async fn tags(
+    client: &impl GenericClient,
+    token: &str,
+) -> Result<Result<Option<Vec<String>>, TokenError>, Error> {
     let query = "SELECT tag FROM tokens LEFT JOIN tags USING (token_id) WHERE token = $1";
     let rows = match client.query_typed(query, &[(&token, Type::TEXT)]).await {
         Ok(rows) => rows,
         Err(error) => return unfit(error, TokenError::Invalid).map(Err),
     };
-    if rows.is_empty() {
-        return Ok(Err(TokenError::NotFound));
-    }
     // A token without tags is one row without a tag.
     let tags = rows.iter().filter_map(|row| row.get::<_, Option<_>>(0));
-    Ok(Ok(Told::Tags(tags.collect())))
+    Ok(Ok((!rows.is_empty()).then(|| tags.collect())))
 }
 
 /// The tokens behind one, in the database's order.
@@ -306,40 +310,63 @@ async fn list(client: &Client, after: &str, most: usize) -> Result<Answer, Error
     Ok(Ok(Told::page(tokens.collect(), most)))
 }
 
-async fn make(
-    change: &Transaction<'_>,
-    wanted: &TokenChange,
-) -> Result<Result<(), TokenError>, Error> {
-    let query = match wanted {
-        TokenChange::Register { .. } => {
-            "INSERT INTO tokens (token) VALUES ($1) ON CONFLICT DO NOTHING RETURNING token_id"
+async fn make(change: &Transaction<'_>, edit: &TokenEdit) -> Result<Result<(), TokenError>, Error> {
+    let token = [(&edit.token as _, Type::TEXT)];
+    // Others who change the token wait until we are through.
+    let lock = "SELECT token_id FROM tokens WHERE token = $1 FOR UPDATE";
+    let insert = "INSERT INTO tokens (token) VALUES ($1) ON CONFLICT DO NOTHING RETURNING token_id";
+    loop {
+        let known = match change.query_typed_opt(lock, &token).await {
+            Ok(row) => row.map(|row| row.get::<_, i32>(0)),
+            Err(error) => return unfit(error, TokenError::Invalid).map(Err),
+        };
+        // What others have committed before we had the lock is seen here.
+        let kept = match (known, edit.removes()) {
+            (Some(_), false) => match tags(change, &edit.token).await? {
+                Ok(tags) => tags,
+                Err(error) => return Ok(Err(error)),
+            },
+            _ => None,
+        };
+        let left = match edit.apply(kept.clone()) {
+            Ok(left) => left,
+            Err(error) => return Ok(Err(error)),
+        };
+        let Some(left) = left else {
+            let remove = "DELETE FROM tokens WHERE token = $1";
+            change.execute_typed(remove, &token).await?;
+            return Ok(Ok(()));
+        };
+        let id = match known {
+            Some(id) => id,
+            None => match change.query_typed_opt(insert, &token).await {
+                Ok(Some(row)) => row.get(0),
+                // Another server was faster.
+                Ok(None) => continue,
+                Err(error) => return unfit(error, TokenError::Invalid).map(Err),
+            },
+        };
+        let kept = kept.unwrap_or_default();
+        let Difference { removed, added } = Difference::of(&kept, &left);
+        for (query, tags) in [
+            (
+                "DELETE FROM tags WHERE token_id = $1 AND tag = ANY ($2)",
+                removed,
+            ),
+            (
+                "INSERT INTO tags (token_id, tag) SELECT $1, unnest($2)",
+                added,
+            ),
+        ] {
+            if tags.is_empty() {
+                continue;
+            }
+            let about = [(&id as _, Type::INT4), (&tags as _, Type::TEXT_ARRAY)];
+            if let Err(error) = change.execute_typed(query, &about).await {
+                return unfit(error, TokenError::InvalidTag).map(Err);
+            }
         }
-        TokenChange::Unregister { .. } => "DELETE FROM tokens WHERE token = $1 RETURNING token_id",
-        // Others who change the token wait until we are through.
-        _ => "SELECT token_id FROM tokens WHERE token = $1 FOR UPDATE",
-    };
-    let token = (&wanted.token() as _, Type::TEXT);
-    let id = match change.query_typed_opt(query, &[token]).await {
-        Ok(row) => row.map(|row| row.get::<_, i32>(0)),
-        Err(error) => return unfit(error, TokenError::Invalid).map(Err),
-    };
-    let (query, tags) = match (wanted, id) {
-        (TokenChange::Unregister { .. }, _) => return Ok(Ok(())),
-        (TokenChange::Register { .. }, None) => return Ok(Err(TokenError::Exists)),
-        (_, None) => return Ok(Err(TokenError::NotFound)),
-        (TokenChange::Register { tags, .. } | TokenChange::Set { tags, .. }, _) => (
-            "INSERT INTO tags (token_id, tag) SELECT $1, unnest($2) ON CONFLICT DO NOTHING",
-            tags,
-        ),
-        (TokenChange::Unset { tags, .. }, _) => (
-            "DELETE FROM tags WHERE token_id = $1 AND tag = ANY ($2)",
-            tags,
-        ),
-    };
-    let about = [(&id as _, Type::INT4), (tags as _, Type::TEXT_ARRAY)];
-    match change.execute_typed(query, &about).await {
-        Ok(_) => Ok(Ok(())),
-        Err(error) => unfit(error, TokenError::InvalidTag).map(Err),
+        return Ok(Ok(()));
     }
 }
 
@@ -360,8 +387,8 @@ fn unfit(error: Error, kind: fn(String) -> TokenError) -> Result<TokenError, Err
 /// The one character that no PostgreSQL text holds.
 fn refuse_nul(question: &Question) -> Result<(), TokenError> {
     let tags = match question {
-        Question::Lookup(_) | Question::List(..) => &[],
-        Question::Change(change) => change.tags(),
+        Question::Lookup(_) | Question::List(..) => &[][..],
+        Question::Edit(edit) => &edit.tags,
     };
     let why = || "PostgreSQL cannot hold NUL in a text".to_owned();
     if question.token().contains('\0') {

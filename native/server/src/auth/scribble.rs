@@ -9,7 +9,7 @@ use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-use mist_core::{TokenChange, TokenError, TokenName, TokenPage};
+use mist_core::{TokenEdit, TokenError, TokenName, TokenPage};
 use serde::ser::SerializeMap;
 use serde::{Deserialize, Serialize};
 
@@ -233,37 +233,36 @@ impl Scribble {
         })
     }
 
-    fn change(&self, change: &TokenChange, deadline: Instant) -> Result<(), TokenError> {
-        let token = change.token();
+    fn edit(&self, edit: &TokenEdit, deadline: Instant) -> Result<(), TokenError> {
+        let token = &*edit.token;
         let path = self.path(token)?;
         let _lock = self
             .lock(deadline)
             .map_err(|error| self.unavailable("lock", &error))?;
-        let known = self.load(&path, token);
-        let mut entry = match (change, known) {
-            (TokenChange::Register { .. }, Ok(_)) => return Err(TokenError::Exists),
-            (TokenChange::Register { .. }, Err(TokenError::NotFound)) => Entry {
-                value: token.to_owned(),
-                tags: BTreeMap::new(),
-            },
-            (TokenChange::Unregister { .. }, Err(TokenError::NotFound)) => return Ok(()),
-            (_, Err(error @ TokenError::Invalid(_))) => return Err(error),
-            // Also a damaged one, which is the way to be rid of it.
-            (TokenChange::Unregister { .. }, _) => {
+        let kept = match self.load(&path, token) {
+            Ok(entry) => Some(entry.tags.into_keys().collect()),
+            Err(TokenError::NotFound) => None,
+            // A damaged one can be removed, which is the way to be rid of it.
+            Err(TokenError::Unavailable(_)) if edit.removes() => Some(Vec::new()),
+            Err(error) => return Err(error),
+        };
+        let is_there = kept.is_some();
+        match edit.apply(kept)? {
+            Some(tags) => {
+                let tags = tags.into_iter().map(|tag| (tag, Nothing {}));
+                let entry = Entry {
+                    value: token.to_owned(),
+                    tags: tags.collect(),
+                };
+                self.save(&path, &entry)
+            }
+            None if is_there => {
                 fs::remove_file(&path)
                     .map_err(|error| self.unavailable("remove a file in", &error))?;
-                return self.settle();
+                self.settle()
             }
-            (_, known) => known?,
-        };
-        match change {
-            TokenChange::Register { tags, .. } | TokenChange::Set { tags, .. } => entry
-                .tags
-                .extend(tags.iter().map(|tag| (tag.clone(), Nothing {}))),
-            TokenChange::Unset { tags, .. } => entry.tags.retain(|tag, _| !tags.contains(tag)),
-            TokenChange::Unregister { .. } => {}
+            None => Ok(()),
         }
-        self.save(&path, &entry)
     }
 
     fn unavailable(&self, what: &str, error: &io::Error) -> TokenError {
@@ -344,8 +343,8 @@ impl Blocking for Scribble {
                 let entry = self.load(&self.path(token)?, token)?;
                 Ok(Told::Tags(entry.tags.into_keys().collect()))
             }
-            Question::Change(change) => {
-                self.change(change, deadline)?;
+            Question::Edit(edit) => {
+                self.edit(edit, deadline)?;
                 Ok(Told::Tags(Vec::new()))
             }
             Question::List(after, most) => {

@@ -4,12 +4,12 @@ use std::fs::OpenOptions;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-use mist_core::{TokenChange, TokenError, TokenName};
+use mist_core::{TokenEdit, TokenError, TokenName};
 use percent_encoding::percent_decode_str;
 use rusqlite::{Connection, ErrorCode, OpenFlags, OptionalExtension, TransactionBehavior};
 use sha2::{Digest, Sha256};
 
-use super::built_in::{Answer, Question, Told};
+use super::built_in::{Answer, Difference, Question, Told};
 use super::identity::Identity;
 use super::worker::{Blocking, PATIENCE};
 use super::{Changed, TokensInUse};
@@ -122,10 +122,11 @@ impl Sqlite {
         }
     }
 
-    fn change(&mut self, wanted: &TokenChange) -> rusqlite::Result<Answer> {
-        let hash = Sha256::digest(wanted.token());
+    fn edit(&mut self, edit: &TokenEdit) -> rusqlite::Result<Answer> {
+        let hash = Sha256::digest(&edit.token);
         let hash = hash.as_slice();
-        // Taking the write lock at once, a change never fails halfway because another program was faster.
+        // Taking the write lock at once, it never fails halfway because another program was faster, nor does that change
+        // the token in between.
         let change = self
             .connection
             .transaction_with_behavior(TransactionBehavior::Immediate)?;
@@ -133,59 +134,43 @@ impl Sqlite {
             .prepare_cached("SELECT id FROM tokens WHERE sha256 = ?1")?
             .query_row([hash], |row| row.get(0))
             .optional()?;
-        let id = match (wanted, known) {
-            (TokenChange::Register { .. }, Some(_)) => return Ok(Err(TokenError::Exists)),
-            (TokenChange::Register { .. }, None) => {
-                change
-                    .prepare_cached("INSERT INTO tokens (sha256) VALUES (?1)")?
-                    .execute([hash])?;
-                let id = change.last_insert_rowid();
-                // Whoever deletes tokens by hand may leave their tags behind, and numbers are given again.
-                change
-                    .prepare_cached("DELETE FROM tags WHERE token_id = ?1")?
-                    .execute([id])?;
-                id
-            }
-            (TokenChange::Unregister { .. }, None) => return Ok(Ok(Told::Tags(Vec::new()))),
-            (_, None) => return Ok(Err(TokenError::NotFound)),
-            (_, Some(id)) => id,
+        let kept = match known {
+            // Also one with something in it that cannot be read.
+            Some(_) if edit.removes() => Some(Vec::new()),
+            _ => tags(&change, hash)?,
         };
-        match wanted {
-            TokenChange::Register { tags, .. } | TokenChange::Set { tags, .. } => {
-                let add = "INSERT OR IGNORE INTO tags (token_id, tag) VALUES (?1, ?2)";
-                let mut add = change.prepare_cached(add)?;
-                for tag in tags {
-                    add.execute((id, tag))?;
-                }
-            }
-            TokenChange::Unset { tags, .. } => {
-                let remove = "DELETE FROM tags WHERE token_id = ?1 AND tag = ?2";
-                let mut remove = change.prepare_cached(remove)?;
-                for tag in tags {
-                    remove.execute((id, tag))?;
-                }
-            }
-            TokenChange::Unregister { .. } => {
+        let left = match edit.apply(kept.clone()) {
+            Ok(left) => left,
+            Err(error) => return Ok(Err(error)),
+        };
+        match (known, left) {
+            (None, None) => {}
+            (Some(id), None) => {
                 change
                     .prepare_cached("DELETE FROM tokens WHERE id = ?1")?
                     .execute([id])?;
             }
+            (known, Some(left)) => {
+                let id = match known {
+                    Some(id) => id,
+                    None => insert(&change, hash)?,
+                };
+                let kept = kept.unwrap_or_default();
+                let Difference { removed, added } = Difference::of(&kept, &left);
+                let remove = "DELETE FROM tags WHERE token_id = ?1 AND tag = ?2";
+                let mut remove = change.prepare_cached(remove)?;
+                for tag in removed {
+                    remove.execute((id, tag))?;
+                }
+                let add = "INSERT INTO tags (token_id, tag) VALUES (?1, ?2)";
+                let mut add = change.prepare_cached(add)?;
+                for tag in added {
+                    add.execute((id, tag))?;
+                }
+            }
         }
         change.commit()?;
         Ok(Ok(Told::Tags(Vec::new())))
-    }
-
-    fn tags(&self, token: &str) -> rusqlite::Result<Answer> {
-        let mut rows = self.connection.prepare_cached(
-            "SELECT tags.tag FROM tokens LEFT JOIN tags ON tags.token_id = tokens.id WHERE tokens.sha256 = ?1",
-        )?;
-        let rows = rows.query_map([Sha256::digest(token).as_slice()], |row| row.get(0))?;
-        // A token without tags is one row without a tag.
-        let rows: Vec<Option<String>> = rows.collect::<Result<_, _>>()?;
-        if rows.is_empty() {
-            return Ok(Err(TokenError::NotFound));
-        }
-        Ok(Ok(Told::Tags(rows.into_iter().flatten().collect())))
     }
 
     /// The tokens whose hashes are behind one, which is given in hexadecimal digits.
@@ -240,8 +225,11 @@ impl Blocking for Sqlite {
             .connection
             .busy_timeout(left)
             .and_then(|()| match question {
-                Question::Lookup(token) => self.tags(token),
-                Question::Change(change) => self.change(change),
+                Question::Lookup(token) => {
+                    let tags = tags(&self.connection, &Sha256::digest(token))?;
+                    Ok(tags.map(Told::Tags).ok_or(TokenError::NotFound))
+                }
+                Question::Edit(edit) => self.edit(edit),
                 Question::List(after, most) => self.list(after, *most),
             });
         answer.unwrap_or_else(|error| Err(TokenError::Unavailable(explain(&self.path, &error))))
@@ -252,6 +240,30 @@ impl Blocking for Sqlite {
         self.new_changes()
             .map_err(|error| TokenError::Unavailable(explain(&self.path, &error)))
     }
+}
+
+/// The tags of a token; none where there is no such token.
+fn tags(connection: &Connection, hash: &[u8]) -> rusqlite::Result<Option<Vec<String>>> {
+    let mut rows = connection.prepare_cached(
+        "SELECT tags.tag FROM tokens LEFT JOIN tags ON tags.token_id = tokens.id WHERE tokens.sha256 = ?1",
+    )?;
+    let rows = rows.query_map([hash], |row| row.get(0))?;
+    // A token without tags is one row without a tag.
+    let rows: Vec<Option<String>> = rows.collect::<Result<_, _>>()?;
+    Ok((!rows.is_empty()).then(|| rows.into_iter().flatten().collect()))
+}
+
+/// Adds a token without tags.
+fn insert(connection: &Connection, hash: &[u8]) -> rusqlite::Result<i64> {
+    connection
+        .prepare_cached("INSERT INTO tokens (sha256) VALUES (?1)")?
+        .execute([hash])?;
+    let id = connection.last_insert_rowid();
+    // Whoever deletes tokens by hand may leave their tags behind, and numbers are given again.
+    connection
+        .prepare_cached("DELETE FROM tags WHERE token_id = ?1")?
+        .execute([id])?;
+    Ok(id)
 }
 
 /// What hexadecimal digits stand for.

@@ -51,7 +51,7 @@ impl Telling {
 }
 
 impl TokenStore for Telling {
-    fn change<'a>(&'a self, _: &'a TokenChange) -> BoxFuture<'a, Result<(), TokenError>> {
+    fn edit<'a>(&'a self, _: &'a TokenEdit) -> BoxFuture<'a, Result<(), TokenError>> {
         Box::pin(async { Err(TokenError::Unavailable("others do that".into())) })
     }
 

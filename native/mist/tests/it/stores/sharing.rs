@@ -9,7 +9,7 @@ use mist::client::Subscription;
 use super::*;
 
 /// A server that lets in only connections with a token.
-async fn scoped(uri: &str) -> House {
+pub(super) async fn scoped(uri: &str) -> House {
     let builder = Server::builder().listen("tcp://127.0.0.1:0").token("top");
     House::of(builder.authenticator(uri).access(Access::Scoped))
         .await
@@ -17,13 +17,13 @@ async fn scoped(uri: &str) -> House {
 }
 
 impl House {
-    async fn with(&self, token: &str) -> Client {
+    pub(super) async fn with(&self, token: &str) -> Client {
         let builder = Client::builder(&self.address).token(token);
         within(builder.connect()).await.expect("connected")
     }
 
     /// How many get a message.
-    async fn reached(&self, tag: &str) -> u64 {
+    pub(super) async fn reached(&self, tag: &str) -> u64 {
         let publisher = self.with("top").await;
         let reached = within(publisher.publish_acked([tag], "x")).await;
         within(publisher.close()).await.expect("closed");
@@ -32,14 +32,14 @@ impl House {
 }
 
 /// What a connection of another server has, until it is taken away.
-struct Held<'a> {
+pub(super) struct Held<'a> {
     house: &'a House,
     tag: &'a str,
     messages: Subscription,
 }
 
 impl<'a> Held<'a> {
-    async fn by(house: &'a House, client: &Client, tag: &'a str) -> Self {
+    pub(super) async fn by(house: &'a House, client: &Client, tag: &'a str) -> Self {
         let messages = within(client.subscribe([tag])).await.expect("granted");
         assert_eq!(house.reached(tag).await, 1);
         let mut held = Self {
@@ -56,7 +56,7 @@ impl<'a> Held<'a> {
     }
 
     /// Waits until it is taken away; `what` says how.
-    async fn ends(mut self, since: Instant, kind: Kind, what: &str) {
+    pub(super) async fn ends(mut self, since: Instant, kind: Kind, what: &str) {
         assert!(within(self.messages.next()).await.is_none(), "a message");
         eprintln!("{kind:?}: {what} noticed after {:?}", since.elapsed());
         assert_eq!(self.house.reached(self.tag).await, 0);
