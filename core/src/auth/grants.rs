@@ -25,6 +25,9 @@ pub struct Grants {
     pub expires_at: Option<u64>,
     /// What a token store keeps with the token that begins with `$` and is not understood. It grants nothing.
     pub ignored: Vec<String>,
+    /// Who says so, where a host asks several: a number of its own, of which the broker makes nothing. When the host asks
+    /// about the token again, the answer of this one counts, also where others cannot say.
+    pub voucher: usize,
 }
 
 /// Shows how much is granted, never to whom: the subject may be the token.
@@ -47,6 +50,7 @@ pub(crate) static NO_GRANTS: Grants = Grants {
     admin: false,
     expires_at: None,
     ignored: Vec::new(),
+    voucher: 0,
 };
 
 impl Grants {

@@ -241,18 +241,16 @@ impl Broker {
     }
 
     /// Notes that a token may have been changed by others than the broker, so that what was asked about it meanwhile is
-    /// asked again. Returns whether a session goes by it: then the host asks what it may do now, and calls
+    /// asked again. Returns what it grants if a session goes by it: then the host asks what it may do now, and calls
     /// [`Broker::handle_token_change`].
-    pub fn note_token_change(&mut self, token: &str) -> bool {
+    pub fn note_token_change(&mut self, token: &str) -> Option<&Grants> {
         // One in the table is changed by the broker alone.
         if self.table.find(token).is_some() {
-            return false;
+            return None;
         }
-        let Some(holders) = self.holders.get_mut(token) else {
-            return false;
-        };
+        let holders = self.holders.get_mut(token)?;
         holders.changes = holders.changes.wrapping_add(1);
-        !holders.sessions.is_empty()
+        (!holders.sessions.is_empty()).then_some(&holders.grants)
     }
 
     /// Takes what a token may do now, and takes away from the sessions that go by it what they may do no more, in parts;

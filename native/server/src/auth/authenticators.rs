@@ -17,6 +17,8 @@ use crate::log_limit::{Kind, LogLimit};
 pub(crate) struct Origin {
     pub(crate) address: Option<IpAddr>,
     pub(crate) listener: Option<String>,
+    /// Which authenticator has vouched for it, where sessions go by it and nobody presents it now.
+    pub(crate) voucher: Option<usize>,
 }
 
 /// The authenticators of a server, but for tokens in the broker's memory.
@@ -162,7 +164,7 @@ impl Authenticators {
                 address: origin.address,
                 listener: origin.listener.as_deref(),
             };
-            return self.authenticate(presented).await;
+            return self.authenticate(presented, origin.voucher).await;
         }
         let Some(store) = self.store() else {
             let why = "the authenticators verify tokens and keep none".into();
@@ -174,12 +176,13 @@ impl Authenticators {
     }
 
     /// Asks those whose form the token has, or else all others: the first that takes it says what it grants. That one cannot
-    /// say hides nothing that another knows, but then nobody says that the token is wrong.
-    async fn authenticate(&self, presented: Presented<'_>) -> AuthReply {
+    /// say hides nothing that another knows, but then nobody says that the token is wrong, unless it is known who vouched
+    /// for it: then nobody else is missed.
+    async fn authenticate(&self, presented: Presented<'_>, voucher: Option<usize>) -> AuthReply {
         let claims = |member: &Member| member.authenticator.claims(presented.token);
         let is_claimed = self.members.iter().any(claims);
         let mut result = Ok(None);
-        for member in &self.members {
+        for (number, member) in self.members.iter().enumerate() {
             if claims(member) != is_claimed {
                 continue;
             }
@@ -187,11 +190,13 @@ impl Authenticators {
                 member.authenticator.authenticate(presented).await;
             member.note(&reply, &self.context.log);
             match reply {
-                Ok(Some(grants)) => {
+                Ok(Some(mut grants)) => {
                     member.note_ignored(&grants);
+                    grants.voucher = number;
                     return Ok(Some(grants));
                 }
                 Ok(None) | Err(TokenError::NotFound | TokenError::Invalid(_)) => {}
+                Err(_) if voucher.is_some_and(|voucher| voucher != number) => {}
                 Err(error) => result = Err(error),
             }
         }

@@ -63,6 +63,7 @@ impl Hub {
             address: outbox.and_then(|outbox| outbox.peer).map(Peer::address),
             listener: outbox
                 .and_then(|outbox| self.listeners.get(usize::from(outbox.listener)).cloned()),
+            voucher: None,
         }
     }
 
@@ -74,22 +75,26 @@ impl Hub {
         }
         // Also where no session goes by it: the next one to come must not have what is kept.
         self.authenticators().forget(token);
-        let is_in_use = with_worker(|worker| {
+        let voucher = with_worker(|worker| {
             self.exclusively(&mut worker.tools, |shared| {
-                shared.broker.note_token_change(token)
+                let granted = shared.broker.note_token_change(token);
+                granted.map(|granted| granted.voucher)
             })
         });
-        if !is_in_use {
+        if voucher.is_none() {
             return Ok(());
         }
         let token = token.to_owned();
         let request = AuthRequest::Authenticate {
             token: token.clone(),
         };
-        let nowhere = Origin::default();
+        let origin = Origin {
+            voucher,
+            ..Origin::default()
+        };
         let (reply, turn) = self
             .store
-            .ask_in_turn(&self.tasks, request, nowhere, true)
+            .ask_in_turn(&self.tasks, request, origin, true)
             .await;
         let grants = match reply {
             Ok(grants) => grants,

@@ -161,6 +161,62 @@ async fn one_that_is_away_hides_nothing_that_another_knows() {
     present(&house, "three", WRONG).await;
 }
 
+/// Who has vouched for a token is asked about it again, and what others know of it is not waited for.
+#[tokio::test]
+async fn what_the_store_takes_away_is_gone_while_another_is_away() {
+    let store = Arc::new(Store::default());
+    let tags = |names: &[&str]| names.iter().map(|&name| name.to_owned()).collect();
+    let keep = |token: &str, left: Option<Vec<String>>| {
+        let mut tokens = store.tokens.lock().unwrap_or_else(PoisonError::into_inner);
+        tokens.remove(token);
+        tokens.extend(left.map(|tags| (token.to_owned(), tags)));
+    };
+    keep("desk", Some(tags(&["a", "b"])));
+    let other = Arc::new(Knows::new("one", "a"));
+    let factory = factory(Arc::clone(&store));
+    let house = House::with(|builder| {
+        builder
+            .authenticator_scheme("ours", factory)
+            .authenticator("ours://x")
+            .verifier(Shared(Arc::clone(&other)))
+            .token("s3cret")
+            .access(Access::Scoped)
+    })
+    .await;
+    let mut desk = present(&house, "desk", IN).await;
+    let mut one = present(&house, "one", IN).await;
+    for peer in [&mut desk, &mut one] {
+        peer.send(r#"{"command":"subscribe","tags":["a"]}"#).await;
+        peer.barrier().await;
+    }
+    let handle = &house.site.handle;
+    other.is_away.store(true, Ordering::SeqCst);
+    for left in [Some(tags(&["b"])), None] {
+        keep("desk", left);
+        handle.token_changed("desk").await.expect("the store knows");
+        let is_gone = desk.send(r#"{"command":"subscribe","tags":["b"]}"#);
+        is_gone.await;
+        let told = desk.line().await;
+        assert!(told.contains(r#""code":"revoked""#), "{told}");
+    }
+    let told = desk.line().await;
+    assert!(told.contains(r#""code":"unauthenticated""#), "{told}");
+    // The other way round nobody can say.
+    let error = handle.token_changed("one").await;
+    assert!(
+        matches!(error, Err(TokenError::Unavailable(_))),
+        "{error:?}"
+    );
+    one.barrier().await;
+    // Nor who comes now: the other may know it.
+    present(&house, "desk", AWAY).await;
+    // The store is not missed by who was never in it.
+    other.is_away.store(false, Ordering::SeqCst);
+    store.is_broken.store(true, Ordering::SeqCst);
+    handle.token_changed("one").await.expect("the other knows");
+    one.barrier().await;
+}
+
 /// Nobody has to be admin where nothing is kept.
 #[tokio::test]
 async fn without_a_store_no_token_of_the_server_is_needed_and_there_is_nothing_to_administer() {
