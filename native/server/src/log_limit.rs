@@ -29,13 +29,13 @@ pub(crate) enum Kind {
     HttpEnded,
     InputFull,
     NotHttp,
+    #[cfg_attr(not(any(feature = "http", feature = "jwt")), allow(dead_code))]
+    OddGrants,
     OtherHost,
     OtherSite,
     RateExceeded,
     #[cfg_attr(not(feature = "jwt"), allow(dead_code))]
     RefusedJwt,
-    #[cfg_attr(not(any(feature = "http", feature = "jwt")), allow(dead_code))]
-    ReservedTag,
     SilentClient,
     SlowConsumer,
     SocketStalled,
@@ -50,7 +50,7 @@ impl Kind {
         match self {
             Self::CannotAccept | Self::CommandPanicked | Self::StoreFailed => Level::ERROR,
             Self::InputFull
-            | Self::ReservedTag
+            | Self::OddGrants
             | Self::SlowConsumer
             | Self::SocketStalled
             | Self::WrongTokens => Level::WARN,
@@ -79,11 +79,11 @@ impl fmt::Display for Kind {
             Self::HttpEnded => "HTTP connections that ended early",
             Self::InputFull => "connections with too much of a message that is not whole",
             Self::NotHttp => "clients that do not speak HTTP",
+            Self::OddGrants => "tokens whose grants are odd",
             Self::OtherHost => "requests for other hosts, refused",
             Self::OtherSite => "pages of other sites, refused",
             Self::RateExceeded => "clients that do too much in a second",
             Self::RefusedJwt => "JWTs, refused",
-            Self::ReservedTag => "grants of reserved tags, left out",
             Self::SilentClient => "connections that did not answer pings",
             Self::SlowConsumer => "slow consumers",
             Self::SocketStalled => "connections whose socket took nothing",

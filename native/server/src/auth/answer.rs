@@ -1,6 +1,12 @@
 //! Owns how others say what a token grants: a claim of a JWT, the answer of an authoriser; knows nothing of how it came.
 
+use std::fmt::{self, Display};
+
 use serde_json::Value;
+
+use super::context::Context;
+use crate::admission::peer::Peer;
+use crate::log_limit::{Kind, shown};
 
 /// Tags that begin so mean something to the server itself, and are granted to nobody.
 const RESERVED: char = '$';
@@ -10,8 +16,17 @@ const RESERVED: char = '$';
 pub(super) struct Rights {
     pub(super) subscribe: Vec<String>,
     pub(super) publish: Vec<String>,
-    /// A tag that was left out, since it is reserved.
-    pub(super) left_out: Option<String>,
+    /// What is odd about it.
+    pub(super) remark: Option<Remark>,
+}
+
+/// What an operator is to know of rights that can be read, and were perhaps meant otherwise.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Remark {
+    /// This tag was left out.
+    Reserved(String),
+    /// There is neither of the two lists; perhaps they are called something else.
+    NoLists,
 }
 
 impl Rights {
@@ -23,6 +38,9 @@ impl Rights {
             _ => return Err("is neither a list of tags nor an object with such lists".into()),
         };
         let mut rights = Self::default();
+        if subscribe.is_none() && publish.is_none() {
+            rights.remark = Some(Remark::NoLists);
+        }
         for (name, value, list) in [
             ("subscribe", subscribe, &mut rights.subscribe),
             ("publish", publish, &mut rights.publish),
@@ -34,12 +52,36 @@ impl Rights {
             for tag in value.as_array().ok_or_else(not_tags)? {
                 let tag = tag.as_str().ok_or_else(not_tags)?;
                 match tag.starts_with(RESERVED) {
-                    true => rights.left_out = Some(tag.to_owned()),
+                    true => rights.remark = Some(Remark::Reserved(tag.to_owned())),
                     false => list.push(tag.to_owned()),
                 }
             }
         }
         Ok(rights)
+    }
+}
+
+impl Remark {
+    /// Says it in the log, now and then; `what` is it about, from where.
+    pub(super) fn say(&self, what: impl Display, context: &Context, peer: Option<Peer>) {
+        if context.log.admits(Kind::OddGrants, peer) {
+            tracing::warn!(peer = peer.map(display), "{what} {self}");
+        }
+    }
+}
+
+impl Display for Remark {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Reserved(tag) => write!(
+                f,
+                "would grant '{}': tags that begin with $ are reserved, and left out",
+                shown(tag)
+            ),
+            Self::NoLists => f.write_str(
+                "grants nothing: there is neither 'subscribe' nor 'publish' in it - name the tags in lists of these names",
+            ),
+        }
     }
 }
 
@@ -57,12 +99,13 @@ mod tests {
             (json!({"subscribe": ["a"]}), &["a"], &[]),
             (json!({"publish": ["b"], "more": 1}), &[], &["b"]),
             (json!({"subscribe": ["a"], "publish": []}), &["a"], &[]),
-            (json!({}), &[], &[]),
+            (json!({"publish": []}), &[], &[]),
+            (json!([]), &[], &[]),
         ] {
             let rights = Rights::read(&value).expect("rights");
             assert_eq!(rights.subscribe, tags(subscribe), "{value}");
             assert_eq!(rights.publish, tags(publish), "{value}");
-            assert_eq!(rights.left_out, None, "{value}");
+            assert_eq!(rights.remark, None, "{value}");
         }
         for value in [
             json!("a"),
@@ -82,6 +125,15 @@ mod tests {
             (rights.subscribe, rights.publish),
             (vec!["a".into()], vec!["a".into()])
         );
-        assert_eq!(rights.left_out.as_deref(), Some("$publish:b"));
+        assert_eq!(rights.remark, Some(Remark::Reserved("$publish:b".into())));
+    }
+
+    #[test]
+    fn lists_of_other_names_are_worth_a_remark() {
+        for value in [json!({}), json!({"tags": ["a"], "Subscribe": ["a"]})] {
+            let rights = Rights::read(&value).expect("rights");
+            assert_eq!(rights.remark, Some(Remark::NoLists), "{value}");
+            assert!(rights.subscribe.is_empty() && rights.publish.is_empty());
+        }
     }
 }

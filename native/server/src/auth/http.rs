@@ -26,7 +26,6 @@ use super::context::Context;
 use super::fetch::{Answer, DEADLINE, Fetcher, Target};
 use super::{Authenticator, Presented};
 use crate::admission::peer::Peer;
-use crate::log_limit::{Kind, shown};
 
 /// Bytes in the largest answer.
 const MOST_BYTES: usize = 64 << 10;
@@ -217,15 +216,10 @@ impl Authoriser {
         grants.expires_at = ttl.map(|ttl| (now + ttl).as_secs());
         grants.subscribe = rights.subscribe;
         grants.publish = rights.publish;
-        let peer = presented.address.map(Peer::from);
-        if let Some(tag) = rights.left_out
-            && self.context.log.admits(Kind::ReservedTag, peer)
-        {
-            tracing::warn!(
-                "{} would grant '{}': tags that begin with $ are reserved, and left out",
-                self.fetcher.target.shown(),
-                shown(&tag)
-            );
+        if let Some(remark) = rights.remark {
+            let what = format_args!("the answer of {}", self.fetcher.target.shown());
+            let peer = presented.address.map(Peer::from);
+            remark.say(what, &self.context, peer);
         }
         Ok(Some((grants, ttl)))
     }

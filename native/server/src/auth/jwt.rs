@@ -20,11 +20,12 @@ use self::keys::{Keys, UnknownId};
 use self::rules::{Refusal, Rules};
 use self::settings::{Settings, Source as From};
 use self::source::{Jwks, MOST_BYTES, Source};
+use super::answer::Remark;
 use super::context::Context;
 use super::fetch::Fetcher;
 use super::{Authenticator, Presented};
 use crate::admission::peer::Peer;
-use crate::log_limit::{Kind, shown};
+use crate::log_limit::Kind;
 
 /// Verifies JWTs.
 struct Jwt {
@@ -81,7 +82,7 @@ impl Jwt {
     async fn verify(
         &self,
         token: &str,
-    ) -> Result<Result<(Grants, Option<String>), Refusal>, TokenError> {
+    ) -> Result<Result<(Grants, Option<Remark>), Refusal>, TokenError> {
         let header = match rules::header(token) {
             Ok(header) => header,
             Err(why) => return Ok(Err(why)),
@@ -122,16 +123,20 @@ impl Authenticator for Jwt {
                 return Ok(None);
             }
             let peer = presented.address.map(Peer::from);
-            match self.verify(presented.token).await? {
-                Ok((grants, left_out)) => {
-                    if let Some(tag) = left_out
-                        && self.context.log.admits(Kind::ReservedTag, peer)
-                    {
-                        tracing::warn!(
-                            peer = peer.map(display),
-                            "a JWT would grant '{}': tags that begin with $ are reserved, and left out",
-                            shown(&tag)
-                        );
+            let verified = self.verify(presented.token).await;
+            if let Err(TokenError::Unavailable(why)) = &verified
+                && self.context.log.admits(Kind::RefusedJwt, peer)
+            {
+                tracing::info!(
+                    peer = peer.map(display),
+                    "a JWT cannot be verified now: {why}"
+                );
+            }
+            match verified? {
+                Ok((grants, remark)) => {
+                    if let Some(remark) = remark {
+                        let what = format_args!("the claim '{}' of a JWT", self.rules.claim);
+                        remark.say(what, &self.context, peer);
                     }
                     Ok(Some(grants))
                 }

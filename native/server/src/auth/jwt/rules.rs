@@ -9,7 +9,7 @@ use serde::de::{Deserialize, Deserializer, Error as _, MapAccess, Visitor};
 use serde_json::{Map, Value};
 
 use super::keys::Key;
-use crate::auth::answer::Rights;
+use crate::auth::answer::{Remark, Rights};
 
 /// Bytes in the longest token that is taken apart, whatever `token-bytes` says.
 const MOST_BYTES: usize = 16 << 10;
@@ -60,12 +60,12 @@ pub(super) fn header(token: &str) -> Result<Header, Refusal> {
 }
 
 impl Rules {
-    /// Verifies a token with a key, and says what it grants, and which tag was left out of that.
+    /// Verifies a token with a key, and says what it grants, and what is odd about that.
     pub(super) fn check(
         &self,
         token: &str,
         key: &Key,
-    ) -> Result<(Grants, Option<String>), Refusal> {
+    ) -> Result<(Grants, Option<Remark>), Refusal> {
         let claims = decode::<Claims>(token, &key.decoding, &self.validation(key));
         let Claims(claims) = claims.map_err(|error| refusal(error.kind()))?.claims;
         // An issuer is one text (RFC 7519 §4.1.1).
@@ -94,7 +94,7 @@ impl Rules {
         grants.publish = rights.publish;
         // Until then it would be taken if it were shown again.
         grants.expires_at = Some(ends.saturating_add(self.leeway));
-        Ok((grants, rights.left_out))
+        Ok((grants, rights.remark))
     }
 
     fn validation(&self, key: &Key) -> Validation {
