@@ -146,7 +146,8 @@ async fn keys_are_exchanged_without_a_restart_and_old_ones_are_good_no_more() {
     app.answer(200, "", &set(&[&new]));
     present(&house, &new.token(), IN).await;
     assert_eq!(app.asked().len(), 2);
-    present(&house, &old.token(), WRONG).await;
+    // It is let in no more; whether its key has come back since nobody knows.
+    present(&house, &old.token(), AWAY).await;
     assert_eq!(app.asked().len(), 2);
     assert_eq!(figure(&house, "mist_jwt_key_fetches_total").await, 2);
     let head = &app.asked()[0].head;
@@ -160,13 +161,13 @@ async fn ten_thousand_unknown_keys_are_asked_for_once() {
     app.answer(200, "", &set(&[&key]));
     let house = house(&uri(&app)).await;
     present(&house, &key.token(), IN).await;
-    // All come while it is asked, or behind it.
+    // All come while it is asked, or behind it: those are wrong, these may have a key that came since.
     app.hold();
     let tokens = (0..10_000).map(|number| key.token_by_name(&format!("unknown-{number}")));
     let mut waiting = FuturesUnordered::new();
     for token in tokens {
         let (house, token) = (&house, token);
-        waiting.push(async move { present(house, &token, WRONG).await });
+        waiting.push(async move { present(house, &token, r#""error":"#).await });
         if waiting.len() == 1_000 {
             app.release();
             waiting.next().await;
@@ -175,6 +176,21 @@ async fn ten_thousand_unknown_keys_are_asked_for_once() {
     while waiting.next().await.is_some() {}
     assert_eq!(app.asked().len(), 2);
     present(&house, &key.token(), IN).await;
+    let new = Key::new("new");
+    app.answer(200, "", &set(&[&key, &new]));
+    present(&house, &new.token(), AWAY).await;
+    assert_eq!(app.asked().len(), 2);
+}
+
+#[tokio::test]
+async fn a_key_that_is_not_there_when_it_is_asked_for_is_wrong() {
+    let app = App::start().await;
+    let key = Key::new("one");
+    app.answer(200, "", &set(&[&key]));
+    let house = house(&uri(&app)).await;
+    present(&house, &key.token(), IN).await;
+    present(&house, &key.token_by_name("unknown"), WRONG).await;
+    assert_eq!(app.asked().len(), 2);
 }
 
 #[tokio::test]

@@ -40,7 +40,8 @@ impl Source {
         }
     }
 
-    /// The keys as they are now, for a token that names one which was not there; none if there are no others.
+    /// The keys as they are now, for a token that names one which was not there; none if there are no others. Where it is too
+    /// soon to ask for them, nobody can say.
     pub(super) async fn newer(&self) -> Result<Option<Arc<Keys>>, TokenError> {
         match self {
             Self::File(_) => Ok(None),
@@ -124,6 +125,14 @@ impl Jwks {
         TokenError::Unavailable(format!("no keys from {shown}"))
     }
 
+    /// As [`Jwks::unavailable`], of a key that the last ones are without.
+    fn too_soon(&self) -> TokenError {
+        let shown = self.fetcher.target.shown();
+        TokenError::Unavailable(format!(
+            "the key that it names (kid) is none of those from {shown}, which are asked for again after 30 s at most"
+        ))
+    }
+
     /// Waits for the end of the round that goes on, but not for ever.
     async fn wait(&self, mut rounds: watch::Receiver<u64>) {
         let _ = timeout(DEADLINE, rounds.changed()).await;
@@ -144,10 +153,11 @@ impl Jwks {
             self.wait(rounds).await;
         }
         let state = self.state.lock();
+        // Where nobody knows, the key may be a new one.
         match state.schedule.has_failed() || state.is_asking {
-            // The key may be a new one.
             true => Err(self.unavailable()),
-            false => Ok(state.keys.clone().filter(|_| is_due || is_asking)),
+            false if is_due || is_asking => Ok(state.keys.clone()),
+            false => Err(self.too_soon()),
         }
     }
 
