@@ -172,6 +172,7 @@ impl Allowance {
                 }
                 let cost = cost(count, allowed);
                 if act == Act::PublishByte && cost > Nanos::from(MESSAGE_SECONDS) * SECOND {
+                    rates.note(act, holder);
                     return Pace::TooLarge(rates.exceeded(act, holder, 0));
                 }
                 let bucket = meter.of[act as usize];

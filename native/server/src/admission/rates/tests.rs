@@ -309,6 +309,13 @@ fn a_message_that_would_take_ten_seconds_of_a_rate_is_refused_and_not_charged() 
         );
     }
     assert_eq!(next(10_000), Pace::Go);
+    assert_eq!(
+        rates.figures().collect::<Vec<_>>(),
+        [
+            ("publish-bytes-per-second", 0),
+            ("publish-bytes-per-second-per-address", 3)
+        ]
+    );
 }
 
 #[test]
