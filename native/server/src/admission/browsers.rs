@@ -233,6 +233,11 @@ fn host_and_port(place: &str) -> Option<(String, Option<u16>)> {
     (!host.is_empty()).then_some((host, port))
 }
 
+/// Whether a host, with a port perhaps, is this machine as seen from itself.
+pub(crate) fn is_this_machine(place: &str) -> bool {
+    host_and_port(place).is_some_and(|(host, _)| is_here(&host))
+}
+
 fn is_localhost(host: &str) -> bool {
     host == "localhost" || host.ends_with(".localhost")
 }

@@ -357,6 +357,31 @@ async fn figures_need_the_servers_token_from_elsewhere_where_access_is_scoped() 
     assert_eq!(figures["mist_tokens_refused"], 1);
 }
 
+/// A proxy on this machine may leave no header, and pass on the name by which others know the server.
+#[tokio::test]
+async fn a_request_is_local_where_it_names_this_machine_as_this_machine_does() {
+    let site = Site::with(|builder| {
+        let builder = builder.authenticator("memory://").token(ADMIN);
+        let builder = builder.access(Access::Scoped);
+        builder.allow_host("mist.example.com")
+    })
+    .await;
+    for (host, status) in [
+        ("localhost:8080", 200),
+        ("a.localhost", 200),
+        ("127.0.0.1:1", 200),
+        ("[::1]", 200),
+        ("192.0.2.7", 401),
+        ("[2001:db8::7]:80", 401),
+        ("0.0.0.0", 401),
+        ("mist.example.com", 401),
+        ("other.example.com", 421),
+    ] {
+        let target = format!("http://{host}/metrics");
+        assert_eq!(site.get(&target).await.status, status, "{host}");
+    }
+}
+
 #[tokio::test]
 async fn a_trusted_proxy_on_this_machine_does_not_make_its_clients_local() {
     let site = Site::with(|builder| {

@@ -10,7 +10,7 @@ use warp::reply::Response;
 use super::reply::refuse;
 use super::request::one;
 use super::upgrade;
-use crate::admission::browsers::Browsers;
+use crate::admission::browsers::{Browsers, is_this_machine};
 use crate::admission::peer::Peer;
 use crate::log_limit::{Kind, LogLimit, shown};
 
@@ -59,18 +59,15 @@ impl Browsers {
     ///
     /// # Errors
     /// The same, where it is not this server for all that a page knows.
-    pub(super) fn check_host<'a, B>(
+    fn check_host<'a, B>(
         &self,
         request: &'a Request<B>,
         is_loopback: bool,
     ) -> Result<&'a str, &'a str> {
-        let headers = request.headers();
-        let host = match request.uri().authority() {
-            Some(authority) => authority.as_str(),
-            None => one(headers, header::HOST).unwrap_or_default(),
-        };
+        let host = host_of(request);
         // Browsers always say which host they want.
-        let is_unnamed = request.uri().authority().is_none() && !headers.contains_key(header::HOST);
+        let is_unnamed =
+            request.uri().authority().is_none() && !request.headers().contains_key(header::HOST);
         match is_unnamed || self.allows_host(host, is_loopback) {
             true => Ok(host),
             false => Err(host),
@@ -80,6 +77,19 @@ impl Browsers {
 
 fn text(value: &HeaderValue) -> Cow<'_, str> {
     String::from_utf8_lossy(value.as_bytes())
+}
+
+/// The host that a request names, if it names one.
+fn host_of<B>(request: &Request<B>) -> &str {
+    match request.uri().authority() {
+        Some(authority) => authority.as_str(),
+        None => one(request.headers(), header::HOST).unwrap_or_default(),
+    }
+}
+
+/// Whether a request names this machine as seen from itself. What a proxy passes on names the server as others see it.
+pub(super) fn is_for_this_machine<B>(request: &Request<B>) -> bool {
+    is_this_machine(host_of(request))
 }
 
 fn wrong_host(host: &str, log: &LogLimit, peer: Option<Peer>) -> Response {

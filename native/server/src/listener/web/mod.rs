@@ -168,7 +168,7 @@ where
         let is_local = client.is_none()
             && address.is_some_and(is_this_machine)
             && !forwarded::is_forwarded(request.headers())
-            && browsers.check_host(&request, true).is_ok();
+            && browsers::is_for_this_machine(&request);
         if let Some(permit) = &lent {
             // A later request begins anew; how long the connection was at rest is no matter.
             let since = match is_first.swap(false, Ordering::Relaxed) {
