@@ -8,6 +8,7 @@ mod document;
 #[cfg(unix)]
 mod drills;
 mod framing;
+mod grants;
 mod hosted;
 #[cfg(unix)]
 mod lifecycle;

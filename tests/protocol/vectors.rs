@@ -6,7 +6,6 @@ use std::path::Path;
 use mist_core::Limits;
 use mist_core::message::Scan;
 use mist_tests::bare::{Bare, SessionId, Setup};
-use mist_tests::transcript::Pairs;
 use mist_tests::wire::Incoming;
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
@@ -18,7 +17,7 @@ struct Table<T> {
     cases: Vec<T>,
 }
 
-fn load<T: DeserializeOwned>(name: &str) -> Vec<T> {
+pub(crate) fn load<T: DeserializeOwned>(name: &str) -> Vec<T> {
     let path = Path::new(env!("CARGO_MANIFEST_DIR"))
         .join("vectors")
         .join(name);
@@ -44,7 +43,7 @@ fn same<T: PartialEq + Debug>(
     }
 }
 
-fn none(failures: &[String]) {
+pub(crate) fn none(failures: &[String]) {
     assert!(
         failures.is_empty(),
         "{} vectors fail:\n{}",
@@ -354,70 +353,6 @@ fn lists_are_sorted_and_joined() {
                 );
             }
         }
-    }
-    none(&failures);
-}
-
-#[derive(Deserialize)]
-struct GrantCase {
-    name: String,
-    grants: Vec<String>,
-    subscribe: Option<Vec<String>>,
-    publish: Option<Vec<String>>,
-    allowed: bool,
-}
-
-#[test]
-fn grants_allow_what_narrows_and_refuse_what_widens() {
-    let settings: Pairs = [
-        ("token", "TK"),
-        ("authenticator", "memory://"),
-        ("access", "scoped"),
-    ]
-    .map(|(key, value)| (key.to_owned(), value.to_owned()))
-    .into();
-    let setup = Setup::from_pairs(&settings).expect("the settings are known");
-    let mut failures = Vec::new();
-    for case in load::<GrantCase>("grants.json") {
-        let mut broker = Bare::new(&setup);
-        let admin = broker.connect(Some("TK"));
-        say(
-            &mut broker,
-            admin,
-            &format!(
-                r#"{{"command":"register","tags":{},"data":"c"}}"#,
-                tags_json(&case.grants)
-            ),
-        );
-        let session = broker.connect(Some("c"));
-        let (command, tags) = match (&case.subscribe, &case.publish) {
-            (Some(tags), None) => ("subscribe", tags),
-            (None, Some(tags)) => ("publish", tags),
-            _ => panic!("{}: exactly one action is needed", case.name),
-        };
-        say(
-            &mut broker,
-            session,
-            &format!(
-                r#"{{"command":"{command}","tags":{},"id":1}}"#,
-                tags_json(tags)
-            ),
-        );
-        let came = next(&mut broker, session).unwrap_or_default();
-        same(
-            &mut failures,
-            &case.name,
-            &came,
-            came.contains(r#""data":"success""#),
-            case.allowed,
-        );
-        same(
-            &mut failures,
-            &case.name,
-            &came,
-            came.contains(r#""error":""#),
-            !case.allowed,
-        );
     }
     none(&failures);
 }

@@ -83,6 +83,23 @@ export default function (tools) {
     equal(await other.publish(["mine", "x"], "6", { ack: true }), { delivered: 1 });
   });
 
+  each("the vectors of grants hold with each kind of rights", "scoped", async (place, { admin }) => {
+    const { "grants.json": text = "" } = await tools.protocolTexts("vectors");
+    let played = 0;
+    for (const { name, grants, subscribe, publish, allowed } of JSON.parse(text).cases) {
+      for (const rights of /** @type {const} */ (["subscribe", "publish", "both"])) {
+        const token = `${rights}-${played++}`;
+        await admin.register(token, grants, { rights });
+        const client = place.client({ token });
+        const asked = subscribe ? client.subscribe(subscribe).ready : client.publish(publish, "x", { ack: true });
+        const refused = await asked.then(() => false, (error) => (equal(error.serverCode, "not-granted", name), true));
+        equal(refused, !allowed[rights], `${rights}: ${name}`);
+        await client.close();
+      }
+    }
+    ok(played > 60, `${played} are`);
+  });
+
   each("a token may subscribe by a tag and not publish with it, or the other way round", "scoped", async (place, root) => {
     const { admin } = root;
     await admin.register("viewer", ["a"], { rights: "subscribe" });
