@@ -4,8 +4,8 @@ use alloc::string::String;
 use alloc::vec::Vec;
 use core::fmt;
 
-use super::grants::Grants;
-use super::rights::{self, Rights};
+use super::grants::{self, Grants};
+use super::rights::Rights;
 use crate::error::TokenError;
 
 /// What a [`TokenEdit`] does.
@@ -72,7 +72,7 @@ impl TokenEdit {
             return Ok(None);
         }
         let granted = kept
-            .map(rights::read)
+            .map(grants::read)
             .filter(|granted| !granted.is_over(self.now));
         let mut grants = match (self.kind, granted) {
             (EditKind::Register, Some(_)) => return Err(TokenError::Exists),
@@ -80,7 +80,7 @@ impl TokenEdit {
             (_, granted) => granted.ok_or(TokenError::NotFound)?,
         };
         self.change(&mut grants);
-        Ok(Some(rights::write(grants)))
+        Ok(Some(grants::write(grants)))
     }
 
     /// Changes what a token grants that is there before and after.

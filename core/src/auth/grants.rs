@@ -4,7 +4,7 @@ use alloc::string::String;
 use alloc::vec::Vec;
 use core::fmt;
 
-use super::rights::{self, Rights};
+use super::rights::{EXPIRES, Rights, end, is_reserved, kept, kept_end, mark};
 use crate::sort::sort;
 
 /// What a token may do: the one answer of whoever keeps tokens, or verifies them.
@@ -61,7 +61,7 @@ impl Grants {
     pub fn of_token(token: &str, tags: Vec<String>) -> Self {
         Self {
             subject: token.into(),
-            ..rights::read(tags)
+            ..read(tags)
         }
     }
 
@@ -79,7 +79,7 @@ impl Grants {
         self.expires_at.is_some_and(|end| end <= now)
     }
 
-    pub(super) fn grant(&mut self, tag: &str, rights: Rights) {
+    fn grant(&mut self, tag: &str, rights: Rights) {
         if rights.may_subscribe() {
             self.subscribe.push(tag.into());
         }
@@ -127,6 +127,56 @@ impl Grants {
             remove(&mut self.publish, tags);
         }
     }
+}
+
+/// Reads what a store keeps.
+pub(super) fn read(tags: Vec<String>) -> Grants {
+    if !tags.iter().any(|tag| is_reserved(tag)) {
+        return Grants {
+            subscribe: tags.clone(),
+            publish: tags,
+            ..Grants::default()
+        };
+    }
+    let mut grants = Grants {
+        expires_at: end(&tags),
+        ..Grants::default()
+    };
+    for kept in tags {
+        match mark(&kept) {
+            None if !is_reserved(&kept) => grants.grant(&kept, Rights::Both),
+            Some((EXPIRES, _)) => {}
+            Some((mark, tag))
+                if !is_reserved(tag)
+                    && let Some(rights) = Rights::find(mark) =>
+            {
+                grants.grant(tag, rights);
+            }
+            _ => grants.ignored.push(kept),
+        }
+    }
+    grants
+}
+
+/// What a store keeps of that, sorted. What was not understood stays as it is.
+pub(super) fn write(grants: Grants) -> Vec<String> {
+    let (end, mut tags) = (grants.expires_at, grants.ignored.clone());
+    let grants = grants.sorted();
+    let kept = |tag: &String, rights| kept(tag, rights, end.is_some());
+    tags.extend(grants.subscribe.iter().map(|tag| {
+        let rights = match grants.allow_publish(tag) {
+            true => Rights::Both,
+            false => Rights::Subscribe,
+        };
+        kept(tag, rights)
+    }));
+    let others = grants.publish.iter();
+    let others = others.filter(|tag| !grants.allow_subscribe(tag));
+    tags.extend(others.map(|tag| kept(tag, Rights::Publish)));
+    tags.extend(end.map(kept_end));
+    sort(&mut tags);
+    tags.dedup();
+    tags
 }
 
 /// Whether a sorted list has a tag.

@@ -4,10 +4,7 @@
 //! whoever does not know it grants nothing by it.
 
 use alloc::string::String;
-use alloc::vec::Vec;
 
-use super::grants::Grants;
-use crate::sort::sort;
 use crate::text::text;
 
 /// What a token may do with a tag.
@@ -57,7 +54,7 @@ impl Rights {
 
 /// Begins the tags that mean something to mist itself.
 pub(crate) const RESERVED: u8 = b'$';
-const EXPIRES: &str = "expires";
+pub(super) const EXPIRES: &str = "expires";
 
 /// Whether a tag is none that clients may use.
 pub(crate) fn is_reserved(tag: &str) -> bool {
@@ -70,7 +67,7 @@ fn marked(mark: &str, what: &str) -> String {
 
 /// How a store keeps rights to a tag. Those of a token that `ends` are always marked: whoever does not know how it ends
 /// must not take it for one that does not.
-fn kept(tag: &str, rights: Rights, ends: bool) -> String {
+pub(super) fn kept(tag: &str, rights: Rights, ends: bool) -> String {
     match rights {
         Rights::Both if !ends => tag.into(),
         _ => marked(rights.name(), tag),
@@ -78,58 +75,8 @@ fn kept(tag: &str, rights: Rights, ends: bool) -> String {
 }
 
 /// How a store keeps the end of a token, in seconds since 1970.
-fn kept_end(expires_at: u64) -> String {
+pub(super) fn kept_end(expires_at: u64) -> String {
     marked(EXPIRES, &text![expires_at])
-}
-
-/// Reads what a store keeps.
-pub(super) fn read(tags: Vec<String>) -> Grants {
-    if !tags.iter().any(|tag| is_reserved(tag)) {
-        return Grants {
-            subscribe: tags.clone(),
-            publish: tags,
-            ..Grants::default()
-        };
-    }
-    let mut grants = Grants {
-        expires_at: end(&tags),
-        ..Grants::default()
-    };
-    for kept in tags {
-        match mark(&kept) {
-            None if !is_reserved(&kept) => grants.grant(&kept, Rights::Both),
-            Some((EXPIRES, _)) => {}
-            Some((mark, tag))
-                if !is_reserved(tag)
-                    && let Some(rights) = Rights::find(mark) =>
-            {
-                grants.grant(tag, rights);
-            }
-            _ => grants.ignored.push(kept),
-        }
-    }
-    grants
-}
-
-/// What a store keeps of that, sorted. What was not understood stays as it is.
-pub(super) fn write(grants: Grants) -> Vec<String> {
-    let (end, mut tags) = (grants.expires_at, grants.ignored.clone());
-    let grants = grants.sorted();
-    let kept = |tag: &String, rights| kept(tag, rights, end.is_some());
-    tags.extend(grants.subscribe.iter().map(|tag| {
-        let rights = match grants.allow_publish(tag) {
-            true => Rights::Both,
-            false => Rights::Subscribe,
-        };
-        kept(tag, rights)
-    }));
-    let others = grants.publish.iter();
-    let others = others.filter(|tag| !grants.allow_subscribe(tag));
-    tags.extend(others.map(|tag| kept(tag, Rights::Publish)));
-    tags.extend(end.map(kept_end));
-    sort(&mut tags);
-    tags.dedup();
-    tags
 }
 
 /// When a token ends, by what a store keeps with it.
@@ -143,7 +90,7 @@ pub(super) fn end(tags: &[String]) -> Option<u64> {
 }
 
 /// A mark, and what is marked by it.
-fn mark(kept: &str) -> Option<(&str, &str)> {
+pub(super) fn mark(kept: &str) -> Option<(&str, &str)> {
     kept.strip_prefix('$')?.split_once(':')
 }
 
@@ -151,6 +98,7 @@ fn mark(kept: &str) -> Option<(&str, &str)> {
 mod tests {
     use alloc::borrow::ToOwned;
 
+    use super::super::grants::{Grants, read, write};
     use super::*;
 
     fn grants(tags: &[&str]) -> Grants {
