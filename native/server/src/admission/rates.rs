@@ -6,38 +6,21 @@
 //! the order in which they came. Reservations go some seconds ahead and no further: whoever finds no place looks again a
 //! second later and owes nothing, so that those who leave keep no places, and nobody waits for what others once did.
 
-mod allowance;
+pub(crate) mod allowance;
 mod holders;
+pub(crate) mod meter;
 
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
-use std::sync::{Arc, MutexGuard};
 use std::time::{Duration, Instant};
 
-use mist_core::{Limits, Standing};
-use mist_net::lock::Mutex;
+use mist_core::Limits;
 
-pub(crate) use self::allowance::{Allowance, Pace};
 use self::holders::Holders;
+use self::meter::{ACTS, Act, Meter, Nanos, cost};
 use super::peer::Peer;
 
-/// Nanoseconds since the server was made.
-type Nanos = u64;
-
-/// What a bucket holds, as the time in which it fills.
-const SECOND: Nanos = 1_000_000_000;
-/// How far ahead places are reserved.
-const AHEAD: Nanos = 5 * SECOND;
 /// What one message may have of a rate of bytes, in seconds. A larger one would hold up all who share the rate for as long.
 const MESSAGE_SECONDS: u32 = 10;
-
-/// What a rate is of.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Act {
-    Publish,
-    PublishByte,
-    Subscribe,
-    Connect,
-}
 
 /// Whom a rate is for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -48,7 +31,6 @@ enum Holder {
     Address,
 }
 
-const ACTS: usize = 4;
 const HOLDERS: usize = 3;
 
 /// All rates, by [`Act`] and [`Holder`]: their names, and what a second allows.
@@ -130,20 +112,6 @@ pub(crate) struct Rates {
     subjects: Holders,
     addresses: Holders,
 }
-
-/// What one holder has done lately.
-#[derive(Debug, Default)]
-pub(crate) struct Meter(Mutex<Buckets>);
-
-#[derive(Debug, Default)]
-struct Buckets {
-    epoch: u32,
-    of: [Bucket; ACTS],
-}
-
-/// The time at which it is full again.
-#[derive(Clone, Copy, Debug, Default)]
-struct Bucket(Nanos);
 
 /// A rate that somebody has gone over.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -248,17 +216,6 @@ impl Rates {
             .map(|(_, (name, count))| (*name, count.load(Ordering::Relaxed)))
     }
 
-    /// What holds a connection to the rates. Without a meter of its own it is that of a request over HTTP, which is refused
-    /// what others wait for.
-    pub(crate) fn allowance(
-        self: &Arc<Self>,
-        own: Option<Arc<Meter>>,
-        peer: Option<Peer>,
-        standing: Standing<'_>,
-    ) -> Box<Allowance> {
-        Box::new(Allowance::new(Arc::clone(self), own, peer, standing))
-    }
-
     /// When another connection may be accepted, if it is not now.
     pub(crate) fn next_connect(&self, now: Instant) -> Option<Instant> {
         let limit = self.allowed(Act::Connect, Holder::Own);
@@ -322,44 +279,6 @@ impl Rates {
         let (now, epoch) = (self.since_begin(now), self.epoch());
         self.subjects.forget_idle(now, epoch);
         self.addresses.forget_idle(now, epoch);
-    }
-}
-
-impl Meter {
-    fn lock(&self, epoch: u32) -> MutexGuard<'_, Buckets> {
-        let mut buckets = self.0.lock();
-        if buckets.epoch != epoch {
-            *buckets = Buckets {
-                epoch,
-                ..Buckets::default()
-            };
-        }
-        buckets
-    }
-}
-
-/// What a rate takes for a number of things: the time in which it allows them.
-fn cost(count: usize, allowed: u32) -> Nanos {
-    let cost = count as u128 * u128::from(SECOND) / u128::from(allowed);
-    Nanos::try_from(cost).unwrap_or(Nanos::MAX / 4)
-}
-
-impl Bucket {
-    /// When there is enough in it; for more than it holds, when it is full.
-    fn due(self, cost: Nanos, now: Nanos) -> Nanos {
-        let paid = self.0.max(now).saturating_add(cost.min(SECOND));
-        // Whoever has less than a whole second behind it has not begun yet.
-        paid.saturating_sub(SECOND)
-    }
-
-    /// Whether as much is reserved as may be.
-    fn is_booked_out(self, now: Nanos) -> bool {
-        self.0 > now.saturating_add(AHEAD)
-    }
-
-    /// Takes it, whether or not it is there.
-    fn charge(&mut self, cost: Nanos, now: Nanos) {
-        self.0 = self.0.max(now).saturating_add(cost);
     }
 }
 

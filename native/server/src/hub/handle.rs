@@ -14,7 +14,7 @@ use super::line::QueueEnd;
 use super::run::READ_BYTES;
 use super::worker::Tools;
 use super::{Hub, Shared};
-use crate::admission::rates::Pace;
+use crate::admission::rates::allowance::Pace;
 use crate::outbox::Outbox;
 
 /// Whether a connection may be read from.

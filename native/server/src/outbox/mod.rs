@@ -30,7 +30,7 @@ use self::queue::{Queue, Tally};
 pub(crate) use self::queue::{SHARED_FROM_BYTES, SharedBytes, Writing};
 pub(crate) use self::spare::Spare;
 use crate::admission::peer::Peer;
-use crate::admission::rates::Allowance;
+use crate::admission::rates::allowance::Allowance;
 
 /// Why a connection ends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

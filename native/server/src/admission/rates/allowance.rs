@@ -8,7 +8,8 @@ use mist_core::Standing;
 use mist_core::message::Command;
 use mist_net::lock::Mutex;
 
-use super::{Act, Exceeded, HOLDERS, Holder, MESSAGE_SECONDS, Meter, Nanos, Rates, SECOND, cost};
+use super::meter::{Act, Meter, Nanos, SECOND, cost};
+use super::{Exceeded, HOLDERS, Holder, MESSAGE_SECONDS, Rates};
 use crate::admission::peer::Peer;
 
 /// How long a connection waits at least: it then has credit for several messages, and is not woken for each.
@@ -59,6 +60,17 @@ struct State {
 }
 
 impl Rates {
+    /// What holds a connection to the rates. Without a meter of its own it is that of a request over HTTP, which is refused
+    /// what others wait for.
+    pub(crate) fn allowance(
+        self: &Arc<Self>,
+        own: Option<Arc<Meter>>,
+        peer: Option<Peer>,
+        standing: Standing<'_>,
+    ) -> Box<Allowance> {
+        Box::new(Allowance::new(Arc::clone(self), own, peer, standing))
+    }
+
     fn subject(&self, standing: Standing<'_>) -> Option<Arc<Meter>> {
         match standing {
             Standing::Subject(subject) => Some(self.subjects.meter(subject)),

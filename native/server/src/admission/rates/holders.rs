@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use mist_net::lock::Mutex;
 
-use super::{Meter, Nanos};
+use super::meter::{Meter, Nanos};
 
 /// Parts in which they are kept, so that a look at all of them holds up nobody.
 const PARTS: usize = 64;
@@ -85,12 +85,5 @@ impl Holders {
     #[cfg(test)]
     pub(super) fn capacity(&self) -> usize {
         self.parts.iter().map(|part| part.lock().capacity()).sum()
-    }
-}
-
-impl Meter {
-    fn is_idle(&self, now: Nanos, epoch: u32) -> bool {
-        let buckets = self.lock(epoch);
-        buckets.of.iter().all(|bucket| bucket.0 <= now)
     }
 }

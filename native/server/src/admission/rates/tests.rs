@@ -1,8 +1,10 @@
 use std::net::{IpAddr, Ipv4Addr};
+use std::sync::Arc;
 
 use mist_core::Standing;
 use mist_core::message::Command;
 
+use super::allowance::{Allowance, Pace};
 use super::*;
 
 const MILLISECOND: Duration = Duration::from_millis(1);

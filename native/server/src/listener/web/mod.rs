@@ -47,7 +47,7 @@ use super::socket::accept_tcp;
 use super::tls::Tls;
 use super::{Address, Listener};
 use crate::admission::peer::Peer;
-use crate::admission::rates::Meter;
+use crate::admission::rates::meter::Meter;
 use crate::log_limit::{Kind, LogLimit};
 
 struct Web {

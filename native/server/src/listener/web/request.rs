@@ -11,7 +11,7 @@ use warp::http::{HeaderMap, HeaderName};
 use crate::admission::address_limit::AddressPermit;
 use crate::admission::peer::Peer;
 use crate::admission::proxies::Client;
-use crate::admission::rates::Meter;
+use crate::admission::rates::meter::Meter;
 use crate::hub::Arrival;
 use crate::listener::acceptor::{Acceptor, Permit, Refusal};
 
