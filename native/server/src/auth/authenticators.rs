@@ -6,10 +6,10 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use futures_util::future::join_all;
-use mist_core::{AuthReply, AuthRequest};
+use mist_core::{AuthReply, AuthRequest, Grants, TokenError};
 
+use super::authenticator::{Authenticator, Presented, TokenStore};
 use super::context::Context;
-use super::{Authenticator, Grants, Presented, TokenError, TokenStore};
 use crate::log_limit::{Kind, LogLimit};
 
 /// Where a token comes from.

@@ -22,9 +22,9 @@ use tokio::time::{Instant, timeout};
 
 use self::cache::{Cache, Found, Key};
 use super::answer::Rights;
+use super::authenticator::{Authenticator, Presented};
 use super::context::Context;
 use super::fetch::{Answer, DEADLINE, Fetcher, Target};
-use super::{Authenticator, Presented};
 use crate::admission::peer::Peer;
 
 /// Bytes in the largest answer.

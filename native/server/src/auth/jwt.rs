@@ -21,9 +21,9 @@ use self::rules::{Refusal, Rules};
 use self::settings::{Settings, Source as From};
 use self::source::{Jwks, MOST_BYTES, Source};
 use super::answer::Remark;
+use super::authenticator::{Authenticator, Presented};
 use super::context::Context;
 use super::fetch::Fetcher;
-use super::{Authenticator, Presented};
 use crate::admission::peer::Peer;
 use crate::log_limit::Kind;
 

@@ -10,18 +10,20 @@ use std::future::ready;
 use std::io;
 use std::time::Duration;
 
+use base64::Engine;
+use base64::prelude::BASE64_STANDARD;
 use mist_core::{TokenEdit, TokenError, TokenName};
 use mist_net::lock::Mutex;
 use rustls::CertificateError;
+use sha2::{Digest, Sha256};
 use tokio::sync::Semaphore;
-use tokio::task::JoinHandle;
 use tokio::time::{Instant, timeout_at};
 use tokio_postgres::error::{Severity, SqlState};
 use tokio_postgres::types::Type;
 use tokio_postgres::{Client, Error, GenericClient, IsolationLevel, Transaction};
 
-use self::address::Address;
-use super::built_in::{Answer, Difference, Question, Told};
+use self::address::{Address, Link};
+use super::question::{Answer, Difference, Question, Told};
 use mist_net::certificate_error;
 
 /// How long a question may take in all: waiting for a connection, connecting, asking.
@@ -57,19 +59,6 @@ pub(super) struct Postgres {
     address: Address,
     slots: Semaphore,
     idle: Mutex<Vec<Link>>,
-}
-
-/// A connection to the database.
-struct Link {
-    client: Client,
-    driver: JoinHandle<()>,
-}
-
-impl Drop for Link {
-    fn drop(&mut self) {
-        // A frozen database would never let it end.
-        self.driver.abort();
-    }
 }
 
 /// Why the database did not do what it was asked.
@@ -270,7 +259,7 @@ async fn carry_out(
         .await?;
     let made = make(&change, edit).await?;
     if made.is_ok() {
-        listen::tell(&change, &edit.token).await?;
+        tell(&change, &edit.token).await?;
         // Dropped without a commit, it is rolled back.
         *is_committing = true;
         change.commit().await?;
@@ -398,4 +387,14 @@ fn refuse_nul(question: &Question) -> Result<(), TokenError> {
     } else {
         Ok(())
     }
+}
+
+/// Has other servers hear of a change once it is committed.
+async fn tell(change: &Transaction<'_>, token: &str) -> Result<(), Error> {
+    let hash = BASE64_STANDARD.encode(Sha256::digest(token));
+    let query = "SELECT pg_notify('mist_tokens', $1)";
+    change
+        .query_typed(query, &[(&hash, Type::TEXT)])
+        .await
+        .map(drop)
 }

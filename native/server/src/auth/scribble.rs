@@ -13,10 +13,10 @@ use mist_core::{TokenEdit, TokenError, TokenName, TokenPage};
 use serde::ser::SerializeMap;
 use serde::{Deserialize, Serialize};
 
-use super::built_in::{Answer, Question, Told, listed};
+use super::changed::{Changed, TokensInUse};
 use super::identity::{Identity, Version};
+use super::question::{Answer, Question, Told, listed};
 use super::worker::{Blocking, PATIENCE};
-use super::{Changed, TokensInUse};
 use mist_net::file;
 
 /// Longest name of a file on the file systems in use, less `.json`.

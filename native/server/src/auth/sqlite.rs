@@ -9,10 +9,10 @@ use percent_encoding::percent_decode_str;
 use rusqlite::{Connection, ErrorCode, OpenFlags, OptionalExtension, TransactionBehavior};
 use sha2::{Digest, Sha256};
 
-use super::built_in::{Answer, Difference, Question, Told};
+use super::changed::{Changed, TokensInUse};
 use super::identity::Identity;
+use super::question::{Answer, Difference, Question, Told};
 use super::worker::{Blocking, PATIENCE};
-use super::{Changed, TokensInUse};
 
 /// "mist" in ASCII, in the database's header.
 const APPLICATION: i32 = 0x6d69_7374;

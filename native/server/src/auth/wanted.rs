@@ -6,8 +6,10 @@ use std::sync::Arc;
 use mist_core::TokenStorage;
 use mist_net::address::list;
 
+use super::authenticator::{Authenticator, AuthenticatorFactory};
+use super::authenticators::{Authenticators, Member};
 use super::context::Context;
-use super::{Authenticator, AuthenticatorFactory, Authenticators, Member};
+use super::schemes;
 use crate::bind_error::BindError;
 
 /// The store that is in the broker.
@@ -90,7 +92,7 @@ impl Wanted {
                     Opening::Memory => stores.push(format!("{MEMORY}://")),
                     Opening::Factory { shown, kind, .. } => match kind {
                         Kind::Store => stores.push(shown),
-                        Kind::Verifier => super::check(&scheme_of(uri), uri)
+                        Kind::Verifier => schemes::check(&scheme_of(uri), uri)
                             .map_err(|why| BindError::Authenticator { uri: shown, why })?,
                         Kind::Registered => {}
                     },
@@ -156,7 +158,7 @@ impl Wanted {
                 }),
             };
         }
-        let built_in = super::built_in(&self.context);
+        let built_in = schemes::built_in(&self.context);
         let registered = self.schemes.get(&scheme);
         let Some(factory) = registered.or_else(|| built_in.get(&scheme)) else {
             let known = self.schemes.keys().chain(built_in.keys());
@@ -172,7 +174,7 @@ impl Wanted {
             shown: format!("{scheme}://…"),
             kind: match registered {
                 Some(_) => Kind::Registered,
-                None if super::is_store(&scheme) => Kind::Store,
+                None if schemes::is_store(&scheme) => Kind::Store,
                 None => Kind::Verifier,
             },
         })

@@ -6,8 +6,8 @@ use std::time::{Duration, Instant};
 use mist_core::TokenError;
 use tokio::sync::{mpsc, oneshot};
 
-use super::built_in::{Answer, Question};
-use super::{Changed, TokensInUse};
+use super::changed::{Changed, TokensInUse};
+use super::question::{Answer, Question};
 
 /// How long a question waits for its turn and for whoever else uses the files.
 pub(super) const PATIENCE: Duration = Duration::from_secs(5);
@@ -96,7 +96,7 @@ fn serve<S>(mut store: S, mut queue: mpsc::Receiver<Work<S>>) {
 
 #[cfg(test)]
 mod tests {
-    use super::super::built_in::Told;
+    use super::super::question::Told;
     use super::*;
 
     /// Answers with how many questions it was asked before.

@@ -7,7 +7,7 @@ use mist_core::Grants;
 use sha2::{Digest, Sha256};
 use tokio::time::Instant;
 
-use crate::auth::Presented;
+use crate::auth::authenticator::Presented;
 
 /// Answers that are kept, and the bytes in them.
 const MOST: usize = 10_000;

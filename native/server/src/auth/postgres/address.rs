@@ -6,11 +6,11 @@ use std::future::poll_fn;
 use std::time::Duration;
 
 use percent_encoding::percent_decode_str;
+use tokio::task::JoinHandle;
 use tokio_postgres::config::SslMode;
-use tokio_postgres::{AsyncMessage, Config, Error, Notification};
+use tokio_postgres::{AsyncMessage, Client, Config, Error, Notification};
 use url::Url;
 
-use super::Link;
 use super::tls::{Checked, Tls};
 
 const KNOWN: &str = "db, host, sslmode, sslrootcert";
@@ -22,6 +22,19 @@ pub(super) struct Address {
     /// As in the URI.
     host: String,
     shown: String,
+}
+
+/// A connection to the database.
+pub(super) struct Link {
+    pub(super) client: Client,
+    driver: JoinHandle<()>,
+}
+
+impl Drop for Link {
+    fn drop(&mut self) {
+        // A frozen database would never let it end.
+        self.driver.abort();
+    }
 }
 
 impl fmt::Display for Address {

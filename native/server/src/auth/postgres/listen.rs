@@ -8,14 +8,13 @@ use base64::prelude::BASE64_STANDARD;
 use futures_util::StreamExt;
 use futures_util::stream::{self, BoxStream};
 use mist_core::TokenError;
-use sha2::{Digest, Sha256};
 use tokio::sync::mpsc;
 use tokio::time::{Instant, sleep, timeout, timeout_at};
-use tokio_postgres::types::Type;
-use tokio_postgres::{Client, Error, Notification, Transaction};
+use tokio_postgres::{Client, Error, Notification};
 
-use super::{CREATION_LOCK, Failure, Link, PATIENCE, Postgres, SESSION, create_tables};
-use crate::auth::Changed;
+use super::address::Link;
+use super::{CREATION_LOCK, Failure, PATIENCE, Postgres, SESSION, create_tables};
+use crate::auth::changed::Changed;
 
 /// Notifications that were read and not dealt with; further ones wait in the database.
 const QUEUE: usize = 1024;
@@ -137,16 +136,6 @@ fn changed(payload: &str) -> Changed {
     let hash = BASE64_STANDARD.decode(payload).ok();
     let hash = hash.and_then(|hash| hash.try_into().ok());
     hash.map_or(Changed::Any, Changed::Hash)
-}
-
-/// Has other servers hear of a change once it is committed.
-pub(super) async fn tell(change: &Transaction<'_>, token: &str) -> Result<(), Error> {
-    let hash = BASE64_STANDARD.encode(Sha256::digest(token));
-    let query = "SELECT pg_notify('mist_tokens', $1)";
-    change
-        .query_typed(query, &[(&hash, Type::TEXT)])
-        .await
-        .map(drop)
 }
 
 async fn create_triggers(client: &mut Client) -> Result<(), Error> {
