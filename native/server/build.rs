@@ -1,4 +1,5 @@
-//! Gives the library the page to serve: the files of `page/dist`, as they were built, or without these the plain page.
+//! Gives the library the page to serve: the files of `page/dist`, in every form in which they were built, or without these
+//! the plain page.
 
 use std::fmt::Write as _;
 use std::fs;
@@ -28,13 +29,22 @@ fn embed_page() -> io::Result<()> {
     files.sort();
     let mut list = String::from("&[\n");
     for (path, file) in files {
-        let file = file.canonicalize()?;
-        let mut hasher = DefaultHasher::new();
-        fs::read(&file)?.hash(&mut hasher);
-        let tag = format!("\"{:016x}\"", hasher.finish());
-        let line =
-            format!("File {{ path: {path:?}, tag: {tag:?}, body: include_bytes!({file:?}) }},");
-        let _ = writeln!(list, "    {line}");
+        let _ = writeln!(list, "    File {{ path: {path:?}, forms: &[");
+        for (coding, ending) in [("br", ".br"), ("gzip", ".gz"), ("", "")] {
+            let mut form = file.clone().into_os_string();
+            form.push(ending);
+            let form = PathBuf::from(form);
+            if form.is_file() {
+                let form = form.canonicalize()?;
+                let mut hasher = DefaultHasher::new();
+                fs::read(&form)?.hash(&mut hasher);
+                let tag = format!("\"{:016x}\"", hasher.finish());
+                let body = format!("include_bytes!({form:?})");
+                let line = format!("Form {{ coding: {coding:?}, tag: {tag:?}, body: {body} }},");
+                let _ = writeln!(list, "        {line}");
+            }
+        }
+        list.push_str("    ] },\n");
     }
     list.push_str("]\n");
     let out = std::env::var_os("OUT_DIR")
@@ -43,11 +53,14 @@ fn embed_page() -> io::Result<()> {
     fs::write(out.join("page.rs"), list)
 }
 
-/// The files below a folder, each with the path it is served at.
+/// The files below a folder, each with the path it is served at. Compressed forms stand beside what they are forms of.
 fn collect(folder: &Path, above: &str, files: &mut Vec<(String, PathBuf)>) -> io::Result<()> {
     for entry in fs::read_dir(folder)? {
         let entry = entry?;
         let name = entry.file_name().to_string_lossy().into_owned();
+        if name.ends_with(".br") || name.ends_with(".gz") {
+            continue;
+        }
         if entry.file_type()?.is_dir() {
             collect(&entry.path(), &format!("{above}/{name}"), files)?;
         } else if name == "index.html" {

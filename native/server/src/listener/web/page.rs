@@ -12,6 +12,14 @@ use super::request::get_or_head;
 struct File {
     /// The path of its URL.
     path: &'static str,
+    /// The smallest first; as it is, last.
+    forms: &'static [Form],
+}
+
+/// A file, as it is or compressed.
+struct Form {
+    /// The content coding; empty where it is as it is.
+    coding: &'static str,
     /// What its content is recognised by, in quotes.
     tag: &'static str,
     body: &'static [u8],
@@ -36,7 +44,10 @@ pub(super) fn route() -> BoxedFilter<(Response,)> {
         .and_then(|path: FullPath| async move { find(path.as_str()).ok_or_else(warp::reject) })
         .and(get_or_head())
         .and(warp::header::optional("if-none-match"))
-        .map(|file: &'static File, known: Option<String>| answer(file, known.as_deref()))
+        .and(warp::header::optional("accept-encoding"))
+        .map(|file, known: Option<String>, codings: Option<String>| {
+            answer(file, known.as_deref(), codings.as_deref())
+        })
         .boxed()
 }
 
@@ -49,7 +60,13 @@ fn find(path: &str) -> Option<&'static File> {
     FILES.iter().find(|file| file.path == path)
 }
 
-fn answer(file: &'static File, known: Option<&str>) -> Response {
+fn answer(file: &'static File, known: Option<&str>, codings: Option<&str>) -> Response {
+    let codings = codings.unwrap_or_default();
+    let form = file
+        .forms
+        .iter()
+        .find(|form| form.coding.is_empty() || takes(codings, form.coding))
+        .expect("each file is there as it is");
     // Names below this folder change with their content.
     let is_hashed = file.path.starts_with("/assets/");
     let caching = match is_hashed {
@@ -60,10 +77,10 @@ fn answer(file: &'static File, known: Option<&str>) -> Response {
         [_] => PLAIN_POLICY,
         _ => POLICY,
     };
-    let is_known = known.is_some_and(|known| names(known, file.tag));
+    let is_known = known.is_some_and(|known| names(known, form.tag));
     let (status, body) = match is_known {
         true => (StatusCode::NOT_MODIFIED, &[][..]),
-        false => (StatusCode::OK, file.body),
+        false => (StatusCode::OK, form.body),
     };
     let mut response = Response::new(body.into());
     *response.status_mut() = status;
@@ -73,14 +90,31 @@ fn answer(file: &'static File, known: Option<&str>) -> Response {
         // By this the page knows that a broker is behind it, and by its own path where. Proxies replace `Server`.
         (header::HeaderName::from_static("mist-broker"), "here"),
         (header::CACHE_CONTROL, caching),
-        (header::ETAG, file.tag),
+        (header::ETAG, form.tag),
         (header::CONTENT_SECURITY_POLICY, policy),
         (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
         (header::REFERRER_POLICY, "no-referrer"),
     ] {
         headers.insert(name, header::HeaderValue::from_static(value));
     }
+    if file.forms.len() > 1 {
+        let by = header::HeaderValue::from_static("accept-encoding");
+        headers.insert(header::VARY, by);
+    }
+    if !form.coding.is_empty() {
+        let coding = header::HeaderValue::from_static(form.coding);
+        headers.insert(header::CONTENT_ENCODING, coding);
+    }
     response
+}
+
+/// Whether the value of an `Accept-Encoding` names a coding, and not to refuse it.
+fn takes(codings: &str, wanted: &str) -> bool {
+    codings.split(',').any(|coding| {
+        let (name, weight) = coding.split_once(';').unwrap_or((coding, "q=1"));
+        let weight = weight.trim().trim_start_matches("q=").trim();
+        name.trim().eq_ignore_ascii_case(wanted) && weight.parse().is_ok_and(|q: f32| q > 0.0)
+    })
 }
 
 /// Whether the value of an `If-None-Match` names a tag.
@@ -110,6 +144,8 @@ fn content_type(path: &str) -> &'static str {
 
 #[cfg(test)]
 mod tests {
+    use hyper::body::Body as _;
+
     use super::*;
 
     #[test]
@@ -121,6 +157,61 @@ mod tests {
         for known in ["\"2\"", "1", "", "\"1"] {
             assert!(!names(known, tag), "{known}");
         }
+    }
+
+    #[test]
+    fn a_file_is_sent_in_the_smallest_form_that_the_client_takes() {
+        static FILE: File = File {
+            path: "/assets/some.js",
+            forms: &[
+                Form {
+                    coding: "br",
+                    tag: "\"1\"",
+                    body: b"b",
+                },
+                Form {
+                    coding: "gzip",
+                    tag: "\"2\"",
+                    body: b"gz",
+                },
+                Form {
+                    coding: "",
+                    tag: "\"3\"",
+                    body: b"plain",
+                },
+            ],
+        };
+        for (codings, coding, tag, length) in [
+            (None, None, "\"3\"", "5"),
+            (Some("gzip, deflate, br, zstd"), Some("br"), "\"1\"", "1"),
+            (Some("br;q=0, GZIP;q=0.5"), Some("gzip"), "\"2\"", "2"),
+            (Some("br; q=0.0, gzip;q=0"), None, "\"3\"", "5"),
+            (Some("brotli, identity, br;q=high"), None, "\"3\"", "5"),
+        ] {
+            let answer = answer(&FILE, Some("\"0\""), codings);
+            let has = |name| answer.headers().get(&name).map(|value| value.as_bytes());
+            assert_eq!(
+                has(header::CONTENT_ENCODING),
+                coding.map(str::as_bytes),
+                "{codings:?}"
+            );
+            assert_eq!(has(header::ETAG), Some(tag.as_bytes()), "{codings:?}");
+            assert_eq!(has(header::VARY), Some(&b"accept-encoding"[..]));
+            assert_eq!(
+                answer
+                    .body()
+                    .size_hint()
+                    .exact()
+                    .map(|size| size.to_string()),
+                Some(length.to_owned()),
+                "{codings:?}"
+            );
+        }
+        // One form's content is not the other's.
+        assert_eq!(answer(&FILE, Some("\"1\""), None).status(), 200);
+        let known = answer(&FILE, Some("\"1\""), Some("br"));
+        assert_eq!(known.status(), 304);
+        assert!(known.headers().contains_key(header::VARY));
     }
 
     #[test]
