@@ -12,15 +12,15 @@ import { open, startSite } from "../test/harness.mjs";
 
 const out = fileURLToPath(new URL("../../.github/page.webp", import.meta.url));
 const most = 1 << 20;
-const [frames, pause] = [36, 250];
+const [frames, pause] = [40, 250];
 
 const folder = mkdtempSync(`${tmpdir()}/mist-picture-`);
 const site = await startSite();
 try {
   const visitor = await site.visitor({ viewport: { width: 1100, height: 690 }, colorScheme: "light" });
-  const { page } = await open(visitor, site.url);
-  // Something has happened already when it begins.
-  await page.waitForSelector('.card[data-outcome="match"]');
+  const { page } = await open(visitor, site.url, { opening: true });
+  // Ten seconds from the beginning: the first message, and then the city.
+  await page.waitForSelector("#opening:not(:empty)");
   const files = [];
   let due = performance.now();
   for (let frame = 0; frame < frames; frame++) {

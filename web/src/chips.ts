@@ -14,21 +14,25 @@ interface Options {
   readonly invite?: string;
   /** Told of the tags after a change by the visitor. */
   readonly changed: (tags: string[]) => void;
+  /** Told that there are other buttons than before. */
+  readonly drawn: () => void;
 }
 
-/** A row of chips. Press one to edit it; Delete takes it away; the arrows go from one to the next. */
+/** A row of chips. Press one to edit it; Delete takes it away. Whoever shows it says how the focus moves. */
 export class Chips {
   readonly element: HTMLUListElement;
   #tags: readonly string[] = [];
   readonly #options: Options;
   readonly #chips = new Map<string, HTMLButtonElement>();
-  #adder: HTMLButtonElement;
+  readonly #adder: HTMLButtonElement;
+  #label: string;
   /** Ends an edit without a word: what is edited is there no more. */
   #forget: (() => void) | undefined;
 
   constructor(options: Options) {
     this.#options = options;
-    this.element = h("ul", { class: "chips", aria: { label: `Tags of ${options.label}`, role: "list" } });
+    this.#label = options.label;
+    this.element = h("ul", { class: "chips", aria: { role: "list" } });
     this.#adder = h("button", { type: "button", class: "chip chip-add", on: { click: () => this.#edit(undefined) } });
     this.#adder.append(icon("plus"));
     this.element.addEventListener("keydown", (event) => this.#key(event));
@@ -44,7 +48,9 @@ export class Chips {
 
   /** Whose tags they are, when that has changed. */
   rename(label: string): void {
-    this.element.setAttribute("aria-label", `Tags of ${label}`);
+    if (label === this.#label) return;
+    this.#label = label;
+    this.#name();
   }
 
   /** The chip of a tag. */
@@ -74,8 +80,7 @@ export class Chips {
     this.#forget?.();
     this.#chips.clear();
     const items = this.#tags.map((tag) => {
-      const chip = h("button", { type: "button", class: "chip", title: "Edit; Delete removes" }, tag);
-      chip.setAttribute("aria-label", `${tag}, edit`);
+      const chip = h("button", { type: "button", class: "chip", title: `${tag}: press to edit, Delete removes` }, tag);
       chip.setAttribute("aria-keyshortcuts", "Delete");
       chip.addEventListener("click", () => this.#edit(tag));
       this.#chips.set(tag, chip);
@@ -85,8 +90,17 @@ export class Chips {
     const empty = this.#tags.length === 0 && invite;
     this.#adder.replaceChildren(icon("plus"), empty ? h("span", {}, invite) : "");
     this.#adder.title = "Add a tag";
-    this.#adder.setAttribute("aria-label", empty ? invite : "Add a tag");
     this.element.replaceChildren(...items, h("li", { class: "chip-add-item" }, this.#adder));
+    this.#name();
+    this.#options.drawn();
+  }
+
+  /** Each button says whose tag it is: heard alone, "late" could be anybody's. */
+  #name(): void {
+    this.element.setAttribute("aria-label", `Tags of ${this.#label}`);
+    for (const [tag, chip] of this.#chips) chip.setAttribute("aria-label", `${tag}, tag of ${this.#label}: edit`);
+    const invite = this.#tags.length === 0 && this.#options.invite;
+    this.#adder.setAttribute("aria-label", invite ? `${invite}: ${this.#label}` : `Add a tag to ${this.#label}`);
   }
 
   #edit(tag: string | undefined): void {
@@ -154,18 +168,13 @@ export class Chips {
   }
 
   #key(event: KeyboardEvent): void {
-    const buttons = [...this.element.querySelectorAll<HTMLButtonElement>("button.chip")];
-    const at = buttons.findIndex((button) => button === event.target);
+    if (event.key !== "Delete" && event.key !== "Backspace") return;
+    const at = [...this.#chips.values()].findIndex((chip) => chip === event.target);
     if (at < 0) return;
-    if (event.key === "ArrowLeft" || event.key === "ArrowRight") {
-      event.preventDefault();
-      buttons[at + (event.key === "ArrowLeft" ? -1 : 1)]?.focus();
-    } else if ((event.key === "Delete" || event.key === "Backspace") && at < this.#tags.length) {
-      event.preventDefault();
-      this.#tags = this.#tags.filter((_, index) => index !== at);
-      this.#draw();
-      [...this.element.querySelectorAll<HTMLButtonElement>("button.chip")][at]?.focus();
-      this.#options.changed([...this.#tags]);
-    }
+    event.preventDefault();
+    this.#tags = this.#tags.filter((_, index) => index !== at);
+    this.#draw();
+    ([...this.#chips.values()][at] ?? this.#adder).focus();
+    this.#options.changed([...this.#tags]);
   }
 }

@@ -1,7 +1,7 @@
-/** Owns the dialog that shows a message or a card as a command or as code. What it says is in `snippets`. */
+/** Owns the dialog that shows a message or a subscriber as a command or as code. What it says is in `snippets`. */
 
 import { byId, h } from "./dom.js";
-import { languages, snippet, type Language, type Wish } from "./snippets.js";
+import { advice, languages, snippet, type Language, type Wish } from "./snippets.js";
 
 /** The dialog. */
 export class CopyAs {
@@ -9,12 +9,10 @@ export class CopyAs {
   readonly #code = byId("copy-code");
   readonly #copy = byId<HTMLButtonElement>("copy-button");
   readonly #tabs = new Map<Language, HTMLButtonElement>();
-  #language: Language = "cli";
+  #language: Language = "js";
   #wish: Wish | undefined;
-  readonly #announce: (text: string) => void;
 
   constructor(announce: (text: string) => void) {
-    this.#announce = announce;
     for (const [language, label] of Object.entries(languages) as [Language, string][]) {
       const tab = h("button", { type: "button", id: `copy-tab-${language}`, class: "tab" }, label);
       tab.setAttribute("role", "tab");
@@ -25,7 +23,7 @@ export class CopyAs {
     const tabs = byId("copy-tabs");
     tabs.append(...this.#tabs.values());
     tabs.addEventListener("keydown", (event) => this.#arrow(event));
-    this.#copy.addEventListener("click", () => void this.#toClipboard());
+    copyOn(this.#copy, this.#code, announce);
     byId("copy-close").addEventListener("click", () => this.#dialog.close());
     // A press beside the dialog, on what is behind it, closes it.
     this.#dialog.addEventListener("click", (event) => event.target === this.#dialog && this.#dialog.close());
@@ -34,7 +32,7 @@ export class CopyAs {
   /** Opens it. */
   open(wish: Wish): void {
     this.#wish = wish;
-    byId("copy-title").textContent = wish.kind === "message" ? "Publish this message" : "Subscribe as this card";
+    byId("copy-title").textContent = wish.kind === "message" ? "Publish this message" : `Subscribe as ${wish.name}`;
     this.#choose(this.#language);
     this.#dialog.showModal();
     this.#tabs.get(this.#language)?.focus();
@@ -47,7 +45,10 @@ export class CopyAs {
       tab.tabIndex = each === language ? 0 : -1;
     }
     byId("copy-panel").setAttribute("aria-labelledby", `copy-tab-${language}`);
-    if (this.#wish) this.#code.textContent = snippet(this.#wish, language);
+    if (this.#wish) {
+      this.#code.textContent = snippet(this.#wish, language);
+      byId("copy-advice").textContent = advice(this.#wish, language);
+    }
     this.#copy.textContent = "Copy";
   }
 
@@ -61,16 +62,19 @@ export class CopyAs {
     this.#choose(next);
     this.#tabs.get(next)?.focus();
   }
+}
 
-  async #toClipboard(): Promise<void> {
+/** Lets a button copy what stands in an element. */
+export function copyOn(button: HTMLButtonElement, code: HTMLElement, announce: (text: string) => void): void {
+  button.addEventListener("click", async () => {
     try {
-      await navigator.clipboard.writeText(this.#code.textContent ?? "");
-      this.#copy.textContent = "Copied";
-      this.#announce("Copied.");
+      await navigator.clipboard.writeText(code.textContent ?? "");
+      button.textContent = "Copied";
+      announce("Copied.");
     } catch {
       // Not allowed here: the visitor can still take the marked text.
-      getSelection()?.selectAllChildren(this.#code);
-      this.#copy.textContent = "Press Ctrl+C";
+      getSelection()?.selectAllChildren(code);
+      button.textContent = "Press Ctrl+C";
     }
-  }
+  });
 }

@@ -11,39 +11,47 @@ export interface Leg {
   readonly land: () => void;
 }
 
+interface Point {
+  readonly x: number;
+  readonly y: number;
+}
+
 /** More at a time would be a cloud, not tags. */
-const mostInTheAir = 40;
+const mostInTheAir = 24;
 let inTheAir = 0;
 
-/** Sends tags on their way, one shortly after the other. */
-export function fly(legs: readonly Leg[]): void {
+/** Sends tags on their way, one shortly after the other; `slowly` so many times as slow. */
+export function fly(legs: readonly Leg[], slowly = 1): void {
   const still = wantsStillness() || document.hidden;
+  // First everything is read, then everything is written: otherwise the page would be laid out anew for each tag.
+  const ways = legs.map(({ from, to }, index) => {
+    if (still || inTheAir + index >= mostInTheAir) return undefined;
+    const box = to.getBoundingClientRect();
+    return isInView(box) ? { start: clamp(from.getBoundingClientRect()), end: middle(box) } : undefined;
+  });
   legs.forEach((leg, index) => {
-    const to = leg.to.getBoundingClientRect();
-    if (still || inTheAir >= mostInTheAir || !isInView(to)) leg.land();
-    else travel(leg, to, index);
+    const way = ways[index];
+    if (way) travel(leg, way.start, way.end, index, slowly);
+    else leg.land();
   });
 }
 
-function travel({ tag, from, land }: Leg, to: DOMRect, index: number): void {
-  const start = clamp(from.getBoundingClientRect());
+function travel({ tag, land }: Leg, start: Point, end: Point, index: number, slowly: number): void {
   const spark = h("span", { class: "spark" }, tag);
   byId("sky").append(spark);
-  const size = spark.getBoundingClientRect();
-  const end = { x: to.left + to.width / 2, y: to.top + to.height / 2 };
   const distance = Math.hypot(end.x - start.x, end.y - start.y);
   // A little above the straight line, as something thrown.
   const bend = { x: (start.x + end.x) / 2, y: Math.min(start.y, end.y) - 24 - distance * 0.06 };
   const steps = 14;
   const frames = Array.from({ length: steps + 1 }, (_, step): Keyframe => {
     const t = eased(step / steps);
-    const x = along(start.x, bend.x, end.x, t) - size.width / 2;
-    const y = along(start.y, bend.y, end.y, t) - size.height / 2;
+    const x = along(start.x, bend.x, end.x, t);
+    const y = along(start.y, bend.y, end.y, t);
     const scale = step === 0 ? 0.6 : 1;
     return { transform: `translate(${x.toFixed(1)}px, ${y.toFixed(1)}px) scale(${scale})`, opacity: step === 0 ? 0 : 1 };
   });
   inTheAir += 1;
-  const timing = { duration: 420 + Math.min(420, distance * 0.42), delay: index * 26, fill: "backwards" as const };
+  const timing = { duration: (420 + Math.min(420, distance * 0.42)) * slowly, delay: index * 26 * slowly, fill: "backwards" as const };
   const flight = spark.animate(frames, timing);
   const arrive = (): void => {
     inTheAir -= 1;
@@ -51,6 +59,11 @@ function travel({ tag, from, land }: Leg, to: DOMRect, index: number): void {
     land();
   };
   flight.finished.then(arrive, arrive);
+}
+
+/** Ends all that is on its way. */
+export function ground(): void {
+  for (const flight of byId("sky").getAnimations({ subtree: true })) flight.cancel();
 }
 
 /** Lets an element answer to something with a short pulse. */
@@ -71,9 +84,12 @@ function isInView(box: DOMRect): boolean {
   return box.bottom > 0 && box.top < innerHeight && box.right > 0 && box.left < innerWidth && box.width > 0;
 }
 
+function middle(box: DOMRect): Point {
+  return { x: box.left + box.width / 2, y: box.top + box.height / 2 };
+}
+
 /** The middle of an element; of one that is scrolled away, the nearest point at the edge of the window. */
-function clamp(box: DOMRect): { x: number; y: number } {
-  const x = box.left + box.width / 2;
-  const y = box.top + box.height / 2;
+function clamp(box: DOMRect): Point {
+  const { x, y } = middle(box);
   return { x: Math.min(innerWidth - 12, Math.max(12, x)), y: Math.min(innerHeight - 12, Math.max(12, y)) };
 }

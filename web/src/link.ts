@@ -1,6 +1,7 @@
 /** Owns how a board is written into a link. It does not know the page's address or history. */
 
-import { most, type Card, type Load, type State, type Vehicle } from "./model.js";
+import { addressOf } from "./address.js";
+import { most, type Load, type Publisher, type State, type Subscriber } from "./model.js";
 import { typed } from "./tags.js";
 
 // Items are split by `;`, their fields by `:`, lists by `,`. Texts are percent-encoded, so none of them is in a text.
@@ -8,15 +9,23 @@ import { typed } from "./tags.js";
 /** Writes what is other than in `initial`; nothing when nothing is. */
 export function encode(state: State, initial: State): string {
   const parts: string[] = [];
-  const cards = state.cards.map(writeCard).join(";");
-  if (cards !== initial.cards.map(writeCard).join(";")) parts.push(`cards=${cards}`);
-  const vehicles = state.vehicles.map(writeVehicle).join(";");
-  if (vehicles !== initial.vehicles.map(writeVehicle).join(";")) parts.push(`vehicles=${vehicles}`);
+  const subscribers = state.subscribers.map(writeSubscriber).join(";");
+  if (subscribers !== initial.subscribers.map(writeSubscriber).join(";")) parts.push(`subscribers=${subscribers}`);
+  const publishers = state.publishers.map(writePublisher).join(";");
+  if (publishers !== initial.publishers.map(writePublisher).join(";")) parts.push(`publishers=${publishers}`);
+  const tags = writeTags(state.tags);
+  if (tags !== writeTags(initial.tags)) parts.push(`tags=${tags}`);
   if (state.mode !== initial.mode) parts.push(`mode=${state.mode}`);
   if (state.server !== initial.server) parts.push(`server=${encodeURIComponent(state.server)}`);
   const load = writeLoad(state.load);
   if (load !== writeLoad(initial.load)) parts.push(`load=${load}`);
   return parts.join("&");
+}
+
+/** A board's link that opens it with these tags to publish, and a subscriber that asks for them if it is given a name. */
+export function linkTo(tags: readonly string[], name?: string): string {
+  const subscriber = name === undefined ? "" : `subscribers=${writeSubscriber({ id: "", name, tags })}&`;
+  return `${location.origin}${location.pathname}#${subscriber}tags=${writeTags(tags)}`;
 }
 
 /** Reads a link. What cannot be read is as in `initial`, and the result is not `clean`. */
@@ -42,14 +51,16 @@ function split(part: string): [string, string?] {
 
 function read(name: string, value: string): Partial<State> {
   switch (name) {
-    case "cards":
-      return { cards: items(value, most.cards).map(readCard) };
-    case "vehicles":
-      return { vehicles: items(value, most.vehicles).map(readVehicle) };
+    case "subscribers":
+      return { subscribers: items(value, most.subscribers).map(readSubscriber) };
+    case "publishers":
+      return { publishers: items(value, most.publishers).map(readPublisher) };
+    case "tags":
+      return { tags: readTags(value) };
     case "mode":
       return { mode: oneOf(value, ["page", "server"]) };
     case "server":
-      return { server: text(value, 500) };
+      return { server: readServer(value) };
     case "load":
       return { load: readLoad(value) };
     default:
@@ -63,28 +74,28 @@ function items(value: string, limit: number): string[] {
   return found;
 }
 
-function writeCard(card: Card): string {
-  return [encodeURIComponent(card.name), writeTags(card.tags)].join(":");
+function writeSubscriber(subscriber: Subscriber): string {
+  return [encodeURIComponent(subscriber.name), writeTags(subscriber.tags)].join(":");
 }
 
-function readCard(item: string): Card {
+function readSubscriber(item: string): Subscriber {
   const [name = "", tags = "", ...more] = item.split(":");
-  if (more.length) throw new RangeError("a card has a name and tags");
+  if (more.length) throw new RangeError("a subscriber has a name and tags");
   return { id: "", name: text(name, most.nameLength), tags: readTags(tags) };
 }
 
-function writeVehicle(vehicle: Vehicle): string {
+function writePublisher(publisher: Publisher): string {
   return [
-    encodeURIComponent(vehicle.name),
-    writeTags(vehicle.tags),
-    writeTags(vehicle.sometimes),
-    encodeURIComponent(vehicle.text),
-    String(vehicle.every),
-    vehicle.on ? "on" : "off",
+    encodeURIComponent(publisher.name),
+    writeTags(publisher.tags),
+    writeTags(publisher.sometimes),
+    encodeURIComponent(publisher.text),
+    String(publisher.every),
+    publisher.on ? "on" : "off",
   ].join(":");
 }
 
-function readVehicle(item: string): Vehicle {
+function readPublisher(item: string): Publisher {
   const [name = "", tags = "", sometimes = "", said = "", every = "6", on = "on"] = item.split(":");
   return {
     id: "",
@@ -106,6 +117,12 @@ function readTags(value: string): string[] {
   if (tags.length > most.tags) throw new RangeError(`${tags.length} tags are more than ${most.tags}`);
   // As if they were typed one by one: no blank ones, none twice.
   return [...new Set(tags.filter((tag) => typed(tag).length > 0))];
+}
+
+function readServer(value: string): string {
+  const server = text(value, 500);
+  if (server !== "" && addressOf(server) !== server) throw new RangeError(`'${server}' is no address of a server`);
+  return server;
 }
 
 function writeLoad(load: Load): string {

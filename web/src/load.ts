@@ -1,7 +1,7 @@
 /** Owns the sliders and the figures of the synthetic load. The load itself is made in a worker. */
 
 import { Chart, figure, milliseconds } from "./chart.js";
-import { byId, icon } from "./dom.js";
+import { byId, h, icon } from "./dom.js";
 import type { Order, Sample } from "./load-worker.js";
 import type { Load } from "./model.js";
 import { change, state } from "./state.js";
@@ -12,6 +12,14 @@ const rates = [1, 10, 50, 100, 500, 1000, 2000, 5000, 10_000, 20_000, 50_000, 10
 const subscriptions = [0, 1, 10, 50, 100, 200, 500, 1000, 2000, 5000, 10_000];
 const tags = Array.from({ length: 16 }, (_, index) => index + 1);
 
+/** What one may want to know of, each with its figures. */
+const presets: readonly (readonly [string, Load])[] = [
+  ["A chat", { rate: 50, subscriptions: 200, tags: 2 }],
+  ["A city", { rate: 2000, subscriptions: 1000, tags: 4 }],
+  ["A market", { rate: 20_000, subscriptions: 10_000, tags: 6 }],
+  ["All it can", { rate: Infinity, subscriptions: 1000, tags: 4 }],
+];
+
 /** The load's controls, its figures and its chart. */
 export class LoadControls {
   readonly #chart = new Chart();
@@ -20,6 +28,7 @@ export class LoadControls {
   #place: Place = { kind: "page" };
   #lately: Sample[] = [];
   readonly #texts = new Map<string, (value: number) => string>();
+  readonly #presets: HTMLButtonElement[] = [];
   readonly #announce: (text: string) => void;
 
   constructor(announce: (text: string) => void) {
@@ -27,6 +36,11 @@ export class LoadControls {
     this.#slider("load-rate", rates, "rate", (rate) => (rate === Infinity ? "as fast as possible" : `${figure(rate)} messages/s`));
     this.#slider("load-subscriptions", subscriptions, "subscriptions", (count) => `${figure(count)} ${count === 1 ? "subscription" : "subscriptions"}`);
     this.#slider("load-tags", tags, "tags", (count) => `${count} ${count === 1 ? "tag" : "tags"} per message`);
+    for (const [name, load] of presets) {
+      const preset = h("button", { type: "button", class: "preset", on: { click: () => change({ load }, true) } }, name);
+      this.#presets.push(preset);
+    }
+    byId("load-presets").append(...this.#presets);
     this.#button.addEventListener("click", () => (this.#worker ? this.#stop() : this.#start()));
     this.#drawButton();
   }
@@ -36,7 +50,10 @@ export class LoadControls {
     this.#show("load-rate", rates, load.rate);
     this.#show("load-subscriptions", subscriptions, load.subscriptions);
     this.#show("load-tags", tags, load.tags);
+    this.#presets.forEach((preset, index) => preset.setAttribute("aria-pressed", String(isSame(presets[index]?.[1], load))));
     this.#worker?.postMessage(this.#order(load));
+    // What was measured belongs to what was asked for.
+    this.#lately = [];
   }
 
   /** The board went to another broker: the load starts anew there. */
@@ -45,8 +62,8 @@ export class LoadControls {
     this.#place = place;
     byId("load-where").textContent =
       place.kind === "page"
-        ? "A second broker, in a worker of this page: the same WebAssembly."
-        : "Two further connections to the server. Be sure it is yours.";
+        ? "Messages for a second broker, in a worker of this page: the same WebAssembly."
+        : "Messages over two further connections to the server. Be sure it is yours.";
     if (this.#worker) this.#stop();
   }
 
@@ -69,6 +86,7 @@ export class LoadControls {
     this.#chart.clear();
     this.#chart.run(true);
     byId("load-hint").hidden = true;
+    byId("load-result").textContent = "";
     this.#drawButton();
     this.#announce("Load started.");
   }
@@ -79,7 +97,7 @@ export class LoadControls {
     this.#chart.run(false);
     byId("load-trouble").textContent = "";
     this.#drawButton();
-    this.#announce("Load stopped.");
+    this.#announce(`Load stopped. ${byId("load-result").textContent}`);
   }
 
   #take(sample: Sample): void {
@@ -93,6 +111,7 @@ export class LoadControls {
     if (this.#lately.length < 5 && this.#lately.length > 1) return;
     const during = this.#lately.reduce((sum, each) => sum + each.during, 0);
     const rate = (of: "published" | "matches"): number => (this.#lately.reduce((sum, each) => sum + each[of], 0) / during) * 1000;
+    byId("load-result").textContent = sentence(rate("published"), rate("matches"), sample);
     byId("figure-published").textContent = figure(rate("published"));
     byId("figure-matches").textContent = figure(rate("matches"));
     byId("figure-p50").textContent = p50 === undefined ? "–" : milliseconds(p50);
@@ -130,6 +149,20 @@ export class LoadControls {
     slider.setAttribute("aria-valuetext", text);
     byId(`${id}-text`).textContent = text;
   }
+}
 
+/** What came of it, for those who read no charts. */
+function sentence(published: number, matches: number, { subscriptions, p50, p99 }: Sample): string {
+  const found = `${count(published, "message")} a second, among ${count(subscriptions, "subscription")}, made ${count(matches, "delivery", "deliveries")}.`;
+  if (p50 === undefined || p99 === undefined) return found;
+  return `${found} Half of them arrived within ${milliseconds(Math.max(p50, 0.1))}, 99 of 100 within ${milliseconds(Math.max(p99, 0.1))}.`;
+}
 
+function count(number: number, one: string, more = `${one}s`): string {
+  const text = figure(number);
+  return `${text} ${text === "1" ? one : more}`;
+}
+
+function isSame(one: Load | undefined, other: Load): boolean {
+  return one?.rate === other.rate && one.subscriptions === other.subscriptions && one.tags === other.tags;
 }

@@ -4,15 +4,19 @@ import "./styles/base.css";
 import "./styles/board.css";
 import "./styles/panels.css";
 
-import { Board, drawLegend } from "./board.js";
+import { Board } from "./board.js";
+import { Composer } from "./composer.js";
 import { Connection } from "./connection.js";
-import { CopyAs } from "./copy-as.js";
+import { CopyAs, copyOn } from "./copy-as.js";
 import { byId } from "./dom.js";
-import { DriverSeat } from "./driver-seat.js";
+import { Lead } from "./lead.js";
 import { LoadControls } from "./load.js";
-import type { State, Vehicle } from "./model.js";
 import { Notices } from "./notices.js";
+import { keepForOffline } from "./offline.js";
+import { Opening, slowness } from "./opening.js";
+import { Pace } from "./pace.js";
 import { Publishers } from "./publishers.js";
+import type { Publisher, State } from "./model.js";
 import { followAddress, onChange, state } from "./state.js";
 import { Timetable } from "./story.js";
 import { missing } from "./tags.js";
@@ -23,12 +27,13 @@ import { Wire, type Place } from "./wire.js";
 
 const notices = new Notices();
 const announce = (text: string): void => notices.announce(text);
-const removed = (text: string, undo: () => void): void => notices.offer(text, "Undo", undo);
+const removed = (text: string, place: HTMLElement, undo: () => void): void => notices.undo(text, place, undo);
 
 const wire = new Wire(
   (standing) => {
     connection.show(standing);
-    seat.sitAt(standing.phase === "open" ? nameOf(standing.place) : undefined);
+    lead.takeAt(standing.phase === "open" ? nameOf(standing.place) : undefined);
+    if (standing.phase === "open") keepForOffline(standing.place.kind === "page");
   },
   (text) => notices.tell(text),
 );
@@ -42,24 +47,33 @@ const connection = new Connection({
 const load = new LoadControls(announce);
 const copyAs = new CopyAs(announce);
 const board = new Board({
-  copyAs: ({ tags }) => copyAs.open({ kind: "card", tags, text: "", url: connection.address() }),
+  copyAs: ({ name, tags }) => copyAs.open({ kind: "subscriber", name, tags, text: "", ...connection.address() }),
   announce,
   removed,
 });
 const tape = new Tape({
-  copyAs: ({ tags, text }) => copyAs.open({ kind: "message", tags, text, url: connection.address() }),
-  again: ({ tags, text }) => publishByHand(tags, text),
+  copyAs: ({ tags, text }) => copyAs.open({ kind: "message", tags, text, ...connection.address() }),
+  again: ({ tags, text }) => void publishByHand(tags, text),
   nameOf: sender,
+});
+const pace = new Pace((busy, perSecond) => {
+  byId("flood").hidden = !busy;
+  byId("flood-rate").textContent = Math.round(perSecond).toLocaleString("en");
+  board.flood(busy);
+  tape.flood(busy);
 });
 const traffic = new Traffic(wire, {
   appeared: (entry) => {
+    hasSeenMessages = true;
+    pace.beat();
     tape.add(entry);
-    const said = entry.origin.kind === "vehicle" ? entry.origin : entry.origin.kind === "elsewhere" && speaker(entry);
+    if (entry.error !== undefined || pace.busy) return;
+    const said = entry.origin.kind === "publisher" ? entry.origin : entry.origin.kind === "elsewhere" && speaker(entry);
     if (said) publishers.speaks(said.id, entry.text);
-    board.show(entry, (tag) => source(entry, tag));
+    board.show(entry, (tag) => source(entry, tag), opening.isRunning ? slowness : 1);
   },
-  delivered: (entry, card) => {
-    board.deliver(entry, card);
+  delivered: (entry, subscriber) => {
+    board.deliver(entry, subscriber);
     tape.touch(entry);
   },
   refused: (entry) => {
@@ -67,24 +81,44 @@ const traffic = new Traffic(wire, {
     tape.touch(entry);
   },
 });
-const timetable = new Timetable((vehicle, { tags, text }) => {
-  traffic.publish(tags, text, { kind: "vehicle", id: vehicle.id });
+const timetable = new Timetable((publisher, { tags, text }) => {
+  void traffic.publish(tags, text, { kind: "publisher", id: publisher.id });
 });
 const publishers = new Publishers({
-  speak: (vehicle) => {
-    const { tags, text } = timetable.next(vehicle);
-    if (tags.length > 0) traffic.publish(tags, text, { kind: "vehicle", id: vehicle.id });
-    else notices.tell(`${vehicle.name} has no tags: nobody could get its messages.`);
+  speak: (publisher) => {
+    const { tags, text } = timetable.next(publisher);
+    if (tags.length > 0) void traffic.publish(tags, text, { kind: "publisher", id: publisher.id });
+    else notices.tell(`${publisher.name} has no tags: nobody could get its messages.`);
   },
-  publish: publishByHand,
   removed,
 });
-const seat = new DriverSeat((driving) => timetable.run(driving));
+const composer = new Composer({
+  publish: publishByHand,
+  matching: (tags) => traffic.matching(tags),
+  preview: (subscribers) => board.preview(subscribers),
+});
+const opening = new Opening(() => timetable.run(leading));
+let leading = false;
+let hasSeenMessages = false;
+const lead = new Lead((leads) => {
+  leading = leads;
+  const first = state().publishers.find(({ on, tags }) => on && tags.length > 0);
+  if (!leads || !first || hasSeenMessages || !opening.isDue) {
+    opening.end();
+    timetable.run(leads);
+    return;
+  }
+  // One message, slowly; then the city runs.
+  const saying = timetable.next(first);
+  opening.tell(first, saying.tags, state().subscribers);
+  void traffic.publish(saying.tags, saying.text, { kind: "publisher", id: first.id });
+});
 
-function publishByHand(tags: readonly string[], text: string): void {
-  const entry = traffic.publish(tags, text, { kind: "hand" });
-  const matching = entry.cards.filter((card) => missing(card.tags, tags).length === 0).length;
-  announce(`Published. ${matching} of ${entry.cards.length} cards ask for its tags.`);
+/** Publishes, and says what has come of it once that is known. */
+async function publishByHand(tags: readonly string[], text: string): Promise<Entry> {
+  const entry = await traffic.publish(tags, text, { kind: "hand" });
+  announce(entry.error ?? `Published: ${entry.got.size} of ${entry.subscribers.length} subscribers got it.`);
+  return entry;
 }
 
 /** Where a message's tag sets out from. */
@@ -92,19 +126,19 @@ function source(entry: Entry, tag: string): Element {
   const outside = byId("standing");
   switch (entry.origin.kind) {
     case "hand":
-      return publishers.composerSource(tag);
-    case "vehicle":
+      return composer.source(tag);
+    case "publisher":
       return publishers.source(entry.origin.id, tag) ?? outside;
     case "elsewhere": {
-      const vehicle = speaker(entry);
-      return (vehicle && publishers.source(vehicle.id, tag)) ?? outside;
+      const publisher = speaker(entry);
+      return (publisher && publishers.source(publisher.id, tag)) ?? outside;
     }
   }
 }
 
-/** The vehicle that says such things: another tab drives it, then. */
-function speaker(entry: Entry): Vehicle | undefined {
-  return state().vehicles.find(
+/** The publisher that says such things: another tab lets it speak, then. */
+function speaker(entry: Entry): Publisher | undefined {
+  return state().publishers.find(
     ({ tags, text }) => tags.length > 0 && missing(tags, entry.tags).length === 0 && text.split("\n").includes(entry.text),
   );
 }
@@ -113,14 +147,14 @@ function sender(entry: Entry): string {
   switch (entry.origin.kind) {
     case "hand":
       return "you";
-    case "vehicle": {
+    case "publisher": {
       const { id } = entry.origin;
-      return state().vehicles.find((vehicle) => vehicle.id === id)?.name ?? "a vehicle that is gone";
+      return state().publishers.find((publisher) => publisher.id === id)?.name ?? "a publisher that is gone";
     }
     case "elsewhere": {
       const elsewhere = wire.standing.place.kind === "page" ? "another tab" : "another client of the server";
-      const vehicle = speaker(entry);
-      return vehicle ? `${vehicle.name}, in ${elsewhere}` : elsewhere;
+      const publisher = speaker(entry);
+      return publisher ? `${publisher.name}, in ${elsewhere}` : elsewhere;
     }
   }
 }
@@ -130,11 +164,12 @@ function nameOf(place: Place): string {
 }
 
 function show(now: State): void {
-  board.update(now.cards);
-  publishers.update(now.vehicles);
-  const known = [...now.cards.flatMap((card) => card.tags), ...now.vehicles.flatMap((each) => [...each.tags, ...each.sometimes])];
-  traffic.update(now.cards, known);
-  timetable.update(now.vehicles);
+  board.update(now.subscribers);
+  publishers.update(now.publishers);
+  const known = [...now.tags, ...now.subscribers.flatMap((subscriber) => subscriber.tags), ...now.publishers.flatMap((each) => [...each.tags, ...each.sometimes])];
+  traffic.update(now.subscribers, known);
+  composer.update();
+  timetable.update(now.publishers);
   load.update(now.load);
   connection.follow();
 }
@@ -142,9 +177,9 @@ function show(now: State): void {
 // A jump by the address would be read as a board.
 byId("skip").addEventListener("click", (event) => {
   event.preventDefault();
-  byId("cards").focus();
+  byId("subscribers").focus();
 });
-drawLegend();
+copyOn(byId<HTMLButtonElement>("install-copy"), byId("install"), announce);
 followTheme(() => load.recolour());
 onChange(show);
 followAddress((text) => notices.tell(text));

@@ -1,14 +1,14 @@
 /** Owns what a board is made of, and how much of it there may be. */
 
-/** A subscriber on the board: a set of tags with a name. */
-export interface Card {
+/** A subscriber: a set of tags with a name. */
+export interface Subscriber {
   readonly id: string;
   readonly name: string;
   readonly tags: readonly string[];
 }
 
-/** A publisher on the left. */
-export interface Vehicle {
+/** A publisher: what it says, and with which tags. */
+export interface Publisher {
   readonly id: string;
   readonly name: string;
   /** The tags on each of its messages. */
@@ -33,8 +33,10 @@ export interface Load {
 
 /** Everything a link to the page can say. */
 export interface State {
-  readonly cards: readonly Card[];
-  readonly vehicles: readonly Vehicle[];
+  readonly subscribers: readonly Subscriber[];
+  readonly publishers: readonly Publisher[];
+  /** The tags of the message that is about to be published by hand. */
+  readonly tags: readonly string[];
   readonly mode: "page" | "server";
   /** The address of another server; empty for the one this page is from. */
   readonly server: string;
@@ -42,4 +44,4 @@ export interface State {
 }
 
 /** The most of each that a board takes. */
-export const most = { cards: 60, vehicles: 24, tags: 16, tagLength: 120, nameLength: 60, textLength: 2000 } as const;
+export const most = { subscribers: 60, publishers: 24, tags: 16, tagLength: 120, nameLength: 60, textLength: 2000 } as const;

@@ -17,34 +17,33 @@ export class Notices {
 
   /** Shows something, and says it. */
   tell(text: string): void {
-    this.#show(text);
-  }
-
-  /** Shows something together with what can be done about it. */
-  offer(text: string, label: string, act: () => void): void {
-    const button = h("button", { type: "button", class: "quiet" }, label);
-    button.addEventListener("click", () => {
-      this.#hide();
-      act();
-    });
-    this.#show(text, button);
-  }
-
-  #show(text: string, ...more: Node[]): void {
     this.announce(text);
-    this.#note.replaceChildren(h("span", {}, text), ...more);
+    this.#note.textContent = text;
     this.#note.hidden = false;
     clearTimeout(this.#timer);
-    this.#timer = window.setTimeout(() => this.#later(), shownMs);
+    this.#timer = window.setTimeout(() => (this.#note.hidden = true), shownMs);
   }
 
-  /** It does not go away under a hand that reaches for it. */
-  #later(): void {
-    if (this.#note.matches(":hover, :focus-within")) this.#timer = window.setTimeout(() => this.#later(), 1000);
-    else this.#hide();
-  }
-
-  #hide(): void {
-    this.#note.hidden = true;
+  /**
+   * Says what was removed, in the very place where it was, so that nothing is covered; and lets it be undone there.
+   * `place` is an element with nothing in it, which leaves when the time is over.
+   */
+  undo(text: string, place: HTMLElement, act: () => void): void {
+    this.announce(`${text} Undo is here.`);
+    const button = h("button", { type: "button", class: "quiet" }, "Undo");
+    button.addEventListener("click", () => {
+      clearTimeout(timer);
+      place.remove();
+      act();
+    });
+    place.append(h("span", {}, text), button);
+    button.focus({ preventScroll: true });
+    // It does not go away under a hand that reaches for it.
+    const leave = (): void => {
+      if (!place.isConnected) return;
+      if (place.matches(":hover, :has(:focus-visible)")) timer = window.setTimeout(leave, 1000);
+      else place.remove();
+    };
+    let timer = window.setTimeout(leave, shownMs);
   }
 }

@@ -1,21 +1,25 @@
-/** Owns how a message or a subscription is said in other languages. It knows nothing of the page. */
+/** Owns how a message or a subscription is said in other languages, and which broker that reaches. */
+
+import { defaultServer } from "./address.js";
+import { linkTo } from "./link.js";
 
 /** The languages, as the visitor chooses them. */
-export const languages = { cli: "CLI", curl: "curl", js: "JavaScript", rust: "Rust" } as const;
-
-/** Where a server is that was started without further ado. */
-export const defaultServer = "ws://127.0.0.1:8888";
+export const languages = { js: "JavaScript", cli: "CLI", curl: "curl", rust: "Rust", link: "Link" } as const;
 
 /** One of them. */
 export type Language = keyof typeof languages;
 
-/** What is to be said, and to which server. */
+/** What is to be said, and to which broker. */
 export interface Wish {
-  readonly kind: "message" | "card";
+  readonly kind: "message" | "subscriber";
+  /** Of a subscriber. */
+  readonly name?: string;
   readonly tags: readonly string[];
   /** What a message says. */
   readonly text: string;
-  /** The server's WebSocket address. */
+  /** Whether the board's broker is in the browser, where nothing from outside reaches it. */
+  readonly isInPage: boolean;
+  /** The WebSocket address of the board's server; without one, of where a server would be. */
   readonly url: string;
 }
 
@@ -28,10 +32,20 @@ export function snippet(wish: Wish, language: Language): string {
     case "curl":
       return publish ? curlPublish(wish) : curlSubscribe(wish);
     case "js":
-      return publish ? jsPublish(wish) : jsSubscribe(wish);
+      return wish.isInPage ? jsBroker(wish) : publish ? jsPublish(wish) : jsSubscribe(wish);
     case "rust":
       return publish ? rustPublish(wish) : rustSubscribe(wish);
+    case "link":
+      return linkTo(wish.tags, wish.name);
   }
+}
+
+/** What has to be said beside it; nothing when it does what it seems to do. */
+export function advice({ isInPage, url }: Wish, language: Language): string {
+  if (language === "link") return "Opens this board with these tags, wherever its page is.";
+  if (!isInPage) return "";
+  if (language === "js") return "This board’s broker is in your browser. This makes one like it in a page of your own.";
+  return `This board’s broker is in your browser, where no other program reaches it. This is for a server at ${url}: start one with “mist serve”.`;
 }
 
 /** Quotes a word for a POSIX shell, if it needs it. */
@@ -67,9 +81,10 @@ function curlPublish({ tags, text, url }: Wish): string {
   return `curl -d ${shell(body)} \\\n  ${shell(`${http(url)}/publish`)}`;
 }
 
-function curlSubscribe({ tags, url }: Wish): string {
+function curlSubscribe(wish: Wish): string {
+  const { tags, url } = wish;
   // A list is split at commas, and only there.
-  if (tags.some((tag) => tag.includes(","))) return `# a tag with a comma cannot be said in an address:\n${cliSubscribe({ kind: "card", tags, text: "", url })}`;
+  if (tags.some((tag) => tag.includes(","))) return `# a tag with a comma cannot be said in an address:\n${cliSubscribe(wish)}`;
   return `curl -N ${shell(`${http(url)}/subscribe?tags=${tags.map(encodeURIComponent).join(",")}`)}`;
 }
 
@@ -87,8 +102,8 @@ function jsPublish({ tags, text, url }: Wish): string {
     `import { connect } from "mist-pubsub";`,
     ``,
     `const client = connect(${JSON.stringify(url)});`,
-    `await client.ready;`,
-    `await client.publish(${list(tags)}, ${JSON.stringify(text)});`,
+    `await client.publish(${list(tags)}, ${JSON.stringify(text)}, { ack: true });`,
+    `await client.close();`,
   ].join("\n");
 }
 
@@ -100,6 +115,20 @@ function jsSubscribe({ tags, url }: Wish): string {
     `client.subscribe(${list(tags)}, (message) => {`,
     `  console.log(message.tags, message.text);`,
     `});`,
+  ].join("\n");
+}
+
+/** A broker that a page makes itself: one client subscribes, another publishes. */
+function jsBroker({ kind, tags, text }: Wish): string {
+  return [
+    `import { Broker } from "mist-pubsub";`,
+    ``,
+    `const broker = await Broker.create();`,
+    `const [reader, writer] = [broker.client(), broker.client()];`,
+    `await reader.subscribe(${list(tags)}, (message) => {`,
+    `  console.log(message.tags, message.text);`,
+    `}).ready;`,
+    `await writer.publish(${list(tags)}, ${JSON.stringify(kind === "message" ? text : "hello")});`,
   ].join("\n");
 }
 

@@ -1,12 +1,12 @@
 /** Owns what a visitor has set up, and its history. It does not know how anything looks or is sent. */
 
 import { decode, encode } from "./link.js";
-import type { Card, State, Vehicle } from "./model.js";
-import { cityCards, cityVehicles } from "./story.js";
+import type { Publisher, State, Subscriber } from "./model.js";
+import { citySubscribers, cityPublishers } from "./story.js";
 
 let lastId = 0;
 
-/** A name for a card or a vehicle that nothing else on this page has. */
+/** A name for a subscriber or a publisher that nothing else on this page has. */
 export function freshId(): string {
   lastId += 1;
   return `n${lastId}`;
@@ -14,8 +14,9 @@ export function freshId(): string {
 
 /** The board as a first visitor finds it. */
 export const initial: State = {
-  cards: cityCards.map((card) => ({ ...card, id: freshId() })),
-  vehicles: cityVehicles.map((vehicle) => ({ ...vehicle, id: freshId() })),
+  subscribers: citySubscribers.map((subscriber) => ({ ...subscriber, id: freshId() })),
+  publishers: cityPublishers.map((publisher) => ({ ...publisher, id: freshId() })),
+  tags: ["bus", "late", "line:7"],
   mode: "page",
   server: "",
   load: { rate: 2000, subscriptions: 1000, tags: 4 },
@@ -54,15 +55,15 @@ function write(how: "pushState" | "replaceState"): void {
   if (url !== location.pathname + location.search + location.hash) history[how](null, "", url);
 }
 
-/** Changes one card. */
-export function changeCard(id: string, patch: Partial<Card>, quietly = false): void {
-  change({ cards: current.cards.map((card) => (card.id === id ? { ...card, ...patch } : card)) }, quietly);
+/** Changes one subscriber. */
+export function changeSubscriber(id: string, patch: Partial<Subscriber>, quietly = false): void {
+  change({ subscribers: current.subscribers.map((subscriber) => (subscriber.id === id ? { ...subscriber, ...patch } : subscriber)) }, quietly);
 }
 
-/** Changes one vehicle. */
-export function changeVehicle(id: string, patch: Partial<Vehicle>, quietly = false): void {
-  const vehicles = current.vehicles.map((vehicle) => (vehicle.id === id ? { ...vehicle, ...patch } : vehicle));
-  change({ vehicles }, quietly);
+/** Changes one publisher. */
+export function changePublisher(id: string, patch: Partial<Publisher>, quietly = false): void {
+  const publishers = current.publishers.map((publisher) => (publisher.id === id ? { ...publisher, ...patch } : publisher));
+  change({ publishers }, quietly);
 }
 
 /** Takes the state from the address, now and whenever the visitor goes back or edits it. `complain` is told of junk. */
@@ -83,9 +84,9 @@ function become(next: State): void {
   for (const listener of listeners) listener(current, before);
 }
 
-/** Gives what is the same as before the ids of before, so that cards keep their counts and their places. */
+/** Gives what is the same as before the ids of before, so that subscribers keep their counts and their places. */
 function keepIds(next: State, before: State): State {
-  return { ...next, cards: same(next.cards, before.cards), vehicles: same(next.vehicles, before.vehicles) };
+  return { ...next, subscribers: same(next.subscribers, before.subscribers), publishers: same(next.publishers, before.publishers) };
 }
 
 function same<T extends { id: string; name: string }>(next: readonly T[], before: readonly T[]): T[] {

@@ -1,4 +1,4 @@
-/** Owns the clients the board talks through, in this page or to a server. It does not know what a card is. */
+/** Owns the clients the board talks through, in this page or to a server. It does not know what a subscriber is. */
 
 import { Broker, connect, MistError, type Client, type Handler, type State, type Subscription } from "mist-pubsub";
 
@@ -87,10 +87,13 @@ export class Wire {
     this.#wants.delete(name);
   }
 
-  /** Publishes, and waits until the broker has said that it took it. */
+  /** Publishes, and returns once the broker has taken it and all that it delivered here has arrived. */
   async publish(tags: readonly string[], text: string): Promise<void> {
-    if (!this.#publisher) throw new MistError("offline", this.#standing.reason || "there is no connection yet");
-    await this.#publisher.publish(tags, text, { ack: true });
+    const [publisher, subscriber] = [this.#publisher, this.#subscriber];
+    if (!publisher) throw new MistError("offline", this.#standing.reason || "there is no connection yet");
+    const { delivered } = await publisher.publish(tags, text, { ack: true });
+    // The pong comes behind everything that was delivered before.
+    if (delivered > 0) await subscriber?.ping();
   }
 
   #subscribe(want: Want): void {
@@ -144,13 +147,6 @@ export class Wire {
       throw error;
     }
   }
-}
-
-/** The address of the server that served this page. */
-export function ownServer(): string {
-  const url = new URL("./", location.href);
-  url.protocol = url.protocol === "https:" ? "wss:" : "ws:";
-  return url.href;
 }
 
 /** What an error says, as a sentence can go on with it. */

@@ -3,7 +3,7 @@
 import assert from "node:assert/strict";
 import { execFileSync } from "node:child_process";
 import { after, before, describe, test } from "node:test";
-import { card, open, picture, publish, quiet, says, startSite, without } from "./harness.mjs";
+import { open, publish, quiet, says, startSite, subscriber, without } from "./harness.mjs";
 
 describe("the board in this page", { skip: without }, () => {
   let site;
@@ -13,34 +13,104 @@ describe("the board in this page", { skip: without }, () => {
   test("is alive on load, and logs nothing", async () => {
     const visitor = await site.visitor();
     const { page, faults } = await open(visitor, site.url);
-    await page.waitForSelector('.card[data-outcome="match"]');
-    await page.waitForSelector('.card[data-outcome="near"] .chip[data-lamp="missing"]');
-    await page.waitForSelector(".spark", { state: "attached" });
-    assert.equal(await page.locator(".card").count(), 8);
+    await page.waitForSelector('.subscriber[data-outcome="match"]');
+    await page.waitForSelector('.subscriber[data-outcome="near"] .chip[data-lamp="missing"]');
+    assert.equal(await page.locator(".subscriber").count(), 8);
     assert.equal(new URL(page.url()).hash, "", "a board that nobody has changed needs no hash");
     assert.deepEqual(faults, []);
     await visitor.close();
   });
 
-  test("lights a card with all its tags, and shows what others miss", async () => {
+  test("lights a subscriber with all its tags, and shows what others miss", async () => {
     const visitor = await site.visitor();
     const { page, faults } = await open(visitor, site.url + quiet);
     await publish(page, ["red", "yellow"], "one");
-    await page.waitForSelector('.card:nth-child(2)[data-outcome="match"]');
-    await page.waitForSelector('.card:nth-child(1)[data-outcome="near"]');
-    assert.deepEqual(await card(page, 0).locator('[data-lamp="lit"]').allTextContents(), ["red"]);
-    assert.deepEqual(await card(page, 0).locator('[data-lamp="missing"]').allTextContents(), ["blue"]);
-    assert.equal(await card(page, 1).locator(".count-figure").textContent(), "1");
-    assert.equal(await card(page, 1).locator(".last").textContent(), "one");
-    assert.equal(await card(page, 0).locator(".count-figure").textContent(), "0");
-    assert.equal(await card(page, 2).getAttribute("data-outcome"), null, "a card that shares no tag stays dark");
-    await page.waitForSelector(".card[data-outcome]", { state: "detached" });
+    await page.waitForSelector('.subscriber:nth-child(2)[data-outcome="match"]');
+    await page.waitForSelector('.subscriber:nth-child(1)[data-outcome="near"]');
+    assert.deepEqual(await subscriber(page, 0).locator('[data-lamp="lit"]').allTextContents(), ["red"]);
+    assert.deepEqual(await subscriber(page, 0).locator('[data-lamp="missing"]').allTextContents(), ["blue"]);
+    assert.equal(await subscriber(page, 1).locator(".count-figure").textContent(), "1");
+    assert.equal(await subscriber(page, 1).locator(".last").textContent(), "one");
+    assert.equal(await subscriber(page, 0).locator(".count-figure").textContent(), "0");
+    assert.equal(await subscriber(page, 2).getAttribute("data-outcome"), null, "a subscriber that shares no tag stays dark");
+    await page.waitForSelector(".subscriber[data-outcome]", { state: "detached" });
     assert.equal(await page.locator("[data-lamp]:not(.legend *)").count(), 0, "the lamps go out again");
     assert.deepEqual(faults, []);
     await visitor.close();
   });
 
-  test("explains on the tape why each card did not get a message", async () => {
+  test("tells of one message in slow motion first, and then the city runs", async () => {
+    const visitor = await site.visitor();
+    const { page, faults } = await open(visitor, site.url, { opening: true });
+    await says(page, "#opening", /^Bus 7 publishes one message, with the tags bus, line:7, district:north and late\.$/);
+    const duration = (at) => page.evaluate((n) => document.querySelectorAll(".spark")[n]?.getAnimations()[0]?.effect.getTiming().duration, at);
+    await page.waitForSelector(".spark", { state: "attached" });
+    assert.ok((await duration(0)) > 1600, "the tags travel slowly");
+    await says(page, "#opening", /^Late buses asks for bus and late: all of that is on the message, so it arrives\.$/);
+    await page.waitForSelector('.subscriber:nth-child(1)[data-outcome="match"]');
+    await says(page, "#opening", /^Night watch asks for night too\. That is missing, so it gets nothing\.$/);
+    assert.equal(await page.locator(".row").count(), 1, "nothing else has spoken");
+    await says(page, "#opening", "");
+    await page.locator(".row").nth(1).waitFor();
+    // Once is enough: not after the page is loaded again, nor for whoever does something.
+    await page.reload();
+    await page.locator(".row").nth(1).waitFor();
+    assert.equal(await page.locator("#opening").textContent(), "");
+    const other = await open(await site.visitor(), site.url, { opening: true });
+    await says(other.page, "#opening", /^Bus 7/);
+    await other.page.keyboard.press("Shift");
+    await says(other.page, "#opening", "");
+    assert.deepEqual([...faults, ...other.faults], []);
+    await visitor.close();
+    await other.page.context().close();
+  });
+
+  test("says who would get a message while its tags are chosen, and who got it once that is known", async () => {
+    const visitor = await site.visitor();
+    const { page, faults } = await open(visitor, site.url + quiet);
+    await says(page, "#composer-preview", /^Nobody asks for these tags/);
+    await page.click("#composer-tags .chip-add");
+    await page.keyboard.type("red");
+    await page.keyboard.press("Enter");
+    await says(page, "#composer-preview", "Would reach 1 of 3: B\\.");
+    assert.deepEqual(await page.locator('.subscriber[data-preview="true"] .name').allTextContents(), ["B"]);
+    await page.keyboard.type("blue");
+    await page.keyboard.press("Enter");
+    await says(page, "#composer-preview", "Would reach 2 of 3: A, B\\.");
+    await page.keyboard.press("Escape");
+    await page.evaluate(() => {
+      globalThis.heard = [];
+      const live = document.querySelector("#live");
+      new MutationObserver(() => globalThis.heard.push(live.textContent)).observe(live, { childList: true });
+    });
+    await page.click("#composer button[type=submit]");
+    await says(page, "#composer-outcome", "Published: 2 of 3 got it\\.");
+    assert.deepEqual(await page.evaluate(() => globalThis.heard), ["Published: 2 of 3 subscribers got it."]);
+    await page.evaluate(() => document.activeElement.blur());
+    assert.equal(await page.locator('.subscriber[data-preview="true"]').count(), 0);
+    assert.deepEqual(faults, []);
+    await visitor.close();
+  });
+
+  test("says that something was removed where it was, and takes it back there", async () => {
+    const visitor = await site.visitor();
+    const { page, faults } = await open(visitor, site.url + quiet);
+    const box = await subscriber(page, 1).boundingBox();
+    await subscriber(page, 1).locator(".subscriber-remove").click();
+    await says(page, ".gone", /^Removed “B”\./);
+    const gone = await page.locator(".gone").boundingBox();
+    assert.deepEqual([gone.x, gone.y, gone.width], [box.x, box.y, box.width], "it covers nothing");
+    assert.equal(await page.locator(".subscriber").count(), 2);
+    await page.click(".gone button");
+    assert.deepEqual(await page.locator(".name").allTextContents(), ["A", "B", "C"]);
+    assert.equal(await page.locator(".gone").count(), 0);
+    await publish(page, ["red"], "again");
+    await page.waitForSelector('.subscriber:nth-child(2)[data-outcome="match"]');
+    assert.deepEqual(faults, []);
+    await visitor.close();
+  });
+
+  test("explains on the tape why each subscriber did not get a message", async () => {
     const visitor = await site.visitor();
     const { page, faults } = await open(visitor, site.url + quiet);
     await publish(page, ["red"], "why");
@@ -62,62 +132,15 @@ describe("the board in this page", { skip: without }, () => {
     await visitor.close();
   });
 
-  test("can be used with the keyboard alone", async () => {
+  test("is shared by the tabs: the second follows, and lets them speak when the first is gone", async () => {
     const visitor = await site.visitor();
-    const { page, faults } = await open(visitor, site.url + quiet);
-    const tabTo = async (selector) => {
-      for (let presses = 0; presses < 80; presses += 1) {
-        await page.keyboard.press("Tab");
-        if (await page.evaluate((where) => document.activeElement?.matches(where), selector)) return;
-      }
-      assert.fail(`the Tab key does not reach ${selector}`);
-    };
-    const outlined = () => page.evaluate(() => getComputedStyle(document.activeElement).outlineStyle);
-    await tabTo("#skip");
-    await page.keyboard.press("Enter");
-    assert.equal(await page.evaluate(() => document.activeElement?.id), "cards");
-    await page.evaluate(() => document.activeElement.blur());
-
-    await tabTo("#add-card");
-    assert.notEqual(await outlined(), "none", "what has the focus is seen");
-    await page.keyboard.press("Enter");
-    await page.keyboard.type("red, night");
-    await page.keyboard.press("Enter");
-    await page.keyboard.press("Escape");
-    assert.deepEqual(await card(page, 3).locator("button.chip:not(.chip-add)").allTextContents(), ["red", "night"]);
-    await page.keyboard.press("ArrowLeft");
-    await page.keyboard.press("Delete");
-    assert.deepEqual(await card(page, 3).locator("button.chip:not(.chip-add)").allTextContents(), ["red"]);
-
-    await tabTo("#composer-text");
-    await page.keyboard.type("by hand");
-    await page.keyboard.press("Enter");
-    await says(page, ".row .score", /^delivered to 0 of 4/);
-    await tabTo(".row summary");
-    await page.keyboard.press("Enter");
-    await page.waitForSelector(".why");
-    await page.evaluate(() => document.activeElement.blur());
-
-    await tabTo(".card-remove");
-    await page.keyboard.press("Enter");
-    assert.equal(await page.locator(".card").count(), 3);
-    assert.ok(await page.evaluate(() => document.activeElement?.matches(".card-remove")), "the focus is not lost");
-    await tabTo("#note button");
-    await page.keyboard.press("Enter");
-    await page.waitForFunction(() => document.querySelectorAll(".card").length === 4);
-    assert.deepEqual(faults, []);
-    await visitor.close();
-  });
-
-  test("is shared by the tabs: the second follows, and drives when the first is gone", async () => {
-    const visitor = await site.visitor();
-    const board = "#cards=Reds:red&vehicles=Bus%201:red,line%3A1::Stop:1:on";
+    const board = "#subscribers=Reds:red&publishers=Bus%201:red,line%3A1::Stop:1:on";
     const first = await open(visitor, site.url + board);
-    await first.page.waitForSelector('.card[data-outcome="match"]');
+    await first.page.waitForSelector('.subscriber[data-outcome="match"]');
     assert.ok(await first.page.locator("#following").isHidden());
     const second = await open(visitor, site.url + board);
     await second.page.waitForSelector("#following:not([hidden])");
-    await second.page.waitForSelector('.card[data-outcome="match"]');
+    await second.page.waitForSelector('.subscriber[data-outcome="match"]');
     await second.page.click(".row summary");
     await says(second.page, ".why-head", /^from Bus 1, in another tab/);
     await second.page.click(".row summary");
@@ -134,30 +157,36 @@ describe("the board in this page", { skip: without }, () => {
 
   test("is in its link: shared, gone back from, and not hurt by a broken one", async () => {
     const visitor = await site.visitor();
-    const { page, faults } = await open(visitor, `${site.url}#cards=Caf%C3%A9%3A%20one%3B:a%2Cb,c%3Ad&vehicles=`);
-    assert.equal(await page.locator(".name").inputValue(), "Café: one;");
-    assert.deepEqual(await card(page, 0).locator("button.chip:not(.chip-add)").allTextContents(), ["a,b", "c:d"]);
-    await page.click(".card-remove");
-    await page.waitForSelector("#no-cards:not([hidden])");
+    const { page, faults } = await open(visitor, `${site.url}#subscribers=Caf%C3%A9%3A%20one%3B:a%2Cb,c%3Ad&publishers=`);
+    assert.equal(await page.locator(".name").textContent(), "Café: one;");
+    assert.deepEqual(await subscriber(page, 0).locator("button.chip:not(.chip-add)").allTextContents(), ["a,b", "c:d"]);
+    await page.click(".subscriber-remove");
+    await page.waitForSelector("#no-subscribers:not([hidden])");
     await page.goBack();
-    await page.waitForFunction(() => document.querySelector(".name")?.value === "Café: one;");
+    await page.waitForFunction(() => document.querySelector(".name")?.textContent === "Café: one;");
     await page.goForward();
-    await page.waitForSelector("#no-cards:not([hidden])");
-    await page.click("#reset-cards");
-    assert.equal(await page.locator(".card").count(), 8);
+    await page.waitForSelector("#no-subscribers:not([hidden])");
+    await page.click("#reset-subscribers");
+    assert.equal(await page.locator(".subscriber").count(), 8);
 
-    for (const broken of ["#cards=%E0%A4%A", "#cards=a:b:c:d&mode=moon&load=x", "#%00=;;;", `#cards=${"x:y;".repeat(100)}`]) {
+    // A link says which tags the board opens with.
+    await page.goto("about:blank");
+    await page.goto(`${site.url}#subscribers=Orders:orders,eu&tags=orders,eu,7`);
+    await page.waitForSelector('#standing[data-phase="open"]');
+    await says(page, "#composer-preview", "Would reach 1 of 1: Orders\\.");
+
+    for (const broken of ["#subscribers=%E0%A4%A", "#subscribers=a:b:c:d&mode=moon&load=x", "#server=not%20a%20url", "#%00=;;;", `#subscribers=${"x:y;".repeat(100)}`]) {
       await page.goto("about:blank");
       await page.goto(site.url + broken);
       await page.waitForSelector('#standing[data-phase="open"]');
-      assert.equal(await page.locator(".card").count(), 8, broken);
+      assert.equal(await page.locator(".subscriber").count(), 8, broken);
       await says(page, "#note", /could not be read/);
     }
     assert.deepEqual(faults, []);
     await visitor.close();
   });
 
-  test("says a message and a card in other languages, quoted for a shell", async () => {
+  test("says a message and a subscriber in other languages, quoted for a shell", async () => {
     const visitor = await site.visitor();
     const { page, faults } = await open(visitor, site.url + quiet);
     const text = `it's "late" $HOME \`x\` \\ !`;
@@ -167,18 +196,25 @@ describe("the board in this page", { skip: without }, () => {
     const words = (command) =>
       execFileSync("sh", ["-c", `${command.replace(/^(mist|curl) /, `printf '%s\\0' `)}`], { encoding: "utf8" }).split("\0").slice(0, -1);
     const code = () => page.locator("#copy-code").textContent();
+    // The broker of this board is in the browser: what makes one like it comes first, and runs.
+    assert.match(await code(), /^import \{ Broker \} from "mist-pubsub";/);
+    assert.match(await code(), /\["a b", "it's", "red"\], "it's \\"late\\" \$HOME `x` \\\\ !"/);
+    await says(page, "#copy-advice", /in your browser\. This makes one like it/);
+    await page.keyboard.press("ArrowRight");
     assert.deepEqual(words(await code()), ["publish", "--tags", "a b,it's,red", "--data", text]);
+    await says(page, "#copy-advice", /no other program reaches it\. This is for a server at ws:\/\/127\.0\.0\.1:8888: start one/);
     await page.keyboard.press("ArrowRight");
     const [flag, body, url] = words(await code());
     assert.deepEqual([flag, url], ["-d", "http://127.0.0.1:8888/publish"]);
     assert.deepEqual(JSON.parse(body), { tags: ["a b", "it's", "red"], data: text });
     await page.keyboard.press("ArrowRight");
-    assert.match(await code(), /client\.publish\(\["a b", "it's", "red"\], "it's \\"late\\"/);
-    await page.keyboard.press("ArrowRight");
     assert.match(await code(), /\.publish\(\["a b", "it's", "red"\], "it's \\"late\\" \$HOME `x` \\\\ !"\)/);
+    await page.keyboard.press("ArrowRight");
+    assert.equal(await code(), `${site.url}#tags=a%20b,it's,red`);
     await page.keyboard.press("Escape");
     await page.waitForSelector("#copy-as", { state: "hidden" });
-    await card(page, 0).locator('button[aria-label^="Copy"]').click();
+    await page.click('button[aria-label="Copy A as a command or code"]');
+    assert.equal(await code(), `${site.url}#subscribers=A:red,blue&tags=red,blue`);
     await page.click("#copy-tab-cli");
     assert.deepEqual(words(await code()), ["subscribe", "--tags", "red,blue"]);
     await page.click("#copy-tab-curl");
@@ -189,13 +225,17 @@ describe("the board in this page", { skip: without }, () => {
 
   test("makes load, shows its figures, and stays usable", async () => {
     const visitor = await site.visitor();
-    const { page, faults } = await open(visitor, `${site.url + quiet}&load=max,10000,8`);
+    const { page, faults } = await open(visitor, `${site.url + quiet}&load=1,0,1`);
+    await page.click(".preset >> text=All it can");
+    assert.equal(await page.locator('.preset[aria-pressed="true"]').count(), 1);
+    await page.click(".fine summary");
     await says(page, "#load-rate-text", "as fast as possible");
     await page.click("#load-toggle");
     await says(page, "#figure-matches", /\d/);
     await says(page, "#figure-p99", /ms$/);
+    await says(page, "#load-result", /^[\d,.M ]+ messages a second, among 1,000 subscriptions, made [\d,.M ]+ deliveries\. Half of them arrived within .* ms, 99 of 100 within .* ms\.$/);
     await publish(page, ["red"], "in between");
-    await page.waitForSelector('.card:nth-child(2)[data-outcome="match"]');
+    await page.waitForSelector('.subscriber:nth-child(2)[data-outcome="match"]');
     const drawn = () =>
       page.evaluate(() => {
         const canvas = document.querySelector("#chart");
@@ -222,7 +262,7 @@ describe("the board in this page", { skip: without }, () => {
       new MutationObserver((changes) => (globalThis.moved += changes.length)).observe(document.querySelector("#sky"), { childList: true });
     });
     await publish(page, ["red"], "still");
-    await page.waitForSelector('.card:nth-child(2)[data-outcome="match"]');
+    await page.waitForSelector('.subscriber:nth-child(2)[data-outcome="match"]');
     assert.equal(await page.evaluate(() => globalThis.moved), 0);
     assert.equal(await page.locator(".ring").count(), 0);
     assert.deepEqual(faults, []);
@@ -234,72 +274,48 @@ describe("the board in this page", { skip: without }, () => {
     const { page, faults } = await open(visitor, site.url + quiet);
     await page.click('label[for="mode-server"]');
     await says(page, "#server-note", /plain file server/);
-    await says(page, "#standing-text", /in this page/);
+    await says(page, "#standing-text", /in this browser/);
     await publish(page, ["red"], "all the same");
-    await page.waitForSelector('.card:nth-child(2)[data-outcome="match"]');
+    await page.waitForSelector('.subscriber:nth-child(2)[data-outcome="match"]');
     await page.goBack();
     await page.waitForSelector("#server-panel", { state: "hidden" });
     // A link alone does not make the page talk to somebody else's server.
     await page.goto("about:blank");
     await page.goto(`${site.url + quiet}&mode=server&server=ws%3A%2F%2Fexample.invalid`);
     await says(page, "#server-note", /asks for the server ws:\/\/example\.invalid/);
-    await page.fill("#server-url", "ftp://example.invalid");
-    await page.click("#server-form button");
-    await says(page, "#standing-text", /^Closed: /);
-    assert.deepEqual(faults, []);
-    await visitor.close();
-  });
-
-  test("fits a phone, where every control can be pressed", async () => {
-    const visitor = await site.visitor({ viewport: { width: 360, height: 740 }, hasTouch: true, isMobile: true });
-    const { page, faults } = await open(visitor, site.url);
-    await page.waitForSelector('.card[data-outcome="match"]');
-    const width = () => page.evaluate(() => document.documentElement.scrollWidth);
-    assert.equal(await width(), 360);
-    await page.tap("#edit-vehicles");
-    await page.locator(".vehicle-edit").first().tap();
-    await page.tap("#load-toggle");
-    // One that opens or removes something changes which others there are; so each is looked for again.
-    const pressed = new Set();
-    for (;;) {
-      const name = await page.evaluate((known) => {
-        const isOpen = document.querySelector("dialog[open]");
-        const all = [...(isOpen ?? document).querySelectorAll("button, summary, .switch label")];
-        for (const each of all) {
-          const text = (each.getAttribute("aria-label") ?? each.textContent).trim() + (each.id || each.className);
-          if (known.includes(text) || each.disabled || !each.checkVisibility({ visibilityProperty: true })) continue;
-          each.scrollIntoView({ block: "center" });
-          each.click();
-          return text;
-        }
-        isOpen?.close();
-        return isOpen ? "closed" : undefined;
-      }, [...pressed]);
-      if (name === undefined) break;
-      pressed.add(name);
-      assert.equal(await width(), 360, `after '${name}' the page is wider than the phone`);
+    for (const wrong of ["ftp://example.invalid", "not a url", "ws://", "ws://a:b:c"]) {
+      await page.fill("#server-url", wrong);
+      await page.click("#server-form button");
+      await says(page, "#server-error", `“${wrong}” is not the address of a server\\. One looks like ws://127\\.0\\.0\\.1:8888\\.`);
+      assert.equal(await page.getAttribute("#server-url", "aria-invalid"), "true");
     }
-    assert.ok(pressed.size > 40, `only ${pressed.size} were found`);
+    await says(page, "#standing-text", /in this browser/);
     assert.deepEqual(faults, []);
     await visitor.close();
   });
 
-  for (const [name, options] of Object.entries({
-    "desk-light": { colorScheme: "light" },
-    "desk-dark": { colorScheme: "dark" },
-    "wide-dark": { colorScheme: "dark", viewport: { width: 1920, height: 1080 } },
-    "still-light": { colorScheme: "light", reducedMotion: "reduce" },
-    "phone-light": { colorScheme: "light", viewport: { width: 390, height: 844 }, deviceScaleFactor: 2 },
-    "phone-dark": { colorScheme: "dark", viewport: { width: 360, height: 740 }, deviceScaleFactor: 2 },
-  })) {
-    test(`has its picture taken: ${name}`, async () => {
-      const visitor = await site.visitor(options);
-      const { page, faults } = await open(visitor, site.url);
-      await page.locator(".row").nth(2).waitFor({ state: "attached" });
-      await page.waitForSelector('.card[data-outcome="match"]');
-      await picture(page, name);
-      assert.deepEqual(faults, []);
-      await visitor.close();
-    });
-  }
+  test("is there again without a network, as long as its broker is in the browser", async (context) => {
+    const own = await startSite();
+    context.after(() => own.close());
+    const visitor = await own.visitor();
+    const { page, faults } = await open(visitor, own.url + quiet);
+    await page.evaluate(async () => void (await navigator.serviceWorker.ready));
+    await own.stop();
+    await page.reload();
+    await page.waitForSelector('#standing[data-phase="open"]');
+    await publish(page, ["red"], "offline");
+    await says(page, "#composer-outcome", "Published: 1 of 3 got it\\.");
+    // The load's worker is a file of its own, which nobody had asked for yet.
+    await page.click("#load-toggle");
+    await says(page, "#figure-matches", /\d/);
+    await page.click("#load-toggle");
+    // On a server there is nothing to keep.
+    await page.click('label[for="mode-server"]');
+    await page.fill("#server-url", "ws://127.0.0.1:9");
+    await page.click("#server-form button");
+    await page.waitForSelector("#away:not([hidden])");
+    await page.click("#go-home");
+    await says(page, "#standing-text", /in this browser/);
+    assert.deepEqual(faults.filter((fault) => !/^error: WebSocket connection to .* failed: /.test(fault)), []);
+  });
 });

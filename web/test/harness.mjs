@@ -15,7 +15,7 @@ assert.ok(existsSync(`${dist}/index.html`), "the page is not built (cargo xtask 
 export const without = findChromium() ? false : "there is no Chromium here: install it, or name it in MIST_CHROMIUM";
 
 /** A board on which nothing moves by itself. */
-export const quiet = "#cards=A:red,blue;B:red;C:green&vehicles=";
+export const quiet = "#subscribers=A:red,blue;B:red;C:green&publishers=";
 
 /** The page on a plain file server, in one browser. */
 export async function startSite() {
@@ -26,6 +26,8 @@ export async function startSite() {
     browser,
     /** A visitor with storage and a shared broker of their own. */
     visitor: (options = {}) => browser.newContext({ viewport: { width: 1440, height: 900 }, ...options }),
+    /** Lets only the browser go on. */
+    stop: () => site.close(),
     close: async () => {
       await browser.close();
       await site.close();
@@ -33,9 +35,10 @@ export async function startSite() {
   };
 }
 
-/** Opens the page, waits until its broker is there, and collects what goes wrong in it. */
-export async function open(visitor, url) {
+/** Opens the page, waits until its broker is there, and collects what goes wrong in it. Most have seen its opening. */
+export async function open(visitor, url, { opening = false } = {}) {
   const page = await visitor.newPage();
+  if (!opening) await page.addInitScript(() => location.protocol.startsWith("http") && sessionStorage.setItem("mist-opening", "told"));
   const faults = [];
   page.on("pageerror", (error) => faults.push(String(error.stack ?? error)));
   page.on("console", (message) => faults.push(`${message.type()}: ${message.text()}`));
@@ -44,9 +47,9 @@ export async function open(visitor, url) {
   return { page, faults };
 }
 
-/** A card, by its place on the board. */
-export function card(page, at) {
-  return page.locator(".card").nth(at);
+/** A subscriber, by its place on the board. */
+export function subscriber(page, at) {
+  return page.locator(".subscriber").nth(at);
 }
 
 /** Publishes by hand, with tags that are typed. */

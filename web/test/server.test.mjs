@@ -1,13 +1,14 @@
 /** The board and a real server, which comes and goes. */
 
 import assert from "node:assert/strict";
-import { execFile } from "node:child_process";
+import { once } from "node:events";
 import { existsSync } from "node:fs";
-import { promisify } from "node:util";
+import { createConnection } from "node:net";
+import { createInterface } from "node:readline";
 import { fileURLToPath } from "node:url";
 import { after, before, describe, test } from "node:test";
 import { startServer } from "../../wasm/npm/test/harness/server.js";
-import { card, open, picture, publish, quiet, says, startSite, without } from "./harness.mjs";
+import { open, picture, publish, quiet, says, startSite, subscriber, without } from "./harness.mjs";
 
 const program = process.env.MIST_PROGRAM ?? fileURLToPath(new URL("../../target/debug/mist", import.meta.url));
 const skip = without || (existsSync(program) ? false : `there is no server at ${program}: build it, or name one in MIST_PROGRAM`);
@@ -32,24 +33,38 @@ describe("the board on a server", { skip }, () => {
     await page.click("#server-form button");
     await says(page, "#standing-text", /^Connected to 127/);
     await publish(page, ["red"], "from the page");
-    await page.waitForSelector('.card:nth-child(2)[data-outcome="match"]');
+    await page.waitForSelector('.subscriber:nth-child(2)[data-outcome="match"]');
     assert.equal(await post(["red", "blue"], "from a terminal"), 1);
-    await page.waitForSelector('.card:nth-child(1)[data-outcome="match"]');
+    await page.waitForSelector('.subscriber:nth-child(1)[data-outcome="match"]');
     await page.click(".row summary");
     await says(page, ".why-head", /^from another client of the server/);
     await page.click(".row summary");
 
     assert.deepEqual(faults, []);
     await server.kill();
-    await says(page, "#standing-text", /again in \d+ s$/);
+    // It is said once, in the middle of the board.
+    await says(page, "#away-what", /^No connection to 127/);
+    await says(page, "#away-when", /^Trying again/);
+    const seen = await page.evaluate(() => document.querySelector(".top").innerText + document.querySelector("main").innerText);
+    assert.equal(seen.match(/no connection to/gi).length, 1);
     await picture(page, "server-away");
+    await page.evaluate(() => {
+      globalThis.heard = [];
+      globalThis.flown = 0;
+      const live = document.querySelector("#live");
+      new MutationObserver(() => globalThis.heard.push(live.textContent)).observe(live, { childList: true });
+      new MutationObserver((all) => (globalThis.flown += all.length)).observe(document.querySelector("#sky"), { childList: true });
+    });
     await publish(page, ["red"], "into the void");
     await says(page, ".row .score", /^Not published: /);
+    await says(page, "#composer-error", /^Not published: /);
+    const [heard, flown] = await page.evaluate(() => [globalThis.heard, globalThis.flown]);
+    assert.deepEqual([heard.filter((text) => !text.startsWith("Not published: ")), flown], [[], 0], "no success is told");
     await server.start();
     await says(page, "#standing-text", /^Connected to 127/);
     await post(["red"], "back again");
-    await page.waitForFunction(() => document.querySelectorAll(".card .last")[1].textContent === "back again");
-    assert.equal(await card(page, 1).locator(".count-figure").textContent(), "3");
+    await page.waitForFunction(() => document.querySelectorAll(".subscriber .last")[1].textContent === "back again");
+    assert.equal(await subscriber(page, 1).locator(".count-figure").textContent(), "3");
     // In this tab the visitor has agreed to the server; so it is there again when the page is.
     await page.reload();
     await says(page, "#standing-text", /^Connected to 127/);
@@ -58,16 +73,29 @@ describe("the board on a server", { skip }, () => {
     await visitor.close();
   });
 
-  test("counts a flood, and shows what can be seen of it", async () => {
+  test("counts a flood, and shows what can be seen of it", async (context) => {
     const visitor = await site.visitor();
     const { page, faults } = await open(visitor, `${site.url + quiet}&mode=server`);
     await page.fill("#server-url", server.ws);
     await page.click("#server-form button");
     await says(page, "#standing-text", /^Connected to 127/);
-    const flood = ["publish", "--host", server.tcp, "--tags", "red", "--count", "20000", "drop"];
-    await promisify(execFile)(program, flood);
-    await page.waitForFunction(() => document.querySelectorAll(".count-figure")[1].textContent === "20000");
-    assert.equal(await page.locator(".row").count(), 60, "the tape is bounded");
+    const socket = createConnection(Number(new URL(server.tcp).port), "127.0.0.1");
+    await once(socket, "connect");
+    const line = `${JSON.stringify({ command: "publish", tags: ["red"], data: "drop" })}\n`;
+    const drip = setInterval(() => socket.write(line.repeat(20)), 40);
+    context.after(() => clearInterval(drip));
+    await page.waitForSelector("#flood:not([hidden])");
+    await says(page, "#flood-rate", /^\d{2,}$/);
+    await page.waitForSelector(".gap");
+    assert.equal(await page.locator(".spark, .subscriber[data-outcome]").count(), 0, "nothing moves, and nothing is lit");
+    clearInterval(drip);
+    socket.write(line.repeat(20_000));
+    socket.end();
+    await page.waitForFunction(() => Number(document.querySelectorAll(".count-figure")[1].textContent.replace(",", "")) >= 20_000);
+    await page.waitForSelector("#flood", { state: "hidden" });
+    assert.ok((await page.locator(".row").count()) <= 60, "the tape is bounded");
+    await post(["red"], "one more");
+    await page.waitForSelector('.subscriber:nth-child(2)[data-outcome="match"]');
     assert.deepEqual(faults, []);
     await visitor.close();
   });
@@ -87,17 +115,21 @@ describe("the board on a server", { skip }, () => {
 
   test("is live at once when the server serves the page", async (context) => {
     const served = await (await fetch(server.http)).text();
-    if (!served.includes('id="cards"')) return context.skip("this server was built without the page");
+    if (!served.includes('id="subscribers"')) return context.skip("this server was built without the page");
     const visitor = await site.visitor();
+    const codings = [];
+    visitor.on("response", async (answer) => codings.push([new URL(answer.url()).pathname, (await answer.allHeaders())["content-encoding"]]));
     const { page, faults } = await open(visitor, `${server.http}/${quiet}`);
+    const compressed = codings.filter(([path]) => /^\/$|\.(js|css|wasm)$/.test(path));
+    assert.ok(compressed.length >= 4 && compressed.every(([, coding]) => coding === "br"), JSON.stringify(codings));
     await page.click('label[for="mode-server"]');
     await says(page, "#standing-text", /^Connected to 127/);
     await post(["red"], "hello");
-    await page.waitForSelector('.card:nth-child(2)[data-outcome="match"]');
+    await page.waitForSelector('.subscriber:nth-child(2)[data-outcome="match"]');
     await page.click('label[for="mode-page"]');
-    await says(page, "#standing-text", /in this page/);
+    await says(page, "#standing-text", /in this browser/);
     await publish(page, ["green"], "inside");
-    await page.waitForSelector('.card:nth-child(3)[data-outcome="match"]');
+    await page.waitForSelector('.subscriber:nth-child(3)[data-outcome="match"]');
     await page.goBack();
     await says(page, "#standing-text", /^Connected to 127/);
     // The load's worker and the policy the server sends get along.
@@ -116,7 +148,8 @@ describe("the board on a server", { skip }, () => {
     await says(page, "#note", /^The broker says: .*(token|authori)/i);
     await page.fill("#server-token", "wrong");
     await page.click("#server-form button");
-    await says(page, "#standing-text", /^Closed: .*token/);
+    await says(page, "#away-what", /does not let this page in/);
+    await says(page, "#away-why", /token/);
     await page.fill("#server-token", "s3cret");
     await page.click("#server-form button");
     await says(page, "#standing-text", /^Connected to 127/);
@@ -125,4 +158,59 @@ describe("the board on a server", { skip }, () => {
     await visitor.close();
     await guarded.stop();
   });
+
+  test("says so when its token is taken away, and goes on with the next", async () => {
+    const guarded = await startServer(["--authenticator", "memory://", "--token", "s3cret", "--access", "scoped"]);
+    const admin = await adminOf(guarded);
+    await admin({ command: "register", data: "first", tags: ["red"] });
+    await admin({ command: "register", data: "second", tags: ["red"] });
+    const visitor = await site.visitor();
+    const { page, faults } = await open(visitor, `${site.url}#subscribers=Reds:red&publishers=&tags=red&mode=server`);
+    await page.fill("#server-url", guarded.ws);
+    await page.fill("#server-token", "first");
+    await page.click("#server-form button");
+    await says(page, "#standing-text", /^Connected to 127/);
+    await admin({ command: "end", data: "first" });
+    await page.waitForSelector("#away:not([hidden])");
+    await says(page, "#away-why", /token/);
+    await page.fill("#server-token", "second");
+    await page.click("#server-form button");
+    await says(page, "#standing-text", /^Connected to 127/);
+    await publish(page, ["red"], "rotated");
+    await says(page, "#composer-outcome", "Published: 1 of 1 got it\\.");
+    assert.deepEqual(faults, []);
+    await visitor.close();
+    await guarded.stop();
+  });
+
+  test("has counted what came while its tab was asleep", async () => {
+    const visitor = await site.visitor();
+    const { page, faults } = await open(visitor, `${site.url + quiet}&mode=server`);
+    await page.fill("#server-url", server.ws);
+    await page.click("#server-form button");
+    await says(page, "#standing-text", /^Connected to 127/);
+    const tools = await visitor.newCDPSession(page);
+    await tools.send("Page.setWebLifecycleState", { state: "frozen" });
+    for (let count = 0; count < 30; count += 1) await post(["red"], `asleep ${count}`);
+    await tools.send("Page.setWebLifecycleState", { state: "active" });
+    await page.waitForFunction(() => document.querySelectorAll(".count-figure")[1].textContent === "30");
+    await post(["red"], "awake");
+    await page.waitForFunction(() => document.querySelectorAll(".subscriber .last")[1].textContent === "awake");
+    assert.deepEqual(faults, []);
+    await visitor.close();
+  });
 });
+
+/** Asks as the server's administrator; each question waits for its answer. */
+async function adminOf(server) {
+  const socket = createConnection(Number(new URL(server.tcp).port), "127.0.0.1");
+  const lines = createInterface(socket)[Symbol.asyncIterator]();
+  const ask = async (command) => {
+    socket.write(`${JSON.stringify({ ...command, id: 1 })}\n`);
+    const answer = JSON.parse((await lines.next()).value);
+    assert.equal(answer.error, undefined);
+  };
+  socket.unref();
+  await ask({ command: "auth", data: "s3cret" });
+  return ask;
+}
