@@ -54,7 +54,8 @@ pub use auth::{
 };
 pub use broker::{
     Broker, Config, Credentials, CustomReply, CustomRequest, DisconnectReason, Listing, Long,
-    Others, Output, Receipt, Scratch, SessionId, Standing, Stats, TokenCheck, Verdict, Walk,
+    NodeInfo, NodesQuery, Others, OthersQuery, Output, Receipt, Scratch, SessionId, Standing,
+    Stats, TokenCheck, Verdict, Walk,
 };
 pub use error::{ErrorCode, ServerError, TokenError};
 pub use limits::Limits;

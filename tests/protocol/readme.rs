@@ -358,7 +358,8 @@ fn the_addresses_in_the_readme_are_those_a_server_has_by_itself() {
     let (_, text) = end(Process::run(&mut command));
     let (blocks, _) = blocks(&readme());
     let mut count = 0;
-    for block in blocks {
+    // Several servers on one machine cannot all have the addresses that one has by itself.
+    for block in blocks.iter().filter(|block| block.language != "bash") {
         for piece in block.text.split(['"', ' ', ',', '[', ']', '\n']) {
             let Some((scheme, rest)) = piece.split_once("://127.0.0.1:") else {
                 continue;

@@ -8,7 +8,7 @@ use super::output::{Long, Output, Verdict};
 use super::scratch::{Scratch, restart};
 use super::session::{Phase, SessionId};
 use super::walk::Walk;
-use crate::message::{Command, Message, Refusal, write_head, write_rest};
+use crate::message::{Command, Message, Refusal, write_head, write_refusal, write_rest};
 use crate::sort::sort;
 
 impl Broker {
@@ -35,6 +35,14 @@ impl Broker {
                 Command::List | Command::ListAll => {
                     self.begin_listing(session, state, message, scratch)
                 }
+                Command::Nodes => match self.begin_nodes(session, state, message) {
+                    Ok(long) => Verdict::Long(long),
+                    Err(refusal) => {
+                        restart(&mut scratch.reply);
+                        write_refusal(message, &refusal, &mut scratch.reply);
+                        Verdict::Reply
+                    }
+                },
                 Command::Who => {
                     self.who(state, message, scratch);
                     Verdict::Reply

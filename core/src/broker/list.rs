@@ -2,9 +2,11 @@
 //! between.
 
 use alloc::string::String;
+use alloc::vec::Vec;
 
 use super::Broker;
-use super::listing::{Found, Listing, Source};
+use super::listing::{Found, Listing, OthersQuery, Source};
+use super::nodes::NodesQuery;
 use super::output::{Long, Verdict};
 use super::scratch::{Scratch, restart};
 use super::session::{Session, SessionId};
@@ -50,18 +52,69 @@ impl Broker {
             },
             // Places in what was found are 32 bits wide.
             limit: self.limits.outbox_bytes.min(u32::MAX as usize),
+            others: None,
+            silent: Vec::new(),
         };
+        if message.command() == Command::ListAll && self.asks_others() {
+            let grants = self.grants(state);
+            listing.others = Some(OthersQuery {
+                granted: grants.map(|grants| grants.subscribe.clone()),
+            });
+        }
         // All but the sets: each brings a comma or a blank along, of which the last is not written.
         listing.write_with(Data::Literal("\"\""), Some(&|_| ()), &mut scratch.reply);
         listing.found.bytes = scratch.reply.len();
         restart(&mut scratch.reply);
-        if cost > SHORT {
+        if cost > SHORT || listing.others.is_some() {
             return Verdict::Long(Long::Listing(listing));
         }
         while !self.list_some(&mut listing) {}
         listing.write(&mut scratch.reply);
         scratch.matching.walked = cost;
         Verdict::Reply
+    }
+
+    /// Begins with the answer to `nodes`, which only a node of a cluster knows.
+    pub(super) fn begin_nodes(
+        &self,
+        session: SessionId,
+        state: &Session,
+        message: &Message<'_>,
+    ) -> Result<Long, Refusal> {
+        if self.link.is_none() {
+            return Err(Refusal::Unknown);
+        }
+        self.check_state(state)?;
+        Ok(Long::Nodes(NodesQuery {
+            session,
+            id: message.id_literal().map(String::from),
+        }))
+    }
+
+    /// Whether an answer to `listall` needs the other nodes.
+    pub(super) fn asks_others(&self) -> bool {
+        self.link.is_some() && self.others.nodes > 0
+    }
+
+    /// Begins to gather the tags of this node's subscriptions for another: all, or those that are granted there. To be
+    /// gathered with [`Broker::list_some`]; then [`Listing::into_found`] has them. `None` where this is no node.
+    #[must_use]
+    pub fn list_for_others(&self, granted: Option<Vec<String>>) -> Option<Listing> {
+        let source = match granted {
+            None => Source::All(0),
+            Some(tags) => Source::Asked(tags, 0),
+        };
+        Some(Listing {
+            session: self.link?,
+            command: "listall",
+            tags: Vec::new(),
+            id: None,
+            source,
+            found: Found::default(),
+            limit: self.limits.outbox_bytes.min(u32::MAX as usize),
+            others: None,
+            silent: Vec::new(),
+        })
     }
 
     /// What is to be told, and what it costs; refused where no outbox would hold it, as far as that is known at once: what
@@ -119,7 +172,7 @@ impl Broker {
                     (held.tags, held.name_bytes)
                 }
                 Source::All(_) => self.index.tag_totals(),
-                Source::Granted(_) | Source::Complete => (0, 0),
+                Source::Granted(_) | Source::Asked(..) | Source::Complete => (0, 0),
             };
             let room = name_bytes + tags;
             found.text.reserve_exact(room.min(*limit));
@@ -157,6 +210,13 @@ impl Broker {
                         found.add([name.as_str()]);
                     }
                 }
+                *next += PART;
+                rest.len() <= PART
+            }
+            Source::Asked(tags, next) => {
+                let rest = tags.get(*next..).unwrap_or_default();
+                let there = rest.iter().take(PART).filter(|tag| self.index.has_tag(tag));
+                there.for_each(|tag| found.add([tag.as_str()]));
                 *next += PART;
                 rest.len() <= PART
             }

@@ -8,7 +8,7 @@ use super::session::SessionId;
 #[cfg(doc)]
 use super::{Broker, Verdict};
 use crate::limits::LIMIT;
-use crate::message::{Data, Refusal, Reply, Writer, escaped_len, write_escaped};
+use crate::message::{Data, Refusal, Reply, Writer, escaped_len, write_escaped, write_tags};
 use crate::sort::sort_by;
 
 /// An answer to `list` or `listall` that is still being gathered: see [`Verdict::Long`].
@@ -22,6 +22,17 @@ pub struct Listing {
     pub(super) found: Found,
     /// What the answer may weigh.
     pub(super) limit: usize,
+    /// What other nodes have to be asked.
+    pub(super) others: Option<OthersQuery>,
+    /// Other nodes that did not answer.
+    pub(super) silent: Vec<String>,
+}
+
+/// What has to be asked of other nodes before an answer is whole.
+#[derive(Clone, Debug)]
+pub struct OthersQuery {
+    /// The tags that are of interest; all where it is `None`.
+    pub granted: Option<Vec<String>>,
 }
 
 #[derive(Debug)]
@@ -32,6 +43,8 @@ pub(super) enum Source {
     All(usize),
     /// The tags that are granted, from a place among them on.
     Granted(usize),
+    /// Those of these tags that another node asks for, from a place on.
+    Asked(Vec<String>, usize),
     Complete,
 }
 
@@ -154,6 +167,37 @@ fn order(one: &[u8], other: &[u8]) -> Ordering {
 }
 
 impl Listing {
+    /// What the other nodes of a cluster have to be asked first; to be told by [`Listing::add_others`].
+    pub fn take_others(&mut self) -> Option<OthersQuery> {
+        self.others.take()
+    }
+
+    /// Adds what other nodes have found, and the names of those that did not answer.
+    pub fn add_others<'a>(
+        &mut self,
+        found: impl IntoIterator<Item = &'a [u8]>,
+        silent: Vec<String>,
+    ) {
+        for text in found {
+            for name in text.split_inclusive(|&byte| byte == SET_END) {
+                let name = name.strip_suffix(&[SET_END]).unwrap_or(name);
+                if let Ok(name) = core::str::from_utf8(name) {
+                    self.found.add([name]);
+                }
+            }
+        }
+        self.silent = silent;
+    }
+
+    /// What was found, as another node's [`Listing::add_others`] takes it; nothing where it is more than an answer may be.
+    #[must_use]
+    pub fn into_found(self) -> Vec<u8> {
+        match self.found.bytes > self.limit {
+            true => Vec::new(),
+            false => self.found.text,
+        }
+    }
+
     /// The session that asked.
     #[must_use]
     pub fn session(&self) -> SessionId {
@@ -201,15 +245,26 @@ impl Listing {
 
     pub(super) fn write_with(&self, data: Data<'_>, lists: Option<Writer<'_>>, out: &mut Vec<u8>) {
         let tags: Vec<_> = self.tags.iter().map(String::as_str).collect();
+        let has_silent = !self.silent.is_empty();
         let name = match self.found.is_nested {
             true => "subscriptions",
             false => "subscribed",
         };
+        let none: Writer<'_> = &|_| ();
+        let silent: Writer<'_> = &|out| write_tags(out, &self.silent);
+        let mut values = [("", none); 2];
+        let mut count = 0;
+        for (name, write) in [(name, lists), ("silent", has_silent.then_some(silent))] {
+            if let Some(write) = write {
+                values[count] = (name, write);
+                count += 1;
+            }
+        }
         Reply {
             command: self.command,
             tags: &tags,
             data,
-            values: lists.map(|write| (name, write)).as_slice(),
+            values: &values[..count],
             id: self.id.as_deref(),
             ..Reply::default()
         }

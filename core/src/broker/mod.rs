@@ -17,6 +17,7 @@ mod in_use;
 mod list;
 mod listing;
 mod login;
+mod nodes;
 mod numbers;
 mod output;
 mod publish;
@@ -47,7 +48,8 @@ use hashbrown::HashMap;
 
 pub use self::config::{Config, Credentials};
 use self::holders::Holders;
-pub use self::listing::Listing;
+pub use self::listing::{Listing, OthersQuery};
+pub use self::nodes::{NodeInfo, NodesQuery};
 pub use self::output::{
     CustomReply, CustomRequest, DisconnectReason, Long, Output, TokenCheck, Verdict,
 };

@@ -5,6 +5,7 @@ use alloc::string::String;
 use alloc::vec::Vec;
 
 use super::listing::Listing;
+use super::nodes::NodesQuery;
 use super::receipt::Receipt;
 use super::session::SessionId;
 use super::walk::Walk;
@@ -157,7 +158,11 @@ pub struct CustomReply {
 #[derive(Debug)]
 pub enum Long {
     /// Gather an answer with [`Broker::list_some`], and send what [`Listing::encode`] puts together.
+    ///
+    /// Where [`Listing::take_others`] has a question, the other nodes of the cluster are asked first.
     Listing(Listing),
+    /// Ask the other nodes of the cluster, and send what [`NodesQuery::encode`] puts together.
+    Nodes(NodesQuery),
     /// Publish a message with [`Broker::publish_some`], and send its receipt, if it has one.
     Publish(Box<Walk>),
 }

@@ -37,6 +37,11 @@ impl Broker {
                         while !self.list_some(&mut listing) {}
                         self.send(session, listing.encode());
                     }
+                    // Only a host that has a node can have others.
+                    Some(Long::Nodes(query)) => {
+                        let answer = query.encode(&[], &[]);
+                        self.send(session, answer);
+                    }
                     Some(Long::Publish(walk)) => self.publish_whole(session, *walk),
                 },
                 Some(Err(unreadable)) => self.handle_unreadable(session, &unreadable),

@@ -219,11 +219,12 @@ pub(super) fn write_status(status: &Status, told: Told) -> Vec<u8> {
         subscribers,
         subscriptions,
         published,
+        received,
     } = status;
     alloc::format!(
         "name {name}\nversion {version}\nuptime {uptime}\nconnections {connections}\n\
          connections-total {connections_total}\nsubscribers {subscribers}\nsubscriptions {subscriptions}\n\
-         published {published}\nsummary {}\nseed {:x}\nagreed {}\n",
+         published {published}\nreceived {received}\nsummary {}\nseed {:x}\nagreed {}\n",
         told.version,
         told.seed,
         u8::from(told.is_agreed),
@@ -246,6 +247,7 @@ pub(super) fn read_status(body: &[u8]) -> Option<(Status, Told)> {
             "subscribers" => status.subscribers = number(value)?,
             "subscriptions" => status.subscriptions = number(value)?,
             "published" => status.published = number(value)?,
+            "received" => status.received = number(value)?,
             "summary" => told.version = number(value)?,
             "seed" => told.seed = u64::from_str_radix(value, 16).ok()?,
             "agreed" => told.is_agreed = value == "1",

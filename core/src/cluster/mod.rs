@@ -81,6 +81,8 @@ pub struct Status {
     pub subscriptions: u64,
     /// Messages that its clients have published.
     pub published: u64,
+    /// Messages that it has taken from other nodes.
+    pub received: u64,
 }
 
 /// What a host has to do.
@@ -307,6 +309,7 @@ impl Node {
     /// Says what is to be told of this node from now on.
     pub fn set_status(&mut self, status: Status) {
         self.status = status;
+        self.status.received = self.received;
     }
 
     /// Says that so many messages of this node's clients did not get here.
@@ -482,6 +485,24 @@ impl Node {
         self.questions.expire(now, &mut self.outputs);
         self.tell_needs();
         self.renew_directory();
+    }
+
+    /// What is told of this node.
+    #[must_use]
+    pub fn status(&self) -> &Status {
+        &self.status
+    }
+
+    /// What another node tells of itself, from what it has answered with [`Node::own_status`].
+    #[must_use]
+    pub fn read_status(body: &[u8]) -> Option<Status> {
+        envelope::read_status(body).map(|(status, _)| status)
+    }
+
+    /// This node's status, for another that asks.
+    #[must_use]
+    pub fn own_status(&self) -> Vec<u8> {
+        self.status_body()
     }
 
     fn status_body(&self) -> Vec<u8> {

@@ -17,6 +17,8 @@ pub enum Command {
     ListAll,
     /// Counts connections and subscribers.
     Who,
+    /// Lists the nodes of a cluster.
+    Nodes,
     /// Presents a token.
     Auth,
     /// Admin: creates a token.
@@ -39,7 +41,7 @@ pub enum Command {
 }
 
 /// The commands by their names on the wire.
-const COMMANDS: [(&str, Command); 15] = [
+const COMMANDS: [(&str, Command); 16] = [
     ("publish", Command::Publish),
     ("ping", Command::Ping),
     ("subscribe", Command::Subscribe),
@@ -47,6 +49,7 @@ const COMMANDS: [(&str, Command); 15] = [
     ("list", Command::List),
     ("listall", Command::ListAll),
     ("who", Command::Who),
+    ("nodes", Command::Nodes),
     ("auth", Command::Auth),
     ("register", Command::Register),
     ("unregister", Command::Unregister),

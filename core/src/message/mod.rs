@@ -26,7 +26,8 @@ mod view;
 
 pub use command::Command;
 pub(crate) use encode::{
-    Data, Reply, Writer, write_head, write_plain_head, write_plain_tags, write_rest, write_tags,
+    Data, Reply, Writer, write_head, write_name, write_number, write_plain_head, write_plain_tags,
+    write_rest, write_tags,
 };
 pub use encode::{Request, encode_publish, encode_request};
 pub use fault::ScanError;

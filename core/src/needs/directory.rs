@@ -60,9 +60,8 @@ impl Directory {
     #[must_use]
     pub(crate) fn needing<'a>(&self, tags: impl Iterator<Item = &'a [u8]>) -> u128 {
         let mut hashes = [0; MOST_TAGS];
-        let mut count = 0;
         let mut found = self.bits(&self.always);
-        for tag in tags {
+        for (count, tag) in tags.enumerate() {
             if count == MOST_TAGS {
                 return u128::MAX;
             }
@@ -72,7 +71,6 @@ impl Directory {
                 found |= self.probe(key_of_two(hash, other));
             }
             hashes[count] = hash;
-            count += 1;
         }
         found
     }

@@ -193,6 +193,7 @@ impl Handle {
     /// # Errors
     /// [`TokenError`] when the authenticator cannot say. Nothing has changed then, and the same may be tried again.
     pub async fn token_changed(&self, token: &str) -> Result<(), TokenError> {
+        self.hub.tell_token(token);
         self.hub.token_changed(token).await
     }
 

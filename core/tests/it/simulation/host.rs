@@ -15,7 +15,7 @@ use super::history::Form;
 fn published(long: Long) -> Box<Walk> {
     match long {
         Long::Publish(walk) => walk,
-        Long::Listing(listing) => panic!("no list here is long: {listing:?}"),
+        other => panic!("nothing else here is long: {other:?}"),
     }
 }
 

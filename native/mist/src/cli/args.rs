@@ -62,6 +62,9 @@ pub(crate) enum Command {
     /// Count connections and subscribers
     #[command(after_help = help::WHO)]
     Who(AskArgs),
+    /// List the nodes of a server's cluster
+    #[command(after_help = help::NODES)]
+    Nodes(AskArgs),
     /// Measure how many messages a server passes on
     #[command(after_help = help::BENCH)]
     Bench(BenchArgs),

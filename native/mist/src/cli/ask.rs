@@ -1,4 +1,4 @@
-//! Owns the commands that ask a server one question: `ping`, `listall`, `who`.
+//! Owns the commands that ask a server one question: `ping`, `listall`, `who`, `nodes`.
 
 use std::time::Duration;
 
@@ -107,4 +107,51 @@ pub(super) async fn who(target: &Target, answer: Answer) -> Result<(), Stop> {
     // Two blanks, as ever: scripts cut this line at columns.
     out::line(&format!("Lifetime  connections: {}", who.connections))?;
     out::line(&format!("Subscribers connected: {}", who.subscribers))
+}
+
+/// `mist nodes`
+pub(super) async fn nodes(target: &Target, answer: Answer) -> Result<(), Stop> {
+    let client = target.connect().await?;
+    let reply = client.request("nodes", &[], "").await.map_err(failed)?;
+    let rows = reply.data.lines().map(|line| line.split('\t').collect());
+    let rows: Vec<Vec<&str>> = rows.collect();
+    match answer {
+        Answer::Json => out::line(&as_objects(&rows).to_string()),
+        Answer::Plain => table(&rows).iter().try_for_each(|line| out::line(line)),
+    }
+}
+
+/// The rows behind the first, each with the names that stand there.
+fn as_objects(rows: &[Vec<&str>]) -> serde_json::Value {
+    let Some((names, rows)) = rows.split_first() else {
+        return json!([]);
+    };
+    let object = |row: &Vec<&str>| {
+        let names = names
+            .iter()
+            .map(|name| name.to_lowercase().replace(' ', "_"));
+        let fields = names.zip(row).map(|(name, value)| {
+            let number = value.parse::<u64>().map(serde_json::Value::from);
+            (name, number.unwrap_or_else(|_| (*value).into()))
+        });
+        serde_json::Value::Object(fields.collect())
+    };
+    rows.iter().map(object).collect()
+}
+
+/// The rows as lines, with columns under each other.
+fn table(rows: &[Vec<&str>]) -> Vec<String> {
+    let width = |column: usize| {
+        let cells = rows.iter().filter_map(|row| row.get(column));
+        cells
+            .map(|cell| cell.chars().count())
+            .max()
+            .unwrap_or_default()
+    };
+    let line = |row: &Vec<&str>| {
+        let cells = row.iter().enumerate();
+        let cells = cells.map(|(column, cell)| format!("{cell:<width$}", width = width(column)));
+        cells.collect::<Vec<_>>().join("  ").trim_end().to_owned()
+    };
+    rows.iter().map(line).collect()
 }

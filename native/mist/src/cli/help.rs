@@ -154,6 +154,15 @@ Examples:
   mist listall -o json | jq -r '.tags[]'
   mist listall --host ws://127.0.0.1:8888";
 
+pub(super) const NODES: &str = "\
+The table says of each node its name and version, since when it runs, its connections and
+subscriptions, the messages its clients have published and those it has taken from other nodes,
+and how long it took to answer.
+
+Examples:
+  mist nodes
+  mist nodes --host 10.0.0.7:1445 -o json";
+
 pub(super) const WHO: &str = "\
 Examples:
   mist who --host 10.0.0.7:1445";

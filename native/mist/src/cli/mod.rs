@@ -90,6 +90,7 @@ fn dispatch(cli: Cli) -> Result<(), Stop> {
         Command::Serve(args) => serve_or_help(true, *args, shared),
         Command::Ping(args) => run_to_its_end(ask::ping(&target(&args.ask.host)?, &args)),
         Command::Listall(args) => block_on(ask::list_all(&target(&args.host)?, args.answer.output)),
+        Command::Nodes(args) => block_on(ask::nodes(&target(&args.host)?, args.answer.output)),
         Command::Who(args) => block_on(ask::who(&target(&args.host)?, args.answer.output)),
         Command::Subscribe(args) => {
             let sets = subscribe::tag_sets(&args)?;

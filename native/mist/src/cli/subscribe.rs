@@ -108,7 +108,10 @@ async fn listen(
                 }
                 let all = messages.dropped();
                 if all > dropped {
-                    out::error(&not_read_fast_enough("this program", all - dropped));
+                    out::error(&format!(
+                        "this program dropped {} messages, because they were not read fast enough",
+                        all - dropped
+                    ));
                     dropped = all;
                 }
                 idle_at = deadline(args);
@@ -119,10 +122,6 @@ async fn listen(
         }
     }
     Ok(())
-}
-
-fn not_read_fast_enough(who: &str, count: u64) -> String {
-    format!("{who} dropped {count} messages, because they were not read fast enough")
 }
 
 /// When nothing will have arrived for as long as may be.
@@ -206,7 +205,9 @@ impl Watch<'_> {
             Event::TokenFailed { reason, .. } => {
                 out::note(&format!("no valid token ({reason}), trying again"));
             }
-            Event::Dropped { count, .. } => out::error(&not_read_fast_enough("the server", *count)),
+            Event::Dropped { count, .. } => out::error(&format!(
+                "{count} messages were lost: they were not read fast enough, or did not get from one server to another"
+            )),
             Event::SubscriptionLost { tags, error, .. } => {
                 let text = format!("no longer listening on tags '{}': {error}", bracketed(tags));
                 self.subscriptions = self.subscriptions.saturating_sub(1);

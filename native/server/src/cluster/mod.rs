@@ -6,13 +6,15 @@ mod membership;
 mod pipe;
 mod settings;
 
+use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
 use mist_core::Others;
-use mist_core::cluster::{Node, NodeId, Output, Status, Way};
+use mist_core::cluster::{Answers, Node, NodeId, Output, QuestionId, Status, Way};
 use mist_core::message::dropped_lines;
+use tokio::sync::{mpsc, oneshot};
 use tokio::time::{Instant, MissedTickBehavior, interval};
 use tokio_util::sync::CancellationToken;
 
@@ -21,12 +23,14 @@ pub(crate) use self::membership::Membership;
 use self::pipe::Pipe;
 use self::settings::Settings;
 use crate::connection::Connection;
-use crate::hub::Hub;
+use crate::hub::{Call, Hub};
 
 /// How often the node is told the time, and what is needed here: so late others know of a subscription.
 const TICK: Duration = Duration::from_millis(20);
 /// After how many ticks its status is taken anew.
 const TICKS_PER_STATUS: u32 = 25;
+/// How often the tokens in use are asked about again: that one has changed may have been lost.
+const ASK_AGAIN: Duration = Duration::from_secs(30);
 /// What is published on the way out is sent for so long, at most.
 const GOODBYE: Duration = Duration::from_millis(500);
 
@@ -74,7 +78,8 @@ impl Cluster {
             Ok(bus) => bus,
             Err(why) => return tracing::error!("not joining the cluster: {why}"),
         };
-        let pipe = Pipe::default();
+        let (pipe, calls) = (Pipe::default(), hub.others.open());
+        let (answered, answers) = mpsc::unbounded_channel();
         let connection = Connection::of_link(Arc::clone(&hub), pipe.stream());
         let connection = hub.tasks.spawn(connection);
         let member = Member {
@@ -86,8 +91,11 @@ impl Cluster {
             name: self.settings.node,
             membership: self.membership,
             ticks: 0,
+            asked_tokens: start,
+            questions: HashMap::new(),
+            answered,
         };
-        member.run(stop).await;
+        member.run(calls, answers, stop).await;
         let _ = connection.await;
     }
 }
@@ -104,7 +112,15 @@ fn status(hub: &Hub, name: &str, start: Instant) -> Status {
         subscribers: stats.subscribers as u64,
         subscriptions: stats.subscriptions as u64,
         published: hub.published(),
+        ..Status::default()
     }
+}
+
+/// The answer of this node to a question of another.
+struct Answered {
+    asker: NodeId,
+    question: QuestionId,
+    body: Vec<u8>,
 }
 
 struct Member {
@@ -116,10 +132,20 @@ struct Member {
     name: String,
     membership: Arc<Membership>,
     ticks: u32,
+    /// When the tokens in use were asked about last.
+    asked_tokens: Instant,
+    /// Who waits for the answers to questions.
+    questions: HashMap<QuestionId, oneshot::Sender<(Answers, Vec<u8>)>>,
+    answered: mpsc::UnboundedSender<Answered>,
 }
 
 impl Member {
-    async fn run(mut self, stop: CancellationToken) {
+    async fn run(
+        mut self,
+        mut calls: mpsc::UnboundedReceiver<Call>,
+        mut answers: mpsc::UnboundedReceiver<Answered>,
+        stop: CancellationToken,
+    ) {
         let mut ticks = interval(TICK);
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let (mut lines, mut is_open) = (Vec::new(), true);
@@ -131,6 +157,10 @@ impl Member {
                 }
                 heard = self.bus.next(self.pipe.has_room()) => self.hear(heard),
                 _ = ticks.tick() => self.tick(),
+                Some(call) = calls.recv() => self.call(call),
+                Some(Answered { asker, question, body }) = answers.recv() => {
+                    self.node.answer(asker, question, &body);
+                }
                 () = stop.cancelled() => break,
             }
             self.carry_out().await;
@@ -142,6 +172,16 @@ impl Member {
             self.bus.close().await;
         })
         .await;
+    }
+
+    fn call(&mut self, call: Call) {
+        match call {
+            Call::Tell(body) => self.node.tell(&body),
+            Call::Ask(body, sender) => {
+                let question = self.node.ask(self.now(), &body);
+                self.questions.insert(question, sender);
+            }
+        }
     }
 
     fn now(&self) -> Duration {
@@ -158,6 +198,14 @@ impl Member {
         self.node.handle_time(self.now());
         self.membership.note(&self.node);
         self.tell_others();
+        if self.asked_tokens.elapsed() >= ASK_AGAIN {
+            self.ask_about_tokens();
+        }
+    }
+
+    fn ask_about_tokens(&mut self) {
+        self.asked_tokens = Instant::now();
+        self.hub.others.ask_again();
     }
 
     /// Takes what clients of this node have published, and what was lost of it on the way.
@@ -175,6 +223,7 @@ impl Member {
             Heard::Joined(most) => {
                 tracing::info!("joined the cluster at {}", self.membership.servers());
                 self.node.handle_joined(self.now(), most);
+                self.ask_about_tokens();
             }
             Heard::Lost => {
                 tracing::warn!(
@@ -239,6 +288,7 @@ impl Member {
                     self.membership.miss(messages);
                     tracing::warn!(node, messages, "messages of another node did not arrive");
                     self.hub.tell_missed(messages);
+                    self.ask_about_tokens();
                 }
                 Output::Joined(status) => {
                     tracing::info!(
@@ -256,7 +306,28 @@ impl Member {
                     "two nodes are called '{name}': give each a name of its own (node=NAME)"
                 ),
                 Output::Unreadable(what) => self.membership.refuse(what),
-                Output::Told(_) | Output::Asked { .. } | Output::Answered { .. } => {}
+                Output::Told(body) => self.hub.others.hear(&body),
+                Output::Asked {
+                    asker,
+                    question,
+                    body,
+                } => {
+                    let (hub, answered) = (Arc::clone(&self.hub), self.answered.clone());
+                    let status = self.node.own_status();
+                    self.hub.tasks.spawn(async move {
+                        let body = hub.answer_node(body, status).await;
+                        let _ = answered.send(Answered {
+                            asker,
+                            question,
+                            body,
+                        });
+                    });
+                }
+                Output::Answered { question, answers } => {
+                    if let Some(sender) = self.questions.remove(&question) {
+                        let _ = sender.send((answers, self.node.own_status()));
+                    }
+                }
                 _ => {}
             }
         }

@@ -6,8 +6,8 @@ use std::ops::ControlFlow;
 use std::sync::Arc;
 use std::time::Duration;
 
-use futures_util::StreamExt;
 use futures_util::future::join_all;
+use futures_util::stream::{self, StreamExt};
 use mist_core::{Grants, TokenError};
 use sha2::{Digest, Sha256};
 use tokio::time::{Instant, sleep, sleep_until};
@@ -47,19 +47,20 @@ impl Hub {
     }
 
     async fn follow_changes(self: Arc<Self>, has_missed: bool) {
-        let Some(store) = self.store.token_store() else {
-            return;
-        };
+        let mut of_others = self.others.changes();
         let hub = Arc::downgrade(&self);
         let in_use = TokensInUse::new(move || {
             let hub = hub.upgrade();
             hub.map_or_else(Vec::new, |hub| hub.tokens_in_use(|_, _| true))
         });
-        let mut changes = store.changes(in_use).fuse().ready_chunks(ROOM);
+        let store = self.store.token_store();
+        let changes = store.map_or_else(|| stream::empty().boxed(), |store| store.changes(in_use));
+        let mut changes = changes.fuse().ready_chunks(ROOM);
         let mut due = Due::new(has_missed);
-        while !due.is_done() {
+        loop {
             tokio::select! {
-                heard = changes.next(), if due.has_room() => match heard {
+                Some(change) = of_others.recv(), if due.has_room() => self.note(Ok(change), &mut due),
+                heard = changes.next(), if due.has_room() && !due.has_ended => match heard {
                     Some(heard) => heard.into_iter().for_each(|change| self.note(change, &mut due)),
                     None => due.has_ended = true,
                 },
@@ -173,15 +174,11 @@ impl Due {
     }
 
     fn has_room(&self) -> bool {
-        !self.has_ended && self.named.len() < ROOM && self.hashes.len() < ROOM
+        self.named.len() < ROOM && self.hashes.len() < ROOM
     }
 
     fn needs_search(&self) -> bool {
         self.is_any || !self.hashes.is_empty()
-    }
-
-    fn is_done(&self) -> bool {
-        self.has_ended && self.at().is_none()
     }
 
     /// When there is something to do, if there is.

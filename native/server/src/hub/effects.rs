@@ -4,7 +4,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use mist_core::{AuthRequest, Broker, CustomRequest, Listing, SessionId};
+use mist_core::{AuthRequest, Broker, CustomRequest, Listing, SessionId, TokenError};
 use tokio::sync::oneshot;
 use tokio::task::spawn_blocking;
 use tokio::time::sleep;
@@ -64,6 +64,9 @@ impl Hub {
                 Errand::List(listing) => {
                     self.tasks.spawn(hub.list(listing));
                 }
+                Errand::Nodes(query) => {
+                    self.tasks.spawn(hub.tell_nodes(query));
+                }
                 Errand::SayRefused(peer, exceeded) => self.say_exceeded(peer, exceeded),
                 Errand::SayThrottled(peer) => {
                     if self.log.admits(Kind::WrongTokens, Some(peer)) {
@@ -104,6 +107,10 @@ impl Hub {
     pub(super) async fn ask_store(self: Arc<Self>, session: SessionId, request: AuthRequest) {
         let origin = self.origin(session);
         let (reply, turn) = self.store.ask(&self.tasks, request.clone(), origin).await;
+        if let (AuthRequest::Edit(edit), Ok(_) | Err(TokenError::Uncertain(_))) = (&request, &reply)
+        {
+            self.tell_token(&edit.token);
+        }
         self.answer(|broker| {
             broker.handle_auth_reply(session, &request, reply);
             Some(session)
@@ -146,13 +153,28 @@ impl Hub {
     }
 
     /// Gathers a long answer and appends it.
-    pub(super) async fn list(self: Arc<Self>, listing: Listing) {
+    pub(super) async fn list(self: Arc<Self>, mut listing: Listing) {
+        if let Some(query) = listing.take_others() {
+            let answers = self.others.list(query).await;
+            let found = answers.given.iter().map(|(_, found, _)| &found[..]);
+            listing.add_others(found, answers.silent);
+        }
+        let session = listing.session();
+        let answer = self.gather(listing, Listing::encode).await;
+        self.end_gathering(session, answer);
+    }
+
+    /// Gathers what is listed, and makes something of it; nothing where that panicked.
+    pub(super) async fn gather<T: Send + 'static>(
+        self: &Arc<Self>,
+        listing: Listing,
+        finish: fn(Listing) -> T,
+    ) -> Option<T> {
         let _permit = self.long_answers.acquire().await;
         // While the backlog is over its limit, nothing is added to it that cannot be dropped.
         while self.backlog.bytes() > self.in_force().limits.outbox_total_bytes {
             sleep(Duration::from_millis(100)).await;
         }
-        let session = listing.session();
         let (sender, gathered) = oneshot::channel();
         let mut state = Some((listing, sender));
         self.stand_in_line(QueueEnd::Back, move |hub| {
@@ -166,15 +188,17 @@ impl Hub {
             }
             is_done
         });
-        let encoded = match gathered.await {
-            // Slow, and needs no lock.
-            Ok(listing) => spawn_blocking(move || listing.encode()).await.ok(),
-            Err(_) => None,
-        };
+        // Slow, and needs no lock.
+        let listing = gathered.await.ok()?;
+        spawn_blocking(move || finish(listing)).await.ok()
+    }
+
+    /// Answers a client that waits for something that was put together without a lock.
+    pub(super) fn end_gathering(&self, session: SessionId, answer: Option<Vec<u8>>) {
         let Some(outbox) = self.shared.read().outbox(session).cloned() else {
             return;
         };
-        match encoded {
+        match answer {
             Some(answer) => with_worker(|worker| {
                 let Outgoing { spare, woken, .. } = &mut worker.tools.out;
                 outbox.end_gathering(spare, woken, &answer);

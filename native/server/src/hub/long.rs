@@ -158,6 +158,11 @@ impl Hub {
                 out.errands.push(Errand::List(listing));
                 Flow::Paused(behind)
             }
+            Long::Nodes(query) => {
+                own.begin_gathering();
+                out.errands.push(Errand::Nodes(query));
+                Flow::Paused(behind)
+            }
             Long::Publish(walk) => {
                 out.walk = Some(walk);
                 Flow::Long(behind)

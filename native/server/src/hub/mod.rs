@@ -9,6 +9,7 @@ mod effects;
 pub(crate) mod handle;
 mod line;
 mod long;
+mod others;
 pub(crate) mod run;
 mod store;
 mod tokens;
@@ -28,6 +29,9 @@ use tokio::sync::Semaphore;
 use tokio_util::task::TaskTracker;
 
 use self::line::{Line, QueueEnd};
+#[cfg(feature = "cluster")]
+pub(crate) use self::others::Call;
+use self::others::Others;
 use self::run::READ_BYTES;
 use self::store::Store;
 use self::unfinished::{COUNTED_FROM, Unfinished};
@@ -65,6 +69,8 @@ pub(crate) struct Hub {
     pub(crate) log: Arc<LogLimit>,
     is_ending: AtomicBool,
     line: Line,
+    /// The other nodes of a cluster.
+    pub(crate) others: Others,
     /// Long answers are put together one at a time, so that not many are in memory at once.
     long_answers: Semaphore,
 }
@@ -145,6 +151,7 @@ impl Hub {
             log,
             is_ending: AtomicBool::new(false),
             line: Line::default(),
+            others: Others::default(),
             long_answers: Semaphore::new(1),
             in_force: ArcSwap::from_pointee(in_force),
         }

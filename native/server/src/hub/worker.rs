@@ -5,7 +5,7 @@ use std::task::Waker;
 use std::thread::panicking;
 
 use mist_core::message::Scan;
-use mist_core::{AuthRequest, CustomRequest, Listing, Scratch, SessionId, Walk};
+use mist_core::{AuthRequest, CustomRequest, Listing, NodesQuery, Scratch, SessionId, Walk};
 
 use super::run::{APPENDED_AT_ONCE, Batch, READ_BYTES, Run};
 use crate::admission::peer::Peer;
@@ -63,6 +63,7 @@ pub(crate) enum Errand {
     Ask(SessionId, AuthRequest),
     /// Ask the token store for some of its tokens, which stand behind one.
     ListTokens(SessionId, String, usize),
+    Nodes(NodesQuery),
     /// Run a custom command.
     Custom(SessionId, CustomRequest),
     /// Check a presented token whose turn has come.

@@ -1,0 +1,221 @@
+//! How many copies of a message go over the bus: beside sending each to all nodes, and to those alone that need it.
+//!
+//! `MIST_NODES=128` prints the figures for so many nodes.
+
+use std::env;
+use std::time::Duration;
+
+use mist_core::cluster::{Node, NodeId, Output, Status, Way};
+use mist_core::{Broker, Config, Credentials};
+
+use crate::dice::Dice;
+
+const SUBSCRIPTIONS: usize = 10_000;
+const MESSAGES: usize = 400;
+const TAGS: usize = 20_000;
+
+/// A kind of subscriptions and messages.
+#[derive(Clone, Copy)]
+struct Mix {
+    name: &'static str,
+    /// How many tags subscriptions have at least and at most, and messages.
+    subscribed: (usize, usize),
+    published: (usize, usize),
+    /// How many tags are in use: few are asked for by many.
+    tags: usize,
+}
+
+const MIXES: [Mix; 2] = [
+    Mix {
+        name: "narrow",
+        subscribed: (2, 3),
+        published: (2, 4),
+        tags: TAGS,
+    },
+    Mix {
+        name: "broad",
+        subscribed: (1, 2),
+        published: (3, 6),
+        tags: TAGS / 20,
+    },
+];
+
+/// Draws tags of which the one of rank n is drawn as often as 1/n says.
+struct Zipf(Vec<f64>);
+
+impl Zipf {
+    fn new(tags: usize) -> Self {
+        let mut sum = 0.0;
+        let sums = (1..=tags).map(|rank| {
+            sum += 1.0 / rank as f64;
+            sum
+        });
+        Self(sums.collect())
+    }
+
+    fn draw(&self, dice: &mut Dice) -> String {
+        let last = *self.0.last().expect("there are tags");
+        let at = dice.below(1 << 53) as f64 / (1_u64 << 53) as f64 * last;
+        format!("tag-{}", self.0.partition_point(|sum| *sum < at))
+    }
+
+    fn set(&self, (least, most): (usize, usize), dice: &mut Dice) -> Vec<String> {
+        let count = least + dice.below(most - least + 1);
+        let mut tags = Vec::new();
+        while tags.len() < count {
+            let tag = self.draw(dice);
+            if !tags.contains(&tag) {
+                tags.push(tag);
+            }
+        }
+        tags
+    }
+}
+
+/// Copies of each message, on average.
+struct Copies {
+    broadcast: f64,
+    directed: f64,
+    needed: f64,
+}
+
+fn node(at: usize) -> Node {
+    let status = Status {
+        name: format!("node-{at}"),
+        ..Status::default()
+    };
+    Node::new(NodeId(at as u64 + 1), status, 1 << 20)
+}
+
+fn envelopes(node: &mut Node) -> Vec<Vec<u8>> {
+    let mut all = Vec::new();
+    while let Some(output) = node.poll_output() {
+        if let Output::Send {
+            way: Way::All,
+            payload,
+        } = output
+        {
+            all.push(payload);
+        }
+    }
+    all
+}
+
+fn count(nodes: usize, mix: Mix) -> Copies {
+    let zipf = Zipf::new(mix.tags);
+    let mut dice = Dice::new(nodes as u64);
+    let mut sender = node(0);
+    sender.handle_joined(Duration::ZERO, 1 << 20);
+    let mut brokers = Vec::new();
+    for at in 1..nodes {
+        let mut broker = Broker::new(Config::default(), at as u64);
+        broker.connect_link();
+        // Subscribers of one node have much the same interests.
+        let client = broker.connect(Credentials::default());
+        for _ in 0..SUBSCRIPTIONS {
+            let tags = zipf.set(mix.subscribed, &mut dice);
+            let line = format!(r#"{{"command":"subscribe","tags":{tags:?}}}"#);
+            broker.handle_message(client, line.as_bytes());
+        }
+        let mut peer = node(at);
+        peer.handle_needs(&broker.take_needs());
+        peer.handle_joined(Duration::ZERO, 1 << 20);
+        for _ in 0..2 {
+            // The second time both go by one seed.
+            for envelope in envelopes(&mut peer) {
+                sender.handle_envelope(Duration::ZERO, Way::All, &envelope);
+            }
+            for envelope in envelopes(&mut sender) {
+                peer.handle_envelope(Duration::ZERO, Way::All, &envelope);
+            }
+            sender.handle_time(Duration::from_secs(3));
+            for envelope in envelopes(&mut sender) {
+                peer.handle_envelope(Duration::ZERO, Way::All, &envelope);
+            }
+            peer.handle_time(Duration::from_secs(3));
+        }
+        for envelope in envelopes(&mut peer) {
+            sender.handle_envelope(Duration::ZERO, Way::All, &envelope);
+        }
+        brokers.push((peer, broker));
+    }
+    // All have come to go by one seed.
+    for round in 0..3_u64 {
+        let now = Duration::from_secs(4 + 2 * round);
+        sender.handle_time(now);
+        let told = envelopes(&mut sender);
+        for (peer, _) in &mut brokers {
+            for envelope in &told {
+                peer.handle_envelope(now, Way::All, envelope);
+            }
+            peer.handle_time(now);
+            for envelope in envelopes(peer) {
+                sender.handle_envelope(now, Way::All, &envelope);
+            }
+        }
+    }
+    sender.handle_time(Duration::from_secs(9));
+    envelopes(&mut sender);
+    let (mut directed, mut needed) = (0, 0);
+    for _ in 0..MESSAGES {
+        let tags = zipf.set(mix.published, &mut dice);
+        let line = format!(r#"{{"command":"publish","tags":{tags:?},"data":"1"}}"#);
+        sender.handle_messages(format!("{line}\n").as_bytes());
+        while let Some(output) = sender.poll_output() {
+            match output {
+                Output::Send { way: Way::All, .. } => directed += nodes - 1,
+                Output::Send {
+                    way: Way::Node(_), ..
+                } => directed += 1,
+                _ => {}
+            }
+        }
+        for (_, broker) in &mut brokers {
+            let publisher = broker.connect(Credentials::default());
+            broker.handle_message(publisher, line.as_bytes());
+            let mut is_needed = false;
+            while let Some(output) = broker.poll_output() {
+                is_needed |= matches!(output, mist_core::Output::Deliver { targets, .. } if !targets.is_empty());
+            }
+            needed += usize::from(is_needed);
+            broker.disconnect(publisher);
+        }
+    }
+    let each = |copies: usize| copies as f64 / MESSAGES as f64;
+    Copies {
+        broadcast: (nodes - 1) as f64,
+        directed: each(directed),
+        needed: each(needed),
+    }
+}
+
+#[test]
+fn copies_are_few_more_than_are_needed_and_never_more_than_to_all() {
+    let asked = env::var("MIST_NODES")
+        .ok()
+        .and_then(|nodes| nodes.parse().ok());
+    for nodes in asked.map_or(vec![3, 8], |nodes| vec![nodes]) {
+        for mix in MIXES {
+            let Copies {
+                broadcast,
+                directed,
+                needed,
+            } = count(nodes, mix);
+            let name = mix.name;
+            eprintln!(
+                "{nodes} nodes, {name}: to all {broadcast}, directed {directed:.2}, needed {needed:.2}"
+            );
+            assert!(
+                directed >= needed,
+                "{nodes} {name}: somebody did not get a message"
+            );
+            assert!(directed <= broadcast, "{nodes} {name}: more than to all");
+            if name == "narrow" {
+                assert!(
+                    directed <= 1.2 * needed,
+                    "{nodes} {name}: {directed} where {needed} are needed"
+                );
+            }
+        }
+    }
+}

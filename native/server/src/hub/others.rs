@@ -1,0 +1,151 @@
+//! Owns what the hub asks the other nodes of a cluster and tells them; knows nothing of how they are reached.
+
+use std::sync::{Arc, OnceLock};
+
+use mist_core::cluster::{Answers, Node};
+use mist_core::{Listing, NodeInfo, NodesQuery, OthersQuery};
+use mist_net::lock::Mutex;
+use sha2::{Digest, Sha256};
+use tokio::sync::{mpsc, oneshot};
+
+use super::Hub;
+use crate::auth::Changed;
+
+/// The way to the other nodes; without a cluster there are none.
+#[derive(Debug, Default)]
+pub(crate) struct Others {
+    calls: OnceLock<mpsc::UnboundedSender<Call>>,
+    /// Where changes of tokens go that others tell of.
+    changes: Mutex<Option<mpsc::UnboundedSender<Changed>>>,
+}
+
+/// Something for the other nodes.
+#[derive(Debug)]
+pub(crate) enum Call {
+    /// A question; the answers go there, with what this node tells of itself.
+    Ask(Vec<u8>, oneshot::Sender<(Answers, Vec<u8>)>),
+    /// Something that has changed.
+    Tell(Vec<u8>),
+}
+
+/// What nodes ask each other. The tags that are of interest follow, as JSON.
+const STATUS: &[u8] = b"status";
+const SUBSCRIBED: &[u8] = b"subscribed ";
+/// What they tell each other; the SHA-256 of the token follows.
+const TOKEN: &[u8] = b"token ";
+
+impl Others {
+    /// Says where calls go; returns them.
+    #[cfg(feature = "cluster")]
+    pub(crate) fn open(&self) -> mpsc::UnboundedReceiver<Call> {
+        let (sender, calls) = mpsc::unbounded_channel();
+        self.calls.set(sender).expect("a server is in one cluster");
+        calls
+    }
+
+    /// What others have changed from now on, for whoever follows it.
+    pub(super) fn changes(&self) -> mpsc::UnboundedReceiver<Changed> {
+        let (sender, changes) = mpsc::unbounded_channel();
+        *self.changes.lock() = Some(sender);
+        changes
+    }
+
+    async fn ask(&self, question: Vec<u8>) -> (Answers, Vec<u8>) {
+        let (sender, answers) = oneshot::channel();
+        if let Some(calls) = self.calls.get() {
+            let _ = calls.send(Call::Ask(question, sender));
+        }
+        // Who asks nobody is answered with nothing.
+        answers.await.unwrap_or_default()
+    }
+
+    /// Asks which tags are subscribed to.
+    pub(super) async fn list(&self, query: OthersQuery) -> Answers {
+        let mut question = SUBSCRIBED.to_vec();
+        question.extend(serde_json::to_vec(&query.granted).expect("texts are JSON"));
+        self.ask(question).await.0
+    }
+
+    /// Says that a token has changed here.
+    fn tell_token(&self, hash: [u8; 32]) {
+        if let Some(calls) = self.calls.get() {
+            let _ = calls.send(Call::Tell([TOKEN, &hash[..]].concat()));
+        }
+    }
+
+    /// Has the tokens in use be asked about again.
+    #[cfg(feature = "cluster")]
+    pub(crate) fn ask_again(&self) {
+        self.note(Changed::Any);
+    }
+
+    /// Takes what another node tells.
+    #[cfg(feature = "cluster")]
+    pub(crate) fn hear(&self, told: &[u8]) {
+        let hash = told.strip_prefix(TOKEN);
+        if let Some(hash) = hash.and_then(|hash| hash.try_into().ok()) {
+            self.note(Changed::Hash(hash));
+        }
+    }
+
+    #[cfg(feature = "cluster")]
+    fn note(&self, change: Changed) {
+        if let Some(changes) = &*self.changes.lock() {
+            let _ = changes.send(change);
+        }
+    }
+}
+
+impl Hub {
+    /// Says to the other nodes that a token has changed.
+    pub(crate) fn tell_token(&self, token: &str) {
+        self.others.tell_token(Sha256::digest(token).into());
+    }
+
+    /// Answers `nodes`.
+    pub(super) async fn tell_nodes(self: Arc<Self>, query: NodesQuery) {
+        let (answers, own) = self.others.ask(STATUS.to_vec()).await;
+        let given = answers.given.iter();
+        let given = given.map(|(_, body, round_trip)| (body, Some(*round_trip)));
+        let read = std::iter::once((&own, None)).chain(given);
+        let read = read.filter_map(|(body, round_trip)| {
+            let status = Node::read_status(body)?;
+            Some(NodeInfo {
+                round_trip,
+                name: status.name,
+                version: status.version,
+                uptime: status.uptime,
+                connections: status.connections,
+                subscriptions: status.subscriptions,
+                published: status.published,
+                received: status.received,
+            })
+        });
+        let nodes: Vec<_> = read.collect();
+        let session = query.session();
+        self.end_gathering(session, Some(query.encode(&nodes, &answers.silent)));
+    }
+
+    /// Answers a question of another node.
+    #[cfg(feature = "cluster")]
+    pub(crate) async fn answer_node(
+        self: Arc<Self>,
+        question: Vec<u8>,
+        status: Vec<u8>,
+    ) -> Vec<u8> {
+        if question == STATUS {
+            return status;
+        }
+        let granted = question.strip_prefix(SUBSCRIBED);
+        let granted = granted.and_then(|granted| serde_json::from_slice(granted).ok());
+        let listing =
+            granted.and_then(|granted| self.shared.read().broker.list_for_others(granted));
+        match listing {
+            Some(listing) => {
+                let found = self.gather(listing, Listing::into_found).await;
+                found.unwrap_or_default()
+            }
+            None => Vec::new(),
+        }
+    }
+}
