@@ -17,7 +17,7 @@ const [frames, pause] = [40, 250];
 const folder = mkdtempSync(`${tmpdir()}/mist-picture-`);
 const site = await startSite();
 try {
-  const visitor = await site.visitor({ viewport: { width: 1100, height: 690 }, colorScheme: "light" });
+  const visitor = await site.visitor({ viewport: { width: 1240, height: 775 }, colorScheme: "light" });
   const { page } = await open(visitor, site.url, { opening: true });
   // Ten seconds from the beginning: the first message, and then the city.
   await page.waitForSelector("#opening:not(:empty)");
