@@ -8,7 +8,7 @@ use std::collections::HashMap;
 
 use futures_util::future::BoxFuture;
 use mist::auth::{Authenticator, Grants, Presented, TokenError};
-use mist::{Access, Server};
+use mist::{Access, Server, ServerBuilder};
 
 struct Fixed(HashMap<String, Vec<String>>);
 
@@ -23,18 +23,19 @@ impl Authenticator for Fixed {
     }
 }
 
-#[tokio::main]
-async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// What this shows; a test runs it, too.
+pub(crate) fn with_list(server: ServerBuilder) -> ServerBuilder {
     let tokens = HashMap::from([(
         "reader".to_owned(),
         vec!["news".to_owned(), "sports".to_owned()],
     )]);
-    let server = Server::builder()
-        .listen("tcp://127.0.0.1:1445")
-        .verifier(Fixed(tokens))
-        .access(Access::Scoped)
-        .bind()
-        .await?;
+    server.verifier(Fixed(tokens)).access(Access::Scoped)
+}
+
+#[tokio::main]
+async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    let server = Server::builder().listen("tcp://127.0.0.1:1445");
+    let server = with_list(server).bind().await?;
     eprintln!("listening on {}", server.addresses()[0]);
     server
         .run(async {

@@ -3,7 +3,7 @@
 //! Run it with `cargo run --example custom_listener`, then `nc -U mist.sock`.
 
 use futures_util::future::BoxFuture;
-use mist::{Acceptor, Address, Listener, Server};
+use mist::{Acceptor, Address, Listener, Server, ServerBuilder};
 use tokio::net::UnixListener;
 
 struct Socket {
@@ -33,14 +33,16 @@ impl Listener for Socket {
     }
 }
 
+/// What this shows; a test runs it, too.
+pub(crate) fn on_socket(server: ServerBuilder, path: &str) -> std::io::Result<ServerBuilder> {
+    let listener = UnixListener::bind(path)?;
+    let path = path.to_owned();
+    Ok(server.listener(Socket { listener, path }))
+}
+
 #[tokio::main]
 async fn main() -> Result<(), Box<dyn std::error::Error>> {
-    let path = "mist.sock".to_owned();
-    let listener = UnixListener::bind(&path)?;
-    let server = Server::builder()
-        .listener(Socket { listener, path })
-        .bind()
-        .await?;
+    let server = on_socket(Server::builder(), "mist.sock")?.bind().await?;
     eprintln!("listening on {}", server.addresses()[0]);
     server
         .run(async {

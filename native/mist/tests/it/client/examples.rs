@@ -11,6 +11,19 @@ mod axum;
 #[path = "../../../examples/client.rs"]
 mod client;
 #[allow(dead_code)]
+#[path = "../../../examples/custom_authenticator.rs"]
+mod custom_authenticator;
+#[cfg(unix)]
+#[allow(dead_code)]
+#[path = "../../../examples/custom_listener.rs"]
+mod custom_listener;
+#[allow(dead_code)]
+#[path = "../../../examples/custom_store.rs"]
+mod custom_store;
+#[allow(dead_code)]
+#[path = "../../../examples/embed.rs"]
+mod embed;
+#[allow(dead_code)]
 #[path = "../../../examples/offline_buffer.rs"]
 mod offline_buffer;
 #[allow(dead_code)]
@@ -173,5 +186,91 @@ fn an_application_publishes_from_its_routes() {
         });
         let (example, ()) = tokio::join!(example, test);
         example.expect("it works");
+    });
+}
+
+#[test]
+fn an_authenticator_of_ones_own_says_what_tokens_grant() {
+    let server = TestServer::with(custom_authenticator::with_list);
+    run(async {
+        let reader = Client::builder(&server.tcp).token("reader");
+        let reader = reader.connect().await.expect("it is known");
+        let granted = reader.subscribe(["news"]).await;
+        drop(granted.expect("it is granted"));
+        let error = reader.subscribe(["weather"]).await.expect_err("it is not");
+        assert!(error.to_string().contains("not authorized"), "{error}");
+        let stranger = Client::builder(&server.tcp).token("stranger");
+        stranger.connect().await.expect_err("it is not known");
+    });
+}
+
+#[cfg(unix)]
+#[test]
+fn a_listener_of_ones_own_is_served() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = folder.path().join("mist.sock");
+    let path = path.to_str().expect("UTF-8");
+    run(async {
+        let server = custom_listener::on_socket(Server::builder(), path).expect("a socket");
+        let server = server.bind().await.expect("bound");
+        let (stop, stopped) = tokio::sync::oneshot::channel::<()>();
+        let serving = tokio::spawn(server.run(async {
+            let _ = stopped.await;
+        }));
+        let client = connect(&format!("unix://{path}")).await;
+        client.ping().await.expect("a pong");
+        stop.send(()).expect("it runs");
+        serving.await.expect("it has stopped");
+    });
+    assert!(!std::path::Path::new(path).exists());
+}
+
+#[test]
+fn a_store_of_ones_own_keeps_tokens_from_one_server_to_the_next() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = folder.path().join("tokens.json");
+    let start =
+        || TestServer::with(|builder| custom_store::with_store(builder, &path).expect("it opens"));
+    let server = start();
+    run(async {
+        let client = Client::builder(&server.tcp).token("SECRET");
+        let client = client.connect().await.expect("it is the server's");
+        let admin = client.admin();
+        let tags = ["news", "sports"];
+        admin.register("desk", tags).await.expect("it is kept");
+        let again = admin.register("desk", tags).await;
+        again.expect_err("it is there");
+        let change = admin.unset("desk", ["sports"]).await;
+        change.expect("it is changed");
+        let unknown = admin.set("nobody", ["news"]).await;
+        unknown.expect_err("it is not there");
+    });
+    drop(server);
+    let server = start();
+    run(async {
+        let desk = Client::builder(&server.tcp).token("desk");
+        let desk = desk.connect().await.expect("it was kept");
+        let granted = desk.subscribe(["news"]).await;
+        drop(granted.expect("it is granted"));
+        desk.subscribe(["sports"]).await.expect_err("it is not");
+    });
+}
+
+#[test]
+fn a_program_serves_publishes_and_answers_commands() {
+    run(async {
+        let server = Server::builder().listen("tcp://127.0.0.1:0");
+        let server = embed::with_upper(server).bind().await.expect("bound");
+        let uri = server.addresses()[0].to_string();
+        let ticking = tokio::spawn(embed::tick(server.handle()));
+        let serving = tokio::spawn(server.run(std::future::pending()));
+        let client = connect(&uri).await;
+        let answer = client.request("upper", &[], "hello").await;
+        assert_eq!(answer.expect("an answer").data, "HELLO");
+        let mut ticks = subscribe(&client, &["tick"]).await;
+        let count = ticks.next().await.expect("it is open").data;
+        count.parse::<u64>().expect("a number");
+        ticking.abort();
+        serving.abort();
     });
 }
