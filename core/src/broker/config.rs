@@ -1,4 +1,4 @@
-//! What a broker is made of, and what a client comes with.
+//! What a broker is made of, what a client comes with, and what else there is in a cluster.
 
 use alloc::string::String;
 use alloc::vec::Vec;
@@ -67,4 +67,17 @@ impl fmt::Debug for Credentials<'_> {
             .field("token", &token)
             .finish()
     }
+}
+
+/// The other nodes of a cluster, as far as clients are told of them.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Others {
+    /// Whether the node wants the messages of this broker: because there is another node, or to count those that are lost.
+    pub is_linked: bool,
+    /// How many there are.
+    pub nodes: usize,
+    /// Connections that they have had since they started.
+    pub connections_total: u64,
+    /// Connections of theirs that hold a subscription now.
+    pub subscribers: u64,
 }

@@ -46,7 +46,7 @@ use core::fmt;
 use foldhash::fast::FixedState;
 use hashbrown::HashMap;
 
-pub use self::config::{Config, Credentials};
+pub use self::config::{Config, Credentials, Others};
 use self::holders::Holders;
 pub use self::listing::{Listing, OthersQuery};
 pub use self::nodes::{NodeInfo, NodesQuery};
@@ -58,7 +58,6 @@ use self::revocation::Revocation;
 pub use self::scratch::Scratch;
 use self::session::{About, Phase, Session};
 pub use self::session::{SessionId, Standing};
-pub use self::tap::Others;
 pub use self::walk::Walk;
 use crate::auth::{Access, Secret, TokenStorage, TokenTable};
 use crate::ends::Ends;

@@ -4,22 +4,9 @@ use alloc::sync::Arc;
 use alloc::vec::Vec;
 
 use super::Broker;
-use super::config::Credentials;
+use super::config::{Credentials, Others};
 use super::session::{Role, SessionId};
 use crate::needs::{Directory, NeedChange};
-
-/// The other nodes of a cluster, as far as clients are told of them.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Others {
-    /// Whether the node wants the messages of this broker: because there is another node, or to count those that are lost.
-    pub is_linked: bool,
-    /// How many there are.
-    pub nodes: usize,
-    /// Connections that they have had since they started.
-    pub connections_total: u64,
-    /// Connections of theirs that hold a subscription now.
-    pub subscribers: u64,
-}
 
 impl Broker {
     /// Opens a session of the host itself that gets every message but its own, whatever tags it has, in the order in

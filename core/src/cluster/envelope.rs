@@ -14,7 +14,7 @@ use alloc::vec::Vec;
 use core::fmt::Write as _;
 use core::str::FromStr;
 
-use super::{NodeId, Status};
+use super::status::{NodeId, Status};
 
 /// Bytes of a head, at most: so many are left free in an envelope.
 pub(super) const HEAD_BYTES: usize = 4096;

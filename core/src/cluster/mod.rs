@@ -15,23 +15,26 @@
 mod envelope;
 mod inbox;
 mod needs;
+mod output;
 mod questions;
 mod route;
+mod router;
+mod status;
 mod summary;
 
 use alloc::collections::{BTreeMap, VecDeque};
-use alloc::string::String;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
-use core::fmt;
 use core::time::Duration;
 
 pub use self::envelope::Way;
 use self::envelope::{Envelope, Kind, NAMED_AT_ONCE, Unreadable, write_head};
 use self::inbox::{Inbox, Took};
+pub use self::output::{Answers, Output, QuestionId};
+pub use self::questions::ANSWER_WITHIN;
 use self::questions::Questions;
-pub use self::questions::{Answers, QuestionId};
-use self::route::Router;
+use self::router::Router;
+pub use self::status::{NodeId, Status};
 use self::summary::{Known, Summary};
 use crate::needs::Directory;
 
@@ -39,106 +42,10 @@ use crate::needs::Directory;
 pub const HEARTBEAT: Duration = Duration::from_secs(2);
 /// After how long without a word a node counts as gone.
 pub const SILENCE: Duration = Duration::from_secs(7);
-/// How long others have to answer a question.
-pub const ANSWER_WITHIN: Duration = Duration::from_millis(500);
 /// Bytes of messages in one envelope, at most: a bigger message goes in pieces.
 pub const ENVELOPE_BYTES: usize = 64 << 10;
 /// Nodes that have gone are remembered, so that what was lost meanwhile is known when they are back; at most so many.
 const REMEMBERED: usize = 1024;
-
-/// What tells a node from all others, also from itself before a restart. It should be random.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct NodeId(pub u64);
-
-impl fmt::Display for NodeId {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{:016x}", self.0)
-    }
-}
-
-impl fmt::Debug for NodeId {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        fmt::Display::fmt(self, f)
-    }
-}
-
-/// What a node tells others of itself.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Status {
-    /// What people call it: letters, digits, `.`, `_` and `-`.
-    pub name: String,
-    /// The version of the program.
-    pub version: String,
-    /// Seconds since it started.
-    pub uptime: u64,
-    /// Connections that it has now.
-    pub connections: u64,
-    /// Connections since it started.
-    pub connections_total: u64,
-    /// Connections that hold a subscription now.
-    pub subscribers: u64,
-    /// Subscriptions that they hold.
-    pub subscriptions: u64,
-    /// Messages that its clients have published.
-    pub published: u64,
-    /// Messages that it has taken from other nodes.
-    pub received: u64,
-}
-
-/// What a host has to do.
-#[derive(Clone, Debug)]
-#[non_exhaustive]
-pub enum Output {
-    /// Give an envelope to the bus.
-    Send {
-        /// Which way it goes.
-        way: Way,
-        /// The envelope.
-        payload: Vec<u8>,
-    },
-    /// Give messages to the broker, as lines, behind those that [`Node::handle_envelope`] returned before.
-    Deliver(Vec<u8>),
-    /// So many messages of a node did not come, and will not. It stands where they would have been.
-    Gap {
-        /// The node's name.
-        node: String,
-        /// How many.
-        messages: u64,
-    },
-    /// A node is there that was not.
-    Joined(Status),
-    /// A node has left; or, if it did not say goodbye, has been silent for [`SILENCE`].
-    Left {
-        /// Its name.
-        node: String,
-        /// Whether it said goodbye.
-        is_goodbye: bool,
-    },
-    /// Two nodes have the same name. Both go on; people cannot tell them apart.
-    SameName(String),
-    /// Something came that no node of this version sends.
-    Unreadable(&'static str),
-    /// Something is known to have changed elsewhere, as [`Node::tell`] says it.
-    Told(Vec<u8>),
-    /// Have the broker go by this directory of what others need: [`Broker::set_directory`](crate::Broker::set_directory).
-    Directory(Arc<Directory>),
-    /// Answer a question with [`Node::answer`].
-    Asked {
-        /// Who asks.
-        asker: NodeId,
-        /// Which of its questions it is.
-        question: QuestionId,
-        /// The question.
-        body: Vec<u8>,
-    },
-    /// The answers to a question are here, as far as they will be.
-    Answered {
-        /// Which question.
-        question: QuestionId,
-        /// What was answered.
-        answers: Answers,
-    },
-}
 
 #[derive(Debug)]
 struct Peer {

@@ -5,21 +5,11 @@ use alloc::string::String;
 use alloc::vec::Vec;
 use core::time::Duration;
 
-use super::{ANSWER_WITHIN, NodeId, Output};
+use super::output::{Answers, Output, QuestionId};
+use super::status::NodeId;
 
-/// Which of a node's questions.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct QuestionId(pub u64);
-
-/// What others have answered.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-#[non_exhaustive]
-pub struct Answers {
-    /// The names of those who have, what they said, and how long that took.
-    pub given: Vec<(String, Vec<u8>, Duration)>,
-    /// The names of those who have not, within [`ANSWER_WITHIN`].
-    pub silent: Vec<String>,
-}
+/// How long others have to answer a question.
+pub const ANSWER_WITHIN: Duration = Duration::from_millis(500);
 
 /// Bytes of answers to one question, at most; a node that says more has not answered.
 const ANSWER_BYTES: usize = 64 << 20;

@@ -2,32 +2,12 @@
 
 use alloc::borrow::Cow;
 use alloc::vec::Vec;
-use core::fmt;
 
+use super::Node;
 use super::envelope::{Kind, Way};
-use super::{Node, NodeId};
+use super::router::Router;
 use crate::limits::Limits;
-use crate::message::Scan;
 use crate::needs::MOST_PLACES;
-
-/// What finding the ways works in.
-#[derive(Default)]
-pub(super) struct Router {
-    /// The nodes that are there, by their places in the directory, and behind those the ones that have none.
-    pub(super) places: Vec<NodeId>,
-    scan: Scan,
-    /// Messages for single nodes, by their places, and of which nodes there are any.
-    own: Vec<Vec<u8>>,
-    filled: u128,
-}
-
-impl fmt::Debug for Router {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Router")
-            .field("places", &self.places)
-            .finish_non_exhaustive()
-    }
-}
 
 /// The nodes that a message goes to.
 #[derive(Clone, Copy, PartialEq, Eq)]

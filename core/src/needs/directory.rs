@@ -4,7 +4,7 @@ use alloc::boxed::Box;
 use core::fmt;
 use core::sync::atomic::{AtomicU8, Ordering};
 
-use super::{hash_of_tag, key_of_one, key_of_two, mix};
+use super::key::{hash_of_tag, key_of_one, key_of_two, mix};
 
 /// How many nodes a directory can hold.
 pub(crate) const MOST_PLACES: usize = 128;

@@ -9,6 +9,7 @@ mod effects;
 pub(crate) mod handle;
 mod line;
 mod long;
+mod nodes;
 mod others;
 pub(crate) mod run;
 mod store;

@@ -1,14 +1,12 @@
-//! Owns what the hub asks the other nodes of a cluster and tells them; knows nothing of how they are reached.
+//! Owns the way from the hub to the other nodes of a cluster and back; knows nothing of how they are reached.
 
-use std::sync::{Arc, OnceLock};
+use std::sync::OnceLock;
 
-use mist_core::cluster::{Answers, Node};
-use mist_core::{Listing, NodeInfo, NodesQuery, OthersQuery};
+use mist_core::OthersQuery;
+use mist_core::cluster::Answers;
 use mist_net::lock::Mutex;
-use sha2::{Digest, Sha256};
 use tokio::sync::{mpsc, oneshot};
 
-use super::Hub;
 use crate::auth::Changed;
 
 /// The way to the other nodes; without a cluster there are none.
@@ -29,8 +27,8 @@ pub(crate) enum Call {
 }
 
 /// What nodes ask each other. The tags that are of interest follow, as JSON.
-const STATUS: &[u8] = b"status";
-const SUBSCRIBED: &[u8] = b"subscribed ";
+pub(super) const STATUS: &[u8] = b"status";
+pub(super) const SUBSCRIBED: &[u8] = b"subscribed ";
 /// What they tell each other; the SHA-256 of the token follows.
 const TOKEN: &[u8] = b"token ";
 
@@ -50,7 +48,7 @@ impl Others {
         changes
     }
 
-    async fn ask(&self, question: Vec<u8>) -> (Answers, Vec<u8>) {
+    pub(super) async fn ask(&self, question: Vec<u8>) -> (Answers, Vec<u8>) {
         let (sender, answers) = oneshot::channel();
         if let Some(calls) = self.calls.get() {
             let _ = calls.send(Call::Ask(question, sender));
@@ -67,7 +65,7 @@ impl Others {
     }
 
     /// Says that a token has changed here.
-    fn tell_token(&self, hash: [u8; 32]) {
+    pub(super) fn tell_token(&self, hash: [u8; 32]) {
         if let Some(calls) = self.calls.get() {
             let _ = calls.send(Call::Tell([TOKEN, &hash[..]].concat()));
         }
@@ -92,60 +90,6 @@ impl Others {
     fn note(&self, change: Changed) {
         if let Some(changes) = &*self.changes.lock() {
             let _ = changes.send(change);
-        }
-    }
-}
-
-impl Hub {
-    /// Says to the other nodes that a token has changed.
-    pub(crate) fn tell_token(&self, token: &str) {
-        self.others.tell_token(Sha256::digest(token).into());
-    }
-
-    /// Answers `nodes`.
-    pub(super) async fn tell_nodes(self: Arc<Self>, query: NodesQuery) {
-        let (answers, own) = self.others.ask(STATUS.to_vec()).await;
-        let given = answers.given.iter();
-        let given = given.map(|(_, body, round_trip)| (body, Some(*round_trip)));
-        let read = std::iter::once((&own, None)).chain(given);
-        let read = read.filter_map(|(body, round_trip)| {
-            let status = Node::read_status(body)?;
-            Some(NodeInfo {
-                round_trip,
-                name: status.name,
-                version: status.version,
-                uptime: status.uptime,
-                connections: status.connections,
-                subscriptions: status.subscriptions,
-                published: status.published,
-                received: status.received,
-            })
-        });
-        let nodes: Vec<_> = read.collect();
-        let session = query.session();
-        self.end_gathering(session, Some(query.encode(&nodes, &answers.silent)));
-    }
-
-    /// Answers a question of another node.
-    #[cfg(feature = "cluster")]
-    pub(crate) async fn answer_node(
-        self: Arc<Self>,
-        question: Vec<u8>,
-        status: Vec<u8>,
-    ) -> Vec<u8> {
-        if question == STATUS {
-            return status;
-        }
-        let granted = question.strip_prefix(SUBSCRIBED);
-        let granted = granted.and_then(|granted| serde_json::from_slice(granted).ok());
-        let listing =
-            granted.and_then(|granted| self.shared.read().broker.list_for_others(granted));
-        match listing {
-            Some(listing) => {
-                let found = self.gather(listing, Listing::into_found).await;
-                found.unwrap_or_default()
-            }
-            None => Vec::new(),
         }
     }
 }
