@@ -10,6 +10,7 @@ mod drills;
 mod framing;
 mod grants;
 mod hosted;
+mod layers;
 #[cfg(unix)]
 mod lifecycle;
 mod liveness;
