@@ -87,18 +87,33 @@ fn node(at: usize) -> Node {
     Node::new(NodeId(at as u64 + 1), status, 1 << 20)
 }
 
-fn envelopes(node: &mut Node) -> Vec<Vec<u8>> {
-    let mut all = Vec::new();
-    while let Some(output) = node.poll_output() {
-        if let Output::Send {
-            way: Way::All,
-            payload,
-        } = output
-        {
-            all.push(payload);
+/// Carries what the sender and the others have to say to each other, until that is nothing.
+fn exchange(now: Duration, sender: &mut Node, peers: &mut [(Node, Broker)]) {
+    loop {
+        let mut is_quiet = true;
+        while let Some(output) = sender.poll_output() {
+            let Output::Send { way, payload } = output else {
+                continue;
+            };
+            is_quiet = false;
+            for (peer, _) in &mut *peers {
+                if way == Way::All || way == Way::Node(peer.id()) {
+                    peer.handle_envelope(now, way, &payload);
+                }
+            }
+        }
+        for (peer, _) in &mut *peers {
+            while let Some(output) = peer.poll_output() {
+                if let Output::Send { way, payload } = output {
+                    is_quiet = false;
+                    sender.handle_envelope(now, way, &payload);
+                }
+            }
+        }
+        if is_quiet {
+            return;
         }
     }
-    all
 }
 
 fn count(nodes: usize, mix: Mix) -> Copies {
@@ -106,7 +121,7 @@ fn count(nodes: usize, mix: Mix) -> Copies {
     let mut dice = Dice::new(nodes as u64);
     let mut sender = node(0);
     sender.handle_joined(Duration::ZERO, 1 << 20);
-    let mut brokers = Vec::new();
+    let mut peers = Vec::new();
     for at in 1..nodes {
         let mut broker = Broker::new(Config::default(), at as u64);
         broker.connect_link();
@@ -120,57 +135,29 @@ fn count(nodes: usize, mix: Mix) -> Copies {
         let mut peer = node(at);
         peer.handle_needs(&broker.take_needs());
         peer.handle_joined(Duration::ZERO, 1 << 20);
-        for _ in 0..2 {
-            // The second time both go by one seed.
-            for envelope in envelopes(&mut peer) {
-                sender.handle_envelope(Duration::ZERO, Way::All, &envelope);
-            }
-            for envelope in envelopes(&mut sender) {
-                peer.handle_envelope(Duration::ZERO, Way::All, &envelope);
-            }
-            sender.handle_time(Duration::from_secs(3));
-            for envelope in envelopes(&mut sender) {
-                peer.handle_envelope(Duration::ZERO, Way::All, &envelope);
-            }
-            peer.handle_time(Duration::from_secs(3));
-        }
-        for envelope in envelopes(&mut peer) {
-            sender.handle_envelope(Duration::ZERO, Way::All, &envelope);
-        }
-        brokers.push((peer, broker));
+        peers.push((peer, broker));
     }
-    // All have come to go by one seed.
-    for round in 0..3_u64 {
-        let now = Duration::from_secs(4 + 2 * round);
+    for round in 0..4 {
+        let now = Duration::from_secs(2 * round);
         sender.handle_time(now);
-        let told = envelopes(&mut sender);
-        for (peer, _) in &mut brokers {
-            for envelope in &told {
-                peer.handle_envelope(now, Way::All, envelope);
-            }
-            peer.handle_time(now);
-            for envelope in envelopes(peer) {
-                sender.handle_envelope(now, Way::All, &envelope);
-            }
-        }
+        peers.iter_mut().for_each(|(peer, _)| peer.handle_time(now));
+        exchange(now, &mut sender, &mut peers);
     }
-    sender.handle_time(Duration::from_secs(9));
-    envelopes(&mut sender);
     let (mut directed, mut needed) = (0, 0);
     for _ in 0..MESSAGES {
         let tags = zipf.set(mix.published, &mut dice);
         let line = format!(r#"{{"command":"publish","tags":{tags:?},"data":"1"}}"#);
         sender.handle_messages(format!("{line}\n").as_bytes());
         while let Some(output) = sender.poll_output() {
-            match output {
-                Output::Send { way: Way::All, .. } => directed += nodes - 1,
-                Output::Send {
-                    way: Way::Node(_), ..
-                } => directed += 1,
-                _ => {}
+            // Some only say what was sent before.
+            let Output::Send { way, payload } = output else {
+                continue;
+            };
+            if payload.ends_with(b"}\n") {
+                directed += if way == Way::All { nodes - 1 } else { 1 };
             }
         }
-        for (_, broker) in &mut brokers {
+        for (_, broker) in &mut peers {
             let publisher = broker.connect(Credentials::default());
             broker.handle_message(publisher, line.as_bytes());
             let mut is_needed = false;
