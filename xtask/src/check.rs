@@ -69,7 +69,7 @@ const STEPS: &[Step] = &[
     }),
     step(
         "npm-tests",
-        "the npm package in Node, Chromium and bundlers",
+        "the npm package in Node, browsers and bundlers",
         || with_node(wasm::test),
     ),
     step("page-tests", "the page in Chromium", || {

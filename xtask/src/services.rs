@@ -45,6 +45,7 @@ const SERVICES: &[Service] = &[
         "chromium",
         "the npm package and the page, in tests",
     ),
+    debian("firefox-esr", "firefox-esr", "the npm package, in tests"),
     debian("nginx", "nginx-light", "the example of a proxy, in tests"),
     debian("haproxy", "haproxy", "another"),
     debian("caddy", "caddy", "another"),
@@ -70,7 +71,13 @@ const SERVICES: &[Service] = &[
 
 /// What tests start; those that miss theirs skip themselves.
 const TESTED: &[&str] = &[
-    "postgres", "chromium", "nginx", "haproxy", "caddy", "openssl",
+    "postgres",
+    "chromium",
+    "firefox-esr",
+    "nginx",
+    "haproxy",
+    "caddy",
+    "openssl",
 ];
 
 #[derive(clap::Args)]

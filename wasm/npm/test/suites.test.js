@@ -1,8 +1,7 @@
-/** Runs every suite, in Node and in Chromium. */
+/** Runs every suite, in Node and in browsers. */
 
 import { readdirSync } from "node:fs";
-import { runSuite } from "./harness/suite.js";
+import { runSuites } from "./harness/suite.js";
 
-for (const file of readdirSync(new URL("./suites/", import.meta.url))) {
-  if (file.endsWith(".js")) await runSuite(file.slice(0, -".js".length));
-}
+const files = readdirSync(new URL("./suites/", import.meta.url)).filter((file) => file.endsWith(".js"));
+await runSuites(files.map((file) => file.slice(0, -".js".length)));

@@ -42,7 +42,7 @@ async function load(file, settings) {
     },
     heapBytes: () => window.heapBytes(),
     protocolTexts: (folder) => window.protocolTexts(folder),
-    place: "chromium",
+    place: "page",
     webSocket: undefined,
     settings,
   });

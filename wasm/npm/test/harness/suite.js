@@ -1,14 +1,15 @@
 /**
- * Owns how one suite of tests is run in Node and in Chromium.
+ * Owns how one suite of tests is run in Node, in Chromium and in Firefox.
  *
  * A suite is a module that exports a function: it gets all it may use, and imports nothing but the package and what
- * stands beside it for suites, so that it is the same file in both. It does not know what the suites test.
+ * stands beside it for suites, so that it is the same file in all. It does not know what the suites test.
  */
 
-import { after, afterEach, describe, test } from "node:test";
+import { after, afterEach, before, describe, test } from "node:test";
 import { WebSocket } from "ws";
 import * as assert from "./assert.js";
 import { findChromium, openPage, startChromium } from "./chromium.js";
+import { findFirefox, openInFirefox, startFirefox } from "./firefox.js";
 import { Machine } from "./machine.js";
 import { catchReports } from "./reports.js";
 import { serve } from "./site.js";
@@ -36,7 +37,7 @@ import { path } from "../../scripts/places.js";
  * @property {() => Promise<number>} heapBytes How much JavaScript memory is in use after all garbage is collected.
  * @property {(folder: "transcripts" | "vectors") => Promise<Record<string, string>>} protocolTexts Those of the protocol, by
  *   their paths.
- * @property {"node" | "chromium"} place
+ * @property {"node" | "page"} place
  * @property {(new (url: string, protocols?: string | string[]) => any) | undefined} webSocket The WebSocket to pass on where
  *   there is none.
  * @property {Record<string, string>} settings What the environment says to the tests: `MIST_TEST_*`.
@@ -45,19 +46,29 @@ import { path } from "../../scripts/places.js";
 /** @typedef {OwnTools & typeof wait} Tools */
 /** @typedef {(tools: Tools) => void | Promise<void>} Suite */
 
+/** The suites that run in Firefox too. */
+const IN_FIREFOX = ["contract", "face", "lane", "reconnect", "renewal", "vectors"];
+
 /** How long a test may take before it fails; nothing waits for it to pass. */
 const PATIENCE = 30_000;
 
 /**
- * Runs a suite in Node and in Chromium.
- * @param {string} name the file below test/suites, without its ending
+ * Runs suites in Node and in browsers.
+ * @param {readonly string[]} names files below test/suites, without their ending
  */
-export async function runSuite(name) {
-  const settings = Object.entries(process.env).flatMap(([key, value]) =>
-    key.startsWith("MIST_TEST_") && value !== undefined ? [[key.slice("MIST_TEST_".length), value]] : [],
+export async function runSuites(names) {
+  const settings = Object.fromEntries(
+    Object.entries(process.env).flatMap(([key, value]) =>
+      key.startsWith("MIST_TEST_") && value !== undefined ? [[key.slice("MIST_TEST_".length), value]] : [],
+    ),
   );
-  await inNode(name, Object.fromEntries(settings));
-  await inChromium(name, Object.fromEntries(settings));
+  for (const name of names) {
+    await inNode(name, settings);
+    await inBrowser(CHROMIUM, name, settings);
+  }
+  // What a client does, and the broker of a page; how tabs meet and what leaks it cannot be asked.
+  const firefox = forSuites(names.filter((name) => IN_FIREFOX.includes(name)).length);
+  for (const name of names) if (IN_FIREFOX.includes(name)) await inBrowser(firefox, name, settings);
 }
 
 /**
@@ -89,17 +100,54 @@ async function inNode(name, settings) {
 }
 
 /**
+ * A browser, and how a page is opened in it.
+ * @typedef {object} Browser
+ * @property {string} name
+ * @property {() => string | undefined} find Where it is, if it is here.
+ * @property {(url: string) => Promise<{ page: any, faults: string[], close: () => Promise<void> }>} open
+ */
+
+/** @type {Browser} */
+const CHROMIUM = {
+  name: "Chromium",
+  find: findChromium,
+  open: async (url) => {
+    const browser = await startChromium();
+    return { ...(await openPage(await browser.newContext(), url)), close: () => browser.close() };
+  },
+};
+
+/**
+ * One Firefox for so many suites: it takes seconds to start.
+ * @param {number} left
+ * @returns {Browser}
+ */
+function forSuites(left) {
+  /** @type {ReturnType<typeof startFirefox> | undefined} */
+  let started;
+  const open = async (/** @type {string} */ url) => {
+    const browser = await (started ??= startFirefox());
+    const opened = await openInFirefox(browser, url);
+    const close = () => ((left -= 1) === 0 ? browser.close() : opened.page.close());
+    return { ...opened, close };
+  };
+  return { name: "Firefox", find: findFirefox, open };
+}
+
+/**
+ * @param {Browser} browser
  * @param {string} name
  * @param {Record<string, string>} settings
  */
-async function inChromium(name, settings) {
-  if (findChromium() === undefined) {
-    test(`${name} in Chromium`, { skip: "there is no Chromium here; MIST_CHROMIUM can name one" }, () => {});
+async function inBrowser(browser, name, settings) {
+  const title = `${name} in ${browser.name}`;
+  if (browser.find() === undefined) {
+    const variable = `MIST_${browser.name.toUpperCase()}`;
+    test(title, { skip: `there is no ${browser.name} here; ${variable} can name one` }, () => {});
     return;
   }
   const site = await serve(path("."), { "/": PAGE });
-  const browser = await startChromium();
-  const { page, faults } = await openPage(await browser.newContext(), site.url);
+  const { page, faults, close } = await browser.open(site.url);
   const machine = new Machine(page);
   await page.exposeFunction("startServer", async (/** @type {string[]} */ args) => {
     const { tcp, http, ws } = await machine.startServer(args);
@@ -112,18 +160,22 @@ async function inChromium(name, settings) {
   await page.exposeFunction("protocolTexts", (/** @type {string} */ folder) => machine.protocolTexts(folder));
   await page.addScriptTag({ type: "module", url: "/test/harness/page.js" });
   const file = `/test/suites/${name}.js`;
-  const tests = await page.evaluate(([file, settings]) => window.suite.load(file, settings), /** @type {const} */ ([file, settings]));
-  describe(`${name} in Chromium`, () => {
+  const load = (/** @type {readonly [string, Record<string, string>]} */ [file, settings]) => window.suite.load(file, settings);
+  /** @type {{ title: string, seconds: number }[]} */
+  const tests = await page.evaluate(load, /** @type {const} */ ([file, settings]));
+  describe(title, () => {
     for (const { title, seconds } of tests) {
       test(title, { timeout: PATIENCE + seconds * 1000 }, async () => {
-        const failure = await page.evaluate((title) => window.suite.run(title), title);
+        const failure = await page.evaluate((/** @type {string} */ title) => window.suite.run(title), title);
         if (failure !== undefined) throw new Error(failure);
         assert.equal(faults.splice(0), [], "nothing goes wrong in the page");
       });
     }
+    // A tab behind others gets its timers late.
+    before(() => page.bringToFront());
     afterEach(() => machine.clear());
     after(async () => {
-      await browser.close();
+      await close();
       await site.close();
     });
   });
