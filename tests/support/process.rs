@@ -61,13 +61,6 @@ pub fn clean(program: &str) -> Command {
     command
 }
 
-/// Runs the binary to its end and returns its status and what it wrote to stderr.
-pub fn run_to_end(arguments: &[&str]) -> (ExitStatus, String) {
-    let mut process = Process::run(&mut command(arguments));
-    let status = process.end();
-    (status, process.log())
-}
-
 /// A port that nobody listens on.
 pub fn free_port() -> u16 {
     let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");

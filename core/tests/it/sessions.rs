@@ -54,7 +54,6 @@ fn ask(broker: &mut Broker) -> (SessionId, AuthRequest) {
 }
 
 const PING: &str = r#"{"command":"ping"}"#;
-const PONG: &str = r#"{"command":"ping","data":"pong"}"#;
 
 #[test]
 fn a_session_that_has_gone_is_nothing_even_when_its_slot_is_taken() {
@@ -167,42 +166,6 @@ fn going_takes_several_steps_for_a_big_subscriber_and_all_of_it_counts() {
     );
     assert!(broker.disconnect_some(big));
     assert_eq!(texts(&mut broker), [""; 0]);
-}
-
-#[test]
-fn a_token_presented_twice_grants_what_it_did() {
-    for first in ["a", "b"] {
-        let mut broker = broker(Access::Scoped, TokenStorage::Memory);
-        let admin = connect(&mut broker, "server");
-        say(
-            &mut broker,
-            admin,
-            r#"{"command":"register","data":"a","tags":["x"]}"#,
-        );
-        say(
-            &mut broker,
-            admin,
-            r#"{"command":"register","data":"b","tags":["y"]}"#,
-        );
-        let session = connect(&mut broker, first);
-        say(&mut broker, session, r#"{"command":"auth","data":"a"}"#);
-        say(
-            &mut broker,
-            session,
-            r#"{"command":"subscribe","tags":["x"]}"#,
-        );
-        assert_eq!(texts(&mut broker), [""; 0]);
-        say(
-            &mut broker,
-            session,
-            r#"{"command":"subscribe","tags":["y"]}"#,
-        );
-        assert_eq!(texts(&mut broker).len(), 1, "the later token counts");
-        say(&mut broker, admin, r#"{"command":"unregister","data":"b"}"#);
-        assert_eq!(broker.stats().subscriptions, 1);
-        say(&mut broker, admin, r#"{"command":"unregister","data":"a"}"#);
-        assert_eq!(broker.stats().subscriptions, 0);
-    }
 }
 
 #[test]
@@ -423,54 +386,6 @@ fn a_store_that_fails_leaves_a_login_where_it_was() {
             );
         }
     }
-}
-
-#[test]
-fn auth_is_for_the_first_message_only() {
-    for first in [PING, "nonsense", r#"{"command":"auth","data":"wrong"}"#] {
-        let mut broker = broker(Access::Open, TokenStorage::Memory);
-        let session = broker.connect(Credentials::default());
-        say(&mut broker, session, first);
-        texts(&mut broker);
-        say(
-            &mut broker,
-            session,
-            r#"{"command":"auth","data":"server"}"#,
-        );
-        assert_eq!(
-            texts(&mut broker),
-            [
-                r#"{"command":"auth","error":"Unable to auth - auth must be the first message of a connection","code":"auth-not-first"}"#
-            ]
-        );
-    }
-}
-
-#[test]
-fn without_a_token_a_scoped_broker_answers_ping_and_auth_alone() {
-    let mut broker = broker(Access::Scoped, TokenStorage::Memory);
-    let session = broker.connect(Credentials::default());
-    say(&mut broker, session, PING);
-    assert_eq!(texts(&mut broker), [PONG]);
-    for command in [
-        "subscribe",
-        "unsubscribe",
-        "publish",
-        "list",
-        "listall",
-        "who",
-        "register",
-        "echo",
-        "nope",
-        "",
-    ] {
-        let message = format!(r#"{{"command":"{command}","tags":["a"],"data":"x"}}"#);
-        say(&mut broker, session, &message);
-        let texts = texts(&mut broker);
-        assert_eq!(texts.len(), 1);
-        assert!(texts[0].contains("this server is scoped"), "{texts:?}");
-    }
-    assert_eq!(broker.stats().subscriptions, 0);
 }
 
 #[test]

@@ -68,46 +68,6 @@ fn in_use(broker: &Broker) -> Vec<(String, Option<String>)> {
 }
 
 #[test]
-fn what_may_be_subscribed_to_and_what_may_be_published_are_two_sets() {
-    let grants = of_subject("desk", &["news", "in"], &["out", "news"]);
-    let (mut broker, session) = with_grants(Access::Scoped, "t", grants);
-    let admin = broker.connect(Credentials { token: Some("TK") });
-    said(
-        &mut broker,
-        admin,
-        r#"{"command":"subscribe","tags":["out"]}"#,
-    );
-    for (line, is_refused, reached) in [
-        (
-            r#"{"command":"subscribe","tags":["in","x"],"id":1}"#,
-            false,
-            0,
-        ),
-        (r#"{"command":"subscribe","tags":["out"],"id":1}"#, true, 0),
-        (
-            r#"{"command":"publish","tags":["out"],"data":"x"}"#,
-            false,
-            1,
-        ),
-        (r#"{"command":"publish","tags":["in"],"data":"x"}"#, true, 0),
-        (
-            r#"{"command":"publish","tags":["news","in"],"data":"x"}"#,
-            true,
-            0,
-        ),
-        (r#"{"command":"register","data":"t2"}"#, true, 0),
-    ] {
-        let (told, got) = said(&mut broker, session, line);
-        assert_eq!(
-            told.contains("not authorized"),
-            is_refused,
-            "{line}: {told}"
-        );
-        assert_eq!(got, reached, "{line}");
-    }
-}
-
-#[test]
 fn a_token_may_make_an_administrator() {
     let mut grants = of_subject("ops", &["a"], &[]);
     grants.admin = true;

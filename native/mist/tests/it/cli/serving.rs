@@ -281,16 +281,18 @@ fn a_start_that_waits_for_its_token_store_can_be_ended() {
 #[test]
 fn a_port_in_use_ends_the_start() {
     let server = Server::start(&[]);
-    let uri = format!("tcp://{}", server.host);
-    let assert = mist(&["--server", "--listeners", &uri]).code(1);
-    let said = stderr(&assert);
-    let errors: Vec<_> = said
-        .lines()
-        .filter(|line| line.contains("in use"))
-        .collect();
-    assert_eq!(errors.len(), 1, "{said}");
-    assert!(errors[0].contains(&server.host), "{said}");
-    assert!(!said.contains("server listening"), "{said}");
+    for scheme in ["tcp", "ws"] {
+        let uris = format!("{TCP},{scheme}://{}", server.host);
+        let assert = mist(&["--server", "--listeners", &uris]).code(1);
+        let said = stderr(&assert);
+        let errors: Vec<_> = said
+            .lines()
+            .filter(|line| line.contains("in use"))
+            .collect();
+        assert_eq!(errors.len(), 1, "{said}");
+        assert!(errors[0].contains(&server.host), "{said}");
+        assert!(!said.contains("server listening"), "{said}");
+    }
 }
 
 #[test]
