@@ -1,4 +1,4 @@
-//! Owns the rule that files do not depend on each other in a circle; must not know what they do.
+//! Owns the rules that files do not depend on each other in a circle, and that none is left over; must not know what they do.
 //!
 //! A file depends on the one that defines an item which it names: in a `use`, even if that only hands the name on, or in
 //! a path in its code, its macros or its attributes. Names are followed through modules that hand them on to the file
@@ -30,21 +30,47 @@ const CRATES: [&str; 9] = [
 /// Where TypeScript is.
 const SCRIPTS: [&str; 2] = ["wasm/npm/src", "web/src"];
 
+fn root() -> &'static Path {
+    let tests = Path::new(env!("CARGO_MANIFEST_DIR"));
+    tests.parent().expect("the repository")
+}
+
 #[test]
 fn no_files_depend_on_each_other_in_a_circle() {
-    let root = Path::new(env!("CARGO_MANIFEST_DIR"))
-        .parent()
-        .expect("the repository");
     let mut files = Files::default();
     for file in CRATES {
-        Crate::read(&root.join(file)).note(&mut files);
+        Crate::read(&root().join(file)).note(&mut files);
     }
     assert!(files.0.len() > 250, "only {} in Rust", files.0.len());
     for folder in SCRIPTS {
-        note_scripts(&root.join(folder), &mut files);
+        note_scripts(&root().join(folder), &mut files);
     }
     let circles = files.circles();
     assert!(circles.is_empty(), "files in circles:\n{circles}");
+}
+
+#[test]
+fn every_file_of_a_crate_is_one_of_its_modules() {
+    let mut folders: Vec<_> = CRATES.iter().map(|file| root().join(file)).collect();
+    folders.iter_mut().for_each(|folder| _ = folder.pop());
+    while let Some(folder) = folders.pop() {
+        let parents = ["lib.rs", "main.rs", "mod.rs"].map(|name| folder.join(name));
+        let parents = parents.into_iter().chain([folder.with_extension("rs")]);
+        let parents: String = parents.flat_map(fs::read_to_string).collect();
+        for entry in fs::read_dir(&folder).expect("the folder is there") {
+            let file = entry.expect("it can be listed").path();
+            if file.is_dir() {
+                folders.push(file);
+                continue;
+            }
+            let stem = file.file_stem().and_then(|stem| stem.to_str());
+            let stem = stem.expect("a name of UTF-8");
+            let is_named = parents.contains(&format!("mod {stem};"))
+                || parents.contains(&format!("path = \"{stem}.rs\""));
+            let is_root = ["lib", "main", "mod"].contains(&stem);
+            assert!(is_named || is_root, "no module has {}", file.display());
+        }
+    }
 }
 
 #[test]
@@ -102,34 +128,23 @@ impl Files {
         let (mut found, mut open) = (BTreeSet::new(), vec![file]);
         while let Some(next) = open.pop() {
             let further = self.0.get(next).into_iter().flat_map(BTreeMap::keys);
-            open.extend(
-                further
-                    .map(PathBuf::as_path)
-                    .filter(|file| found.insert(*file)),
-            );
+            let further = further.map(PathBuf::as_path);
+            open.extend(further.filter(|file| found.insert(*file)));
         }
         found
     }
 
     /// Files that can all be reached from each other.
     fn groups(&self) -> Vec<Vec<&Path>> {
-        let behind: BTreeMap<&Path, _> = self
-            .0
-            .keys()
-            .map(|file| (&**file, self.behind(file)))
-            .collect();
+        let all = self.0.keys().map(|file| (&**file, self.behind(file)));
+        let behind: BTreeMap<&Path, _> = all.collect();
         let mut groups = BTreeSet::new();
         for (file, reached) in &behind {
             if reached.contains(file) {
                 let is_around =
                     |other: &&&Path| behind.get(*other).is_some_and(|it| it.contains(file));
-                groups.insert(
-                    reached
-                        .iter()
-                        .filter(is_around)
-                        .copied()
-                        .collect::<Vec<_>>(),
-                );
+                let group = reached.iter().filter(is_around).copied();
+                groups.insert(group.collect::<Vec<_>>());
             }
         }
         groups.into_iter().collect()
@@ -140,10 +155,8 @@ impl Files {
         for group in self.groups() {
             text.push_str("a circle:\n");
             for from in &group {
-                for (to, names) in self.0[*from]
-                    .iter()
-                    .filter(|(to, _)| group.contains(&to.as_path()))
-                {
+                let others = self.0[*from].iter();
+                for (to, names) in others.filter(|(to, _)| group.contains(&to.as_path())) {
                     let _ = writeln!(text, "  {} -> {} {names:?}", from.display(), to.display());
                 }
             }
@@ -230,17 +243,10 @@ impl Crate {
 
     /// Notes what the code of a module defines, if it is not that of an item's body, and what it names.
     fn walk(&mut self, module: usize, tokens: TokenStream, is_module: bool) {
-        const ITEMS: [&str; 9] = [
-            "fn",
-            "struct",
-            "enum",
-            "union",
-            "trait",
-            "type",
-            "const",
-            "static",
-            "macro_rules",
-        ];
+        let is_kind = |word: &str| {
+            const KINDS: &str = "fn struct enum union trait type const static macro_rules";
+            KINDS.split(' ').any(|kind| kind == word)
+        };
         let tokens: Vec<_> = tokens.into_iter().collect();
         let mut at = 0;
         while at < tokens.len() {
@@ -277,9 +283,7 @@ impl Crate {
                     }
                     _ => self.add_child(module, &name, None),
                 },
-                (item, Some(name))
-                    if is_module && ITEMS.contains(&item) && !ITEMS.contains(&&*name) =>
-                {
+                (item, Some(name)) if is_module && is_kind(item) && !is_kind(&name) => {
                     self.0[module].items.insert(name);
                     at += 1;
                 }
