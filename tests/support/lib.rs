@@ -12,6 +12,7 @@ pub mod client;
 pub mod door;
 pub mod player;
 pub mod process;
+pub mod proxy;
 pub mod run;
 pub mod site;
 pub mod transcript;

@@ -4,7 +4,6 @@
 mod closing;
 mod examples;
 mod messages;
-mod proxy;
 mod renewing;
 mod requests;
 mod resuming;

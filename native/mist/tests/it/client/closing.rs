@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use mist::client::{ClientError, Event, Offline, State};
+use mist_tests::proxy::Proxy;
 
-use super::proxy::Proxy;
 use super::{TestServer, connect, eager, event, no_task_is_left, run, subscribe, texts};
 
 async fn sends_everything(uri: &str) {

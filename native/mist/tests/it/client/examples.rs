@@ -39,10 +39,10 @@ mod tls;
 use mist::{Access, Client, Server};
 use mist_tests::certificate::Certificate;
 
+use mist_tests::proxy::Proxy;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 
-use super::proxy::Proxy;
 use super::{TestServer, connect, run, subscribe, texts};
 
 #[test]

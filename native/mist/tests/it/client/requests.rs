@@ -7,9 +7,9 @@ use std::time::Duration;
 use futures_util::FutureExt;
 use mist::client::{Client, ClientError, Event, Who};
 use mist::{Access, Limits};
+use mist_tests::proxy::Proxy;
 use tokio::net::TcpListener;
 
-use super::proxy::Proxy;
 use super::{TestServer, connect, event, run, subscribe, texts, within};
 
 async fn everyday(uri: &str) {

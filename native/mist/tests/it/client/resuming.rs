@@ -8,11 +8,11 @@ use std::time::Duration;
 use futures_util::FutureExt;
 use mist::Client;
 use mist::client::{Backoff, ClientError, CloseReason, Event, Events, Offline, State};
+use mist_tests::proxy::Proxy;
 use mist_tests::site::Site;
 use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader};
 use tokio::net::TcpListener;
 
-use super::proxy::Proxy;
 use super::{TestServer, connect, eager, event, opened_again, run, subscribe, texts};
 
 async fn resubscribes(uri: &str) {

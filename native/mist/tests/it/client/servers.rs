@@ -3,9 +3,9 @@
 use std::collections::BTreeSet;
 
 use mist::client::{AddressError, Client, ClientError, ConnectError};
+use mist_tests::proxy::Proxy;
 use tokio::net::TcpListener;
 
-use super::proxy::Proxy;
 use super::{TestServer, eager, opened_again, run};
 
 /// An address where nobody listens.

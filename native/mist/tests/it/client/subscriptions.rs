@@ -5,8 +5,8 @@ use std::pin::pin;
 use futures_util::FutureExt;
 use mist::Access;
 use mist::client::{Client, Event};
+use mist_tests::proxy::Proxy;
 
-use super::proxy::Proxy;
 use super::{TestServer, connect, eager, event, opened_again, run, subscribe, texts};
 
 async fn each_has_its_own(uri: &str) {
