@@ -10,6 +10,7 @@ pub mod bare;
 pub mod certificate;
 pub mod client;
 pub mod door;
+pub mod http;
 pub mod player;
 pub mod process;
 pub mod proxy;

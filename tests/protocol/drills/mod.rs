@@ -16,11 +16,11 @@ mod slow_writers;
 mod stalled;
 mod stopping;
 
-use std::collections::BTreeMap;
 use std::fmt::Display;
 use std::process::Command;
 
 use mist_tests::PATIENCE;
+use mist_tests::http::gauges;
 use mist_tests::process::{LISTENERS, Process};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpSocket, TcpStream};
@@ -30,7 +30,7 @@ use mist_tests::client::{Kind, PING, PONG, Place, start, tags_json};
 const MIB: u64 = 1 << 20;
 
 /// Chooses between the two sizes of a drill.
-fn sized<T>(short: T, long: T) -> T {
+pub(crate) fn sized<T>(short: T, long: T) -> T {
     match std::env::var("MIST_DRILL").as_deref() {
         Ok("long") => long,
         _ => short,
@@ -38,7 +38,7 @@ fn sized<T>(short: T, long: T) -> T {
 }
 
 /// Reports a figure; `cargo xtask drill` collects them.
-fn figure(drill: &str, name: &str, value: impl Display) {
+pub(crate) fn figure(drill: &str, name: &str, value: impl Display) {
     eprintln!("figure | {drill} | {name} | {value}");
 }
 
@@ -62,25 +62,6 @@ fn has_descriptors(count: usize) -> bool {
         .status()
         .expect("prlimit is installed");
     raised.success() && hard.parse().map_or(true, |hard: usize| hard >= count)
-}
-
-/// What `/metrics` says, by name.
-async fn gauges(server: &Process) -> BTreeMap<String, u64> {
-    let address = server.address("http");
-    let mut stream = TcpStream::connect(address).await.expect("it listens");
-    let request = format!("GET /metrics HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\n\r\n");
-    stream.write_all(request.as_bytes()).await.expect("taken");
-    let mut answer = String::new();
-    tokio::time::timeout(PATIENCE, stream.read_to_string(&mut answer))
-        .await
-        .expect("the metrics come")
-        .expect("as text");
-    answer
-        .lines()
-        .filter(|line| line.starts_with("mist_"))
-        .filter_map(|line| line.split_once(' '))
-        .filter_map(|(name, value)| Some((name.to_owned(), value.parse().ok()?)))
-        .collect()
 }
 
 fn memory(server: &Process) -> u64 {
