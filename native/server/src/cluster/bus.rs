@@ -8,6 +8,7 @@ use async_nats::{Client, ConnectOptions, Event, ServerAddr, Subscriber};
 use bytes::Bytes;
 use futures_util::StreamExt;
 use mist_core::cluster::{NodeId, Way};
+use percent_encoding::percent_decode_str;
 use tokio::sync::mpsc;
 use tokio::time::timeout;
 
@@ -65,6 +66,18 @@ fn addresses(settings: &Settings) -> Result<Vec<ServerAddr>, String> {
         .map_err(|error| format!("'{}': {error}", settings.shown()))
 }
 
+/// Shows NATS what stands in front of the host: a user and a password, or a token.
+fn with_credentials(options: ConnectOptions, addresses: &[ServerAddr]) -> ConnectOptions {
+    let decoded = |text: &str| percent_decode_str(text).decode_utf8_lossy().into_owned();
+    let first = addresses.first();
+    let user = first.and_then(ServerAddr::username);
+    match (user, first.and_then(ServerAddr::password)) {
+        (Some(user), Some(password)) => options.user_and_password(decoded(user), decoded(password)),
+        (Some(token), None) => options.token(decoded(token)),
+        (None, _) => options,
+    }
+}
+
 impl Bus {
     /// Begins to connect, and goes on trying until there is a connection.
     pub(super) async fn connect(settings: &Settings, node: NodeId) -> Result<Self, String> {
@@ -90,8 +103,9 @@ impl Bus {
             options = options.add_client_certificate(certificate.clone(), key.clone());
         }
         let failed = |error: &dyn std::fmt::Display| format!("{}: {error}", settings.shown());
-        let client = options
-            .connect(addresses(settings)?)
+        let addresses = addresses(settings)?;
+        let client = with_credentials(options, &addresses)
+            .connect(addresses)
             .await
             .map_err(|error| failed(&error))?;
         let subject = format!("mist.{}", settings.name);

@@ -123,14 +123,13 @@ impl Given {
     }
 }
 
-/// Reads `nats://user:password@one:4222,two:4222`: a server without a scheme has that of the first, and one without a user
-/// has the first one's, too.
+/// Reads `nats://user:password@one:4222,two:4222`: a server without a scheme has that of the first, and all have one user.
 fn addresses(text: &str) -> Result<Vec<String>, String> {
     let (scheme, rest) = text.split_once("://").unwrap_or_default();
     if !matches!(scheme, "nats" | "tls") {
         return Err("it has to begin with nats:// or tls://".into());
     }
-    let mut user = "";
+    let mut first_user = None;
     let mut all = Vec::new();
     for one in rest.split(',').map(str::trim) {
         let place = match one.split_once("://") {
@@ -142,8 +141,13 @@ fn addresses(text: &str) -> Result<Vec<String>, String> {
             }
             None => one,
         };
-        let (own_user, host) = place.rsplit_once('@').unwrap_or((user, place));
-        user = own_user;
+        let (user, host) = match place.rsplit_once('@') {
+            Some((user, host)) => (user, host),
+            None => (first_user.unwrap_or_default(), place),
+        };
+        if *first_user.get_or_insert(user) != user {
+            return Err("all servers have the user of the first".into());
+        }
         let host = host.trim_end_matches('/');
         if host.is_empty() || host.contains('/') {
             return Err("each server is HOST:PORT, with a comma between two".into());
@@ -210,13 +214,13 @@ mod tests {
 
     #[test]
     fn several_servers_have_the_scheme_and_the_user_of_the_first() {
-        let uri = "tls://mist:s%40cret@one:4222,two:4223,tls://other@three:4222/\
+        let uri = "tls://mist:s%40cret@one:4222,two:4223,tls://mist:s%40cret@three:4222/\
                    ?name=east&node=a.1&ca=/etc/ca%20file.pem&cert=c&key=k&reconnect=2s&foreign=on";
         let settings = Settings::parse(uri).expect("it is one");
         let servers = [
             "tls://mist:s%40cret@one:4222",
             "tls://mist:s%40cret@two:4223",
-            "tls://other@three:4222",
+            "tls://mist:s%40cret@three:4222",
         ];
         assert_eq!(settings.servers, servers);
         assert_eq!(settings.ca, Some("/etc/ca file.pem".into()));
@@ -232,6 +236,8 @@ mod tests {
             ("nats://a,,b", "HOST:PORT"),
             ("nats://a/b", "HOST:PORT"),
             ("nats://a,tls://b", "tls:// and another at nats://"),
+            ("nats://u:p@a,other@b", "the user of the first"),
+            ("nats://a,u:p@b", "the user of the first"),
             ("nats://a?name=b.c", "'name' is 'b.c'"),
             ("nats://a?node=x%20y", "'node' is 'x y'"),
             ("nats://a?name=", "'name' is empty"),
