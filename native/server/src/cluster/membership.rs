@@ -9,6 +9,8 @@ use mist_net::lock::Mutex;
 
 /// After having joined, how long the others have to say that they are there before this server counts as ready.
 const SETTLING: Duration = Duration::from_secs(1);
+/// How long NATS may take to answer at the start before it is said that it does not.
+const START: Duration = Duration::from_secs(2);
 /// How often it is said that something was refused, at most.
 const REFUSED_EVERY: Duration = Duration::from_secs(60);
 
@@ -16,6 +18,7 @@ const REFUSED_EVERY: Duration = Duration::from_secs(60);
 pub(crate) struct Membership {
     servers: String,
     is_optional: bool,
+    start: Instant,
     state: Mutex<State>,
     missed: AtomicU64,
     refused: AtomicU64,
@@ -25,6 +28,8 @@ pub(crate) struct Membership {
 struct State {
     figures: Figures,
     joined: Option<Instant>,
+    /// Whether it has been said that NATS is there, or is not.
+    is_announced: bool,
     others: Others,
     refused: Option<Instant>,
 }
@@ -34,6 +39,7 @@ impl Membership {
         Self {
             servers,
             is_optional,
+            start: Instant::now(),
             state: Mutex::default(),
             missed: AtomicU64::new(0),
             refused: AtomicU64::new(0),
@@ -52,6 +58,15 @@ impl Membership {
             true => Some(state.joined.unwrap_or_else(Instant::now)),
             false => None,
         };
+        if state.joined.is_some() || self.start.elapsed() >= START {
+            let is_announced = std::mem::replace(&mut state.is_announced, true);
+            if !is_announced && state.joined.is_none() {
+                tracing::warn!(
+                    "the cluster's NATS at {} does not answer: what is published here reaches this server's own clients alone",
+                    self.servers
+                );
+            }
+        }
     }
 
     /// Whether the others are not those that the broker was told of last.
