@@ -190,6 +190,11 @@ impl Hub {
                     continue;
                 }
             };
+            if own.is_link && message.command() != Command::Publish {
+                // No node says anything else.
+                self.counters.unreadable.fetch_add(1, Ordering::Relaxed);
+                continue;
+            }
             if out.is_full() {
                 delivered += self.deliver(lock.read(&self.shared), input, out);
                 out.appended = 0;
