@@ -20,6 +20,8 @@ use super::status::{NodeId, Status};
 pub(super) const HEAD_BYTES: usize = 4096;
 /// How many nodes one head names.
 pub(super) const NAMED_AT_ONCE: usize = 64;
+/// More messages than any node will send.
+const MOST_COUNTED: u64 = 1 << 48;
 /// What every envelope begins with.
 const VERSION: &str = "MIST/1";
 
@@ -118,6 +120,11 @@ impl<'a> Envelope<'a> {
             if node == reader || node == sender {
                 before = Some(self::number(count).ok_or_else(wrong)?);
             }
+        }
+        // Sums of what any node says stay numbers.
+        let counts = [number, before.unwrap_or_default()];
+        if counts.into_iter().any(|count| count > MOST_COUNTED) || messages > body.len() as u64 {
+            return Err(wrong());
         }
         Ok(Self {
             sender,
