@@ -42,6 +42,9 @@ use crate::needs::Directory;
 pub const HEARTBEAT: Duration = Duration::from_secs(2);
 /// After how long without a word a node counts as gone.
 pub const SILENCE: Duration = Duration::from_secs(7);
+/// For how long messages go to a node that has gone without a goodbye: it may be there and not be heard, and is to know
+/// what it has missed.
+pub const AWAITED: Duration = Duration::from_secs(60);
 /// Bytes of messages in one envelope, at most: a bigger message goes in pieces.
 pub const ENVELOPE_BYTES: usize = 64 << 10;
 /// Nodes that have gone are remembered, so that what was lost meanwhile is known when they are back; at most so many.
@@ -53,6 +56,8 @@ struct Peer {
     /// Whether it has said what it is called; until then it is not told of.
     is_known: bool,
     is_there: bool,
+    /// Until when it may come back, having missed what is sent meanwhile.
+    awaited: Option<Duration>,
     heard: Duration,
     inbox: Inbox,
     /// Messages that were sent to it alone.
@@ -103,6 +108,8 @@ pub struct Node {
 pub struct Figures {
     /// Other nodes that are there.
     pub peers: usize,
+    /// Other nodes that have gone and may come back.
+    pub awaited: usize,
     /// Messages that were handed to the bus for all.
     pub sent: u64,
     /// Messages that were handed to it for one node, counted once for each such node.
@@ -164,6 +171,11 @@ impl Node {
             sent_to_some: self.sent_to_some,
             received: self.received,
             lost: self.lost,
+            awaited: self
+                .peers
+                .values()
+                .filter(|peer| peer.awaited.is_some())
+                .count(),
             ..Figures::default()
         };
         for status in self.peers() {
@@ -192,6 +204,9 @@ impl Node {
         self.is_joined = true;
         // The rest is for the head.
         self.envelope_bytes = ENVELOPE_BYTES.min(most.saturating_sub(envelope::HEAD_BYTES).max(1));
+        for peer in self.peers.values_mut() {
+            peer.awaited = peer.awaited.map(|_| now + AWAITED);
+        }
         self.tell_status(now, true);
     }
 
@@ -199,7 +214,10 @@ impl Node {
     pub fn handle_lost(&mut self) {
         self.is_joined = false;
         for (id, peer) in &mut self.peers {
-            peer.is_there = false;
+            if core::mem::take(&mut peer.is_there) {
+                // It counts from when there is a bus again.
+                peer.awaited = Some(Duration::MAX);
+            }
             self.questions.forget(*id, &mut self.outputs);
         }
         self.is_directory_old = true;
@@ -253,6 +271,7 @@ impl Node {
             status: Status::default(),
             is_known: false,
             is_there: false,
+            awaited: None,
             heard: now,
             inbox: Inbox::new(),
             sent: 0,
@@ -269,7 +288,7 @@ impl Node {
             Kind::Status { is_hello } => self.handle_status(now, sender, is_hello, envelope.body),
             Kind::Want => self.tell_summary_to(sender),
             Kind::Summary { .. } | Kind::Added => self.learn(now, sender, &envelope),
-            Kind::Bye => self.let_go(sender, true),
+            Kind::Bye => self.let_go(now, sender, true),
             Kind::Told => self.outputs.push_back(Output::Told(envelope.body.to_vec())),
             Kind::Ask => self.outputs.push_back(Output::Asked {
                 asker: sender,
@@ -328,7 +347,7 @@ impl Node {
         };
         let is_new = !peer.is_there;
         peer.status = status.clone();
-        (peer.is_there, peer.is_known) = (true, true);
+        (peer.is_there, peer.awaited, peer.is_known) = (true, None, true);
         if is_new {
             if is_taken {
                 self.outputs
@@ -347,11 +366,16 @@ impl Node {
         }
     }
 
-    fn let_go(&mut self, id: NodeId, is_goodbye: bool) {
+    fn let_go(&mut self, now: Duration, id: NodeId, is_goodbye: bool) {
         let Some(peer) = self.peers.get_mut(&id) else {
             return;
         };
         let was_there = core::mem::take(&mut peer.is_there);
+        peer.awaited = match is_goodbye {
+            true => None,
+            false if was_there => Some(now + AWAITED),
+            false => peer.awaited,
+        };
         if was_there {
             self.is_directory_old = true;
             self.outputs.push_back(Output::Left {
@@ -382,11 +406,15 @@ impl Node {
                 continue;
             };
             let is_silent = peer.is_there && now.saturating_sub(peer.heard) >= SILENCE;
+            if peer.awaited.is_some_and(|end| now >= end) {
+                peer.awaited = None;
+                self.is_directory_old = true;
+            }
             let took = peer.inbox.give_up(now, self.message_bytes);
             // There is nothing that could be borrowed.
             let _ = self.settle(id, took);
             if is_silent {
-                self.let_go(id, false);
+                self.let_go(now, id, false);
             }
         }
         self.questions.expire(now, &mut self.outputs);

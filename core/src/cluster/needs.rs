@@ -6,7 +6,7 @@ use core::time::Duration;
 
 use super::envelope::{Envelope, Kind, Told, Way};
 use super::summary::{Filter, Learnt, News};
-use super::{Node, NodeId, Output};
+use super::{Node, NodeId, Output, Peer};
 use crate::needs::{Directory, MOST_PLACES, NeedChange};
 
 /// How long a node that was asked for its summary has to send it.
@@ -134,15 +134,16 @@ impl Node {
             return;
         }
         let seed = self.summary.seed();
-        let there = self.peers.values().filter(|peer| peer.is_there).count();
-        let filters = self.peers.values().filter(|peer| peer.is_there);
+        let is_sent_to = |peer: &Peer| peer.is_there || peer.awaited.is_some();
+        let there = self.peers.values().filter(|peer| is_sent_to(peer)).count();
+        let filters = self.peers.values().filter(|peer| is_sent_to(peer));
         let filters = filters.filter_map(|peer| peer.needs.filter.as_ref());
         let bits = filters.map(Filter::bits).max().unwrap_or_default();
         let directory = Directory::new(seed, bits, there);
         self.router.places.clear();
         for (id, peer) in &mut self.peers {
             peer.place = None;
-            if !peer.is_there {
+            if !is_sent_to(peer) {
                 continue;
             }
             let place = self.router.places.len();
@@ -152,7 +153,9 @@ impl Node {
             }
             peer.place = Some(place);
             match &peer.needs.filter {
-                Some(filter) if peer.needs.seed == seed => directory.enter_all(place, &filter.0),
+                Some(filter) if peer.is_there && peer.needs.seed == seed => {
+                    directory.enter_all(place, &filter.0);
+                }
                 _ => directory.set_always(place),
             }
         }

@@ -7,6 +7,7 @@
 //!
 //! `MIST_SEEDS=20000` runs more of them; `MIST_SEED=17` runs one.
 
+mod awaited;
 mod copies;
 mod world;
 

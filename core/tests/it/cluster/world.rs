@@ -248,7 +248,7 @@ impl World {
             let server = &mut self.servers[at];
             let figures = server.node.figures();
             server.broker.set_others(Others {
-                is_linked: figures.peers > 0 || !server.node.is_joined(),
+                is_linked: figures.peers + figures.awaited > 0 || !server.node.is_joined(),
                 nodes: figures.peers,
                 connections_total: figures.connections_total,
                 subscribers: figures.subscribers,

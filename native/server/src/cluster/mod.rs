@@ -268,7 +268,7 @@ impl Member {
     fn tell_others(&self) {
         let figures = self.node.figures();
         let others = Others {
-            is_linked: figures.peers > 0 || !self.node.is_joined(),
+            is_linked: figures.peers + figures.awaited > 0 || !self.node.is_joined(),
             nodes: figures.peers,
             connections_total: figures.connections_total,
             subscribers: figures.subscribers,
