@@ -40,6 +40,12 @@ enum Part {
     /// Every answer is compared with one found by looking at all subscriptions. Takes three minutes.
     Core(core::Args),
 
+    /// Measure what a cluster costs: nodes beside a server on its own, and beside three servers of NATS
+    ///
+    /// Takes three minutes.
+    #[cfg(target_os = "linux")]
+    Cluster(peers::cluster::Args),
+
     /// Count the instructions of the core under callgrind, and compare them with the baseline
     ///
     /// Fails when something needs 20 % more; a step of `cargo xtask test`. Needs valgrind, which is installed as root
@@ -78,6 +84,8 @@ fn main() -> ExitCode {
 fn run(args: Bench) -> Result<ExitCode> {
     match args.part {
         Some(Part::Core(args)) => core::run(&args)?,
+        #[cfg(target_os = "linux")]
+        Some(Part::Cluster(args)) => peers::cluster::run(&args)?,
         Some(Part::Instructions { record }) => return core::instructions::run(record),
         Some(Part::Counted) => core::counted::run()?,
         #[cfg(target_os = "linux")]

@@ -112,6 +112,11 @@ impl Load {
         })
     }
 
+    /// Has further connections go to another server, which speaks the same.
+    pub(crate) fn turn_to(&mut self, address: SocketAddr) {
+        self.address = address;
+    }
+
     /// Adds a stream of deliveries.
     pub(crate) fn add_stream(&mut self) -> usize {
         self.push_stream(true)

@@ -3,6 +3,7 @@
 //! The server runs on one processor and the generator on another. All servers do the same work in
 //! the same run, in turn, so that whatever disturbs the machine disturbs them alike.
 
+pub(crate) mod cluster;
 mod crowd;
 mod frames;
 mod growth;
@@ -152,11 +153,16 @@ fn measure(trial: &Trial<'_>, report: &mut Report) {
     }
 }
 
-fn contenders(args: &Args) -> Result<Vec<Contender>> {
+/// The server of this workspace.
+fn own() -> Result<Contender> {
     let mut build = cargo(["build", "--release", "--package", "mist-pubsub", "--bin"]);
     output(build.arg("mist"))?;
     let own = std::env::current_exe()?.with_file_name("mist");
-    let mut contenders = vec![Contender::mist(Kind::Mist, own)];
+    Ok(Contender::mist(Kind::Mist, own))
+}
+
+fn contenders(args: &Args) -> Result<Vec<Contender>> {
+    let mut contenders = vec![own()?];
     if let Some(program) = &args.against {
         let found = program.canonicalize();
         let found = found.with_context(|| format!("there is no {}", program.display()))?;

@@ -148,6 +148,16 @@ impl Contender {
 
     /// Starts it on free ports, on its own processors, and waits until it accepts connections.
     pub(crate) fn start(&self, folder: &Path, processors: &[usize]) -> Result<Server> {
+        self.start_with(folder, processors, None)
+    }
+
+    /// The same as one of several: `cluster` is the URI of mist's, or a part of NATS' configuration.
+    pub(crate) fn start_with(
+        &self,
+        folder: &Path,
+        processors: &[usize],
+        cluster: Option<&str>,
+    ) -> Result<Server> {
         let tcp = free_address()?;
         let web = free_address()?;
         let mut command = Command::new(std::env::current_exe()?);
@@ -161,10 +171,13 @@ impl Contender {
                 let listeners = format!("tcp://{tcp},ws://{web}");
                 command.args(["--server", "--listeners", &listeners]);
                 command.args(["--log-level", "WARN"]);
+                if let Some(uri) = cluster {
+                    command.args(["--cluster", uri]);
+                }
             }
             Kind::Nats | Kind::DebianNats => {
                 let file = folder.join("nats.conf");
-                fs::write(&file, nats_config(web))?;
+                fs::write(&file, nats_config(web) + cluster.unwrap_or_default())?;
                 let port = tcp.port().to_string();
                 command.args(["--addr", "127.0.0.1", "--port", &port]);
                 command.arg("--config").arg(file);
@@ -230,7 +243,7 @@ fn mosquitto_config(address: SocketAddr) -> String {
 }
 
 /// A port that nobody uses. Somebody may take it before the server does; then the start fails.
-fn free_address() -> Result<SocketAddr> {
+pub(super) fn free_address() -> Result<SocketAddr> {
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?;
     Ok(listener.local_addr()?)
 }
