@@ -28,7 +28,7 @@ fn the_document_names_every_transcript_and_vector_and_nothing_else() {
         .map(|one| one.path.with_extension("").to_string_lossy().into_owned())
         .map(|path| path.trim_start_matches("tests/transcripts/").to_owned())
         .collect();
-    for folder in ["vectors", "protocol"] {
+    for folder in ["vectors", "protocol", "protocol/cluster"] {
         for entry in std::fs::read_dir(here.join(folder)).expect("the folder is there") {
             let name = entry
                 .expect("it can be listed")
@@ -38,18 +38,24 @@ fn the_document_names_every_transcript_and_vector_and_nothing_else() {
             // Only the tests that say something about the wire have to be named.
             if ![
                 "main.rs",
+                "mod.rs",
                 "support.rs",
                 "transcripts.rs",
                 "vectors.rs",
                 "document.rs",
+                "cluster",
                 "drills",
+                "flow",
                 "layers.rs",
                 "readme.rs",
                 "security.rs",
             ]
             .contains(&&*name)
             {
-                there.insert(name);
+                there.insert(match folder.strip_prefix("protocol/") {
+                    Some(inner) => format!("{inner}/{name}"),
+                    None => name,
+                });
             }
         }
     }

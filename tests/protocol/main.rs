@@ -3,6 +3,8 @@
 //! What needs signals, open files or memory by number is for Unix.
 
 mod client;
+#[cfg(target_os = "linux")]
+mod cluster;
 mod data;
 mod document;
 #[cfg(unix)]

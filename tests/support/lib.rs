@@ -11,6 +11,8 @@ pub mod certificate;
 pub mod client;
 pub mod door;
 pub mod http;
+#[cfg(target_os = "linux")]
+pub mod nats;
 pub mod player;
 pub mod process;
 pub mod proxy;

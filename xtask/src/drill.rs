@@ -20,7 +20,7 @@ pub(crate) struct Drill {
     #[arg(value_name = "NAME")]
     name: Option<String>,
 
-    /// The long form: an hour for all of them, in a release build
+    /// The long form: two hours for all of them, in a release build
     #[arg(long)]
     long: bool,
 
@@ -88,6 +88,7 @@ const DRILLS: &[Tests] = &[
     of_protocol("rates", "floods held to a rate, beside ten healthy clients (4 s; long a minute)", "drills::rates::"),
     of_protocol("hostile", "twenty that say anything, beside one that waits for answers", "drills::hostile::"),
     of_protocol("memory", "what a burst leaves behind, and what one client can make the server keep", "drills::memory::"),
+    of_protocol("cluster", "nodes, NATS and links that go away, fall silent and come back (each 200 times)", "cluster::"),
     of_protocol("churn", "coming and going (seconds; long 3 minutes)", "drills::churn::"),
 ];
 
@@ -109,7 +110,9 @@ pub(crate) fn run(args: &Drill) -> Result<ExitCode> {
         return Ok(ExitCode::SUCCESS);
     }
     build_mist(args.long)?;
-    if chosen.iter().any(|tests| tests.tests[0] == "mist-pubsub") {
+    let needs_services =
+        |tests: &&Tests| tests.tests[0] == "mist-pubsub" || tests.drill == "cluster";
+    if chosen.iter().any(needs_services) {
         services::fetch()?;
     }
     let mut table = Vec::new();

