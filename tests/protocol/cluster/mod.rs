@@ -4,6 +4,7 @@
 //! test.
 
 mod apart;
+mod asking;
 mod coming;
 mod credentials;
 mod flow;
@@ -11,6 +12,7 @@ mod garbage;
 mod links;
 mod oracle;
 mod outages;
+mod quick_start;
 mod sizes;
 mod tokens;
 
