@@ -1,4 +1,5 @@
-//! Owns why a server cannot start, or an address cannot be taken, and how it is said. What to type instead is for the program to add.
+//! Owns why a server cannot start, or an address cannot be taken, and how it is said. What to type instead is for the
+//! program to add.
 
 use std::io;
 
@@ -6,7 +7,7 @@ use mist_net::address::AddressError;
 
 use crate::listener::certificate::CertificateError;
 
-/// Why a server could not start.
+/// Why a server cannot start.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum BindError {
@@ -17,13 +18,13 @@ pub enum BindError {
         /// The schemes that are known, separated by commas.
         known: String,
     },
-    /// A listener that no server can start.
+    /// A listener with an unknown scheme.
     #[error("unsupported listener '{uri}' - {why}")]
     #[non_exhaustive]
     UnknownListener {
         /// The URI as it was given, without what may be secret in it.
         uri: String,
-        /// What is known instead, and what was meant, perhaps.
+        /// The known schemes, and the one that was probably meant.
         why: AddressError,
     },
     /// A listener for operators that does not speak HTTP.
@@ -44,7 +45,7 @@ pub enum BindError {
         /// What to write instead.
         why: String,
     },
-    /// A name of the server that no request asks for.
+    /// A host name that no request can ask for.
     #[error("invalid host '{value}' - {why}")]
     #[non_exhaustive]
     Host {
@@ -62,16 +63,16 @@ pub enum BindError {
         /// What to write instead.
         why: &'static str,
     },
-    /// There is nothing to encrypt with.
+    /// The certificate cannot be used.
     #[error(transparent)]
     Certificate(#[from] CertificateError),
     /// An address could not be taken.
     #[error(transparent)]
     Listen(#[from] ListenError),
-    /// A token store without the server's token: nobody could ever register a token.
+    /// A token store without the server's token: nobody could register tokens.
     #[error("an authenticator has been specified but no token provided")]
     MissingToken,
-    /// More than one authenticator keeps tokens: which of them would one be registered with?
+    /// More than one authenticator keeps tokens, so it is not clear where to register one.
     #[error("two authenticators that keep tokens, '{first}' and '{second}' - give one at most")]
     #[non_exhaustive]
     SeveralStores {
@@ -80,7 +81,7 @@ pub enum BindError {
         /// The URI of another.
         second: String,
     },
-    /// Scoped access with nothing that could be presented.
+    /// Scoped access without anything that could verify a token.
     #[error("access is scoped but no token provided - nobody could connect")]
     ScopedWithoutToken,
     /// The authenticator's scheme is unknown.
@@ -98,7 +99,7 @@ pub enum BindError {
     Authenticator {
         /// The URI without what may be secret in it.
         uri: String,
-        /// What its store said.
+        /// Why it could not be opened.
         why: String,
     },
     /// The cluster cannot be joined by this URI.
@@ -117,7 +118,7 @@ pub enum BindError {
     TooFewFiles {
         /// How many it may open.
         files: u64,
-        /// How many it needs, for the connections that were asked for.
+        /// How many it needs for the configured connections.
         needed: u64,
     },
     /// The machine has too little memory for a server.
@@ -129,7 +130,7 @@ pub enum BindError {
     TooLittleMemory {
         /// How many it has.
         bytes: u64,
-        /// How many it needs, for the limits that were asked for.
+        /// How many it needs for the configured limits.
         needed: u64,
     },
     /// The system has no randomness to seed the broker's hash with.
@@ -150,7 +151,7 @@ pub enum ListenError {
         /// What is wrong with it, and what would be right.
         why: AddressError,
     },
-    /// Somebody else listens there.
+    /// Another program listens there.
     #[error(
         "cannot listen on '{uri}' - the address is in use; stop what listens there or choose another"
     )]
@@ -180,7 +181,7 @@ pub enum ListenError {
         /// The URI as it was given.
         uri: String,
     },
-    /// There is a file where the socket should be, and it is not one.
+    /// The path exists and is not a socket.
     #[error(
         "cannot listen on '{uri}' - there is something else than a socket; remove it or choose another path"
     )]
@@ -201,7 +202,7 @@ pub enum ListenError {
 }
 
 impl ListenError {
-    /// Wraps what the system said about an address.
+    /// Wraps the system's error for an address.
     #[must_use]
     pub fn io(uri: &str, source: io::Error) -> Self {
         let uri = uri.to_owned();

@@ -83,8 +83,8 @@ impl Server {
 }
 
 impl ServerBuilder {
-    /// Adds listeners: one URI, or several separated by commas. Blanks around each are passed over. A host's name stands for
-    /// all of its addresses, `localhost` for those of IPv4 and IPv6.
+    /// Adds listeners: one URI, or several separated by commas. Blanks around each are passed over. A host's name
+    /// stands for all of its addresses, `localhost` for those of IPv4 and IPv6.
     #[must_use]
     pub fn listen(mut self, uris: &str) -> Self {
         let uris = uris.split(',').map(str::trim).filter(|uri| !uri.is_empty());
@@ -93,15 +93,15 @@ impl ServerBuilder {
         self
     }
 
-    /// Adds a listener of the program's own, which has taken its address.
+    /// Adds a listener that the program implements itself and that has already bound its address.
     #[must_use]
     pub fn listener(mut self, listener: impl Listener) -> Self {
         self.listeners.push(Source::Own(Box::new(listener)));
         self
     }
 
-    /// Hands over a socket that listens already, as service managers pass them on: the listener that names its address is
-    /// served from it, and nothing is bound there. Its file, if it has one, stays when the server ends.
+    /// Hands over a socket that is already listening, as service managers pass them on. The listener with its address
+    /// uses it instead of binding. Its file, if it has one, stays when the server ends.
     #[cfg(unix)]
     #[must_use]
     pub fn inherit(mut self, socket: impl Into<std::os::fd::OwnedFd>) -> Self {
@@ -109,9 +109,10 @@ impl ServerBuilder {
         self
     }
 
-    /// Adds listeners for operators, which answer `GET /metrics`, `/healthz` and `/readyz` and nothing else: one URI, or several
-    /// separated by commas, with `http://`, `https://`, `unix://`, or `tcp://`, on which HTTP is spoken, too. With one of them
-    /// these are no longer on the other listeners. What connects there is not held to the limits of clients.
+    /// Adds listeners for operators, which answer `GET /metrics`, `/healthz` and `/readyz` and nothing else: one URI,
+    /// or several separated by commas, with `http://`, `https://`, `unix://`, or `tcp://`, which speaks HTTP as well.
+    /// The other listeners then no longer answer these paths. Connections to them do not count towards the limits for
+    /// clients.
     #[must_use]
     pub fn operator_listen(mut self, uris: &str) -> Self {
         let uris = uris.split(',').map(str::trim).filter(|uri| !uri.is_empty());
@@ -119,26 +120,26 @@ impl ServerBuilder {
         self
     }
 
-    /// Sets the certificate for `tls://`, `https://` and `wss://` listeners: PEM files with the server's certificate
-    /// followed by those that vouch for it, and with its private key. Without this call the server makes a certificate
-    /// for itself at each start.
+    /// Sets the certificate for `tls://`, `https://` and `wss://` listeners: a PEM file with the server's certificate
+    /// and those of its issuers behind it, and one with the private key. Without this call the server signs a
+    /// certificate for itself at each start.
     #[must_use]
     pub fn tls(mut self, certificate: impl Into<PathBuf>, key: impl Into<PathBuf>) -> Self {
         self.tls = Some((certificate.into(), key.into()));
         self
     }
 
-    /// Adds whoever keeps or verifies tokens: a token store (`memory://`, `sqlite://`, `scribble://`, `postgres://`), or a
-    /// registered scheme. Of stores there may be one, which needs the server's token. A token is shown to the authenticators
-    /// that [claim](Authenticator::claims) its form, or else to the store first and then to the others in their order, until
-    /// one takes it.
+    /// Adds an authenticator: a token store (`memory://`, `sqlite://`, `scribble://`, `postgres://`), a verifier
+    /// (`jwt://`, `http://`, `https://`) or a registered scheme. There may be one store at most, and it needs the
+    /// server's token. A token goes to the authenticators that [claim](Authenticator::claims) its form; if none does,
+    /// to the store first and then to the others in their order, until one accepts it.
     #[must_use]
     pub fn authenticator(mut self, uri: &str) -> Self {
         self.authenticators.add(uri);
         self
     }
 
-    /// Adds an authenticator of the program's own, as [`ServerBuilder::authenticator`] does.
+    /// Adds an authenticator that the program implements itself; see [`ServerBuilder::authenticator`].
     #[must_use]
     pub fn verifier(mut self, authenticator: impl Authenticator) -> Self {
         self.authenticators.add_own(Arc::new(authenticator));
@@ -159,43 +160,43 @@ impl ServerBuilder {
         self
     }
 
-    /// Lets the pages of an origin talk to the http and ws listeners: `https://example.com`, `https://*.example.com`,
-    /// `null`, or `*` for all. Pages of the same host need no leave, nor do pages of this machine where a listener is on
-    /// a loopback address, nor programs that are no browsers.
+    /// Allows the pages of an origin to use the http and ws listeners: `https://example.com`, `https://*.example.com`,
+    /// `null`, or `*` for all. Always allowed are pages of the same host, pages of this machine if the listener is on a
+    /// loopback address, and programs that are not browsers.
     #[must_use]
     pub fn allow_origin(mut self, origin: &str) -> Self {
         self.origins.push(origin.to_owned());
         self
     }
 
-    /// Adds a name that the server goes by, as `mist.example.com` or `*.example.com`. A listener on a loopback address
-    /// refuses requests for any other name, so that no page can reach it by a name of its own that points here; with this
-    /// call all listeners do. IP addresses and `localhost` are always taken.
+    /// Adds a host name of the server, such as `mist.example.com` or `*.example.com`. Listeners on loopback addresses
+    /// refuse requests for other host names, so that no page can reach them through a name that it has pointed here;
+    /// after this call all listeners do. IP addresses and `localhost` are always accepted.
     #[must_use]
     pub fn allow_host(mut self, host: &str) -> Self {
         self.hosts.push(host.to_owned());
         self
     }
 
-    /// Believes the proxies of a network, as `10.0.0.0/8` or an address, about whom they ask for: `X-Forwarded-For`, or
-    /// `Forwarded` where there is none, on the http and ws listeners. Proxies must overwrite or extend both.
+    /// Trusts the proxies of a network (`10.0.0.0/8`, or a single address) to name the client of a request on the http
+    /// and ws listeners: in `X-Forwarded-For`, or in `Forwarded` if that is missing. They must overwrite or extend
+    /// both.
     #[must_use]
     pub fn trusted_proxies(mut self, network: &str) -> Self {
         self.trusted_proxies.push(network.to_owned());
         self
     }
 
-    /// Sets whether the http and ws listeners serve the page at `/` and its files, which need no token. They do unless
-    /// told otherwise.
+    /// Sets whether the http and ws listeners serve the page at `/` and its files, without a token; on by default.
     #[must_use]
     pub fn page(mut self, is_served: bool) -> Self {
         self.offers.page = is_served;
         self
     }
 
-    /// Sets whether figures are served at `/metrics`: on the listeners for operators, or, where there are none, on the http
-    /// and ws listeners, where scoped access asks for the server's token, unless it is asked from this machine. They are
-    /// unless told otherwise.
+    /// Sets whether metrics are served at `/metrics`: on the listeners for operators, or, if there are none, on the
+    /// http and ws listeners. There, scoped access requires the server's token, except from this machine. On by
+    /// default.
     #[must_use]
     pub fn metrics(mut self, are_served: bool) -> Self {
         self.offers.metrics = are_served;
@@ -209,24 +210,26 @@ impl ServerBuilder {
         self
     }
 
-    /// Sets how the server takes leave at its end. For `delay` it goes on as before, while `GET /readyz` is answered with 503,
-    /// so that a balancer sends nobody new. Then it accepts nothing more, and closes connections by and by over `time`, so
-    /// that not all clients go elsewhere at once; WebSockets with code 1012. Both are nothing unless set.
+    /// Sets how the server shuts down. For `delay` it goes on as before, but answers `GET /readyz` with 503, so that
+    /// load balancers send no new clients. Then it stops accepting, and closes its connections one after another over
+    /// `time`, so that clients do not all reconnect elsewhere at once; WebSockets get code 1012. Both are zero by
+    /// default.
     #[must_use]
     pub fn drain(mut self, delay: Duration, time: Duration) -> Self {
         self.drain = Drain { delay, time };
         self
     }
 
-    /// Adds a custom command. The names of built-in commands cannot be taken over.
+    /// Adds a custom command. Built-in commands cannot be replaced.
     #[must_use]
     pub fn command(mut self, name: &str, handler: impl CommandHandler) -> Self {
         self.commands.insert(name.to_owned(), Arc::new(handler));
         self
     }
 
-    /// Adds a counter of the host's own to `GET /metrics`, as `mist_NAME_total`. The name is made of small letters,
-    /// digits and underscores, and is not one that the server uses itself; `help` is a sentence without its full stop.
+    /// Adds a counter of the program's own to `GET /metrics`, as `mist_NAME_total`. The name consists of lower-case
+    /// letters, digits and underscores, and is not used by the server itself; `help` is a sentence without its full
+    /// stop.
     #[must_use]
     pub fn counter(
         mut self,
@@ -238,7 +241,7 @@ impl ServerBuilder {
         self
     }
 
-    /// Registers a scheme for listeners; it may take the place of a built-in one.
+    /// Registers a scheme for listeners; it may replace a built-in one.
     #[must_use]
     pub fn listener_scheme(mut self, scheme: &str, factory: ListenerFactory) -> Self {
         self.listener_schemes
@@ -246,17 +249,17 @@ impl ServerBuilder {
         self
     }
 
-    /// Registers a scheme for authenticators; it may take the place of a built-in one other than `memory`.
+    /// Registers a scheme for authenticators; it may replace any built-in one except `memory`.
     #[must_use]
     pub fn authenticator_scheme(mut self, scheme: &str, factory: AuthenticatorFactory) -> Self {
         self.authenticators.register(scheme, factory);
         self
     }
 
-    /// Takes the listeners' addresses and opens the authenticator.
+    /// Binds the listeners' addresses and opens the authenticators.
     ///
     /// # Errors
-    /// [`BindError`], at once, when an address is taken, nothing is left to listen on, or the settings do not fit.
+    /// [`BindError`] if an address is in use, there is no listener, or the settings contradict each other.
     pub async fn bind(mut self) -> Result<Server, BindError> {
         let in_force = self.in_force()?;
         self.check_token()?;
@@ -324,7 +327,7 @@ impl ServerBuilder {
         })
     }
 
-    /// What can be exchanged while the server runs.
+    /// What a reload can change while the server runs.
     pub(crate) fn in_force(&self) -> Result<InForce, BindError> {
         let limits = system_limits::within_machine(self.limits.clone())?;
         let mut in_force = InForce::new(limits);
@@ -333,7 +336,7 @@ impl ServerBuilder {
         Ok(in_force)
     }
 
-    /// Whose pages and whose proxies are trusted.
+    /// The pages and the proxies that are trusted.
     fn trusted(&self) -> Result<(Browsers, Proxies), BindError> {
         let browsers = Browsers::new(&self.origins, &self.hosts)?;
         Ok((browsers, Proxies::new(&self.trusted_proxies)?))
@@ -347,7 +350,7 @@ impl ServerBuilder {
         self.token.as_ref().is_some_and(|token| !token.is_empty())
     }
 
-    /// Looks whether somebody could connect.
+    /// Checks that some client could connect.
     fn check_token(&self) -> Result<(), BindError> {
         let is_nobody = !self.has_token() && self.authenticators.is_empty();
         match self.access == Access::Scoped && is_nobody {

@@ -1,4 +1,4 @@
-//! Owns the face of custom commands: what a host's own command gets and may answer.
+//! Owns the interface of custom commands: what a handler receives, and what it may answer.
 
 use std::future::Future;
 
@@ -8,9 +8,9 @@ pub use mist_core::{CustomReply, CustomRequest};
 
 /// Answers a custom command. Implemented by every `Fn(CustomRequest) -> impl Future`.
 pub trait CommandHandler: Send + Sync + 'static {
-    /// Returns what the client is answered: nothing, a message, or the text of an error.
+    /// Returns the answer for the client: none, a message, or the text of an error.
     ///
-    /// The client's next message is looked at once this is done.
+    /// The client's next message is handled after that.
     fn handle(
         &self,
         request: CustomRequest,

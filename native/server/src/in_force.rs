@@ -1,4 +1,5 @@
-//! Owns what can be changed while a server runs; it is exchanged as a whole, so that nobody sees a part of a change.
+//! Owns the settings that can change while a server runs; they are exchanged as a whole, so that no change is seen in
+//! part.
 
 use std::time::Duration;
 
@@ -8,23 +9,23 @@ use crate::admission::browsers::Browsers;
 use crate::admission::proxies::Proxies;
 use crate::outbox::Outbox;
 
-/// What is in force until it is exchanged for another.
+/// The settings in force until the next change.
 #[derive(Debug, Default)]
 pub(crate) struct InForce {
     pub(crate) limits: Limits,
-    /// Those for sessions that have still to authenticate.
+    /// The limits of sessions that have not authenticated yet.
     early_limits: Limits,
     pub(crate) browsers: Browsers,
     pub(crate) proxies: Proxies,
     pub(crate) drain: Drain,
 }
 
-/// How a server takes leave before it closes what is left.
+/// How a server drains before it closes the remaining connections.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Drain {
-    /// How long it goes on as before, and only says that it is not ready for more.
+    /// How long it goes on as before, except that it reports not to be ready.
     pub(crate) delay: Duration,
-    /// Over how long a time it then closes connections, some at a time.
+    /// The time over which it then closes connections, a few at a time.
     pub(crate) time: Duration,
 }
 
@@ -37,7 +38,7 @@ impl InForce {
         }
     }
 
-    /// The bounds for what a connection sends.
+    /// The limits for what a connection sends.
     pub(crate) fn limits_of(&self, outbox: &Outbox) -> &Limits {
         match outbox.is_on_probation() {
             true => &self.early_limits,

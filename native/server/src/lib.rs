@@ -1,8 +1,8 @@
-//! The mist server as a library: tagged publish/subscribe inside a program of one's own.
+//! The mist server as a library: tagged publish/subscribe inside your own program.
 //!
-//! A [`Server`] is described by a [`ServerBuilder`], takes its addresses when it is bound, and serves until it is told to
-//! stop. A [`Handle`] publishes and looks at it from the same program meanwhile. What clients and server say to each other
-//! is in `PROTOCOL.md` of the repository.
+//! A [`ServerBuilder`] describes a [`Server`], which takes its addresses when it is bound and serves until it is told
+//! to stop. Meanwhile the program publishes and reads figures through a [`Handle`]. `PROTOCOL.md` in the repository
+//! specifies what clients and server say to each other.
 //!
 //! ```
 //! # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), Box<dyn std::error::Error>> {
@@ -16,8 +16,8 @@
 //! # Ok(()) }
 //! ```
 //!
-//! A server logs through [`tracing`], on the threads that serve its clients: whoever writes the lines must not block
-//! there. The `mist` program has them written by a thread of its own, behind a queue that loses lines when it is full.
+//! A server logs through [`tracing`], on the threads that serve its clients, so a subscriber must not block. The `mist`
+//! program writes the lines on a thread of their own, behind a queue that drops lines when it is full.
 
 #![forbid(unsafe_code)]
 

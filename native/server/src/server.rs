@@ -1,4 +1,4 @@
-//! Owns a server's life once it is bound: it runs, and drains at its end.
+//! Owns a server's life once it is bound: running, and shutting down.
 
 use std::future::Future;
 use std::sync::Arc;
@@ -19,7 +19,7 @@ use crate::listener::{Address, Listener};
 use crate::shutdown::{self, Stages};
 use crate::tap::Tap;
 
-/// A bound server: its addresses are taken, and clients can connect, but nobody is served until [`Server::run`].
+/// A bound server: clients can connect to its addresses, but are not served before [`Server::run`].
 pub struct Server {
     pub(crate) hub: Arc<Hub>,
     pub(crate) offers: Offers,
@@ -41,11 +41,11 @@ impl std::fmt::Debug for Server {
     }
 }
 
-/// Connections at once on a listener for operators; further ones wait for these.
+/// Connections at the same time on a listener for operators; further ones wait.
 const SEATS: usize = 64;
 
 impl Server {
-    /// The addresses that were bound, in the order of the listeners. One that is named by a host has all of the host's.
+    /// The addresses that were bound, in the order of the listeners. A listener with a host name has all of the host's.
     #[must_use]
     pub fn addresses(&self) -> &[Address] {
         &self.addresses
@@ -57,7 +57,7 @@ impl Server {
         &self.operator_addresses
     }
 
-    /// The SHA-256 of the certificate that the server has made for itself, if it has, in hexadecimal pairs.
+    /// The SHA-256 of the server's self-signed certificate, if it has one, in hexadecimal pairs.
     #[must_use]
     pub fn fingerprint(&self) -> Option<String> {
         self.tls.as_ref()?.fingerprint()
@@ -73,11 +73,11 @@ impl Server {
         }
     }
 
-    /// Serves until `shutdown` completes; then takes leave as [`ServerBuilder::drain`](crate::ServerBuilder::drain) says, accepts nothing more, writes
-    /// what is queued, says goodbye and returns.
+    /// Serves until `shutdown` completes. Then it drains as [`ServerBuilder::drain`](crate::ServerBuilder::drain) says,
+    /// stops accepting, sends what is queued, closes its connections and returns.
     ///
-    /// When it returns, no task of the server is left; a thread may be, idle, as long as there is a [`Handle`]. Writing
-    /// what is queued takes at most [`Limits::drain_seconds`](mist_core::Limits).
+    /// No task of the server is left then; an idle thread may be, as long as there is a [`Handle`]. Sending what is
+    /// queued takes at most [`Limits::drain_seconds`](mist_core::Limits).
     pub async fn run(self, shutdown: impl Future<Output = ()>) {
         let Self {
             hub,
@@ -149,7 +149,7 @@ impl Server {
     }
 }
 
-/// A running server, seen from the program it runs in. Cheap to clone.
+/// A running server, as the program around it sees it. Cheap to clone.
 #[derive(Clone)]
 pub struct Handle {
     pub(crate) hub: Arc<Hub>,
@@ -164,71 +164,73 @@ impl std::fmt::Debug for Handle {
 }
 
 impl Handle {
-    /// Publishes a message; returns how many outboxes took it. The limits for clients do not apply to it: their tokens'
-    /// tags, `message-bytes`, and how long and how many its tags may be.
+    /// Publishes a message; returns how many outboxes took it. What limits clients does not apply: the tags of a token,
+    /// `message-bytes`, and the number and length of tags.
     ///
-    /// It may be called from anywhere and never blocks for I/O: from any thread, from a [`CommandHandler`](crate::command::CommandHandler), from within
-    /// the stream of a custom [`Listener`] while the server reads or writes it, from a [`tracing`] layer that gets a line
-    /// of the server's. Only what it causes must not call it for ever: a layer that publishes what publishing logs, say.
+    /// It never blocks on I/O and may be called from anywhere: from any thread, from a
+    /// [`CommandHandler`](crate::command::CommandHandler), from within the stream of a custom [`Listener`] while the
+    /// server reads or writes it, or from a [`tracing`] layer that handles a line of the server. Only avoid endless
+    /// recursion, as in a layer that publishes what publishing logs.
     pub fn publish(&self, tags: &[&str], data: &str) -> usize {
         self.hub.publish(tags, data)
     }
 
-    /// Shows the program every message from now on, whatever its tags, and in order. What it does not take waits for it as
-    /// for any client, up to `outbox-messages` and `outbox-bytes`; then messages are dropped, and it is told how many.
+    /// Opens a tap, which receives every message from now on, whatever its tags, in order. Messages that are not taken
+    /// wait as for any client, up to `outbox-messages` and `outbox-bytes`; beyond that they are dropped, and the tap
+    /// says how many.
     ///
-    /// A tap is a session, and counts where sessions are counted: also among those that a receipt counts (`delivered`), so
-    /// that publishers can tell that somebody listens.
+    /// A tap is a session and is counted like one, also in receipts (`delivered`): so a publisher can tell that
+    /// somebody listens.
     #[must_use]
     pub fn tap(&self) -> Tap {
         Tap::open(Arc::clone(&self.hub))
     }
 
-    /// Asks the authenticator again about a token that was changed elsewhere, as by another server that keeps its tokens in
-    /// the same store, and takes away what the token grants no more: its sessions lose subscriptions, or the token
-    /// itself, as if the change had been made here.
+    /// Asks the authenticator again about a token that was changed elsewhere, for example by another server with the
+    /// same store, and revokes what it no longer grants: its sessions lose subscriptions, or the token itself, as if
+    /// the change had been made here.
     ///
-    /// It returns when the broker knows; subscriptions of many sessions are removed by and by.
+    /// It returns when the broker knows of the change; if it concerns many sessions, their subscriptions are removed
+    /// afterwards.
     ///
     /// # Errors
-    /// [`TokenError`] when the authenticator cannot say. Nothing has changed then, and the same may be tried again.
+    /// [`TokenError`] if the authenticator has no answer. Then nothing has changed, and the call can be repeated.
     pub async fn token_changed(&self, token: &str) -> Result<(), TokenError> {
         self.hub.tell_token(token);
         self.hub.token_changed(token).await
     }
 
-    /// As [`Handle::token_changed`], for all tokens of a subject that sessions go by, or are about to.
+    /// As [`Handle::token_changed`], for all tokens of a subject that sessions use or are about to use.
     ///
     /// # Errors
-    /// [`TokenError`], the first, when the authenticator cannot say of some of them. The others are asked about all the
-    /// same.
+    /// The first [`TokenError`], if the authenticator has no answer for some of them. It is asked about the others all
+    /// the same.
     pub async fn subject_changed(&self, subject: &str) -> Result<(), TokenError> {
         self.hub.subject_changed(subject).await
     }
 
-    /// Reads the certificate files anew, for connections that are made from now on; those that are open go on.
-    ///
-    /// Without files there is nothing to do.
+    /// Reads the certificate files again, for new connections; open ones are not affected. Without files it does
+    /// nothing.
     ///
     /// # Errors
-    /// [`CertificateError`] when the files cannot be used; the certificate stays as it was.
+    /// [`CertificateError`] if the files cannot be used; the certificate then stays as it was.
     pub fn reload_tls(&self) -> Result<(), CertificateError> {
         self.tls.as_ref().map_or(Ok(()), |tls| tls.reload())
     }
 
-    /// Cuts short the end of a server that is ending: connections are closed at once, whatever waits for them.
+    /// Cuts a shutdown short: connections are closed at once, whatever is queued for them.
     pub fn hurry(&self) {
         self.hurried.cancel();
     }
 
-    /// Returns how many bytes of memory clients make the server keep, roughly: subscriptions, messages that wait or are not
-    /// whole, and the connections themselves.
+    /// Returns roughly how many bytes the server holds for its clients: subscriptions, messages that are queued or
+    /// incomplete, and the connections themselves.
     #[must_use]
     pub fn held_bytes(&self) -> usize {
         self.hub.held_bytes()
     }
 
-    /// Returns figures of the broker.
+    /// Returns the broker's figures.
     #[must_use]
     pub fn stats(&self) -> Stats {
         self.hub.stats()

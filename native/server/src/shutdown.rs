@@ -1,4 +1,4 @@
-//! Owns how a server ends: what it says first, in which order it lets go of its clients, and how long it waits for them.
+//! Owns how a server shuts down: what it reports first, in which order it closes connections, and how long it waits.
 
 use std::time::Duration;
 
@@ -9,20 +9,20 @@ use crate::hub::Hub;
 use crate::in_force::Drain;
 use crate::outbox::Ending;
 
-/// How far the end has come; each is cancelled when it is there.
+/// The stages of a shutdown; each token is cancelled when its stage is reached.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Stages {
-    /// The server is to end: who asks is told that it is not ready for more.
+    /// The server is to end and reports not to be ready.
     pub(crate) leaving: CancellationToken,
     /// It accepts nothing more.
     pub(crate) stopped: CancellationToken,
-    /// The time to end in good order is over.
+    /// The time for an orderly shutdown is over.
     pub(crate) cut: CancellationToken,
-    /// Nobody wants to wait for good order.
+    /// The shutdown is to be cut short.
     pub(crate) hurried: CancellationToken,
 }
 
-/// The last part of the time to flush, in which whatever is left is cut.
+/// The last part of the time for flushing, in which the remaining connections are cut.
 const CUT: Duration = Duration::from_millis(500);
 /// How often some connections are closed.
 const WAVE: Duration = Duration::from_millis(100);
@@ -40,7 +40,7 @@ pub(crate) async fn end(hub: &Hub, stages: &Stages) {
     stages.stopped.cancel();
     hub.tasks.close();
     hub.end_all(Ending::Dead);
-    // A custom command or a token store may still be at work; nobody waits for it any more.
+    // A custom command or a token store may still be busy; it is not waited for.
     stages.cut.cancel();
     let _ = timeout(CUT / 2, hub.tasks.wait()).await;
 }
@@ -60,10 +60,10 @@ async fn end_in_order(hub: &Hub, stages: &Stages) -> bool {
         }
     }
     hub.end_all(Ending::Shutdown);
-    // Cutting what is left takes its time too.
+    // Cutting the remaining connections takes time too.
     let seconds = hub.in_force().limits.drain_seconds;
     let flush = Duration::from_secs(seconds.into()).saturating_sub(CUT);
-    // What is left after a second has been flushed and waits for its peer, or does not move.
+    // What remains after a second is flushed and waits for its peer, or is stuck.
     let patience = flush.min(Duration::from_secs(1));
     if timeout(patience, hub.tasks.wait()).await.is_ok() {
         return true;
@@ -73,8 +73,8 @@ async fn end_in_order(hub: &Hub, stages: &Stages) -> bool {
     timeout(rest, hub.tasks.wait()).await.is_ok()
 }
 
-/// Closes the connections that are open, so many at a time that the last goes when the time is over: clients come back to
-/// another server, which would rather not have them all at once.
+/// Closes the open connections evenly over the time, so that the server they reconnect to does not get all of them at
+/// once.
 async fn close_by_and_by(hub: &Hub, time: Duration) {
     let clients = hub.clients();
     let (start, mut waves) = (Instant::now(), interval(WAVE));

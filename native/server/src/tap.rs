@@ -1,4 +1,4 @@
-//! Owns a program's view of everything that its server delivers; knows nothing of connections.
+//! Owns the program's view of everything that its server delivers; knows nothing of connections.
 
 use std::future::poll_fn;
 use std::sync::Arc;
@@ -23,11 +23,11 @@ pub enum Tapped {
         /// Its data, decoded.
         data: String,
     },
-    /// So many messages were dropped here, since the program did not take them fast enough.
+    /// So many messages were dropped at this point, because they were not taken fast enough.
     Dropped(u64),
 }
 
-/// A session of the program's own that gets every message, whatever its tags, in order: see
+/// A session of the program itself that receives every message, whatever its tags, in order: see
 /// [`Handle::tap`](crate::Handle::tap). It ends when it is dropped.
 pub struct Tap {
     hub: Arc<Hub>,
@@ -57,7 +57,7 @@ impl Tap {
         }
     }
 
-    /// Waits for the next message; nothing once the server has ended.
+    /// Waits for the next message; `None` once the server has ended.
     pub async fn next(&mut self) -> Option<Tapped> {
         while self.at == self.writing.bytes().len() {
             self.at = 0;

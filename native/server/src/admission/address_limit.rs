@@ -13,7 +13,7 @@ use super::peer::Peer;
 pub(crate) struct AddressLimiter {
     /// How many an address may have; 0 means unlimited.
     limit: AtomicUsize,
-    /// Empty where that is not limited.
+    /// Empty when there is no limit.
     counts: Mutex<HashMap<Peer, usize>>,
 }
 
@@ -36,10 +36,10 @@ impl AddressLimiter {
         self.limit.store(limit, Ordering::Relaxed);
     }
 
-    /// Counts one more connection, where connections are counted.
+    /// Counts one more connection of an address, if there is a limit.
     ///
     /// # Errors
-    /// The limit, when the address has as many already.
+    /// The limit, when the address has reached it.
     pub(crate) fn acquire(
         self: &Arc<Self>,
         peer: Option<Peer>,

@@ -1,7 +1,7 @@
-//! Owns which pages may talk to the server, and by which names they may ask for it; knows nothing of requests.
+//! Owns which pages may talk to the server, and under which host names; knows nothing of requests.
 //!
-//! Any page may make a browser connect to any server, with the rights of whoever looks at it: to one that only this
-//! machine can reach, say. What a page cannot do is lie about its origin, or about the host that it asked for.
+//! Any page can make a visitor's browser connect to any server that the browser can reach, even one that listens on
+//! this machine only. But it cannot forge its origin, nor the host name that it asked for.
 
 use std::net::IpAddr;
 
@@ -9,7 +9,7 @@ use mist_net::address::{AddressError, Host};
 
 use crate::bind_error::BindError;
 
-/// The pages and names that are allowed besides those that need no word.
+/// The pages and names that are allowed besides those that always are.
 #[derive(Debug, Default)]
 pub(crate) struct Browsers {
     origins: Vec<Allowed>,
@@ -21,12 +21,12 @@ pub(crate) struct Browsers {
 enum Allowed {
     /// `*`
     Every,
-    /// What is said by pages that have no origin: files, and frames in a sandbox.
+    /// `null`, which pages without an origin send: files, and frames in a sandbox.
     Null,
     Site(Site<Name>),
 }
 
-/// Where a page comes from; the port that goes without saying is not there.
+/// Where a page comes from, without the scheme's default port.
 #[derive(Debug, PartialEq, Eq)]
 struct Site<H> {
     scheme: String,
@@ -45,10 +45,10 @@ enum Name {
 }
 
 impl Name {
-    /// Reads a name, which must be written as browsers write it, or no request would ever have it.
+    /// Reads a name. It must be written as browsers write it: otherwise it would never match a request.
     ///
     /// # Errors
-    /// What to write instead; `form` where that is anybody's guess.
+    /// What to write instead, or `form` if that cannot be guessed.
     fn of(text: &str, form: &str) -> Result<Self, String> {
         let text = text.strip_suffix('.').unwrap_or(text);
         let text = text.to_ascii_lowercase();
@@ -147,8 +147,8 @@ impl Browsers {
         self.origins.contains(&Allowed::Every)
     }
 
-    /// Whether the server goes by this name. Others matter only where a name that points to this machine opens what the
-    /// network cannot reach, or where names were given.
+    /// Whether this may be a name of the server. Names are checked on loopback listeners, where another name that
+    /// points to this machine would open what the network cannot reach, and everywhere once names were given.
     pub(crate) fn allows_host(&self, host: &str, is_loopback: bool) -> bool {
         if !is_loopback && self.hosts.is_empty() {
             return true;
@@ -156,14 +156,14 @@ impl Browsers {
         let Some((host, _)) = host_and_port(host) else {
             return false;
         };
-        // A name that somebody else can point here is neither an address nor one of this machine's own.
+        // An IP address or a name of this machine is safe: nobody else can make it point here.
         host.parse::<IpAddr>().is_ok()
             || is_localhost(&host)
             || self.hosts.iter().any(|name| name.is(&host))
     }
 
-    /// Whether a page may talk to the server that it calls `host`: its own, one on the same machine, or one that allows
-    /// it.
+    /// Whether a page may talk to a server that it addressed as `host`: the page's own host, a server on the same
+    /// machine, or one that allows its origin.
     pub(crate) fn allows_origin(&self, origin: &str, host: &str, is_loopback: bool) -> bool {
         let page = Site::of(origin);
         let is_allowed = |allowed: &Allowed| match (allowed, &page) {

@@ -1,5 +1,5 @@
-//! Owns who gets in, and how often: by address, by the tokens that are presented, and by rates. Knows nothing of the hub and of
-//! listeners, which ask it.
+//! Owns which clients are let in, and how often: by address, by the tokens that they present, and by rates. Knows
+//! nothing of the hub and the listeners, which ask it.
 
 pub(crate) mod address_limit;
 pub(crate) mod browsers;

@@ -1,4 +1,4 @@
-//! Owns whom a connection comes from, as far as bounds are concerned; knows nothing of headers, which may say it, too.
+//! Owns the address that a connection counts for; knows nothing of the headers that may name another.
 
 use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};

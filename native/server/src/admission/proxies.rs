@@ -9,14 +9,14 @@ use crate::bind_error::BindError;
 #[derive(Debug, Default)]
 pub(crate) struct Proxies {
     networks: Vec<Network>,
-    /// Whether it was said that one of them does not name its clients.
+    /// Whether the log has said that one of them does not name its clients.
     is_noted: AtomicBool,
 }
 
-/// For whom a proxy asks.
+/// The client that a trusted proxy forwards a request for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Client {
-    /// Its address, or that of the proxy that does not name it.
+    /// Its address, or that of the proxy when the proxy does not name it.
     pub(crate) address: IpAddr,
     pub(crate) is_named: bool,
 }
@@ -79,9 +79,9 @@ impl Proxies {
         self.networks.iter().any(|network| network.holds(address))
     }
 
-    /// Where a request of a trusted proxy comes from, by the addresses that the proxies on its way noted, the nearest last;
-    /// none for what is no address. Each proxy is believed about the one before it, up to the first that is not trusted.
-    /// Anybody can write the rest of the list.
+    /// Finds the client behind a trusted proxy. `hops` are the addresses that the proxies on the way have noted, the
+    /// nearest last; `None` stands for what is not an address. The list is read from its end up to the first address
+    /// that is not a trusted proxy's; what stands before that can be forged.
     pub(crate) fn client(&self, proxy: IpAddr, hops: Vec<Option<IpAddr>>) -> Client {
         let mut client = Client {
             address: proxy,
@@ -98,14 +98,14 @@ impl Proxies {
         client
     }
 
-    /// Says, once, that what a proxy does not say costs others.
+    /// Logs once that a trusted proxy does not name its clients, which then share its limits.
     pub(crate) fn note_unnamed(&self, proxy: IpAddr) {
         if !self.is_noted.swap(true, Ordering::Relaxed) {
             tracing::warn!(
                 %proxy,
-                "a trusted proxy does not say for whom it asks, by an address in X-Forwarded-For, or in Forwarded \
-                 where there is none (others, as X-Real-IP, are not read); those it asks for are all counted as the \
-                 proxy (connections-per-address, failed-tokens)"
+                "a trusted proxy does not name its clients: there is no address in X-Forwarded-For, nor in Forwarded if \
+                 X-Forwarded-For is missing (X-Real-IP and others are not read); all its clients count as the proxy \
+                 (connections-per-address, failed-tokens)"
             );
         }
     }

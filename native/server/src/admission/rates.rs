@@ -1,10 +1,10 @@
-//! Owns how often clients may publish, subscribe and connect: what each connection, subject and address has done lately.
-//! Knows nothing of sockets; it reads no clock.
+//! Owns how often clients may publish, subscribe and connect: what each connection, subject and address has done
+//! lately. Knows nothing of sockets; it reads no clock.
 //!
-//! A rate is a token bucket that holds what one second allows. For what it does not hold there is a reservation: it is
-//! charged at once, and whoever wants it waits until the bucket has come so far. So those who wait for one bucket go on in
-//! the order in which they came. Reservations go some seconds ahead and no further: whoever finds no place looks again a
-//! second later and owes nothing, so that those who leave keep no places, and nobody waits for what others once did.
+//! A rate is a token bucket that holds what one second allows. A message that it has no room for is charged at once, as
+//! a reservation, and waits until the bucket has caught up; so all that wait for one bucket go on in the order of their
+//! arrival. Reservations reach a few seconds ahead and no further. A connection that gets none tries again a second
+//! later and is charged nothing: thus those that leave hold no places, and the wait has a bound.
 
 pub(crate) mod allowance;
 mod holders;
@@ -19,10 +19,10 @@ use self::holders::Holders;
 use self::meter::{ACTS, Act, Meter, Nanos, cost};
 use super::peer::Peer;
 
-/// What one message may have of a rate of bytes, in seconds. A larger one would hold up all who share the rate for as long.
+/// How many seconds' worth of a byte rate one message may take. All who share the rate wait while it is paid off.
 const MESSAGE_SECONDS: u32 = 10;
 
-/// Whom a rate is for.
+/// What shares a rate.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Holder {
     /// A connection; for [`Act::Connect`], all clients together.
@@ -84,7 +84,7 @@ fn allowed(limits: &Limits) -> Table<u32> {
     ]
 }
 
-/// The rates of one connection beside which there is none that holds whoever connects again.
+/// The rates per connection that a client can escape by connecting again, because no wider rate is set beside them.
 pub(crate) fn escapable(limits: &Limits) -> impl Iterator<Item = &'static str> {
     let rates = allowed(limits);
     let [.., [_, by_subject, by_address]] = rates;
@@ -95,25 +95,25 @@ pub(crate) fn escapable(limits: &Limits) -> impl Iterator<Item = &'static str> {
         .map(|(_, [name, ..])| name)
 }
 
-/// The rates of a server, and whoever is held to them.
+/// The rates of a server, and the meters of those that are held to them.
 #[derive(Debug)]
 pub(crate) struct Rates {
-    /// What may change while others look, each for itself.
+    /// Each may change at any time.
     allowed: Table<AtomicU32>,
     /// Whether there is any that holds connections which have been let in.
     are_on: AtomicBool,
-    /// Goes up with each change: what was done before counts no more.
+    /// Incremented by each change: what was metered before no longer counts.
     epoch: AtomicU32,
-    /// How often somebody had to wait, or was refused.
+    /// How often a client had to wait or was refused.
     exceeded: Table<AtomicU64>,
     begin: Instant,
     everybody: Meter,
-    /// Apart, so that nobody is charged to one meter twice, and meters are locked in one order.
+    /// Kept apart, so that no message is charged to one meter twice, and meters are always locked in the same order.
     subjects: Holders,
     addresses: Holders,
 }
 
-/// A rate that somebody has gone over.
+/// A rate that a client has exceeded.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Exceeded {
     pub(crate) setting: &'static str,
@@ -123,13 +123,13 @@ pub(crate) struct Exceeded {
 }
 
 impl Exceeded {
-    /// What is said to whoever is refused: the command with its `id` as it was written, or no command where the connection
-    /// is.
+    /// The error for a client: of a refused command, with its `id` as it was written; of a refused connection, without
+    /// one.
     pub(crate) fn answer(&self, command: &str, id: Option<&str>) -> Vec<u8> {
         mist_core::rate_exceeded(command, id, self.limit, self.setting)
     }
 
-    /// What is said of a message that is larger than any may be at this rate.
+    /// The error for a message that is larger than the rate allows any to be.
     pub(crate) fn answer_large(&self, bytes: usize, id: Option<&str>) -> Vec<u8> {
         let most = u64::from(self.limit) * u64::from(MESSAGE_SECONDS);
         mist_core::message_over_rate(id, bytes, most, self.setting)
@@ -256,7 +256,8 @@ impl Rates {
         }
     }
 
-    /// Charges a connection to a holder that has enough for it. No place is reserved: who is refused may not come back.
+    /// Charges a connection if the meter has credit for it. Nothing is reserved: a client that is refused may not come
+    /// back.
     fn connect(&self, meter: &Meter, holder: Holder, now: Instant) -> Result<(), Exceeded> {
         let limit = self.allowed(Act::Connect, holder);
         if limit == 0 {
@@ -274,7 +275,7 @@ impl Rates {
         Ok(())
     }
 
-    /// Forgets who has gone and is owed nothing; to be called once a second.
+    /// Forgets meters that no connection uses and that have full credit; to be called once a second.
     pub(crate) fn forget_idle(&self, now: Instant) {
         let (now, epoch) = (self.since_begin(now), self.epoch());
         self.subjects.forget_idle(now, epoch);

@@ -1,10 +1,10 @@
-//! Owns which presented tokens are looked at, and when, so that guessing them is slow. It reads no clock, keeps no token,
-//! and learns from the host what became of each.
+//! Owns when each presented token is checked, so that guessing is slow. It reads no clock, keeps no token, and is told
+//! the result of each check.
 //!
-//! Every address has some credit. A token that is looked at costs one, which comes back at once when the token is valid,
-//! and with time when it is not. Tokens for which there is no credit wait in the order in which they came, but not for
-//! long. Nobody can tell valid tokens from wrong ones without looking at them, so they all wait, with one exception: a
-//! token that was valid from the same address before, or else one guesser would shut out everybody behind that address.
+//! Every address has a credit of checks. A check costs one, which is returned at once if the token is valid, and with
+//! time if it is not. Tokens without credit wait in the order of their arrival, but not for long. As a token cannot be
+//! told from a guess before it is checked, all of them wait, except one that was valid from the same address before:
+//! otherwise one guesser would shut out everybody behind that address.
 
 use std::collections::{HashMap, HashSet, VecDeque};
 use std::hash::{BuildHasher, Hash, RandomState};
@@ -15,44 +15,44 @@ use mist_core::{SessionId, TokenCheck};
 
 use crate::admission::peer::Peer;
 
-/// How often a token from one address is looked at once its credit is used up.
+/// How often a token from one address is checked once its credit is used up.
 const EVERY: Duration = Duration::from_secs(1);
-/// How long a token waits at most: less than clients wait for their answer.
+/// How long a token waits at most: less than clients wait for an answer.
 const PATIENCE: Duration = Duration::from_secs(8);
-/// How many tokens from one address wait at most. Each keeps its connection open, also when the client has gone.
+/// How many tokens from one address wait at most. Each keeps its connection open, even if the client has gone.
 const MOST_WAITING: usize = 256;
-/// How often a token from one address may be compared with those that were valid from there: looking them up bypasses the
-/// credit, so this bounds how quickly somebody guesses the tokens of others behind the same address.
+/// How often a token from one address may be compared with those that were valid from there. The comparison bypasses
+/// the credit, so this bounds how fast the tokens of others behind the same address can be guessed.
 const RECALLS: Rate = Rate {
     every: Duration::from_millis(1),
     burst: 10_000,
 };
-/// How often it costs nothing that nobody can say what a token from one address is: so that a crowd that comes back while a
-/// store is away does not pay for it, and a guesser does, whose tokens are compared with the server's own all the same.
+/// How often a check without a result is free for one address. A crowd that reconnects while the store is down must not
+/// use up its credit; a guesser must, since each token is compared with the server's own even then.
 const UNSURE: Rate = Rate {
     every: Duration::from_millis(100),
     burst: 1_000,
 };
-/// Addresses that have less than their full credit; further ones share one.
+/// How many addresses with less than full credit are kept; further ones share one entry.
 const MOST_ADDRESSES: usize = 50_000;
-/// Parts in which they are kept, so that a look at all of them holds up nobody who presents a token meanwhile.
+/// They are kept in so many parts, so that visiting all of them never blocks logins for long.
 const PARTS: usize = 64;
-/// Valid tokens that one generation remembers, and how long it takes up new ones.
+/// How many valid tokens one generation remembers, and for how long it takes new ones.
 const MOST_KNOWN: usize = 50_000;
 const GENERATION: Duration = Duration::from_secs(12 * 60 * 60);
 
-/// Decides when each token is looked at.
+/// Decides when each token is checked.
 #[derive(Debug)]
 pub(crate) struct TokenThrottle {
     looks: Rate,
     addresses: Addresses,
-    /// Sessions whose token was presented and not answered.
+    /// The sessions that wait for an answer to their token.
     attempts: HashMap<SessionId, Attempt>,
     known: Known,
     hasher: RandomState,
 }
 
-/// All addresses, in parts of much the same size.
+/// All addresses, in parts of about the same size.
 #[derive(Debug)]
 struct Addresses {
     parts: Vec<HashMap<Key, Address>>,
@@ -60,7 +60,7 @@ struct Addresses {
     hasher: RandomState,
 }
 
-/// An address; none for all those for which there is no room.
+/// An address; `None` for all those that share an entry.
 type Key = Option<Peer>;
 
 #[derive(Debug)]
@@ -68,7 +68,7 @@ struct Address {
     looks: Credit,
     recalls: Credit,
     unsure: Credit,
-    /// Since when they wait. Those that have gone meanwhile are passed over.
+    /// The sessions that wait, and since when. Those that have gone meanwhile are skipped.
     waiting: VecDeque<(Instant, SessionId)>,
 }
 
@@ -77,7 +77,7 @@ struct Attempt {
     key: Key,
     /// A seeded hash of the address and the token.
     fingerprint: u64,
-    /// Whether it was compared with those that were valid before, and took one from the credit for that.
+    /// Whether it was compared with tokens that were valid before, and has used credit for that.
     is_compared: bool,
     stage: Stage,
 }
@@ -85,13 +85,13 @@ struct Attempt {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Stage {
     Waiting,
-    /// It is being looked at, for the address's credit.
+    /// It is being checked, at the cost of a credit.
     Paid,
-    /// It is being looked at for nothing, since it was valid before.
+    /// It is being checked for free, because it was valid before.
     Known,
 }
 
-/// What is to be done about a token that has just come.
+/// What to do with a token that has just been presented.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Admission {
     Look,
@@ -100,10 +100,10 @@ pub(crate) enum Admission {
     TurnAway,
 }
 
-/// What follows when it is known what a token was.
+/// What follows from the result of a check.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Settled {
-    /// Whose token is to be looked at now.
+    /// The session whose token is to be checked now.
     pub(crate) next: Option<SessionId>,
     /// Whether the token was wrong and used up the credit of its address.
     pub(crate) is_exhausted: bool,
@@ -112,14 +112,14 @@ pub(crate) struct Settled {
 /// What has become due with time.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(crate) struct Due {
-    /// Whose tokens are to be looked at now.
+    /// The sessions whose tokens are to be checked now.
     pub(crate) looks: Vec<SessionId>,
-    /// Whose tokens have waited for too long.
+    /// The sessions whose tokens have waited too long.
     pub(crate) turned_away: Vec<SessionId>,
 }
 
 impl TokenThrottle {
-    /// A throttle that lets so many wrong tokens from an address be looked at without a wait; with 0, any number.
+    /// Creates a throttle that checks `free` wrong tokens from an address without delay; 0 means no limit.
     pub(crate) fn new(free: u32) -> Self {
         Self {
             looks: Rate {
@@ -133,12 +133,12 @@ impl TokenThrottle {
         }
     }
 
-    /// Changes how many wrong tokens from an address are looked at without a wait.
+    /// Changes how many wrong tokens from an address are checked without delay.
     pub(crate) fn set_free(&mut self, free: u32) {
         self.looks.burst = free;
     }
 
-    /// Takes a token that has just come.
+    /// Takes a token that has just been presented.
     pub(crate) fn present(
         &mut self,
         session: SessionId,
@@ -178,7 +178,7 @@ impl TokenThrottle {
         }
     }
 
-    /// Takes what became of a token that was looked at.
+    /// Takes the result of a check.
     pub(crate) fn settle(
         &mut self,
         session: SessionId,
@@ -205,9 +205,9 @@ impl TokenThrottle {
         };
         match (is_free, is_known) {
             (false, false) | (true, true) => {}
-            // It was taken back since it was valid.
+            // It was valid before and has been revoked since.
             (false, true) => address.looks.charge(self.looks, now),
-            // Only what this one took: what wrong ones took comes back with time.
+            // Only what this check has cost: what wrong tokens have cost comes back with time.
             (true, false) => {
                 address.looks.give_back(self.looks);
                 if attempt.is_compared {
@@ -223,7 +223,7 @@ impl TokenThrottle {
         Settled { next, is_exhausted }
     }
 
-    /// Forgets a session that has gone. If its token was being looked at, that was no valid one for all that is known.
+    /// Forgets a session that has gone. If its token was being checked, it counts as wrong.
     pub(crate) fn forget(&mut self, session: SessionId) {
         self.attempts.remove(&session);
     }
@@ -252,12 +252,12 @@ impl TokenThrottle {
             }
             !address.is_forgettable(now)
         });
-        // What a flood has needed is given back.
+        // Give back the memory that a flood has needed.
         shrink(attempts);
         due
     }
 
-    /// The parts of what may become due.
+    /// The parts to call [`tick`](Self::tick) for.
     pub(crate) fn parts() -> Range<usize> {
         0..PARTS
     }
@@ -291,7 +291,7 @@ impl Addresses {
         self.parts[part].get_mut(&key)
     }
 
-    /// An address; one that is not there has its full credit.
+    /// Returns an address's entry; a new one has full credit.
     fn get_or_insert(&mut self, key: Key, now: Instant) -> &mut Address {
         let part = self.part_of(key);
         self.parts[part].entry(key).or_insert_with(|| {
@@ -349,7 +349,7 @@ impl Address {
         None
     }
 
-    /// Whether it is as if nobody had ever come from there.
+    /// Whether the entry says no more than a new one.
     fn is_forgettable(&self, now: Instant) -> bool {
         let credits = [&self.looks, &self.recalls, &self.unsure];
         credits.iter().all(|credit| credit.0 <= now) && self.waiting.is_empty()
@@ -369,7 +369,7 @@ impl Rate {
     }
 }
 
-/// A token bucket, as the time at which it is full again.
+/// A token bucket, represented by the time at which it is full again.
 #[derive(Clone, Copy, Debug)]
 struct Credit(Instant);
 
@@ -382,7 +382,7 @@ impl Credit {
         is_there
     }
 
-    /// Takes what may not be there.
+    /// Takes credit even if there is none left.
     fn charge(&mut self, rate: Rate, now: Instant) {
         self.0 = (self.0.max(now) + rate.every).min(now + rate.whole());
     }
@@ -396,10 +396,10 @@ impl Credit {
     }
 }
 
-/// Tokens that were valid lately.
+/// Tokens that were valid lately, as hashes.
 ///
-/// There are two generations; when the younger is full or old enough, the older is forgotten. Who is in neither only has
-/// to wait, and who is in one is only looked at, so it does not matter that hashes may be the same.
+/// There are two generations; when the younger is full or old enough, the older is forgotten. Hashes may collide: a
+/// token that is found here is still checked, and one that is not found only has to wait.
 #[derive(Debug, Default)]
 struct Known {
     young: HashSet<u64>,

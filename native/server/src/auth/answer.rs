@@ -1,4 +1,5 @@
-//! Owns how others say what a token grants: a claim of a JWT, the answer of an authoriser; knows nothing of how it came.
+//! Owns how grants are read from a claim of a JWT or the answer of an application; knows nothing of where they came
+//! from.
 
 use std::fmt::{self, Display};
 
@@ -8,24 +9,24 @@ use super::context::Context;
 use crate::admission::peer::Peer;
 use crate::log_limit::{Kind, shown};
 
-/// Tags that begin so mean something to the server itself, and are granted to nobody.
+/// Begins the tags that are reserved for the server itself and cannot be granted.
 const RESERVED: char = '$';
 
-/// What may be subscribed to, and what published.
+/// The rights to subscribe and to publish.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(super) struct Rights {
     pub(super) subscribe: Vec<String>,
     pub(super) publish: Vec<String>,
-    /// What is odd about it.
+    /// What is unusual about them.
     pub(super) remark: Option<Remark>,
 }
 
-/// What an operator is to know of rights that can be read, and were perhaps meant otherwise.
+/// A remark for operators about rights that are valid, but may have been meant differently.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Remark {
     /// This tag was left out.
     Reserved(String),
-    /// There is neither of the two lists; perhaps they are called something else.
+    /// Both lists are missing; perhaps they have other names.
     NoLists,
 }
 

@@ -1,4 +1,4 @@
-//! Owns what verifies tokens and what keeps them, as a program can bring them along; knows nothing of those that are here.
+//! Owns the interfaces of what verifies tokens and what keeps them; knows nothing of the built-in ones.
 
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -9,30 +9,30 @@ use mist_core::{Grants, TokenEdit, TokenError, TokenPage};
 
 use super::changed::{Changed, TokensInUse};
 
-/// Opens a token store given as a URI; the error is a text without secrets.
+/// Opens an authenticator by its URI; the error is a text without secrets.
 pub type AuthenticatorFactory =
     Arc<dyn Fn(String) -> BoxFuture<'static, Result<Arc<dyn Authenticator>, String>> + Send + Sync>;
 
-/// The same for a store that comes with the program.
+/// The same for a built-in store.
 pub(super) type StoreFactory =
     fn(String) -> BoxFuture<'static, Result<Arc<dyn TokenStore>, String>>;
 
-/// What a client presents to be let in.
+/// A token, and where it was presented.
 #[derive(Clone, Copy)]
 #[non_exhaustive]
 pub struct Presented<'a> {
     /// The token.
     pub token: &'a str,
-    /// The address that it comes from, if it is known; of one of IPv6, the network of 64 bits.
+    /// The client's address, if it is known; for IPv6, the network of 64 bits.
     pub address: Option<IpAddr>,
-    /// The listener that it came to, as `tcp://127.0.0.1:1445`; none where nobody presents the token now, but the server asks
-    /// again about one in use: see [`Handle::token_changed`](crate::Handle::token_changed). What is said of a token then
-    /// holds for all who go by it.
+    /// The listener where it was presented, such as `tcp://127.0.0.1:1445`. `None` if no client presents it now, but
+    /// the server asks again about a token in use: see [`Handle::token_changed`](crate::Handle::token_changed). The
+    /// answer then holds for all sessions with the token.
     pub listener: Option<&'a str>,
 }
 
 impl<'a> Presented<'a> {
-    /// A token, and nothing else that is known of whoever presents it.
+    /// A token of which nothing else is known.
     #[must_use]
     pub fn new(token: &'a str) -> Self {
         Self {
@@ -45,42 +45,44 @@ impl<'a> Presented<'a> {
 
 /// Verifies tokens.
 ///
-/// Implement it for tokens that nobody registers here, and give it to a server with
-/// [`ServerBuilder::verifier`](crate::ServerBuilder::verifier), or as a scheme with
-/// [`ServerBuilder::authenticator_scheme`](crate::ServerBuilder::authenticator_scheme). Where tokens are registered,
-/// implement [`TokenStore`], which is an authenticator too. Whoever asks waits, so it should give up within seconds.
+/// Implement it for tokens that are not registered at the server, and pass it to
+/// [`ServerBuilder::verifier`](crate::ServerBuilder::verifier), or register a scheme with
+/// [`ServerBuilder::authenticator_scheme`](crate::ServerBuilder::authenticator_scheme). For tokens that are registered,
+/// implement [`TokenStore`] instead, which is an authenticator too. Clients wait for the answer, so it should come or
+/// fail within seconds.
 pub trait Authenticator: Send + Sync + 'static {
-    /// Says what the token may do; nothing where it is not valid.
+    /// Returns what the token grants; `None` if it is not valid.
     ///
     /// # Errors
-    /// [`TokenError::Expired`] when the token has ended, [`TokenError::Unavailable`] when it cannot be said now.
+    /// [`TokenError::Expired`] if the token has expired, [`TokenError::Unavailable`] if there is no answer at present.
     fn authenticate<'a>(
         &'a self,
         presented: Presented<'a>,
     ) -> BoxFuture<'a, Result<Option<Grants>, TokenError>>;
 
-    /// Where tokens are registered, if they are; without it there are no commands for administrators.
+    /// Returns itself as a token store, if it is one. Without a store the server has no admin commands.
     fn store(&self) -> Option<&dyn TokenStore> {
         None
     }
 
-    /// Whether a token has a form that only this authenticator knows. Where there are several, no other is asked about it.
+    /// Whether a token has a form that belongs to this authenticator only, so that no other needs to be asked about it.
     fn claims(&self, token: &str) -> bool {
         let _ = token;
         false
     }
 
-    /// Forgets what it keeps of a token, since that has changed: it is asked again, now or when somebody presents the token.
+    /// Forgets what it has cached about a token that has changed; it will be asked again.
     fn forget(&self, token: &str) {
         let _ = token;
     }
 
-    /// Whether it can answer yet; until it can, `GET /readyz` says that the server is not ready. Once it is, it stays so.
+    /// Whether it is able to answer. Until it is, `GET /readyz` reports that the server is not ready. Once true, it
+    /// stays so.
     fn is_ready(&self) -> bool {
         true
     }
 
-    /// Does what is to be done while nobody asks, as long as the server runs.
+    /// Does its background work, as long as the server runs.
     fn run(&self) -> BoxFuture<'_, ()> {
         Box::pin(async {})
     }
@@ -88,32 +90,32 @@ pub trait Authenticator: Send + Sync + 'static {
 
 /// Keeps tokens and their tags. A token that is registered is valid.
 ///
-/// What rights a token has to a tag, and when it ends, are kept as tags too, which begin with `$`: a store need not know
-/// what they mean, as long as [`TokenEdit::apply`] says what to keep, and [`Grants::of_token`] reads it.
+/// The rights of a token to a tag, and its expiry, are kept as tags that begin with `$`. A store need not know what
+/// they mean: [`TokenEdit::apply`] says what to keep, and [`Grants::of_token`] reads it.
 ///
-/// A change returns once it is durable: the client is answered right after. A server asks for the next change of a token
-/// when the last one has returned; look-ups, and changes of other tokens, come at any time. Where others change what is
-/// kept, the store tells the server by [`TokenStore::changes`], or they do by
+/// A change must be durable before it returns, since the client is answered right after. The server makes one change of
+/// a token at a time; look-ups, and changes of other tokens, may come at any time. If something else changes the
+/// tokens, the store reports it by [`TokenStore::changes`], or the program does by
 /// [`Handle::token_changed`](crate::Handle::token_changed).
 pub trait TokenStore: Authenticator {
-    /// Makes a change: keeps with the token what [`TokenEdit::apply`] makes of what is kept with it. No other change of the
-    /// token may come in between, also where several servers share the store: it is one transaction.
+    /// Changes a token: replaces the tags that are kept with it by the result of [`TokenEdit::apply`], in one
+    /// transaction, so that no other change of the token comes in between, even if several servers share the store.
     ///
     /// # Errors
-    /// Those of [`TokenEdit::apply`]; [`TokenError::Unavailable`] when the store cannot do it.
+    /// Those of [`TokenEdit::apply`]; [`TokenError::Unavailable`] if the store cannot make the change.
     fn edit<'a>(&'a self, edit: &'a TokenEdit) -> BoxFuture<'a, Result<(), TokenError>>;
 
-    /// Returns what a token grants, most often [`Grants::of_token`] with its tags, in any order.
+    /// Returns what a token grants: usually [`Grants::of_token`] with its tags, in any order.
     ///
     /// # Errors
-    /// [`TokenError::NotFound`] when the token is unknown.
+    /// [`TokenError::NotFound`] if the token is not registered.
     fn lookup<'a>(&'a self, token: &'a str) -> BoxFuture<'a, Result<Grants, TokenError>>;
 
-    /// Lists the tokens behind one in the store's order, which is [`TokenPage::next`] of the part before and empty at first;
-    /// `most` at most. A store that does not say how cannot.
+    /// Lists up to `most` tokens that follow `after` in the store's order. `after` is empty at first, then
+    /// [`TokenPage::next`] of the previous page. By default it is not supported.
     ///
     /// # Errors
-    /// [`TokenError::Unsupported`] when the store cannot list its tokens.
+    /// [`TokenError::Unsupported`] if the store cannot list its tokens.
     fn list<'a>(
         &'a self,
         after: &'a str,
@@ -123,13 +125,14 @@ pub trait TokenStore: Authenticator {
         Box::pin(async { Err(TokenError::Unsupported) })
     }
 
-    /// Tells what others change in the store, such as another server or a person, so that it acts at once on connections
-    /// that are open. A server that runs follows it from its start to its end; one that ends at once, as unless a store
-    /// has it otherwise, means that the store cannot tell.
+    /// Reports changes that something else has made in the store, such as another server or a person, so that they take
+    /// effect on open connections at once. A server follows the stream as long as it runs. A stream that ends at once,
+    /// as by default, means that the store cannot report changes.
     ///
-    /// The server looks up each token that it is told and that a session goes by; until the store answers, what was
-    /// granted stays granted. [`Changed::Any`] is for what was missed: all tokens in use are looked up then, a few at a
-    /// time. An error says that the store cannot tell at the moment; it is logged, and [`Changed::Any`] belongs behind it.
+    /// The server looks up each reported token that a session uses; until the store answers, what was granted stays
+    /// granted. [`Changed::Any`] means that changes may have been missed: then all tokens in use are looked up, a few
+    /// at a time. An error means that changes cannot be reported at present; it is logged, and should be followed by
+    /// [`Changed::Any`].
     fn changes(&self, in_use: TokensInUse) -> BoxStream<'_, Result<Changed, TokenError>> {
         let _ = in_use;
         Box::pin(stream::empty())

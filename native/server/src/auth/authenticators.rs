@@ -1,5 +1,5 @@
-//! Owns who is asked about a token where there are several authenticators, and that their failures are logged; knows
-//! nothing of sessions and of the forms that tokens have.
+//! Owns which of several authenticators is asked about a token, and the log of their failures; knows nothing of
+//! sessions and of the forms of tokens.
 
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -12,32 +12,32 @@ use super::authenticator::{Authenticator, Presented, TokenStore};
 use super::context::Context;
 use crate::log_limit::{Kind, LogLimit};
 
-/// Where a token comes from.
+/// Where a token was presented.
 #[derive(Default)]
 pub(crate) struct Origin {
     pub(crate) address: Option<IpAddr>,
     pub(crate) listener: Option<String>,
-    /// Which authenticator has vouched for it, where sessions go by it and nobody presents it now.
+    /// Which authenticator has accepted it, if it is asked about again and not presented now.
     pub(crate) voucher: Option<usize>,
 }
 
-/// The authenticators of a server, but for tokens in the broker's memory.
+/// The authenticators of a server, except the store in the broker's memory.
 #[derive(Default)]
 pub(crate) struct Authenticators {
-    /// The token store first: what it says costs least.
+    /// The token store first: its answer costs least.
     members: Vec<Member>,
     context: Context,
 }
 
 /// One of them.
 pub(crate) struct Member {
-    /// What it is called in the log, without what may be secret in its URI.
+    /// Its name in the log, without secrets.
     name: String,
     authenticator: Arc<dyn Authenticator>,
-    /// Whether its failures are logged here; some do that themselves.
+    /// Whether its failures are logged here; some log them themselves.
     is_logged: bool,
     is_failing: AtomicBool,
-    /// Whether a tag of it was named that is not understood.
+    /// Whether a warning about a tag that is not understood was logged.
     has_named_ignored: AtomicBool,
 }
 
@@ -64,7 +64,7 @@ impl Member {
         self.authenticator.store().is_some()
     }
 
-    /// Says when it begins to fail, and when it works again; in between only those who ask are told.
+    /// Logs when it begins to fail and when it works again; in between only the clients are told.
     fn note<T>(&self, result: &Result<T, TokenError>, log: &LogLimit) {
         let failure = match result {
             Err(error @ (TokenError::Unavailable(_) | TokenError::Uncertain(_)))
@@ -76,7 +76,7 @@ impl Member {
         };
         let is_failing = failure.is_some();
         let is_news = self.is_failing.swap(is_failing, Ordering::Relaxed) != is_failing;
-        // One that fails now and then has much news.
+        // The state of one that fails now and then changes often.
         if is_news && log.admits(Kind::StoreFailed, None) {
             let name = &*self.name;
             match (failure, self.is_store()) {
@@ -93,7 +93,7 @@ impl Member {
         }
     }
 
-    /// Says once that tokens have tags that are not understood.
+    /// Logs once that tokens have tags that are not understood.
     fn note_ignored(&self, grants: &Grants) {
         let Some(tag) = grants.ignored.first() else {
             return;
@@ -114,7 +114,7 @@ impl Authenticators {
         Self { members, context }
     }
 
-    /// Whether there is nobody to ask.
+    /// Whether there are none.
     pub(crate) fn is_empty(&self) -> bool {
         self.members.is_empty()
     }
@@ -129,34 +129,34 @@ impl Authenticators {
         self.members.first()?.authenticator.store()
     }
 
-    /// Takes that the store said something, or could not.
+    /// Notes whether the store has answered or failed.
     pub(crate) fn note_store<T>(&self, result: &Result<T, TokenError>) {
         if let Some(store) = self.members.first().filter(|member| member.is_store()) {
             store.note(result, &self.context.log);
         }
     }
 
-    /// Has all of them forget what they keep of a token.
+    /// Has all of them forget what they have cached about a token.
     pub(crate) fn forget(&self, token: &str) {
         for member in &self.members {
             member.authenticator.forget(token);
         }
     }
 
-    /// The first that cannot answer yet.
+    /// The first that is not ready.
     pub(crate) fn unready(&self) -> Option<&str> {
         let mut members = self.members.iter();
         let unready = members.find(|member| !member.authenticator.is_ready());
         unready.map(|member| &*member.name)
     }
 
-    /// Does what they have to do by themselves.
+    /// Does their background work.
     pub(crate) async fn run(&self) {
         let members = self.members.iter();
         join_all(members.map(|member| member.authenticator.run())).await;
     }
 
-    /// Translates what the broker asks into calls.
+    /// Translates a request of the broker into calls.
     pub(crate) async fn carry_out(&self, request: &AuthRequest, origin: &Origin) -> AuthReply {
         if let AuthRequest::Authenticate { token } = request {
             let presented = Presented {
@@ -175,9 +175,9 @@ impl Authenticators {
         reply
     }
 
-    /// Asks those whose form the token has, or else all others: the first that takes it says what it grants. That one cannot
-    /// say hides nothing that another knows, but then nobody says that the token is wrong, unless it is known who vouched
-    /// for it: then nobody else is missed.
+    /// Asks those that claim the token's form, or else all others; the answer of the first that accepts it counts. If
+    /// one has no answer, the others are asked all the same, but the token is not called wrong then, unless the one
+    /// that had accepted it before has answered.
     async fn authenticate(&self, presented: Presented<'_>, voucher: Option<usize>) -> AuthReply {
         let claims = |member: &Member| member.authenticator.claims(presented.token);
         let is_claimed = self.members.iter().any(claims);

@@ -1,4 +1,4 @@
-//! Owns the token stores that come with the program, but for the one in memory, which the broker keeps itself.
+//! Owns the built-in token stores, except the one in memory, which the broker keeps itself.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -54,7 +54,7 @@ async fn open_scribble(uri: String) -> Opened {
     Ok(store(Worker::start(move || Scribble::open(&folder)).await?))
 }
 
-/// Names of files bear any token on Unix only, and folders can be locked there only.
+/// Only on Unix can file names hold any token, and folders be locked.
 #[cfg(all(feature = "scribble", not(unix)))]
 async fn open_scribble(_: String) -> Opened {
     Err("it is for Unix systems: use sqlite:///PATH".into())
@@ -65,14 +65,14 @@ async fn open_postgres(uri: String) -> Opened {
     Ok(store(Postgres::open(&uri).await?))
 }
 
-/// A store that takes each question as it comes, and tells what others change.
+/// A store that answers questions in any order, and reports changes by others.
 trait Ask: Send + Sync + 'static {
     fn ask(&self, question: Question) -> impl Future<Output = Answer> + Send;
 
     fn changes(&self, in_use: TokensInUse) -> BoxStream<'_, Result<Changed, TokenError>>;
 }
 
-/// How often a store in files looks what others have changed.
+/// How often a store in files looks for changes by others.
 #[cfg(any(feature = "sqlite", feature = "scribble"))]
 const LOOK: Duration = Duration::from_secs(1);
 
@@ -120,7 +120,7 @@ fn store(asked: impl Ask) -> Arc<dyn TokenStore> {
     Arc::new(Asked(asked))
 }
 
-/// Makes a token store of one that takes questions.
+/// Makes a [`TokenStore`] of what answers questions.
 struct Asked<S>(S);
 
 impl<S: Ask> TokenStore for Asked<S> {

@@ -1,4 +1,4 @@
-//! Owns what authenticators share with the server that has them: whether a line may be logged, and figures of their own.
+//! Owns what authenticators share with their server: the limit on log lines, and metrics of their own.
 
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
@@ -7,19 +7,19 @@ use mist_net::lock::Mutex;
 
 use crate::log_limit::LogLimit;
 
-/// Handed to each authenticator that is built in.
+/// Passed to each built-in authenticator.
 #[derive(Clone, Default)]
 pub(crate) struct Context {
     pub(crate) log: Arc<LogLimit>,
     figures: Arc<Mutex<Vec<Figure>>>,
 }
 
-/// A figure for operators; those of several authenticators are added up.
+/// A metric; those of several authenticators are added up.
 #[derive(Clone)]
 pub(crate) struct Figure {
     pub(crate) name: &'static str,
     pub(crate) help: &'static str,
-    /// Whether it only grows.
+    /// Whether it is a counter, else a gauge.
     pub(crate) is_counter: bool,
     pub(crate) value: Arc<AtomicU64>,
 }

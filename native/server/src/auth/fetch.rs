@@ -1,5 +1,5 @@
-//! Owns asking one address over HTTP: its connections, which are kept for the next request, and how long an answer may take;
-//! knows nothing of what is asked.
+//! Owns requests over HTTP to one address: its connections, which are reused, and the time for an answer; knows nothing
+//! of what is asked.
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -17,13 +17,13 @@ use mist_net::trust::Trust;
 use percent_encoding::percent_decode_str;
 use tokio::net::TcpStream;
 
-/// How long a request may take, the connection included: less than a client has to authenticate.
+/// How long a request may take, connecting included: less than a client has to authenticate.
 pub(super) const DEADLINE: Duration = Duration::from_secs(3);
 
-/// Connections that are kept.
+/// Idle connections that are kept.
 const MOST_IDLE: usize = 64;
 
-/// Where to ask.
+/// The address.
 pub(super) struct Target {
     uri: Uri,
     host: String,
@@ -66,14 +66,14 @@ impl Target {
         self.authorization.is_some()
     }
 
-    /// Whether it is on this machine, so that nobody is in between.
+    /// Whether it is on this machine, so that nobody can be in between.
     pub(super) fn is_loopback(&self) -> bool {
         let address = self.host.parse::<std::net::IpAddr>();
         self.host.eq_ignore_ascii_case("localhost")
             || address.is_ok_and(|address| address.to_canonical().is_loopback())
     }
 
-    /// The address without what may be secret in it.
+    /// The address without secrets.
     pub(super) fn shown(&self) -> String {
         let scheme = if self.is_encrypted { "https" } else { "http" };
         format!("{scheme}://{}{}", self.host_and_port(), self.uri.path())
@@ -91,7 +91,7 @@ impl Target {
     }
 }
 
-/// What `user:password` is in a header.
+/// The header for `user:password`.
 fn basic(user: &str) -> Result<HeaderValue, String> {
     let decoded: Vec<u8> = percent_decode_str(user).collect();
     let mut value = HeaderValue::try_from(format!("Basic {}", STANDARD.encode(decoded)))
@@ -107,17 +107,17 @@ pub(super) struct Answer {
     pub(super) body: Bytes,
 }
 
-/// Asks one address.
+/// Sends requests to one address.
 pub(super) struct Fetcher {
     pub(super) target: Target,
     trust: Trust,
-    /// Bytes in the largest answer that is read.
+    /// Bytes of the largest answer that is read.
     most: usize,
     idle: Mutex<Vec<SendRequest<Full<Bytes>>>>,
 }
 
 impl Fetcher {
-    /// An encrypted address is trusted if the system vouches for it, or the PEM file does.
+    /// An encrypted address is trusted by the system's certificates, or by those of the PEM file.
     pub(super) async fn new(
         target: Target,
         authority: Option<PathBuf>,
@@ -177,7 +177,7 @@ impl Fetcher {
                         });
                     }
                     Err(mut error) => {
-                        // One that was kept may have been closed meanwhile.
+                        // An idle one may have been closed meanwhile.
                         let unsent = error.take_message().filter(|_| !is_new);
                         request = unsent.ok_or_else(|| error.error().to_string())?;
                         continue;

@@ -27,13 +27,13 @@ use super::context::Context;
 use super::fetch::{Answer, DEADLINE, Fetcher, Target};
 use crate::admission::peer::Peer;
 
-/// Bytes in the largest answer.
+/// Bytes of the largest answer.
 const MOST_BYTES: usize = 64 << 10;
 
-/// Questions that are asked at the same time.
+/// Questions at the same time.
 const MOST_AT_ONCE: usize = 64;
 
-/// The longest time for which an answer is good, in seconds: a year.
+/// The longest time for which an answer holds, in seconds: a year.
 const LONGEST: u64 = 366 * 24 * 60 * 60;
 
 type Reply = Result<Option<Grants>, TokenError>;
@@ -43,7 +43,7 @@ struct Authoriser {
     fetcher: Fetcher,
     at_once: Semaphore,
     cache: Mutex<Cache>,
-    /// What is being asked. Whoever has the same question waits for the same answer.
+    /// The questions that are being asked. The same question waits for the same answer.
     asking: Mutex<HashMap<Key, Arc<OnceCell<Reply>>>>,
     context: Context,
     figures: Figures,
@@ -55,7 +55,7 @@ struct Figures {
     kept: Arc<AtomicU64>,
 }
 
-/// What is asked.
+/// The body of a question.
 #[derive(Serialize)]
 struct Question<'a> {
     token: &'a str,
@@ -65,7 +65,7 @@ struct Question<'a> {
     listener: Option<&'a str>,
 }
 
-/// Reads `https://app/auth`, and what stands behind `#` for the server itself: `ca=FILE`.
+/// Reads `https://app/auth`, and the parameter behind `#` that is for the server itself: `ca=FILE`.
 fn parse(uri: &str) -> Result<(Target, Option<PathBuf>), String> {
     let (address, settings) = uri.split_once('#').unwrap_or((uri, ""));
     let target = Target::parse(address)?;
@@ -81,12 +81,12 @@ fn parse(uri: &str) -> Result<(Target, Option<PathBuf>), String> {
     Ok((target, authority))
 }
 
-/// Looks whether the URI can be used.
+/// Checks the URI.
 pub(super) fn check(uri: &str) -> Result<(), String> {
     parse(uri).map(|_| ())
 }
 
-/// Opens the authenticator; the application is asked once there is a token.
+/// Opens the authenticator; the application is not contacted before the first token.
 pub(super) async fn open(uri: String, context: Context) -> Result<Arc<dyn Authenticator>, String> {
     let (target, authority) = parse(&uri)?;
     if !target.is_encrypted() && !target.is_loopback() {
@@ -120,13 +120,13 @@ pub(super) async fn open(uri: String, context: Context) -> Result<Arc<dyn Authen
 }
 
 impl Authoriser {
-    /// Asks, unless somebody asks the same already.
+    /// Asks, unless the same question is being asked already.
     async fn ask(&self, key: Key, presented: Presented<'_>) -> Reply {
         let cell = Arc::clone(self.asking.lock().entry(key).or_default());
         let reply = cell
             .get_or_init(|| async {
                 let reply = self.ask_alone(key, presented).await;
-                // Whoever comes from now on has the answer that is kept, or asks anew.
+                // From now on the cached answer is used, or the question is asked again.
                 self.asking.lock().remove(&key);
                 reply
             })
@@ -143,7 +143,7 @@ impl Authoriser {
         let now = Instant::now();
         let mut cache = self.cache.lock();
         if let Ok(answer) = &answer {
-            // All sessions of a token have what was answered last, wherever they are.
+            // The last answer holds for all sessions of a token, wherever they are.
             cache.forget(&key);
             if let Some((grants, Some(ttl))) = answer
                 && presented.listener.is_some()
@@ -247,7 +247,7 @@ impl Authenticator for Authoriser {
                 Found::Nothing => None,
             };
             match (self.ask(key, presented).await, kept) {
-                // It is good until it ends.
+                // It holds until it expires.
                 (Err(_), Some(grants)) => Ok(Some(grants)),
                 (reply, _) => reply,
             }

@@ -1,5 +1,4 @@
-//! Owns noticing that a store's file or folder is no longer the one that was opened, or is as it was; knows nothing of what
-//! is in it.
+//! Owns how a store notices that its file or folder was replaced or modified; knows nothing of the contents.
 
 use std::fs::{self, Metadata};
 use std::io;
@@ -11,10 +10,10 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use mist_core::TokenError;
 
-/// What was behind a path when it was opened.
+/// The file or folder behind a path when it was opened.
 ///
-/// Whoever removes or replaces it leaves us with something that nobody finds any more, neither we ourselves after a
-/// restart nor another server: changes would be confirmed and lost.
+/// If it is removed or replaced, we hold something that nobody will find again, neither this server after a restart nor
+/// another: changes would be confirmed and lost.
 #[derive(Debug)]
 pub(super) struct Identity {
     path: PathBuf,
@@ -29,7 +28,7 @@ impl Identity {
         })
     }
 
-    /// Whether the same is there still.
+    /// Whether the path still leads to it.
     pub(super) fn check(&self) -> Result<(), TokenError> {
         let is_there = fs::metadata(&self.path).is_ok_and(|found| number(&found) == self.number);
         if is_there {
@@ -42,7 +41,7 @@ impl Identity {
     }
 }
 
-/// What changes with each version of a file or folder.
+/// What differs between versions of a file or folder.
 #[cfg(all(feature = "scribble", unix))]
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Version {
@@ -61,7 +60,7 @@ impl Version {
         }
     }
 
-    /// Whether it is so old that a later change makes another: clocks of file systems go in steps.
+    /// Whether it is old enough that a later change must differ: the clocks of file systems are coarse.
     pub(super) fn is_settled(&self) -> bool {
         let now = SystemTime::now().duration_since(UNIX_EPOCH);
         now.is_ok_and(|now| now.as_secs().cast_signed() > self.changed.0 + 1)
@@ -77,7 +76,7 @@ fn number(found: &Metadata) -> Number {
     (found.dev(), found.ino())
 }
 
-/// Windows lets nobody remove or replace a database that is open.
+/// Windows does not allow an open database to be removed or replaced.
 #[cfg(not(unix))]
 type Number = ();
 

@@ -1,4 +1,4 @@
-//! Owns the authenticator that verifies JWTs (RFC 7519, RFC 8725) which others make; knows nothing of sessions.
+//! Owns the authenticator that verifies JWTs (RFC 7519, RFC 8725); knows nothing of sessions.
 
 mod keys;
 mod provider;
@@ -34,13 +34,13 @@ struct Jwt {
     context: Context,
 }
 
-/// Looks whether the URI and the files that it names can be used.
+/// Checks the URI and the files that it names.
 pub(super) fn check(uri: &str) -> Result<(), String> {
     let Settings { source, .. } = Settings::parse(uri)?;
     read(&source).map(|_| ())
 }
 
-/// Reads the keys that are in a file; none if they are somewhere else.
+/// Reads the keys from a file; `None` if they come from an address.
 fn read(source: &From) -> Result<Option<Keys>, String> {
     let named = |path: &Path, why: String| format!("'{}': {why}", path.display());
     let unread = |path, error: std::io::Error| named(path, format!("cannot read it - {error}"));
@@ -59,7 +59,7 @@ fn read(source: &From) -> Result<Option<Keys>, String> {
     }
 }
 
-/// Opens the authenticator; keys from an address are asked for once it runs.
+/// Opens the authenticator; keys from an address are fetched once it runs.
 pub(super) async fn open(uri: String, context: Context) -> Result<Arc<dyn Authenticator>, String> {
     provider::install();
     let Settings { source, rules } = Settings::parse(&uri)?;

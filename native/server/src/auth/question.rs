@@ -1,32 +1,32 @@
-//! Owns what the stores that come with the program are asked, and what they answer.
+//! Owns what the built-in stores are asked, and what they answer.
 
 #[cfg(any(feature = "sqlite", feature = "postgres"))]
 use std::collections::BTreeSet;
 
 use mist_core::{Grants, ListedToken, TokenEdit, TokenError, TokenName, TokenPage};
 
-/// What a store is asked.
+/// A question to a store.
 pub(super) enum Question {
     Lookup(String),
     Edit(TokenEdit),
-    /// The tokens behind this one, and how many at most.
+    /// The tokens that follow this one, and how many at most.
     List(String, usize),
 }
 
-/// What it answers.
+/// The answer to a question.
 pub(super) type Answer = Result<Told, TokenError>;
 
-/// What there is to tell.
+/// The content of an answer.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Told {
-    /// The tags of a token, none for a change.
+    /// The tags of a token; none for a change.
     Tags(Vec<String>),
-    /// Some tokens.
+    /// A page of tokens.
     Page(TokenPage),
 }
 
 impl Told {
-    /// Tokens with their tags, in their order, of which there may be more.
+    /// A page of tokens with their tags; if it is full, there may be more.
     #[cfg(any(feature = "sqlite", feature = "postgres"))]
     pub(super) fn page(tokens: Vec<(TokenName, Vec<String>)>, most: usize) -> Self {
         let last = tokens.last().filter(|_| tokens.len() == most);
@@ -40,7 +40,7 @@ impl Told {
     }
 }
 
-/// How a store that keeps each tag for itself gets from those that it keeps with a token to others.
+/// The tags to remove and to add, for a store that keeps each tag by itself.
 #[cfg(any(feature = "sqlite", feature = "postgres"))]
 pub(super) struct Difference<'a> {
     pub(super) removed: Vec<&'a str>,
@@ -59,7 +59,7 @@ impl<'a> Difference<'a> {
     }
 }
 
-/// A token as the tags say that are kept for it.
+/// A token, with the grants that its tags say.
 pub(super) fn listed(name: TokenName, tags: Vec<String>) -> ListedToken {
     ListedToken {
         name,

@@ -1,4 +1,4 @@
-//! Owns which authenticators were compiled in, by their schemes, and how each is opened.
+//! Owns the schemes of the built-in authenticators, and how each is opened.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -44,7 +44,7 @@ pub async fn open(uri: &str) -> Result<Arc<dyn TokenStore>, String> {
     }
 }
 
-/// How each of the authenticators that were compiled in is opened.
+/// How each of the built-in authenticators is opened.
 pub(crate) fn built_in(context: &Context) -> HashMap<String, AuthenticatorFactory> {
     let store = |open: StoreFactory| -> AuthenticatorFactory {
         Arc::new(move |uri| Box::pin(async move { Ok(open(uri).await? as Arc<dyn Authenticator>) }))
@@ -63,7 +63,7 @@ pub(crate) fn built_in(context: &Context) -> HashMap<String, AuthenticatorFactor
 type VerifierFactory =
     fn(String, Context) -> BoxFuture<'static, Result<Arc<dyn Authenticator>, String>>;
 
-/// The schemes of the authenticators that keep no tokens, and how each is opened.
+/// The schemes of the authenticators that only verify tokens, and how each is opened.
 const VERIFIERS: &[(&str, VerifierFactory)] = &[
     #[cfg(feature = "jwt")]
     ("jwt", |uri, context| Box::pin(jwt::open(uri, context))),
@@ -73,7 +73,7 @@ const VERIFIERS: &[(&str, VerifierFactory)] = &[
     ("https", |uri, context| Box::pin(http::open(uri, context))),
 ];
 
-/// Checks the URI of an authenticator that was compiled in, as far as it has not to be opened.
+/// Checks the URI of a built-in authenticator, as far as that is possible without opening it.
 pub(crate) fn check(scheme: &str, uri: &str) -> Result<(), String> {
     match (scheme, uri) {
         #[cfg(feature = "jwt")]
@@ -84,12 +84,12 @@ pub(crate) fn check(scheme: &str, uri: &str) -> Result<(), String> {
     }
 }
 
-/// Whether a scheme is that of a store that was compiled in.
+/// Whether a scheme is that of a built-in store.
 pub(crate) fn is_store(scheme: &str) -> bool {
     built_in_stores().contains_key(scheme)
 }
 
-/// The schemes of the stores that were compiled in, and how each is opened.
+/// The schemes of the built-in stores, and how each is opened.
 fn built_in_stores() -> HashMap<&'static str, StoreFactory> {
     #[cfg(any(feature = "sqlite", feature = "scribble", feature = "postgres"))]
     return built_in::stores();

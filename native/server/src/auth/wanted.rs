@@ -1,4 +1,4 @@
-//! Owns which authenticators a server is to have, until they are open, and whether they go together.
+//! Owns the authenticators of a server until they are open, and whether they can be combined.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -12,14 +12,14 @@ use super::context::Context;
 use super::schemes;
 use crate::bind_error::BindError;
 
-/// The store that is in the broker.
+/// The scheme of the store in the broker.
 const MEMORY: &str = "memory";
 
-/// The authenticators that were asked for.
+/// The configured authenticators.
 #[derive(Default)]
 pub(crate) struct Wanted {
     verifiers: Vec<Verifier>,
-    /// Those that the program has registered.
+    /// The schemes that the program has registered.
     schemes: HashMap<String, AuthenticatorFactory>,
     context: Context,
 }
@@ -29,15 +29,15 @@ enum Verifier {
     Own(Arc<dyn Authenticator>),
 }
 
-/// How one is opened that is given by its URI.
+/// How an authenticator is opened by its URI.
 enum Opening {
     Memory,
     Factory {
         factory: AuthenticatorFactory,
         uri: String,
-        /// Without what may be secret in it.
+        /// The URI without secrets.
         shown: String,
-        /// What is known of it before it is open.
+        /// What is known before it is open.
         kind: Kind,
     },
 }
@@ -46,7 +46,7 @@ enum Opening {
 enum Kind {
     Store,
     Verifier,
-    /// What a program has registered: whether it keeps tokens is known once it is open.
+    /// Registered by the program: whether it keeps tokens is known once it is open.
     Registered,
 }
 
@@ -81,7 +81,7 @@ impl Wanted {
         })
     }
 
-    /// Checks them as far as none has to be opened.
+    /// Checks them, as far as that is possible without opening any.
     pub(crate) fn check(&self, has_token: bool) -> Result<(), BindError> {
         let mut stores = Vec::new();
         for verifier in &self.verifiers {
@@ -102,7 +102,7 @@ impl Wanted {
         check_stores(stores, has_token)
     }
 
-    /// Opens them, and says where tokens are registered.
+    /// Opens them; also returns where tokens are registered.
     pub(crate) async fn open(
         self,
         has_token: bool,
@@ -126,7 +126,7 @@ impl Wanted {
                         kind: _,
                     } => match factory(uri).await {
                         Ok(authenticator) => {
-                            // That of JWTs says itself where its keys do not come from.
+                            // That of JWTs logs its own failures.
                             let is_logged = !shown.starts_with("jwt:");
                             Member::new(shown, authenticator, is_logged)
                         }
@@ -170,7 +170,7 @@ impl Wanted {
         Ok(Opening::Factory {
             factory: Arc::clone(factory),
             uri: uri.to_owned(),
-            // Behind the scheme there may be a password.
+            // The rest may contain a password.
             shown: format!("{scheme}://…"),
             kind: match registered {
                 Some(_) => Kind::Registered,
@@ -181,7 +181,7 @@ impl Wanted {
     }
 }
 
-/// What an authenticator without a URI is called.
+/// The name of an authenticator without a URI.
 const OWN: &str = "the program's own";
 
 fn scheme_of(uri: &str) -> String {
@@ -189,7 +189,7 @@ fn scheme_of(uri: &str) -> String {
     scheme.to_ascii_lowercase()
 }
 
-/// Looks whether there is one store at most, and somebody who may register tokens there.
+/// Checks that there is one store at most, and a token to administer it with.
 fn check_stores(stores: Vec<String>, has_token: bool) -> Result<(), BindError> {
     let mut stores = stores.into_iter();
     match (stores.next(), stores.next()) {

@@ -1,4 +1,5 @@
-//! Owns the thread on which a store does its blocking work, one piece after the other; knows nothing of tokens' meaning.
+//! Owns the thread on which a store does its blocking work, one task after the other; knows nothing of what tokens
+//! mean.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::{Duration, Instant};
@@ -9,25 +10,25 @@ use tokio::sync::{mpsc, oneshot};
 use super::changed::{Changed, TokensInUse};
 use super::question::{Answer, Question};
 
-/// How long a question waits for its turn and for whoever else uses the files.
+/// How long a question waits for its turn and for other users of the files.
 pub(super) const PATIENCE: Duration = Duration::from_secs(5);
 
-/// How much longer the files themselves may take before the asker is told that they are stuck.
+/// How much longer the files themselves may take before the question fails.
 const GRACE: Duration = Duration::from_secs(5);
 
-/// Questions that wait in front of the thread; further ones wait in front of the queue.
+/// Questions in the queue of the thread; further ones wait for a place in it.
 const QUEUE: usize = 256;
 
-/// A store that answers one question after the other, and may block.
+/// A store that answers one question at a time, and may block.
 pub(super) trait Blocking: Send + 'static {
-    /// Answers a question; whatever else has to be waited for is waited for until `deadline`.
+    /// Answers a question; waits for other users of the files until `deadline`.
     fn answer(&mut self, question: &Question, deadline: Instant) -> Answer;
 
-    /// Says what others have changed since the last call, and what we have perhaps.
+    /// Reports what has changed since the last call, perhaps including our own changes.
     fn changes(&mut self, in_use: &TokensInUse) -> Result<Vec<Changed>, TokenError>;
 }
 
-/// The thread's other end. The thread ends, and the store with it, after the last question when this is dropped.
+/// The handle of the thread. When it is dropped, the thread answers what is queued and ends, and the store with it.
 pub(super) struct Worker<S>(mpsc::Sender<Work<S>>);
 
 type Work<S> = Box<dyn FnOnce(&mut S) + Send>;
@@ -58,7 +59,7 @@ impl<S: Blocking> Worker<S> {
         Ok(Self(work))
     }
 
-    /// Has the store do something there.
+    /// Runs work on the store there.
     pub(super) async fn ask<T: Send + 'static>(
         &self,
         work: impl FnOnce(&mut S, Instant) -> Result<T, TokenError> + Send + 'static,
@@ -66,7 +67,7 @@ impl<S: Blocking> Worker<S> {
         let (reply, answer) = oneshot::channel();
         let deadline = Instant::now() + PATIENCE;
         let work: Work<S> = Box::new(move |store| {
-            // Whoever has been told that the store is stuck may have asked again.
+            // The asker may have given up by now, and asked again.
             if !reply.is_closed() {
                 let _ = reply.send(work(store, deadline));
             }
@@ -88,8 +89,8 @@ impl<S: Blocking> Worker<S> {
 
 fn serve<S>(mut store: S, mut queue: mpsc::Receiver<Work<S>>) {
     while let Some(work) = queue.blocking_recv() {
-        // A bug costs one answer: whoever asked sees that there is none. What it left half done is undone by the store's
-        // own transaction or temporary file.
+        // A panic costs one answer, and its asker gets an error. What was half done is undone by the store's
+        // transaction or temporary file.
         let _ = catch_unwind(AssertUnwindSafe(|| work(&mut store)));
     }
 }

@@ -1,20 +1,20 @@
-//! Owns what a server that runs takes over from another description of it.
+//! Owns what a running server takes over from a new description.
 
 use super::ServerBuilder;
 use crate::bind_error::BindError;
 use crate::server::Handle;
 
 impl Handle {
-    /// Takes over what `described` says of the things that can change while the server runs: limits, origins, hosts, trusted
-    /// proxies, how it ends, the server's token, and the certificate, whose files are read anew. The rest of it is checked and has no
-    /// effect.
+    /// Applies those settings of `described` that can change while the server runs: limits, origins, hosts, trusted
+    /// proxies, how it shuts down, the server's token, and the certificate, whose files are read again. The other
+    /// settings are checked but have no effect.
     ///
-    /// Connections that are open go on. What is over a new limit already stays, and only grows no more; whoever became
-    /// admin by another token is so no longer. Connections keep the certificate and the `stall-seconds` of HTTP that they
-    /// began with, and those that came while an address could have any number are not among those counted.
+    /// Open connections stay open. What exceeds a new limit already is kept but cannot grow; a session that became
+    /// admin with the former token no longer is. Connections keep the certificate and the HTTP `stall-seconds` that
+    /// they began with, and those that were opened while connections per address were unlimited are not counted.
     ///
     /// # Errors
-    /// [`BindError`] when no server could be made of it. Then nothing has changed.
+    /// [`BindError`] if `described` is not valid. Then nothing has changed.
     pub fn reload(&self, described: &ServerBuilder) -> Result<(), BindError> {
         let tls = described.check_files()?;
         let in_force = described.in_force()?;

@@ -1,4 +1,4 @@
-//! Owns what a listener does with a connection: it is counted, let in or refused, and served.
+//! Owns what happens to a new connection: it is counted, admitted or refused, and served.
 
 use std::fmt;
 use std::future::Future;
@@ -24,7 +24,7 @@ use crate::hub::{Arrival, Hub};
 use crate::log_limit::Kind;
 use crate::shutdown::Stages;
 
-/// What a listener hands its connections to.
+/// Takes the connections of a listener.
 #[derive(Clone)]
 pub struct Acceptor {
     pub(crate) hub: Arc<Hub>,
@@ -33,7 +33,7 @@ pub struct Acceptor {
     pub(crate) tls: Option<Arc<Tls>>,
     pub(crate) offers: Offers,
     pub(crate) stages: Stages,
-    /// On a listener for operators, how many may still connect. They are held to no other limit on connections.
+    /// On a listener for operators, the connections that are left; no other limit on connections applies there.
     pub(crate) seats: Option<Arc<Semaphore>>,
     #[cfg(feature = "cluster")]
     pub(crate) membership: Option<Arc<Membership>>,
@@ -51,7 +51,7 @@ impl Acceptor {
         self.serve_lines(self.greet(None), stream);
     }
 
-    /// Serves a connection like [`Acceptor::accept`], within the bounds of the address that it comes from.
+    /// Serves a connection like [`Acceptor::accept`], and counts it towards the limits of its address.
     pub fn accept_from<S>(&self, stream: S, address: IpAddr)
     where
         S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
@@ -59,7 +59,7 @@ impl Acceptor {
         self.serve_lines(self.greet(Some(address)), stream);
     }
 
-    /// Serves a guest; without a permit it is told why it is not let in.
+    /// Serves a guest, or tells it why it was not admitted.
     pub(crate) fn serve_lines<S>(&self, guest: Guest, stream: S)
     where
         S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
@@ -85,13 +85,13 @@ impl Acceptor {
         self.stages.stopped.cancelled().await;
     }
 
-    /// Receives a connection: counts it, unless there are too many, and notes where it comes from and when.
+    /// Receives a connection: counts it, unless there are too many, and notes its address and the time.
     pub(crate) fn greet(&self, address: Option<IpAddr>) -> Guest {
         self.receive(address, address)
     }
 
-    /// Receives a connection of a trusted proxy, which is not counted among those of its address: each request on it may
-    /// come from somewhere else.
+    /// Receives a connection of a trusted proxy. It does not count for the proxy's address: each request on it may be
+    /// from another client.
     pub(crate) fn greet_proxy(&self, address: IpAddr) -> Guest {
         self.receive(Some(address), None)
     }
@@ -108,7 +108,7 @@ impl Acceptor {
         let hub = &self.hub;
         if let Some(seats) = &self.seats {
             hub.open_connections.fetch_add(1, Ordering::Relaxed);
-            // The listener has waited for it.
+            // The listener has waited until one was free.
             let seat = Arc::clone(seats).try_acquire_owned().ok();
             return Ok(Permit(Arc::clone(hub), None, seat));
         }
@@ -123,7 +123,7 @@ impl Acceptor {
         Err(Refusal::of(mist_core::too_many_connections(most)))
     }
 
-    /// Counts a connection among those of its address, unless there are too many, or have been in the last second.
+    /// Counts a connection for its address, unless that has too many, or has made too many in the last second.
     pub(crate) fn count_address(
         &self,
         peer: Option<Peer>,
@@ -155,14 +155,14 @@ impl Acceptor {
         refused.fetch_add(1, Ordering::Relaxed);
     }
 
-    /// Says why before it closes.
+    /// Tells the client why, and closes the connection.
     fn refuse<S>(&self, mut stream: S, mut text: Vec<u8>)
     where
         S: AsyncWrite + Unpin + Send + 'static,
     {
         text.push(b'\n');
         self.hub.tasks.spawn(async move {
-            // As long as the system takes to buffer a line; a client that does not read gets no more attention.
+            // Long enough for the system to buffer a line; a client that does not read is not waited for.
             let farewell = async {
                 stream.write_all(&text).await?;
                 stream.shutdown().await
@@ -189,12 +189,12 @@ impl fmt::Debug for Acceptor {
     }
 }
 
-/// Why a connection is not let in.
+/// Why a connection is refused.
 #[derive(Clone, Debug)]
 pub(crate) struct Refusal {
     /// What the client is told.
     pub(crate) message: Vec<u8>,
-    /// Where there have been too many in the last second.
+    /// The rate, if there were too many connections in the last second.
     pub(crate) exceeded: Option<Exceeded>,
 }
 
@@ -207,7 +207,7 @@ impl Refusal {
 
 /// A connection that has just been accepted.
 pub(crate) struct Guest {
-    /// Or why it is not let in.
+    /// Or why it is refused.
     pub(crate) permit: Result<Permit, Refusal>,
     /// Where it comes from, if that is an internet address.
     pub(crate) address: Option<IpAddr>,
@@ -220,14 +220,14 @@ impl Guest {
         self.left_of(hub.handshake_seconds())
     }
 
-    /// What is left of a number of seconds since it was accepted.
+    /// What is left of a number of seconds, counted from when it was accepted.
     fn left_of(&self, seconds: u32) -> Duration {
         let deadline = self.since + Duration::from_secs(seconds.into());
         deadline.saturating_duration_since(Instant::now())
     }
 }
 
-/// Counts one open connection, also among those of its address, for as long as it lives.
+/// Counts one open connection for as long as it lives, in total and for its address.
 pub(crate) struct Permit(
     Arc<Hub>,
     #[expect(dead_code, reason = "it counts while it is there")] Option<AddressPermit>,

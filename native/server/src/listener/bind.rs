@@ -1,4 +1,4 @@
-//! Owns taking the addresses that the listeners of one server name; knows nothing of what is spoken there.
+//! Owns binding the addresses of a server's listeners; knows nothing of what is spoken there.
 
 use std::io;
 use std::net::{IpAddr, SocketAddr};
@@ -17,26 +17,26 @@ use crate::bind_error::ListenError;
 use mist_net::address::AddressError;
 use mist_net::address::{Endpoint, Place, Scheme, Site};
 
-/// What the listeners of one server want, and what they have.
+/// The addresses that the listeners of one server want and have.
 pub(crate) struct Ground {
-    /// Ports that somebody wants on IPv4.
+    /// Ports that some listener wants on IPv4.
     on_ipv4: Vec<u16>,
-    /// What is taken, each with the URI that it was taken for.
+    /// The addresses that are bound, each with the URI that named it.
     taken: Vec<(Address, String)>,
-    /// Sockets that listen already, for whoever names their addresses.
+    /// Sockets that were handed over, for the listeners with their addresses.
     inherited: Vec<Socket>,
 }
 
-/// An address that was taken.
+/// An address that was bound.
 type Taken = (TcpListener, SocketAddr);
-/// An address that was not.
+/// An address that could not be bound.
 type Refused = (SocketAddr, io::Error);
 
-/// How often the system chooses a port anew that all addresses of a host are to share.
+/// How often to ask the system for another port, if all addresses of a host are to share one.
 const TRIES: usize = 16;
 
 impl Ground {
-    /// Looks at what all listeners want before any of them takes it.
+    /// Notes what all listeners want before any of them binds it.
     pub(crate) fn new<'a>(
         wanted: impl Iterator<Item = &'a Endpoint>,
         inherited: Vec<Socket>,
@@ -51,8 +51,8 @@ impl Ground {
         }
     }
 
-    /// Takes all addresses that an endpoint stands for; an encrypted scheme needs `tls`. Of a name with several, those that
-    /// this machine does not have are left out.
+    /// Binds all addresses of an endpoint; an encrypted scheme needs `tls`. If a host name has several, those that are
+    /// not of this machine are left out.
     pub(crate) async fn take(
         &mut self,
         uri: &str,
@@ -96,14 +96,14 @@ impl Ground {
         Ok(listeners)
     }
 
-    /// Takes a socket that listens already out of those that there are.
+    /// Takes the handed-over socket with this address, if there is one.
     fn inherited(&mut self, is_wanted: impl Fn(&SockAddr) -> bool) -> Option<Socket> {
         let is_it = |socket: &Socket| socket.local_addr().is_ok_and(|own| is_wanted(&own));
         let at = self.inherited.iter().position(is_it)?;
         Some(self.inherited.swap_remove(at))
     }
 
-    /// Says which sockets were handed over in vain.
+    /// Logs which sockets were handed over and not used.
     #[cfg(unix)]
     pub(crate) fn look_at_rest(&self) {
         for own in self.inherited.iter().filter_map(|it| it.local_addr().ok()) {
@@ -129,7 +129,7 @@ impl Ground {
             match self.take_all(&wanted) {
                 Ok((bound, absent)) => {
                     for (address, _) in absent {
-                        // Many machines have no IPv6, which is no news.
+                        // Many machines have no IPv6; that is not worth a warning.
                         if !site.is_localhost() {
                             tracing::warn!(
                                 "not listening on {address}, an address of the host in '{uri}', since this machine does \
@@ -140,7 +140,7 @@ impl Ground {
                     return Ok(bound);
                 }
                 Err((address, error)) => {
-                    // What the system chose was free on the first address only.
+                    // The port that the system chose was free on the first address only.
                     let is_chosen = site.port == 0 && address.port() != 0;
                     let is_in_use = error.kind() == io::ErrorKind::AddrInUse;
                     if !is_chosen || !is_in_use || tries.next().is_none() {
@@ -159,8 +159,8 @@ impl Ground {
         }))
     }
 
-    /// Takes addresses, all with one port if the system is to choose it. Also returns those that this machine does not
-    /// have; one of them is the error when it has none.
+    /// Binds addresses, all with the same port if the system is to choose it. Also returns those that are not of this
+    /// machine; if none is, the first of them is the error.
     fn take_all(&mut self, wanted: &[SocketAddr]) -> Result<(Vec<Taken>, Vec<Refused>), Refused> {
         let (mut bound, mut absent) = (Vec::<Taken>::new(), Vec::new());
         for &(mut address) in wanted {
@@ -183,13 +183,13 @@ impl Ground {
         }
     }
 
-    /// Whether an address is for IPv6 alone: `[::]` takes IPv4 as well, unless another listener wants that.
+    /// Whether an address is for IPv6 only: `[::]` includes IPv4, unless another listener wants that.
     fn is_ipv6_alone(&self, address: SocketAddr) -> bool {
         let is_every = address.is_ipv6() && address.ip().is_unspecified();
         is_every && address.port() != 0 && self.on_ipv4.contains(&address.port())
     }
 
-    /// Finds out whether it is this server itself that is in the way.
+    /// Finds out whether the address is in use by another listener of this server.
     fn blame(&self, error: ListenError, is_there: impl Fn(&Address) -> bool) -> ListenError {
         let ListenError::InUse { uri } = error else {
             return error;

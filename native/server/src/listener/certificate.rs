@@ -1,4 +1,4 @@
-//! Owns where a server's certificate comes from, files or its own making; knows nothing of connections.
+//! Owns where a server's certificate comes from: files, or its own signature; knows nothing of connections.
 
 use std::fmt::Write;
 use std::path::{Path, PathBuf};
@@ -13,14 +13,14 @@ use sha2::{Digest, Sha256};
 use mist_net::address::Site;
 use mist_net::pem::{self, PemError};
 
-/// Why there is no certificate to encrypt with.
+/// Why a certificate cannot be used.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum CertificateError {
-    /// A file does not give what it should.
+    /// A file cannot be read, or has no certificate or key.
     #[error(transparent)]
     Pem(#[from] PemError),
-    /// The key is not the one that the certificate is for.
+    /// The key does not belong to the certificate.
     #[error(
         "the key in '{}' does not belong to the certificate in '{}', whose first certificate must be the server's own",
         key.display(),
@@ -33,16 +33,16 @@ pub enum CertificateError {
         /// The file with the key.
         key: PathBuf,
     },
-    /// The certificate is damaged, or of a kind that cannot be used.
+    /// The certificate is damaged or of an unsupported kind.
     #[error("cannot use the certificate in '{}' - {why}", path.display())]
     #[non_exhaustive]
     Unusable {
         /// The file with the certificate.
         path: PathBuf,
-        /// What is wrong with it, and what would be right.
+        /// What is wrong, and what would be right.
         why: String,
     },
-    /// The key is damaged, or of a kind that cannot be used.
+    /// The key is damaged or of an unsupported kind.
     #[error(
         "cannot use the key in '{}' - it is damaged or of a kind that is not known here; RSA of 2,048 to 4,096 bits, \
          ECDSA with P-256 or P-384, and Ed25519 are",
@@ -53,12 +53,12 @@ pub enum CertificateError {
         /// The file with the key.
         path: PathBuf,
     },
-    /// No certificate could be made, or TLS does not work at all.
+    /// No certificate could be generated, or TLS is not available.
     #[error("TLS is not available - {0}")]
     Unavailable(String),
 }
 
-/// Reads a certificate, with those that vouch for it, and its key; both are PEM.
+/// Reads a certificate, with those of its issuers, and its key from PEM files.
 pub(super) fn read(
     certificate: &Path,
     key: &Path,
@@ -71,7 +71,7 @@ pub(super) fn read(
     })?;
     let certified = CertifiedKey::new(chain, private);
     match certified.keys_match() {
-        // Some keys do not tell which certificate they are for.
+        // For some kinds of key this cannot be checked.
         Ok(()) | Err(Error::InconsistentKeys(InconsistentKeys::Unknown)) => Ok(certified),
         Err(Error::InconsistentKeys(_)) => Err(CertificateError::Mismatch {
             certificate: certificate.to_owned(),
@@ -94,7 +94,7 @@ pub(super) fn read(
     }
 }
 
-/// Makes a certificate for this machine itself and some hosts, which nobody vouches for.
+/// Makes a self-signed certificate for this machine and some hosts.
 pub(super) fn make(
     sites: &[&Site],
     provider: &CryptoProvider,
@@ -120,7 +120,7 @@ pub(super) fn make(
         .map_err(|error| CertificateError::Unavailable(error.to_string()))
 }
 
-/// The SHA-256 of a certificate as people compare it: pairs of digits with colons between.
+/// The SHA-256 of a certificate, in the form that people compare: hexadecimal pairs separated by colons.
 pub(super) fn fingerprint(certified: &CertifiedKey) -> String {
     let certificate = certified.cert.first().map_or(&[][..], |der| der);
     let digest = Sha256::digest(certificate);

@@ -1,4 +1,4 @@
-//! Owns how connections become encrypted; knows nothing of what is spoken over them.
+//! Owns the TLS handshakes of new connections; knows nothing of what is spoken over them.
 
 use std::io;
 use std::sync::Arc;
@@ -16,16 +16,15 @@ use super::tls::Tls;
 use crate::admission::peer::Peer;
 use crate::log_limit::Kind;
 
-/// The type of record that a client's first one has.
+/// The type of a client's first record.
 const HANDSHAKE: u8 = 22;
 
-/// How long a client may take to read why it is sent away.
+/// How long a client may take to read why it is refused.
 const FAREWELL: Duration = Duration::from_secs(1);
 
 impl Tls {
-    /// Shakes hands on a task of its own, so that nobody waits for it, and then hands the connection to `serve`.
-    ///
-    /// A client that does not encrypt is told so by the words of `in_plain`.
+    /// Does the handshake on a task of its own, so that accepting does not wait for it, and then hands the connection
+    /// to `serve`. A client that does not speak TLS gets the text of `in_plain`.
     pub(super) fn accept(
         &self,
         stream: TcpStream,
@@ -60,7 +59,7 @@ impl Tls {
     }
 }
 
-/// Encrypts a connection, unless the client leaves without a word, as those do that only look whether the port is open.
+/// Does a handshake; returns nothing if the client closes without sending anything, as port checks do.
 async fn shake(
     stream: TcpStream,
     tls: TlsAcceptor,
@@ -73,12 +72,12 @@ async fn shake(
     if first[0] == HANDSHAKE {
         return tls.accept(stream).await.map(Some);
     }
-    // Whoever does not read this gets no more attention.
+    // A client that does not read this is not waited for.
     let _ = timeout(FAREWELL, turn_away(stream, &in_plain())).await;
     Err(io::Error::other("the client does not speak TLS"))
 }
 
-/// Says why, then reads on: closing with input unread would make the system throw the words away.
+/// Sends the text, then reads to the end: closing with unread input would make the system discard the text.
 async fn turn_away(mut stream: TcpStream, words: &[u8]) -> io::Result<()> {
     stream.write_all(words).await?;
     stream.shutdown().await?;

@@ -1,16 +1,16 @@
 //! Owns what a listener serves besides commands; knows nothing of how it is served.
 
-/// What everybody may have without a token, unless the operator wants it otherwise.
+/// What a listener serves without a token, unless the operator switches it off.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Offers {
     pub(crate) page: bool,
     pub(crate) metrics: bool,
-    /// Whether it lives, and is ready.
+    /// `/healthz` and `/readyz`.
     pub(super) health: bool,
 }
 
 impl Offers {
-    /// What there is for clients; operators may have listeners of their own.
+    /// What listeners for clients serve; operators may have listeners of their own.
     pub(crate) fn of_clients(self, are_operators_apart: bool) -> Self {
         Self {
             metrics: self.metrics && !are_operators_apart,
@@ -19,7 +19,7 @@ impl Offers {
         }
     }
 
-    /// What there is on those.
+    /// What listeners for operators serve.
     pub(crate) fn of_operators(self) -> Self {
         Self {
             page: false,

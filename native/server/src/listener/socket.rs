@@ -12,7 +12,7 @@ use tokio::time::sleep_until;
 use super::acceptor::Acceptor;
 use crate::log_limit::Kind;
 
-/// Takes an address; port 0 is one that the system chooses. `[::]` can be for IPv6 alone.
+/// Binds an address; for port 0 the system chooses one. `[::]` can be for IPv6 only.
 pub(super) fn listen(
     address: SocketAddr,
     is_ipv6_alone: bool,
@@ -21,10 +21,10 @@ pub(super) fn listen(
         SocketAddr::V4(_) => TcpSocket::new_v4(),
         SocketAddr::V6(_) => TcpSocket::new_v6(),
     }?;
-    // On Windows that would be to share the port with whoever else listens there.
+    // On Windows this would share the port with any other program that listens there.
     #[cfg(unix)]
     socket.set_reuseaddr(true)?;
-    // Systems differ in what they do when nothing is said.
+    // The default differs between systems.
     if address.is_ipv6() {
         SockRef::from(&socket).set_only_v6(is_ipv6_alone)?;
     }
@@ -37,7 +37,7 @@ pub(super) fn listen(
     Ok((listener, address))
 }
 
-/// Takes over a socket that listens already.
+/// Takes over a socket that is already listening.
 pub(super) fn inherit(socket: Socket) -> io::Result<(TcpListener, SocketAddr)> {
     socket.set_nonblocking(true)?;
     if IS_INHERITED {
@@ -48,10 +48,10 @@ pub(super) fn inherit(socket: Socket) -> io::Result<(TcpListener, SocketAddr)> {
     Ok((listener, address))
 }
 
-/// Whether connections have the options that their listener had when they came; that saves four system calls for each.
+/// Whether new connections inherit the options of their listener, which saves four system calls for each.
 const IS_INHERITED: bool = cfg!(target_os = "linux");
 
-/// Connections that the system takes before they are accepted.
+/// Connections that the system queues until they are accepted.
 pub(super) const BACKLOG: u32 = 4096;
 
 /// Accepts TCP connections for as long as the server runs.
@@ -70,16 +70,16 @@ pub(super) async fn accept_tcp(
     .await;
 }
 
-/// Bytes that the system takes before it has sent them.
+/// Bytes that the system buffers before it has sent them.
 ///
-/// By itself it takes some MiB, which nobody counts, and then nothing until a third of them is gone: a client that reads
-/// 150 KB a second would seem to take nothing for ten seconds, and be closed.
+/// By default it buffers several MiB, which are not counted anywhere, and then accepts nothing before a third of them
+/// is sent: a client that reads 150 KB a second would seem to be stalled for ten seconds, and be closed.
 #[cfg(any(target_os = "linux", target_os = "android"))]
 const UNSENT_BYTES: u32 = 512 << 10;
 
-/// Sets what every connection has; one that cannot have it is served all the same.
+/// Sets the options of a connection. If one cannot be set, the connection is served all the same.
 fn set_options(socket: SockRef<'_>) {
-    // Small messages are written in batches already; waiting for more would only delay them.
+    // Small messages are already written in batches; waiting for more would only delay them.
     let _ = socket.set_tcp_nodelay(true);
     let keepalive = TcpKeepalive::new()
         .with_time(Duration::from_secs(60))
@@ -89,7 +89,8 @@ fn set_options(socket: SockRef<'_>) {
     let _ = socket.set_tcp_notsent_lowat(UNSENT_BYTES);
 }
 
-/// Accepts for as long as the server runs. No error ends it: where the system is short of something, it waits a little.
+/// Accepts connections until the server stops. No error ends it: if the system is short of resources, it waits a
+/// little.
 pub(super) async fn accept_all<T>(
     acceptor: &Acceptor,
     poll: impl Fn(&mut Context<'_>) -> Poll<io::Result<T>>,
@@ -99,14 +100,14 @@ pub(super) async fn accept_all<T>(
     const LONGEST: Duration = Duration::from_secs(1);
     let mut pause = SHORTEST;
     loop {
-        // Whoever comes meanwhile waits in the system's queue.
+        // Connections that arrive meanwhile wait in the system's queue.
         let mut has_paused = tokio::select! {
             () = acceptor.stopped() => return,
             has_paused = until_another_may_come(acceptor) => has_paused,
         };
         let at_once = std::future::poll_fn(|cx| {
             let polled = poll(cx);
-            // It came before it was waited for.
+            // The connection was there before the pause was over.
             if has_paused && polled.is_ready() {
                 acceptor.hub.rates.note_late_connect();
             }
@@ -137,10 +138,10 @@ pub(super) async fn accept_all<T>(
     }
 }
 
-/// Returns whether that took a while because of the rate of connections.
+/// Waits until the rate of connections allows another; returns whether it had to wait.
 async fn until_another_may_come(acceptor: &Acceptor) -> bool {
     if let Some(seats) = &acceptor.seats {
-        // It is taken when somebody has come.
+        // It is acquired once a connection has been accepted.
         drop(seats.acquire().await);
         return false;
     }
@@ -152,7 +153,7 @@ async fn until_another_may_come(acceptor: &Acceptor) -> bool {
     has_paused
 }
 
-/// Whether it was the connection that failed, not the listener.
+/// Whether the connection failed, not the listener.
 fn is_of_the_peer(error: &io::Error) -> bool {
     matches!(
         error.kind(),

@@ -1,4 +1,4 @@
-//! Owns what connections are encrypted with, and which certificate they are shown; knows nothing of connections.
+//! Owns the TLS settings of a server and its current certificate; knows nothing of connections.
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -15,11 +15,11 @@ use super::certificate::{self, CertificateError};
 use super::validity::{self, Reminder, Validity};
 use mist_net::address::Site;
 
-/// What all listeners of a server encrypt with.
+/// The TLS settings that all listeners of a server share.
 pub(crate) struct Tls {
     pub(super) config: Arc<ServerConfig>,
     current: Arc<Current>,
-    /// Of the current certificate, unless it says nothing that can be read.
+    /// For the current certificate, if its dates can be read.
     reminder: Mutex<Option<Reminder>>,
     source: Mutex<Source>,
 }
@@ -35,7 +35,7 @@ fn reminder(certified: &CertifiedKey, provider: &CryptoProvider) -> Option<Remin
     Validity::of(own, provider).map(Reminder::new)
 }
 
-/// The certificate that new connections are shown.
+/// The certificate for new connections.
 struct Current {
     certified: RwLock<Arc<CertifiedKey>>,
 }
@@ -53,14 +53,14 @@ impl std::fmt::Debug for Current {
 }
 
 impl Tls {
-    /// Reads the certificate, with those that vouch for it, and its key.
+    /// Reads the certificate, with those of its issuers, and its key.
     pub(crate) fn from_files(certificate: PathBuf, key: PathBuf) -> Result<Self, CertificateError> {
         let provider = Arc::new(default_provider());
         let certified = certificate::read(&certificate, &key, &provider)?;
         Self::new(provider, certified, Source::Files { certificate, key })
     }
 
-    /// Makes a certificate for some hosts and this machine itself.
+    /// Makes a self-signed certificate for some hosts and this machine.
     pub(crate) fn self_signed(sites: &[&Site]) -> Result<Self, CertificateError> {
         let provider = Arc::new(default_provider());
         let certified = certificate::make(sites, &provider)?;
@@ -83,7 +83,7 @@ impl Tls {
             .map_err(unavailable)?
             .with_no_client_auth()
             .with_cert_resolver(Arc::clone(&current) as Arc<dyn ResolvesServerCert>);
-        // Clients keep what is needed to come back quickly; the server keeps nothing for those who do not.
+        // Clients keep what they need to resume a session; the server keeps nothing for them.
         config.session_storage = Arc::new(NoServerSessionStorage {});
         config.ticketer = Ticketer::new().map_err(unavailable)?;
         Ok(Self {
@@ -94,7 +94,7 @@ impl Tls {
         })
     }
 
-    /// Reads the files anew; what is open goes on as it is. When they cannot be used, nothing changes.
+    /// Reads the files again, for new connections. If they cannot be used, nothing changes.
     pub(crate) fn reload(&self) -> Result<(), CertificateError> {
         let files = self.files();
         if let Some((certificate, key)) = files {
@@ -103,7 +103,7 @@ impl Tls {
         Ok(())
     }
 
-    /// Shows another's certificate from now on; what is open goes on as it is.
+    /// Uses another's certificate for new connections.
     pub(crate) fn take_over(&self, other: &Self) {
         *self.source.lock() = other.source.lock().clone();
         *self.reminder.lock() = other.reminder.lock().take();
@@ -113,7 +113,7 @@ impl Tls {
         self.remind(SystemTime::now());
     }
 
-    /// The files that the certificate and its key are from.
+    /// The files of the certificate and its key.
     fn files(&self) -> Option<(PathBuf, PathBuf)> {
         match &*self.source.lock() {
             Source::Files { certificate, key } => Some((certificate.clone(), key.clone())),
@@ -127,7 +127,7 @@ impl Tls {
         reminder.as_ref().map(|it| it.validity.not_after)
     }
 
-    /// Says that the certificate has expired or soon will, at most once a day.
+    /// Logs that the certificate has expired or soon will, at most once a day.
     pub(crate) fn remind(&self, now: SystemTime) {
         let words = self.reminder.lock().as_mut().and_then(|it| it.due(now));
         if let (Some(words), Some((certificate, _))) = (words, self.files()) {
@@ -135,7 +135,7 @@ impl Tls {
         }
     }
 
-    /// Says when no client can take the certificate, whatever the name it connects to.
+    /// Logs it if the certificate is for no name at all, so that no client can accept it.
     pub(crate) fn look_at_names(&self) {
         let certified = Arc::clone(&self.current.certified.read());
         let is_nameless = certified.cert.first().is_some_and(validity::is_nameless);
@@ -148,7 +148,7 @@ impl Tls {
         }
     }
 
-    /// The SHA-256 of the certificate, if it was made here.
+    /// The SHA-256 of the certificate, if it is self-signed.
     pub(crate) fn fingerprint(&self) -> Option<String> {
         match &*self.source.lock() {
             Source::Files { .. } => None,

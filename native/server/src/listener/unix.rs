@@ -17,18 +17,19 @@ use crate::bind_error::ListenError;
 use mist_net::address::UnixPath;
 
 struct Unix {
-    /// In front of the listener, so that its file goes first: whoever starts next finds no file rather than a stale one.
+    /// In front of the listener, so that the file is removed first: a server that starts next must not find a stale
+    /// one.
     _file: Option<SocketFile>,
     address: Address,
     listener: UnixListener,
 }
 
-/// Takes the path. A socket that nobody listens on any more is replaced.
+/// Binds the path. A stale socket is replaced.
 pub(super) fn bind(uri: &str, file: &UnixPath) -> Result<Box<dyn Listener>, ListenError> {
     let path = Path::new(&file.path);
     let wrong = |source| ListenError::io(uri, source);
-    // Two servers that start at once must not both find the same stale socket and remove each other's. Where a folder
-    // cannot be locked, they are left to their luck.
+    // Two servers that start at the same time must not both find the stale socket and then remove each other's. This is
+    // not prevented if the folder cannot be locked.
     let folder = path
         .parent()
         .filter(|folder| !folder.as_os_str().is_empty());
@@ -41,7 +42,7 @@ pub(super) fn bind(uri: &str, file: &UnixPath) -> Result<Box<dyn Listener>, List
     let address = SockAddr::unix(path).map_err(wrong)?;
     socket.bind(&address).map_err(wrong)?;
     let socket_file = SocketFile::of(path).map_err(wrong)?;
-    // Before anybody can connect.
+    // Before clients can connect.
     fs::set_permissions(path, Permissions::from_mode(file.mode)).map_err(wrong)?;
     let backlog = i32::try_from(BACKLOG).unwrap_or(i32::MAX);
     socket.listen(backlog).map_err(wrong)?;
@@ -59,7 +60,7 @@ pub(super) fn bind(uri: &str, file: &UnixPath) -> Result<Box<dyn Listener>, List
     }))
 }
 
-/// Takes over a socket that listens already; its file is its maker's.
+/// Takes over a socket that is already listening; whatever created its file removes it.
 pub(super) fn inherit(
     uri: &str,
     file: &UnixPath,
@@ -75,7 +76,7 @@ pub(super) fn inherit(
     }))
 }
 
-/// Sees to it that nothing is at the path, unless that is somebody's. Returns whether a stale socket was there.
+/// Removes a stale socket from the path; fails if anything else is there. Returns whether there was one.
 fn clear(uri: &str, path: &Path) -> Result<bool, ListenError> {
     let wrong = |source| ListenError::io(uri, source);
     let uri = || uri.to_owned();
@@ -93,19 +94,19 @@ fn clear(uri: &str, path: &Path) -> Result<bool, ListenError> {
             Ok(true)
         }
         Err(error) if error.kind() == io::ErrorKind::PermissionDenied => Err(wrong(error)),
-        // Also when it is too busy to answer.
+        // Even if it is too busy to answer.
         _ => Err(ListenError::InUse { uri: uri() }),
     }
 }
 
-/// Connects, without waiting for somebody who is too busy to accept.
+/// Connects, without waiting for a server that is too busy to accept.
 fn knock(path: &Path) -> io::Result<()> {
     let socket = Socket::new(Domain::UNIX, Type::STREAM, None)?;
     socket.set_nonblocking(true)?;
     socket.connect(&SockAddr::unix(path)?)
 }
 
-/// A socket's file, removed when the listener ends, unless another has taken its place.
+/// A socket's file. It is removed when the listener ends, unless it has been replaced.
 struct SocketFile {
     path: PathBuf,
     identity: (u64, u64),

@@ -1,4 +1,4 @@
-//! Owns for how long a certificate is good, and when its end is worth a word; knows nothing of files and connections.
+//! Owns how long a certificate is valid, and when to warn of its expiry; knows nothing of files and connections.
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
@@ -8,13 +8,13 @@ use rustls::pki_types::{CertificateDer, IpAddr, Ipv4Addr, ServerName, UnixTime};
 use rustls::server::ParsedCertificate;
 use rustls::{CertificateError, Error, RootCertStore};
 
-/// How long before its end a certificate is worth a word.
+/// How long before its expiry a certificate is warned of.
 const NOTICE: Duration = Duration::from_secs(14 * 86_400);
 
-/// How long it is until the next word.
+/// How long it takes until the next warning.
 const PAUSE: Duration = Duration::from_secs(86_400);
 
-/// From when until when a certificate is good.
+/// The time in which a certificate is valid.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Validity {
     not_before: SystemTime,
@@ -25,8 +25,7 @@ impl Validity {
     /// Reads it out of a certificate; `None` when it has none that can be read.
     pub(super) fn of(certificate: &CertificateDer<'_>, provider: &CryptoProvider) -> Option<Self> {
         let parsed = ParsedCertificate::try_from(certificate).ok()?;
-        // The library that checks certificates has no other way to tell: it looks at the time before all else, and names
-        // the one that it goes by.
+        // The library offers no other way: it checks the time first, and its error names the limit that was exceeded.
         let verdict_at = |seconds: u64| {
             let time = UnixTime::since_unix_epoch(Duration::from_secs(seconds));
             let nobody = RootCertStore::empty();
@@ -52,7 +51,7 @@ impl Validity {
         })
     }
 
-    /// What is wrong with a certificate now, or soon.
+    /// What is wrong with the certificate now, or will be soon.
     fn concern(self, now: SystemTime) -> Option<String> {
         let date = httpdate::fmt_http_date;
         if now < self.not_before {
@@ -74,11 +73,11 @@ impl Validity {
     }
 }
 
-/// Speaks of one certificate's end, at once and then once a day.
+/// Warns of the expiry of one certificate, at once and then once a day.
 #[derive(Debug)]
 pub(super) struct Reminder {
     pub(super) validity: Validity,
-    /// When there was a word, if there was one.
+    /// When the last warning was given.
     last: Option<SystemTime>,
 }
 
@@ -90,9 +89,9 @@ impl Reminder {
         }
     }
 
-    /// What is to be said now.
+    /// The warning that is due now, if one is.
     pub(super) fn due(&mut self, now: SystemTime) -> Option<String> {
-        // A clock that was set back does not make it fall silent.
+        // A clock that was set back must not silence it.
         let is_recent = |last: SystemTime| now.duration_since(last).is_ok_and(|ago| ago < PAUSE);
         if self.last.is_some_and(is_recent) {
             return None;
@@ -103,7 +102,7 @@ impl Reminder {
     }
 }
 
-/// Whether a certificate names nobody, so that no client can take it.
+/// Whether a certificate has no name at all, so that no client can accept it.
 pub(super) fn is_nameless(certificate: &CertificateDer<'_>) -> bool {
     let Ok(parsed) = ParsedCertificate::try_from(certificate) else {
         return false;

@@ -139,7 +139,7 @@ fn pages_and_proxies_are_trusted_as_the_files_say_now() {
     server.running.signal("HUP");
     server.running.says("SIGHUP: changed: ");
     assert_eq!(status(origin), "200");
-    server.running.says("for whom it asks");
+    server.running.says("does not name its clients");
     files.write("mist.yml", "");
     server.running.signal("HUP");
     server.running.says("SIGHUP: changed: ");

@@ -214,7 +214,7 @@ fn a_proxy_that_does_not_name_its_clients_is_named_once() {
     let said = rest(&server.running.stderr);
     let notes: Vec<_> = said
         .iter()
-        .filter(|line| line.contains("for whom it asks"))
+        .filter(|line| line.contains("does not name its clients"))
         .collect();
     assert_eq!(notes.len(), 1, "{said:?}");
     assert!(

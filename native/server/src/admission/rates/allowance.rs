@@ -12,11 +12,11 @@ use super::meter::{Act, Meter, Nanos, SECOND, cost};
 use super::{Exceeded, HOLDERS, Holder, MESSAGE_SECONDS, Rates};
 use crate::admission::peer::Peer;
 
-/// How long a connection waits at least: it then has credit for several messages, and is not woken for each.
+/// The shortest wait: after it there is credit for several messages, so the connection is not woken for each.
 const LEAST: Nanos = 5_000_000;
-/// When whoever found no place looks again.
+/// After how long a connection that got no reservation tries again.
 const RETRY: Nanos = SECOND;
-/// How long a connection that goes over a rate again and again is not spoken of again.
+/// For how long further excesses of a connection are not logged.
 const SILENCE: Nanos = 60 * SECOND;
 
 /// What may become of a message.
@@ -34,13 +34,13 @@ pub(crate) enum Pace {
 #[derive(Debug)]
 pub(crate) struct Allowance {
     rates: Arc<Rates>,
-    /// Whether it is refused what others wait for: a request over HTTP.
+    /// Whether it is a request over HTTP, which is refused instead of waiting.
     is_request: bool,
-    /// Whether it has shown the server's own token.
+    /// Whether it has presented the server's own token.
     is_exempt: AtomicBool,
-    /// Until when it is not read from. A copy for those who only look.
+    /// Until when the connection is not read from; readable without the lock.
     until: AtomicU64,
-    /// When that was said; what was said before a change of the rates is over.
+    /// The epoch of `until`: a change of the rates ends the wait.
     epoch: AtomicU32,
     state: Mutex<State>,
 }
@@ -49,19 +49,19 @@ pub(crate) struct Allowance {
 struct State {
     /// By [`Holder`].
     meters: [Option<Arc<Meter>>; HOLDERS],
-    /// Whether what waits has been counted as exceeding a rate, and whether it has a place.
+    /// Whether the message that waits was counted as exceeding a rate, and whether it was charged.
     is_counted: bool,
     is_charged: bool,
-    /// Why nothing is done any more.
+    /// Why everything is refused from now on.
     refused: Option<Exceeded>,
-    /// What is to be said of it, and since when something was.
+    /// What is still to be logged, and when something was logged last.
     unsaid: Option<Exceeded>,
     said: Option<Nanos>,
 }
 
 impl Rates {
-    /// What holds a connection to the rates. Without a meter of its own it is that of a request over HTTP, which is refused
-    /// what others wait for.
+    /// Creates what holds a connection to the rates. Without a meter of its own it is for a request over HTTP, which is
+    /// refused instead of waiting.
     pub(crate) fn allowance(
         self: &Arc<Self>,
         own: Option<Arc<Meter>>,
@@ -110,7 +110,7 @@ impl Allowance {
         self.state.lock().meters[Holder::Own as usize] = Some(connection);
     }
 
-    /// Takes for whom the connection speaks from now on, of which nobody asks whether that is too often.
+    /// Sets the subject that the connection counts for from now on, without a check of the rate of connections.
     pub(crate) fn speak_for(&self, standing: Standing<'_>) {
         self.is_exempt
             .store(standing == Standing::Server, Ordering::Relaxed);
@@ -248,8 +248,8 @@ impl Allowance {
             .then(|| self.rates.begin + Duration::from_nanos(until))
     }
 
-    /// Whether it was held up within the last second or is now: then it does not count for a while that nothing is heard
-    /// from it, nor that it reads nothing.
+    /// Whether it was held up within the last second or is now: then it does not count for a while that nothing is
+    /// heard from it, nor that it reads nothing.
     pub(crate) fn is_throttled(&self, now: Instant) -> bool {
         let until = self.latest_until();
         until > 0 && until + SECOND > self.rates.since_begin(now)

@@ -1,4 +1,4 @@
-//! Owns who shares what is left of a rate: the subjects, or the addresses, that are there or were lately.
+//! Owns the meters of all subjects, or of all addresses, that are connected or were lately.
 
 use std::collections::HashMap;
 use std::hash::{BuildHasher, Hash, RandomState};
@@ -9,13 +9,13 @@ use mist_net::lock::Mutex;
 
 use super::meter::{Meter, Nanos};
 
-/// Parts in which they are kept, so that a look at all of them holds up nobody.
+/// They are kept in so many parts, so that visiting all of them blocks nobody for long.
 const PARTS: usize = 64;
-/// How many may be kept that have no connection, because of what they did lately. Further ones share one.
+/// How many meters without a connection are kept until they have full credit again. Further holders share one.
 const MOST_GONE: usize = 50_000;
 
-/// Those of one kind, each as a seeded hash: subjects may be long, and may be tokens. Where two had the same, they would share
-/// their rates, and no more.
+/// The meters of one kind of holder, by seeded hashes: subjects may be long, and may be tokens. Two with the same hash
+/// share a meter, which does no harm.
 #[derive(Debug)]
 pub(super) struct Holders {
     parts: Vec<Mutex<HashMap<u64, Arc<Meter>>>>,
@@ -57,7 +57,7 @@ impl Holders {
         Arc::clone(part.entry(key).or_default())
     }
 
-    /// Forgets those that nobody goes by and that have all of their credit.
+    /// Forgets the meters that no connection uses and that have full credit.
     pub(super) fn forget_idle(&self, now: Nanos, epoch: u32) {
         if self.count.load(Ordering::Relaxed) == 0 {
             return;
@@ -65,7 +65,7 @@ impl Holders {
         for part in &self.parts {
             let mut part = part.lock();
             let before = part.len();
-            // Under this lock nobody else can come to hold it.
+            // Under this lock no new connection can take it.
             part.retain(|_, meter| Arc::strong_count(meter) > 1 || !meter.is_idle(now, epoch));
             self.count.fetch_sub(before - part.len(), Ordering::Relaxed);
             if part.capacity() > 64 && part.len() < part.capacity() / 8 {

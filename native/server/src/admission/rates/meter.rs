@@ -1,4 +1,4 @@
-//! Owns what one holder of rates has done lately: a token bucket for each rate. It reads no clock.
+//! Owns the token buckets of one holder, one for each rate. It reads no clock.
 
 use std::sync::MutexGuard;
 
@@ -9,7 +9,7 @@ pub(super) type Nanos = u64;
 
 /// What a bucket holds, as the time in which it fills.
 pub(super) const SECOND: Nanos = 1_000_000_000;
-/// How far ahead places are reserved.
+/// How far ahead reservations reach.
 const AHEAD: Nanos = 5 * SECOND;
 
 /// What a rate is of.
@@ -57,7 +57,7 @@ impl Meter {
     }
 }
 
-/// What a rate takes for a number of things: the time in which it allows them.
+/// The cost of a number of things: the time in which the rate allows them.
 pub(super) fn cost(count: usize, allowed: u32) -> Nanos {
     let cost = count as u128 * u128::from(SECOND) / u128::from(allowed);
     Nanos::try_from(cost).unwrap_or(Nanos::MAX / 4)
@@ -67,7 +67,7 @@ impl Bucket {
     /// When there is enough in it; for more than it holds, when it is full.
     pub(super) fn due(self, cost: Nanos, now: Nanos) -> Nanos {
         let paid = self.0.max(now).saturating_add(cost.min(SECOND));
-        // Whoever has less than a whole second behind it has not begun yet.
+        // The bucket holds a second's worth.
         paid.saturating_sub(SECOND)
     }
 
@@ -76,7 +76,7 @@ impl Bucket {
         self.0 > now.saturating_add(AHEAD)
     }
 
-    /// Takes it, whether or not it is there.
+    /// Takes credit even if there is not enough.
     pub(super) fn charge(&mut self, cost: Nanos, now: Nanos) {
         self.0 = self.0.max(now).saturating_add(cost);
     }

@@ -1,4 +1,4 @@
-//! Owns the answers that are kept, within bounds. It reads no clock and keeps no token.
+//! Owns the cached answers, within bounds. It reads no clock and keeps no token.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
@@ -9,17 +9,17 @@ use tokio::time::Instant;
 
 use crate::auth::authenticator::Presented;
 
-/// Answers that are kept, and the bytes in them.
+/// Cached answers, and the bytes in them.
 const MOST: usize = 10_000;
 const MOST_BYTES: usize = 16 << 20;
 
-/// Bytes that an answer and each of its tags take besides their texts, roughly.
+/// Roughly the bytes that an answer and each of its tags take besides their texts.
 const ENTRY_BYTES: usize = 400;
 const TAG_BYTES: usize = 32;
 
 type Hash = [u8; 32];
 
-/// What was asked: about which token, and from where.
+/// A question: about which token, and from where.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(super) struct Key {
     token: Hash,
@@ -36,29 +36,30 @@ impl Key {
     }
 }
 
-/// Answers, each until it ends.
+/// Answers, each until it expires.
 #[derive(Default)]
 pub(super) struct Cache {
     entries: BTreeMap<Key, Entry>,
-    /// The one that ends first stands first.
+    /// Ordered by expiry.
     ends: BTreeSet<(Instant, Key)>,
     bytes: usize,
 }
 
 struct Entry {
     grants: Grants,
-    /// Until when nobody has to be asked again.
+    /// Until when it need not be asked for again.
     is_fresh_until: Instant,
     ends: Instant,
 }
 
-/// What is known.
+/// What the cache has.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Found {
     Nothing,
-    /// Good enough not to ask again.
+    /// Need not be asked for again.
     Fresh(Grants),
-    /// Good if nobody can be asked: sessions that it was given to end soon, and are to get a later end before.
+    /// Is used if the application has no answer; otherwise asked for again, so that sessions get a later expiry in
+    /// time.
     Old(Grants),
 }
 
@@ -80,7 +81,7 @@ impl Cache {
         }
     }
 
-    /// Keeps an answer that is good for so long; those that end first make room for it.
+    /// Keeps an answer for so long; those that expire first make room for it.
     pub(super) fn insert(&mut self, key: Key, grants: &Grants, ttl: Duration, now: Instant) {
         self.remove(&key);
         self.bytes += weight(grants);
@@ -162,7 +163,7 @@ mod tests {
     fn what_is_kept_is_bounded_and_those_that_end_first_make_room() {
         let (mut cache, now) = (Cache::default(), Instant::now());
         for number in 0..MOST as u32 + 100 {
-            // The later ones end sooner.
+            // The later ones expire sooner.
             let ttl = (100_000 - number) * SECOND;
             cache.insert(key(&number.to_string(), "x"), &grants(0), ttl, now);
         }

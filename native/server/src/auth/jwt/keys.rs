@@ -1,5 +1,5 @@
-//! Owns the keys that tokens are verified with, and which algorithms each is for; knows nothing of where they come from and
-//! of what is signed.
+//! Owns the keys that verify tokens, and the algorithms of each; knows nothing of where they come from and of what is
+//! signed.
 
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -12,13 +12,13 @@ use rustls::pki_types::{AlgorithmIdentifier, SubjectPublicKeyInfoDer, alg_id};
 use serde::Deserialize;
 use serde_json::Value;
 
-/// Keys of a set that are looked at.
+/// Keys of a set that are read.
 const MOST_KEYS: usize = 64;
 
-/// Bytes in the smallest secret: as long as the hash of HS256, as RFC 7518 §3.2 has it.
+/// Bytes of the shortest secret: the length of the hash of HS256, as RFC 7518 §3.2 demands.
 const SHORTEST_SECRET: usize = 32;
 
-/// Bytes in the smallest modulus, as RFC 7518 §3.3 has it, and in the largest that is verified.
+/// Bytes of the smallest modulus, as RFC 7518 §3.3 demands, and of the largest that is supported.
 const MODULUS: std::ops::RangeInclusive<usize> = 256..=1024;
 
 const ES256: &[Algorithm] = &[Algorithm::ES256];
@@ -31,16 +31,16 @@ pub(super) struct Key {
     pub(super) decoding: DecodingKey,
 }
 
-/// All that are trusted.
+/// All trusted keys.
 #[derive(Default)]
 pub(super) struct Keys(Vec<Key>);
 
-/// No key is called that.
+/// No key has the id that a token names.
 #[derive(Debug)]
 pub(super) struct UnknownId;
 
 impl Keys {
-    /// A secret that is shared with whoever makes the tokens.
+    /// A secret that is shared with the issuer.
     pub(super) fn secret(text: &str) -> Result<Self, String> {
         let secret = text.trim();
         if secret.len() < SHORTEST_SECRET {
@@ -77,7 +77,7 @@ impl Keys {
         }
     }
 
-    /// The keys of a JWK set that can be used, and how many cannot.
+    /// The usable keys of a JWK set, and the number of the others.
     pub(super) fn jwks(text: &[u8]) -> Result<(Self, usize), String> {
         #[derive(Deserialize)]
         struct Set {
@@ -100,7 +100,7 @@ impl Keys {
         self.0.len()
     }
 
-    /// The keys that a token may be signed with. One without a name may be any.
+    /// The keys that may have signed a token. Without a key id it may be any.
     pub(super) fn find(
         &self,
         algorithm: Algorithm,
@@ -128,7 +128,7 @@ impl Key {
     }
 }
 
-/// Reads a key that may be used for signatures. A secret among public keys is none: whoever reads the set has it.
+/// Reads a key for signatures. A secret in a public set is not one: everybody who reads the set knows it.
 fn of_jwk(value: Value) -> Option<Key> {
     let jwk: Jwk = serde_json::from_value(value).ok()?;
     let common = jwk.common;
@@ -174,7 +174,7 @@ fn of_jwk(value: Value) -> Option<Key> {
 }
 
 fn rsa(key: &RSAKeyParameters) -> Option<DecodingKey> {
-    // Some write the sign's zero in front of the number.
+    // Some encoders write a zero for the sign in front of the number.
     let number = |text: &str| {
         let bytes = decoded(text)?;
         let zeros = bytes.iter().take_while(|byte| **byte == 0).count();
@@ -200,7 +200,7 @@ fn of_spki(der: &[u8]) -> Option<Key> {
     };
     let is = |known: AlgorithmIdentifier| algorithm == known.as_ref();
     let (algorithms, decoding) = if is(alg_id::RSA_ENCRYPTION) {
-        // The modulus is nearly all of it.
+        // The modulus is most of it.
         let fits = MODULUS.contains(&(key.len().saturating_sub(8)));
         let decoding = fits.then(|| DecodingKey::from_rsa_der(key))?;
         (AlgorithmFamily::Rsa.algorithms(), decoding)
@@ -222,7 +222,7 @@ fn of_spki(der: &[u8]) -> Option<Key> {
 const SEQUENCE: u8 = 0x30;
 const BIT_STRING: u8 = 0x03;
 
-/// Takes an element of DER with a tag apart: its content, and what is behind it.
+/// Splits off a DER element with a tag: its content, and what follows it.
 fn element(der: &[u8], tag: u8) -> Option<(&[u8], &[u8])> {
     let [found, length, rest @ ..] = der else {
         return None;

@@ -1,4 +1,5 @@
-//! Owns the cryptography behind JWTs, which is ring's; knows nothing of tokens and claims. It verifies and does not sign.
+//! Owns the cryptography of JWTs, which is that of ring; knows nothing of tokens and claims. It verifies and does not
+//! sign.
 
 use jsonwebtoken::crypto::{CryptoProvider, JwtVerifier, KeyUtils};
 use jsonwebtoken::errors::{ErrorKind, Result, new_error};
@@ -13,10 +14,10 @@ static RING: CryptoProvider = CryptoProvider {
     key_utils: KeyUtils::new_unimplemented(),
 };
 
-/// Makes ring the provider of this process, unless the program has one.
+/// Makes ring the provider of this process, unless the program has installed one.
 pub(super) fn install() {
     if CryptoProvider::try_get_default().is_none() {
-        // Another thread may have been quicker; then there is one.
+        // Another thread may have installed one meanwhile.
         let _ = RING.install_default();
     }
 }
@@ -53,7 +54,7 @@ impl Verifier<Vec<u8>> for OfRing {
     }
 }
 
-/// Each says whether the signature is good.
+/// Each checks a signature.
 impl OfRing {
     fn verify_hmac(&self, message: &[u8], signature: &[u8]) -> Option<()> {
         let algorithm = match self.algorithm {

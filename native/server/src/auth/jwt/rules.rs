@@ -1,4 +1,4 @@
-//! Owns what a JWT has to be to be taken, and what it then grants; knows nothing of where keys come from.
+//! Owns when a JWT is accepted, and what it then grants; knows nothing of where keys come from.
 
 use std::fmt;
 
@@ -11,26 +11,26 @@ use serde_json::{Map, Value};
 use super::keys::Key;
 use crate::auth::answer::{Remark, Rights};
 
-/// Bytes in the longest token that is taken apart, whatever `token-bytes` says.
+/// Bytes of the longest token that is parsed, whatever `token-bytes` allows.
 const MOST_BYTES: usize = 16 << 10;
 
-/// The types that access tokens have, where they say it; those made for something else have another (RFC 8725 §3.11).
+/// The types that an access token may state; tokens made for other purposes have others (RFC 8725 §3.11).
 const TYPES: &[&str] = &["jwt", "at+jwt", "application/jwt", "application/at+jwt"];
 
-/// What is asked of a token besides its signature.
+/// The requirements on a token besides its signature.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Rules {
-    /// Who must have made it; anybody who has the key where there is none.
+    /// The required issuer; any issuer with the key if there is none.
     pub(super) issuer: Option<String>,
-    /// Whom it must be for; anybody where there is none.
+    /// The required audience; any if there is none.
     pub(super) audience: Option<String>,
     /// The claim with the tags.
     pub(super) claim: String,
-    /// How many seconds clocks may differ.
+    /// By how many seconds clocks may differ.
     pub(super) leeway: u64,
 }
 
-/// Why a token is refused; nothing of it stands in the text.
+/// Why a token is refused; the text contains nothing of the token.
 pub(super) type Refusal = &'static str;
 
 /// Whether a token has the form of a signed JWT: three parts, the first of which is an object in base64url.
@@ -39,7 +39,7 @@ pub(super) fn is_jwt(token: &str) -> bool {
         && token.bytes().filter(|byte| *byte == b'.').count() == 2
 }
 
-/// What a token says of itself, which is not verified.
+/// The header of a token, which is not verified.
 pub(super) fn header(token: &str) -> Result<Header, Refusal> {
     if token.len() > MOST_BYTES {
         return Err("it is longer than 16 KiB");
@@ -60,7 +60,7 @@ pub(super) fn header(token: &str) -> Result<Header, Refusal> {
 }
 
 impl Rules {
-    /// Verifies a token with a key, and says what it grants, and what is odd about that.
+    /// Verifies a token with a key; returns what it grants, and a remark about it.
     pub(super) fn check(
         &self,
         token: &str,
@@ -92,7 +92,7 @@ impl Rules {
         grants.subject = subject.to_owned();
         grants.subscribe = rights.subscribe;
         grants.publish = rights.publish;
-        // Until then it would be taken if it were shown again.
+        // Until then it would be accepted if it were presented again.
         grants.expires_at = Some(ends.saturating_add(self.leeway));
         Ok((grants, rights.remark))
     }
@@ -138,10 +138,10 @@ fn refusal(error: &ErrorKind) -> Refusal {
 
 pub(super) const OTHER_SIGNATURE: Refusal = "its signature is wrong";
 pub(super) const OTHER_ALGORITHM: Refusal = "its algorithm is none of the key";
-/// The one refusal of a token that was good.
+/// The refusal of a token that was valid before.
 pub(super) const EXPIRED: Refusal = "it has expired (exp)";
 
-/// The claims of a token, each once: of two with one name, another reader might take the other.
+/// The claims of a token. None may occur twice: another reader might use the other one.
 struct Claims(Map<String, Value>);
 
 impl<'de> Deserialize<'de> for Claims {

@@ -1,25 +1,25 @@
-//! Owns when keys are asked for again. It reads no clock.
+//! Owns when keys are fetched again. It reads no clock.
 
 use std::time::Duration;
 
 use hyper::header::{AGE, CACHE_CONTROL, HeaderMap};
 use tokio::time::Instant;
 
-/// How long keys are good if the answer does not say, and within which bounds they are if it does.
+/// How long keys are valid if the answer does not say so, and the bounds if it does.
 const LIFETIME: Duration = Duration::from_secs(10 * 60);
 const SHORTEST: Duration = Duration::from_secs(60);
 const LONGEST: Duration = Duration::from_secs(24 * 60 * 60);
 
-/// How often they are asked for because a token names one that is not there.
+/// How often they are fetched because a token names one that is missing.
 const EVERY: Duration = Duration::from_secs(30);
 
-/// After how long they are asked for again that did not come; twice as long each time, up to [`SHORTEST`].
+/// The pause after a failed fetch; it doubles each time, up to [`SHORTEST`].
 const FIRST_RETRY: Duration = Duration::from_secs(1);
 
 #[derive(Debug)]
 pub(super) struct Schedule {
     pub(super) due: Instant,
-    /// When they were last asked for because one was not there.
+    /// When they were last fetched because one was missing.
     missed: Option<Instant>,
     failures: u32,
 }
@@ -33,7 +33,7 @@ impl Schedule {
         }
     }
 
-    /// Takes that a token names a key that is not there; returns whether the keys are due because of that.
+    /// Notes that a token names a missing key; returns whether the keys are due because of that.
     pub(super) fn miss(&mut self, now: Instant) -> bool {
         let is_soon = self.missed.is_some_and(|missed| now < missed + EVERY);
         if !is_soon {
@@ -43,7 +43,7 @@ impl Schedule {
         !is_soon
     }
 
-    /// Takes that keys came, which are good for so long.
+    /// Notes that keys have been fetched, which are valid for so long.
     pub(super) fn succeed(&mut self, now: Instant, lifetime: Duration) {
         self.failures = 0;
         self.due = now + lifetime;
@@ -60,7 +60,7 @@ impl Schedule {
     }
 }
 
-/// How long an answer is good by its headers (RFC 9111 §4.2).
+/// How long an answer is fresh by its headers (RFC 9111 §4.2).
 pub(super) fn lifetime(headers: &HeaderMap) -> Duration {
     let directives = headers.get_all(CACHE_CONTROL).iter();
     let directives = directives.filter_map(|value| value.to_str().ok());

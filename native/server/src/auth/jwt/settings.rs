@@ -1,4 +1,4 @@
-//! Owns what can be set in the URI `jwt://?…`, and its defaults.
+//! Owns the parameters of the URI `jwt://?…`, and their defaults.
 
 use std::path::PathBuf;
 
@@ -9,19 +9,19 @@ use crate::auth::fetch::Target;
 
 const KNOWN: &str = "jwks, key-file, secret-file, issuer, audience, claim, leeway, ca";
 
-/// The claim that has the tags unless another is named.
+/// The claim with the tags, unless another is named.
 const CLAIM: &str = "mist";
 
-/// How many seconds clocks may differ, unless it is said, and at most.
+/// By how many seconds clocks may differ by default, and at most.
 const LEEWAY: u64 = 5;
 const MOST_LEEWAY: u64 = 300;
 
-/// Says of an issuer or audience that any will do.
+/// Accepts any issuer or audience.
 const ANY: &str = "*";
 
 /// Where keys come from.
 pub(super) enum Source {
-    /// An address, and a PEM file with the authority that vouches for it.
+    /// An address, and a PEM file with the authority to trust for it.
     Jwks(Target, Option<PathBuf>),
     /// A PEM file with public keys.
     Key(PathBuf),
@@ -29,7 +29,7 @@ pub(super) enum Source {
     Secret(PathBuf),
 }
 
-/// What was set.
+/// The parameters.
 pub(super) struct Settings {
     pub(super) source: Source,
     pub(super) rules: Rules,
@@ -130,7 +130,7 @@ impl Given {
     }
 }
 
-/// A name that has to be said, or else that it does not matter: tokens for others must not be good here by mistake.
+/// A name that is required, so that tokens for others are not accepted by mistake; `*` accepts any.
 fn named(parameter: &str, value: Option<String>) -> Result<Option<String>, String> {
     match value {
         Some(value) if value == ANY => Ok(None),
@@ -141,7 +141,7 @@ fn named(parameter: &str, value: Option<String>) -> Result<Option<String>, Strin
     }
 }
 
-/// Keys that come over a plain connection could be anybody's.
+/// Keys from a connection without encryption could be forged.
 fn jwks(address: &str) -> Result<Target, String> {
     let target = Target::parse(address).map_err(|why| format!("'jwks' is no address: {why}"))?;
     if target.has_password() {

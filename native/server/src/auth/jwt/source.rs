@@ -1,4 +1,4 @@
-//! Owns the keys that are in use: read once, or asked for at an address again and again; knows nothing of tokens.
+//! Owns the current keys: read once from a file, or fetched repeatedly from an address; knows nothing of tokens.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -15,18 +15,18 @@ use crate::auth::context::Context;
 use crate::auth::fetch::{DEADLINE, Fetcher};
 use crate::log_limit::Kind;
 
-/// Bytes in the largest JWK set.
+/// Bytes of the largest JWK set.
 pub(super) const MOST_BYTES: usize = 256 << 10;
 
 /// Where keys come from.
 pub(super) enum Source {
-    /// A file, which was read.
+    /// A file, which has been read.
     File(Arc<Keys>),
     Jwks(Box<Jwks>),
 }
 
 impl Source {
-    /// The keys; a server that has just started waits for its first.
+    /// The current keys; at the start this waits for the first ones.
     pub(super) async fn keys(&self) -> Result<Arc<Keys>, TokenError> {
         match self {
             Self::File(keys) => Ok(Arc::clone(keys)),
@@ -40,8 +40,8 @@ impl Source {
         }
     }
 
-    /// The keys as they are now, for a token that names one which was not there; none if there are no others. Where it is too
-    /// soon to ask for them, nobody can say.
+    /// The newest keys, for a token that names a missing one; `None` if they are no others. An error if it is too soon
+    /// to fetch them again.
     pub(super) async fn newer(&self) -> Result<Option<Arc<Keys>>, TokenError> {
         match self {
             Self::File(_) => Ok(None),
@@ -63,20 +63,20 @@ impl Source {
     }
 }
 
-/// Keys from an address. They are asked for by [`Jwks::run`] alone, so never twice at a time.
+/// Keys from an address. Only [`Jwks::run`] fetches them, so never twice at a time.
 pub(super) struct Jwks {
     fetcher: Fetcher,
     state: Mutex<State>,
-    /// Told when keys are due earlier than they were.
+    /// Notified when keys are due earlier than planned.
     earlier: Notify,
-    /// How often they have been asked for.
+    /// How often they have been fetched.
     rounds: watch::Sender<u64>,
     context: Context,
     figures: Figures,
 }
 
 struct State {
-    /// The last good ones.
+    /// The last valid ones.
     keys: Option<Arc<Keys>>,
     schedule: Schedule,
     is_asking: bool,
@@ -125,7 +125,7 @@ impl Jwks {
         TokenError::Unavailable(format!("no keys from {shown}"))
     }
 
-    /// As [`Jwks::unavailable`], of a key that the last ones are without.
+    /// As [`Jwks::unavailable`], for a key that is missing among the last ones.
     fn too_soon(&self) -> TokenError {
         let shown = self.fetcher.target.shown();
         TokenError::Unavailable(format!(
@@ -133,13 +133,13 @@ impl Jwks {
         ))
     }
 
-    /// Waits for the end of the round that goes on, but not for ever.
+    /// Waits for the end of the current round, but not for ever.
     async fn wait(&self, mut rounds: watch::Receiver<u64>) {
         let _ = timeout(DEADLINE, rounds.changed()).await;
     }
 
     async fn newer(&self) -> Result<Option<Arc<Keys>>, TokenError> {
-        // Before it is looked whether there is a round, so that its end is not missed.
+        // Before checking for a round, so that its end is not missed.
         let rounds = self.rounds.subscribe();
         let (is_due, is_asking) = {
             let mut state = self.state.lock();
@@ -153,7 +153,7 @@ impl Jwks {
             self.wait(rounds).await;
         }
         let state = self.state.lock();
-        // Where nobody knows, the key may be a new one.
+        // Without an answer, the key may be a new one.
         match state.schedule.has_failed() || state.is_asking {
             true => Err(self.unavailable()),
             false if is_due || is_asking => Ok(state.keys.clone()),

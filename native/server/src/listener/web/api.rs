@@ -1,7 +1,7 @@
-//! Publishing and subscribing for clients that speak plain HTTP: curl, cron, webhooks, `EventSource`.
+//! Publishing and subscribing for clients that use plain HTTP: curl, cron, webhooks, `EventSource`.
 //!
-//! Both are clients of the ordinary connection over a pipe in memory, so that everything holds for them that holds for
-//! any other: tokens, limits, order, bounded outboxes.
+//! Both go through an ordinary connection over a pipe in memory, so that all rules hold for them as for other clients:
+//! tokens, limits, order, bounded outboxes.
 
 use std::collections::BTreeSet;
 
@@ -54,7 +54,7 @@ async fn publish_one<B: Buf>(
     let bad_request = |error: String| refuse_publish(StatusCode::BAD_REQUEST, error);
     let query = Query::parse(query).map_err(bad_request)?;
     let sets = query.tag_sets().map_err(bad_request)?;
-    // Nobody's body is read whose token is wrong.
+    // The body is not read if the token is wrong.
     let visit = match token(headers, &query).map_err(bad_request)? {
         Some(token) => Some(Visit::begin(acceptor, caller, Some(&token)).await?),
         None => None,
@@ -62,7 +62,7 @@ async fn publish_one<B: Buf>(
     let body = read_body(&acceptor.hub, caller, visit.as_ref(), headers, body).await?;
     let Body { bytes, part } = body;
     let line = request_line(&sets, bytes).map_err(bad_request)?;
-    // Its escapes may have made it larger than anybody may send: it is refused here, before the connection gets a copy.
+    // Escapes may have made it larger than the limit: refuse it before the connection gets a copy.
     let (length, limit) = (line.len() - 1, acceptor.hub.in_force().limits.message_bytes);
     if length > limit {
         let text = format!("{length} bytes exceed the limit of {limit} (message-bytes)");
@@ -76,7 +76,7 @@ async fn publish_one<B: Buf>(
     Ok(json(StatusCode::OK, answer + "\n"))
 }
 
-/// What a body says as a line for the connection. Nothing waits for anything meanwhile, and only the line is left.
+/// Turns a body into a line for the connection. The body is dropped before anything is awaited.
 fn request_line(sets: &[Vec<&str>], body: Vec<u8>) -> Result<Vec<u8>, String> {
     let message = match sets.is_empty() {
         true => Publish::from_json(&body),

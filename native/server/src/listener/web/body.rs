@@ -1,5 +1,5 @@
-//! Owns how the body of a request is read: how large it may be, how long it may take, and what it counts for while it is
-//! there. It must not know what a body means.
+//! Owns how the body of a request is read: how large it may be, how long it may take, and how it is counted while it is
+//! in memory. It must not know what a body means.
 
 use std::pin::pin;
 use std::time::Duration;
@@ -17,13 +17,14 @@ use crate::hub::Hub;
 use crate::hub::unfinished::{COUNTED_FROM, Part};
 use crate::log_limit::Kind;
 
-/// For so many bytes that have come a body has a second more: who is slower over a long time keeps room that others need.
+/// For each of so many bytes that have arrived a body gets another second: a slower client would hold memory for too
+/// long.
 const BYTES_PER_SECOND: usize = 64 << 10;
 
-/// How often it is looked whether there is room for a body that does not go on.
+/// How often a body that makes no progress is checked against the total limit.
 const LOOK: Duration = Duration::from_secs(1);
 
-/// A whole body. What is made of it counts as it does, so the count goes on when the bytes have become something else.
+/// A whole body, and its count, which goes on for what is made of the bytes.
 pub(super) struct Body {
     pub(super) bytes: Vec<u8>,
     pub(super) part: Part,
@@ -41,8 +42,8 @@ fn full(most: usize) -> Response {
     refuse_publish(StatusCode::SERVICE_UNAVAILABLE, text)
 }
 
-/// Reads a body up to the limit, which is another without a token where one is needed. What is over it is thrown away,
-/// so that the client gets to read why.
+/// Reads a body up to the limit, which is smaller if a token is required and missing. What exceeds it is discarded, so
+/// that the client can read the error.
 pub(super) async fn read_body<B: Buf>(
     hub: &Hub,
     caller: &Caller,
@@ -64,12 +65,12 @@ pub(super) async fn read_body<B: Buf>(
         .get(header::CONTENT_LENGTH)
         .and_then(|length| length.to_str().ok()?.parse::<u64>().ok())
         .filter(|&length| length > limit as u64);
-    // Such a client has sent nothing of the body yet.
+    // Such a client has not sent any of the body yet.
     if let (Some(length), true) = (announced, headers.contains_key(header::EXPECT)) {
         return Err(too_large(&format!("{length} bytes")));
     }
-    // A stranger has as long for the whole as to authenticate; others for each pause, and more for the whole the more of it
-    // has come.
+    // Without a valid token the whole body must arrive within the time to authenticate. For others the handshake time
+    // bounds each pause, and the time for the whole grows with what has arrived.
     let is_hurried = is_early && limits.authentication_seconds > 0;
     let seconds = match is_hurried {
         true => limits.authentication_seconds,
@@ -84,12 +85,12 @@ pub(super) async fn read_body<B: Buf>(
     loop {
         let soon = Instant::now() + LOOK;
         match timeout_at(deadline.min(soon), body.next()).await {
-            // Who says nothing must not hold what others need.
+            // A client that sends nothing must not hold memory that others need.
             Err(_) if bytes.len() >= COUNTED_FROM && hub.unfinished.is_full() => {
                 return Err(full(limits.input_total_bytes));
             }
             Err(_) if Instant::now() < deadline => {}
-            // From here on it is a stranger's. Who sends nothing more keeps what has come no longer than for a pause.
+            // The token was revoked. What has arrived is kept for no longer than one pause.
             Ok(Some(Ok(_))) if visit.is_some_and(Visit::was_revoked) => {
                 let text = "not authorized - the token was taken back before the body had come";
                 return Err(unauthorized(refuse_publish(StatusCode::UNAUTHORIZED, text)));

@@ -1,5 +1,5 @@
-//! Owns which requests of browsers are let in, and what is said of the others; knows nothing of which pages are allowed, and
-//! must not know what they ask for.
+//! Owns the check of requests by browsers, and how refused ones are answered; knows nothing of which pages are allowed,
+//! and must not know what they ask for.
 
 use std::borrow::Cow;
 
@@ -14,16 +14,16 @@ use crate::admission::browsers::{Browsers, is_this_machine};
 use crate::admission::peer::Peer;
 use crate::log_limit::{Kind, LogLimit, shown};
 
-/// Where a browser says how the page that asks is related to what it asks for. It says so for images, scripts, frames
-/// and links, too, which have no origin; but only to servers that are encrypted or on the same machine.
+/// Tells how the requesting page is related to the server. Browsers send it also for images, scripts, frames and links,
+/// which have no origin, but only to servers that are encrypted or on the same machine.
 const SEC_FETCH_SITE: &str = "sec-fetch-site";
 
-/// What it says where no other site is behind the request: a page of this very server, or the user.
+/// Its values if no other site has made the request: a page of this server, or the user.
 const IS_NO_OTHER: [&str; 2] = ["same-origin", "none"];
 
 impl Browsers {
-    /// Looks at a request before anybody else does, and has it logged if it is refused. Returns the origin that may read
-    /// the answer, if it needs leave.
+    /// Checks a request before anything else does, and logs it if it is refused. Returns the origin that must be
+    /// allowed to read the answer, if there is one.
     pub(super) fn check<B>(
         &self,
         request: &Request<B>,
@@ -58,14 +58,14 @@ impl Browsers {
     /// The host that a request is for.
     ///
     /// # Errors
-    /// The same, where it is not this server for all that a page knows.
+    /// The same, if it is not a name of this server.
     fn check_host<'a, B>(
         &self,
         request: &'a Request<B>,
         is_loopback: bool,
     ) -> Result<&'a str, &'a str> {
         let host = host_of(request);
-        // Browsers always say which host they want.
+        // Browsers always name the host.
         let is_unnamed =
             request.uri().authority().is_none() && !request.headers().contains_key(header::HOST);
         match is_unnamed || self.allows_host(host, is_loopback) {
@@ -87,7 +87,7 @@ fn host_of<B>(request: &Request<B>) -> &str {
     }
 }
 
-/// Whether a request names this machine as seen from itself. What a proxy passes on names the server as others see it.
+/// Whether a request addresses this machine by a loopback name. A request that a proxy forwards has a public one.
 pub(super) fn is_for_this_machine<B>(request: &Request<B>) -> bool {
     is_this_machine(host_of(request))
 }
@@ -137,7 +137,7 @@ fn other_site(site: &str, log: &LogLimit, peer: Option<Peer>) -> Response {
     refuse(StatusCode::FORBIDDEN, text)
 }
 
-/// Answers the question a browser asks before it lets a page make a request that is not simple; `None` for others.
+/// Answers a preflight request, which a browser sends before a page's request that is not simple; `None` for others.
 pub(super) fn preflight<B>(request: &Request<B>) -> Option<Response> {
     let is_one = request.method() == Method::OPTIONS
         && request
@@ -163,7 +163,7 @@ pub(super) fn preflight<B>(request: &Request<B>) -> Option<Response> {
     Some(response)
 }
 
-/// Lets the page of an allowed origin read an answer.
+/// Allows the page of an origin to read the answer.
 pub(super) fn share(response: &mut Response, origin: HeaderValue) {
     let headers = response.headers_mut();
     headers.insert(header::ACCESS_CONTROL_ALLOW_ORIGIN, origin);

@@ -1,5 +1,5 @@
-//! Owns how messages become server-sent events. What has not gone out yet waits in the outbox, where it is counted: a
-//! message passes through here in pieces, so that a reader that takes nothing makes this keep little.
+//! Owns how messages become server-sent events. What is not sent yet waits in the outbox, where it is counted; messages
+//! pass through here in pieces, so that little is kept for a reader that is stalled.
 
 use std::io;
 use std::time::Duration;
@@ -11,18 +11,18 @@ use warp::reply::{Reply, Response};
 
 use super::visit::Visit;
 
-/// After which time in milliseconds a reader whose stream has ended comes back.
+/// After how many milliseconds a reader reconnects.
 const RETRY: &[u8] = b"retry:3000\n\n";
-/// A comment, and after which time without an event it comes.
+/// A comment, sent after this time without an event.
 const KEEP_ALIVE: &[u8] = b":\n\n";
 const SILENCE: Duration = Duration::from_secs(15);
 
-/// What a message begins with by which a subscription is taken away: nobody here asks for that.
+/// How a message begins that revokes a subscription; these requests never unsubscribe themselves.
 const TAKEN_AWAY: &[u8] = br#"{"command":"unsubscribe","#;
-/// What a message begins with by which the token is taken away, and all subscriptions with it: nobody here can show another.
+/// How a message begins that revokes the token and all subscriptions; a request cannot present another.
 const TOKEN_TAKEN: &[u8] = br#"{"command":"auth","error""#;
 
-/// What comes of the subscriptions of a request.
+/// The result of a request's subscriptions.
 pub(super) struct Events {
     visit: Visit,
     lines: Lines,
@@ -30,7 +30,7 @@ pub(super) struct Events {
 }
 
 impl Events {
-    /// The events of as many subscriptions as were made.
+    /// All were made; their events follow.
     pub(super) fn new(visit: Visit, held: usize) -> Self {
         Self {
             visit,
@@ -47,14 +47,14 @@ impl Events {
         let reply = warp::reply::stream(pieces);
         let reply = warp::reply::with_header(reply, CONTENT_TYPE, "text/event-stream");
         let reply = warp::reply::with_header(reply, CACHE_CONTROL, "no-cache");
-        // Proxies as nginx else hold events back until there are many.
+        // Otherwise proxies such as nginx buffer events.
         warp::reply::with_header(reply, "x-accel-buffering", "no").into_response()
     }
 
     /// The next piece of the stream.
     ///
     /// # Errors
-    /// When it ends in the middle of an event.
+    /// If the stream ends in the middle of an event.
     async fn next(&mut self) -> io::Result<Option<Vec<u8>>> {
         if !std::mem::replace(&mut self.has_begun, true) {
             return Ok(Some(RETRY.to_vec()));
@@ -82,14 +82,13 @@ impl Events {
     }
 }
 
-/// Lines on their way to become events.
+/// Turns lines into events.
 struct Lines {
     /// Whether the last one has not ended yet.
     is_within: bool,
     /// How it begins.
     head: Vec<u8>,
-    /// How many subscriptions there are still. A stream that nothing can come of any more ends; the last event has said
-    /// why.
+    /// How many subscriptions are left. Without any the stream ends; the last event has told why.
     held: usize,
 }
 
@@ -106,12 +105,12 @@ impl Lines {
         self.held == 0
     }
 
-    /// Writes the next bytes of the lines as events. No line has a return in it, which would end the field.
+    /// Writes the next bytes of the lines as events. Lines contain no carriage return, which would end the field.
     fn frame(&mut self, mut bytes: &[u8]) -> Vec<u8> {
         let mut events = Vec::with_capacity(bytes.len() + 64);
         while !bytes.is_empty() && !self.are_over() {
             if !std::mem::replace(&mut self.is_within, true) {
-                // Readers take one blank off, and simple ones count on it.
+                // Readers strip one blank, and simple ones rely on it.
                 events.extend_from_slice(b"data: ");
                 self.head.clear();
             }

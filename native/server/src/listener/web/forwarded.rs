@@ -1,10 +1,10 @@
-//! Owns what proxies write into the headers of a request; knows nothing of which of them is trusted.
+//! Owns how the headers are read that proxies add to requests; knows nothing of which proxies are trusted.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use warp::http::{HeaderMap, HeaderName};
 
-/// Whether a proxy has left its mark on a request. Some leave none.
+/// Whether a proxy has added a header to the request. Some add none.
 pub(super) fn is_forwarded(headers: &HeaderMap) -> bool {
     const MARKS: [&str; 9] = [
         "cf-connecting-ip",
@@ -21,7 +21,7 @@ pub(super) fn is_forwarded(headers: &HeaderMap) -> bool {
     names.any(|name| name.starts_with("x-forwarded-") || MARKS.contains(&name))
 }
 
-/// The addresses that the proxies noted, the nearest last; none for what is no address.
+/// The addresses that the proxies have noted, the nearest last; `None` for what is not an address.
 pub(super) fn hops(headers: &HeaderMap) -> Vec<Option<IpAddr>> {
     let values = |name: &str| -> Vec<String> {
         let values = headers.get_all(name).into_iter();

@@ -1,4 +1,4 @@
-//! What operators and their machines ask: is it alive, is it ready, what does it do.
+//! What operators and probes ask for: whether the server is alive and ready, and its metrics.
 
 use std::fmt::Write;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -67,8 +67,9 @@ pub(super) fn route(acceptor: Acceptor) -> BoxedFilter<(Response,)> {
         .boxed()
 }
 
-/// Lets in who may see figures: on a listener for operators and where access is open everybody, else who asks from this
-/// machine or shows the server's own token. A token is looked at as anywhere, so that it cannot be guessed here.
+/// Checks that the caller may see the metrics: everybody may on a listener for operators and with open access;
+/// otherwise the request must come from this machine or present the server's own token. The token is checked as
+/// everywhere, so that it cannot be guessed here.
 async fn admit(
     acceptor: &Acceptor,
     caller: &Caller,
@@ -94,16 +95,16 @@ async fn admit(
     }
 }
 
-/// How figures are written.
+/// The formats of metrics.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Form {
-    /// What browsers show, and everything that scrapes can read.
+    /// Browsers show it, and every scraper can read it.
     Prometheus,
     OpenMetrics,
 }
 
 impl Form {
-    /// The form that a client would rather have; Prometheus' own where it does not say, or accepts neither.
+    /// The format that a client prefers; that of Prometheus if it names none, or accepts neither.
     fn wanted(headers: &HeaderMap) -> Self {
         let best = |form: Self| {
             let ranges = listed(headers, header::ACCEPT);
@@ -118,7 +119,7 @@ impl Form {
         }
     }
 
-    /// How much a client likes this form, by one of the ranges that it accepts; none where the range is of another.
+    /// The quality that one media range gives this format; `None` if the range is for another.
     fn quality(self, range: &str) -> Option<f32> {
         let (kinds, version) = match self {
             Self::Prometheus => (["text/plain", "text/*", "*/*"].as_slice(), "0.0.4"),
@@ -150,7 +151,7 @@ impl Form {
         }
     }
 
-    /// Each figure with its description. Counters end in `_total`, which for OpenMetrics is no part of their name.
+    /// Writes a metric with its description. Counters end in `_total`, which OpenMetrics does not count to their name.
     fn write(self, figures: &[Figure]) -> String {
         let mut text = String::new();
         for Figure {
@@ -202,7 +203,7 @@ enum Kind {
     Counter,
 }
 
-/// All there is to tell; their number does not depend on what clients do.
+/// All metrics; their number does not depend on what clients do.
 fn figures(acceptor: &Acceptor) -> Vec<Figure> {
     let hub = &acceptor.hub;
     let stats = hub.stats();

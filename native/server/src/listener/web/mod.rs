@@ -1,4 +1,4 @@
-//! The listener for HTTP and WebSocket. The only place that knows warp.
+//! The listener for HTTP and WebSocket. Only the files of this folder know warp.
 
 mod api;
 mod body;
@@ -120,7 +120,7 @@ fn is_this_machine(address: IpAddr) -> bool {
     address.to_canonical().is_loopback()
 }
 
-/// What a client is told that asks in plain text where it has to encrypt.
+/// The answer to a client that uses plain HTTP on a TLS port.
 fn https_required() -> Vec<u8> {
     let body = error_body(
         "",
@@ -142,7 +142,7 @@ where
         .header_read_timeout(guest.patience(&acceptor.hub))
         .max_headers(100)
         .max_buf_size(64 << 10);
-    // A WebSocket takes the permit over from the connection it was.
+    // A WebSocket takes over the permit of the HTTP connection.
     let (address, since) = (guest.address, guest.since);
     let is_first = AtomicBool::new(true);
     let (permit, routes) = match guest.permit {
@@ -164,13 +164,13 @@ where
         let client = behind.map(|proxy| proxies.client(proxy, forwarded::hops(request.headers())));
         let from = client.map(|client| client.address).or(address);
         let peer = from.map(Peer::from);
-        // A proxy on this machine asks for others, whether or not it is trusted.
+        // A proxy on this machine forwards requests of others, whether or not it is trusted.
         let is_local = client.is_none()
             && address.is_some_and(is_this_machine)
             && !forwarded::is_forwarded(request.headers())
             && browsers::is_for_this_machine(&request);
         if let Some(permit) = &lent {
-            // A later request begins anew; how long the connection was at rest is no matter.
+            // Later requests are timed from their own start, not from that of the connection.
             let since = match is_first.swap(false, Ordering::Relaxed) {
                 true => since,
                 false => Instant::now(),
@@ -219,7 +219,7 @@ where
             ended = connection.as_mut() => Some(ended),
             () = stages.stopped.cancelled() => {
                 connection.as_mut().graceful_shutdown();
-                // A request that does not go on must not outlive the server.
+                // A stalled request must not outlive the server.
                 tokio::select! {
                     ended = connection => Some(ended),
                     () = stages.cut.cancelled() => None,
@@ -233,7 +233,7 @@ where
     });
 }
 
-/// A target such as `host:port` has no path, and warp panics without one. What takes its place leads nowhere.
+/// A target such as `host:port` has no path, and warp panics without one; it gets a path that matches no route.
 fn with_path(mut request: Request<Incoming>) -> Request<Incoming> {
     if request.uri().path_and_query().is_none() {
         *request.uri_mut() = Uri::from_static("*");

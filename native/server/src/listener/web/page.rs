@@ -1,4 +1,4 @@
-//! The page at `/` and its files, as they were when the server was built. It does not know what is in them.
+//! Serves the page at `/` and its files as they were when the server was built. It does not know what is in them.
 
 use warp::Filter;
 use warp::filters::BoxedFilter;
@@ -12,29 +12,29 @@ use super::request::get_or_head;
 struct File {
     /// The path of its URL.
     path: &'static str,
-    /// The smallest first; as it is, last.
+    /// The smallest first; the uncompressed one last.
     forms: &'static [Form],
 }
 
 /// A file, as it is or compressed.
 struct Form {
-    /// The content coding; empty where it is as it is.
+    /// The content coding; empty if it is not compressed.
     coding: &'static str,
-    /// What its content is recognised by, in quotes.
+    /// The entity tag, in quotes.
     tag: &'static str,
     body: &'static [u8],
 }
 
-/// The page, or the plain one when there was no other to build in.
+/// The page, or the plain one if the other was not built.
 static FILES: &[File] = include!(concat!(env!("OUT_DIR"), "/page.rs"));
 
-/// What the page may do: nothing but run its own files, and talk to brokers, also to those of other servers.
+/// The page may only run its own files and connect to brokers, also to those of other servers.
 const POLICY: &str = "default-src 'none'; script-src 'self' 'wasm-unsafe-eval'; worker-src 'self'; style-src 'self'; \
                       img-src 'self' data:; font-src 'self' data:; manifest-src 'self'; \
                       connect-src 'self' http: https: ws: wss:; base-uri 'none'; form-action 'none'; \
                       frame-ancestors 'none'";
 
-/// The plain page has its style in itself.
+/// The plain page has inline styles.
 const PLAIN_POLICY: &str = "default-src 'none'; style-src 'unsafe-inline'; connect-src 'self' ws: wss:; \
                             base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
 
@@ -87,7 +87,7 @@ fn answer(file: &'static File, known: Option<&str>, codings: Option<&str>) -> Re
     let headers = response.headers_mut();
     for (name, value) in [
         (header::CONTENT_TYPE, content_type(file.path)),
-        // By this the page knows that a broker is behind it, and by its own path where. Proxies replace `Server`.
+        // This tells the page that a broker is behind it; its own path tells where. Proxies replace `Server`.
         (header::HeaderName::from_static("mist-broker"), "here"),
         (header::CACHE_CONTROL, caching),
         (header::ETAG, form.tag),
@@ -108,7 +108,7 @@ fn answer(file: &'static File, known: Option<&str>, codings: Option<&str>) -> Re
     response
 }
 
-/// Whether the value of an `Accept-Encoding` names a coding, and not to refuse it.
+/// Whether the value of an `Accept-Encoding` header accepts a coding.
 fn takes(codings: &str, wanted: &str) -> bool {
     codings.split(',').any(|coding| {
         let (name, weight) = coding.split_once(';').unwrap_or((coding, "q=1"));
@@ -117,7 +117,7 @@ fn takes(codings: &str, wanted: &str) -> bool {
     })
 }
 
-/// Whether the value of an `If-None-Match` names a tag.
+/// Whether the value of an `If-None-Match` header contains a tag.
 fn names(known: &str, tag: &str) -> bool {
     let mut tags = known.split(',').map(str::trim);
     tags.any(|known| known == "*" || known.trim_start_matches("W/") == tag)

@@ -1,4 +1,4 @@
-//! Owns what a body of `POST /publish` means: which tags, which data. It must not know who sends it.
+//! Owns what a body of `POST /publish` means: its tags and its data. It must not know the sender.
 
 use std::borrow::Cow;
 use std::fmt;
@@ -6,7 +6,7 @@ use std::fmt;
 use serde::de::{Deserialize, Deserializer, IgnoredAny, MapAccess, Visitor};
 use serde_json::value::RawValue;
 
-/// More than any limit lets through by default, several times over; beyond it reading the tags alone would take long.
+/// Several times what any limit allows by default; with more tags, reading them alone would take long.
 const MOST_TAG_BYTES: usize = 1 << 20;
 
 /// A message to publish.
@@ -17,7 +17,7 @@ pub(super) struct Publish {
 }
 
 impl Publish {
-    /// The tags of a query, with the body as it is.
+    /// With the tags of the query, and the body as data.
     ///
     /// # Errors
     /// What is wrong with the body.
@@ -27,8 +27,8 @@ impl Publish {
         Ok(Self { tags, data })
     }
 
-    /// A message as JSON. Other fields may be there and say nothing; of two with the same name the last counts, and null
-    /// is as good as missing, as everywhere.
+    /// A message as JSON. Other fields are ignored; if a name is used twice, the last counts, and null means absent, as
+    /// everywhere.
     ///
     /// # Errors
     /// What is wrong with the body, and what it should look like.
@@ -66,13 +66,13 @@ impl Publish {
     }
 }
 
-/// A value as it is written; null is none.
+/// A value as it is written; `None` for null.
 fn text(value: Option<&RawValue>) -> Option<&str> {
     let value = value.map(RawValue::get);
     value.filter(|value| *value != "null")
 }
 
-/// The fields of a message that count; whatever else a body has is passed over as it is read.
+/// The fields that count; other fields of the body are skipped while it is read.
 #[derive(Default)]
 struct Fields<'a> {
     tags: Option<&'a RawValue>,
@@ -105,7 +105,7 @@ impl<'de: 'a, 'a> Deserialize<'de> for Fields<'a> {
     }
 }
 
-/// A JSON value without the blanks between its parts; all else stays as it was written, so that no number changes.
+/// A JSON value without insignificant blanks; everything else stays as it was written, so that no number changes.
 fn compact(value: &str) -> String {
     let (mut is_text, mut is_escaped) = (false, false);
     let is_kept = |&character: &char| {

@@ -1,5 +1,5 @@
-//! Owns how a query is read: to the letter, since a tag that was dropped or replaced would make a subscription another
-//! one. It must not know what its parameters are for.
+//! Owns how a query is read: strictly, since a tag that was dropped or replaced would change a subscription. It must
+//! not know what its parameters are for.
 
 /// The parameters of a query, decoded, in their order.
 pub(super) struct Query<'a>(Vec<Parameter<'a>>);
@@ -16,7 +16,7 @@ impl<'a> Query<'a> {
     /// Reads a query as forms write it.
     ///
     /// # Errors
-    /// A sentence that names the place. It shows nothing of the query, in which there may be a token.
+    /// A sentence that names the position. It shows nothing of the query, which may contain a token.
     pub(super) fn parse(query: &'a str) -> Result<Self, String> {
         let mut parameters = Vec::new();
         let mut start = 0;
@@ -39,8 +39,8 @@ impl<'a> Query<'a> {
     /// The tag sets: each `tags` is one, its tags separated by commas.
     ///
     /// # Errors
-    /// A sentence that names the place where a tag is missing: most often a variable of the shell was not set. The empty
-    /// tag cannot be said here.
+    /// A sentence that names the position of an empty tag: usually a shell variable was not set. The empty tag cannot
+    /// be used here.
     pub(super) fn tag_sets(&self) -> Result<Vec<Vec<&str>>, String> {
         let lists = self.0.iter().filter(|parameter| parameter.name == "tags");
         lists.map(Parameter::tags).collect()
@@ -49,7 +49,7 @@ impl<'a> Query<'a> {
     /// The token.
     ///
     /// # Errors
-    /// A sentence that names the place where it is missing.
+    /// A sentence that names the position of an empty one.
     pub(super) fn token(&self) -> Result<Option<&str>, String> {
         let mut parameters = self.0.iter();
         let token = parameters.find(|given| given.name.eq_ignore_ascii_case("x-auth-token"));
@@ -101,14 +101,14 @@ fn decode(raw: &str, start: usize) -> Result<String, String> {
     })
 }
 
-/// Where the unit of a decoded byte stands.
+/// The position of the character or escape of a decoded byte.
 fn place_of(raw: &str, decoded: usize) -> usize {
     units(raw)
         .nth(decoded)
         .map_or(raw.len(), |(place, _)| place)
 }
 
-/// Each byte that a text stands for, and where it is written; none where an escape is broken.
+/// Each decoded byte and its position; `None` for an invalid escape.
 fn units(raw: &str) -> impl Iterator<Item = (usize, Option<u8>)> {
     let bytes = raw.as_bytes();
     let mut at = 0;

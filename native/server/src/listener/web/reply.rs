@@ -1,4 +1,4 @@
-//! Owns how requests are refused, and what answers look like: as messages do on any other transport.
+//! Owns how answers and refusals are written: in the form of messages, as on any other transport.
 
 use mist_core::ErrorCode;
 use warp::http::StatusCode;
@@ -8,7 +8,7 @@ use warp::reply::{Reply, Response};
 use crate::admission::rates::Exceeded;
 use crate::listener::acceptor::Refusal;
 
-/// Answers a client that is one too many, or came too soon.
+/// Answers a client when there are too many connections, or were too many in the last second.
 pub(super) fn unavailable(refusal: Refusal) -> Response {
     let Refusal {
         mut message,
@@ -21,10 +21,10 @@ pub(super) fn unavailable(refusal: Refusal) -> Response {
     }
 }
 
-/// Seconds after which a client may try again where nobody knows when it will get further.
+/// Seconds after which a client may try again if there is no better estimate.
 const RETRY_SECONDS: u64 = 10;
 
-/// Answers a client that does more in a second than it may.
+/// Answers a client that has exceeded a rate.
 pub(super) fn too_often(message: Vec<u8>, exceeded: Exceeded) -> Response {
     let mut response = json(StatusCode::TOO_MANY_REQUESTS, message);
     let seconds = exceeded.retry_after().into();
@@ -37,7 +37,7 @@ pub(super) fn refuse(status: StatusCode, error: impl AsRef<str>) -> Response {
     refuse_command("", status, error)
 }
 
-/// Refuses a command with a message like those on any other transport.
+/// Refuses a command with a message as on any other transport.
 pub(super) fn refuse_command(
     command: &str,
     status: StatusCode,
@@ -46,7 +46,7 @@ pub(super) fn refuse_command(
     json(status, error_body(command, code_of(status), error.as_ref()))
 }
 
-/// The `code` of what only HTTP has.
+/// The `code` of errors that only HTTP has.
 fn code_of(status: StatusCode) -> &'static str {
     match status {
         StatusCode::UNAUTHORIZED => ErrorCode::Unauthenticated.name(),
@@ -62,7 +62,7 @@ fn code_of(status: StatusCode) -> &'static str {
     }
 }
 
-/// The fields in the order that they have everywhere.
+/// An error, with its fields in the usual order.
 pub(super) fn error_body(command: &str, code: &str, error: &str) -> String {
     let error = serde_json::Value::from(error);
     format!("{{\"command\":\"{command}\",\"error\":{error},\"code\":\"{code}\"}}\n")

@@ -1,4 +1,4 @@
-//! Owns who makes a request, and how what stands in its head is read; knows nothing of what is answered.
+//! Owns the caller of a request, and how its head is read; knows nothing of the answers.
 
 use std::sync::Arc;
 
@@ -15,19 +15,19 @@ use crate::admission::rates::meter::Meter;
 use crate::hub::Arrival;
 use crate::listener::acceptor::{Acceptor, Permit, Refusal};
 
-/// Who makes a request.
+/// The client that makes a request.
 #[derive(Clone)]
 pub(super) struct Caller {
     pub(super) permit: Arc<Permit>,
     pub(super) peer: Option<Peer>,
-    /// The number of the listener that the request came to.
+    /// The number of the listener that received the request.
     pub(super) listener: u16,
-    /// For whom a trusted proxy asks, whose own connection does not count for anybody.
+    /// The client behind a trusted proxy, whose connection does not count for any address.
     pub(super) client: Option<Client>,
-    /// Whether it comes from this machine, for all that can be seen.
+    /// Whether it comes from this machine, as far as can be seen.
     pub(super) is_local: bool,
     pub(super) since: Instant,
-    /// What was done on the connection lately; not for a proxy's, which carries many clients.
+    /// The meter of the connection; none for a proxy's, which carries many clients.
     pub(super) meter: Option<Arc<Meter>>,
 }
 
@@ -42,7 +42,7 @@ impl Caller {
         }
     }
 
-    /// Counts what will go on for long among what the caller's address has, unless its connection is counted already.
+    /// Counts a long-lived request as a connection of the caller's address, unless its connection is counted already.
     pub(super) fn count_address(
         &self,
         acceptor: &Acceptor,
@@ -69,7 +69,7 @@ pub(super) fn raw_query() -> BoxedFilter<(String,)> {
         .boxed()
 }
 
-/// The only value of a header.
+/// The value of a header that occurs once.
 pub(super) fn one(headers: &HeaderMap, name: HeaderName) -> Option<&str> {
     let mut values = headers.get_all(name).into_iter();
     let value = values.next()?.to_str().ok()?;
@@ -80,12 +80,12 @@ pub(super) fn offered_protocols(headers: &HeaderMap) -> impl Iterator<Item = &st
     listed(headers, header::SEC_WEBSOCKET_PROTOCOL)
 }
 
-/// Whether the headers with this name list a value.
+/// Whether a value is among those of the headers with this name.
 pub(super) fn lists(headers: &HeaderMap, name: impl AsHeaderName, value: &str) -> bool {
     listed(headers, name).any(|listed| listed.eq_ignore_ascii_case(value))
 }
 
-/// What the headers with this name list.
+/// The comma-separated values of the headers with this name.
 pub(super) fn listed(headers: &HeaderMap, name: impl AsHeaderName) -> impl Iterator<Item = &str> {
     headers
         .get_all(name)

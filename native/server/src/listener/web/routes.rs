@@ -1,5 +1,5 @@
-//! Owns which paths there are on a listener, for clients or for operators, and what is said of any other. It must not know
-//! what they answer.
+//! Owns the paths of a listener, for clients or for operators, and the answer for all others. It must not know what
+//! they answer.
 
 use warp::Filter;
 use warp::filters::BoxedFilter;
@@ -14,7 +14,7 @@ use super::{api, metrics, page, upgrade};
 use crate::listener::acceptor::Acceptor;
 use crate::listener::offers::Offers;
 
-/// All that is answered on a listener.
+/// All routes of a listener.
 pub(super) fn of(acceptor: &Acceptor) -> BoxedFilter<(Response,)> {
     let offers = acceptor.offers;
     let ping = warp::path!("ping")
@@ -47,7 +47,7 @@ pub(super) fn of(acceptor: &Acceptor) -> BoxedFilter<(Response,)> {
     .unwrap_or(anything)
 }
 
-/// Answers a request that nobody has taken.
+/// Answers a request that no route has matched.
 fn nothing_here(path: &str, offers: Offers, are_clients: bool) -> Response {
     let allowed = match path.trim_end_matches('/') {
         "/publish" if are_clients => "POST",

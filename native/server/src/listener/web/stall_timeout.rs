@@ -1,4 +1,4 @@
-//! Owns how long a socket may take nothing of what hyper writes; other connections are watched by the hub.
+//! Owns how long a socket may accept nothing of what hyper writes; the hub watches all other connections.
 
 use std::future::Future;
 use std::io;

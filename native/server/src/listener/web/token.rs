@@ -1,4 +1,4 @@
-//! Owns where a request carries its token: headers, which go before a subprotocol, which goes before the query.
+//! Owns where a request carries its token: in a header, else in a subprotocol, else in the query.
 
 use base64::Engine;
 use base64::prelude::BASE64_URL_SAFE_NO_PAD;
@@ -7,10 +7,10 @@ use warp::http::{HeaderMap, header};
 use super::query::Query;
 use super::request::offered_protocols;
 
-/// The token that a request presents, if it does. Empty headers are as good as missing.
+/// The token that a request presents, if any. Empty headers count as missing.
 ///
 /// # Errors
-/// What is wrong with a token that cannot be read; it is never shown.
+/// What is wrong with a token that cannot be read; the text does not contain it.
 pub(super) fn token(headers: &HeaderMap, query: &Query<'_>) -> Result<Option<String>, String> {
     for given in [
         in_header(headers)?,
@@ -29,7 +29,7 @@ fn in_header(headers: &HeaderMap) -> Result<Option<String>, String> {
     Ok(token.filter(|token| !token.is_empty()))
 }
 
-/// Other schemes than `Bearer` may be meant for a proxy.
+/// Schemes other than `Bearer` may be meant for a proxy.
 fn in_authorization(headers: &HeaderMap) -> Result<Option<String>, String> {
     let value = text(headers, header::AUTHORIZATION.as_str())?;
     Ok(value.and_then(|value| {
@@ -52,7 +52,7 @@ fn in_protocol(headers: &HeaderMap) -> Result<Option<String>, String> {
     Ok(Some(token).filter(|token| !token.is_empty()))
 }
 
-/// A header's value. A token is any text, which a header holds as bytes.
+/// A header's value. A token may be any text, and a header carries it as bytes.
 fn text(headers: &HeaderMap, name: &str) -> Result<Option<String>, String> {
     let value = headers.get(name).map(|value| value.as_bytes().to_vec());
     value

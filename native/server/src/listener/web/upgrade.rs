@@ -26,7 +26,7 @@ use crate::admission::address_limit::AddressPermit;
 use crate::connection::Connection;
 use crate::listener::acceptor::Acceptor;
 
-/// The requests that ask for a WebSocket at one of its paths.
+/// Matches the requests that ask for a WebSocket at one of its paths.
 pub(super) fn route(acceptor: Acceptor) -> BoxedFilter<(Response,)> {
     wants_websocket()
         .and(warp::get())
@@ -42,15 +42,15 @@ pub(super) fn route(acceptor: Acceptor) -> BoxedFilter<(Response,)> {
         .boxed()
 }
 
-/// `/`, the original's `/subscribe/websocket` and below it, and the `/ws` of its README.
+/// `/`, the original's `/subscribe/websocket` and what is below it, and the `/ws` of its README.
 pub(super) fn is_websocket_path(path: &str) -> bool {
     let below = path.strip_prefix("/subscribe/websocket");
     matches!(path, "/" | "/ws")
         || below.is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
 }
 
-/// Whether a request is meant for a WebSocket where there is one, also if it lacks something, as those do that a proxy has
-/// passed on without `Upgrade`. Those who offer another protocol, as clients of HTTP/2 do, get what they would get without.
+/// Whether a request is meant to open a WebSocket, even if it is incomplete, as when a proxy has removed `Upgrade`. An
+/// offer of another protocol, as by clients of HTTP/2, is ignored.
 pub(super) fn is_wanted(path: &str, headers: &HeaderMap) -> bool {
     is_websocket_path(path)
         && (headers.contains_key(header::SEC_WEBSOCKET_KEY)
@@ -119,7 +119,7 @@ fn upgrade(
     if offered_protocols(headers).any(|protocol| protocol == "mist.v1") {
         response = response.header(header::SEC_WEBSOCKET_PROTOCOL, "mist.v1");
     }
-    // The key that was accepted holds only what a header may hold.
+    // The key was decoded, so it holds only what a header may contain.
     let Ok(response) = response.body(Vec::new()) else {
         return StatusCode::BAD_REQUEST.into_response();
     };
@@ -135,7 +135,7 @@ fn upgrade(
     response.into_response()
 }
 
-/// Answers a request that is not an upgrade that we can make.
+/// Answers a request that is not a complete upgrade.
 pub(super) fn upgrade_required(text: &str) -> Response {
     let refusal = refuse(StatusCode::UPGRADE_REQUIRED, text);
     let refusal = warp::reply::with_header(refusal, header::UPGRADE, "websocket");

@@ -1,5 +1,5 @@
-//! Owns an HTTP request as a session: a connection to the broker inside the server, over which it sends one command after
-//! the other and receives the answers and messages. It must not know what they are for.
+//! Owns an HTTP request as a session: a connection inside the server over which it sends commands to the broker and
+//! receives answers and messages. It must not know what they are for.
 
 use std::collections::VecDeque;
 use std::io;
@@ -22,10 +22,10 @@ use crate::outbox::Outbox;
 
 /// Bytes in the pipe between a request and its connection.
 const PIPE_BYTES: usize = 16 << 10;
-/// Bytes of a long line that are given to the pipe at once.
+/// Bytes of a long line that are written to the pipe at once.
 const PIECE_BYTES: usize = 64 << 10;
 
-/// What the answers to our commands end with; the commands have the `id` 1, which is no business of the client's.
+/// How answers to our commands end. The commands have the `id` 1, which is removed before the client sees the answer.
 const ID: &str = ",\"id\":1}";
 
 /// An HTTP request as a session of the broker.
@@ -42,7 +42,7 @@ struct Early {
     /// Each with a newline behind it.
     messages: VecDeque<Vec<u8>>,
     bytes: usize,
-    /// How many bytes of the first one were taken.
+    /// How many bytes of the first one have been read.
     at: usize,
 }
 
@@ -69,7 +69,7 @@ impl Early {
         true
     }
 
-    /// What comes next, in pieces no larger than those of the pipe.
+    /// The next bytes, in pieces no larger than the pipe.
     fn next(&self) -> &[u8] {
         let first = self.messages.front();
         let left = first.map_or(&[][..], |message| &message[self.at..]);
@@ -94,7 +94,7 @@ impl Drop for Early {
     }
 }
 
-/// A request as the connection gets it.
+/// The line for a request.
 pub(super) fn line(request: Request<'_>) -> Vec<u8> {
     let mut line = Vec::new();
     encode_request(&request.id(1), &mut line);
@@ -102,7 +102,7 @@ pub(super) fn line(request: Request<'_>) -> Vec<u8> {
     line
 }
 
-/// Adds what a client may do about it.
+/// Adds what the client can do about it.
 pub(super) fn unauthorized(response: Response) -> Response {
     warp::reply::with_header(response, header::WWW_AUTHENTICATE, "Bearer").into_response()
 }
@@ -112,7 +112,7 @@ fn cut() -> Response {
     refuse(StatusCode::SERVICE_UNAVAILABLE, text)
 }
 
-/// What matters of an answer.
+/// The fields of an answer that matter.
 #[derive(Deserialize)]
 struct Answer {
     command: String,
@@ -130,7 +130,7 @@ impl Visit {
     ) -> Result<Self, Response> {
         let permit = caller.count_address(acceptor).map_err(unavailable)?;
         let (near, far) = tokio::io::duplex(PIPE_BYTES);
-        // Within the count of the HTTP connection that the request came on.
+        // It is counted with the HTTP connection of the request.
         let hub = Arc::clone(&acceptor.hub);
         let arrival = Arrival {
             is_request: true,
@@ -154,7 +154,7 @@ impl Visit {
         Ok(visit)
     }
 
-    /// Whether the token that it began with is valid no more. A request has no second one.
+    /// Whether the request's token is no longer valid. A request cannot present another.
     pub(super) fn was_revoked(&self) -> bool {
         self.outbox.is_on_probation()
     }
@@ -164,14 +164,14 @@ impl Visit {
         self.early.hub.is_server(self.outbox.session)
     }
 
-    /// Does a command, and returns the answer or the response to the error.
+    /// Carries out a command; returns the answer, or the response for an error.
     pub(super) async fn ask(&mut self, request: Request<'_>) -> Result<String, Response> {
         self.send(&line(request)).await?;
         self.answer().await
     }
 
-    /// The same for a line that may be long, and for which `part` counts. The connection counts what it has taken of it,
-    /// so that is given up here.
+    /// The same for a line that may be long and is counted by `part`. What the connection has read of it, the
+    /// connection counts, so the count here is reduced.
     pub(super) async fn ask_long(
         &mut self,
         line: Vec<u8>,
@@ -234,7 +234,7 @@ impl Visit {
             ErrorCode::NotGranted if self.has_token => StatusCode::FORBIDDEN,
             ErrorCode::Revoked => StatusCode::FORBIDDEN,
             ErrorCode::NotGranted | ErrorCode::Unauthenticated => StatusCode::UNAUTHORIZED,
-            // The body was within the limit; what is made of it, with its escapes, was not.
+            // The body was within the limit, but escapes have made the line longer.
             ErrorCode::TooLarge => StatusCode::PAYLOAD_TOO_LARGE,
             _ => StatusCode::BAD_REQUEST,
         };
@@ -245,8 +245,8 @@ impl Visit {
         }
     }
 
-    /// What comes next of the messages, each with a newline behind it; nothing when none comes any more. It may be called
-    /// again, however far it came.
+    /// The next bytes of the messages, each with a newline behind it; empty at the end. The future may be dropped and
+    /// made again at any time.
     pub(super) async fn fill(&mut self) -> io::Result<&[u8]> {
         match self.early.messages.is_empty() {
             true => self.pipe.fill_buf().await,
@@ -254,7 +254,7 @@ impl Visit {
         }
     }
 
-    /// Notes that so much of it was taken.
+    /// Marks so many bytes as read.
     pub(super) fn consume(&mut self, count: usize) {
         match self.early.messages.is_empty() {
             true => self.pipe.consume(count),
