@@ -1,5 +1,5 @@
-//! Owns what an error is on the wire, its codes, and what a token store may find wrong. The sentences for people stand beside
-//! what they are about: in `message/{fault,refusal,notices}.rs`, and here.
+//! Owns what an error is on the wire, its codes, and what a token store may find wrong. The sentences for people stand
+//! beside what they are about: in `message/{fault,refusal,notices}.rs`, and here.
 
 use alloc::string::String;
 use core::fmt;
@@ -9,7 +9,8 @@ use crate::text::{Part, push, text};
 /// Names each code once, as Rust and the wire spell it.
 macro_rules! codes {
     ($($(#[$about:meta])* $code:ident = $name:literal,)+) => {
-        /// What is wrong, for programs: the `code` beside the `error` of a message. The sentence is for people, and may change.
+        /// What is wrong, for programs: the `code` beside the `error` of a message. The sentence is for people, and may
+        /// change.
         #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
         #[non_exhaustive]
         pub enum ErrorCode {
@@ -49,7 +50,7 @@ codes! {
     MissingTags = "missing-tags",
     /// The command needs a token as its data.
     MissingToken = "missing-token",
-    /// The command is for who presented the server's token.
+    /// The command is for administrators.
     NotAdmin = "not-admin",
     /// The command needs a valid token, or none came in time.
     Unauthenticated = "unauthenticated",
@@ -67,8 +68,8 @@ codes! {
     ReservedTag = "reserved-tag",
     /// A field has a value that the command does not take.
     InvalidValue = "invalid-value",
-    /// A subscription is removed, since the token no longer grants it; or the connection is closed, since an administrator has
-    /// ended the token.
+    /// A subscription is removed, since the token no longer grants it; or the connection is closed, since an
+    /// administrator has ended the token.
     Revoked = "revoked",
     /// Something is more than a limit allows; the sentence names the value, the limit and the setting.
     LimitExceeded = "limit-exceeded",

@@ -22,7 +22,7 @@ pub enum Unit {
     PerSecond,
 }
 
-/// Who keeps a limit.
+/// What enforces a limit.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Keeper {
     /// The broker, wherever it runs.
@@ -40,7 +40,7 @@ pub struct Limit {
     pub default: u64,
     /// What it counts.
     pub unit: Unit,
-    /// Who keeps it.
+    /// What enforces it.
     keeper: Keeper,
     /// The least value that it takes.
     least: u64,
@@ -208,7 +208,8 @@ limits! {
         message_bytes: usize [0..=1 << 30] = 4 << 20, Bytes, "message-bytes", "bytes of one message";
         /// Bytes in one message of a session that has not authenticated where it has to.
         unauthenticated_bytes: usize = 4 << 10, Bytes, "unauthenticated-bytes", "bytes of one message";
-        /// Seconds in which a session has to authenticate where it has to, from when its connection was made; 0 is no bound.
+        /// Seconds in which a session has to authenticate where it has to, from when its connection was made; 0 is no
+        /// bound.
         authentication_seconds: u32 = 5, Seconds, "authentication-seconds";
         /// Open arrays and objects at any point of a message, from 2, which every message with tags needs, to 64.
         nesting: u8 [2..=64] = 16, Count, "nesting";
@@ -222,7 +223,8 @@ limits! {
         subscriptions: usize = 65_536, Count, "subscriptions", "subscriptions";
         /// Subscriptions all sessions may hold together.
         subscriptions_total: usize = 10_000_000, Count, "subscriptions-total", "subscriptions of all sessions";
-        /// Bytes that the subscriptions of one session may weigh: 64 for each, and 8 and the name's bytes for each of its tags.
+        /// Bytes that the subscriptions of one session may weigh: 64 for each, and 8 and the name's bytes for each of
+        /// its tags.
         subscription_bytes: usize = 16 << 20, Bytes, "subscription-bytes", "bytes of subscriptions";
         /// Bytes of memory that the subscriptions of all sessions may take together; a tag's name counts once.
         subscription_total_bytes: usize = 1 << 30, Bytes, "subscription-total-bytes", "bytes of the subscriptions of all sessions";
@@ -236,8 +238,8 @@ limits! {
         outbox_bytes: usize = 8 << 20, Bytes, "outbox-bytes", "bytes of an answer";
     }
     Host: {
-        /// Wrong tokens from one address, an IPv6 network of 64 bits counting as one, that are looked at without a wait; then
-        /// it is one a second. 0 is no bound.
+        /// Wrong tokens from one address, an IPv6 network of 64 bits counting as one, that are looked at without a
+        /// wait; then it is one a second. 0 is no bound.
         failed_tokens: u32 = 5, Count, "failed-tokens";
         /// Bytes of messages that have not arrived whole yet, of all connections together.
         input_total_bytes: usize = 512 << 20, Bytes, "input-total-bytes";
@@ -249,15 +251,15 @@ limits! {
         connections: usize = 65_536, Count, "connections";
         /// Connections open at once from one address, an IPv6 network of 64 bits counting as one; 0 is no bound.
         connections_per_address: usize = 0, Count, "connections-per-address";
-        /// Messages that one connection may publish in a second. For this and all rates that follow: as many at once after
-        /// a second without any, and 0 is no bound. Up to a thousand millions, each.
+        /// Messages that one connection may publish in a second. For this and all rates that follow: as many at once
+        /// after a second without any, and 0 is no bound. Up to a thousand millions, each.
         publishes_per_second: u32 [RATES] = 0, PerSecond, "publishes-per-second";
         /// The same for all connections together that go by tokens of one subject.
         publishes_per_second_per_subject: u32 [RATES] = 0, PerSecond, "publishes-per-second-per-subject";
         /// The same for all connections from one address, an IPv6 network of 64 bits counting as one.
         publishes_per_second_per_address: u32 [RATES] = 0, PerSecond, "publishes-per-second-per-address";
-        /// Bytes of messages, as they are sent, that one connection may publish in a second. A larger message needs the credit
-        /// of one second, and those behind it wait until it is paid.
+        /// Bytes of messages, as they are sent, that one connection may publish in a second. A larger message needs the
+        /// credit of one second, and those behind it wait until it is paid.
         publish_bytes_per_second: u32 [RATES] = 0, PerSecond, "publish-bytes-per-second";
         /// The same for all connections of one subject.
         publish_bytes_per_second_per_subject: u32 [RATES] = 0, PerSecond, "publish-bytes-per-second-per-subject";
@@ -279,8 +281,8 @@ limits! {
         stall_seconds: u32 = 10, Seconds, "stall-seconds";
         /// Seconds between WebSocket pings; the answer is due within a third of it.
         heartbeat_seconds: u32 = 25, Seconds, "heartbeat-seconds";
-        /// Seconds for the HTTP request head, for each pause in a request's body, and for a WebSocket upgrade. A body as a whole
-        /// has as long, and a second more for each 64 KiB that have come.
+        /// Seconds for the HTTP request head, for each pause in a request's body, and for a WebSocket upgrade. A body
+        /// as a whole has as long, and a second more for each 64 KiB that have come.
         handshake_seconds: u32 = 10, Seconds, "handshake-seconds";
         /// Seconds a shutdown may take to flush what is queued.
         drain_seconds: u32 = 5, Seconds, "drain-seconds";

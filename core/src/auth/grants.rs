@@ -7,12 +7,12 @@ use core::fmt;
 use super::rights::{EXPIRES, Rights, end, is_reserved, kept, kept_end, mark};
 use crate::sort::sort;
 
-/// What a token may do: the one answer of whoever keeps tokens, or verifies them.
+/// What a token may do, as token stores and verifiers say it.
 #[derive(Clone, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Grants {
-    /// Whom the token speaks for. A session may show another token of the same subject later; a registered token is a
-    /// subject of its own.
+    /// The subject of the token, such as a user. A session may later present another token of the same subject; a
+    /// registered token is a subject of its own.
     pub subject: String,
     /// One of these tags must be in each subscription: every message that it matches then carries it.
     pub subscribe: Vec<String>,
@@ -20,17 +20,17 @@ pub struct Grants {
     pub publish: Vec<String>,
     /// Whether it may use the commands for administrators.
     pub admin: bool,
-    /// When it ends, in seconds since 1970: sessions that go by it have no grants from then on, as soon as the broker is
-    /// told the time.
+    /// When it expires, in seconds since 1970. From then on sessions with it have no grants, once the broker is told
+    /// the time.
     pub expires_at: Option<u64>,
-    /// What a token store keeps with the token that begins with `$` and is not understood. It grants nothing.
+    /// Tags in a token store that begin with `$` and are not understood. They grant nothing.
     pub ignored: Vec<String>,
-    /// Who says so, where a host asks several: a number of its own, of which the broker makes nothing. When the host asks
-    /// about the token again, the answer of this one counts, also where others cannot say.
+    /// Which of the host's authenticators has accepted the token, as a number that means nothing to the broker. When
+    /// the host asks about the token again, the answer of this one counts, even if others have none.
     pub voucher: usize,
 }
 
-/// Shows how much is granted, never to whom: the subject may be the token.
+/// Shows what is granted, but not the subject, which may be the token.
 impl fmt::Debug for Grants {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Grants")
@@ -42,7 +42,7 @@ impl fmt::Debug for Grants {
     }
 }
 
-/// What is granted to a session whose token nobody knows.
+/// The grants of a token that is not known.
 pub(crate) static NO_GRANTS: Grants = Grants {
     subject: String::new(),
     subscribe: Vec::new(),
@@ -55,8 +55,8 @@ pub(crate) static NO_GRANTS: Grants = Grants {
 
 impl Grants {
     /// What a registered token grants, by the tags that a store keeps with it: to subscribe and to publish with each of
-    /// them, but for those that begin with `$`. `$subscribe:a` and `$publish:a` grant one right to `a`, `$both:a` grants
-    /// both, and `$expires:1700000000` says when the token ends.
+    /// them, but for those that begin with `$`. `$subscribe:a` and `$publish:a` grant one right to `a`, `$both:a`
+    /// grants both, and `$expires:1700000000` says when the token ends.
     #[must_use]
     pub fn of_token(token: &str, tags: Vec<String>) -> Self {
         Self {

@@ -1,7 +1,7 @@
 //! Owns the two rights of a token to a tag, and how a store's tags say them; knows nothing of sessions.
 //!
-//! A store keeps strings. A tag stands for both rights to it, as it always has; everything else begins with `$`, so that
-//! whoever does not know it grants nothing by it.
+//! A store keeps strings. A plain tag stands for both rights to it, as it always has; everything else begins with `$`,
+//! so that a program that does not know it grants nothing by it.
 
 use alloc::string::String;
 
@@ -65,8 +65,8 @@ fn marked(mark: &str, what: &str) -> String {
     text!["$", mark, ":", what]
 }
 
-/// How a store keeps rights to a tag. Those of a token that `ends` are always marked: whoever does not know how it ends
-/// must not take it for one that does not.
+/// How a store keeps rights to a tag. Those of a token that `ends` are always marked: a program that does not know how
+/// it ends must not take it for one that never does.
 pub(super) fn kept(tag: &str, rights: Rights, ends: bool) -> String {
     match rights {
         Rights::Both if !ends => tag.into(),

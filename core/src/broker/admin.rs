@@ -1,4 +1,4 @@
-//! The commands of those who have shown the server's token: what tokens there are, and what they grant.
+//! The commands of administrators: which tokens there are, and what they grant.
 
 use alloc::borrow::Cow;
 use alloc::string::String;

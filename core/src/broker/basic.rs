@@ -1,4 +1,4 @@
-//! The commands for everybody: publishing, subscribing, and asking who is there.
+//! The commands for everybody: publishing, subscribing, and asking for counts and tags.
 
 use alloc::borrow::Cow;
 use alloc::boxed::Box;
@@ -283,8 +283,8 @@ impl Broker {
         }
     }
 
-    /// Refuses tags that are too long whatever their escapes stand for: to decode them takes time and memory. The refusal
-    /// names what they have at least.
+    /// Refuses tags that are too long whatever their escapes stand for: to decode them takes time and memory. The
+    /// refusal names what they have at least.
     fn check_escaped_tags(&self, message: &Message<'_>) -> Result<(), Refusal> {
         let mut least = message
             .escaped_tag_lens()

@@ -35,7 +35,7 @@ impl Broker {
         self.next_expiry().is_some_and(|end| end <= self.now)
     }
 
-    /// Takes what has ended from some of those who go by it.
+    /// Revokes expired tokens, in some of the sessions that use them.
     pub(super) fn expire_some(&mut self) {
         let _ = (0..PART).all(|_| self.table.forget_one(self.now));
         let mut ended = Vec::new();

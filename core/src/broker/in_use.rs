@@ -1,4 +1,4 @@
-//! Whom sessions speak for, and the tokens that they go by, for a host that has to ask about them again.
+//! The subjects of sessions, and the tokens that they use, for a host that has to ask about these again.
 
 use alloc::string::String;
 use core::ops::ControlFlow;
@@ -11,8 +11,8 @@ use crate::auth::Grants;
 const PART: usize = 512;
 
 impl Broker {
-    /// Says whom a session speaks for. Where access is open, the tokens of sessions are not kept in mind, and those that
-    /// have shown one are strangers, unless it was the server's.
+    /// Returns a session's standing. Under open access the tokens of sessions are not kept, so a session with a token
+    /// is a stranger, unless it was the server's.
     #[must_use]
     pub fn standing(&self, session: SessionId) -> Standing<'_> {
         match self.session(session).map(|state| &state.role) {
@@ -22,9 +22,9 @@ impl Broker {
         }
     }
 
-    /// Tells the tokens that sessions go by, each with its grants, and those that are being looked up, without. It looks at
-    /// a bounded number of sessions, from the place `from` on, and returns where to go on; [`ControlFlow::Break`] at the
-    /// end. A token of several sessions is told several times.
+    /// Reports the tokens that sessions use, each with its grants, and those that are being looked up, without. It
+    /// visits a bounded number of sessions from the place `from` on, and returns where to go on; [`ControlFlow::Break`]
+    /// at the end. A token of several sessions is reported several times.
     ///
     /// A host that shares the broker lets others have it between the calls. Sessions that come meanwhile may be passed
     /// over: what their tokens grant has just been asked, or is asked after this.

@@ -22,7 +22,7 @@ impl Broker {
 
     /// Takes a token that a client presents.
     ///
-    /// Whoever goes by a token may present one of the same subject later, to be granted more, or less.
+    /// A session with a token may later present another of the same subject, and then has the grants of that one.
     pub(super) fn log_in(
         &mut self,
         session: SessionId,
@@ -179,7 +179,7 @@ impl Broker {
                 }
             }
             Err(error) => {
-                // Who shows one that has ended does not guess, nor is it let in.
+                // Presenting an expired token is no guess, but it is refused.
                 self.note_checked(session, TokenCheck::Unknown);
                 match error {
                     TokenError::Expired => Refusal::TokenExpired,
@@ -205,8 +205,8 @@ impl Broker {
         self.let_go(former);
     }
 
-    /// Notes that a session goes by a token, and what the token grants, to all who go by it. Returns whose subscriptions
-    /// are to be looked at, since they may be granted less than before.
+    /// Notes that a session goes by a token, and what the token grants, to all who go by it. Returns whose
+    /// subscriptions are to be looked at, since they may be granted less than before.
     fn hold(&mut self, session: SessionId, token: &str, grants: Grants) -> Revocation {
         let loses = match self.session(session).map(|state| &state.role) {
             Some(Role::Token { token, .. }) => {
@@ -253,8 +253,8 @@ impl Broker {
         (!holders.sessions.is_empty()).then_some(&holders.grants)
     }
 
-    /// Takes what a token may do now, and takes away from the sessions that go by it what they may do no more, in parts;
-    /// without grants, the token itself.
+    /// Takes what a token may do now, and takes away from the sessions that go by it what they may do no more, in
+    /// parts; without grants, the token itself.
     pub fn handle_token_change(&mut self, token: &str, grants: Option<Grants>) {
         let Some(grants) = grants.map(Grants::sorted) else {
             let revocation = self.revoke_token(token);
@@ -277,7 +277,8 @@ impl Broker {
             .is_some_and(|state| matches!(state.role, Role::Token { .. }))
     }
 
-    /// Whether the session may present a token after its first message, and whether that must be one of the same subject.
+    /// Whether the session may present a token after its first message, and whether that must be one of the same
+    /// subject.
     pub(super) fn later_login(&self, session: SessionId) -> Option<bool> {
         match self.session(session)?.role {
             Role::Revoked => Some(false),

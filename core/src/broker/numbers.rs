@@ -1,4 +1,4 @@
-//! The broker for a host to whom numbers are cheap and strings are dear, such as a page; knows nothing of messages.
+//! The broker for a host where numbers are cheap and strings are expensive, such as a page; knows nothing of messages.
 //!
 //! Such a host sets [`Config::is_numbered`](super::Config::is_numbered). It keeps the numbers of the tags in use, which
 //! [`Broker::take_changed_tag`] tells, and for each subscription of its own the number of the tag set. It can then

@@ -19,18 +19,18 @@ use crate::auth::{AuthRequest, Grants};
 pub enum Output {
     /// Send one message to one session.
     Send {
-        /// Whom to.
+        /// The receiver.
         session: SessionId,
         /// One JSON object, without a line end.
         message: Vec<u8>,
     },
     /// Send one message to several sessions.
     Deliver {
-        /// Whose message it is.
+        /// The publisher.
         publisher: SessionId,
-        /// Whom to.
+        /// The receivers.
         targets: Vec<SessionId>,
-        /// The numbers of the tag sets that matched, whoever holds them; none unless [`Config::is_numbered`], and none
+        /// The numbers of the tag sets that matched, in all sessions; none unless [`Config::is_numbered`], and none
         /// without targets.
         sets: Vec<u32>,
         /// One JSON object, without a line end; nothing without targets.
@@ -42,73 +42,72 @@ pub enum Output {
     ///
     /// Until then the host reads no further from the session, and carries the request out even if the session goes.
     Ask {
-        /// Who asked.
+        /// The session that waits for the answer.
         session: SessionId,
-        /// What.
+        /// The request.
         request: AuthRequest,
     },
-    /// Ask the token store for the tokens behind one, then call [`Broker::handle_token_list`]. Until then the host reads no
-    /// further.
+    /// Ask the token store for the tokens that follow one, then call [`Broker::handle_token_list`]. Until then the host
+    /// reads no further.
     ListTokens {
-        /// Who asked.
+        /// The session that waits for the answer.
         session: SessionId,
-        /// What the part before ended with; empty at first.
+        /// The last token of the previous page; empty at first.
         after: String,
         /// How many tokens at most.
         most: usize,
     },
-    /// Call [`Broker::check_token`] when the time has come, or [`Broker::turn_away`]; until then the host reads no further
-    /// from the session. Only where [`Config::is_guarded`].
+    /// Call [`Broker::check_token`] when the time has come, or [`Broker::turn_away`]; until then the host reads no
+    /// further from the session. Only where [`Config::is_guarded`].
     TokenPresented {
-        /// Who presents a token.
+        /// The session that presents a token.
         session: SessionId,
     },
-    /// Know how it went. Only where [`Config::is_guarded`].
+    /// The result of a token. Only where [`Config::is_guarded`].
     TokenChecked {
-        /// Who presented a token.
+        /// The session that presented it.
         session: SessionId,
-        /// What came of it.
+        /// The result.
         check: TokenCheck,
     },
-    /// The token that a session goes by was taken from it. Under scoped access it has to authenticate again, as one that has
+    /// The token of a session was revoked. Under scoped access it has to authenticate again, like a session that has
     /// just connected.
     Revoked {
-        /// Whose.
+        /// The session.
         session: SessionId,
     },
-    /// A session speaks for another subject than before: [`Broker::standing`] says for which. A host that holds subjects to
-    /// bounds of its own wants to know.
+    /// A session has another subject than before, which [`Broker::standing`] tells: for hosts with limits per subject.
     SubjectChanged {
-        /// Which.
+        /// The session.
         session: SessionId,
     },
-    /// Call [`Broker::proceed`]: something takes long, such as taking a grant from many sessions. A host that shares the
-    /// broker lets others have it before.
+    /// Call [`Broker::proceed`]: something takes long, such as taking a grant from many sessions. A host that shares
+    /// the broker lets others have it before.
     Proceed,
     /// Run a custom command, then call [`Broker::handle_custom_reply`]. Until then the host reads no further.
     Custom {
-        /// Who asked.
+        /// The session that waits for the answer.
         session: SessionId,
-        /// What.
+        /// The request.
         request: CustomRequest,
     },
     /// Flush what was sent to the session, then close it.
     Close {
-        /// Whom.
+        /// The session.
         session: SessionId,
         /// Why.
         reason: DisconnectReason,
     },
 }
 
-/// What came of a token that was looked at.
+/// The result of checking a token.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum TokenCheck {
-    /// The server takes it.
+    /// It is valid.
     Valid,
-    /// The server does not know it.
+    /// It is not valid.
     Wrong,
-    /// The token store could not say.
+    /// There was no answer about it.
     Unknown,
 }
 
@@ -126,7 +125,7 @@ pub enum DisconnectReason {
     Unauthenticated,
     /// An administrator has ended its token.
     TokenEnded,
-    /// Too many wrong tokens came from where it comes from, so that its own was not looked at.
+    /// Too many wrong tokens came from its address, so its own was not checked.
     TurnedAway,
 }
 
@@ -140,8 +139,7 @@ pub struct CustomRequest {
     pub tags: Vec<String>,
     /// The data, decoded; empty when absent.
     pub data: String,
-    /// What the caller's token allows; nothing where it has shown none. Under open access only the rights of administrators
-    /// are known.
+    /// The grants of the caller's token; empty without one. Under open access only `admin` is known.
     pub caller: Grants,
 }
 
@@ -174,7 +172,7 @@ pub enum Verdict {
     Deliver(Option<Receipt>),
     /// Answer with [`Scratch::reply`].
     Reply,
-    /// It takes longer than anybody's turn: do it in parts, and let others have the broker in between. Until it is done read
+    /// It takes longer than one turn: do it in parts, and let others use the broker in between. Until it is done, read
     /// no further from the session.
     Long(Long),
     /// The message changes the broker: [`Broker::handle`] takes it.

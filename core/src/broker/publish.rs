@@ -54,11 +54,11 @@ impl Broker {
         }
     }
 
-    /// Finds some of those who get a message: [`Scratch::targets`]. They get it before anybody else has the broker, since a
-    /// subscription may be gone then. Returns whether that was the last part.
+    /// Finds some of the receivers of a message: [`Scratch::targets`]. They get it before the broker is used otherwise,
+    /// since a subscription may be gone then. Returns whether that was the last part.
     ///
-    /// Nobody gets it twice, and all get it who hold a subscription that matches from the first part to the last. It goes on
-    /// when the publisher has gone, and ends before its time where that may no longer publish it.
+    /// Nobody gets it twice, and all get it who hold a subscription that matches from the first part to the last. It
+    /// goes on when the publisher has gone, and ends before its time where that may no longer publish it.
     #[must_use]
     pub fn publish_some(&self, walk: &mut Walk, scratch: &mut Scratch) -> bool {
         if !self.may_go_on(walk) {
@@ -83,7 +83,8 @@ impl Broker {
         is_last
     }
 
-    /// Whether the publisher of a message may still publish it. Who subscribes once a grant is taken gets nothing by it.
+    /// Whether the publisher of a message may still publish it. A subscription made after a grant was revoked gets
+    /// nothing.
     fn may_go_on(&self, walk: &Walk) -> bool {
         let Some(state) = walk.publisher.and_then(|session| self.session(session)) else {
             // What would be granted by now to a session that has gone is not known.
@@ -93,7 +94,7 @@ impl Broker {
         self.check_state(state).is_ok() && self.grants(state).is_none_or(is_allowed)
     }
 
-    /// Finds all who get a message, for a host that does nothing in between.
+    /// Finds all receivers of a message, for a host that does nothing in between.
     pub(super) fn publish_whole(&mut self, publisher: SessionId, mut walk: Walk) {
         let mut scratch = core::mem::take(&mut self.scratch);
         let mut targets = Vec::new();

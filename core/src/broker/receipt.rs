@@ -17,7 +17,7 @@ pub struct Receipt {
 }
 
 impl Receipt {
-    /// Whom the answer goes to.
+    /// The session that gets the answer.
     #[must_use]
     pub fn session(&self) -> SessionId {
         self.session

@@ -15,8 +15,8 @@ impl Broker {
         self.limits = limits;
     }
 
-    /// Exchanges the token that makes a session admin; an empty one is none. Where it is another than before, sessions that
-    /// have shown the one before are like those whose token was taken back.
+    /// Exchanges the token that makes a session admin; an empty one is none. Where it is another than before, sessions
+    /// that presented the former one are treated as if it was revoked.
     pub fn set_token(&mut self, token: Option<&str>) {
         let token = token.filter(|token| !token.is_empty());
         let is_same = match (&self.token, token) {

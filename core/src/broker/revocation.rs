@@ -18,7 +18,7 @@ pub(super) struct Revocation {
     pub(super) takes: bool,
     /// Whether the sessions are closed that do not go by another token by then.
     pub(super) closes: bool,
-    /// Whose command is answered when this is done.
+    /// The session whose command is answered when this is done.
     pub(super) waiting: Option<SessionId>,
 }
 

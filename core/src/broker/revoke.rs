@@ -22,8 +22,8 @@ const REMOVAL: usize = 64;
 const BYTES_PER_TAG: usize = 8;
 
 impl Broker {
-    /// Answers [`Output::Proceed`]: does the next part of what takes long. If that was the last part of a revocation, returns
-    /// the session that waited for it, so that the host reads from it again.
+    /// Answers [`Output::Proceed`]: does the next part of what takes long. If that was the last part of a revocation,
+    /// returns the session that waited for it, so that the host reads from it again.
     pub fn proceed(&mut self) -> Option<SessionId> {
         self.is_scheduled = false;
         let mut waiting = None;
@@ -135,7 +135,7 @@ impl Broker {
         }
     }
 
-    /// Closes a session whose token was taken from it, unless it has shown another meanwhile.
+    /// Closes a session whose token was revoked, unless it has presented another meanwhile.
     fn close_revoked(&mut self, session: SessionId) {
         let Some(state) = self.session_mut(session) else {
             return;

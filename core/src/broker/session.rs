@@ -33,19 +33,19 @@ pub(super) enum Role {
     /// A registered token, whose grants apply under scoped access.
     Token {
         token: Box<str>,
-        /// Where the session stands among those that go by it.
+        /// The session's place among those with the token.
         place: u32,
     },
 }
 
-/// Whom a session speaks for.
+/// Whose session it is, as far as that matters to limits of the host.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Standing<'a> {
-    /// Nobody that is known.
+    /// Nobody in particular.
     Stranger,
     /// The subject of its token; of a registered token that is the token itself, which must not be shown.
     Subject(&'a str),
-    /// The server: it has shown the server's own token.
+    /// The server: it has presented the server's own token.
     Server,
 }
 
@@ -91,14 +91,14 @@ pub(super) enum About {
     /// A token presented by a client, before the host says that it may be looked at.
     Presented {
         token: String,
-        /// Whether the session goes by a token already, whose subject must be the same.
+        /// Whether the session has a token already, whose subject must be the same.
         is_later: bool,
     },
     /// A token presented by a client, while its tags are looked up.
     Login {
         token: String,
-        /// How often the token had been changed when the host was asked. More often by now, and the answer may be out of
-        /// date.
+        /// How often the token had been changed when the host was asked. More often by now, and the answer may be out
+        /// of date.
         changes: u32,
         /// As in [`About::Presented`].
         is_later: bool,

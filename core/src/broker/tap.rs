@@ -20,9 +20,9 @@ impl Broker {
         session
     }
 
-    /// Opens the session of a [cluster's node](crate::cluster::Node), through which messages of other nodes come, and which
-    /// gets the messages of this broker's own that others need. It is not among the sessions that are counted. There must be
-    /// no subscriptions yet.
+    /// Opens the session of a [cluster's node](crate::cluster::Node), through which messages of other nodes come, and
+    /// which gets the messages of this broker's own that others need. It is not among the sessions that are counted.
+    /// There must be no subscriptions yet.
     pub fn connect_link(&mut self) -> SessionId {
         let session = self.connect_tap();
         self.taps.retain(|tap| *tap != session);
@@ -54,8 +54,8 @@ impl Broker {
         self.index.take_needs()
     }
 
-    /// Adds the cluster's node to those who get a message, if others need it; returns how many may, or nothing where this is
-    /// no cluster.
+    /// Adds the cluster's node to the receivers of a message, if other nodes need it; returns how many may, or `None`
+    /// without a cluster.
     #[inline]
     pub(super) fn add_link<'a>(
         &self,
@@ -87,8 +87,8 @@ impl Broker {
         self.link == Some(session) || self.taps.contains(&session)
     }
 
-    /// Adds those who get every message to those who get one; in front, since a receiver that is served may publish an
-    /// answer at once, which a tap must not see first.
+    /// Adds the taps to the receivers of a message; in front, since a receiver may publish an answer at once, which a
+    /// tap must not see first.
     #[inline]
     pub(super) fn add_taps(&self, publisher: Option<SessionId>, targets: &mut Vec<u32>) {
         for &tap in &self.taps {

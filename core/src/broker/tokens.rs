@@ -85,7 +85,7 @@ fn write_page(page: TokenPage, sessions: &[usize], now: u64) -> (Vec<u8>, String
     let mut next = page.next.unwrap_or_default();
     let last = page.tokens.len().saturating_sub(1);
     for (index, ListedToken { name, grants }) in page.tokens.into_iter().enumerate() {
-        // It is not there any more for whoever asks.
+        // Nobody finds it any more.
         if grants.is_over(now) {
             continue;
         }

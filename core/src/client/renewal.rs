@@ -26,8 +26,9 @@ impl Client {
         }
     }
 
-    /// Notes that there is no token, neither for [`Action::Connect`] nor for [`Action::ObtainToken`]; `reason` says why,
-    /// for people. When it `is_final`, the client closes; otherwise it asks again after a pause of a second at least.
+    /// Notes that there is no token, neither for [`Action::Connect`] nor for [`Action::ObtainToken`]; `reason` says
+    /// why, for people. When it `is_final`, the client closes; otherwise it asks again after a pause of a second at
+    /// least.
     pub fn handle_no_token(&mut self, now: Duration, reason: &str, is_final: bool) {
         let is_connecting = matches!(self.phase, Phase::Connecting { .. });
         if !is_connecting && !matches!(self.renewal, Renewal::Asked(_)) {
@@ -53,8 +54,8 @@ impl Client {
         self.renewal_failures = 0;
         self.renewal = match expires_in {
             Some(seconds) if self.can_renew => {
-                // Some time between three quarters and nine tenths of its life: early enough for another try, and not with
-                // all who connected together.
+                // Some time between three quarters and nine tenths of its life: early enough for another attempt, and
+                // not at the same time as all clients that connected together.
                 let thousandths = 750 + (((self.random.next() >> 32) * 150) >> 32);
                 let millis = seconds.min(u64::from(u32::MAX)) * thousandths;
                 // A source that gives the same token again leaves ever less of its life.
@@ -82,7 +83,8 @@ impl Client {
         }
     }
 
-    /// Tells of a token that could not be had or was refused, and sees to another: on this connection while there is one.
+    /// Tells of a token that could not be had or was refused, and sees to another: on this connection while there is
+    /// one.
     fn token_failed(&mut self, now: Duration, reason: String, error: Option<ServerError>) {
         self.event(Event::TokenFailed {
             reason: reason.clone(),

@@ -1,4 +1,4 @@
-//! Owns the numbers of requests, who waits for which answer, and until when; knows nothing of what is asked.
+//! Owns the numbers of requests, and which answers are awaited until when; knows nothing of what is asked.
 
 use alloc::borrow::Cow;
 use alloc::collections::VecDeque;

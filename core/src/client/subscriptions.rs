@@ -1,4 +1,4 @@
-//! Owns which tag sets are wanted, by whom, and which of them the server holds; knows nothing of requests' deadlines.
+//! Owns the tag sets that local subscriptions want, and which of them the server holds; knows nothing of deadlines.
 
 use alloc::boxed::Box;
 use alloc::string::String;

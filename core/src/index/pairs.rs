@@ -67,7 +67,7 @@ const MOST_OF_A_ROW: usize = 48;
 pub(super) struct Row {
     /// A tag besides the pair; where there is none, one of the pair.
     third: u32,
-    /// Whom a match is for: see [`Sets::answer`].
+    /// The receiver of a match: see [`Sets::answer`].
     answer: u32,
     set: SetId,
 }
@@ -82,8 +82,8 @@ impl Row {
         }
     }
 
-    /// Whom a match is for, if the set has all its tags besides the pair in `bits`. What that costs besides the row is added
-    /// to `walked`.
+    /// The receiver of a match, if the set has all its tags besides the pair in `bits`. What that costs besides the row
+    /// is added to `walked`.
     pub(super) fn answer_if_in(
         &self,
         bits: &[u64],
@@ -300,8 +300,8 @@ impl Pairs {
     }
 
     /// Appends the answers of the sets that have all their tags among those that are carried, each of them once, with a
-    /// bit for each in `bits`; returns how many pairs and sets were looked at. Works in `asked`. Where that is more than
-    /// [`Pairs::most`], there may be more answers.
+    /// bit for each in `bits`; returns how many pairs and sets were looked at. Works in `asked`. Where that is more
+    /// than [`Pairs::most`], there may be more answers.
     #[inline]
     pub(super) fn walk(
         &self,
@@ -356,8 +356,8 @@ impl Pairs {
     }
 
     /// Appends the answers of the sets of these pairs that have all their tags among those that are carried, with a bit
-    /// for each in `bits`; returns how many sets were looked at, a long one counting as its tags. Ends where that is more
-    /// than [`Pairs::most`].
+    /// for each in `bits`; returns how many sets were looked at, a long one counting as its tags. Ends where that is
+    /// more than [`Pairs::most`].
     #[inline]
     fn visit(
         &self,

@@ -1,4 +1,4 @@
-//! Owns the tag sets that are subscribed to, and who holds each; knows nothing of how one is found.
+//! Owns the tag sets that are subscribed to, and the clients that hold each; knows nothing of how one is found.
 
 use alloc::boxed::Box;
 use alloc::vec::Vec;
@@ -174,7 +174,7 @@ impl Sets {
         }
     }
 
-    /// Whom a match of a set is for, if each of its tags besides the pair has a bit in `bits`.
+    /// The receiver of a match of a set, if each of its tags besides the pair has a bit in `bits`.
     #[inline(always)]
     pub(super) fn answer_if_rest_in(&self, number: SetId, bits: &[u64]) -> Option<u32> {
         let set = &self.sets[number];
@@ -233,13 +233,13 @@ impl Sets {
         self.sets[number].place = place as u32;
     }
 
-    /// Whom a match is for: a client, or [`MANY`] with the number of the set.
+    /// The receiver of a match: a client, or [`MANY`] with the number of the set.
     #[inline(always)]
     pub(super) fn answer(&self, number: SetId) -> u32 {
         self.answer_of(number, &self.sets[number])
     }
 
-    /// Who holds a set.
+    /// The clients that hold a set.
     #[inline]
     pub(super) fn clients(&self, number: SetId) -> &[ClientId] {
         let clients = &self.sets[number].clients;

@@ -14,7 +14,7 @@ use foldhash::fast::FoldHasher;
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct TagId(pub(crate) u32);
 
-/// What makes hashes unknown to those who choose what is hashed.
+/// Makes hashes unpredictable for clients, which choose what is hashed.
 ///
 /// The seed goes into all factors: where only the sum is seeded and the factors are well known, a tag can be made to
 /// bring one of them to nought, and the rest of the tag then leaves no trace in the hash.
@@ -136,7 +136,7 @@ struct Entry {
     name: Name,
     /// How many sets hold the tag.
     uses: u32,
-    /// The set of this tag alone, or [`NO_SET`]. It stands here since whoever found the tag has it at hand.
+    /// The set of this tag alone, or [`NO_SET`]. It stands here because it is needed right after the tag was found.
     alone: u32,
 }
 
@@ -314,7 +314,7 @@ impl Interner {
 
     /// The hash of a set of tags, in whatever order they are.
     ///
-    /// Those who choose the tags do not know their hashes, so they cannot choose sets with the same sum.
+    /// Clients choose the tags but do not know their hashes, so they cannot choose sets with the same sum.
     pub(crate) fn hash_set(&self, tags: impl Iterator<Item = TagId>) -> u64 {
         let hashes = tags.map(|tag| self.hash_id(tag));
         hashes.fold(0, u64::wrapping_add)

@@ -1,5 +1,5 @@
-//! Owns what a client is told that did not ask: that messages for it were dropped, that it is held up, or why it is let go or
-//! not let in.
+//! Owns what a client is told that did not ask: that messages for it were dropped, that it is held up, or why it is let
+//! go or not let in.
 
 use alloc::vec::Vec;
 use core::ops::Range;
@@ -9,8 +9,8 @@ use crate::error::{ErrorCode, ServerError};
 use crate::limits::LIMIT;
 use crate::text::text;
 
-/// Returns what a client is told at the place where `count` messages for it were dropped, once it has sent an `id`: others
-/// would not know what that means, as the original never says it.
+/// Returns what a client is told at the place where `count` messages for it were dropped, once it has sent an `id`:
+/// others would not know what that means, as the original never says it.
 #[must_use]
 pub fn dropped_notice(count: u64) -> Vec<u8> {
     let reply = Reply {
@@ -21,8 +21,8 @@ pub fn dropped_notice(count: u64) -> Vec<u8> {
     reply.encode()
 }
 
-/// Finds the first [`dropped_notice`] among lines that a broker delivers; returns where it stands, with its line end, and what
-/// it counts.
+/// Finds the first [`dropped_notice`] among lines that a broker delivers; returns where it stands, with its line end,
+/// and what it counts.
 #[must_use]
 pub fn dropped_lines(lines: &[u8]) -> Option<(Range<usize>, u64)> {
     const BEGINNING: &[u8] = b"{\"command\":\"dropped\",\"data\":\"";
@@ -43,8 +43,8 @@ pub fn dropped_lines(lines: &[u8]) -> Option<(Range<usize>, u64)> {
     }
 }
 
-/// Returns what a client is told now and then while it is held up for doing too much in a second. Other answers have to wait
-/// then, so this one says that the server is there.
+/// Returns what a client is told now and then while it is held up for doing too much in a second. Other answers have to
+/// wait then, so this one says that the server is there.
 #[must_use]
 pub fn throttled_notice() -> Vec<u8> {
     let reply = Reply {
@@ -176,13 +176,13 @@ pub(crate) fn not_authenticated(seconds: usize) -> ServerError {
     ServerError::new(ErrorCode::Unauthenticated, text)
 }
 
-/// What a session is told whose token an administrator has ended.
+/// The notice for a session whose token an administrator has ended.
 pub(crate) fn token_ended() -> ServerError {
     let text = "an administrator has ended the token; closing";
     ServerError::new(ErrorCode::Revoked, text)
 }
 
-/// The words before a session is closed whose token was not looked at. It is no refusal of the token.
+/// The notice before a session is closed because its token was not checked. The token is not refused by it.
 pub(crate) fn too_many_wrong_tokens() -> ServerError {
     let text = text![
         "too many wrong tokens from your address (",

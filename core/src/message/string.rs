@@ -71,7 +71,8 @@ fn plain_until_far(text: &[u8], mut at: usize) -> usize {
     }
 }
 
-/// Finds the end of the literal whose content starts at `start`: the closing quote's position, and whether it has escapes.
+/// Finds the end of the literal whose content starts at `start`: the closing quote's position, and whether it has
+/// escapes.
 pub(super) fn content_end(text: &[u8], start: usize) -> Result<(usize, bool), Bad> {
     let mut at = start;
     let mut escaped = false;
@@ -89,7 +90,7 @@ pub(super) fn content_end(text: &[u8], start: usize) -> Result<(usize, bool), Ba
     }
 }
 
-/// As [`content_end`], for those who do not want to know what is wrong.
+/// As [`content_end`], without saying what is wrong.
 #[inline]
 pub(super) fn literal_end(text: &[u8], start: usize) -> Option<(usize, bool)> {
     let end = plain_until(text, start);

@@ -1,4 +1,4 @@
-//! Owns the commands about tokens, which are for who presented the server's token; knows nothing of how they travel.
+//! Owns the admin commands, about tokens; knows nothing of how they travel.
 
 use std::time::Duration;
 
@@ -49,7 +49,7 @@ pub struct TokenGrants {
 }
 
 impl Client {
-    /// Returns what only who presented the server's token may ask.
+    /// Returns the commands for administrators: for clients that have presented the server's token.
     #[must_use]
     pub fn admin(&self) -> Admin<'_> {
         Admin::new(self)
@@ -102,8 +102,8 @@ impl<'a> Admin<'a> {
         plain.ask("unregister", &[], token).await.map(drop)
     }
 
-    /// Removes a token, also an unknown one, and closes the connections of this server that go by it. Those of others that
-    /// share its store lose what it granted, and are closed unless they show another token in time.
+    /// Removes a token, also an unknown one, and closes the connections of this server that go by it. Those of others
+    /// that share its store lose what it granted, and are closed unless they show another token in time.
     ///
     /// # Errors
     /// As [`unregister`](Self::unregister).
@@ -166,8 +166,8 @@ impl<'a> Admin<'a> {
         })
     }
 
-    /// Lists the tokens that are registered, a part at a time: `after` is [`TokenPage::next`] of the part before, and empty
-    /// at first.
+    /// Lists the tokens that are registered, a part at a time: `after` is [`TokenPage::next`] of the part before, and
+    /// empty at first.
     ///
     /// # Errors
     /// [`ClientError::Refused`] when the store cannot list its tokens or this client is not admin; else as

@@ -16,8 +16,8 @@ use crate::streams::{Events, Messages, Subscription};
 
 /// A connection to a server, which survives being cut.
 ///
-/// It is cheap to clone; all clones share one connection. Dropping the last of them, and the last [`Subscription`], closes
-/// it as [`Client::close`] does, without waiting.
+/// It is cheap to clone; all clones share one connection. Dropping the last of them, and the last [`Subscription`],
+/// closes it as [`Client::close`] does, without waiting.
 #[derive(Clone)]
 pub struct Client {
     handle: Arc<Handle>,
@@ -52,9 +52,9 @@ impl Client {
         &self.handle.shared
     }
 
-    /// Connects to `tcp://host:port`, `ws://host:port/path`, their encrypted kin `tls://` and `wss://`, `unix:///path`, or
-    /// `host:port`, which means tcp; without a port to the scheme's own. `http://` and `https://` mean a WebSocket there.
-    /// Returns once the server has answered.
+    /// Connects to `tcp://host:port`, `ws://host:port/path`, their encrypted kin `tls://` and `wss://`, `unix:///path`,
+    /// or `host:port`, which means tcp; without a port to the scheme's own. `http://` and `https://` mean a WebSocket
+    /// there. Returns once the server has answered.
     ///
     /// # Errors
     /// [`ClientError::InvalidUri`] and [`ClientError::Connect`].
@@ -137,9 +137,9 @@ impl Client {
     /// its outboxes, and what it refuses is an [`Event::Refused`]. While there is no connection, this waits for one.
     ///
     /// # Errors
-    /// [`ClientError::ConnectionLost`] when the connection is cut first, or was cut since, so that some of it may be lost;
-    /// this is said once, to one of the client's clones;
-    /// [`ClientError::Timeout`] when there is neither an answer nor a connection in time; [`ClientError::Closed`].
+    /// [`ClientError::ConnectionLost`] when the connection is cut first, or was cut since, so that some of it may be
+    /// lost; this is said once, to one of the client's clones; [`ClientError::Timeout`] when there is neither an answer
+    /// nor a connection in time; [`ClientError::Closed`].
     pub async fn flush(&self) -> Result<(), ClientError> {
         let limit = self.shared().limits().request_timeout;
         let flushed = async {
@@ -261,8 +261,8 @@ impl Client {
     /// Returns a stream of all messages that are delivered to this client from now on, each once, however many of its
     /// subscriptions it matches.
     ///
-    /// These are copies: a [`Subscription`] has its messages whether there is such a stream or not. Whoever reads only
-    /// this one [detaches](Subscription::detach) the subscriptions. Each such stream has every message. It does not keep
+    /// These are copies: a [`Subscription`] has its messages whether there is such a stream or not. To read only
+    /// this one, [detach](Subscription::detach) the subscriptions. Each such stream has every message. It does not keep
     /// the client open.
     #[must_use]
     pub fn messages(&self) -> Messages {

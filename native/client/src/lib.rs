@@ -1,8 +1,8 @@
 //! A client for mist, tagged publish/subscribe.
 //!
 //! A message carries *tags*; a *subscription* is a set of tags; a message is delivered when *all* of the subscription's
-//! tags are on it. There are no topics and no hierarchy. Delivery is at most once, and nothing is stored: who is not
-//! connected misses what is published.
+//! tags are on it. There are no topics and no hierarchy. Delivery is at most once, and nothing is stored: a client
+//! that is not connected misses what is published.
 //!
 //! ```
 //! # #[tokio::main] async fn main() -> Result<(), Box<dyn std::error::Error>> {
@@ -26,10 +26,10 @@
 //! ```
 //!
 //! # Clients and connections
-//! A [`Client`] is one connection, which one background task drives. It is cheap to clone; all clones share it. When the
-//! connection is lost, the task makes a new one, presents the token, restores every subscription, and only then tells
-//! [`Event::Open`]. Meanwhile a request fails, a subscription waits, and a publish is refused or kept ([`Offline`]).
-//! What happens is told by [`Client::events`].
+//! A [`Client`] is one connection, which one background task drives. It is cheap to clone; all clones share it. When
+//! the connection is lost, the task makes a new one, presents the token, restores every subscription, and only then
+//! tells [`Event::Open`]. Meanwhile a request fails, a subscription waits, and a publish is refused or kept
+//! ([`Offline`]). What happens is told by [`Client::events`].
 //!
 //! ```
 //! # #[tokio::main] async fn main() -> Result<(), Box<dyn std::error::Error>> {
@@ -84,10 +84,10 @@
 //! # Ok(()) }
 //! ```
 //!
-//! Streams are bounded ([`ClientBuilder::message_buffer`]). The socket is always read on, so one that is not read holds up
-//! neither the others nor an answer: when it is full, messages are dropped for it, counted by [`Subscription::dropped`],
-//! and [`Event::Lagged`] tells when that begins. A server drops messages likewise for a connection that does not take them
-//! ([`Event::Dropped`]).
+//! Streams are bounded ([`ClientBuilder::message_buffer`]). The socket is always read on, so one that is not read holds
+//! up neither the others nor an answer: when it is full, messages are dropped for it, counted by
+//! [`Subscription::dropped`], and [`Event::Lagged`] tells when that begins. A server drops messages likewise for a
+//! connection that does not take them ([`Event::Dropped`]).
 //!
 //! # Publishing
 //! - [`Client::publish`] returns when the message is handed over. It waits while much is waiting to be sent.
@@ -111,8 +111,9 @@
 //! ```
 //!
 //! # Errors
-//! A request has exactly one outcome: the server's answer, or a [`ClientError`] that says why there is none. Its variants
-//! are for programs, as is the [`ErrorCode`] of what a server says; where there is a cause, it is the `source`.
+//! A request has exactly one outcome: the server's answer, or a [`ClientError`] that says why there is none. Its
+//! variants are for programs, as is the [`ErrorCode`] of what a server says; where there is a cause, it is the
+//! `source`.
 //!
 //! ```
 //! # #[tokio::main] async fn main() -> Result<(), Box<dyn std::error::Error>> {
@@ -126,8 +127,8 @@
 //! ```
 //!
 //! # Tokens
-//! [`ClientBuilder::token`] presents one at each connection, [`ClientBuilder::token_from`] obtains one for each, and the next
-//! before one ends. Who presents the server's own may manage others, with [`Client::admin`].
+//! [`ClientBuilder::token`] presents one at each connection, [`ClientBuilder::token_from`] obtains one for each, and
+//! the next before one ends. With the server's own token a client may manage others, by [`Client::admin`].
 //!
 //! ```
 //! # #[tokio::main] async fn main() -> Result<(), Box<dyn std::error::Error>> {

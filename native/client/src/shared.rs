@@ -33,7 +33,7 @@ pub(crate) struct Shared {
     inner: Mutex<Inner>,
     /// Tells the task that there is something to do.
     pub(crate) wake: Notify,
-    /// Tells those who wait with something to send that there may be room.
+    /// Notified when there may be room for what waits to be sent.
     pub(crate) room: Notify,
     events: Mutex<Vec<Weak<Queue<Event>>>>,
     /// Whether the task is gone.

@@ -278,7 +278,7 @@ impl Task {
         if let Some(outcome) = outcome
             && let Some(first) = self.first.take()
         {
-            // Whoever connects may have given up.
+            // The caller of `connect` may have given up.
             let _ = first.send(outcome);
         }
     }
@@ -343,7 +343,7 @@ impl Deliveries {
             inbox.queue.close();
         }
         for (sender, answer) in self.answers {
-            // Whoever asked may have gone.
+            // The asker may have gone.
             let _ = sender.send(answer);
         }
     }

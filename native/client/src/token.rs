@@ -24,7 +24,7 @@ impl TokenSource {
         match self {
             Self::None => None,
             Self::Fixed(token) => Some(Box::pin(std::future::ready(Ok(token.clone())))),
-            // Whoever asks holds a lock, and `fetch` is the application's.
+            // The caller holds a lock, and `fetch` is code of the application.
             Self::Fetched(fetch) => {
                 let fetch = Arc::clone(fetch);
                 Some(Box::pin(async move { fetch().await }))

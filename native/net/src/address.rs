@@ -1,5 +1,5 @@
-//! Owns the form of addresses, of listeners as of servers to connect to, and what is said of a wrong one. It must not know
-//! what is done with them.
+//! Owns the form of addresses, of listeners as of servers to connect to, and what is said of a wrong one. It must not
+//! know what is done with them.
 //!
 //! An address is `SCHEME://HOST:PORT`, with a path and a query where clients use WebSocket, or `unix:///PATH`. An IPv6
 //! address stands in brackets, with its zone behind `%25` or `%`.
@@ -49,7 +49,7 @@ pub struct Site {
 pub struct UnixPath {
     /// Where it is.
     pub path: String,
-    /// Who may connect.
+    /// The file's mode, which says who may connect.
     pub mode: u32,
 }
 

@@ -91,7 +91,7 @@ impl Connector {
         } else {
             Box::new(stream)
         };
-        // An address that takes what was left out has been refused by whoever read it.
+        // An address that needs a missing feature has been refused when it was read.
         #[cfg(feature = "websocket")]
         if scheme.is_websocket() {
             let upgraded = Connection::frames(io, site, most).await;

@@ -1,9 +1,10 @@
 //! Owns how data is locked that connections share; knows nothing of what is behind a lock.
 //!
 //! These are the standard library's locks, which wait in the kernel at once. Others give the processor away between two
-//! looks first; where all processors are busy, a scheduler takes that for a wish to wait, and each look costs milliseconds.
+//! looks first; where all processors are busy, a scheduler takes that for a wish to wait, and each look costs
+//! milliseconds.
 //!
-//! A panic behind a lock ends what panicked, not the server: whoever locks next goes on with what is there.
+//! A panic while a lock is held ends its thread or task, not the server: the next holder goes on with what is there.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{self, MutexGuard, PoisonError, RwLockReadGuard, RwLockWriteGuard, TryLockError};
@@ -32,7 +33,7 @@ impl<T> Mutex<T> {
     }
 }
 
-/// How long who has much to do lets others go first, and the pause between two looks whether they have.
+/// How long a thread with much work lets others go first, and the pause between two checks whether they have.
 const PATIENCE: Duration = Duration::from_millis(1);
 const LOOK: Duration = Duration::from_micros(20);
 
@@ -84,8 +85,8 @@ impl<T> RwLock<T> {
         guard
     }
 
-    /// Lets those go first who wait. To be called by a thread that has just unlocked it and will lock it again: whoever waits
-    /// is woken by that, needs some microseconds until it runs, and would find it locked again each time.
+    /// Lets those go first who wait. To be called by a thread that has just unlocked it and will lock it again: whoever
+    /// waits is woken by that, needs some microseconds until it runs, and would find it locked again each time.
     pub fn give_way(&self) {
         if self.waiting.load(Ordering::Relaxed) == 0 {
             return;

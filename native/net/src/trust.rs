@@ -21,7 +21,7 @@ use crate::certificate_error;
 use crate::pem::{PemError, read_certificates};
 use crate::stream::{Duplex, plain};
 
-/// Why it cannot be said who is trusted.
+/// Why the trusted certificates cannot be used.
 #[derive(Clone, Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum TrustError {
@@ -159,7 +159,7 @@ fn is_end(kind: io::ErrorKind) -> bool {
     matches!(kind, BrokenPipe | ConnectionReset | UnexpectedEof)
 }
 
-/// Those whom the system vouches for, or a certificate that was named.
+/// Trusts the system's authorities, and the certificates that were named.
 #[derive(Debug)]
 struct Known {
     rules: Arc<WebPkiServerVerifier>,
@@ -236,7 +236,7 @@ impl ServerCertVerifier for Known {
     }
 }
 
-/// Anybody who has the key of the certificate that he shows.
+/// Trusts any server that has the key of its certificate.
 #[derive(Debug)]
 struct Anybody(Arc<CryptoProvider>);
 

@@ -56,7 +56,7 @@ pub(crate) enum Command {
     /// Send a message
     #[command(visible_alias = "pub", aliases = ["message", "send"], after_help = help::PUBLISH)]
     Publish(PublishArgs),
-    /// List the tags that somebody subscribes to
+    /// List the tags that have subscribers
     #[command(alias = "list", after_help = help::LISTALL)]
     Listall(AskArgs),
     /// Count connections and subscribers
@@ -65,10 +65,10 @@ pub(crate) enum Command {
     /// List the nodes of a server's cluster
     #[command(after_help = help::NODES)]
     Nodes(AskArgs),
-    /// Measure how many messages a server passes on
+    /// Measure how many messages a server delivers
     #[command(after_help = help::BENCH)]
     Bench(BenchArgs),
-    /// Measure how long messages take through a server
+    /// Measure the latency of messages
     #[command(after_help = help::LATENCY)]
     Latency(LatencyArgs),
     /// Manage tokens and the tags they grant (needs the server's token)
@@ -77,7 +77,7 @@ pub(crate) enum Command {
         #[command(subcommand)]
         command: TokenCommand,
     },
-    /// Check a config file and print what would be used
+    /// Check a config file and print the resulting settings
     #[command(after_help = help::CHECK_CONFIG)]
     CheckConfig {
         /// A file of YAML, JSON or TOML
@@ -107,7 +107,7 @@ pub(crate) struct PingArgs {
     /// Ping N times, and print how long each took
     #[arg(short, long, value_name = "N", value_parser = whole(1_u64, None))]
     pub(crate) count: Option<u64>,
-    /// Ping every so often, as in 5s or 500ms, without --count until Ctrl-C [default: 1s]
+    /// Ping at this interval, as in 5s or 500ms; without --count until Ctrl-C [default: 1s]
     #[arg(short, long, value_name = "TIME", value_parser = pause)]
     pub(crate) interval: Option<Duration>,
 }
@@ -137,8 +137,8 @@ pub(crate) struct SubscribeArgs {
     /// End when nothing has arrived for this time, with exit code 124
     #[arg(long, value_name = "TIME", value_parser = pause)]
     pub(crate) idle: Option<Duration>,
-    /// Print each message so: {time}, {tags} and {data} are put in, {tags:json} and the like as JSON;
-    /// \n, \t, {{ and }} are what they are elsewhere
+    /// Print each message in this format, with {time}, {tags} and {data}, or as JSON {tags:json} and so on;
+    /// \n, \t, {{ and }} have their usual meaning
     #[arg(
         short = 'F',
         long,
@@ -150,7 +150,7 @@ pub(crate) struct SubscribeArgs {
     /// tags are in MIST_TAGS, with commas
     #[arg(long, value_name = "COMMAND", conflicts_with_all = ["output", "timestamps", "show_tags", "format"])]
     pub(crate) exec: Option<String>,
-    /// Run up to N of these commands at once; with more than one they may end in another order
+    /// Run up to N of these commands at the same time; they may then end in another order
     #[arg(long, value_name = "N", requires = "exec", default_value_t = 1, value_parser = whole(1_usize, Some(1024)))]
     pub(crate) exec_jobs: usize,
     /// How messages are printed
@@ -182,8 +182,8 @@ pub(crate) struct PublishArgs {
     pub(crate) host: HostArgs,
     #[command(flatten)]
     pub(crate) tags: TagsArgs,
-    /// The message's data; - reads all of stdin. Where no data is given, it is what is piped in,
-    /// without its last line end
+    /// The message's data; - reads all of stdin. Without data given, it is what is piped in, without its
+    /// last line end
     #[arg(
         long,
         value_name = "DATA",
@@ -191,7 +191,7 @@ pub(crate) struct PublishArgs {
         conflicts_with = "text"
     )]
     pub(crate) data: Option<String>,
-    /// The message's data, as with --data; of several words, with blanks between them
+    /// The message's data, as with --data; several words are joined by blanks
     #[arg(last = true, value_name = "DATA")]
     pub(crate) text: Vec<String>,
     /// Send each line of stdin as one message
@@ -200,10 +200,10 @@ pub(crate) struct PublishArgs {
     /// Send the message N times
     #[arg(short = 'n', long, value_name = "N", value_parser = whole(1_u64, None))]
     pub(crate) count: Option<u64>,
-    /// Send at most so many messages per second, as in 50 or 50/s
+    /// Send at most this many messages per second, as in 50 or 50/s
     #[arg(long, value_name = "N/s", value_parser = rate)]
     pub(crate) rate: Option<f64>,
-    /// Wait for the server to say to how many connections it delivered, and print that on stderr
+    /// Wait for the number of connections that the message was delivered to, and print it on stderr
     #[arg(long)]
     pub(crate) ack: bool,
     #[command(flatten)]
@@ -214,20 +214,20 @@ pub(crate) struct PublishArgs {
 pub(crate) enum TokenCommand {
     /// Register a token with the tags it grants
     Add(TokenGrantArgs),
-    /// Remove a token; what it allowed ends at once
+    /// Remove a token; what it granted is revoked at once
     Rm(TokenArgs),
     /// Remove a token, and with scoped access close the connections of this server that use it
     End(TokenArgs),
-    /// Add tags to a token, or rights to them, or let it last longer
+    /// Add tags to a token, or rights to them, or extend its life
     Set(TokenGrantArgs),
-    /// Take tags from a token; what they allowed ends at once
+    /// Remove tags from a token; what they granted is revoked at once
     Unset(TokenTagsArgs),
-    /// Print the tags of a token, one per line, and beside a tag the right to it, if it is one only
+    /// Print the tags of a token, one per line, followed by the right to it if there is only one
     Tags(TokenArgs),
-    /// Print the tokens that are registered, one per line: name, connections of this server that go by it, seconds until it
-    /// ends, tags. Where the store keeps hashes, the name is the first digits of that
+    /// Print the registered tokens, one per line: name, connections of this server with it, seconds until it expires,
+    /// tags. If the store keeps hashes, the name is the first digits of the hash
     List(AskArgs),
-    /// Print a new random token; no server is asked
+    /// Print a new random token, without a server
     Gen(AnswerArgs),
 }
 
@@ -253,11 +253,11 @@ pub(crate) struct TokenTagsArgs {
 
 #[derive(Clone, Copy, Debug, Default, ValueEnum)]
 pub(crate) enum RightsArg {
-    /// To subscribe by them
+    /// To subscribe
     Subscribe,
-    /// To publish with them
+    /// To publish
     Publish,
-    /// To do both
+    /// Both
     #[default]
     Both,
 }
@@ -276,7 +276,7 @@ impl From<RightsArg> for Rights {
 pub(crate) struct TokenGrantArgs {
     #[command(flatten)]
     pub(crate) change: TokenTagsArgs,
-    /// Have the token end after this time, as in 90s, 15m or 12h [default: it does not end, or with set when it would anyhow]
+    /// Let the token expire after this time, as in 90s, 15m or 12h [default: never; with set, as before]
     #[arg(long, value_name = "TIME", value_parser = pause)]
     pub(crate) ttl: Option<Duration>,
 }

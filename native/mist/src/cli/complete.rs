@@ -11,7 +11,7 @@ use super::host::{HostArgs, SharedArgs};
 use super::out;
 use super::runtime::block_on;
 
-/// How long somebody who pressed the tab key may be kept waiting.
+/// How long a person who has pressed the tab key may be kept waiting.
 const PATIENCE: Duration = Duration::from_millis(500);
 
 /// Offers tags for one that has begun.
@@ -37,8 +37,8 @@ pub(super) fn tag_list(list: &OsStr) -> Vec<CompletionCandidate> {
         .collect()
 }
 
-/// Whether a tag may stand in a command line as it is. Tags are chosen by any client of the server, and shells insert what
-/// they are offered without quotes: `$(…)` in one would be run.
+/// Whether a tag may stand in a command line as it is. Tags are chosen by any client of the server, and shells insert
+/// what they are offered without quotes: `$(…)` in one would be run.
 fn is_harmless(tag: &str) -> bool {
     let is_plain = |c: char| c.is_alphanumeric() || "_:./@%+=-".contains(c);
     !tag.starts_with('-') && tag.chars().all(is_plain)

@@ -44,7 +44,7 @@ impl Target {
             (Origin::CommandLine, shared_layer(shared)),
             (Origin::Environment, environment),
         ])?;
-        // The commands speak for themselves; logs are for those who ask for them.
+        // Commands print what matters; logs are written on request only.
         if settings.log_level.origin != Origin::Default {
             log::start(
                 settings.log_level.value,

@@ -43,7 +43,7 @@ impl Stop {
         Self::new(Code::Failed, text)
     }
 
-    /// Whoever read our output has read enough: that is how `| head -1` ends, not a failure.
+    /// The reader of our output has read enough, as `head -1` does: that is not a failure.
     pub(crate) fn output(error: &io::Error) -> Self {
         if error.kind() == io::ErrorKind::BrokenPipe {
             Self::quiet(Code::Ok)

@@ -5,9 +5,9 @@ use mist::Limits;
 /// Version and commit, as `-v` prints them after the name.
 pub(super) const VERSION: &str = concat!(env!("CARGO_PKG_VERSION"), " (", env!("MIST_COMMIT"), ")");
 
-/// What `mist` alone says.
+/// What `mist` prints without arguments.
 pub(super) const FIRST: &str = "\
-mist passes messages on by their tags: who subscribes to some tags gets what carries all of them.
+mist delivers messages by their tags: a subscription gets the messages that carry all of its tags.
 
   mist serve                       start a server
   mist sub bus late                print the messages that carry both tags
@@ -55,11 +55,11 @@ Exit codes:
 `mist man` prints the manual, `mist completions bash` the shell completions.";
 
 pub(super) const SERVE: &str = "\
-SIGTERM ends it when what is queued has been sent, after --drain-delay and --drain; a second one
-ends it at once. SIGHUP reads the certificate, the config file and the token file again:
-certificate, token, limits, log level, and whose pages, hosts and proxies are trusted change at
-once; the log names what else has changed and needs a restart. Where something is wrong, all stays
-as it was. systemd is told when it is ready (Type=notify), and may pass on the listeners' sockets.
+On SIGTERM the server ends once everything queued is sent, after --drain-delay and --drain; a second
+one ends it at once. On SIGHUP it reads the certificate, the config file and the token file again:
+certificate, token, limits, log level, and the trusted pages, hosts and proxies change at once; the
+log names other changes, which need a restart. If anything is wrong, nothing changes. systemd is
+notified when the server is ready (Type=notify), and may pass on the listeners' sockets.
 
 Examples:
   mist serve
@@ -77,9 +77,9 @@ Examples:
   mist ping --host unix:///run/mist.sock";
 
 pub(super) const SUBSCRIBE: &str = "\
-The first line says `Listening on tags '[…]'`, then comes one message per line. With -o json or raw,
---format and --exec, of which programs read the output, that first line goes to stderr. A lost
-connection is made again, and stderr says so.
+The first line says `Listening on tags '[…]'`, then comes one message per line. With -o json, -o raw,
+--format and --exec the first line goes to stderr, since programs read the output. A lost connection
+is made again; stderr says so.
 
 Examples:
   mist sub bus line:7                 messages that carry both tags
@@ -93,8 +93,8 @@ Examples:
   mist subscribe --tags bus,line:7    the long form";
 
 pub(super) const PUBLISH: &str = "\
-Prints `success` when the server has taken everything. With --stdin-line, lines that are not UTF-8
-are named on stderr and left out; then it ends with exit code 1.
+Prints `success` once the server has accepted everything. With --stdin-line, lines that are not UTF-8
+are reported on stderr and skipped, and the exit code is 1.
 
 Examples:
   mist pub bus line:7 -- \"3 minutes late\"
@@ -107,23 +107,23 @@ Examples:
 
 pub(super) const BENCH: &str = "\
 Scenarios:
-  pub      publishers alone; without `mist bench sub` elsewhere nobody gets their messages
-  sub      subscribers alone: waits for `mist bench pub`, and ends when that has ended; what that
-           sends to warm up counts, too (`mist bench pub --warm-up 0` sends none)
+  pub      publishers only; without `mist bench sub` elsewhere nobody receives their messages
+  sub      subscribers only: waits for `mist bench pub`, and ends with it; the messages of its
+           warm-up count, too (`mist bench pub --warm-up 0` sends none)
   pipe     one publisher, one subscriber
   fan-out  one publisher, many subscribers that all get everything (10)
   pairs    many publishers, each with a subscriber of its own (10)
   match    one publisher; many subscriptions to two tags each, of which about one matches (10000)
-  all      all of these but sub, one after the other
+  all      all of these except sub, one after another
 
-Measured is what arrives, from the first message to the last arrival; connecting and subscribing are
-not in it. A publisher waits while one of its readers has --window messages still to read, and writes
-many messages at once; `pub` and `match` wait for the server's pongs in the same way. Each message
-carries its publisher and a number, so what is lost, doubled or out of order is counted:
-  dropped  lost, and the server has said so; a smaller --window avoids it
-  lost     lost without a word, which is an error (exit code 5); ? when the run was cut short
-The messages are made and read by --threads threads of this one process; when they are busy all the
-time, it is they that are measured. Under --access scoped this takes the server's token.
+The figures are those of received messages, from the first publish to the last arrival, without
+connecting and subscribing. A publisher waits while one of its readers has --window messages still to
+read, and writes many messages at once; `pub` and `match` wait for the server's pongs in the same way.
+Each message carries its publisher and a number, so that loss, duplicates and disorder are counted:
+  dropped  lost, as the server has reported; a smaller --window avoids it
+  lost     lost without a report, which is an error (exit code 5); ? when the run was cut short
+The messages are made and read by --threads threads of this process; if these are always busy, they
+are what is measured. With --access scoped this needs the server's token.
 
 Examples:
   mist bench
@@ -135,12 +135,11 @@ Examples:
   mist bench pub --count 100000";
 
 pub(super) const LATENCY: &str = "\
-Messages are published on a schedule, and each one's time counts from the moment it was due: when the
-server, the network or this program stands still, the messages that should have gone meanwhile show
-it (there is no coordinated omission). With --ping it is the time from when a ping was due to its
-pong, on one connection.
-`sent late` says how long after their due times messages were handed over: what it shows has been
-this program's own delay, or a server that takes nothing.
+Messages are published on a schedule, and the time of each counts from the moment it was due: if the
+server, the network or this program stalls, the messages that were due meanwhile show it (there is no
+coordinated omission). With --ping it is the time from when a ping was due to its pong, on one
+connection. `sent late` tells how long after their due times messages were sent: that is the delay of
+this program, or of a server that accepts nothing.
 
 Examples:
   mist latency
@@ -155,9 +154,9 @@ Examples:
   mist listall --host ws://127.0.0.1:8888";
 
 pub(super) const NODES: &str = "\
-The table says of each node its name and version, since when it runs, its connections and
-subscriptions, the messages its clients have published and those it has taken from other nodes,
-and how long it took to answer.
+The table has for each node its name and version, how long it has been running, its connections and
+subscriptions, the messages that its clients have published and that it has received from other
+nodes, and how long it took to answer.
 
 Examples:
   mist nodes
@@ -168,8 +167,8 @@ Examples:
   mist who --host 10.0.0.7:1445";
 
 pub(super) const TOKEN: &str = "\
-The token to manage follows the command; --token, --token-file, MIST_TOKEN and MIST_TOKEN_FILE give
-the server's token, which allows it.
+The token to manage follows the command. This needs the server's token, given by --token,
+--token-file, MIST_TOKEN or MIST_TOKEN_FILE.
 
 Examples:
   export MIST_TOKEN_FILE=/run/secrets/mist
@@ -180,15 +179,15 @@ Examples:
   echo \"$new\" | mist token rm -";
 
 pub(super) const CHECK_CONFIG: &str = "\
-The environment counts as it does for a server. The listeners' form and the certificate files are
-checked, no address is taken. Tokens are not shown.
+Environment variables apply as for a server. The listeners and the certificate files are checked, but
+no address is bound. Tokens are not shown.
 
 Examples:
   mist check-config mist.yml";
 
 pub(super) const COMPLETIONS: &str = "\
-The script asks this program for what may come next; for tags, that asks the server of MIST_HOST,
-and offers those that somebody subscribes to.
+The script asks this program for completions. To complete tags, the program asks the server of
+MIST_HOST for those that have subscribers.
 
 Examples:
   mist completions bash > ~/.local/share/bash-completion/completions/mist
@@ -200,7 +199,7 @@ Examples:
   mist man > mist.1
   mist man subscribe | man -l -";
 
-/// The help of `--limit`, which names what there is.
+/// The help of `--limit`, which names all limits.
 pub(super) fn limit() -> String {
     let names: Vec<_> = Limits::ALL.iter().map(|limit| limit.name).collect();
     format!("Change a limit, repeatable: {}", names.join(", "))

@@ -10,7 +10,7 @@ use crate::config::{LogFormat, LogLevel};
 #[derive(Debug, Default, Args)]
 #[command(next_help_heading = "Common options")]
 pub(crate) struct SharedArgs {
-    /// The server's token; with a command, the token to show to the server
+    /// The server's token; for commands, the token to present to the server
     #[arg(
         long,
         global = true,
@@ -27,7 +27,7 @@ pub(crate) struct SharedArgs {
     /// How log lines are written: text, or json for one object in each line [default: text]
     #[arg(long, global = true, value_name = "FORMAT")]
     pub(crate) log_format: Option<LogFormat>,
-    /// Say nothing but data and what went wrong
+    /// Print only data and errors
     #[arg(short, long, global = true)]
     pub(crate) quiet: bool,
 }
@@ -36,14 +36,14 @@ pub(crate) struct SharedArgs {
 #[derive(Clone, Debug, Default, Args)]
 pub(crate) struct HostArgs {
     /// The server: HOST:PORT, tcp://, tls://, ws://, wss://, http:// or https:// with HOST:PORT (the last
-    /// two for WebSocket there), or unix:///PATH; a port that is left out is mist's own: 1445, 1446,
-    /// 8888, 8889, 8080 and 8443, also where the web has others [default: 127.0.0.1:1445]
+    /// two speak WebSocket), or unix:///PATH; the default ports are those of mist, not of the web: 1445,
+    /// 1446, 8888, 8889, 8080 and 8443 [default: 127.0.0.1:1445]
     #[arg(long, value_name = "HOST")]
     pub(crate) host: Option<String>,
-    /// Trust the certificates in this PEM file, besides those that the system trusts
+    /// Trust the certificates in this PEM file in addition to those of the system
     #[arg(long, value_name = "FILE")]
     pub(crate) ca: Option<PathBuf>,
-    /// Do not check the server's certificate; anybody in between can read and change everything
+    /// Do not verify the server's certificate; anybody in between can then read and change everything
     #[arg(long)]
     pub(crate) insecure: bool,
 }

@@ -23,8 +23,8 @@ const LAST_LINES: Duration = Duration::from_millis(200);
 /// How long an end that is hurried takes at most.
 const HURRY: Duration = Duration::from_secs(1);
 
-/// Runs a server until a signal ends it; `read` reads its settings again. All it says goes through the log, so that nothing
-/// waits for its reader.
+/// Runs a server until a signal ends it; `read` reads its settings again. All it says goes through the log, so that
+/// nothing waits for its reader.
 pub(super) fn serve(
     settings: Settings,
     read: impl Fn() -> Result<Settings, Stop> + Send + 'static,
@@ -131,7 +131,7 @@ async fn run(
         level,
     };
     reload_at(hangups, reload, manager.clone());
-    // Whoever connects from here on is served.
+    // From here on clients are served.
     manager.ready();
     let handle = server.handle();
     let is_hurried = Arc::new(AtomicBool::new(false));

@@ -152,7 +152,7 @@ fn remove(args: &TokenArgs, shared: &SharedArgs, name: &'static str) -> Result<(
         let client = target.connect().await?;
         match name {
             "end" => {
-                // Whoever ends a token in a hurry must not take a slip for success.
+                // In a hurry to end a token, a typing error must not look like success.
                 client.admin().grants(&token).await.map_err(failed)?;
                 client.admin().end(&token).await
             }

@@ -1,4 +1,4 @@
-//! Owns reading YAML, and how it says what is wrong with it: to people who write files, not to whoever calls the parser.
+//! Owns reading YAML, and errors for people who write such files, not for programmers.
 
 use std::borrow::Cow;
 

@@ -1,4 +1,4 @@
-//! Owns what is said of an address that has a wrong form, to those who listen as to those who connect.
+//! Owns the errors of addresses in a wrong form, for listening and for connecting.
 
 /// What is wrong with an address, and what would be right.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]

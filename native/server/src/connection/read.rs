@@ -1,5 +1,5 @@
-//! Owns the receiving side of a connection: bytes become lines, what is incomplete or has to wait is carried over, and what
-//! comes after the goodbye is thrown away.
+//! Owns the receiving side of a connection: bytes become lines, what is incomplete or has to wait is carried over, and
+//! what comes after the goodbye is thrown away.
 
 use std::future::Future;
 use std::pin::Pin;
@@ -54,7 +54,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
         self.outbox.note_heard();
         self.take_in(worker, count);
         self.note_unfinished();
-        // One turn each, also for those who have more to say.
+        // One turn each, even if there is more to read.
         match is_full || self.is_paused || self.is_interrupted() {
             true => Step::Yield,
             false => Step::Again,
@@ -112,7 +112,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
                 };
                 self.consume(tools, lines);
                 lines.shrink_to(2 * READ_BYTES);
-                // The frames themselves are held to the limit of those who have authenticated.
+                // For the frames themselves the limit of authenticated sessions applies.
                 if unfinished > 0 && !self.is_paused && unfinished > self.message_bytes() {
                     let session = self.outbox.session;
                     return self.hub.handle_too_long(session, unfinished, tools);

@@ -72,8 +72,7 @@ impl Hub {
                     if self.log.admits(Kind::WrongTokens, Some(peer)) {
                         tracing::warn!(
                             %peer,
-                            "too many wrong tokens from one address: those from there are looked at one a second now \
-                             (failed-tokens)"
+                            "too many wrong tokens from one address: tokens from there are now checked at one a second (failed-tokens)"
                         );
                     }
                 }

@@ -1,7 +1,8 @@
 //! Owns the one broker of a server and the outboxes of its connections; the only place that carries out outputs.
 //!
-//! Knows nothing of sockets. The hot path is [`Hub::handle`]: scan, decide under the read lock, gather runs of messages to
-//! the same receivers, append each run to their outboxes; then, outside all locks, wake each touched connection once.
+//! Knows nothing of sockets. The hot path is [`Hub::handle`]: scan, decide under the read lock, gather runs of messages
+//! to the same receivers, append each run to their outboxes; then, outside all locks, wake each touched connection
+//! once.
 
 mod changes;
 mod deliver;
@@ -192,7 +193,7 @@ impl Hub {
         });
         self.in_force.store(Arc::new(new));
         if are_rates_changed {
-            // Whoever waits for the rates there were waits no more.
+            // Connections that wait for the former rates must not wait any longer.
             self.outboxes().iter().for_each(|outbox| outbox.nudge());
         }
     }
@@ -278,8 +279,8 @@ impl Hub {
         });
     }
 
-    /// Closes a session. From now on nothing is delivered to it; when it holds many subscriptions, they are removed by and
-    /// by.
+    /// Closes a session. From now on nothing is delivered to it; when it holds many subscriptions, they are removed by
+    /// and by.
     pub(crate) fn disconnect(self: &Arc<Self>, session: SessionId) {
         let is_done = self.disconnect_some(session);
         self.throttle.lock().forget(session);
@@ -310,7 +311,7 @@ impl Hub {
             let meter = (!own.is_request).then(Arc::default);
             let allowance = self.rates.allowance(meter, own.peer, Standing::Stranger);
             if own.allowance.set(allowance).is_ok() {
-                // Only now: whoever logs in meanwhile finds it there.
+                // Only now: a login in the meantime finds the allowance there.
                 let shared = self.shared.read();
                 let allowance = own.allowance.get()?;
                 allowance.speak_for(shared.broker.standing(own.session));
@@ -319,8 +320,8 @@ impl Hub {
         own.allowance.get().map(|it| &**it)
     }
 
-    /// How many bytes are read at once from a connection that keeps so many already. From one that may have to wait for a
-    /// rate it is so little that it does not count as input which is kept.
+    /// How many bytes are read at once from a connection that keeps so many already. From one that may have to wait for
+    /// a rate it is so little that it does not count as input which is kept.
     pub(crate) fn read_bytes(&self, own: &Outbox, kept: usize) -> usize {
         if !self.rates.are_on() || !self.allowance(own).is_some_and(Allowance::may_wait) {
             return READ_BYTES;

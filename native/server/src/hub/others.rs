@@ -41,7 +41,7 @@ impl Others {
         calls
     }
 
-    /// What others have changed from now on, for whoever follows it.
+    /// A stream of what others change from now on.
     pub(super) fn changes(&self) -> mpsc::UnboundedReceiver<Changed> {
         let (sender, changes) = mpsc::unbounded_channel();
         *self.changes.lock() = Some(sender);
@@ -53,7 +53,7 @@ impl Others {
         if let Some(calls) = self.calls.get() {
             let _ = calls.send(Call::Ask(question, sender));
         }
-        // Who asks nobody is answered with nothing.
+        // Without a cluster there are no answers.
         answers.await.unwrap_or_default()
     }
 

@@ -8,7 +8,7 @@ use tokio_util::task::TaskTracker;
 use super::turns::{Held, Turns};
 use crate::auth::{Authenticators, Origin, TokenError, TokenPage, TokenStore};
 
-/// Those who keep and verify tokens for a server, if there are any.
+/// The authenticators of a server, if there are any.
 pub(super) struct Store {
     authenticators: Arc<Authenticators>,
     turns: Turns,
@@ -22,7 +22,7 @@ impl Store {
         }
     }
 
-    /// Whether there is anybody to ask.
+    /// Whether there are any.
     pub(super) fn is_there(&self) -> bool {
         !self.authenticators.is_empty()
     }
@@ -36,8 +36,8 @@ impl Store {
         self.authenticators.store()
     }
 
-    /// Asks the store on a task of its own. The reply to a change comes with the token's turn, which is to be held until
-    /// the broker has the reply, since grants follow the replies.
+    /// Asks the store on a task of its own. The reply to a change comes with the token's turn, which is to be held
+    /// until the broker has the reply, since grants follow the replies.
     pub(super) async fn ask(
         &self,
         tasks: &TaskTracker,

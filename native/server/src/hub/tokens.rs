@@ -1,4 +1,5 @@
-//! Owns what the hub does about the tokens that clients present: when they are looked at, and what follows; knows no token.
+//! Owns what the hub does about the tokens that clients present: when they are checked, and what follows; knows no
+//! token.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -16,7 +17,7 @@ use crate::auth::Origin;
 use crate::outbox::Outbox;
 
 impl Hub {
-    /// Has the broker look at a token that a client presents, unless it has to wait or too many do.
+    /// Has the broker check a token that a client presents, unless it has to wait or too many do.
     pub(super) fn admit_token(&self, shared: &mut Shared, session: SessionId) {
         let peer = shared.outbox(session).and_then(|outbox| outbox.peer);
         let admission = match (peer, shared.broker.presented_token(session)) {
@@ -33,7 +34,7 @@ impl Hub {
         }
     }
 
-    /// Notes what came of a token; the errands are what is to be done about it.
+    /// Notes the result of a check; the errands are what is to be done about it.
     pub(super) fn note_checked(
         &self,
         outbox: &Outbox,
@@ -73,7 +74,7 @@ impl Hub {
         if !self.store.is_there() {
             return Ok(());
         }
-        // Also where no session goes by it: the next one to come must not have what is kept.
+        // Even if no session uses it: the next one must not get what is cached.
         self.authenticators().forget(token);
         let voucher = with_worker(|worker| {
             self.exclusively(&mut worker.tools, |shared| {
@@ -114,12 +115,12 @@ impl Hub {
         if !self.store.is_there() {
             return Ok(());
         }
-        // Whose token it is may be known only by the answer.
+        // The subject of a token may be known only by the answer.
         let tokens =
             self.tokens_in_use(|_, grants| grants.is_none_or(|grants| grants.subject == subject));
         let mut result = Ok(());
         for token in tokens {
-            // What cannot be said of one token must not keep the others as they were.
+            // One without an answer must not keep the others from being changed.
             result = result.and(self.token_changed(&token).await);
         }
         result
@@ -164,7 +165,7 @@ impl Hub {
         names.map(count).collect()
     }
 
-    /// Has a token looked at that waited.
+    /// Has a token checked that has waited.
     pub(super) fn look_at_token(self: &Arc<Self>, session: SessionId) {
         self.answer(|broker| {
             broker.check_token(session);
@@ -172,10 +173,10 @@ impl Hub {
         });
     }
 
-    /// Has the tokens looked at whose turn it is, and turns those away that have waited for too long.
+    /// Has the tokens checked whose turn it is, and turns those away that have waited too long.
     pub(super) fn release_tokens(self: &Arc<Self>, now: Instant) {
         for part in TokenThrottle::parts() {
-            // Others have the throttle between two parts.
+            // The throttle is free for others between two parts.
             let due = self.throttle.lock().tick(part, now);
             for session in due.looks {
                 self.look_at_token(session);
@@ -189,7 +190,7 @@ impl Hub {
         }
     }
 
-    /// Tells the broker the time, so that what has ended is taken from those who go by it.
+    /// Tells the broker the time, so that expired tokens are revoked.
     pub(super) fn tell_time(self: &Arc<Self>) {
         let now = unix_seconds();
         with_worker(|worker| {

@@ -1,4 +1,5 @@
-//! Owns what is noticed only with time: sockets that stand still, peers that fall silent, drops worth a line in the log.
+//! Owns what is noticed only with time: sockets that stand still, peers that fall silent, drops worth a line in the
+//! log.
 //!
 //! One check of all outboxes a second replaces a timer per connection.
 
@@ -18,7 +19,8 @@ use crate::outbox::{Ending, Framing, Outbox};
 /// Seconds a client has to close its side after the server has closed the other; a server that stops is in a hurry.
 const LINGER_SECONDS: u32 = 5;
 
-/// Seconds for which a client that is held up may read nothing, besides those of everybody: it may write before it reads.
+/// Seconds for which a client that is held up may read nothing, besides those of everybody: it may write before it
+/// reads.
 const WRITING_SECONDS: u32 = 10;
 
 impl Hub {
@@ -28,7 +30,7 @@ impl Hub {
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
             ticks.tick().await;
-            // First of all, so that whoever waits from now on is seen the next time.
+            // First of all, so that connections that wait from now on are seen the next time.
             let has_waiting = self.unfinished.take_waiting();
             let (mut stalled, mut unfinished) = (Vec::new(), Vec::new());
             for outbox in self.outboxes() {
@@ -82,8 +84,8 @@ impl Hub {
     }
 
     /// Cuts the connections that have sent most of a message that is not whole, until all together are within half the
-    /// bound. Each is told why, unless it is to end already: then its socket takes no last words, and what it has sent is
-    /// kept until it is cut.
+    /// bound. Each is told why, unless it is to end already: then its socket takes no last words, and what it has sent
+    /// is kept until it is cut.
     fn relieve_input(&self, unfinished: &mut Vec<Arc<Outbox>>) {
         if self.unfinished.is_full() {
             let mut total = self.unfinished.bytes();

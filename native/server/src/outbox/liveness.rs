@@ -6,8 +6,8 @@ use std::time::Instant;
 
 use super::Outbox;
 
-/// How often a client that is held up is told so, in seconds. Clients take it for a sign of life, and it finds out whether
-/// there is still somebody: nothing is read that would tell.
+/// How often a client that is held up is told so, in seconds. Clients take it for a sign of life, and it finds out
+/// whether there is still somebody: nothing is read that would tell.
 const TELL_THROTTLED: u32 = 5;
 
 /// No deadline to authenticate.
@@ -111,7 +111,7 @@ impl Outbox {
             }),
             (state.stalled > 0).then(|| Concern::Stalled(state.stalled, state.waiting())),
             (state.silent > 0).then_some(Concern::Silent(state.silent)),
-            // Whoever has something to read has its sign of life.
+            // What it has to read is a sign of life, too.
             (is_throttled
                 && state.throttled.is_multiple_of(TELL_THROTTLED)
                 && state.waiting() == 0)

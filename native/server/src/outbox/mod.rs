@@ -1,8 +1,8 @@
 //! Owns the bounded queue from the hub to one connection; knows nothing of sockets and makes no system call.
 //!
-//! An [`Outbox`] is appended to by anybody ([`append`](Outbox::append), [`append_reply`](Outbox::append_reply)), emptied by
-//! its connection ([`take`](Outbox::take)), looked at by the watch once a second ([`look`](Outbox::look)) and ended once
-//! ([`end`](Outbox::end)). What waits in all of them is bounded too, by a [`Backlog`] that they share.
+//! An [`Outbox`] is appended to by anybody ([`append`](Outbox::append), [`append_reply`](Outbox::append_reply)),
+//! emptied by its connection ([`take`](Outbox::take)), looked at by the watch once a second ([`look`](Outbox::look))
+//! and ended once ([`end`](Outbox::end)). What waits in all of them is bounded too, by a [`Backlog`] that they share.
 //!
 //! Everybody appends, only the connection's own task takes out. What is queued is already in the connection's framing,
 //! one message behind the other, so that a task writes many messages with one system call.
@@ -157,8 +157,8 @@ impl Outbox {
         }
     }
 
-    /// Notes that something that was so large is now another size, of what the connection has sent that is not whole, or
-    /// is done in line.
+    /// Notes that something that was so large is now another size, of what the connection has sent that is not whole,
+    /// or is done in line.
     pub(crate) fn change_unfinished(&self, before: usize, now: usize) {
         // Wraps around to what a subtraction comes to.
         self.unfinished
@@ -263,8 +263,8 @@ impl Outbox {
         }
     }
 
-    /// Like [`Outbox::append_reply`], by the connection itself, which is awake and writes next; or in line on its behalf,
-    /// where it is nudged after each turn.
+    /// Like [`Outbox::append_reply`], by the connection itself, which is awake and writes next; or in line on its
+    /// behalf, where it is nudged after each turn.
     pub(crate) fn append_own_reply(&self, spare: &mut Spare, message: &[u8]) {
         self.write_reply(spare, |out| self.framing.write(message, out));
     }
@@ -306,7 +306,7 @@ impl Outbox {
         state.queue.tally().reply_bytes() + state.taken.reply_bytes() > REPLY_BYTES
     }
 
-    /// Ends the connection once what is queued is written; a dead one at once. Returns whom to wake.
+    /// Ends the connection once what is queued is written; a dead one at once. Returns the waker to call.
     #[must_use]
     pub(crate) fn end(&self, ending: Ending) -> Option<Waker> {
         let mut state = self.state.lock();
@@ -317,7 +317,7 @@ impl Outbox {
         state.waker.clone()
     }
 
-    /// Like [`Outbox::end`], by somebody who holds no lock.
+    /// Like [`Outbox::end`], for callers that hold no lock.
     pub(crate) fn end_now(&self, ending: Ending) {
         self.end(ending).into_iter().for_each(Waker::wake);
     }
@@ -345,7 +345,7 @@ impl Outbox {
 
     /// Notes that the client has sent an `id`: from now on it is told when messages for it were dropped.
     pub(crate) fn tell_drops(&self) {
-        // Whoever appends reads it all the time, so it is written once.
+        // Every append reads it, so it is written only once.
         if !self.tells_drops.load(Ordering::Relaxed) {
             self.tells_drops.store(true, Ordering::Relaxed);
         }
@@ -385,8 +385,8 @@ impl Outbox {
         Taken::Bytes
     }
 
-    /// Tells a client that wants to know of messages that were dropped: behind all that was queued before the gap, before
-    /// all that comes after it.
+    /// Tells a client that wants to know of messages that were dropped: behind all that was queued before the gap,
+    /// before all that comes after it.
     fn tell_gap(&self, state: &mut State, spare: &mut Spare, dropped: u64) {
         if dropped > 0 && self.tells_drops.load(Ordering::Relaxed) {
             let write = |out: &mut Vec<u8>| self.framing.write(&dropped_notice(dropped), out);

@@ -28,7 +28,7 @@ impl SharedBytes {
         Self(Arc::new(copy))
     }
 
-    /// Lets go of them; who is the last one keeps the memory.
+    /// Lets go of them; the last owner keeps the memory.
     fn recycle(self, spare: &mut Spare) {
         if let Some(bytes) = Arc::into_inner(self.0) {
             spare.put(bytes);

@@ -17,7 +17,7 @@ const SUBSCRIPTIONS: u32 = 10_000;
 /// How many connections one flag may ask for.
 const CONNECTIONS: u32 = 100_000;
 
-/// Who publishes to whom.
+/// How many publish to how many.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
 pub(crate) enum Scenario {
     /// Publishers alone

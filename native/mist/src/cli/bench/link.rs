@@ -12,7 +12,8 @@ use crate::cli::connect::{Target, explained, refused};
 use crate::cli::exit::{Code, Stop};
 use crate::cli::open_files;
 
-/// How many subscriptions are asked for before their answers are read: a server stops reading from who does not read.
+/// How many subscriptions are asked for before their answers are read: a server stops reading from a client that does
+/// not read.
 const AT_ONCE: usize = 256;
 
 /// How long connecting may take.
@@ -94,7 +95,7 @@ impl Opener {
         let lines = requests.iter().map(|request| format!("{request}\n"));
         let lines: String = lines.collect();
         let lost = |reason: String| self.unreachable(&reason);
-        // Whoever refuses the connection says why before closing it; that can be read when nothing can be written.
+        // A server that refuses the connection says why before closing it; this can be read even if writing fails.
         let written = link.writer.send(lines.into()).await;
         let (mut left, mut complaint, data) = (requests.len(), None, data_finder());
         while left > 0 {

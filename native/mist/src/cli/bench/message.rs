@@ -3,7 +3,8 @@
 use memchr::memmem;
 use mist::client::{ErrorCode, ServerError};
 
-/// How many bytes of the data are the mark: a letter, five digits for the publisher, ten for the number, all hexadecimal.
+/// How many bytes of the data are the mark: a letter, five digits for the publisher, ten for the number, all
+/// hexadecimal.
 pub(super) const MARK: usize = 1 + PUBLISHER + NUMBER;
 const PUBLISHER: usize = 5;
 const NUMBER: usize = 10;
@@ -23,7 +24,7 @@ pub(super) enum Kind {
     End,
 }
 
-/// Who published a message, and which one it is.
+/// The publisher of a message, and its number.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Mark {
     pub(super) kind: Kind,

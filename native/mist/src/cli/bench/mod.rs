@@ -225,7 +225,7 @@ impl Run<'_> {
             .listen(args.count, args.given_duration(), &mut progress)
             .await?;
         drop(progress);
-        // How large they are is for whoever publishes to say.
+        // Their size is up to the publishers.
         let received = load.inboxes.iter().map(|inbox| {
             let tally = inbox.tally.lock();
             (tally.received, tally.bytes)

@@ -1,4 +1,4 @@
-//! Owns which tags a scenario's connections use, and so who gets what; knows no sockets.
+//! Owns the tags of a scenario's connections, and thus which messages each receives; knows no sockets.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -20,7 +20,7 @@ pub(super) struct Publishing {
 }
 
 impl Publishing {
-    /// Everybody who may get anything.
+    /// All connections that may receive anything.
     pub(super) fn readers(&self) -> Vec<usize> {
         let mut readers: Vec<_> = self
             .reach
