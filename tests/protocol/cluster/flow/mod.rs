@@ -150,8 +150,8 @@ impl Flow {
         };
         let flows = poll(async || {
             self.check();
-            let there = self.readers.iter().filter(|reader| reader.is_there);
-            there.fold(true, |flows, reader| flows && has_new(reader))
+            let mut there = self.readers.iter().filter(|reader| reader.is_there);
+            there.all(has_new)
         });
         assert!(flows.await, "these do not flow: {what}\n{}", self.picture());
     }
