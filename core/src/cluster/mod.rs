@@ -498,6 +498,8 @@ impl Node {
 
     fn send(&mut self, way: Way, kind: Kind, number: u64, messages: u64, body: &[u8]) {
         let mut before = match way {
+            // What waits for nothing says nothing of what went before: nobody would keep it in mind.
+            Way::All if !kind.is_numbered() => Vec::new(),
             Way::All => self.take_unsaid(matches!(kind, Kind::Status { .. })),
             Way::Node(_) => alloc::vec![(self.id, self.sent)],
         };
