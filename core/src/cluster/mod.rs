@@ -47,6 +47,8 @@ pub const SILENCE: Duration = Duration::from_secs(7);
 pub const AWAITED: Duration = Duration::from_secs(60);
 /// Bytes of messages in one envelope, at most: a bigger message goes in pieces.
 pub const ENVELOPE_BYTES: usize = 64 << 10;
+/// No envelope is on its way for longer.
+const LATE: Duration = Duration::from_secs(1);
 /// Nodes that have gone are remembered, so that what was lost meanwhile is known when they are back; at most so many.
 const REMEMBERED: usize = 1024;
 
@@ -62,8 +64,8 @@ struct Peer {
     inbox: Inbox,
     /// Messages that were sent to it alone.
     sent: u64,
-    /// Of these, those that the last envelope to all said.
-    said: u64,
+    /// When that was last.
+    sent_at: Duration,
     needs: Known,
     /// Its place in the directory.
     place: Option<usize>,
@@ -83,6 +85,8 @@ pub struct Node {
     envelope_bytes: usize,
     is_joined: bool,
     told: Duration,
+    /// The time that the host told last.
+    now: Duration,
     /// Messages that were sent to all.
     sent: u64,
     /// Messages that were sent to one, counted for each.
@@ -137,6 +141,7 @@ impl Node {
             envelope_bytes: ENVELOPE_BYTES,
             is_joined: false,
             told: Duration::ZERO,
+            now: Duration::ZERO,
             sent: 0,
             sent_to_some: 0,
             lost: 0,
@@ -275,7 +280,7 @@ impl Node {
             heard: now,
             inbox: Inbox::new(),
             sent: 0,
-            said: 0,
+            sent_at: Duration::ZERO,
             needs: Known::default(),
             place: None,
             asked: None,
@@ -397,6 +402,7 @@ impl Node {
 
     /// Says what time it is; to be called several times a second.
     pub fn handle_time(&mut self, now: Duration) {
+        self.now = now;
         if self.is_joined && now.saturating_sub(self.told) >= HEARTBEAT {
             self.tell_status(now, false);
         }
@@ -500,7 +506,7 @@ impl Node {
         let mut before = match way {
             // What waits for nothing says nothing of what went before: nobody would keep it in mind.
             Way::All if !kind.is_numbered() => Vec::new(),
-            Way::All => self.take_unsaid(matches!(kind, Kind::Status { .. })),
+            Way::All => self.sent_alone(matches!(kind, Kind::Status { .. })),
             Way::Node(_) => alloc::vec![(self.id, self.sent)],
         };
         while before.len() > NAMED_AT_ONCE {
@@ -511,16 +517,15 @@ impl Node {
         self.push(way, kind, number, messages, &before, body);
     }
 
-    /// To which nodes messages were sent alone that no envelope to all has spoken of, and how many so far; also of the others
-    /// where an envelope that spoke of them may have been lost.
-    fn take_unsaid(&mut self, with_said: bool) -> Vec<(NodeId, u64)> {
-        let is_unsaid = |peer: &Peer| peer.sent != peer.said || with_said && peer.sent > 0;
-        let unsaid = self.peers.iter_mut().filter(|(_, peer)| is_unsaid(peer));
-        let said = unsaid.map(|(id, peer)| {
-            peer.said = peer.sent;
-            (*id, peer.sent)
-        });
-        said.collect()
+    /// To which nodes messages were sent alone, and how many so far: to those that may still be on their way, or, in a
+    /// heartbeat, ever. More than one envelope says it, since one may be lost.
+    fn sent_alone(&self, ever: bool) -> Vec<(NodeId, u64)> {
+        let is_late = |peer: &Peer| self.now.saturating_sub(peer.sent_at) > LATE;
+        let said = self
+            .peers
+            .iter()
+            .filter(|(_, peer)| peer.sent > 0 && (ever || !is_late(peer)));
+        said.map(|(id, peer)| (*id, peer.sent)).collect()
     }
 
     fn push(

@@ -141,6 +141,7 @@ impl Node {
             Way::Node(node) => {
                 if let Some(peer) = self.peers.get_mut(&node) {
                     peer.sent += messages;
+                    peer.sent_at = self.now;
                 }
                 self.sent_to_some += messages;
             }

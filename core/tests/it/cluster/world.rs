@@ -59,6 +59,8 @@ pub(super) struct World {
     /// The tags of each message, by its publisher and number.
     messages: BTreeMap<(usize, u64), BTreeSet<&'static str>>,
     has_lost: bool,
+    /// For how many milliseconds something may have been on its way.
+    idle: u64,
 }
 
 fn server(at: usize, life: u64, seed: u64) -> Server {
@@ -100,6 +102,7 @@ impl World {
             published: 0,
             messages: BTreeMap::new(),
             has_lost: false,
+            idle: 0,
         }
     }
 
@@ -335,6 +338,7 @@ impl World {
     }
 
     pub(super) fn carry_all(&mut self) {
+        self.idle = 0;
         loop {
             self.work_all();
             let ways: Vec<_> = self
@@ -353,6 +357,11 @@ impl World {
     }
 
     pub(super) fn advance(&mut self, millis: u64) {
+        // What the bus carries it carries within a second.
+        self.idle += millis;
+        if self.idle > 900 {
+            self.carry_all();
+        }
         self.now += Duration::from_millis(millis);
         for at in 0..self.servers.len() {
             self.work(at);
