@@ -38,6 +38,8 @@ async fn first_it_is_not_ready_and_serves_then_it_lets_go() {
     }
     server.signal("TERM");
     server.says("stopping: not ready from now on, no new connections in 2s");
+    // The line is written a moment before.
+    while readiness(&server) == "200" {}
     assert_eq!(readiness(&server), "503");
     // Who comes all the same is served.
     let mut publisher = place.tcp().await;
