@@ -9,9 +9,9 @@ use super::scan::Scan;
 use super::view::Message;
 use crate::limits::Limits;
 
-/// Walks the messages of a buffer of whole lines, or of one frame.
+/// Iterates over the messages of a buffer of whole lines, or of one frame.
 ///
-/// A line that cannot be read costs that line only: the error is returned, and the walk goes on behind it.
+/// A line that cannot be read costs that line only: the error is returned, and the next line follows.
 pub struct Messages<'a> {
     bytes: &'a [u8],
     /// The part of `bytes` that is known to be UTF-8; it ends at the end of a line.
@@ -26,7 +26,7 @@ pub struct Messages<'a> {
     is_frame: bool,
 }
 
-/// Shows how far the walk has come, never the text, in which there may be a token.
+/// Shows the position, never the text, which may contain a token.
 impl fmt::Debug for Messages<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "Messages({} bytes left)", self.rest().len())
@@ -34,7 +34,7 @@ impl fmt::Debug for Messages<'_> {
 }
 
 impl<'a> Messages<'a> {
-    /// Walks lines; the last one needs no newline.
+    /// Iterates over lines; the last one needs no newline.
     #[must_use]
     pub fn lines(bytes: &'a [u8]) -> Self {
         let mut messages = Self {
@@ -49,7 +49,7 @@ impl<'a> Messages<'a> {
         messages
     }
 
-    /// Walks the messages of one frame, in which line ends are blanks like any other.
+    /// Iterates over the messages of one frame, in which line ends are blanks like any other.
     #[must_use]
     pub fn frame(bytes: &'a [u8]) -> Self {
         let mut messages = Self {
@@ -134,13 +134,13 @@ impl<'a> Messages<'a> {
         }
     }
 
-    /// Returns the bytes not walked yet, whole lines all of them.
+    /// Returns the bytes that are not read yet, all of them whole lines.
     #[must_use]
     pub fn rest(&self) -> &'a [u8] {
         self.bytes.get(self.base + self.at..).unwrap_or_default()
     }
 
-    /// Appends what is left, as whole lines, to what is walked later.
+    /// Appends the rest, as whole lines, to `lines`.
     pub(crate) fn append_rest(&self, lines: &mut Vec<u8>) {
         let start = lines.len();
         lines.extend_from_slice(self.rest());
