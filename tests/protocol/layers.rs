@@ -1,11 +1,10 @@
 //! Owns the rules that files do not depend on each other in a circle, and that none is left over; must not know what they do.
 //!
-//! A file depends on the one that defines an item which it names: in a `use`, even if that only hands the name on, or in
-//! a path in its code, its macros or its attributes. Names are followed through modules that hand them on to the file
-//! that defines them. `mod child;` alone is no dependency, nor is a method call, and two crates are never in a circle:
-//! cargo sees to that. What is for tests or documentation only (`#[cfg(test)]`, `#[cfg(doc)]`) does not count. In
-//! TypeScript a file depends on what it imports, or exports again, types included; `new URL("./x.js")` starts another
-//! program.
+//! A file depends on the one that defines an item which it names: in a `use`, even if that only hands the name on, or in a
+//! path in its code, its macros or its attributes. Names are followed through modules that hand them on. `mod child;` alone
+//! is no dependency, nor is a method call, and two crates are never in a circle: cargo sees to that. What is for tests or
+//! documentation only (`#[cfg(test)]`, `#[cfg(doc)]`) does not count. In TypeScript a file depends on what it imports, or
+//! exports again, types included; `new URL("./x.js")` starts another program.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write;
