@@ -346,7 +346,7 @@ impl Limits {
     }
 
     /// Bytes that may wait in one outbox while all together are over [`Limits::outbox_total_bytes`]: enough for a
-    /// reader that keeps up, so that only those who do not lose messages.
+    /// reader that keeps up, so that only readers that do not keep up lose messages.
     #[must_use]
     pub fn squeezed_bytes(&self) -> usize {
         self.outbox_bytes.min(64 << 10)

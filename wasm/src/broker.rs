@@ -381,7 +381,7 @@ impl Broker {
     }
 }
 
-/// A port that cannot take a message is closed or its other side has gone; whoever holds it hears of that.
+/// A port that cannot take a message is closed or its other side has gone; its owner is notified of that.
 fn post(port: &MessagePort, message: &JsValue) {
     let _ = port.post_message(message);
 }

@@ -113,7 +113,7 @@ export class Board {
     this.#shown = this.#shown.filter((at) => at > now - 1000);
     if (this.#flooded || this.#shown.length >= mostShownPerSecond) return;
     this.#shown.push(now);
-    // In a tab that nobody sees there is no next picture.
+    // A hidden tab has no next frame.
     if (document.hidden) return;
     this.#next.push({ entry, from, slowly });
     if (this.#next.length === 1) requestAnimationFrame(() => this.#draw());

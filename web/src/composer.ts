@@ -42,7 +42,7 @@ export class Composer {
       event.preventDefault();
       void this.#send();
     });
-    // Who would get it is marked on the board as long as one is at it.
+    // While it has the focus, the board marks the receivers.
     this.#form.addEventListener("focusin", () => this.#mark());
     this.#form.addEventListener("focusout", () => this.#mark());
   }

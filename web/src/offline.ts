@@ -8,7 +8,7 @@ export function keepForOffline(keep: boolean): void {
   const scope = new URL("./", location.href).href;
   const forget = async (): Promise<void> => {
     const found = await workers.getRegistration(scope);
-    // One above this folder is somebody else's.
+    // One above this folder belongs to another page.
     if (found?.scope !== scope) return;
     await found.unregister();
     const names = (await caches.keys()).filter((name) => name.startsWith("mist-page-"));

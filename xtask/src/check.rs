@@ -184,7 +184,7 @@ fn examples() -> Result<Outcome> {
     done(&mut cargo(["test", "--workspace", "--doc"]))
 }
 
-/// Compiling cargo-deny takes minutes, so that is left to whoever wants it.
+/// Compiling cargo-deny takes minutes, so installing it is optional.
 fn licences() -> Result<Outcome> {
     if !works(&mut cargo(["deny", "--version"])) {
         let reason = "cargo-deny is not installed (cargo install --locked cargo-deny)";

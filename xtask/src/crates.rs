@@ -92,7 +92,7 @@ pub(crate) fn stand_alone() -> Result<()> {
         .arg(&folder.0)
         .arg("--target-dir")
         .arg(target);
-    // Nobody looks into it with a debugger.
+    // It is never debugged.
     install.env("CARGO_PROFILE_DEV_DEBUG", "0");
     call(install.current_dir(&folder.0))?;
     let page = folder.0.join(unpacked("mist-pubsub-server")).join("page");

@@ -58,7 +58,7 @@ const SERVICES: &[Service] = &[
     ),
     debian("redis-server", "redis-server", "a peer of `bench`"),
     debian("mosquitto", "mosquitto", "a peer of `bench`"),
-    // Debian's is years old. A new version is for whoever records the figures anew.
+    // Debian's is years old. A new version means recording the figures again.
     Service {
         name: "nats",
         program: "nats-server",

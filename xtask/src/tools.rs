@@ -25,8 +25,8 @@ pub(crate) fn cargo<S: AsRef<OsStr>>(args: impl IntoIterator<Item = S>) -> Comma
     command
 }
 
-/// Takes from a command what `cargo run` says of the package it runs. Build scripts of the packages we build next must
-/// not see that, or they would be rebuilt whenever somebody calls plain cargo.
+/// Removes from a command the variables that `cargo run` sets for the package it runs. Build scripts of the packages we
+/// build next must not see them, or they would be rebuilt at each call of plain cargo.
 pub(crate) fn without_package(command: &mut Command) -> &mut Command {
     for (name, _) in env::vars_os() {
         let name = name.to_string_lossy().into_owned();

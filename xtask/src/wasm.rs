@@ -39,7 +39,7 @@ pub(crate) fn run(args: &Wasm) -> Result<()> {
 
 /// Builds the npm package, and leaves what is up to date as it is.
 pub(crate) fn build() -> Result<()> {
-    // Nobody should wait for the compiler to learn that npm is missing.
+    // First, so that a missing npm is reported before the compiler runs.
     npm::install(&package())?;
     if !has_target(TARGET) {
         call(&mut rustup(["target", "add", TARGET]))?;

@@ -93,8 +93,8 @@ impl Broker {
         long
     }
 
-    /// Finds who gets a message that the host itself publishes. Then as with [`Verdict::Deliver`]; or where it returns
-    /// something, as with [`Long::Publish`], and nothing is written.
+    /// Finds the receivers of a message that the host itself publishes. If it returns `None`, continue as with
+    /// [`Verdict::Deliver`]; otherwise as with [`Long::Publish`], and nothing is written.
     #[must_use]
     pub fn route(
         &self,

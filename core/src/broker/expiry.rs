@@ -14,8 +14,8 @@ use crate::message::{Data, Refusal, Reply};
 const PART: usize = 256;
 
 impl Broker {
-    /// Takes the time, in seconds since 1970. Sessions whose token has ended by then are told so, have no grants and no
-    /// subscriptions any more, and may authenticate again.
+    /// Takes the time, in seconds since 1970. Sessions whose token has expired by then get a notice, lose their grants
+    /// and subscriptions, and may authenticate again.
     ///
     /// A host says it when it starts and then about once a second, or only before it hands over messages and when
     /// [`Broker::next_expiry`] has come. Until it is first told the time, nothing ends.

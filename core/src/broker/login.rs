@@ -205,8 +205,8 @@ impl Broker {
         self.let_go(former);
     }
 
-    /// Notes that a session goes by a token, and what the token grants, to all who go by it. Returns whose
-    /// subscriptions are to be looked at, since they may be granted less than before.
+    /// Notes that a session uses a token, and the token's grants for all sessions that use it. Returns the sessions whose
+    /// subscriptions must be checked, since they may have fewer grants than before.
     fn hold(&mut self, session: SessionId, token: &str, grants: Grants) -> Revocation {
         let loses = match self.session(session).map(|state| &state.role) {
             Some(Role::Token { token, .. }) => {

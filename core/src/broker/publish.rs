@@ -57,8 +57,8 @@ impl Broker {
     /// Finds some of the receivers of a message: [`Scratch::targets`]. They get it before the broker is used otherwise,
     /// since a subscription may be gone then. Returns whether that was the last part.
     ///
-    /// Nobody gets it twice, and all get it who hold a subscription that matches from the first part to the last. It
-    /// goes on when the publisher has gone, and ends before its time where that may no longer publish it.
+    /// No session gets it twice, and every session gets it that has a matching subscription from the first part to the
+    /// last. It goes on after the publisher has left, and stops early if the publisher may no longer publish it.
     #[must_use]
     pub fn publish_some(&self, walk: &mut Walk, scratch: &mut Scratch) -> bool {
         if !self.may_go_on(walk) {

@@ -58,7 +58,7 @@ impl Client {
                     count: count.unwrap_or(0),
                 });
             }
-            // Answers have to wait, and so do those who wait for them.
+            // Answers are delayed, so the deadlines of requests are extended.
             (None, None) if message.command_name() == "throttled" => {
                 let deadline = now.saturating_add(self.config.request_timeout);
                 self.requests.put_off(deadline);

@@ -11,7 +11,7 @@ use super::{Client, Phase};
 use crate::error::ServerError;
 use crate::text::text;
 
-/// How long nobody is asked for a token after one failed, at least: as fast as a server looks at wrong ones.
+/// The least time between a token that failed and the request for the next: the rate at which a server checks wrong ones.
 const PAUSE: Duration = Duration::from_secs(1);
 
 impl Client {

@@ -52,7 +52,7 @@ pub(super) enum Errand {
     Auth { is_static: bool },
     /// A wanted set; whether `open` waits for it.
     Subscribe { slot: Slot, is_restore: bool },
-    /// A set that is not wanted any more, with nobody waiting for it.
+    /// Of a set that is no longer wanted; no caller waits for it.
     Unsubscribe,
     /// A proof of life; whether `open` waits for it.
     Ping { is_restore: bool },
@@ -120,7 +120,7 @@ impl Requests {
         Some(self.errands.remove(place.ok()?)?.1)
     }
 
-    /// Notes that a buffered request is on the wire now; `false` when nobody waits for it any more.
+    /// Notes that a buffered request is on the wire now; `false` if no caller waits for it any more.
     pub(super) fn leaves_buffer(&mut self, request: RequestId) -> bool {
         match self.place(request.0) {
             Some(place) => {
@@ -139,7 +139,7 @@ impl Requests {
         self.waiting.pop_front()
     }
 
-    /// Gives everybody who waits until then, which is no earlier than any deadline.
+    /// Extends the deadlines of all waiting requests to this one, which is no earlier than any of them.
     pub(super) fn put_off(&mut self, deadline: Duration) {
         for waiting in &mut self.waiting {
             waiting.deadline = deadline;

@@ -289,7 +289,7 @@ impl Pairs {
         }
     }
 
-    /// Takes note that a match of a set is for somebody else.
+    /// Updates the receivers that a match of a set is for.
     pub(super) fn update_answer(&mut self, number: SetId, sets: &Sets, tags: &Interner) {
         let pair = sets.pair(number);
         let entry = self.find(hash(pair, tags), pair, sets);

@@ -49,7 +49,7 @@ impl Scan {
         }
     }
 
-    /// Made for each form, but not where every byte is loaded by somebody.
+    /// Compiled for each form, but not in WebAssembly, where the code is downloaded.
     #[cfg_attr(not(target_family = "wasm"), inline(always))]
     fn scan_form(&mut self, form: &Form, text: &str, at: usize, limits: &Limits) -> Option<usize> {
         let bytes = text.as_bytes();

@@ -90,7 +90,7 @@ pub(super) fn objects<'a>(text: &'a str, mut tell: impl FnMut(Option<&str>, &'a 
         objects: 0,
         limits: &limits,
     };
-    // What is wrong is for nobody to see: the text was read as a whole before.
+    // The error is never reported: the whole text was checked before.
     let mut read = || -> Step<()> {
         reader.blanks();
         reader.expect(b'[', "'['")?;

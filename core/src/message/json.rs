@@ -210,7 +210,7 @@ impl Reader<'_> {
     pub(super) fn fault(&self, expected: &'static str) -> Bad {
         let fault = match self.peek() {
             None => Fault::UnexpectedEnd,
-            // Files of some editors begin with it, and nobody sees it.
+            // Some editors write it at the beginning of files, and it is invisible.
             Some(_) if self.text[self.at..].starts_with("\u{feff}".as_bytes()) => {
                 Fault::ByteOrderMark
             }

@@ -54,8 +54,8 @@ pub fn throttled_notice() -> Vec<u8> {
     reply.encode()
 }
 
-/// Returns what a client is told whose message of so many `bytes` is larger than any may be at the rate of bytes that
-/// `setting` allows.
+/// Returns the error for a message of so many `bytes`, more than one message may have at the byte rate that `setting`
+/// allows.
 #[must_use]
 pub fn message_over_rate(id: Option<&str>, bytes: usize, limit: u64, setting: &str) -> Vec<u8> {
     let text = text![

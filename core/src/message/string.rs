@@ -49,8 +49,8 @@ fn plain_until(text: &[u8], at: usize) -> usize {
 
 /// The same for long strings, by two searches that compile to vector code.
 ///
-/// They look at more with every step, and never at much more than what is plain: who looks for the next special behind
-/// each one does not search the rest of a long text every time.
+/// Each step searches further, but never much further than the plain part: so a caller that looks for one special byte
+/// after another does not search the rest of a long text each time.
 #[inline(never)]
 fn plain_until_far(text: &[u8], mut at: usize) -> usize {
     let mut width = 256;

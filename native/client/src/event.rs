@@ -54,7 +54,7 @@ pub enum Event {
         /// Why, as the server says it.
         error: ServerError,
     },
-    /// The server refused a message that nobody waits for an answer to: mostly a publish without acknowledgement.
+    /// The server refused a message for which no caller waits: mostly a publish without acknowledgement.
     #[non_exhaustive]
     Refused {
         /// What was refused; empty when the server could not read it.

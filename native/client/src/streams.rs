@@ -89,7 +89,7 @@ impl Drop for Subscription {
         shared.with(|inner, now| {
             inner.inboxes.remove(&self.id);
             if !self.is_detached {
-                // Nobody waits for the answer; a client that is closed has no subscriptions.
+                // The answer is not needed; a client that is closed has no subscriptions.
                 let _ = inner.machine.unsubscribe(now, self.id);
             }
         });

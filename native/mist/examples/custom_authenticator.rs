@@ -1,4 +1,4 @@
-//! An authenticator of one's own: here a fixed list from the program. Where tokens can be registered, implement
+//! A custom authenticator: here a fixed list in the program. Where tokens can be registered, implement
 //! `TokenStore` instead.
 //!
 //! Run it with `cargo run --example custom_authenticator`. The token `reader` may subscribe to sets with the tag

@@ -1,4 +1,4 @@
-//! A listener of one's own, which the server treats like any other: here a Unix socket.
+//! A custom listener, which the server treats like any other: here a Unix socket.
 //!
 //! Run it with `cargo run --example custom_listener`, then `nc -U mist.sock`.
 

@@ -1,4 +1,4 @@
-//! A token store of one's own: here a file of JSON that is written anew at each change.
+//! A custom token store: here a JSON file that is rewritten at each change.
 //!
 //! Run it with `cargo run --example custom_store -- tokens.json`. `mist token add desk news --token SECRET` then registers
 //! a token that may subscribe to sets with the tag `news`, and that is still registered when this runs again.

@@ -301,7 +301,7 @@ fn zoned(text: &str) -> Result<(Ipv6Addr, Option<String>), AddressError> {
 fn host(text: &str) -> Result<Host, AddressError> {
     match text {
         "" => Err(AddressError::MissingHost),
-        // It could be an address, 0.0.5.165 for 1445, which nobody means.
+        // It could be an address, 0.0.5.165 for 1445, but is never meant as one.
         _ if text.bytes().all(|byte| byte.is_ascii_digit()) => {
             Err(AddressError::PortAlone(text.to_owned()))
         }

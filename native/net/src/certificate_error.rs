@@ -4,13 +4,13 @@ use std::path::Path;
 
 use rustls::CertificateError;
 
-/// Says what is wrong, to stand behind `its certificate`; `setting` is what names those who are trusted.
+/// Describes the problem, in words that follow `its certificate`; `setting` names what is trusted.
 pub fn words(why: &CertificateError, host: &str, setting: Option<&str>) -> String {
     let setting = setting
         .map(|setting| format!(" with {setting}"))
         .unwrap_or_default();
     match why {
-        // The latter when somebody else of the same name is trusted.
+        // The latter if another issuer of the same name is trusted.
         CertificateError::UnknownIssuer | CertificateError::BadSignature => {
             format!("is signed by nobody that is trusted here; trust its issuer{setting}")
         }

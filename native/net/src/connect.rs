@@ -101,7 +101,7 @@ impl Connector {
     }
 }
 
-/// Connects to the first of the host's addresses where somebody listens.
+/// Connects to the first of the host's addresses that accepts.
 async fn tcp(site: &Site) -> Result<TcpStream, ConnectError> {
     let mut refused = None;
     for socket in site.resolve().await? {

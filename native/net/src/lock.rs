@@ -27,7 +27,7 @@ impl<T> Mutex<T> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Needs no lock: nobody else has the value.
+    /// Needs no lock: there is no other reference to the value.
     pub fn get_mut(&mut self) -> &mut T {
         self.0.get_mut().unwrap_or_else(PoisonError::into_inner)
     }
@@ -54,7 +54,7 @@ impl<T> RwLock<T> {
         }
     }
 
-    /// Waits until nobody writes.
+    /// Waits until there is no writer.
     #[inline]
     pub fn read(&self) -> RwLockReadGuard<'_, T> {
         match self.inner.try_read() {
@@ -64,7 +64,7 @@ impl<T> RwLock<T> {
         }
     }
 
-    /// Waits until nobody else reads or writes.
+    /// Waits until there is no reader and no other writer.
     #[inline]
     pub fn write(&self) -> RwLockWriteGuard<'_, T> {
         match self.inner.try_write() {
@@ -85,8 +85,8 @@ impl<T> RwLock<T> {
         guard
     }
 
-    /// Lets those go first who wait. To be called by a thread that has just unlocked it and will lock it again: whoever
-    /// waits is woken by that, needs some microseconds until it runs, and would find it locked again each time.
+    /// Lets waiting threads go first. To be called by a thread that has just unlocked it and will lock it again: the
+    /// unlocking wakes a waiting thread, which needs some microseconds to run, and would find it locked again each time.
     pub fn give_way(&self) {
         if self.waiting.load(Ordering::Relaxed) == 0 {
             return;

@@ -53,8 +53,8 @@ pub fn read_key(path: &Path) -> Result<PrivateKeyDer<'static>, PemError> {
     PrivateKeyDer::from_pem_slice(&text).map_err(|error| missing(path, PRIVATE_KEY, &text, &error))
 }
 
-/// Reads a file as PEM, in which blanks around a line mean nothing: whoever has copied it out of another file may have
-/// indented it.
+/// Reads a file as PEM, ignoring blanks around lines: a text that was copied out of another file may be
+/// indented.
 fn read(path: &Path) -> Result<Vec<u8>, PemError> {
     let bytes = file::read(path).map_err(|source| PemError::Read {
         path: path.to_owned(),

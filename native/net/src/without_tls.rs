@@ -1,4 +1,4 @@
-//! Stands for `trust.rs` where the feature `tls` is off: there is nobody to trust.
+//! Replaces `trust.rs` where the feature `tls` is off: no certificates are needed then.
 
 use tokio::net::TcpStream;
 

@@ -1,4 +1,4 @@
-//! Owns who verifies tokens, and the stores of them behind an authenticator URI; knows nothing of sessions and of who may do what.
+//! Owns the authenticators and token stores behind authenticator URIs; knows nothing of sessions and permissions.
 
 #[cfg(any(feature = "http", feature = "jwt"))]
 mod answer;

@@ -69,7 +69,7 @@ pub enum BindError {
     /// An address could not be taken.
     #[error(transparent)]
     Listen(#[from] ListenError),
-    /// A token store without the server's token: nobody could register tokens.
+    /// A token store without the server's token: tokens could not be registered.
     #[error("an authenticator has been specified but no token provided")]
     MissingToken,
     /// More than one authenticator keeps tokens, so it is not clear where to register one.

@@ -1,7 +1,7 @@
 //! Owns how many log lines clients can cause; knows nothing of what the lines say.
 //!
 //! Of each kind of line, the first few from each address are written, and the first few dozen from all. Further ones are
-//! counted, and the counts are written when a minute is over. So nobody fills a disk with what the server says of them.
+//! counted, and the counts are written when a minute is over. So no client can fill a disk with lines about itself.
 
 use std::collections::HashMap;
 use std::fmt;
@@ -99,7 +99,7 @@ impl fmt::Display for Kind {
 pub(crate) struct LogLimit(Mutex<Windows>);
 
 impl LogLimit {
-    /// Whether a line may be written; if not, it is counted. The peer is that of whoever caused it, if it has one.
+    /// Whether a line may be written; if not, it is counted. The peer is the client that caused it, if any.
     pub(crate) fn admits(&self, kind: Kind, peer: Option<Peer>) -> bool {
         self.0.lock().admits(kind, peer, Instant::now())
     }
@@ -212,10 +212,10 @@ impl Unwritten {
     }
 }
 
-/// Bytes of a value of somebody unknown that are shown.
+/// Bytes that are shown of a value from an untrusted client.
 const SHOWN_BYTES: usize = 100;
 
-/// A value of somebody unknown, fit for a line in a log.
+/// A value from an untrusted client, safe for a log line.
 pub(crate) fn shown(value: &str) -> String {
     let mut shown = String::new();
     for escaped in value.chars().map(char::escape_debug) {

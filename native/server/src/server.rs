@@ -179,8 +179,8 @@ impl Handle {
     /// wait as for any client, up to `outbox-messages` and `outbox-bytes`; beyond that they are dropped, and the tap
     /// says how many.
     ///
-    /// A tap is a session and is counted like one, also in receipts (`delivered`): so a publisher can tell that
-    /// somebody listens.
+    /// A tap is a session and is counted like one, also in receipts (`delivered`): so a publisher can see that
+    /// its message has a receiver.
     #[must_use]
     pub fn tap(&self) -> Tap {
         Tap::open(Arc::clone(&self.hub))

@@ -10,13 +10,13 @@ use crate::bind_error::BindError;
 /// Files that are not connections: listeners, the runtime's own, the token store's.
 const OTHER_FILES: u64 = 64;
 
-/// With room for fewer connections there is no server; whoever asks for fewer gets them.
+/// A server does not start with room for fewer connections, unless its limit is set lower.
 const LEAST_CONNECTIONS: usize = 16;
 
-/// With fewer bytes for all outboxes together there is no server; whoever asks for fewer gets them.
+/// A server does not start with fewer bytes for all outboxes together, unless its limit is set lower.
 const LEAST_OUTBOX_BYTES: usize = 4 << 20;
 
-/// With room for fewer connections the operator is told, also where nobody has set their limit.
+/// With room for fewer connections there is a warning, even if their limit was not set.
 const FEW_CONNECTIONS: usize = 1024;
 
 /// Lowers the limits to what this process may open and this machine has.

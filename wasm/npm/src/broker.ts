@@ -290,7 +290,7 @@ export class Broker {
     } catch (error) {
       failed = textOf(error) || "the command failed";
     }
-    // Somebody else may have the session's number by now.
+    // Another session may have the number by now.
     if (this.#isClosed || !owner || this.#owners.get(session) !== owner) return;
     const waiting = this.#busy.get(session) ?? [];
     this.#busy.delete(session);

@@ -405,7 +405,7 @@ export class LinkedClient implements Client {
       return Promise.reject(error as Error);
     }
     const published = this.#publish(names, text, data, options);
-    // Nobody need wait for it, and what can become of it however right it is must not end a program.
+    // A program need not wait for it, so a rejection that it cannot prevent must not end the program.
     if (!options?.ack) published.catch((error: MistError) => this.#events.emit("error", error));
     return published;
   }

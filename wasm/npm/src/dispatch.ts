@@ -60,7 +60,7 @@ function push(to: unknown, item: unknown, sender: object | undefined): void {
   slots[tail + 1] = item;
   slots[tail + 2] = sender;
   tail += 3;
-  // Who publishes without ever giving the page its turn is not waited for.
+  // A publisher that never yields to the page is not waited for.
   if (due === "no" || (due === "later" && tail - head > 3 * KEPT)) {
     due = "soon";
     queueMicrotask(run);

@@ -42,7 +42,7 @@ export function report(error: unknown): void {
   if (typeof reportError === "function") {
     reportError(error);
   } else {
-    // Node has no reportError; what it does with an error that nobody catches is the same.
+    // Node has no reportError; an uncaught error has the same effect.
     queueMicrotask(() => {
       throw error;
     });

@@ -203,7 +203,7 @@ export class FastLane {
   /** Hands a message to the subscriptions of the page that hold the tag sets found, except the publisher's own. */
   #hand(count: number, at: number, owner: object | undefined, tags: readonly TagLike[], data: unknown): void {
     const words = this.#view();
-    // A copy, since the array is the application's; names in order wait until somebody asks.
+    // A copy, since the array is the application's; sorted names are only made on request.
     const message = new Delivered(tags.slice(), data === undefined ? "" : data, false);
     for (let index = 0; index < count; index++) {
       const holders = this.#sets[words[at + index]!];

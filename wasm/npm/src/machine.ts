@@ -230,7 +230,7 @@ export class Machine {
     this.#renewalFailures = 0;
     this.#renewal = "none";
     if (expiresIn === undefined || !this.#canRenew) return;
-    // Early enough for another try, and not with all who connected together.
+    // Early enough for another try, and not at the same time as all that connected together.
     const after = expiresIn * (750 + Math.floor(this.#random() * 150));
     [this.#renewal, this.#renewalTime] = ["due", now + Math.max(after, PAUSE)];
   }
@@ -400,7 +400,7 @@ export class Machine {
       this.#outputs.push(["message", tags, message.data ?? "", matches]);
     } else if (command === "dropped") this.#outputs.push(["dropped", countOf(Number(message.data)) ?? 0]);
     else if (command === "throttled") {
-      // Answers have to wait, and so do those who wait for them.
+      // Answers are delayed, so the deadlines of requests are extended.
       for (const waiting of this.#requests.waiting.values()) waiting.deadline = now + this.#settings.timeout;
     }
   }

@@ -257,7 +257,7 @@ async function inTabs(name: string, options: BrokerOptions, locks: LockManager):
   channel.onmessage = ({ data }: MessageEvent<Cast>) => {
     switch (data.type) {
       case "leader":
-        // The broker is new: whoever was at the old one begins again.
+        // The broker is new: connections to the old one begin again.
         loseAll();
         probes.forEach((probe) => probe());
         return led();
@@ -277,7 +277,7 @@ async function inTabs(name: string, options: BrokerOptions, locks: LockManager):
 
   const close = (): void => {
     over.abort();
-    // It says goodbye to the other tabs over the channel, and nobody else gets the lock before it is gone.
+    // It tells the other tabs over the channel, and no other tab gets the lock before it is gone.
     void broker?.close();
     end();
     channel.close();
@@ -327,7 +327,7 @@ async function inTabs(name: string, options: BrokerOptions, locks: LockManager):
       await next;
     }
   };
-  // Who does not get the lock at once waits for it.
+  // A tab that does not get the lock at once waits for it.
   const found = new Promise<void>((resolve, reject) => {
     const begin = (held: Lock | null): Promise<void> | void => {
       if (held) return lead(resolve);

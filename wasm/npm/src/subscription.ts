@@ -47,7 +47,7 @@ export class LocalSubscription implements Subscription, Taker {
     this.#most = most;
     this.#buffer = handler ? undefined : [];
     this.ready = new Promise((resolve, reject) => (this.#settle = { resolve, reject }));
-    // Who does not ask is told by an event.
+    // Without a caller that awaits it, an event reports the error.
     this.ready.catch(() => {});
   }
 

@@ -1,4 +1,4 @@
-//! Owns which tags a shell offers: those that somebody subscribes to now, at the server of the environment.
+//! Owns which tags a shell offers: the subscribed ones at the server that the environment names.
 
 use std::ffi::OsStr;
 use std::time::Duration;

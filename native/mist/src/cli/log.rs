@@ -1,5 +1,5 @@
-//! Owns what becomes of log lines: which are written, in which form, and how they reach stderr without anybody waiting for whoever
-//! reads it; knows nothing of what they say.
+//! Owns what becomes of log lines: which are written, in which form, and how they reach stderr without blocking when it is not
+//! read; knows nothing of what they say.
 
 use std::io::{self, IsTerminal, Write};
 use std::sync::Arc;
@@ -48,7 +48,7 @@ pub(super) struct Level(reload::Handle<Targets, Registry>);
 
 impl Level {
     pub(super) fn set(&self, level: LogLevel) {
-        // It fails when nobody logs any more.
+        // It fails once logging has ended.
         let _ = self.0.reload(targets(level));
     }
 }
@@ -261,7 +261,7 @@ mod tests {
 
     impl Write for Gate {
         fn write(&mut self, line: &[u8]) -> io::Result<usize> {
-            // When nobody is there to let it, everything passes.
+            // Without the test's sender everything passes.
             self.lets.recv().unwrap_or(Ok(()))?;
             let text = String::from_utf8(line.to_vec()).expect("text");
             let _ = self.written.send(text);

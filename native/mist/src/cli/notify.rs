@@ -6,7 +6,7 @@ use std::io;
 use std::os::unix::net::{SocketAddr, UnixDatagram};
 use std::time::Duration;
 
-/// The service manager, or nobody.
+/// The service manager, if there is one.
 #[derive(Clone)]
 pub(super) struct Manager(Option<OsString>);
 
@@ -63,7 +63,7 @@ fn send(_: &OsStr, _: &str) -> io::Result<()> {
 #[cfg(unix)]
 fn send(name: &OsStr, state: &str) -> io::Result<()> {
     let socket = UnixDatagram::unbound()?;
-    // A manager that does not read holds up nobody.
+    // A manager that does not read must not block the server.
     socket.set_nonblocking(true)?;
     socket.send_to_addr(state.as_bytes(), &address(name)?)?;
     Ok(())

@@ -46,27 +46,27 @@ pub(crate) fn word(text: &str) -> Result<(), Stop> {
     }
 }
 
-/// Tells the person at the terminal something, unless nobody wants to know.
+/// Prints a note for the person at the terminal, unless `--quiet` was given.
 pub(crate) fn note(text: &str) {
     if !is_quiet() {
         error(text);
     }
 }
 
-/// Says what went wrong, or was asked for by a flag; when nobody can hear it, that is no error.
+/// Prints an error, or what a flag asked for; a closed stderr is no error.
 pub(crate) fn error(text: &str) {
     let mut stderr = io::stderr().lock();
     let _ = writeln!(stderr, "{text}");
 }
 
-/// Completes when nobody can read stdout any more, as when the `head` of `| head -1` has ended. Where the system does not
-/// tell, the next thing that is written finds out.
+/// Completes when stdout has no reader any more, as when the `head` of `| head -1` has ended. Here the system does not
+/// report it, and the next write fails.
 #[cfg(not(unix))]
 pub(crate) async fn hung_up() {
     pending().await
 }
 
-/// Completes when nobody can read stdout any more, as when the `head` of `| head -1` has ended.
+/// Completes when stdout has no reader any more, as when the `head` of `| head -1` has ended.
 #[cfg(unix)]
 pub(crate) async fn hung_up() {
     use rustix::event::{PollFd, PollFlags, poll};
@@ -84,7 +84,7 @@ pub(crate) async fn hung_up() {
             result = poll(&mut watched, None);
         }
         if result.is_ok() {
-            // Nobody may be waiting any more.
+            // The receiver may have gone.
             let _ = sender.send(());
         }
     });

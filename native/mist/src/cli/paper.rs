@@ -132,8 +132,8 @@ fn used(settings: &Settings) -> Vec<Used> {
     all
 }
 
-/// Secrets stand in comments, so that nobody who takes the text for a config file starts a server with what stands in
-/// their place.
+/// Secrets are in comments, so that a server started with this text as its config file does not get their placeholders as
+/// values.
 fn yaml(all: &[Used]) -> String {
     let mut text = String::new();
     let mut is_within = false;
@@ -172,8 +172,8 @@ fn json(all: &[Used]) -> String {
     Value::from(settings).to_string()
 }
 
-/// Hides the password that a store's URI may hold, also in one whose password should have been escaped and is not: then
-/// a parser would take a part of it for the path.
+/// Hides the password in a store's URI, even if it should have been escaped and is not: a parser would take a part of it
+/// for the path.
 fn redacted(uri: &str) -> String {
     let Some((scheme, rest)) = uri.split_once("://") else {
         return uri.to_owned();

@@ -71,7 +71,7 @@ pub(super) fn job(args: &PublishArgs) -> Result<Job, Stop> {
     Ok(Job { tags, data })
 }
 
-/// The data that nobody gave: what another program writes.
+/// The data from a pipe, if none was given as an argument.
 fn piped() -> Result<String, Stop> {
     let missing = || {
         Err(Stop::usage(

@@ -1,6 +1,6 @@
 //! Owns the signals that this program takes, whatever the system calls them; knows nothing of what they do.
 //!
-//! Each is taken from when it is made, not from when somebody first waits for it.
+//! Each is received from its creation on, not from the first wait for it.
 
 use std::io;
 
@@ -78,7 +78,7 @@ impl Interrupts {
     }
 }
 
-/// SIGHUP, which asks a server to read its files again; elsewhere nobody asks.
+/// SIGHUP, which asks a server to read its files again; it exists on Unix only.
 pub(super) struct Hangups(#[cfg(unix)] Signal);
 
 impl Hangups {

@@ -53,7 +53,7 @@ impl Settings {
         }
     }
 
-    /// The names of the settings whose values are others in `new`.
+    /// The names of the settings that have other values in `new`.
     fn changed(&self, new: &Self) -> Vec<String> {
         fn differs<T: PartialEq>(one: &Option<Decided<T>>, other: &Option<Decided<T>>) -> bool {
             one.as_ref().map(|it| &it.value) != other.as_ref().map(|it| &it.value)

@@ -156,7 +156,7 @@ impl Browsers {
         let Some((host, _)) = host_and_port(host) else {
             return false;
         };
-        // An IP address or a name of this machine is safe: nobody else can make it point here.
+        // An IP address or a name of this machine is safe: no attacker can make it point elsewhere.
         host.parse::<IpAddr>().is_ok()
             || is_localhost(&host)
             || self.hosts.iter().any(|name| name.is(&host))

@@ -19,7 +19,7 @@ use self::holders::Holders;
 use self::meter::{ACTS, Act, Meter, Nanos, cost};
 use super::peer::Peer;
 
-/// How many seconds' worth of a byte rate one message may take. All who share the rate wait while it is paid off.
+/// How many seconds' worth of a byte rate one message may take. All connections that share the rate wait meanwhile.
 const MESSAGE_SECONDS: u32 = 10;
 
 /// What shares a rate.
@@ -157,7 +157,7 @@ impl Rates {
         rates
     }
 
-    /// Changes the rates; returns whether they are others than before. Then everybody begins anew, and nobody waits.
+    /// Sets the rates; returns whether they have changed. If so, all records are cleared, and no connection waits any more.
     pub(crate) fn set(&self, limits: &Limits) -> bool {
         let new = allowed(limits);
         let old = self.allowed.as_flattened().iter();

@@ -66,7 +66,7 @@ impl Target {
         self.authorization.is_some()
     }
 
-    /// Whether it is on this machine, so that nobody can be in between.
+    /// Whether it is on this machine, so that no attacker can be in between.
     pub(super) fn is_loopback(&self) -> bool {
         let address = self.host.parse::<std::net::IpAddr>();
         self.host.eq_ignore_ascii_case("localhost")

@@ -12,8 +12,8 @@ use mist_core::TokenError;
 
 /// The file or folder behind a path when it was opened.
 ///
-/// If it is removed or replaced, we hold something that nobody will find again, neither this server after a restart nor
-/// another: changes would be confirmed and lost.
+/// If it is removed or replaced, we hold something that is not found again, neither by this server after a restart nor
+/// by another: changes would be confirmed and lost.
 #[derive(Debug)]
 pub(super) struct Identity {
     path: PathBuf,

@@ -1,4 +1,4 @@
-//! Owns the tokens in a PostgreSQL database, in the original's tables; knows nothing of who asks.
+//! Owns the tokens in a PostgreSQL database, in the original's tables; knows nothing of its callers.
 
 mod address;
 mod listen;
@@ -120,7 +120,7 @@ impl Postgres {
             };
             let failure = match answer {
                 Ok(reply) => return reply,
-                // It was lost while nobody used it, as when the database was restarted.
+                // It broke while it was idle, as when the database was restarted.
                 Err(Failure::Lost(_)) if was_idle => continue,
                 Err(failure) => failure,
             };

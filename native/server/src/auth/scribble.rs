@@ -1,4 +1,4 @@
-//! Owns the tokens in a folder of JSON files, one per token, as the original keeps them; knows nothing of who asks.
+//! Owns the tokens in a folder of JSON files, one per token, as the original keeps them; knows nothing of its callers.
 //!
 //! A token is the name of its file, so no text that leaves this module may hold a path below the folder.
 
@@ -46,7 +46,7 @@ struct Watch {
     skipped: usize,
 }
 
-/// Tokens in use whose files are looked at in each look, which are a second apart. Where there are more, most looks are at the
+/// Up to this many tokens in use, all of their files are checked each second. With more, most checks are of the
 /// folder alone: other programs put a new file in the place of the old one, so that the folder changes with it. Some editors
 /// write into the file itself.
 const LOOKED_AT: usize = 1_000;
@@ -272,7 +272,7 @@ impl Scribble {
 }
 
 impl Scribble {
-    /// The tokens in use whose files are not what they were at the last look, and those that were not in use then.
+    /// The tokens in use whose files have changed since the last check, and those that were not in use then.
     fn changed(&mut self, in_use: &TokensInUse) -> io::Result<Vec<Changed>> {
         let folder = Version::of(&self.handle.metadata()?);
         let is_same = self.watch.folder == Some(folder);
@@ -307,7 +307,7 @@ impl Scribble {
 }
 
 impl Scribble {
-    /// The tokens whose names are behind one. Each part looks through the names of all.
+    /// The tokens with names after this one. Each page reads the names of all.
     fn list(&self, after: &str, most: usize) -> io::Result<TokenPage> {
         let mut names = Vec::new();
         for file in fs::read_dir(&self.folder)? {

@@ -1,4 +1,4 @@
-//! Owns the tokens in an SQLite database, as hashes; knows nothing of who asks.
+//! Owns the tokens in an SQLite database, as hashes; knows nothing of its callers.
 
 use std::fs::OpenOptions;
 use std::path::{Path, PathBuf};
@@ -32,7 +32,7 @@ const TABLES: &str = "
     ) STRICT, WITHOUT ROWID;
 ";
 
-/// A record of the last changes, whoever makes them, by which several servers notice those of others. It is no part of the
+/// A record of the last changes by any program, by which servers notice those of others. It is no part of the
 /// schema's version: older servers neither need it nor mind it, and keep it up too.
 const RECORD: &str = "
     CREATE TABLE IF NOT EXISTS changes (
@@ -173,7 +173,7 @@ impl Sqlite {
         Ok(Ok(Told::Tags(Vec::new())))
     }
 
-    /// The tokens whose hashes are behind one, which is given in hexadecimal digits.
+    /// The tokens with hashes after this one, in hexadecimal digits.
     fn list(&self, after: &str, most: usize) -> rusqlite::Result<Answer> {
         let Some(after) = bytes(after) else {
             let why = "write the first digits of its SHA-256, an even number of hexadecimal ones";
@@ -206,7 +206,7 @@ impl Sqlite {
         }
         let oldest = "SELECT coalesce(min(id), 0) FROM changes";
         let oldest: i64 = record.query_row(oldest, [], |row| row.get(0))?;
-        // It was shortened meanwhile, or is another: somebody has restored a copy.
+        // It was shortened meanwhile, or is another, since a copy was restored.
         if last < seen || oldest > seen + 1 {
             return Ok(vec![Changed::Any]);
         }
@@ -259,7 +259,7 @@ fn insert(connection: &Connection, hash: &[u8]) -> rusqlite::Result<i64> {
         .prepare_cached("INSERT INTO tokens (sha256) VALUES (?1)")?
         .execute([hash])?;
     let id = connection.last_insert_rowid();
-    // Whoever deletes tokens by hand may leave their tags behind, and numbers are given again.
+    // Tokens that were deleted by hand may have left their tags behind, and numbers are reused.
     connection
         .prepare_cached("DELETE FROM tags WHERE token_id = ?1")?
         .execute([id])?;
@@ -283,7 +283,7 @@ fn last_change(connection: &Connection) -> rusqlite::Result<i64> {
         .query_row([], |row| row.get(0))
 }
 
-/// Whose database it is.
+/// Which program's database it is.
 enum Found {
     Ours,
     Newer(i32),
@@ -292,7 +292,7 @@ enum Found {
 
 fn prepare(connection: &mut Connection) -> rusqlite::Result<Found> {
     connection.busy_timeout(PATIENCE)?;
-    // First of all, so that nothing is done to somebody else's database.
+    // First of all, so that another program's database is not changed.
     if let Some(found @ (Found::Newer(_) | Found::Foreign)) = look(connection)? {
         return Ok(found);
     }
@@ -319,7 +319,7 @@ fn prepare(connection: &mut Connection) -> rusqlite::Result<Found> {
     Ok(found)
 }
 
-/// Whose database it is; none when nobody has written to it yet.
+/// Which program's database it is; `None` if it is still empty.
 fn look(connection: &Connection) -> rusqlite::Result<Option<Found>> {
     let number = |query: &str| connection.query_row(query, [], |row| row.get::<_, i32>(0));
     let application = number("PRAGMA application_id")?;

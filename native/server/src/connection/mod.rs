@@ -257,7 +257,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
     /// Closes the writing side, everything being written.
     fn shut(&mut self, ending: Ending, cx: &mut Context<'_>) -> Step {
         if matches!(ending, Ending::PeerLeft(_)) {
-            // Before the client can see the end: from then on nobody finds its session any more.
+            // Before the client can see the end, so that its session no longer exists then.
             self.leave();
         }
         match Pin::new(&mut self.stream).poll_shutdown(cx) {

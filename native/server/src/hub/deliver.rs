@@ -164,8 +164,8 @@ impl Shared {
         outbox.filter(|outbox| outbox.session == session)
     }
 
-    /// Has the rates know whom a connection speaks for, and closes it where too many have come that speak for the same. A
-    /// request over HTTP is told by the answer to what it asks for.
+    /// Tells the rates the subject of a connection, and closes it if too many of the same subject have connected. An HTTP
+    /// request learns it from the answer.
     fn hold_to_rates(&self, outbox: &Outbox, out: &mut Outgoing) {
         let Some(allowance) = outbox.allowance.get() else {
             return;

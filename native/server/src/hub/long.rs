@@ -73,7 +73,7 @@ impl InLine {
             self.unfinished = Part::new(&hub.unfinished);
             self.count();
         }
-        // Nobody waits for it, and there is too much.
+        // Its connection has gone, and there is too much input.
         if self.sender.is_none() && hub.unfinished.is_full() {
             return true;
         }

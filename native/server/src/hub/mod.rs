@@ -258,7 +258,7 @@ impl Hub {
                 shared.outboxes[session.slot()] = Some(Arc::clone(&outbox));
                 // Under the lock that `end_all` takes, so that no connection slips through between the two.
                 if self.is_ending.load(Ordering::Relaxed) {
-                    // Nobody waits on it yet.
+                    // No task waits on it yet.
                     let _ = outbox.end(Ending::Shutdown);
                 }
                 outbox

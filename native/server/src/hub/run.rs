@@ -57,7 +57,7 @@ impl Batch {
     }
 }
 
-/// Messages as lines, and whom they are for.
+/// Messages as lines, and their receivers.
 ///
 /// Most messages go out as they came in. As long as all of a run do, and stand one behind the other in the input, the
 /// run is that part of the input, and nothing is written.

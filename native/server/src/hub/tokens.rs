@@ -173,7 +173,7 @@ impl Hub {
         });
     }
 
-    /// Has the tokens checked whose turn it is, and turns those away that have waited too long.
+    /// Has the next tokens checked, and refuses those that have waited too long.
     pub(super) fn release_tokens(self: &Arc<Self>, now: Instant) {
         for part in TokenThrottle::parts() {
             // The throttle is free for others between two parts.

@@ -1,7 +1,7 @@
 //! Owns the count of the bytes of incomplete messages, over all connections; knows nothing of sockets.
 //!
 //! Each message is bounded, and so are connections; but both together come to more than a machine has. Over the bound
-//! nobody's long message is read on, and once a second those of which most has come are cut.
+//! no long message is read further, and once a second the largest are cut.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};

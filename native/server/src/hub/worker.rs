@@ -92,7 +92,7 @@ thread_local! {
     static WORKER: RefCell<Worker> = RefCell::default();
 }
 
-/// Replaces the worker if the work panics: nobody else may see what it left in there.
+/// Replaces the worker if the work panics: no other work may see the state it left.
 struct Lent<'a>(&'a mut Worker);
 
 impl Drop for Lent<'_> {

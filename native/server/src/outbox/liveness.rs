@@ -6,8 +6,8 @@ use std::time::Instant;
 
 use super::Outbox;
 
-/// How often a client that is held up is told so, in seconds. Clients take it for a sign of life, and it finds out
-/// whether there is still somebody: nothing is read that would tell.
+/// Seconds between notices to a delayed client. Clients take them as a sign of life, and the server learns from them whether
+/// the client is still there, since it reads nothing meanwhile.
 const TELL_THROTTLED: u32 = 5;
 
 /// No deadline to authenticate.

@@ -81,7 +81,7 @@ pub(crate) struct Outbox {
     pub(crate) listener: u16,
     /// Whether the connection is for one request over HTTP.
     pub(crate) is_request: bool,
-    /// Whether the session is that of a cluster's node: nobody is told anything there.
+    /// Whether the session is that of a cluster's node: it gets no notices.
     pub(crate) is_link: bool,
     backlog: Arc<Backlog>,
     state: Mutex<State>,

@@ -353,8 +353,8 @@ impl BenchArgs {
         })
     }
 
-    /// How many subscribers there are in `match`, and how many subscriptions they share: one each at least. A number
-    /// that nobody gave follows the other one.
+    /// How many subscribers there are in `match`, and how many subscriptions they share: one each at least. If only one
+    /// of the numbers was given, the other follows it.
     fn matched(&self, subscribers: u32, given: Option<u32>) -> Result<(u32, u32), Stop> {
         let Some(subscriptions) = given else {
             return Ok((subscribers, SUBSCRIPTIONS.max(subscribers)));

@@ -123,7 +123,7 @@ impl Load {
             progress.step();
             let fault = fault.clone();
             tasks.spawn(async move {
-                // Nobody hears it when the run is over.
+                // It has no receiver once the run is over.
                 let _ = fault.send(inbox.receive(link).await);
             });
         }
@@ -345,7 +345,7 @@ impl Load {
         self.outgoing.iter().map(|it| it.messages()).sum()
     }
 
-    /// How many messages have arrived, or were taken where nobody gets them.
+    /// How many messages have arrived, or were accepted if there are no receivers.
     fn done(&self) -> u64 {
         match self.inboxes.is_empty() {
             true => self.outgoing.iter().map(|it| it.settled()).sum(),

@@ -9,7 +9,7 @@ use mist_net::lock::Mutex;
 
 use super::meter::{Meter, Nanos};
 
-/// They are kept in so many parts, so that visiting all of them blocks nobody for long.
+/// They are kept in so many parts, so that visiting all of them blocks no connection for long.
 const PARTS: usize = 64;
 /// How many meters without a connection are kept until they have full credit again. Further holders share one.
 const MOST_GONE: usize = 50_000;

@@ -128,7 +128,7 @@ impl Key {
     }
 }
 
-/// Reads a key for signatures. A secret in a public set is not one: everybody who reads the set knows it.
+/// Reads a key for signatures. A secret in a public set is not one: every reader of the set knows it.
 fn of_jwk(value: Value) -> Option<Key> {
     let jwk: Jwk = serde_json::from_value(value).ok()?;
     let common = jwk.common;

@@ -78,7 +78,7 @@ impl Address {
         let (mode, checked) = match (mode.as_str(), &roots) {
             ("disable", _) => (SslMode::Disable, Checked::Nothing),
             ("prefer", _) => (SslMode::Prefer, Checked::Nothing),
-            // As libpq does: who names roots wants them looked at.
+            // As libpq does: if roots are given, they are checked.
             ("require", None) => (SslMode::Require, Checked::Nothing),
             ("require" | "verify-ca", _) => (SslMode::Require, Checked::Authority),
             ("verify-full", _) => (SslMode::Require, Checked::AuthorityAndName),

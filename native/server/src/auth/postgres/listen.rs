@@ -25,12 +25,12 @@ const SILENCE: Duration = Duration::from_secs(5);
 /// How long after the connection was lost the next is tried.
 const RETRY: Duration = Duration::from_secs(1);
 
-/// Whoever may connect to the database may listen, too. So the SHA-256 of a token is told, in base64; nothing where all may have
-/// changed.
+/// Everybody who may connect to the database may listen. So the notification has only the SHA-256 of a token, in base64; it is
+/// empty if all tokens may have changed.
 const LISTEN: &str = "LISTEN mist_tokens";
 
-/// Tells what other programs change in the tables. It runs with the rights of the tables' owner, whoever makes the change,
-/// and needs `sha256`, which PostgreSQL has since version 11.
+/// Reports changes that other programs make in the tables. It always runs with the rights of the tables' owner, and needs
+/// `sha256`, which PostgreSQL has since version 11.
 const TRIGGERS: &str = "
     CREATE OR REPLACE FUNCTION mist_tell_change() RETURNS trigger
     LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
@@ -56,7 +56,7 @@ const TRIGGERS: &str = "
     CREATE TRIGGER mist_tell_truncation AFTER TRUNCATE ON tags
         FOR EACH STATEMENT EXECUTE FUNCTION mist_tell_change()";
 
-/// Whether there is something left to do for us, who may do it.
+/// Whether triggers are missing, and we may create them.
 const LACKS_TRIGGERS: &str = "
     SELECT to_regprocedure('sha256(bytea)') IS NOT NULL
         AND bool_and(pg_has_role(relowner, 'USAGE'))
@@ -77,7 +77,7 @@ impl Postgres {
             {
                 return Some((Ok(changed), listening));
             }
-            // What happens between two connections nobody hears.
+            // Changes between two connections are not reported.
             match self.listen().await {
                 Ok(open) => Some((Ok(Changed::Any), Some(open))),
                 Err(failure) => {
@@ -96,7 +96,7 @@ impl Postgres {
             let told = move |notification: Notification| {
                 let tell = tell.clone();
                 async move {
-                    // Whoever has stopped listening misses nothing.
+                    // A receiver that has stopped listening misses nothing.
                     let _ = tell.send(changed(notification.payload())).await;
                 }
             };
@@ -147,7 +147,7 @@ async fn create_triggers(client: &mut Client) -> Result<(), Error> {
         return Ok(());
     }
     let creation = client.transaction().await?;
-    // Whoever writes waits behind this as long as it waits for others.
+    // Other writers queue behind this while it waits for its lock.
     creation
         .batch_execute(&format!(
             "SET LOCAL lock_timeout = '1s'; SELECT pg_advisory_xact_lock({CREATION_LOCK})"

@@ -1,4 +1,4 @@
-//! Owns how the connection to the database is encrypted and whom it trusts; knows nothing of SQL.
+//! Owns the encryption of the connection to the database, and which certificates it trusts; knows nothing of SQL.
 
 use std::convert::Infallible;
 use std::io;
@@ -30,9 +30,9 @@ use mist_net::pem::read_certificates;
 pub(super) enum Checked {
     /// Nothing: eavesdroppers are kept out, impostors are not.
     Nothing,
-    /// Who has signed it.
+    /// Its issuer.
     Authority,
-    /// Who has signed it, and for which host.
+    /// Its issuer and its host names.
     AuthorityAndName,
 }
 
