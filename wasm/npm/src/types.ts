@@ -1,22 +1,22 @@
 /**
- * The face of the package: what an application sees of clients and brokers, wherever they run. It names nothing that
- * only a page or only Node declares, so that it compiles in both.
+ * The public interface of the package: clients and brokers as an application sees them, wherever they run. It uses no
+ * declaration that only pages or only Node have, so that it compiles in both.
  */
 
 /** The key of `using`, where the project's `lib` knows it. */
 type DisposeKey = Extract<SymbolConstructor["dispose" & keyof SymbolConstructor], symbol>;
 
-/** What `using` ends, by its method `Symbol.dispose`. It is there for projects whose `lib` has `esnext.disposable`. */
+/** Can be ended by `using`, with its method `Symbol.dispose`, in projects whose `lib` has `esnext.disposable`. */
 export type Disposing = { [K in DisposeKey]: () => void };
 
-/** What is needed of a port: of a MessagePort in a page or of `node:worker_threads`, or of a worker's own `self`. */
+/** The required interface of a port: a MessagePort of a page or of `node:worker_threads`, or a worker's own `self`. */
 export interface PortLike {
-  /** Set here, by whoever is given the port. Not every declaration of Node's ports has it; all of them do. */
+  /** Set by the package. Not every declaration of Node's ports has it; all of the ports do. */
   // eslint-disable-next-line @typescript-eslint/no-explicit-any -- pages and Node declare other events.
   onmessage?: any;
   postMessage(message: unknown): void;
   close(): void;
-  /** Where there is a `close` event, the end of the other side is known by it. */
+  /** A `close` event, where there is one, reports the end of the other side. */
   addEventListener?(type: "close", listener: () => void): void;
   removeEventListener?(type: "close", listener: () => void): void;
 }
@@ -24,26 +24,26 @@ export interface PortLike {
 /** A tag's name, or a handle for it from {@link Client.tag}. */
 export type TagLike = string | Tag;
 
-/** How a client stands with its broker. */
+/** The state of a client's connection. */
 export type State = "connecting" | "open" | "waiting" | "closed";
 
 /**
- * A tag, looked up once. Publishing with handles instead of strings spares the look-up each time.
- * A handle is good for all clients of one broker, and for strings everywhere else.
+ * A tag that was looked up once. Publishing with handles instead of strings saves further look-ups.
+ * A handle works for all clients of one broker; elsewhere it is treated as its name.
  */
 export interface Tag {
   readonly name: string;
 }
 
-/** A message, as a subscription gets it. All its receivers in one page share it: do not change it. */
+/** A received message. All its receivers in one page share it: do not change it. */
 // eslint-disable-next-line @typescript-eslint/no-explicit-any -- as JSON.parse has it: only the application knows.
 export interface Message<T = any> {
   /** The message's tags, sorted, without duplicates. */
   readonly tags: readonly string[];
   /**
-   * The data. From a server it is a string, as it was sent. Inside a page it is what was published: a string as it
-   * is, any other value as a structured clone made when it was published. What has no JSON, such as bytes, a Map or a
-   * cycle, can be published inside a page only: not to a port, and not with `ack`.
+   * The data. From a server it is a string, as it was sent. Inside a page it is the published value: a string as it
+   * is, any other value as a structured clone made when it was published. Values without a JSON form, such as bytes, a Map
+   * or a cycle, can only be published inside a page: not to a port, and not with `ack`.
    */
   readonly data: T | string;
   /** The data as a string: a string as it is, any other value as JSON. Empty when there is none. */
@@ -55,21 +55,21 @@ export interface Message<T = any> {
   json(): T;
 }
 
-/** What is called with each message of a subscription. What it throws or rejects with goes to `reportError`. */
+/** Called with each message of a subscription. Its exceptions and rejections go to `reportError`. */
 // eslint-disable-next-line @typescript-eslint/no-explicit-any -- as in Message.
 export type Handler<T = any> = (message: Message<T>, subscription: Subscription<T>) => unknown;
 
 /**
  * One subscription of a client. Iterate over it, or give a handler, or both. Iterating ends with the subscription; it
- * fails when nobody wanted that: refused, revoked, or the client's token refused.
+ * fails if the end was not requested: refused, revoked, or the client's token refused.
  */
 // eslint-disable-next-line @typescript-eslint/no-explicit-any -- as in Message.
 export interface Subscription<T = any> extends AsyncIterable<Message<T>>, Disposing {
   /** The tags, sorted, without duplicates. */
   readonly tags: readonly string[];
   /**
-   * Settles once the broker has acknowledged the subscription, or refused it. While there is no connection it waits.
-   * Ignoring it is fine: a refusal is also an `error` event of the client.
+   * Settles once the broker has acknowledged the subscription, or refused it. Without a connection it waits.
+   * You may ignore it: a refusal is also an `error` event of the client.
    */
   readonly ready: Promise<void>;
   /** Whether it has ended: unsubscribed, refused, revoked, or its client closed. */
@@ -80,30 +80,30 @@ export interface Subscription<T = any> extends AsyncIterable<Message<T>>, Dispos
   unsubscribe(): Promise<void>;
 }
 
-/** What a publisher is told. */
+/** The result of publishing. */
 export interface Receipt {
-  /** How many sessions took the message; only known when it was published with `ack`. */
+  /** How many sessions received the message; only known if it was published with `ack`. */
   readonly delivered?: number;
 }
 
 /** How to publish. */
 export interface PublishOptions {
-  /** Whether to wait for the broker's acknowledgement, which tells how many sessions took the message. */
+  /** Whether to wait for the broker's acknowledgement, which says how many sessions received the message. */
   ack?: boolean | undefined;
-  /** Gives up waiting. The message may be published all the same. */
+  /** Aborts the waiting. The message may be published nevertheless. */
   signal?: AbortSignal | undefined;
 }
 
-/** How to wait for an answer. Before the first connection it is waited for; without one nothing can be asked: `offline`. */
+/** How to wait for an answer. A request waits for the first connection; without a later one it fails with `offline`. */
 export interface RequestOptions {
-  /** Gives up waiting. What was asked for may be done all the same. */
+  /** Aborts the waiting. The request may be carried out nevertheless. */
   signal?: AbortSignal | undefined;
 }
 
-/** What rights to give or to take, and for how long. */
+/** Which rights to grant or revoke, and for how long. */
 export interface GrantOptions extends RequestOptions {
   /**
-   * What the token may do with the tags.
+   * The token's rights to the tags.
    * @defaultValue `"both"`
    */
   rights?: "subscribe" | "publish" | "both" | undefined;
@@ -123,7 +123,7 @@ export interface SubscribeOptions {
   buffer?: number | undefined;
 }
 
-/** A publisher for one set of tags, checked and looked up once. */
+/** A publisher for one set of tags, which is checked and looked up only once. */
 export interface Publisher {
   /** The tags, sorted, without duplicates. */
   readonly tags: readonly string[];
@@ -138,21 +138,21 @@ export interface Outgoing {
   readonly data?: unknown;
 }
 
-/** What a custom command is answered with. */
+/** The answer to a custom command. */
 export interface Reply {
   readonly tags: readonly string[];
   readonly data: string;
 }
 
-/** How many there are. */
+/** Numbers of connections. */
 export interface Who {
-  /** Connections since the broker began. */
+  /** Connections since the broker started. */
   readonly connections: number;
   /** Connections that hold a subscription now. */
   readonly subscribers: number;
 }
 
-/** What an administrator asks. All but `who` and `listAll` need the broker's own token. */
+/** The administrator's commands. All but `who` and `listAll` need the broker's own token. */
 export interface Admin {
   /** Creates a token with its tags. */
   register(token: string, tags: readonly TagLike[], options?: GrantOptions): Promise<void>;
@@ -162,34 +162,34 @@ export interface Admin {
   end(token: string, options?: RequestOptions): Promise<void>;
   /** Adds tags to a token, or rights to them, or gives it more time. */
   set(token: string, tags: readonly TagLike[], options?: GrantOptions): Promise<void>;
-  /** Removes tags from a token, or rights to them, at once also from the connections that use it. */
+  /** Removes tags from a token, or rights to them, at once and also from open connections. */
   unset(token: string, tags: readonly TagLike[], options?: Omit<GrantOptions, "ttl">): Promise<void>;
   /** The tags of a token, sorted. */
   tags(token: string, options?: RequestOptions): Promise<string[]>;
   /** How many connections there were, and how many subscribers there are. */
   who(options?: RequestOptions): Promise<Who>;
-  /** The distinct tags of all subscriptions, sorted. The protocol parts them by blanks: one with blanks comes in pieces. */
+  /** The distinct tags of all subscriptions, sorted. The protocol separates them by blanks, and splits those with blanks. */
   listAll(options?: RequestOptions): Promise<string[]>;
 }
 
-/** What a client tells, by name. */
+/** The events of a client, by name. */
 export interface ClientEvents {
-  /** The state is another. */
+  /** The state has changed. */
   state: State;
   /**
    * The connection works, and the broker holds every subscription.
-   * `resumed` says that the client was open before: what was published in between is missed.
+   * `resumed`: the client was open before, and messages published in between are lost.
    */
   open: { resumed: boolean };
-  /** The connection is lost, or an attempt to connect failed. `retryInMs` is absent when there will be no other. */
+  /** The connection is lost, or an attempt to connect failed. `retryInMs` is absent if there will be no other. */
   close: { code?: number; reason: string; retryInMs?: number };
   /** Messages were dropped, since this client did not keep up. */
   dropped: { count: number };
-  /** Something nobody waits for went wrong: a refused publish, a revoked subscription, a token that cannot be had. */
+  /** An error without a promise: a refused publish, a revoked subscription, a token that could not be obtained. */
   error: MistErrorLike;
 }
 
-/** What the `error` event carries: a {@link MistError}. */
+/** The value of an `error` event: a {@link MistError}. */
 export type MistErrorLike = Error & { readonly code: Code; readonly serverCode: string | undefined };
 
 /** How to listen for events. */
@@ -201,14 +201,14 @@ export interface ListenOptions {
 }
 
 /**
- * A client of a broker: of a server, of the broker in this page, or of one in another tab. The same everywhere.
+ * A client of a broker: of a server, of the broker in this page, or of one in another tab, with the same interface.
  *
- * Handlers and listeners never run inside a call of yours: they run soon after, in the order of the messages.
+ * Handlers and listeners never run inside your calls: they run soon after, in the order of the messages.
  */
 export interface Client extends Disposing {
-  /** How the client stands with its broker. */
+  /** The state of the connection. */
   readonly state: State;
-  /** Settles once the client is open for the first time, or closed before. */
+  /** Settles once the client is open for the first time, or is closed before that. */
   readonly ready: Promise<void>;
   /** The administrator's commands. */
   readonly admin: Admin;
@@ -216,8 +216,8 @@ export interface Client extends Disposing {
   /**
    * Subscribes to the messages that carry all of `tags`.
    *
-   * It is wanted from now on, over lost connections, until it is unsubscribed. `T` is what the messages' data is, as
-   * {@link Message.json} gives it: nobody checks that.
+   * The subscription lasts until it is unsubscribed, and is restored after lost connections. `T` is the type that
+   * {@link Message.json} returns; it is not checked.
    * @throws {@link MistError} `missing-tags`, `invalid-argument`, `closed`.
    */
   // eslint-disable-next-line @typescript-eslint/no-explicit-any -- as in Message.
@@ -226,11 +226,11 @@ export interface Client extends Disposing {
   /**
    * Publishes a message to every other client that holds a subscription all of whose tags are among these.
    *
-   * The promise is settled at once; with `ack` when the broker has acknowledged. What is wrong by itself rejects it:
-   * `missing-tags`, `invalid-argument`, `invalid-data`. What the broker refuses, over a limit or without a grant, does so
-   * with `ack`; otherwise it is an `error` event. Before the first connection it waits for that. Without a connection it is
-   * rejected (`offline`), or the message is kept for the next one, as {@link ConnectOptions.offline} has it. Without
-   * `ack` the rejection is an `error` event too, and ignoring the promise is fine.
+   * The promise is settled at once; with `ack` once the broker has acknowledged. Wrong arguments reject it:
+   * `missing-tags`, `invalid-argument`, `invalid-data`. A refusal by the broker, over a limit or without a grant, rejects it
+   * with `ack`; otherwise it is an `error` event. It waits for the first connection. Without a later connection it is
+   * rejected (`offline`), or the message is kept for the next one, depending on {@link ConnectOptions.offline}. Without
+   * `ack` the rejection is an `error` event as well, and you may ignore the promise.
    */
   publish(
     tags: readonly TagLike[],
@@ -240,8 +240,8 @@ export interface Client extends Disposing {
   publish(tags: readonly TagLike[], data?: unknown, options?: PublishOptions): Promise<Receipt>;
 
   /**
-   * Publishes many messages in order. Tags and data of all are looked at before the first is published; what the broker
-   * refuses is told as for {@link Client.publish} without `ack`.
+   * Publishes many messages in order. Tags and data of all are checked before the first is published; refusals by the
+   * broker are reported as for {@link Client.publish} without `ack`.
    */
   publishAll(messages: readonly Outgoing[]): Promise<void>;
 
@@ -251,7 +251,7 @@ export interface Client extends Disposing {
   /** Returns the handle for a tag. */
   tag(name: string): Tag;
 
-  /** Asks the broker for a sign of life, and returns how many milliseconds it took. */
+  /** Pings the broker, and returns the time in milliseconds. */
   ping(options?: RequestOptions): Promise<number>;
 
   /** Returns the tag sets this client holds at the broker, sorted. */
@@ -267,18 +267,18 @@ export interface Client extends Disposing {
     options?: ListenOptions,
   ): () => void;
 
-  /** Ends the client: its subscriptions, its iterators, its connection. What waits for an answer is rejected. */
+  /** Ends the client: its subscriptions, its iterators, its connection. Pending requests are rejected. */
   close(): Promise<void>;
 }
 
 /**
- * Where a client's token comes from. A function is asked at every attempt to connect, and again before the token ends. What
- * it throws is an `error` event, and it is asked again after a second at least; with an {@link UnauthorizedError} the
- * client closes.
+ * The source of a client's tokens. A function is called at every attempt to connect, and again before the token expires.
+ * Its exceptions are `error` events, and it is called again after at least a second; an {@link UnauthorizedError} closes the
+ * client.
  */
 export type TokenSource = string | (() => string | Promise<string>);
 
-/** When to try again after a connection is lost. Each wait is random between nothing and a bound that doubles. */
+/** When to try again after a connection is lost. Each wait is random between zero and a bound that doubles. */
 export interface RetryOptions {
   /** The first bound, in milliseconds. @defaultValue 500 */
   minMs?: number | undefined;
@@ -300,26 +300,26 @@ export type Offline =
 
 /** How to connect. */
 export interface ConnectOptions {
-  /** The token, or what gives it. A string ends the client when it is refused, or when it ends. */
+  /** The token, or a function that returns it. With a string the client ends if the token is refused or expires. */
   token?: TokenSource | undefined;
-  /** When to try again; `false` never. */
+  /** When to try again; `false`: never. */
   retry?: RetryOptions | false | undefined;
   /**
-   * After how many milliseconds without a message to ask the server for a sign of life; 0 never.
+   * After how many milliseconds without a message to ping the server; 0: never.
    * @defaultValue 25000
    */
   heartbeatMs?: number | undefined;
-  /** How long to wait for a connection, an answer, or a sign of life, in milliseconds. @defaultValue 10000 */
+  /** How long to wait for a connection, an answer or a pong, in milliseconds. @defaultValue 10000 */
   timeoutMs?: number | undefined;
   /** What happens to a publish while there is no connection. @defaultValue "reject" */
   offline?: Offline | undefined;
   /** Closes the client when it is aborted. */
   signal?: AbortSignal | undefined;
-  /** The WebSocket to use where there is none, such as that of the package `ws`. */
+  /** The class of WebSockets where there is none, such as that of the package `ws`. */
   webSocket?: (new (url: string, protocols?: string | string[]) => WebSocketLike) | undefined;
 }
 
-/** What is needed of a WebSocket. */
+/** The required interface of a WebSocket. */
 export interface WebSocketLike {
   onopen: ((event: never) => unknown) | null;
   onmessage: ((event: never) => unknown) | null;
@@ -329,7 +329,7 @@ export interface WebSocketLike {
   close(code?: number, reason?: string): void;
 }
 
-/** What a {@link MistError} is about. */
+/** The kind of a {@link MistError}. */
 export type Code =
   /** `subscribe` or `publish` without tags. */
   | "missing-tags"
@@ -337,11 +337,11 @@ export type Code =
   | "invalid-argument"
   /** Not a URL of a broker. */
   | "invalid-url"
-  /** Data that cannot be sent, or is not what was asked for. */
+  /** Data that cannot be sent, or an answer of the wrong form. */
   | "invalid-data"
   /** Over a limit. */
   | "too-large"
-  /** The broker said no. */
+  /** The broker refused. */
   | "refused"
   /** There is no valid token: the broker refused it, or the function for it failed. */
   | "auth"
@@ -361,39 +361,39 @@ export type Code =
   | "closed"
   /** The broker sent something that cannot be read. */
   | "unreadable"
-  /** Publishes that were kept for the next connection are discarded. */
+  /** Publishes that were kept for the next connection were discarded. */
   | "discarded"
-  /** This place has no WebSocket, no WebAssembly, no SharedWorker and no locks, or does not allow them. */
+  /** The environment lacks WebSocket, WebAssembly, SharedWorker or locks, or does not allow them. */
   | "unsupported";
 
-/** What a broker in this page is to be. */
+/** The options of a broker in this page. */
 export interface BrokerOptions {
   /** The token that makes a client an administrator, as a server's `--token`. With it, tokens can be registered. */
   token?: string | undefined;
-  /** Who may publish and subscribe: anybody, or those who present a token. @defaultValue "open" */
+  /** Who may publish and subscribe: every client, or only those with a token. @defaultValue "open" */
   access?: "open" | "scoped" | undefined;
   /** Limits by their names, such as `{"message-bytes": 65536}`; the same as a server's. */
   limits?: Readonly<Record<string, number>> | undefined;
-  /** For a broker whose every choice can be repeated. Random by default, as it should be. */
+  /** Makes the broker's random choices repeatable. Random by default, as it should be. */
   seed?: bigint | undefined;
 }
 
 /** How to be a client of the broker in this page. */
 export interface LocalOptions {
-  /** The token, or what gives it: the broker's own, or a registered one. */
+  /** The token, or a function that returns it: the broker's own, or a registered one. */
   token?: TokenSource | undefined;
   /** Closes the client when it is aborted. */
   signal?: AbortSignal | undefined;
 }
 
 /**
- * What the broker of all tabs is to be. The first tab says it; another says the same, or leaves it out. Where there is no
- * worker and the tab that has the broker is closed, the next makes it as it was.
+ * The options of the broker of all tabs. The first tab sets them; others give the same ones, or none. If there is no worker
+ * and the tab with the broker is closed, another tab makes it again with the same options.
  */
 export interface SharedOptions extends Omit<BrokerOptions, "seed"> {
   /**
-   * Makes the SharedWorker, where a bundler or a policy wants it in a certain form. `false`: none, one of the tabs has
-   * the broker.
+   * Makes the SharedWorker, if a bundler or a policy requires a certain form. `false`: none, one of the tabs has the
+   * broker.
    */
   worker?: ((name: string) => { readonly port: PortLike }) | false | undefined;
 }
@@ -404,13 +404,13 @@ export interface SharedBroker extends Disposing {
   readonly place: "worker" | "here" | "other-tab";
   /** Makes a client of it. */
   client(options?: LocalOptions): Client;
-  /** Joins it with another broker, through this tab and with the token that it gave. */
+  /** Connects it with another broker, through this tab and with the token it gave. */
   bridge(upstream: Client, options: BridgeOptions): Bridge;
-  /** Ends this tab's clients, and makes no more. The broker goes on for the others. */
+  /** Ends this tab's clients, and makes no more. The broker goes on for other tabs. */
   close(): Promise<void>;
 }
 
-/** What passes over a {@link Bridge}: tag sets, each as in `subscribe`. */
+/** Which messages pass a {@link Bridge}: tag sets, each as in `subscribe`. */
 export interface BridgeOptions {
   /** Messages of the page with all tags of one of these sets are published to the other side too. */
   up?: readonly (readonly TagLike[])[] | undefined;
@@ -419,13 +419,13 @@ export interface BridgeOptions {
   /** Ends the bridge when it is aborted. */
   signal?: AbortSignal | undefined;
   /**
-   * Hears of a message that cannot pass, such as a value of the page that is not JSON; the bridge goes on. Without it
-   * that is an uncaught error, which ends a Node process.
+   * Called for a message that cannot pass, such as a value of the page that is not JSON; the bridge goes on. Without it
+   * this is an uncaught error, which ends a Node process.
    */
   onError?: ((error: unknown) => void) | undefined;
 }
 
-/** A broker in this page and another broker, joined. */
+/** A connection between a broker in this page and another broker. */
 export interface Bridge extends Disposing {
   /** Settles once both sides have acknowledged every set. */
   readonly ready: Promise<void>;
@@ -441,8 +441,8 @@ export interface CommandCall {
 }
 
 /**
- * Answers a custom command: with data, with `{ tags, data }`, or with nothing; data that is not a string goes as JSON.
- * What it throws is the error's text. Until it is settled the client's later messages wait.
+ * Answers a custom command: with data, with `{ tags, data }`, or with nothing; data that is not a string is sent as
+ * JSON. An exception becomes the error's text. The client's later messages wait until the answer is settled.
  */
 export type CommandHandler = (call: CommandCall) => unknown;
 
@@ -460,7 +460,7 @@ export interface BrokerStats {
   readonly published: number;
   /** Messages handed to subscriptions of this page since the start, each counted for each. */
   readonly delivered: number;
-  /** The same that were dropped, since the page did not let its handlers run. */
+  /** Those of them that were dropped, since the page did not let its handlers run. */
   readonly dropped: number;
   /** Bytes of WebAssembly memory, of all brokers in this page. */
   readonly memoryBytes: number;
