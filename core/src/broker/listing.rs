@@ -191,11 +191,8 @@ impl Listing {
 
     /// What was found, as another node's [`Listing::add_others`] takes it; nothing where it is more than an answer may be.
     #[must_use]
-    pub fn into_found(self) -> Vec<u8> {
-        match self.found.bytes > self.limit {
-            true => Vec::new(),
-            false => self.found.text,
-        }
+    pub fn into_found(self) -> Option<Vec<u8>> {
+        (self.found.bytes <= self.limit).then_some(self.found.text)
     }
 
     /// The session that asked.

@@ -73,7 +73,7 @@ fn table(nodes: &[NodeInfo], silent: &[String]) -> String {
         push!(&mut text, "\n", node.name, "\t", node.version, "\t");
         push!(
             &mut text,
-            Duration::from_secs(node.uptime),
+            Duration::from_secs(node.uptime.max(1)),
             "\t",
             node.connections,
             "\t"

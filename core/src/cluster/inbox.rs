@@ -10,6 +10,8 @@ use super::envelope::{Envelope, Kind, Way};
 
 /// For how long an envelope waits for those of the other way that went before it.
 const HOLD: Duration = Duration::from_millis(500);
+/// What stands behind each message.
+const LINE_END: usize = 1;
 /// Bytes that wait, at most.
 const HELD_BYTES: usize = 8 << 20;
 
@@ -229,7 +231,7 @@ impl Inbox {
                 if self
                     .pieces
                     .as_ref()
-                    .is_some_and(|pieces| pieces.bytes.len() > most)
+                    .is_some_and(|pieces| pieces.bytes.len() > most + LINE_END)
                 {
                     self.pieces = None;
                 }

@@ -102,6 +102,10 @@ pub struct Node {
     directory: Arc<Directory>,
     /// Whether something has changed that the directory has to be made anew for.
     is_directory_old: bool,
+    /// Whether it is to be at once, since somebody has no place in it or gets everything.
+    is_directory_wrong: bool,
+    renewed: Duration,
+    told_whole: Duration,
     router: Router,
     outputs: VecDeque<Output>,
 }
@@ -152,6 +156,9 @@ impl Node {
             is_agreed: false,
             directory: Arc::new(Directory::new(id.0, 0, 0)),
             is_directory_old: false,
+            is_directory_wrong: false,
+            renewed: Duration::ZERO,
+            told_whole: Duration::ZERO,
             router: Router::default(),
             outputs: VecDeque::new(),
         }
@@ -218,6 +225,8 @@ impl Node {
     /// Says that there is no bus any more. Nobody else is there then, and nobody is told so by an output.
     pub fn handle_lost(&mut self) {
         self.is_joined = false;
+        // All is told when there is a bus again.
+        self.summary.tell_again();
         for (id, peer) in &mut self.peers {
             if core::mem::take(&mut peer.is_there) {
                 // It counts from when there is a bus again.
@@ -225,7 +234,7 @@ impl Node {
             }
             self.questions.forget(*id, &mut self.outputs);
         }
-        self.is_directory_old = true;
+        self.is_directory_wrong = true;
     }
 
     /// Says goodbye. Nothing is sent afterwards.
@@ -359,7 +368,7 @@ impl Node {
                     .push_back(Output::SameName(status.name.clone()));
             }
             self.outputs.push_back(Output::Joined(status));
-            self.is_directory_old = true;
+            self.is_directory_wrong = true;
         }
         self.compare_needs(now, sender, told);
         if is_hello && self.is_joined {
@@ -382,7 +391,7 @@ impl Node {
             false => peer.awaited,
         };
         if was_there {
-            self.is_directory_old = true;
+            self.is_directory_wrong = true;
             self.outputs.push_back(Output::Left {
                 node: peer.status.name.clone(),
                 is_goodbye,
@@ -414,7 +423,7 @@ impl Node {
             let is_silent = peer.is_there && now.saturating_sub(peer.heard) >= SILENCE;
             if peer.awaited.is_some_and(|end| now >= end) {
                 peer.awaited = None;
-                self.is_directory_old = true;
+                self.is_directory_wrong = true;
             }
             let took = peer.inbox.give_up(now, self.message_bytes);
             // There is nothing that could be borrowed.

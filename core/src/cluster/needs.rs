@@ -6,11 +6,17 @@ use core::time::Duration;
 
 use super::envelope::{Envelope, Kind, Told, Way};
 use super::summary::{Filter, Learnt, News};
-use super::{Node, NodeId, Output, Peer};
+use super::{HEARTBEAT, Node, NodeId, Output, Peer};
 use crate::needs::{Directory, MOST_PLACES, NeedChange};
 
 /// How long a node that was asked for its summary has to send it.
 const ASK_AGAIN: Duration = Duration::from_secs(1);
+/// How often the whole is told, where the others could do without.
+const WHOLE_EVERY: Duration = Duration::from_secs(5);
+/// How soon after something was told it is said that it was.
+const SAY_AGAIN: Duration = Duration::from_millis(100);
+/// How often the directory is made anew, where the one in use only sends too much.
+const RENEW_EVERY: Duration = Duration::from_secs(1);
 /// The seed stands in front of what a summary says.
 const SEED_BYTES: usize = 8;
 
@@ -25,14 +31,23 @@ impl Node {
             // Everything is told when there is a bus.
             return;
         }
-        match self.summary.news() {
-            None => {}
-            Some(News::Whole) => self.send_summary(Way::All),
-            Some(News::Added(keys)) => {
-                let keys: Vec<_> = keys.iter().flat_map(|key| key.to_le_bytes()).collect();
-                let body = with_seed(self.summary.seed(), &keys);
-                self.send(Way::All, Kind::Added, self.summary.version(), 0, &body);
+        let most = (self.envelope_bytes - SEED_BYTES) / 8;
+        let may_be_whole = self.now.saturating_sub(self.told_whole) >= WHOLE_EVERY;
+        while let Some(news) = self.summary.news(most, may_be_whole) {
+            match news {
+                News::Whole => {
+                    self.told_whole = self.now;
+                    self.send_summary(Way::All);
+                }
+                News::Added(keys) => {
+                    let keys: Vec<_> = keys.iter().flat_map(|key| key.to_le_bytes()).collect();
+                    let body = with_seed(self.summary.seed(), &keys);
+                    self.send(Way::All, Kind::Added, self.summary.version(), 0, &body);
+                }
             }
+            // The next heartbeat says which version that was, and is not far off: it may have been lost.
+            let soon = self.now.saturating_sub(HEARTBEAT) + SAY_AGAIN;
+            self.told = self.told.min(soon);
         }
     }
 
@@ -77,8 +92,16 @@ impl Node {
                 }
             }
             Learnt::Whole => {
-                // What it had before is not all that it needs.
-                self.send_everything(place);
+                let directory = &self.directory;
+                let fits = |filter: &&Filter| directory.has_room(seed, filter.bits());
+                let filter = peer.needs.filter.as_ref().filter(fits);
+                if let (Some(filter), Some(place)) = (filter, place) {
+                    // What it does not need any more is sent to it until there is another directory.
+                    directory.enter_all(place, &filter.0);
+                } else {
+                    self.is_directory_wrong = true;
+                    self.send_everything(place);
+                }
                 self.is_directory_old = true;
             }
             Learnt::Missing => {
@@ -116,23 +139,28 @@ impl Node {
         } else if rank(told.is_agreed, told.seed) < rank(self.is_agreed, own) {
             self.summary.set_seed(told.seed);
             self.is_agreed = true;
-            self.is_directory_old = true;
+            self.is_directory_wrong = true;
             self.tell_needs();
         }
-        let Some(peer) = self.peers.get(&sender) else {
+        let Some(peer) = self.peers.get_mut(&sender) else {
             return;
         };
         if !peer.needs.is_of(told.seed, told.version) {
-            self.send_everything(peer.place);
+            peer.needs.lacks = true;
+            let place = peer.place;
+            self.send_everything(place);
             self.want(now, sender);
         }
     }
 
     /// Makes the directory anew where the one in use can no longer be changed to what is known.
     pub(super) fn renew_directory(&mut self) {
-        if !core::mem::take(&mut self.is_directory_old) {
+        let is_due = self.now.saturating_sub(self.renewed) >= RENEW_EVERY;
+        if !self.is_directory_wrong && !(self.is_directory_old && is_due) {
             return;
         }
+        (self.is_directory_wrong, self.is_directory_old) = (false, false);
+        self.renewed = self.now;
         let seed = self.summary.seed();
         let is_sent_to = |peer: &Peer| peer.is_there || peer.awaited.is_some();
         let there = self.peers.values().filter(|peer| is_sent_to(peer)).count();
@@ -153,7 +181,7 @@ impl Node {
             }
             peer.place = Some(place);
             match &peer.needs.filter {
-                Some(filter) if peer.is_there && peer.needs.seed == seed => {
+                Some(filter) if peer.is_there && !peer.needs.lacks && peer.needs.seed == seed => {
                     directory.enter_all(place, &filter.0);
                 }
                 _ => directory.set_always(place),

@@ -9,6 +9,9 @@ use super::router::Router;
 use crate::limits::Limits;
 use crate::needs::MOST_PLACES;
 
+/// How often messages that are at hand together go another way than those before them; the rest goes to all.
+const MOST_CHANGES: u32 = 8;
+
 /// The nodes that a message goes to.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Whom {
@@ -34,6 +37,8 @@ impl Node {
         // Where the messages begin that go to all and were not sent yet.
         let (mut start, mut at) = (0, 0);
         let (mut tags, mut whom) = (None, Whom::All);
+        // How often what follows could not go into one envelope with what went before.
+        let mut changes = 0;
         while at < lines.len() {
             let end = memchr::memchr(b'\n', &lines[at..]).map_or(lines.len(), |end| at + end + 1);
             let line = core::str::from_utf8(&lines[at..end]).unwrap_or_default();
@@ -41,7 +46,18 @@ impl Node {
             if !same {
                 (tags, whom) = self.find_way(line, &limits, &mut router);
             }
+            let is_change = match whom {
+                Whom::All => router.filled != 0,
+                Whom::Some(_) => start < at,
+            };
+            changes += u32::from(is_change);
             match whom {
+                // An envelope for each message would cost all nodes more than messages that they do not need.
+                Whom::Some(_) if changes > MOST_CHANGES => {
+                    if router.filled != 0 {
+                        self.publish_own(&mut router);
+                    }
+                }
                 Whom::All => {
                     if router.filled != 0 {
                         self.publish_own(&mut router);

@@ -27,7 +27,16 @@ pub(super) struct Summary {
     gone: usize,
     version: u64,
     added: Vec<u64>,
-    is_to_be_told: bool,
+    whole: Whole,
+}
+
+/// When the whole filter is to be told.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Whole {
+    No,
+    /// The others find all that is needed in what they know; it is only less precise than it could be.
+    Sometime,
+    Now,
 }
 
 /// Something to tell the others.
@@ -79,7 +88,7 @@ impl Summary {
             gone: 0,
             version: 0,
             added: Vec::new(),
-            is_to_be_told: true,
+            whole: Whole::Now,
         }
     }
 
@@ -101,12 +110,14 @@ impl Summary {
         if self.seed != seed {
             self.seed = seed;
             self.build();
+            self.tell_again();
         }
     }
 
-    /// Has the whole filter told again.
+    /// Has the whole filter told again before anything else; until then nothing is kept to be told.
     pub(super) fn tell_again(&mut self) {
-        self.is_to_be_told = true;
+        self.whole = Whole::Now;
+        self.added = Vec::new();
     }
 
     pub(super) fn note(&mut self, change: NeedChange) {
@@ -115,7 +126,9 @@ impl Summary {
             let count = self.keys.entry(key).or_default();
             *count += 1;
             if *count == 1 {
-                self.added.push(key);
+                if self.whole != Whole::Now {
+                    self.added.push(key);
+                }
                 self.filter.enter(key, self.seed);
             }
             let room = self.filter.0.len() * 8 / LEAST_BITS_PER_KEY;
@@ -141,23 +154,30 @@ impl Summary {
         }
         self.keys.shrink_to(self.keys.len() * 2);
         self.gone = 0;
-        self.is_to_be_told = true;
+        if self.whole == Whole::No {
+            self.whole = Whole::Sometime;
+        }
     }
 
-    /// What the others have to be told.
-    pub(super) fn news(&mut self) -> Option<News> {
-        let added = core::mem::take(&mut self.added);
-        if !self.is_to_be_told && added.is_empty() {
+    /// What the others have to be told; `most` keys at once, and the whole only now and then, unless they need it.
+    pub(super) fn news(&mut self, most: usize, may_be_whole: bool) -> Option<News> {
+        let is_long = self.added.len() * 8 >= self.filter.0.len();
+        let is_whole = match self.whole {
+            Whole::No => may_be_whole && is_long && !self.added.is_empty(),
+            Whole::Sometime => may_be_whole,
+            Whole::Now => true,
+        };
+        if is_whole {
+            (self.whole, self.added) = (Whole::No, Vec::new());
+            self.version += 1;
+            return Some(News::Whole);
+        }
+        if self.added.is_empty() {
             return None;
         }
         self.version += 1;
-        // The whole may be shorter.
-        let is_whole = self.is_to_be_told || added.len() * 8 >= self.filter.0.len();
-        self.is_to_be_told = false;
-        Some(match is_whole {
-            true => News::Whole,
-            false => News::Added(added),
-        })
+        let rest = self.added.split_off(self.added.len().min(most));
+        Some(News::Added(core::mem::replace(&mut self.added, rest)))
     }
 }
 
@@ -167,6 +187,8 @@ pub(super) struct Known {
     pub(super) seed: u64,
     version: u64,
     pub(super) filter: Option<Filter>,
+    /// Whether something that was told did not come, so that the filter may lack something.
+    pub(super) lacks: bool,
     /// The part of a whole filter that has come, and of which version.
     part: Part,
 }
@@ -193,7 +215,7 @@ pub(super) enum Learnt {
 impl Known {
     /// Whether this is all that it has told.
     pub(super) fn is_of(&self, seed: u64, version: u64) -> bool {
-        self.filter.is_some() && self.seed == seed && self.version >= version
+        self.filter.is_some() && !self.lacks && self.seed == seed && self.version >= version
     }
 
     pub(super) fn take_added(&mut self, seed: u64, version: u64, keys: &[u8]) -> Learnt {
@@ -202,6 +224,7 @@ impl Known {
         }
         let is_next = self.seed == seed && self.version + 1 == version;
         let Some(filter) = self.filter.as_mut().filter(|_| is_next) else {
+            self.lacks = true;
             return Learnt::Missing;
         };
         let keys: Vec<_> = keys
@@ -243,6 +266,7 @@ impl Known {
             return Learnt::Missing;
         };
         (self.seed, self.version, self.filter) = (seed, version, Some(filter));
+        self.lacks = false;
         Learnt::Whole
     }
 }

@@ -55,6 +55,11 @@ impl Directory {
         }
     }
 
+    /// Whether a filter of so many bits, made with a seed, can be entered.
+    pub(crate) fn has_room(&self, seed: u64, bits: u32) -> bool {
+        self.seed == seed && self.mask + 1 >= 1 << bits
+    }
+
     /// The nodes that may need a message with these tags: a bit for each, by its place.
     #[inline]
     #[must_use]
