@@ -8,13 +8,13 @@ use mist_tests::process::{Process, command, rest};
 
 use super::poll;
 
-/// The lines of the README's only block of this kind, and what it says will come of them.
+/// The lines of the README's blocks of this kind.
 fn lines() -> Vec<String> {
     let readme = Path::new(env!("CARGO_MANIFEST_DIR")).join("../README.md");
     let readme = std::fs::read_to_string(readme).expect("the README");
-    let (_, rest) = readme.split_once("```bash\n").expect("a block");
-    let (block, _) = rest.split_once("```").expect("its end");
-    block.lines().map(str::to_owned).collect()
+    let blocks = readme.split("```bash\n").skip(1);
+    let blocks = blocks.filter_map(|rest| rest.split("```").next());
+    blocks.flat_map(str::lines).map(str::to_owned).collect()
 }
 
 /// A line's words, without their quotes, and whether the line is for the background.

@@ -239,6 +239,10 @@ pub(super) fn failed(error: ClientError) -> Stop {
 
 /// Says that the server answered with an error.
 pub(super) fn refused(command: &str, error: &ServerError) -> Stop {
+    if error.code == ErrorCode::UnknownCommand && command == "nodes" {
+        let text = "the server is in no cluster: start it, and others, with --cluster";
+        return Stop::new(Code::ServerError, text);
+    }
     if error.code == ErrorCode::UnknownCommand {
         return Stop::new(
             Code::ServerError,

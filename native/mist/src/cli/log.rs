@@ -68,6 +68,8 @@ fn targets(level: LogLevel) -> Targets {
     Targets::new()
         // The beginning of a target is enough: of `mist_server`, too.
         .with_target("mist", own)
+        // What it has to say the server says itself.
+        .with_target("async_nats", LevelFilter::OFF)
         .with_default(others)
 }
 

@@ -1,6 +1,7 @@
 //! Owns the connection to NATS: subjects, and what becomes of it when the connection is lost. Knows nothing of what
 //! envelopes say.
 
+use std::collections::VecDeque;
 use std::future::Future;
 use std::time::Duration;
 
@@ -10,15 +11,16 @@ use futures_util::StreamExt;
 use mist_core::cluster::{NodeId, Way};
 use percent_encoding::percent_decode_str;
 use tokio::sync::mpsc;
-use tokio::time::timeout;
 
 use super::settings::Settings;
 
 /// Envelopes that wait to be sent, and those that wait to be taken, at most.
 const WAITING: usize = 64;
-const RECEIVED: usize = 256;
-/// For how long an envelope may wait for room among those to be sent.
-const PATIENCE: Duration = Duration::from_secs(1);
+const RECEIVED: usize = 1024;
+/// Bytes of envelopes that wait for room among those to be sent; what is beyond that is lost.
+const QUEUED_BYTES: usize = 4 << 20;
+/// From so many bytes on, messages wait in the outbox of the node's session.
+const ENOUGH_BYTES: usize = 1 << 20;
 /// How often NATS is asked whether it is there; it counts as lost when it has not answered twice.
 const PING: Duration = Duration::from_secs(3);
 /// The least that NATS must take at once (`max_payload`).
@@ -32,6 +34,11 @@ pub(super) struct Bus {
     foreign: Option<Subscriber>,
     /// `mist.NAME`
     subject: String,
+    /// What waits to be sent.
+    queue: VecDeque<(Way, Bytes)>,
+    queued_bytes: usize,
+    /// What was wrong the last time, as long as it is.
+    said: String,
 }
 
 /// What came from NATS.
@@ -130,10 +137,14 @@ impl Bus {
             own,
             foreign,
             subject,
+            queue: VecDeque::new(),
+            queued_bytes: 0,
+            said: String::new(),
         })
     }
 
-    /// Waits for the next that comes; for messages only once there is room for them.
+    /// Waits for the next that comes, for messages only once there is room for them; meanwhile sends what waits. It may be
+    /// given up and begun again at any time.
     pub(super) async fn next(&mut self, has_room: impl Future<Output = ()>) -> Heard {
         let Self {
             client,
@@ -141,8 +152,21 @@ impl Bus {
             all,
             own,
             foreign,
+            subject,
+            queue,
+            queued_bytes,
+            said,
             ..
         } = self;
+        let sending = async {
+            match queue.front() {
+                None => std::future::pending().await,
+                Some((way, payload)) => {
+                    let subject = subject_of(subject, *way);
+                    client.publish(subject, payload.clone()).await
+                }
+            }
+        };
         let from_others = async {
             has_room.await;
             let from_programs = async {
@@ -159,19 +183,40 @@ impl Bus {
         };
         tokio::select! {
             event = events.recv() => match event {
-                Some(Event::Connected) => joined(client),
+                Some(Event::Connected) => {
+                    said.clear();
+                    joined(client)
+                }
                 Some(Event::Disconnected | Event::Closed) => Heard::Lost,
                 Some(Event::ServerError(error)) => {
                     tracing::warn!("the cluster's NATS: {error}");
                     Heard::Nothing
                 }
                 Some(Event::ClientError(error)) => {
-                    tracing::debug!("the cluster's NATS: {error}");
+                    let error = error.to_string();
+                    // It is tried again all the time.
+                    if *said != error {
+                        tracing::warn!("cannot reach the cluster's NATS: {error}; trying again");
+                        *said = error;
+                    }
+                    Heard::Nothing
+                }
+                Some(Event::SlowConsumer(_)) => {
+                    tracing::warn!("more came from the cluster's NATS than could be taken: some of it is lost");
                     Heard::Nothing
                 }
                 Some(_) => Heard::Nothing,
                 None => std::future::pending().await,
             },
+            sent = sending => {
+                if let Err(error) = sent {
+                    tracing::warn!("the cluster's NATS: {error}");
+                }
+                if let Some((_, payload)) = queue.pop_front() {
+                    *queued_bytes -= payload.len();
+                }
+                Heard::Nothing
+            }
             heard = from_others => match heard {
                 Some(heard) => heard,
                 None => std::future::pending().await,
@@ -179,22 +224,43 @@ impl Bus {
         }
     }
 
-    /// Sends an envelope. One that finds no room in time is lost; whom it was for will notice.
-    pub(super) async fn send(&self, way: Way, payload: Bytes) {
-        let subject = match way {
-            Way::All => format!("{}.all", self.subject),
-            Way::Node(node) => format!("{}.node.{node}", self.subject),
-        };
-        match timeout(PATIENCE, self.client.publish(subject, payload)).await {
-            Ok(Ok(())) => {}
-            Ok(Err(error)) => tracing::warn!("the cluster's NATS: {error}"),
-            Err(_) => tracing::debug!("the cluster's NATS takes nothing"),
+    /// Has an envelope sent by [`Bus::next`]. One that there is no room for is lost; whom it was for will notice.
+    pub(super) fn queue(&mut self, way: Way, payload: Bytes) {
+        if self.queued_bytes + payload.len() > QUEUED_BYTES {
+            return;
         }
+        self.queued_bytes += payload.len();
+        self.queue.push_back((way, payload));
     }
 
-    /// Waits until what was sent is with NATS.
-    pub(super) async fn close(&self) {
+    /// Whether more messages should be made into envelopes.
+    pub(super) fn has_room(&self) -> bool {
+        self.queued_bytes < ENOUGH_BYTES
+    }
+
+    /// Forgets what waits to be sent.
+    pub(super) fn clear(&mut self) {
+        self.queue.clear();
+        self.queued_bytes = 0;
+    }
+
+    /// Sends what waits, and waits until it is with NATS.
+    pub(super) async fn close(&mut self) {
+        for (way, payload) in self.queue.drain(..) {
+            let _ = self
+                .client
+                .publish(subject_of(&self.subject, way), payload)
+                .await;
+        }
         let _ = self.client.flush().await;
+    }
+}
+
+/// The subject that stands for a way.
+fn subject_of(cluster: &str, way: Way) -> String {
+    match way {
+        Way::All => format!("{cluster}.all"),
+        Way::Node(node) => format!("{cluster}.node.{node}"),
     }
 }
 

@@ -12,10 +12,10 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use mist_core::Others;
-use mist_core::cluster::{Answers, Node, NodeId, Output, QuestionId, Status, Way};
+use mist_core::cluster::{ANSWER_WITHIN, Answers, Node, NodeId, Output, QuestionId, Status, Way};
 use mist_core::message::dropped_lines;
 use tokio::sync::{mpsc, oneshot};
-use tokio::time::{Instant, MissedTickBehavior, interval};
+use tokio::time::{Instant, MissedTickBehavior, interval, timeout};
 use tokio_util::sync::CancellationToken;
 
 use self::bus::{Bus, Heard};
@@ -151,7 +151,7 @@ impl Member {
         let (mut lines, mut is_open) = (Vec::new(), true);
         loop {
             tokio::select! {
-                more = self.pipe.take(&mut lines), if is_open => {
+                more = self.pipe.take(&mut lines), if is_open && self.bus.has_room() => {
                     is_open = more;
                     self.publish(&lines);
                 }
@@ -163,15 +163,12 @@ impl Member {
                 }
                 () = stop.cancelled() => break,
             }
-            self.carry_out().await;
+            self.carry_out();
         }
         self.node.handle_leaving();
+        self.carry_out();
         // The session has been told to end as well; what it has still to say comes in time, or not at all.
-        let _ = tokio::time::timeout(GOODBYE, async {
-            self.carry_out().await;
-            self.bus.close().await;
-        })
-        .await;
+        let _ = timeout(GOODBYE, self.bus.close()).await;
     }
 
     fn call(&mut self, call: Call) {
@@ -230,6 +227,7 @@ impl Member {
                     "the cluster's NATS is away: what is published here reaches this server's own clients alone"
                 );
                 self.node.handle_lost();
+                self.bus.clear();
             }
             Heard::All(payload) => self.receive(Way::All, payload),
             Heard::Own(payload) => self.receive(Way::Node(self.node.id()), payload),
@@ -246,6 +244,15 @@ impl Member {
         }
     }
 
+    /// Whether a client could not publish such a message either.
+    fn is_over_limits(&self, tags: &[String], bytes: usize) -> bool {
+        let limits = &self.hub.in_force().limits;
+        let is_unfit = |tag: &String| tag.len() > limits.tag_bytes || tag.starts_with('$');
+        bytes > limits.message_bytes
+            || tags.len() > limits.tags_per_message
+            || tags.iter().any(is_unfit)
+    }
+
     /// Publishes what a program on NATS says that is no node.
     fn publish_foreign(&self, payload: &[u8]) {
         #[derive(serde::Deserialize)]
@@ -255,6 +262,11 @@ impl Member {
             data: String,
         }
         match serde_json::from_slice::<Message>(payload) {
+            Ok(message) if self.is_over_limits(&message.tags, payload.len()) => {
+                self.membership.refuse(
+                    "a message over the limits of this server, or with tags that begin with $",
+                );
+            }
             Ok(message) if !message.tags.is_empty() => {
                 let tags: Vec<_> = message.tags.iter().map(String::as_str).collect();
                 self.hub.publish(&tags, &message.data);
@@ -278,10 +290,10 @@ impl Member {
         }
     }
 
-    async fn carry_out(&mut self) {
+    fn carry_out(&mut self) {
         while let Some(output) = self.node.poll_output() {
             match output {
-                Output::Send { way, payload } => self.bus.send(way, payload.into()).await,
+                Output::Send { way, payload } => self.bus.queue(way, payload.into()),
                 Output::Deliver(lines) => self.pipe.give(lines.into()),
                 Output::Directory(directory) => self.hub.set_directory(directory),
                 Output::Gap { node, messages } => {
@@ -315,12 +327,15 @@ impl Member {
                     let (hub, answered) = (Arc::clone(&self.hub), self.answered.clone());
                     let status = self.node.own_status();
                     self.hub.tasks.spawn(async move {
-                        let body = hub.answer_node(body, status).await;
-                        let _ = answered.send(Answered {
-                            asker,
-                            question,
-                            body,
-                        });
+                        // One that comes too late, or that there is none of, is not sent: the asker says who was silent.
+                        let answer = hub.answer_node(body, status);
+                        if let Ok(Some(body)) = timeout(ANSWER_WITHIN, answer).await {
+                            let _ = answered.send(Answered {
+                                asker,
+                                question,
+                                body,
+                            });
+                        }
                     });
                 }
                 Output::Answered { question, answers } => {

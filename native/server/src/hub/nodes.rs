@@ -39,26 +39,19 @@ impl Hub {
         self.end_gathering(session, Some(query.encode(&nodes, &answers.silent)));
     }
 
-    /// Answers a question of another node.
+    /// Answers a question of another node; nothing where there is no answer, or one that is too long.
     #[cfg(feature = "cluster")]
     pub(crate) async fn answer_node(
         self: Arc<Self>,
         question: Vec<u8>,
         status: Vec<u8>,
-    ) -> Vec<u8> {
+    ) -> Option<Vec<u8>> {
         if question == STATUS {
-            return status;
+            return Some(status);
         }
-        let granted = question.strip_prefix(SUBSCRIBED);
-        let granted = granted.and_then(|granted| serde_json::from_slice(granted).ok());
-        let listing =
-            granted.and_then(|granted| self.shared.read().broker.list_for_others(granted));
-        match listing {
-            Some(listing) => {
-                let found = self.gather(listing, Listing::into_found).await;
-                found.unwrap_or_default()
-            }
-            None => Vec::new(),
-        }
+        let granted = question.strip_prefix(SUBSCRIBED)?;
+        let granted = serde_json::from_slice(granted).ok()?;
+        let listing = self.shared.read().broker.list_for_others(granted)?;
+        self.gather(listing, Listing::into_found).await?
     }
 }

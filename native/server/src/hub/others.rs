@@ -5,16 +5,28 @@ use std::sync::OnceLock;
 use mist_core::OthersQuery;
 use mist_core::cluster::Answers;
 use mist_net::lock::Mutex;
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::{Semaphore, mpsc, oneshot};
 
 use crate::auth::Changed;
 
 /// The way to the other nodes; without a cluster there are none.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct Others {
     calls: OnceLock<mpsc::UnboundedSender<Call>>,
     /// Where changes of tokens go that others tell of.
     changes: Mutex<Option<mpsc::UnboundedSender<Changed>>>,
+    /// Questions whose answers may be long are asked one after the other.
+    asking: Semaphore,
+}
+
+impl Default for Others {
+    fn default() -> Self {
+        Self {
+            calls: OnceLock::new(),
+            changes: Mutex::default(),
+            asking: Semaphore::new(1),
+        }
+    }
 }
 
 /// Something for the other nodes.
@@ -57,8 +69,12 @@ impl Others {
         answers.await.unwrap_or_default()
     }
 
-    /// Asks which tags are subscribed to.
-    pub(super) async fn list(&self, query: OthersQuery) -> Answers {
+    /// Asks which tags are subscribed to, if that is still of interest once it is this question's turn.
+    pub(super) async fn list(&self, query: OthersQuery, is_wanted: impl Fn() -> bool) -> Answers {
+        let _turn = self.asking.acquire().await;
+        if !is_wanted() {
+            return Answers::default();
+        }
         let mut question = SUBSCRIBED.to_vec();
         question.extend(serde_json::to_vec(&query.granted).expect("texts are JSON"));
         self.ask(question).await.0

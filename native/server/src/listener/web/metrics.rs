@@ -339,8 +339,8 @@ fn figures(acceptor: &Acceptor) -> Vec<Figure> {
             ),
             counted(
                 "cluster_messages_sent",
-                "Messages handed to the cluster's NATS",
-                of_node.sent,
+                "Messages handed to the cluster's NATS: once for all nodes, or once for each that needs it",
+                of_node.sent + of_node.sent_to_some,
             ),
             counted(
                 "cluster_messages_received",
