@@ -156,7 +156,7 @@ impl Node {
     /// Makes the directory anew where the one in use can no longer be changed to what is known.
     pub(super) fn renew_directory(&mut self) {
         let is_due = self.now.saturating_sub(self.renewed) >= RENEW_EVERY;
-        if !self.is_directory_wrong && !(self.is_directory_old && is_due) {
+        if !(self.is_directory_wrong || self.is_directory_old && is_due) {
             return;
         }
         (self.is_directory_wrong, self.is_directory_old) = (false, false);
