@@ -211,12 +211,6 @@ impl Client {
         self.wire.len()
     }
 
-    /// Whether the client waits for an answer, so that a host which holds back deliveries should read on.
-    #[must_use]
-    pub fn expects_answer(&self) -> bool {
-        matches!(self.phase, Phase::Restoring { .. }) || !self.requests.is_empty()
-    }
-
     /// Wants messages that carry all of `tags`. The answer comes once the server holds the subscription.
     ///
     /// While there is no connection the subscription is kept for the next one. If the answer is an error, the
@@ -285,16 +279,6 @@ impl Client {
             self.answer(request, |waiting| Ok(Reply::success(&waiting.command)));
         }
         Ok(request)
-    }
-
-    /// Returns the newest local subscription for exactly these tags.
-    #[must_use]
-    pub fn find_subscription<T: AsRef<str>>(
-        &self,
-        tags: impl IntoIterator<Item = T>,
-    ) -> Option<SubscriptionId> {
-        let slot = self.subscriptions.find(&tag_set(tags))?;
-        self.subscriptions.newest(slot)
     }
 
     /// Whether a local subscription is still wanted: neither given up, nor refused or taken away by the server.

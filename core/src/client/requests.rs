@@ -168,10 +168,6 @@ impl Requests {
         self.errands.clear();
         core::mem::take(&mut self.waiting)
     }
-
-    pub(super) fn is_empty(&self) -> bool {
-        self.waiting.is_empty()
-    }
 }
 
 /// What happens to a publish while there is no connection.

@@ -255,12 +255,6 @@ impl Subscriptions {
         self.index.holder(&names(tags))
     }
 
-    /// Returns the newest local subscription of a set.
-    pub(super) fn newest(&self, slot: Slot) -> Option<SubscriptionId> {
-        let wanted = self.wanted.get(slot as usize)?.as_ref()?;
-        wanted.locals.last().copied()
-    }
-
     /// Returns a delivered message with the local subscriptions it matches.
     pub(super) fn delivery(&mut self, message: &Message<'_>) -> Delivery {
         let text = message.tags_text();
