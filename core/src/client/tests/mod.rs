@@ -1,11 +1,11 @@
-//! The client against a real broker, with a network and a clock that the tests move.
+//! The client against a real broker, with a network and a clock that the tests move: what `tests/vectors/client.json`
+//! cannot tell.
 
 mod connection;
 mod renewal;
 mod simulation;
 mod verbs;
 
-use alloc::borrow::ToOwned;
 use alloc::collections::{BTreeMap, VecDeque};
 use alloc::format;
 use alloc::string::{String, ToString};
@@ -13,10 +13,10 @@ use alloc::vec::Vec;
 use core::time::Duration;
 
 use super::{
-    Action, Backoff, Client, CloseReason, Event, Offline, Options, RequestError, RequestId, State,
+    Action, Backoff, Client, Event, Offline, Options, RequestError, RequestId, State,
     SubscriptionId, Token,
 };
-use crate::{Access, Broker, Credentials, SessionId, TokenStorage};
+use crate::{Broker, Credentials, SessionId};
 
 const SECOND: Duration = Duration::from_secs(1);
 
@@ -40,13 +40,9 @@ struct World {
 
 impl World {
     fn new(config: Options) -> Self {
-        Self::with_broker(config, crate::Config::default())
-    }
-
-    fn with_broker(config: Options, broker: crate::Config) -> Self {
         let mut world = Self {
             client: Client::new(config, 7, Duration::ZERO),
-            broker: Broker::new(broker, 7),
+            broker: Broker::new(crate::Config::default(), 7),
             now: Duration::ZERO,
             token: None,
             session: None,
@@ -235,25 +231,5 @@ impl World {
             .subscriptions()
             .map(<[String]>::to_vec)
             .collect()
-    }
-}
-
-fn waiting_or_closed(events: &[Event]) -> Vec<String> {
-    events
-        .iter()
-        .filter_map(|event| match event {
-            Event::Waiting { reason, .. } => Some(format!("waiting: {reason}")),
-            Event::Closed { reason } => Some(format!("closed: {reason}")),
-            _ => None,
-        })
-        .collect()
-}
-
-fn secured(access: Access) -> crate::Config {
-    crate::Config {
-        access,
-        token: Some("admin".to_owned()),
-        token_storage: TokenStorage::Memory,
-        ..crate::Config::default()
     }
 }
