@@ -1,5 +1,7 @@
 //! The life of the connection.
 
+use alloc::collections::BTreeSet;
+
 use super::*;
 
 #[test]
@@ -53,5 +55,26 @@ fn the_longest_durations_wait_for_ever() {
             .client
             .poll_timeout()
             .is_some_and(|due| due > world.now)
+    );
+}
+
+#[test]
+fn clients_that_connect_together_do_not_renew_together() {
+    let renewal = |seed| {
+        let options = Options {
+            heartbeat: None,
+            ..Options::default()
+        };
+        let mut client = Client::new(options, seed, Duration::ZERO);
+        client.handle_open(Duration::ZERO, Some(Token::Fresh("t")));
+        let answer = br#"{"command":"auth","expires_in":1000,"id":1}"#;
+        client.handle_frame(Duration::ZERO, answer);
+        client.poll_timeout().expect("it is due").as_secs()
+    };
+    let times: BTreeSet<_> = (0..8).map(renewal).collect();
+    assert!(times.len() > 4, "{times:?}");
+    assert!(
+        times.iter().all(|time| (750..=900).contains(time)),
+        "{times:?}"
     );
 }

@@ -2,7 +2,6 @@
 //! cannot tell.
 
 mod connection;
-mod renewal;
 mod simulation;
 mod verbs;
 
@@ -29,8 +28,6 @@ struct World {
     session: Option<SessionId>,
     /// The client has asked for a connection.
     is_dialling: bool,
-    /// How often the client has asked for another token.
-    obtaining: usize,
     up: VecDeque<Vec<u8>>,
     down: VecDeque<Vec<u8>>,
     sent: Vec<String>,
@@ -47,7 +44,6 @@ impl World {
             token: None,
             session: None,
             is_dialling: false,
-            obtaining: 0,
             up: VecDeque::new(),
             down: VecDeque::new(),
             sent: Vec::new(),
@@ -72,7 +68,7 @@ impl World {
         while let Some(action) = self.client.poll_action() {
             match action {
                 Action::Connect => self.is_dialling = true,
-                Action::ObtainToken => self.obtaining += 1,
+                Action::ObtainToken => {}
                 Action::Send(bytes) => {
                     assert!(self.session.is_some(), "sent without a connection");
                     for line in bytes.split_inclusive(|&byte| byte == b'\n') {
