@@ -31,7 +31,9 @@ const FEATURES: [(&str, &[&str]); 4] = [
     ),
     (
         "mist-pubsub-server",
-        &["", "http", "idn", "jwt", "sqlite", "scribble", "postgres"],
+        &[
+            "", "http", "idn", "jwt", "sqlite", "scribble", "postgres", "cluster",
+        ],
     ),
     ("mist-pubsub", &["", "client", "server"]),
 ];

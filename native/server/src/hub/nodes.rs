@@ -2,12 +2,16 @@
 
 use std::sync::Arc;
 
+#[cfg(feature = "cluster")]
+use mist_core::Listing;
 use mist_core::cluster::Node;
-use mist_core::{Listing, NodeInfo, NodesQuery};
+use mist_core::{NodeInfo, NodesQuery};
 use sha2::{Digest, Sha256};
 
 use super::Hub;
-use super::others::{STATUS, SUBSCRIBED};
+use super::others::STATUS;
+#[cfg(feature = "cluster")]
+use super::others::SUBSCRIBED;
 
 impl Hub {
     /// Says to the other nodes that a token has changed.

@@ -31,6 +31,10 @@ impl Default for Others {
 
 /// Something for the other nodes.
 #[derive(Debug)]
+#[cfg_attr(
+    not(feature = "cluster"),
+    expect(dead_code, reason = "only a cluster takes calls")
+)]
 pub(crate) enum Call {
     /// A question; the answers go there, with what this node tells of itself.
     Ask(Vec<u8>, oneshot::Sender<(Answers, Vec<u8>)>),
