@@ -1,11 +1,11 @@
-//! The edge between the core and JavaScript: numbers and strings in, calls of a host object out; decides nothing.
+//! The edge between the core and a page: numbers and texts in, a list of what is to be done out; decides nothing.
 //!
-//! What must be done outside is done in the middle of a call: a message goes to its port, everything else to
-//! the host object, whose methods must only note what they are told. They run while the broker is borrowed,
-//! so they cannot call it; and what an application does with the news comes after the call has returned.
+//! The module imports nothing, so no code of the page runs inside a call of it. What a call wants done is written into its
+//! memory, where the page reads it after the call (`effects`). A page loads every byte of this: the functions that it calls
+//! are plain exports (`edge`), and one instance of the module is one broker, whose memory goes with it.
 
 #![no_std]
-#![forbid(unsafe_code)]
+#![deny(unsafe_code)]
 
 extern crate alloc;
 // Where the crate is only checked, for the end of a panic.
@@ -14,15 +14,10 @@ extern crate std;
 
 mod broker;
 #[cfg(target_family = "wasm")]
+mod edge;
+mod effects;
+#[cfg(target_family = "wasm")]
 mod runtime;
 
-use wasm_bindgen::prelude::{JsValue, wasm_bindgen};
-
-pub use broker::{Broker, BrokerHost};
-
-/// The memory in which numbers are exchanged.
-#[wasm_bindgen]
-#[must_use]
-pub fn linear_memory() -> JsValue {
-    wasm_bindgen::memory()
-}
+pub use broker::Broker;
+pub use effects::Effects;

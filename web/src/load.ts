@@ -62,7 +62,7 @@ export class LoadControls {
     this.#place = place;
     byId("load-where").textContent =
       place.kind === "page"
-        ? "Messages for a second broker, in a worker of this page: the same WebAssembly."
+        ? "Messages for a second broker, in a worker of this page."
         : "Messages over two further connections to the server. Be sure it is yours.";
     if (this.#worker) this.#stop();
   }

@@ -45,7 +45,12 @@ pub(crate) fn build() -> Result<()> {
         call(&mut rustup(["target", "add", TARGET]))?;
     }
     let compiled = compile("mist-pubsub-wasm", "mist_pubsub_wasm")?;
-    bind(&compiled, &package().join("gen"), "mist")?;
+    let folder = package().join("gen");
+    fs::create_dir_all(&folder)?;
+    let core = folder.join("mist_bg.wasm");
+    if !files::is_newer(&core, &[&*compiled])? {
+        fs::copy(&compiled, &core)?;
+    }
     let sources = [
         "src",
         "gen",

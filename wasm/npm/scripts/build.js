@@ -1,5 +1,5 @@
 /**
- * Owns how dist/ is made of src/ and of what wasm-bindgen wrote into gen/.
+ * Owns how dist/ is made of src/ and of the compiled core in gen/.
  * It does not know how gen/ came about.
  */
 
@@ -56,7 +56,7 @@ async function transform() {
   const common = { format: "esm", platform: "neutral", target: "es2022", outdir: path("dist"), logLevel: "warning" };
   const sources = readdirSync(path("src")).filter((file) => file.endsWith(".ts"));
   const modules = sources.map((file) => ({ in: path(`src/${file}`), out: `modules/${file.slice(0, -".ts".length)}` }));
-  const core = ["mist", "base64"].map((name) => ({ in: path(`gen/${name}.js`), out: `gen/${name}` }));
+  const core = [{ in: path("gen/base64.js"), out: "gen/base64" }];
   const page = PAGE.map((name) => ({ in: path(`src/${name}.ts`), out: `page/${name}` }));
   await Promise.all([
     build({ ...common, entryPoints: modules }),

@@ -51,7 +51,7 @@ export interface BrokerConstructor extends Function {
   readonly prototype: Broker;
   /**
    * Creates a broker.
-   * @throws {@link MistError} `invalid-argument`, or `unsupported` where WebAssembly cannot be had.
+   * @throws {@link MistError} `invalid-argument`, or `unsupported` where the options need WebAssembly, and it cannot be had.
    */
   create(options?: BrokerOptions): Promise<Broker>;
   /**

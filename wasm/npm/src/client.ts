@@ -179,6 +179,11 @@ export class LinkedClient implements Client {
     return hangUp?.();
   }
 
+  /** Has a subscription get its messages over the lane, if the broker holds it. */
+  #joinLane(subscription: LocalSubscription): void {
+    if (this.#machine.holds(subscription.number)) this.#lane?.add(subscription);
+  }
+
   #clearLane(): void {
     for (const subscription of this.#subscriptions.values()) this.#lane?.remove(subscription);
   }
@@ -220,7 +225,7 @@ export class LinkedClient implements Client {
       case "open":
         // First of all, so that what waits for it goes out before what a listener asks for.
         this.#noteTried();
-        for (const subscription of this.#subscriptions.values()) this.#lane?.add(subscription);
+        for (const subscription of this.#subscriptions.values()) this.#joinLane(subscription);
         this.#setState("open");
         this.#settleReady.resolve();
         return this.#events.emit("open", { resumed: output[1] });
@@ -330,7 +335,7 @@ export class LinkedClient implements Client {
       unsubscribe: (subscription: LocalSubscription) => this.#unsubscribe(subscription),
       dropped: () => this.#noteDrop(),
       changed: (subscription: LocalSubscription) => {
-        if (subscription.set < 0) return;
+        if (!subscription.set) return;
         this.#lane?.remove(subscription);
         this.#lane?.add(subscription);
       },
@@ -351,8 +356,8 @@ export class LinkedClient implements Client {
       // Both before anything is done: the answer may be among it.
       subscription.number = number;
       this.#subscriptions.set(number, subscription);
-      // Not before the answer: until then the number of the set may be that of another.
-      this.#await(request, () => this.#lane?.add(subscription)).then(
+      // Not before the answer: the broker may refuse it.
+      this.#await(request, () => this.#joinLane(subscription)).then(
         () => subscription.settle(),
         (error: Error) => this.#refused(subscription, error),
       );
@@ -426,12 +431,12 @@ export class LinkedClient implements Client {
     if (!Array.isArray(messages)) {
       throw new MistError("invalid-argument", 'messages are given as an array, such as [{tags: ["a"], data: "b"}]');
     }
-    if (this.#state === "open" && this.#lane?.publishAll(messages)) return;
     const checked = messages.map((message: Outgoing | undefined) => {
       const { tags, data } = message ?? {};
       // Inside a page data need not have a text.
       if (!this.#lane) textOfData(data);
-      return { tags: namesOf(tags, "publish"), data };
+      namesOf(tags, "publish");
+      return { tags: tags!, data };
     });
     await Promise.all(checked.map(({ tags, data }) => this.publish(tags, data)));
   }

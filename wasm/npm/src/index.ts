@@ -1,4 +1,4 @@
-/** The entry for pages: fetches the core from above this file, when the first broker is made. */
+/** The entry for pages: fetches the core from above this file, when a broker first needs it. */
 
 import * as face from "./broker-face.js";
 

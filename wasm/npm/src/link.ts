@@ -2,7 +2,7 @@
 
 import { MistError } from "./error.js";
 import type { LocalSubscription } from "./subscription.js";
-import type { Outgoing, PortLike, Tag, TagLike, TokenSource } from "./types.js";
+import type { PortLike, Tag, TagLike, TokenSource } from "./types.js";
 
 /** What the core's client needs of a socket. */
 export interface Socket {
@@ -13,8 +13,6 @@ export interface Socket {
 export interface Lane {
   /** Publishes; `false` when the message must go over the wire. */
   publish(tags: readonly TagLike[], data: unknown): boolean;
-  /** Publishes several; `false` when they must go over the wire. */
-  publishAll(messages: readonly Outgoing[]): boolean;
   /**
    * Refuses a message that the broker would hang up for.
    * @throws MistError `too-large`.

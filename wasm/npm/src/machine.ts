@@ -322,6 +322,11 @@ export class Machine {
     return request;
   }
 
+  /** Whether the broker holds a subscription. */
+  holds(local: number): boolean {
+    return this.#sets.of(local)?.onWire === LIVE;
+  }
+
   /** Publishes; with the number of a request that waits for the acknowledgement, if one does. */
   publish(now: number, tags: readonly string[], data: string, id?: number): void {
     this.#checkOpen();

@@ -21,8 +21,8 @@ export class LocalSubscription implements Subscription, Taker {
   readonly ready: Promise<void>;
   /** Its number at the core's client, once it has one. */
   number = 0;
-  /** The number of its tag set at the broker of this page, or -1. */
-  set = -1;
+  /** Its tag set at the broker of this page, once that takes messages for it. */
+  set: object | undefined;
   /** Whose it is there. */
   lane: object | undefined;
   dropped = 0;

@@ -1,12 +1,12 @@
 /**
- * Owns the order of calls into the core. What the core asks for in the middle of a call must wait for the call's end,
- * since the core's objects cannot be called while they are at work. Knows nothing of what the calls are.
+ * Owns the order of what a page's broker does. What leads to more of it waits until all is done that was to be done before.
+ * Knows nothing of what that is.
  */
 
 let depth = 0;
 let later: (() => void)[] = [];
 
-/** Calls into the core, then does what was put off meanwhile. */
+/** Does something, then what was put off meanwhile. */
 export function enter<T>(call: () => T): T {
   depth += 1;
   try {
@@ -17,7 +17,7 @@ export function enter<T>(call: () => T): T {
   }
 }
 
-/** Does something once no call into the core is at work. */
+/** Does something once nothing else is being done. */
 export function defer(work: () => void): void {
   later.push(work);
   settle();

@@ -462,6 +462,6 @@ export interface BrokerStats {
   readonly delivered: number;
   /** Those of them that were dropped, since the page did not let its handlers run. */
   readonly dropped: number;
-  /** Bytes of WebAssembly memory, of all brokers in this page. */
+  /** Bytes of WebAssembly memory: none as long as the broker needs no WebAssembly. */
   readonly memoryBytes: number;
 }

@@ -47,7 +47,7 @@ import { path } from "../../scripts/places.js";
 /** @typedef {(tools: Tools) => void | Promise<void>} Suite */
 
 /** The suites that run in Firefox too. */
-const IN_FIREFOX = ["contract", "face", "lane", "reconnect", "renewal", "vectors"];
+const IN_FIREFOX = ["contract", "face", "handover", "lane", "reconnect", "renewal", "vectors"];
 
 /** How long a test may take before it fails; nothing waits for it to pass. */
 const PATIENCE = 30_000;

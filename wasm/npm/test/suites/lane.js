@@ -55,6 +55,8 @@ export default function ({ test, assert, until }) {
   test("what a session sends ahead of a command is bounded, and others notice nothing", async () => {
     const { broker, answer } = await slowBroker();
     const [hasty, calm] = [broker.client(), broker.client()];
+    // The core is there now, and the command runs at once.
+    await hasty.list();
     const command = rejects(hasty.command("slow"), { name: "MistError" });
     const data = "x".repeat(1 << 20);
     const sent = Array.from({ length: 20 }, () => hasty.publish(["a"], data, { ack: true }).catch(() => {}));
