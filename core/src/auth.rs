@@ -14,7 +14,7 @@ use core::fmt;
 
 use subtle::ConstantTimeEq;
 
-pub use self::edit::{EditKind, TokenEdit};
+pub use self::edit::{EditKind, NEVER, TokenEdit};
 pub use self::grants::Grants;
 pub(crate) use self::grants::NO_GRANTS;
 pub use self::listed::{ListedToken, TokenName, TokenPage};
@@ -63,12 +63,12 @@ pub enum AuthRequest {
 }
 
 impl AuthRequest {
-    /// The token that the request is about.
+    /// The token that the request is about; empty if it is named by its hash.
     #[must_use]
     pub fn token(&self) -> &str {
         match self {
             Self::Authenticate { token } | Self::Lookup { token } => token,
-            Self::Edit(edit) => &edit.token,
+            Self::Edit(edit) => edit.token().unwrap_or_default(),
         }
     }
 }

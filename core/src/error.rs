@@ -68,6 +68,8 @@ codes! {
     ReservedTag = "reserved-tag",
     /// A field has a value that the command does not take.
     InvalidValue = "invalid-value",
+    /// The admin command does not take this field.
+    UnknownField = "unknown-field",
     /// A subscription is removed, since the token no longer grants it; or the connection is closed, since an
     /// administrator has ended the token.
     Revoked = "revoked",

@@ -49,8 +49,8 @@ mod sort;
 mod text;
 
 pub use auth::{
-    Access, AuthReply, AuthRequest, EditKind, Grants, ListedToken, Rights, TokenEdit, TokenName,
-    TokenPage, TokenStorage,
+    Access, AuthReply, AuthRequest, EditKind, Grants, ListedToken, NEVER, Rights, TokenEdit,
+    TokenName, TokenPage, TokenStorage,
 };
 pub use broker::{
     Broker, Config, Credentials, CustomReply, CustomRequest, DisconnectReason, Listing, Long,

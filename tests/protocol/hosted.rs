@@ -209,7 +209,7 @@ impl TokenStore for SlowToAnswer {
                     .expect("it stays open")
                     .forget();
             }
-            Self::say(&edit.token)
+            Self::say(edit.token()?)
         })
     }
 

@@ -5,6 +5,7 @@ use alloc::vec::Vec;
 use core::fmt;
 
 use super::grants::{self, Grants};
+use super::listed::TokenName;
 use super::rights::Rights;
 use crate::error::TokenError;
 
@@ -17,7 +18,7 @@ pub enum EditKind {
     Unregister,
     /// The same, and close the sessions that go by it.
     End,
-    /// Add rights to tags, and set when the token ends, if that is said.
+    /// Add rights to tags, and set whether and when the token ends, if that is said.
     Set,
     /// Take rights to tags away.
     Unset,
@@ -30,17 +31,20 @@ pub enum EditKind {
 pub struct TokenEdit {
     /// What is done.
     pub kind: EditKind,
-    /// The token.
-    pub token: String,
+    /// The token, or its hash if the store lists it by that; [`TokenEdit::token`] is for stores that do not.
+    pub name: TokenName,
     /// The tags, sorted.
     pub tags: Vec<String>,
     /// The rights to these tags.
     pub rights: Rights,
-    /// When the token is to end, in seconds since 1970; without it, it does not end, or when it would anyhow.
+    /// When the token is to end, in seconds since 1970, or [`NEVER`]; without it, it does not end, or when it would anyhow.
     pub expires_at: Option<u64>,
     /// The time it is made, in seconds since 1970: what has ended before it is as good as gone.
     pub now: u64,
 }
+
+/// The end of a token that does not end.
+pub const NEVER: u64 = u64::MAX;
 
 impl TokenEdit {
     /// An edit of no tags, for both rights, that leaves the token's end as it is.
@@ -48,11 +52,25 @@ impl TokenEdit {
     pub fn new(kind: EditKind, token: impl Into<String>) -> Self {
         Self {
             kind,
-            token: token.into(),
+            name: TokenName::Token(token.into()),
             tags: Vec::new(),
             rights: Rights::Both,
             expires_at: None,
             now: 0,
+        }
+    }
+
+    /// The token, for a store that keeps tokens themselves.
+    ///
+    /// # Errors
+    /// [`TokenError::Invalid`] if the token is named by its hash.
+    pub fn token(&self) -> Result<&str, TokenError> {
+        match &self.name {
+            TokenName::Token(token) => Ok(token),
+            TokenName::Hash(_) => {
+                let why = "this store keeps the tokens themselves: send the token as data, not its sha256";
+                Err(TokenError::Invalid(why.into()))
+            }
         }
     }
 
@@ -89,7 +107,8 @@ impl TokenEdit {
             return grants.remove(&self.tags, self.rights);
         }
         grants.add(&self.tags, self.rights);
-        grants.expires_at = self.expires_at.or(grants.expires_at);
+        let end = self.expires_at.or(grants.expires_at);
+        grants.expires_at = end.filter(|&end| end != NEVER);
     }
 }
 

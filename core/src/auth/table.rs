@@ -77,7 +77,10 @@ impl TokenTable {
         edit: &TokenEdit,
         check: impl FnOnce(usize) -> Result<(), E>,
     ) -> Result<Result<(), TokenError>, E> {
-        let token = &edit.token;
+        let token = match edit.token() {
+            Ok(token) => token,
+            Err(error) => return Ok(Err(error)),
+        };
         let kept = self.tokens.get(token);
         let before = kept.map_or(0, |tags| weight_of(token, tags));
         let tags = match edit.apply(kept.cloned()) {

@@ -7,7 +7,7 @@ use alloc::vec::Vec;
 use super::Broker;
 use super::output::Output;
 use super::session::{About, Role, SessionId};
-use crate::auth::{AuthReply, AuthRequest, EditKind, Grants, TokenEdit, TokenStorage};
+use crate::auth::{AuthReply, AuthRequest, EditKind, Grants, TokenEdit, TokenName, TokenStorage};
 use crate::error::TokenError;
 use crate::limits::LIMIT;
 use crate::message::{Command, Message, Refusal, Reply, Writer, write_tags};
@@ -27,6 +27,7 @@ impl Broker {
             Some(Role::Token { token, .. }) if self.grants_of(token).admin => {}
             _ => return Err(Refusal::NotAuthorized),
         }
+        check_fields(message)?;
         if message.command() == Command::Tokens {
             self.begin_token_list(session, message);
             return Ok(());
@@ -62,9 +63,12 @@ impl Broker {
 
     /// Does what the host does where the broker does not keep the tokens itself.
     fn answer_from_table(&mut self, request: &AuthRequest) -> Result<AuthReply, Refusal> {
-        let AuthRequest::Edit(edit) = request else {
-            let granted = self.table.find(request.token());
-            return Ok(granted.ok_or(TokenError::NotFound).map(Some));
+        let edit = match request {
+            AuthRequest::Edit(edit) => edit,
+            AuthRequest::Authenticate { token } | AuthRequest::Lookup { token } => {
+                let granted = self.table.find(token);
+                return Ok(granted.ok_or(TokenError::NotFound).map(Some));
+            }
         };
         let limit = self.limits.token_total_bytes;
         let check = |bytes| LIMIT.token_total_bytes.check(bytes, limit);
@@ -73,10 +77,20 @@ impl Broker {
 
     fn auth_request(&self, message: &Message<'_>) -> Result<AuthRequest, Refusal> {
         let command = message.command();
-        let Some(token) = message.data().map(Cow::into_owned) else {
-            return Err(Refusal::MissingToken(command.name().unwrap_or_default()));
+        let name = match (message.data().map(Cow::into_owned), message.sha256()) {
+            (Some(token), None) => TokenName::Token(token),
+            (None, Some(Some(hash))) => TokenName::Hash(hash),
+            (None, None) => {
+                return Err(Refusal::MissingToken(command.name().unwrap_or_default()));
+            }
+            _ => {
+                let wanted = "the 64 digits that `tokens` shows, without data";
+                return Err(Refusal::InvalidValue("sha256", wanted));
+            }
         };
-        self.check_token_size(&token)?;
+        if let TokenName::Token(token) = &name {
+            self.check_token_size(token)?;
+        }
         let mut tags: Vec<_> = self
             .checked_tags(message)?
             .into_iter()
@@ -90,19 +104,20 @@ impl Broker {
             Command::End => EditKind::End,
             Command::Set => EditKind::Set,
             Command::Unset => EditKind::Unset,
-            _ => return Ok(AuthRequest::Lookup { token }),
+            _ => return Ok(AuthRequest::Lookup { token: name.text() }),
         };
         let Some(rights) = message.rights() else {
             let wanted = "subscribe, publish or both";
             return Err(Refusal::InvalidValue("rights", wanted));
         };
         let Some(ttl) = message.ttl() else {
-            let wanted = "whole seconds, or a time such as 90s, 15m, 12h or 30d, and more than 0";
+            let wanted =
+                "whole seconds, or a time such as 90s, 15m, 12h or 30d, and more than 0; or never";
             return Err(Refusal::InvalidValue("ttl", wanted));
         };
         Ok(AuthRequest::Edit(TokenEdit {
             kind,
-            token,
+            name,
             tags,
             rights,
             expires_at: ttl.map(|ttl| self.now.saturating_add(ttl)),
@@ -159,5 +174,24 @@ impl Broker {
             ..Reply::default()
         };
         self.send(session, reply.encode());
+    }
+}
+
+/// Refuses a field that the command does not take, since it is a slip: with `"right":"subscribe"` a token would get both
+/// rights.
+fn check_fields(message: &Message<'_>) -> Result<(), Refusal> {
+    let (fields, taken): (&[_], _) = match message.command() {
+        Command::Register => (&["rights", "ttl"], "data, tags, rights and ttl"),
+        Command::Set => (
+            &["rights", "ttl", "sha256"],
+            "data or sha256, tags, rights and ttl",
+        ),
+        Command::Unset => (&["rights", "sha256"], "data or sha256, tags and rights"),
+        Command::Unregister | Command::End => (&["sha256"], "data or sha256"),
+        _ => (&[], "data"),
+    };
+    match message.other_field(fields) {
+        Some(field) => Err(Refusal::UnknownField(field, taken)),
+        None => Ok(()),
     }
 }

@@ -10,7 +10,7 @@ use super::Broker;
 use super::output::{DisconnectReason, Output};
 use super::revocation::Revocation;
 use super::session::{Phase, Role, SessionId};
-use crate::auth::{Access, EditKind, Grants, Rights, TokenEdit};
+use crate::auth::{Access, EditKind, Grants, Rights, TokenEdit, TokenName};
 use crate::message::{Refusal, Reply, token_ended};
 use crate::sort::sort;
 
@@ -164,7 +164,11 @@ impl Broker {
     /// Applies a change of a token to all sessions that presented it; returns the sessions whose subscriptions must be
     /// checked.
     pub(super) fn apply_edit(&mut self, edit: &TokenEdit) -> Revocation {
-        let token = &*edit.token;
+        let token = match &edit.name {
+            TokenName::Token(token) => &**token,
+            // The host has found no session that goes by it.
+            TokenName::Hash(_) => "",
+        };
         let Some(holders) = self.holders.get_mut(token) else {
             let takes = edit.removes() || edit.kind == EditKind::Unset;
             return Revocation {

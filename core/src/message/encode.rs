@@ -5,7 +5,7 @@ use alloc::vec::Vec;
 use super::command::Command;
 use super::span::Span;
 use super::string::write_string;
-use crate::auth::Rights;
+use crate::auth::{NEVER, Rights};
 use crate::error::ServerError;
 
 /// Writes one reply: `command, tags, data, error, code`, then what this broker adds to the original's four fields.
@@ -183,8 +183,10 @@ pub struct Request<'a> {
     pub data: &'a str,
     /// For admin commands, the rights to the tags; both are left out.
     pub rights: Rights,
-    /// For admin commands, the seconds for which a token is to last.
+    /// For admin commands, the seconds for which a token is to last, or [`NEVER`].
     pub ttl: Option<u64>,
+    /// For admin commands, the token's SHA-256 in hexadecimal digits, in the place of data.
+    pub sha256: &'a str,
     /// A number to recognise the answer by; without it most commands are answered only when they fail.
     pub id: Option<u64>,
 }
@@ -257,13 +259,21 @@ pub fn encode_request(request: &Request<'_>, out: &mut Vec<u8>) {
         write_number(&mut id, number);
     }
     let rights: Writer<'_> = &|out| write_string(out, request.rights.name());
-    let has_rights = request.rights != Rights::Both;
+    let never: Writer<'_> = &|out| write_string(out, "never");
+    let sha256: Writer<'_> = &|out| write_string(out, request.sha256);
+    let values = [
+        (request.rights != Rights::Both).then_some(("rights", rights)),
+        (request.ttl == Some(NEVER)).then_some(("ttl", never)),
+        (!request.sha256.is_empty()).then_some(("sha256", sha256)),
+    ];
+    let values: Vec<_> = values.into_iter().flatten().collect();
+    let ttl = request.ttl.filter(|&ttl| ttl != NEVER);
     Reply {
         command: request.command,
         tags: request.tags,
         data: Data::Text(request.data),
-        values: has_rights.then_some(("rights", rights)).as_slice(),
-        counts: request.ttl.map(|ttl| ("ttl", ttl)).as_slice(),
+        values: &values,
+        counts: ttl.map(|ttl| ("ttl", ttl)).as_slice(),
         id: request.id.and_then(|_| core::str::from_utf8(&id).ok()),
         ..Reply::default()
     }

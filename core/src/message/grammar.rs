@@ -160,11 +160,19 @@ impl Reader<'_> {
                 Some(Field::Data) => scan.data = self.string_or_null("data")?,
                 Some(Field::Error) => scan.error = self.string_or_null("error")?,
                 Some(Field::Id) => scan.id = self.id()?,
-                Some(rare) => {
+                field => {
                     let place = self.raw()?;
-                    scan.note(rare, place);
+                    let is_asked = matches!(
+                        field,
+                        Some(Field::Rights | Field::Ttl | Field::Sha256 | Field::Code)
+                    );
+                    if !is_asked && self.text[place.clone()] != *b"null" {
+                        scan.other = scan.other.or(Some(key));
+                    }
+                    if let Some(rare) = field {
+                        scan.note(rare, place);
+                    }
                 }
-                None => self.any_value()?,
             }
         }
         Ok(self.at)
@@ -189,6 +197,7 @@ impl Reader<'_> {
             b"publish" => Some(Field::Publish),
             b"expires_in" => Some(Field::ExpiresIn),
             b"registered" => Some(Field::Registered),
+            b"sha256" => Some(Field::Sha256),
             _ => None,
         })
     }

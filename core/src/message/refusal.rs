@@ -35,6 +35,8 @@ pub(crate) enum Refusal {
     ReservedTag(String),
     /// A field of an admin command, and what it may be.
     InvalidValue(&'static str, &'static str),
+    /// A field that an admin command does not take, and those that it takes.
+    UnknownField(String, &'static str),
     Exceeded(Exceeded),
     Revoked,
 }
@@ -66,6 +68,7 @@ impl Refusal {
             Self::TokenExpired => ErrorCode::TokenExpired,
             Self::ReservedTag(_) => ErrorCode::ReservedTag,
             Self::InvalidValue(..) => ErrorCode::InvalidValue,
+            Self::UnknownField(..) => ErrorCode::UnknownField,
             Self::Exceeded(_) => ErrorCode::LimitExceeded,
             Self::Revoked => ErrorCode::Revoked,
         };
@@ -126,6 +129,13 @@ impl Part for Refusal {
                 text,
                 "the tag '",
                 tag,
+            Self::UnknownField(field, taken) => push!(
+                text,
+                "unknown field '",
+                field,
+                "' - this command takes ",
+                taken
+            ),
                 "' begins with $, which is reserved: choose another"
             ),
             Self::InvalidValue(field, wanted) => push!(text, field, " must be ", wanted),

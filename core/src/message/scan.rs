@@ -25,6 +25,8 @@ pub struct Scan {
     pub(super) error: Option<Span>,
     /// The places of the fields that few messages have, kept unread, of any type; each once.
     pub(super) rare: Vec<(Field, Range<usize>)>,
+    /// The name of the first field that is none of a request's.
+    pub(super) other: Option<Span>,
 }
 
 /// A field of a message.
@@ -47,6 +49,7 @@ pub(super) enum Field {
     Publish,
     ExpiresIn,
     Registered,
+    Sha256,
 }
 
 impl Scan {
@@ -69,6 +72,7 @@ impl Scan {
         self.id = None;
         self.error = None;
         self.rare.clear();
+        self.other = None;
     }
 
     /// Notes where a field stands; of duplicates the last counts.

@@ -13,7 +13,7 @@ use super::span::Span;
 #[cfg(doc)]
 use super::string::ESCAPE_BYTES;
 use super::string::decode_into;
-use crate::auth::Rights;
+use crate::auth::{NEVER, Rights};
 use crate::error::{ErrorCode, ServerError};
 
 /// A scanned message, as a view into the text it came from.
@@ -188,6 +188,34 @@ impl<'a> Message<'a> {
         }
     }
 
+    /// The token's hash that an admin command names it by; `None` inside where it is none.
+    pub(crate) fn sha256(&self) -> Option<Option<[u8; 32]>> {
+        let literal = self
+            .rare(Field::Sha256)
+            .filter(|&literal| literal != "null")?;
+        Some(text_of(literal).and_then(|digits| hash(&digits)))
+    }
+
+    /// The name of a field that is none of those that any request has, nor of these.
+    pub(crate) fn other_field(&self, taken: &[&str]) -> Option<String> {
+        let asked = [
+            ("rights", Field::Rights),
+            ("ttl", Field::Ttl),
+            ("sha256", Field::Sha256),
+        ];
+        let is_other = |&(name, field): &(&str, Field)| {
+            !taken.contains(&name) && self.rare(field).is_some_and(|literal| literal != "null")
+        };
+        let other = self.scan.other.map(|name| name.decoded(self.text));
+        let other = other.map(|name| name.chars().take(NAME_CHARS).collect());
+        other.or_else(|| {
+            asked
+                .iter()
+                .find(|asked| is_other(asked))
+                .map(|&(name, _)| name.into())
+        })
+    }
+
     fn number(&self, field: Field) -> Option<u64> {
         self.rare(field)?.parse().ok()
     }
@@ -248,6 +276,9 @@ impl<'a> Message<'a> {
     }
 }
 
+/// Characters of an unknown field's name that are told.
+const NAME_CHARS: usize = 40;
+
 /// What a literal says, if it is a string.
 fn text_of(literal: &str) -> Option<String> {
     let content = literal.strip_prefix('"')?.strip_suffix('"')?;
@@ -256,8 +287,23 @@ fn text_of(literal: &str) -> Option<String> {
     Some(text)
 }
 
-/// Reads `90`, `90s`, `15m`, `12h` or `30d`.
+/// Reads 64 hexadecimal digits.
+fn hash(digits: &str) -> Option<[u8; 32]> {
+    let mut hash = [0; 32];
+    if digits.len() != 64 {
+        return None;
+    }
+    for (place, digit) in digits.chars().enumerate() {
+        hash[place / 2] = hash[place / 2] << 4 | u8::try_from(digit.to_digit(16)?).ok()?;
+    }
+    Some(hash)
+}
+
+/// Reads `90`, `90s`, `15m`, `12h`, `30d` or `never`.
 fn seconds(text: &str) -> Option<u64> {
+    if text == "never" {
+        return Some(NEVER);
+    }
     let digits = text.trim_end_matches(|c: char| c.is_ascii_alphabetic());
     let unit = match &text[digits.len()..] {
         "" | "s" => 1,

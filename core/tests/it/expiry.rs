@@ -1,8 +1,8 @@
 //! Tokens that end: whose sessions are told, when, and in how many parts.
 
 use mist_core::{
-    Access, AuthRequest, Broker, Config, Credentials, EditKind, Grants, Output, Rights, SessionId,
-    TokenEdit, TokenError, TokenStorage,
+    Access, AuthRequest, Broker, Config, Credentials, EditKind, Grants, NEVER, Output, Rights,
+    SessionId, TokenEdit, TokenError, TokenStorage,
 };
 use proptest::prelude::*;
 
@@ -200,7 +200,7 @@ fn plainly(kept: &mut Plain, edit: &TokenEdit) -> Result<(), TokenError> {
         }
     }
     if edit.kind != EditKind::Unset {
-        *end = edit.expires_at.or(*end);
+        *end = edit.expires_at.or(*end).filter(|&end| end != NEVER);
     }
     Ok(())
 }
@@ -221,7 +221,8 @@ fn edits() -> impl Strategy<Value = TokenEdit> {
         Just(Rights::Both)
     ];
     let tags = prop::collection::btree_set("[abc]", 0..3);
-    (kind, rights, tags, prop::option::of(1..30_u64)).prop_map(|(kind, rights, tags, ttl)| {
+    let ttl = prop_oneof![4 => 1..30_u64, 1 => Just(NEVER)];
+    (kind, rights, tags, prop::option::of(ttl)).prop_map(|(kind, rights, tags, ttl)| {
         let mut edit = TokenEdit::new(kind, "t");
         edit.rights = rights;
         edit.tags = tags.into_iter().collect();
@@ -240,7 +241,7 @@ proptest! {
         for (mut edit, passed) in edits {
             now += passed;
             edit.now = now;
-            edit.expires_at = edit.expires_at.map(|ttl| now + ttl);
+            edit.expires_at = edit.expires_at.map(|ttl| ttl.saturating_add(now));
             prop_assert_eq!(store.edit(&edit), plainly(&mut plain, &edit));
             let kept = store.grants().map(|grants| {
                 let set = |tags: Vec<String>| tags.into_iter().collect();

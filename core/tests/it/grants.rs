@@ -69,6 +69,9 @@ impl World {
     }
 
     fn say_of(&mut self, session: SessionId, command: &str, tags: Tags, data: &str, rights: &str) {
+        let rights = ["register", "set", "unset"]
+            .contains(&command)
+            .then_some(rights);
         let message =
             json!({ "command": command, "tags": tags.names(), "data": data, "rights": rights });
         self.broker

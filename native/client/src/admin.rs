@@ -2,9 +2,9 @@
 
 use std::time::Duration;
 
-use mist_core::Rights;
 use mist_core::client::Reply;
 use mist_core::message::{RegisteredToken, Request};
+use mist_core::{NEVER, Rights};
 
 use crate::client::Client;
 use crate::error::ClientError;
@@ -33,7 +33,8 @@ pub struct TokenPage {
 pub struct Admin<'a> {
     client: &'a Client,
     rights: Rights,
-    ttl: Option<Duration>,
+    ttl: Option<u64>,
+    is_by_hash: bool,
 }
 
 /// What the server knows of a token.
@@ -62,6 +63,15 @@ impl<'a> Admin<'a> {
             client,
             rights: Rights::Both,
             ttl: None,
+            is_by_hash: false,
+        }
+    }
+
+    /// Without what is said of rights and times.
+    fn plain(&self) -> Self {
+        Self {
+            is_by_hash: self.is_by_hash,
+            ..Self::new(self.client)
         }
     }
 
@@ -77,7 +87,22 @@ impl<'a> Admin<'a> {
     /// parts of a second count as a whole one.
     #[must_use]
     pub fn ttl(mut self, ttl: Duration) -> Self {
-        self.ttl = Some(ttl);
+        self.ttl = Some(ttl.as_secs() + u64::from(ttl.subsec_nanos() > 0));
+        self
+    }
+
+    /// Has tokens of [`register`](Self::register) and [`set`](Self::set) never end.
+    #[must_use]
+    pub fn endless(mut self) -> Self {
+        self.ttl = Some(NEVER);
+        self
+    }
+
+    /// Has [`set`](Self::set), [`unset`](Self::unset), [`unregister`](Self::unregister) and [`end`](Self::end) take
+    /// [`RegisteredToken::sha256`] in the place of the token, for stores that keep only hashes.
+    #[must_use]
+    pub fn by_hash(mut self) -> Self {
+        self.is_by_hash = true;
         self
     }
 
@@ -98,8 +123,7 @@ impl<'a> Admin<'a> {
     /// # Errors
     /// [`ClientError::Refused`] when this client is not admin; else as [`Client::request`].
     pub async fn unregister(&self, token: &str) -> Result<(), ClientError> {
-        let plain = Self::new(self.client);
-        plain.ask("unregister", &[], token).await.map(drop)
+        self.plain().ask("unregister", &[], token).await.map(drop)
     }
 
     /// Removes a token, also an unknown one, and closes the connections of this server that go by it. Those of others
@@ -108,11 +132,10 @@ impl<'a> Admin<'a> {
     /// # Errors
     /// As [`unregister`](Self::unregister).
     pub async fn end(&self, token: &str) -> Result<(), ClientError> {
-        let plain = Self::new(self.client);
-        plain.ask("end", &[], token).await.map(drop)
+        self.plain().ask("end", &[], token).await.map(drop)
     }
 
-    /// Adds tags to a token, or rights to them, or gives it more time, for which it needs no tags.
+    /// Adds tags to a token, or rights to them, or sets when it ends, for which it needs no tags.
     ///
     /// # Errors
     /// [`ClientError::Refused`] when the token is unknown or this client is not admin; else as [`Client::request`].
@@ -133,8 +156,8 @@ impl<'a> Admin<'a> {
         token: &str,
         tags: impl IntoIterator<Item = T>,
     ) -> Result<(), ClientError> {
-        let endless = Self { ttl: None, ..*self };
-        endless.change("unset", token, tags).await
+        let timeless = Self { ttl: None, ..*self };
+        timeless.change("unset", token, tags).await
     }
 
     /// Lists a token's tags, sorted, whatever rights it has to them.
@@ -192,13 +215,17 @@ impl<'a> Admin<'a> {
     }
 
     async fn ask(&self, command: &str, tags: &[&str], token: &str) -> Result<Reply, ClientError> {
-        let whole = |ttl: Duration| ttl.as_secs() + u64::from(ttl.subsec_nanos() > 0);
+        let (data, sha256) = match self.is_by_hash {
+            true => ("", token),
+            false => (token, ""),
+        };
         let request = Request {
             command,
             tags,
-            data: token,
+            data,
+            sha256,
             rights: self.rights,
-            ttl: self.ttl.map(whole),
+            ttl: self.ttl,
             ..Request::default()
         };
         self.client.ask(request).await

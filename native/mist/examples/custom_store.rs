@@ -38,12 +38,13 @@ impl FileStore {
 
 impl Kept {
     fn edit(&self, edit: &TokenEdit) -> Result<(), TokenError> {
+        let token = edit.token()?;
         // Held until the end, so that no other change comes in between.
         let mut tokens = self.tokens.lock().unwrap_or_else(PoisonError::into_inner);
         let mut changed = tokens.clone();
-        let kept = changed.remove(&edit.token);
+        let kept = changed.remove(token);
         if let Some(tags) = edit.apply(kept)? {
-            changed.insert(edit.token.clone(), tags);
+            changed.insert(token.to_owned(), tags);
         }
         // The client is answered once this returns: the change must be on the disk by then.
         let written = self.write(&changed);

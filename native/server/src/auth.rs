@@ -12,6 +12,7 @@ mod context;
 // Each of the two needs a part of it.
 #[cfg_attr(not(all(feature = "http", feature = "jwt")), allow(dead_code))]
 mod fetch;
+mod hash;
 #[cfg(feature = "http")]
 mod http;
 #[cfg(any(feature = "sqlite", feature = "scribble"))]
@@ -34,8 +35,9 @@ mod worker;
 pub use self::authenticator::{Authenticator, AuthenticatorFactory, Presented, TokenStore};
 pub(crate) use self::authenticators::{Authenticators, Origin};
 pub use self::changed::{Changed, TokensInUse};
+pub(crate) use self::hash::sha256_of;
 pub use self::schemes::open;
 pub(crate) use self::wanted::Wanted;
 pub use mist_core::{
-    EditKind, Grants, ListedToken, Rights, TokenEdit, TokenError, TokenName, TokenPage,
+    EditKind, Grants, ListedToken, NEVER, Rights, TokenEdit, TokenError, TokenName, TokenPage,
 };

@@ -4,11 +4,12 @@ use std::future::Future;
 use std::sync::Arc;
 use std::time::SystemTime;
 
-use mist_core::{Stats, TokenError};
+use mist_core::{Stats, TokenError, TokenName};
 use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 
 #[cfg(feature = "cluster")]
+use crate::auth::sha256_of;
 use crate::cluster::Cluster;
 use crate::hub::Hub;
 use crate::listener::acceptor::Acceptor;
@@ -196,7 +197,8 @@ impl Handle {
     /// # Errors
     /// [`TokenError`] if the authenticator has no answer. Then nothing has changed, and the call can be repeated.
     pub async fn token_changed(&self, token: &str) -> Result<(), TokenError> {
-        self.hub.tell_token(token);
+        let name = TokenName::Token(token.to_owned());
+        self.hub.tell_token(sha256_of(&name));
         self.hub.token_changed(token).await
     }
 

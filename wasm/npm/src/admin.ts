@@ -14,8 +14,8 @@ export function makeAdmin(ask: Ask): Admin {
     if (!["subscribe", "publish", "both"].includes(rights)) {
       throw new MistError("invalid-argument", `rights are "subscribe", "publish" or "both", not "${String(rights)}"`);
     }
-    if (!Number.isSafeInteger(ttl) || ttl < 0) {
-      throw new MistError("invalid-argument", `ttl is a whole number of seconds, not ${String(ttl)}`);
+    if (ttl !== "never" && (!Number.isSafeInteger(ttl) || ttl < 0)) {
+      throw new MistError("invalid-argument", `ttl is a whole number of seconds or "never", not ${String(ttl)}`);
     }
     const asked = { data: checkToken(token), rights: rights === "both" ? undefined : rights, ttl: ttl || undefined };
     await ask(command, listOf(tags).map(nameOf), asked, options);

@@ -107,8 +107,8 @@ export interface GrantOptions extends RequestOptions {
    * @defaultValue `"both"`
    */
   rights?: "subscribe" | "publish" | "both" | undefined;
-  /** The seconds after which the token ends, from now on; without it, it does not end, or when it would anyhow. */
-  ttl?: number | undefined;
+  /** The seconds after which the token ends, from now on, or `"never"`; without it, it does not end, or when it would anyhow. */
+  ttl?: number | "never" | undefined;
 }
 
 /** How to subscribe. */
@@ -160,7 +160,7 @@ export interface Admin {
   unregister(token: string, options?: RequestOptions): Promise<void>;
   /** Removes a token, and under scoped access closes the connections that use it. */
   end(token: string, options?: RequestOptions): Promise<void>;
-  /** Adds tags to a token, or rights to them, or gives it more time. */
+  /** Adds tags to a token, or rights to them, or sets when it ends. */
   set(token: string, tags: readonly TagLike[], options?: GrantOptions): Promise<void>;
   /** Removes tags from a token, or rights to them, at once and also from open connections. */
   unset(token: string, tags: readonly TagLike[], options?: Omit<GrantOptions, "ttl">): Promise<void>;

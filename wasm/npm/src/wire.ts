@@ -26,7 +26,7 @@ export interface Answer {
 export interface Asked {
   data?: string;
   rights?: string | undefined;
-  ttl?: number | undefined;
+  ttl?: number | "never" | undefined;
   id?: number | undefined;
 }
 

@@ -39,7 +39,7 @@ impl Reply {
 
 /// Finds the code by a part of the sentence, the first that fits.
 fn code_of(error: &str) -> &'static str {
-    const CODES: [(&str, &str); 25] = [
+    const CODES: [(&str, &str); 26] = [
         ("(message-bytes); closing", "too-large"),
         ("invalid messages in a row", "too-many-bad-messages"),
         (" exceed the limit of ", "limit-exceeded"),
@@ -54,6 +54,7 @@ fn code_of(error: &str) -> &'static str {
         ("which is reserved", "reserved-tag"),
         ("rights must be", "invalid-value"),
         ("ttl must be", "invalid-value"),
+        ("unknown field", "unknown-field"),
         ("token grants none", "not-granted"),
         ("token does not grant", "not-granted"),
         ("no longer grants", "revoked"),

@@ -59,9 +59,25 @@ impl Request {
             return format!("{{{}}}", fields.join(","));
         }
         fields.reverse();
-        fields.push("\"x\" : [ {\"command\":1} , null ]".to_owned());
+        // Commands for administrators take no others, but what is null is not there.
+        fields.push(match self.fields().is_some() {
+            true => "\"x\" : null".to_owned(),
+            false => "\"x\" : [ {\"command\":1} , null ]".to_owned(),
+        });
         fields.push("\"error\":null".to_owned());
         format!(" {{ {} }}", fields.join(" ,\t"))
+    }
+
+    /// Which fields a command for administrators takes.
+    pub(super) fn fields(&self) -> Option<&'static str> {
+        match self.command.as_str() {
+            "register" => Some("data, tags, rights and ttl"),
+            "set" => Some("data or sha256, tags, rights and ttl"),
+            "unset" => Some("data or sha256, tags and rights"),
+            "unregister" | "end" => Some("data or sha256"),
+            "tags" | "tokens" => Some("data"),
+            _ => None,
+        }
     }
 
     fn literal(&self, text: &str) -> String {

@@ -1,8 +1,8 @@
 //! Tokens: presenting one, administering them, and what the host answers.
 
 use mist_core::{
-    Access, AuthReply, AuthRequest, CustomRequest, DisconnectReason, EditKind, Grants, Rights,
-    TokenEdit, TokenError, TokenStorage,
+    Access, AuthReply, AuthRequest, CustomRequest, DisconnectReason, EditKind, Grants, NEVER,
+    Rights, TokenEdit, TokenError, TokenStorage,
 };
 use serde_json::json;
 
@@ -169,6 +169,14 @@ impl Model {
                 "not authorized - this command needs the server's token, sent by auth as the first message",
             ));
         }
+        if let Some(taken) = request.fields()
+            && !request.rights.is_empty()
+            && !taken.contains("rights")
+        {
+            return Err(refusal(format!(
+                "unknown field 'rights' - this command takes {taken}"
+            )));
+        }
         if request.data.is_empty() {
             return Err(refusal(format!(
                 "Unable to {} - missing token (send it as data)",
@@ -202,9 +210,10 @@ impl Model {
                     "" => None,
                     "5" | "\"5s\"" => Some(self.now + 5),
                     "\"1m\"" => Some(self.now + 60),
+                    "\"never\"" => Some(NEVER),
                     _ => {
                         return Err(refusal(
-                            "ttl must be whole seconds, or a time such as 90s, 15m, 12h or 30d, and more than 0",
+                            "ttl must be whole seconds, or a time such as 90s, 15m, 12h or 30d, and more than 0; or never",
                         ));
                     }
                 };
@@ -313,7 +322,7 @@ impl Model {
     }
 
     fn edit(&mut self, edit: &TokenEdit) -> Result<(), TokenError> {
-        let token = &edit.token;
+        let token = edit.token()?;
         let is_over = |kept: &Kept| kept.is_over(edit.now);
         match edit.kind {
             EditKind::Register => {
@@ -321,7 +330,7 @@ impl Model {
                     return Err(TokenError::Exists);
                 }
                 let mut kept = Kept {
-                    expires_at: edit.expires_at,
+                    expires_at: edit.expires_at.filter(|&end| end != NEVER),
                     ..Kept::default()
                 };
                 for set in kept.sets(edit.rights) {
@@ -360,7 +369,8 @@ impl Model {
                 for set in kept.sets(edit.rights) {
                     set.extend(edit.tags.iter().cloned());
                 }
-                kept.expires_at = edit.expires_at.or(kept.expires_at);
+                let end = edit.expires_at.or(kept.expires_at);
+                kept.expires_at = end.filter(|&end| end != NEVER);
             }
             EditKind::Unset => {
                 let kept = self.tokens.get_mut(token);

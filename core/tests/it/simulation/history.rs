@@ -137,7 +137,11 @@ fn sent(dice: &mut Dice) -> Sent {
                 .to_owned()
         }),
         // Unlike messages of other commands, these say what rights are meant, and for how long.
-        rights: match is_about_token && dice.once_in(2) {
+        rights: match is_about_token
+            && match ["auth", "register", "set", "unset"].contains(&command) {
+                true => dice.once_in(2),
+                false => dice.once_in(8),
+            } {
             true => dice.pick(&[
                 "subscribe",
                 "publish",
@@ -149,7 +153,7 @@ fn sent(dice: &mut Dice) -> Sent {
             false => "",
         },
         ttl: match ["register", "set"].contains(&command) && dice.once_in(3) {
-            true => dice.pick(&["5", "\"5s\"", "\"1m\"", "0", "\"1.5s\"", "[]"]),
+            true => dice.pick(&["5", "\"5s\"", "\"1m\"", "\"never\"", "0", "\"1.5s\"", "[]"]),
             false => "",
         },
         spelling: if dice.once_in(4) {

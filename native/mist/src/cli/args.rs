@@ -12,7 +12,7 @@ use super::format::Format;
 use super::host::{AnswerArgs, AskArgs, HostArgs, SharedArgs};
 use super::server_args::ServerArgs;
 use super::tags::TagsArgs;
-use super::values::{duration, pause, rate, whole};
+use super::values::{Life, duration, life, pause, rate, whole};
 use super::{complete, help};
 
 /// Tagged publish/subscribe: a server, and commands that talk to one.
@@ -218,14 +218,14 @@ pub(crate) enum TokenCommand {
     Rm(TokenArgs),
     /// Remove a token, and with scoped access close the connections of this server that use it
     End(TokenArgs),
-    /// Add tags to a token, or rights to them, or extend its life
+    /// Add tags to a token, or rights to them, or set when it ends
     Set(TokenGrantArgs),
     /// Remove tags from a token; what they granted is revoked at once
     Unset(TokenTagsArgs),
     /// Print the tags of a token, one per line, followed by the right to it if there is only one
     Tags(TokenArgs),
-    /// Print the registered tokens, one per line: name, connections of this server with it, seconds until it expires,
-    /// tags. If the store keeps hashes, the name is the first digits of the hash
+    /// Print the registered tokens, one per line: name, connections of this server with it, when it ends, tags. If the
+    /// store keeps only hashes, the name is the first digits of the hash
     List(AskArgs),
     /// Print a new random token, without a server
     Gen(AnswerArgs),
@@ -235,7 +235,8 @@ pub(crate) enum TokenCommand {
 pub(crate) struct TokenArgs {
     #[command(flatten)]
     pub(crate) ask: AskArgs,
-    /// The token to manage; - reads it from stdin
+    /// The token to manage, or its name in `mist token list`, such as sha256:c2b1ef52f7d0; - reads the token
+    /// itself from stdin
     #[arg(value_name = "TOKEN")]
     pub(crate) subject: String,
 }
@@ -276,9 +277,10 @@ impl From<RightsArg> for Rights {
 pub(crate) struct TokenGrantArgs {
     #[command(flatten)]
     pub(crate) change: TokenTagsArgs,
-    /// Let the token expire after this time, as in 90s, 15m or 12h [default: never; with set, as before]
-    #[arg(long, value_name = "TIME", value_parser = pause)]
-    pub(crate) ttl: Option<Duration>,
+    /// Let the token end after this time, as in 90s, 15m, 12h or 30d, or never [default: never; with set, as
+    /// before]
+    #[arg(long, value_name = "TIME", value_parser = life)]
+    pub(crate) ttl: Option<Life>,
 }
 
 #[cfg(test)]

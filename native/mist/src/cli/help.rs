@@ -181,6 +181,9 @@ Examples:
 pub(super) const CHECK_CONFIG: &str = "\
 Environment variables apply as for a server. The listeners and the certificate files are checked, but
 no address is bound. Tokens are not shown.
+  mist token set \"$new\" --ttl 30d
+  mist token list
+  mist token end sha256:c2b1ef52f7d0    a name in that list, if the store keeps only hashes
 
 Examples:
   mist check-config mist.yml";

@@ -19,6 +19,7 @@ mod open_files;
 mod out;
 mod paper;
 mod publish;
+mod registered;
 mod reload;
 mod runtime;
 mod serve;

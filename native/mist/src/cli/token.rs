@@ -1,19 +1,17 @@
 //! Owns `mist token`: the admin commands about tokens, and making new ones.
 
-use std::collections::BTreeSet;
-use std::time::Duration;
-
 use base64::Engine;
 use base64::prelude::BASE64_URL_SAFE_NO_PAD;
-use mist::client::{RegisteredToken, TokenGrants};
-use serde_json::{Value, json};
+use mist::client::{Admin, Client};
+use serde_json::json;
 
 use super::args::{TokenArgs, TokenCommand, TokenTagsArgs};
 use super::connect::{Target, failed};
 use super::exit::Stop;
 use super::host::{Answer, SharedArgs};
 use super::runtime::block_on;
-use super::{input, out};
+use super::values::Life;
+use super::{input, out, registered};
 use crate::config;
 
 /// Does one of the token commands.
@@ -35,128 +33,68 @@ pub(super) fn run(command: &TokenCommand, shared: &SharedArgs) -> Result<(), Sto
             let target = Target::new(&args.host, shared)?;
             block_on(async {
                 let client = target.connect().await?;
-                let mut after = String::new();
-                loop {
-                    let page = client.admin().tokens(&after).await.map_err(failed)?;
-                    for token in &page.tokens {
-                        out::line(&match args.answer.output {
-                            Answer::Plain => words(token),
-                            Answer::Json => object(token).to_string(),
-                        })?;
-                    }
-                    match page.next {
-                        Some(next) if next != after => after = next,
-                        _ => return Ok(()),
-                    }
-                }
+                registered::list(&client, args.answer.output).await
             })
         }
         TokenCommand::Tags(args) => {
-            let (target, token) = subject(args, shared, "list tags")?;
+            let (target, subject) = subject(args, shared, "list tags")?;
             block_on(async {
                 let client = target.connect().await?;
-                let grants = client.admin().grants(&token).await.map_err(failed)?;
-                print_grants(&grants, args.ask.answer.output)
+                let granted = match &subject {
+                    Subject::Token(token) => {
+                        let granted = client.admin().grants(token).await.map_err(failed)?;
+                        let ends = granted.expires_in.map(|left| left.as_secs());
+                        (granted.subscribe, granted.publish, ends)
+                    }
+                    Subject::Hash(digits) => {
+                        let found = registered::find(&client, digits).await?;
+                        (found.subscribe, found.publish, found.expires_in)
+                    }
+                };
+                print_grants(granted, args.ask.answer.output)
             })
         }
     }
 }
 
-/// Prints what a token grants.
-fn print_grants(grants: &TokenGrants, output: Answer) -> Result<(), Stop> {
-    let TokenGrants {
-        subscribe, publish, ..
-    } = grants;
-    let tags: BTreeSet<_> = subscribe.iter().chain(publish).collect();
+/// Prints what a token grants, and in how many seconds it ends.
+fn print_grants(
+    (subscribe, publish, ends): (Vec<String>, Vec<String>, Option<u64>),
+    output: Answer,
+) -> Result<(), Stop> {
+    let mut tags = registered::in_words(&subscribe, &publish);
     if output == Answer::Plain {
-        return tags.into_iter().try_for_each(|tag| {
-            match (subscribe.contains(tag), publish.contains(tag)) {
-                (true, true) => out::line(tag),
-                (true, false) => out::line(&format!("{tag}\tsubscribe")),
-                _ => out::line(&format!("{tag}\tpublish")),
-            }
+        return tags.try_for_each(|(tag, right)| match right {
+            Some(right) => out::line(&format!("{tag}\t{right}")),
+            None => out::line(tag),
         });
     }
+    let tags: Vec<_> = tags.map(|(tag, _)| tag).collect();
     let mut answer = json!({ "tags": tags });
     if subscribe != publish {
         answer["subscribe"] = json!(subscribe);
         answer["publish"] = json!(publish);
     }
-    if let Some(left) = grants.expires_in {
-        answer["expires_in"] = json!(left.as_secs());
+    if let Some(seconds) = ends {
+        answer["expires_in"] = json!(seconds);
     }
     out::line(&answer.to_string())
 }
 
-/// Digits of a hash that people are shown.
-const SHORT: usize = 12;
-
-/// A token in words for people, with tabs between them. Tags of one right are spelled as stores keep them.
-fn words(token: &RegisteredToken) -> String {
-    let name = match token.sha256.get(..SHORT) {
-        Some(digits) => format!("sha256:{digits}"),
-        None => shown(&token.token),
-    };
-    let ends = token
-        .expires_in
-        .map_or("-".into(), |seconds| seconds.to_string());
-    let (subscribe, publish) = (&token.subscribe, &token.publish);
-    let both = subscribe
-        .iter()
-        .filter(|tag| publish.contains(tag))
-        .map(|tag| shown(tag));
-    let one = |right: &'static str, tags: &[String], others: &[String]| {
-        let tags = tags.iter().filter(|tag| !others.contains(tag));
-        tags.map(|tag| format!("${right}:{}", shown(tag)))
-            .collect::<Vec<_>>()
-    };
-    let mut tags: Vec<_> = both.collect();
-    tags.extend(one("subscribe", subscribe, publish));
-    tags.extend(one("publish", publish, subscribe));
-    format!("{name}\t{}\t{ends}\t{}", token.connections, tags.join(","))
-}
-
-/// A text that stays in its line and changes nothing on a terminal.
-fn shown(text: &str) -> String {
-    let mut shown = String::new();
-    for char in text.chars() {
-        match char.is_control() {
-            true => shown.extend(char.escape_default()),
-            false => shown.push(char),
-        }
-    }
-    shown
-}
-
-fn object(token: &RegisteredToken) -> Value {
-    let mut object = json!({
-        "connections": token.connections,
-        "subscribe": token.subscribe,
-        "publish": token.publish,
-    });
-    let (name, text) = match token.sha256.is_empty() {
-        true => ("token", &token.token),
-        false => ("sha256", &token.sha256),
-    };
-    object[name] = json!(text);
-    if let Some(seconds) = token.expires_in {
-        object["expires_in"] = json!(seconds);
-    }
-    object
-}
-
 /// Removes a token; `name` is the wire's.
 fn remove(args: &TokenArgs, shared: &SharedArgs, name: &'static str) -> Result<(), Stop> {
-    let (target, token) = subject(args, shared, name)?;
+    let (target, subject) = subject(args, shared, name)?;
     block_on(async {
         let client = target.connect().await?;
-        match name {
-            "end" => {
+        let (admin, token) = subject.find(&client).await?;
+        match (name, &subject) {
+            ("end", Subject::Token(_)) => {
                 // In a hurry to end a token, a typing error must not look like success.
-                client.admin().grants(&token).await.map_err(failed)?;
-                client.admin().end(&token).await
+                admin.grants(&token).await.map_err(failed)?;
+                admin.end(&token).await
             }
-            _ => client.admin().unregister(&token).await,
+            ("end", Subject::Hash(_)) => admin.end(&token).await,
+            _ => admin.unregister(&token).await,
         }
         .map_err(failed)?;
         done(args)
@@ -166,7 +104,7 @@ fn remove(args: &TokenArgs, shared: &SharedArgs, name: &'static str) -> Result<(
 /// Does those that take tags too; `name` is the wire's.
 fn change(
     args: &TokenTagsArgs,
-    ttl: Option<Duration>,
+    ttl: Option<Life>,
     shared: &SharedArgs,
     name: &'static str,
 ) -> Result<(), Stop> {
@@ -178,13 +116,20 @@ fn change(
             "Unable to {name} - Missing tags: write them behind the token"
         )));
     }
-    let (target, token) = subject(&args.token, shared, name)?;
+    let (target, subject) = subject(&args.token, shared, name)?;
+    if let (Subject::Hash(_), "register") = (&subject, name) {
+        let why = "write the token itself, not its hash; if it really looks like one, on stdin";
+        return Err(Stop::usage(format!("Unable to register - {why}")));
+    }
     block_on(async {
         let client = target.connect().await?;
-        let mut admin = client.admin().rights(args.rights.into());
-        if let Some(ttl) = ttl {
-            admin = admin.ttl(ttl);
-        }
+        let (admin, token) = subject.find(&client).await?;
+        let admin = admin.rights(args.rights.into());
+        let admin = match ttl {
+            Some(Life::For(ttl)) => admin.ttl(ttl),
+            Some(Life::Endless) => admin.endless(),
+            None => admin,
+        };
         match name {
             "register" => admin.register(&token, &tags).await,
             "set" => admin.set(&token, &tags).await,
@@ -203,22 +148,47 @@ fn done(args: &TokenArgs) -> Result<(), Stop> {
     }
 }
 
+/// The token to manage.
+enum Subject {
+    Token(String),
+    /// The first digits of its hash, as `mist token list` shows them.
+    Hash(String),
+}
+
+impl Subject {
+    /// The commands for it, and what these call it.
+    async fn find<'a>(&self, client: &'a Client) -> Result<(Admin<'a>, String), Stop> {
+        Ok(match self {
+            Self::Token(token) => (client.admin(), token.clone()),
+            Self::Hash(digits) => {
+                let found = registered::find(client, digits).await?;
+                (client.admin().by_hash(), found.sha256)
+            }
+        })
+    }
+}
+
 /// The server, and the token to manage.
-fn subject(args: &TokenArgs, shared: &SharedArgs, name: &str) -> Result<(Target, String), Stop> {
+fn subject(args: &TokenArgs, shared: &SharedArgs, name: &str) -> Result<(Target, Subject), Stop> {
     let target = Target::new(&args.ask.host, shared)?;
-    let token = match args.subject.as_str() {
+    let subject = match args.subject.as_str() {
         "-" => {
             let text = input::all()?;
             let token = config::only_line(&text);
             let wrong = |why| Stop::usage(format!("Unable to {name} - stdin {why}"));
-            token.map_err(wrong)?.to_owned()
+            Subject::Token(token.map_err(wrong)?.to_owned())
         }
-        token => token.to_owned(),
+        given => match registered::digits(given) {
+            Some(digits) => Subject::Hash(digits),
+            None => Subject::Token(given.to_owned()),
+        },
     };
-    if token.is_empty() {
-        return Err(Stop::usage(format!("Unable to {name} - Missing token")));
+    match subject {
+        Subject::Token(token) if token.is_empty() => {
+            Err(Stop::usage(format!("Unable to {name} - Missing token")))
+        }
+        subject => Ok((target, subject)),
     }
-    Ok((target, token))
 }
 
 /// Makes a token of 256 random bits that is safe in file names, URLs and shells.

@@ -17,6 +17,29 @@ pub(super) fn pause(text: &str) -> Result<Duration, String> {
     }
 }
 
+/// How long a token lasts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Life {
+    For(Duration),
+    Endless,
+}
+
+/// Reads a time with its unit, or `never`: too little is easily granted by a number alone.
+pub(super) fn life(text: &str) -> Result<Life, String> {
+    if text == "never" {
+        return Ok(Life::Endless);
+    }
+    match (
+        pause(text),
+        text.ends_with(|last: char| last.is_ascii_digit()),
+    ) {
+        (Ok(time), false) => Ok(Life::For(time)),
+        _ => Err(format!(
+            "'{text}' is not a time with a unit; write 90s, 15m, 12h or 30d, or never"
+        )),
+    }
+}
+
 /// Reads a whole number that is not less than `least`, and not more than `most` if there is a bound.
 pub(super) fn whole<T>(
     least: T,
@@ -66,14 +89,21 @@ mod tests {
             ("500ms", 500),
             ("2m", 120_000),
             ("1 h", 3_600_000),
+            ("30d", 2_592_000_000),
         ] {
             assert_eq!(duration(text), Ok(Duration::from_millis(millis)), "{text}");
         }
-        for text in ["-1", "inf", "x", "", "s", "5d", "1e999"] {
+        for text in ["-1", "inf", "x", "", "s", "5y", "1e999"] {
             let error = duration(text).expect_err(text);
             assert!(error.contains("write 5s"), "{error}");
         }
         assert!(pause("0ms").is_err() && pause("1ms").is_ok());
+        assert_eq!(life("1d"), Ok(Life::For(Duration::from_secs(86_400))));
+        assert_eq!(life("never"), Ok(Life::Endless));
+        for text in ["15", "0s", "", "ever", "1.5"] {
+            let error = life(text).expect_err(text);
+            assert!(error.contains("15m, 12h or 30d, or never"), "{error}");
+        }
         assert_eq!((rate("50"), rate("2.5/s")), (Ok(50.0), Ok(2.5)));
         let number = whole(1, Some(64_u32));
         assert_eq!(number(" 64"), Ok(64));

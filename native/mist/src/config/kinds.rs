@@ -89,7 +89,7 @@ pub(crate) fn access(text: &str) -> Result<Access, String> {
     }
 }
 
-/// Reads `5`, `5s`, `500ms`, `2m` or `1h`.
+/// Reads `5`, `5s`, `500ms`, `2m`, `1h` or `1d`.
 pub(crate) fn duration(text: &str) -> Result<Duration, String> {
     let wrong = || format!("'{text}' is not a time; write 5s, 500ms or 2m");
     let unit = text.find(|c: char| c.is_ascii_alphabetic());
@@ -100,6 +100,7 @@ pub(crate) fn duration(text: &str) -> Result<Duration, String> {
         "us" => 1e-6,
         "m" => 60.0,
         "h" => 3600.0,
+        "d" => 86_400.0,
         _ => return Err(wrong()),
     };
     let number = number.trim().parse::<f64>().map_err(|_| wrong())?;

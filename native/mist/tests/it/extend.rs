@@ -227,12 +227,13 @@ impl Store {
 impl TokenStore for Store {
     fn edit<'a>(&'a self, edit: &'a TokenEdit) -> BoxFuture<'a, Result<(), TokenError>> {
         Box::pin(self.make(move |tokens| {
-            if edit.token.contains(' ') {
+            let token = edit.token()?;
+            if token.contains(' ') {
                 return Err(TokenError::Invalid("no blanks here".into()));
             }
-            let left = edit.apply(tokens.get(&edit.token).cloned())?;
-            tokens.remove(&edit.token);
-            tokens.extend(left.map(|tags| (edit.token.clone(), tags)));
+            let left = edit.apply(tokens.get(token).cloned())?;
+            tokens.remove(token);
+            tokens.extend(left.map(|tags| (token.to_owned(), tags)));
             Ok(())
         }))
     }

@@ -164,7 +164,7 @@ fn understood<T>(answer: Result<T, ClientError>) -> Result<T, TokenError> {
 impl TokenStore for Admin {
     fn edit<'a>(&'a self, edit: &'a TokenEdit) -> BoxFuture<'a, Result<(), TokenError>> {
         Box::pin(async move {
-            let (token, tags) = (&*edit.token, &edit.tags);
+            let (token, tags) = (edit.token()?, &edit.tags);
             let mut admin = self.0.admin().rights(edit.rights);
             if let Some(end) = edit.expires_at {
                 admin = admin.ttl(Duration::from_secs(end - edit.now));

@@ -257,9 +257,13 @@ async fn carry_out(
         .isolation_level(IsolationLevel::ReadCommitted)
         .start()
         .await?;
-    let made = make(&change, edit).await?;
+    let token = match edit.token() {
+        Ok(token) => token,
+        Err(error) => return Ok(Err(error)),
+    };
+    let made = make(&change, edit, token).await?;
     if made.is_ok() {
-        tell(&change, &edit.token).await?;
+        tell(&change, token).await?;
         // Dropped without a commit, it is rolled back.
         *is_committing = true;
         change.commit().await?;
@@ -299,8 +303,12 @@ async fn list(client: &Client, after: &str, most: usize) -> Result<Answer, Error
     Ok(Ok(Told::page(tokens.collect(), most)))
 }
 
-async fn make(change: &Transaction<'_>, edit: &TokenEdit) -> Result<Result<(), TokenError>, Error> {
-    let token = [(&edit.token as _, Type::TEXT)];
+async fn make(
+    change: &Transaction<'_>,
+    edit: &TokenEdit,
+    name: &str,
+) -> Result<Result<(), TokenError>, Error> {
+    let token = [(&name as _, Type::TEXT)];
     // Others who change the token wait until we are through.
     let lock = "SELECT token_id FROM tokens WHERE token = $1 FOR UPDATE";
     let insert = "INSERT INTO tokens (token) VALUES ($1) ON CONFLICT DO NOTHING RETURNING token_id";
@@ -311,7 +319,7 @@ async fn make(change: &Transaction<'_>, edit: &TokenEdit) -> Result<Result<(), T
         };
         // What others have committed before we had the lock is seen here.
         let kept = match (known, edit.removes()) {
-            (Some(_), false) => match tags(change, &edit.token).await? {
+            (Some(_), false) => match tags(change, name).await? {
                 Ok(tags) => tags,
                 Err(error) => return Ok(Err(error)),
             },

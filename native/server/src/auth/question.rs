@@ -72,7 +72,7 @@ impl Question {
     pub(super) fn token(&self) -> &str {
         match self {
             Self::Lookup(token) => token,
-            Self::Edit(edit) => &edit.token,
+            Self::Edit(edit) => edit.token().unwrap_or_default(),
             Self::List(after, _) => after,
         }
     }

@@ -234,7 +234,7 @@ impl Scribble {
     }
 
     fn edit(&self, edit: &TokenEdit, deadline: Instant) -> Result<(), TokenError> {
-        let token = &*edit.token;
+        let token = edit.token()?;
         let path = self.path(token)?;
         let _lock = self
             .lock(deadline)

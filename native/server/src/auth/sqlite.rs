@@ -10,6 +10,7 @@ use rusqlite::{Connection, ErrorCode, OpenFlags, OptionalExtension, TransactionB
 use sha2::{Digest, Sha256};
 
 use super::changed::{Changed, TokensInUse};
+use super::hash::sha256_of;
 use super::identity::Identity;
 use super::question::{Answer, Difference, Question, Told};
 use super::worker::{Blocking, PATIENCE};
@@ -123,7 +124,7 @@ impl Sqlite {
     }
 
     fn edit(&mut self, edit: &TokenEdit) -> rusqlite::Result<Answer> {
-        let hash = Sha256::digest(&edit.token);
+        let hash = sha256_of(&edit.name);
         let hash = hash.as_slice();
         // Taking the write lock at once, it never fails halfway because another program was faster, nor does that change
         // the token in between.

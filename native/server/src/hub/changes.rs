@@ -94,9 +94,7 @@ impl Hub {
             due.others = self.tokens_in_use(|_, _| true).into();
         } else {
             let hashes = &due.hashes;
-            let is_changed =
-                |token: &str| hashes.contains(&<[u8; 32]>::from(Sha256::digest(token)));
-            let found = self.tokens_in_use(|token, _| is_changed(token));
+            let found = self.in_use_by_hash(|hash| hashes.contains(hash));
             due.named.extend(found);
         }
         due.is_any = false;
@@ -117,6 +115,11 @@ impl Hub {
         if asked > 0 && due.others.len() - before == asked {
             due.look_up_at = Instant::now() + RETRY;
         }
+    }
+
+    /// The tokens that sessions go by, or are about to, of whose hashes something holds.
+    pub(super) fn in_use_by_hash(&self, is_wanted: impl Fn(&[u8; 32]) -> bool) -> Vec<String> {
+        self.tokens_in_use(|token, _| is_wanted(&Sha256::digest(token).into()))
     }
 
     /// The tokens that sessions go by, or are about to, of which something holds. What they grant is not known of those that

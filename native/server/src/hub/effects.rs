@@ -4,7 +4,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use mist_core::{AuthRequest, Broker, CustomRequest, Listing, SessionId, TokenError};
+use mist_core::{AuthRequest, Broker, CustomRequest, Listing, SessionId, TokenError, TokenName};
 use tokio::sync::oneshot;
 use tokio::task::spawn_blocking;
 use tokio::time::sleep;
@@ -15,6 +15,7 @@ use super::worker::{Errand, Outgoing, Tools, with_worker};
 use super::{Hub, Shared};
 use crate::admission::peer::Peer;
 use crate::admission::rates::Exceeded;
+use crate::auth::sha256_of;
 use crate::log_limit::Kind;
 use crate::outbox::Ending;
 
@@ -103,12 +104,20 @@ impl Hub {
 
     /// Asks the token store, and tells the broker the answer. Goes on to its end even when the session goes, so that
     /// nothing is left half done.
-    pub(super) async fn ask_store(self: Arc<Self>, session: SessionId, request: AuthRequest) {
+    pub(super) async fn ask_store(self: Arc<Self>, session: SessionId, mut request: AuthRequest) {
         let origin = self.origin(session);
         let (reply, turn) = self.store.ask(&self.tasks, request.clone(), origin).await;
-        if let (AuthRequest::Edit(edit), Ok(_) | Err(TokenError::Uncertain(_))) = (&request, &reply)
+        if let (AuthRequest::Edit(edit), Ok(_) | Err(TokenError::Uncertain(_))) =
+            (&mut request, &reply)
         {
-            self.tell_token(&edit.token);
+            let hash = sha256_of(&edit.name);
+            self.tell_token(hash);
+            // Sessions go by the token itself. Those that begin to do so only now find what the store keeps now.
+            if let TokenName::Hash(_) = edit.name
+                && let Some(token) = self.in_use_by_hash(|other| *other == hash).pop()
+            {
+                edit.name = TokenName::Token(token);
+            }
         }
         self.answer(|broker| {
             broker.handle_auth_reply(session, &request, reply);

@@ -6,7 +6,6 @@ use std::sync::Arc;
 use mist_core::Listing;
 use mist_core::cluster::Node;
 use mist_core::{NodeInfo, NodesQuery};
-use sha2::{Digest, Sha256};
 
 use super::Hub;
 use super::others::STATUS;
@@ -15,8 +14,8 @@ use super::others::SUBSCRIBED;
 
 impl Hub {
     /// Says to the other nodes that a token has changed.
-    pub(crate) fn tell_token(&self, token: &str) {
-        self.others.tell_token(Sha256::digest(token).into());
+    pub(crate) fn tell_token(&self, hash: [u8; 32]) {
+        self.others.tell_token(hash);
     }
 
     /// Answers `nodes`.

@@ -3,10 +3,11 @@
 use std::sync::Arc;
 
 use mist_core::{AuthReply, AuthRequest};
+use sha2::{Digest, Sha256};
 use tokio_util::task::TaskTracker;
 
 use super::turns::{Held, Turns};
-use crate::auth::{Authenticators, Origin, TokenError, TokenPage, TokenStore};
+use crate::auth::{Authenticators, Origin, TokenError, TokenPage, TokenStore, sha256_of};
 
 /// The authenticators of a server, if there are any.
 pub(super) struct Store {
@@ -60,7 +61,7 @@ impl Store {
         let is_change = matches!(request, AuthRequest::Edit(_));
         let mut turn = None;
         if needs_turn {
-            turn = self.turns.take(request.token()).await;
+            turn = self.turns.take(hash_of(&request)).await;
             if turn.is_none() {
                 let why = "earlier changes of this token are still under way".into();
                 return (Err(TokenError::Unavailable(why)), None);
@@ -98,5 +99,15 @@ impl Store {
         });
         let panicked = |_| Err(TokenError::Unavailable("the authenticator panicked".into()));
         page.await.unwrap_or_else(panicked)
+    }
+}
+
+/// The hash of the token that a request is about.
+fn hash_of(request: &AuthRequest) -> [u8; 32] {
+    match request {
+        AuthRequest::Authenticate { token } | AuthRequest::Lookup { token } => {
+            Sha256::digest(token).into()
+        }
+        AuthRequest::Edit(edit) => sha256_of(&edit.name),
     }
 }

@@ -17,16 +17,19 @@ type Turn = Arc<tokio::sync::Mutex<()>>;
 /// Without them, two changes of one token could be answered in another order than the store made them in, and
 /// sessions would go on with grants that the store has taken away.
 #[derive(Default)]
-pub(super) struct Turns(Mutex<HashMap<String, Turn>>);
+pub(super) struct Turns(Mutex<HashMap<Hash, Turn>>);
+
+/// The SHA-256 of a token, by which it may be changed too.
+type Hash = [u8; 32];
 
 impl Turns {
     /// Waits until earlier changes of the token are answered; none when that takes too long.
-    pub(super) async fn take(&self, token: &str) -> Option<Held<'_>> {
-        let turn = Arc::clone(self.0.lock().entry(token.to_owned()).or_default());
+    pub(super) async fn take(&self, token: Hash) -> Option<Held<'_>> {
+        let turn = Arc::clone(self.0.lock().entry(token).or_default());
         // Made before waiting, so that it clears up also when the wait ends in vain.
         let mut held = Held {
             turns: self,
-            token: token.to_owned(),
+            token,
             guard: None,
         };
         let guard = tokio::time::timeout(PATIENCE, turn.lock_owned()).await;
@@ -38,7 +41,7 @@ impl Turns {
 /// A token's turn; the next one's begins when it is dropped.
 pub(super) struct Held<'a> {
     turns: &'a Turns,
-    token: String,
+    token: Hash,
     guard: Option<OwnedMutexGuard<()>>,
 }
 
@@ -63,10 +66,10 @@ mod tests {
     #[tokio::test]
     async fn a_token_has_one_turn_at_a_time_and_leaves_nothing_behind() {
         let turns = Turns::default();
-        let first = turns.take("a").await;
-        let other = turns.take("b").await;
+        let first = turns.take([1; 32]).await;
+        let other = turns.take([2; 32]).await;
         assert!(first.is_some() && other.is_some());
-        let mut second = Box::pin(turns.take("a"));
+        let mut second = Box::pin(turns.take([1; 32]));
         assert!(futures_util::poll!(&mut second).is_pending());
         drop(first);
         let second = second.await;
@@ -78,8 +81,8 @@ mod tests {
     #[tokio::test]
     async fn a_turn_that_nobody_waits_for_any_more_is_forgotten() {
         let turns = Turns::default();
-        let first = turns.take("a").await;
-        let mut second = Box::pin(turns.take("a"));
+        let first = turns.take([1; 32]).await;
+        let mut second = Box::pin(turns.take([1; 32]));
         assert!(futures_util::poll!(&mut second).is_pending());
         drop(second);
         assert_eq!(turns.0.lock().len(), 1);

@@ -94,19 +94,73 @@ fn tokens_are_listed_and_ended() {
         tokens(&["list"]).success().stdout("");
         tokens(&["add", token, "b", "a"]).success();
         let mut reader = server.subscriber(&["--tags", "a", "--token", token]);
-        tokens(&["list"])
+        tokens(&["set", token, "c", "--rights", "publish"]).success();
+        let width = shown.len();
+        tokens(&["list"]).success().stdout(format!(
+            "{:width$}  CONNECTIONS  ENDS IN  TAGS\n{shown}  1            never    a, b, c (publish only)\n",
+            "TOKEN"
+        ));
+        tokens(&["list", "-q"])
             .success()
-            .stdout(format!("{shown}\t1\t-\ta,b\n"));
+            .stdout(format!("{shown}  1  never  a, b, c (publish only)\n"));
         let listed = stdout(&tokens(&["list", "-o", "json"]).success());
-        for part in [field, r#""connections":1"#, r#""publish":["a","b"]"#] {
+        for part in [field, r#""connections":1"#, r#""publish":["a","b","c"]"#] {
             assert!(listed.contains(part), "{listed}");
         }
         let assert = tokens(&["end", "desk"]).code(5);
         assert!(stderr(&assert).contains("Token not found"));
-        tokens(&["end", token]).success().stdout("success\n");
+        // A token that was lost is known by the name in the list alone.
+        let name = if kind == Kind::Sqlite { shown } else { token };
+        tokens(&["tags", name])
+            .success()
+            .stdout("a\nb\nc\tpublish\n");
+        tokens(&["end", name]).success().stdout("success\n");
         tokens(&["list"]).success().stdout("");
         assert_eq!(reader.end().code(), Some(4));
     }
+}
+
+#[test]
+fn a_name_in_the_list_stands_for_one_token() {
+    let home = Home::new(Kind::Sqlite).expect("it needs nothing");
+    let server = Server::start(&["--authenticator", &home.uri(), "--token", "top"]);
+    let tokens =
+        |arguments: &[&str]| server.mist(&[&["token", "--token", "top"], arguments].concat());
+    // Their hashes begin alike.
+    for token in ["desk-158", "desk-303"] {
+        tokens(&["add", token, "a"]).success();
+    }
+    let assert = tokens(&["end", "sha256:45cd"]).code(2);
+    let text = stderr(&assert);
+    for part in [
+        "sha256:45cd5584c123",
+        "sha256:45cd6d4380e7",
+        "write more digits",
+    ] {
+        assert!(text.contains(part), "{text}");
+    }
+    tokens(&["set", "sha256:45cd5584c123", "--ttl", "1h"]).success();
+    tokens(&["unset", "sha256:45cd6d4380e7", "a"]).success();
+    tokens(&["tags", "desk-303"]).success().stdout("");
+    let json = |assert: &Assert| serde_json::from_str::<serde_json::Value>(&stdout(assert));
+    let tags = json(&tokens(&["tags", "desk-158", "-o", "json"]).success()).expect("JSON");
+    assert!(tags["expires_in"].as_u64() > Some(3_000), "{tags}");
+    tokens(&["set", "sha256:45cd5584c123", "--ttl", "never"]).success();
+    tokens(&["rm", "sha256:45cd6d4380e7"]).success();
+    tokens(&["tags", "desk-158", "-o", "json"])
+        .success()
+        .stdout("{\"tags\":[\"a\"]}\n");
+    let assert = tokens(&["end", "sha256:45cd6d4380e7"]).code(5);
+    assert!(stderr(&assert).contains("Token not found"));
+    let assert = tokens(&["add", "sha256:45cd6d4380e7", "a"]).code(2);
+    assert!(stderr(&assert).contains("not its hash"));
+
+    let server = Server::start(&["--authenticator", "memory://", "--token", "top"]);
+    let tokens =
+        |arguments: &[&str]| server.mist(&[&["token", "--token", "top"], arguments].concat());
+    tokens(&["add", "t", "a"]).success();
+    let assert = tokens(&["end", "sha256:0000"]).code(2);
+    assert!(stderr(&assert).contains("keeps the tokens themselves"));
 }
 
 #[test]
@@ -204,6 +258,8 @@ fn slips_are_caught_before_a_server_is_asked() {
     for name in ["set", "unset"] {
         mist(&["token", name, "t"]).code(2);
     }
+    let assert = mist(&["token", "add", "t", "a", "--ttl", "15"]).code(2);
+    assert!(stderr(&assert).contains("write 90s, 15m, 12h or 30d, or never"));
     let assert = mist(&["token", "rm", ""]).code(2);
     assert!(stderr(&assert).contains("Missing token"));
     mist(&["token", "rm"]).code(2);

@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 
 use mist::Access;
+use mist::client::Event;
 use sha2::{Digest, Sha256};
 
 use super::*;
@@ -89,4 +90,50 @@ async fn every_token_in_scribble_is_listed_once() {
 #[tokio::test]
 async fn every_token_in_postgres_is_listed_once() {
     every_token_is_listed_once(Kind::Postgres).await;
+}
+
+/// An administrator who has lost a token ends it by the hash that the list shows, on open connections too.
+#[tokio::test]
+async fn a_lost_token_is_changed_and_ended_by_its_hash() {
+    let home = Home::new(Kind::Sqlite).expect("it needs nothing");
+    let builder = Server::builder().listen("tcp://127.0.0.1:0").token("top");
+    let builder = builder.authenticator(&home.uri()).access(Access::Scoped);
+    let house = House::of(builder).await.expect("it starts");
+    let admin = house.admin().await;
+    for (token, tag) in [("lost", "a"), ("other", "a")] {
+        admin.add_token(token, &tags(&[tag])).await.expect("made");
+    }
+    let connect = async |token| {
+        let client = Client::builder(&house.address).token(token);
+        let client = within(client.connect()).await.expect("connected");
+        let _ = within(client.subscribe(["a"])).await.expect("granted");
+        client
+    };
+    let (lost, other) = (connect("lost").await, connect("other").await);
+    let hash = hex(&Sha256::digest("lost"));
+    let by_hash = admin.0.admin().by_hash();
+    within(by_hash.set(&hash, ["b"])).await.expect("set");
+    assert_eq!(admin.tags("lost").await, Ok(tags(&["a", "b"])));
+    let _ = within(lost.subscribe(["b"])).await.expect("granted");
+    within(by_hash.unset(&hash, ["b"])).await.expect("unset");
+    assert_eq!(admin.tags("lost").await, Ok(tags(&["a"])));
+    within(lost.subscribe(["b"])).await.expect_err("taken");
+
+    let mut events = lost.events();
+    within(by_hash.end(&hash)).await.expect("ended");
+    loop {
+        let event = within(events.next()).await;
+        if let Event::Closed { .. } = event.expect("that it is closed comes last") {
+            break;
+        }
+    }
+    assert_eq!(admin.tags("lost").await, Err(TokenError::NotFound));
+    within(other.ping()).await.expect("it is there");
+    let error = within(by_hash.set(&hash, ["b"])).await;
+    let error = error.expect_err("it is gone").to_string();
+    assert!(error.contains("Token not found"), "{error}");
+    within(by_hash.unregister(&hash))
+        .await
+        .expect("unknown ones too");
+    house.end().await;
 }
