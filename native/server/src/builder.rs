@@ -364,22 +364,46 @@ impl ServerBuilder {
     /// # Errors
     /// [`BindError`].
     pub fn check(&self) -> Result<(), BindError> {
-        self.trusted()?;
-        self.check_files().map(drop)
+        self.faults().into_iter().next().map_or(Ok(()), Err)
+    }
+
+    /// As [`ServerBuilder::check`], but returns all that is wrong.
+    #[must_use]
+    pub fn faults(&self) -> Vec<BindError> {
+        let each = |list: &[String], check: fn(&[String]) -> Result<(), BindError>| {
+            let one = list.iter().map(std::slice::from_ref);
+            one.filter_map(|one| check(one).err()).collect::<Vec<_>>()
+        };
+        let mut faults = each(&self.origins, |one| Browsers::new(one, &[]).map(drop));
+        faults.extend(each(&self.hosts, |one| Browsers::new(&[], one).map(drop)));
+        faults.extend(each(&self.trusted_proxies, |one| {
+            Proxies::new(one).map(drop)
+        }));
+        let tls = self.find_faults(&mut faults);
+        faults.extend(tls.err());
+        faults
     }
 
     /// Checks the rest, and returns what its certificate files say.
     pub(crate) fn check_files(&self) -> Result<Option<Tls>, BindError> {
-        self.check_token()?;
-        self.authenticators.check(self.has_token())?;
+        let mut faults = Vec::new();
+        let tls = self.find_faults(&mut faults);
+        faults.into_iter().next().map_or(tls, Err)
+    }
+
+    fn find_faults(&self, faults: &mut Vec<BindError>) -> Result<Option<Tls>, BindError> {
+        faults.extend(self.check_token().err());
+        faults.extend(self.authenticators.check(self.has_token()));
         for source in &self.listeners {
             if let Source::Uri(uri) = source {
-                self.opening(uri)?;
+                faults.extend(self.opening(uri).err());
             }
         }
-        for_operators(&self.operator_listeners)?;
+        for uri in &self.operator_listeners {
+            faults.extend(for_operators(std::slice::from_ref(uri)).err());
+        }
         #[cfg(feature = "cluster")]
-        self.check_cluster()?;
+        faults.extend(self.check_cluster().err());
         let files = self.tls.clone();
         let tls = files.map(|(certificate, key)| Tls::from_files(certificate, key));
         Ok(tls.transpose()?)

@@ -17,26 +17,21 @@ pub(crate) fn fuzz(bytes: &[u8]) {
         .path()
         .join(format!("mist.{extension}"));
     std::fs::write(&path, text).expect("it is written");
-    let layer = match Layer::from_file(&path) {
-        Ok(layer) => layer,
-        Err(error) => return is_one_line(&error.to_string()),
-    };
+    let mut faults = Vec::new();
+    let layer = Layer::from_file(&path, &mut faults);
     let shown = format!("{layer:?}");
     if let Some(token) = layer.token.as_ref().map(|token| token.reveal())
         && token.len() > 8
     {
         assert!(!shown.contains(token), "the token is shown: {shown}");
     }
-    match Settings::decide(&[(Origin::File(path), layer)]) {
-        Ok(settings) => {
-            if let Err(error) = settings.check() {
-                is_one_line(&error.to_string());
-            }
-            if let Err(error) = settings.limits() {
-                is_one_line(&error);
-            }
-        }
-        Err(error) => is_one_line(&error.to_string()),
+    let settings = Settings::decide(&[(Origin::File(path), layer)], &mut faults);
+    settings.check(&mut faults);
+    for fault in faults {
+        is_one_line(&fault.to_string());
+    }
+    if let Err(error) = settings.limits() {
+        is_one_line(&error);
     }
 }
 

@@ -15,7 +15,7 @@ use mist_net::trust::Trust;
 
 use super::exit::{Code, Stop};
 use super::host::{HostArgs, SharedArgs};
-use super::settings::shared_layer;
+use super::settings::{refuse, shared_layer};
 use super::{log, out};
 use crate::config::{self, ConfigError, Layer, Origin, Secret, Settings};
 
@@ -39,11 +39,14 @@ impl Target {
     /// Finds out which server is meant, from the flags, then the environment.
     pub(super) fn new(args: &HostArgs, shared: &SharedArgs) -> Result<Self, Stop> {
         let lookup = |name: &str| std::env::var_os(name).filter(|value| !value.is_empty());
-        let environment = Layer::from_environment(config::CLIENT_KEYS, lookup)?;
-        let settings = Settings::decide(&[
+        let mut faults = Vec::new();
+        let environment = Layer::from_environment(config::CLIENT_KEYS, lookup, &mut faults);
+        let layers = [
             (Origin::CommandLine, shared_layer(shared)),
             (Origin::Environment, environment),
-        ])?;
+        ];
+        let settings = Settings::decide(&layers, &mut faults);
+        refuse(&faults)?;
         // Commands print what matters; logs are written on request only.
         if settings.log_level.origin != Origin::Default {
             log::start(

@@ -74,8 +74,25 @@ pub(super) fn builder(settings: &Settings, listeners: &[String]) -> Result<Serve
     Ok(builder)
 }
 
-/// Checks what a server would be made of, as far as that takes no address.
-pub(super) fn check(settings: &Settings, listeners: &[String]) -> Result<(), String> {
-    let builder = builder(settings, listeners)?;
-    builder.check().map_err(|error| explained(&error))
+/// Checks what a server would be made of, as far as that takes no address; returns all that is wrong.
+pub(super) fn faults(settings: &Settings, listeners: &[String]) -> Vec<String> {
+    let builder = match builder(settings, listeners) {
+        Ok(builder) => builder,
+        Err(why) => return vec![why],
+    };
+    let faults = builder.faults().into_iter();
+    let follows = |fault: &BindError| {
+        settings.lacks_token_given()
+            && matches!(
+                fault,
+                BindError::MissingToken | BindError::ScopedWithoutToken
+            )
+    };
+    let faults = faults.filter(|fault| !follows(fault));
+    let mut faults: Vec<_> = faults.map(|fault| explained(&fault)).collect();
+    if listeners.is_empty() {
+        let why = "no listener to start: name at least one, as in --listeners tcp://127.0.0.1:1445";
+        faults.push(why.into());
+    }
+    faults
 }

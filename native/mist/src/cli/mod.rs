@@ -34,7 +34,7 @@ mod values;
 
 use std::process::ExitCode;
 
-use clap::{CommandFactory, Parser};
+use clap::Parser;
 
 use self::args::{Cli, Command};
 use self::connect::Target;
@@ -113,13 +113,7 @@ fn dispatch(cli: Cli) -> Result<(), Stop> {
 /// Runs a server, if the flags, the environment or a config file ask for one.
 fn serve_or_help(is_server: bool, flags: ServerArgs, shared: SharedArgs) -> Result<(), Stop> {
     let given = flags.given();
-    let read = move || {
-        let settings = server_settings(is_server, &flags, &shared)?;
-        if settings.server.value {
-            settings.check()?;
-        }
-        Ok(settings)
-    };
+    let read = move || server_settings(is_server, &flags, &shared);
     let settings = read()?;
     if settings.server.value {
         return serve::serve(settings, read);
@@ -131,6 +125,8 @@ fn serve_or_help(is_server: bool, flags: ServerArgs, shared: SharedArgs) -> Resu
     }
     match std::env::args_os().len() {
         0 | 1 => out::raw(help::FIRST.as_bytes()),
-        _ => out::raw(Cli::command().render_help().to_string().as_bytes()),
+        _ => Err(Stop::usage(
+            "no command: `mist serve` starts a server, `mist --help` lists the commands",
+        )),
     }
 }

@@ -6,11 +6,10 @@ use clap::CommandFactory;
 use clap_complete::Shell;
 use clap_complete::env::{CompleteEnv, Shells};
 use mist::Access;
-use mist_net::address::without_secrets;
-use serde_json::{Map, Value};
+use serde_json::{Map, Value, json};
 
 use super::args::Cli;
-use super::exit::Stop;
+use super::exit::{Code, Stop};
 use super::host::{Answer, SharedArgs};
 use super::settings::{layered, shared_layer};
 use super::{describe, out};
@@ -18,16 +17,30 @@ use crate::config::{Decided, Settings};
 
 /// Prints what a server would use with a config file: as YAML, or as one JSON object.
 pub(super) fn check_config(file: &Path, answer: Answer, shared: &SharedArgs) -> Result<(), Stop> {
-    let settings = layered(shared_layer(shared), Some(file))?;
-    settings.check()?;
-    describe::check(&settings, &settings.listeners.value).map_err(Stop::failed)?;
+    let mut wrong = Vec::new();
+    let settings = layered(shared_layer(shared), Some(file), &mut wrong);
+    settings.check(&mut wrong);
+    let mut faults: Vec<_> = wrong.iter().map(ToString::to_string).collect();
+    faults.extend(describe::faults(&settings, &settings.listeners.value));
+    if !faults.is_empty() {
+        return match answer {
+            Answer::Plain => Err(Stop::usage(faults.join("\n"))),
+            Answer::Json => {
+                out::line(&json!({ "faults": faults }).to_string())?;
+                Err(Stop::quiet(Code::Usage))
+            }
+        };
+    }
+    if let Some(remark) = settings.remark() {
+        out::note(&remark);
+    }
     if out::is_quiet() {
         return Ok(());
     }
     let used = used(&settings);
     match answer {
         Answer::Plain => out::raw(yaml(&used).as_bytes()),
-        Answer::Json => out::line(&json(&used)),
+        Answer::Json => out::line(&object(&used)),
     }
 }
 
@@ -62,14 +75,9 @@ fn used(settings: &Settings) -> Vec<Used> {
         all.push(Used::new("operator-listener", operator, &*operator.value));
     }
     all.extend(settings.cluster.iter().map(|cluster| {
-        // What stands in front of the host may be a token as well as a name.
-        let is_secret = cluster.value.contains('@');
-        let shown = match is_secret {
-            true => without_secrets(&cluster.value),
-            false => cluster.value.clone(),
-        };
+        let shown = redacted(&cluster.value, Alone::Token);
         Used {
-            is_secret,
+            is_secret: shown != cluster.value,
             ..Used::new("cluster", cluster, shown)
         }
     }));
@@ -82,7 +90,8 @@ fn used(settings: &Settings) -> Vec<Used> {
     }
     let uris = &settings.authenticator;
     if !uris.value.is_empty() {
-        let shown: Vec<_> = uris.value.iter().map(|uri| redacted(uri)).collect();
+        let shown = uris.value.iter();
+        let shown: Vec<_> = shown.map(|uri| redacted(uri, Alone::User)).collect();
         let is_secret = shown != uris.value;
         let value = match &*shown {
             [uri] => Value::from(&**uri),
@@ -155,7 +164,7 @@ fn yaml(all: &[Used]) -> String {
 }
 
 /// Of each setting its value and where it is from; without the value where that is secret.
-fn json(all: &[Used]) -> String {
+fn object(all: &[Used]) -> String {
     let (mut settings, mut limits) = (Map::new(), Map::new());
     for used in all {
         let mut about = Map::new();
@@ -172,18 +181,27 @@ fn json(all: &[Used]) -> String {
     Value::from(settings).to_string()
 }
 
-/// Hides the password in a store's URI, even if it should have been escaped and is not: a parser would take a part of it
+/// What one word before the host is.
+#[derive(Clone, Copy)]
+enum Alone {
+    User,
+    Token,
+}
+
+/// Hides the password in a URI, even if it should have been escaped and is not: a parser would take a part of it
 /// for the path.
-fn redacted(uri: &str) -> String {
+fn redacted(uri: &str, alone: Alone) -> String {
     let Some((scheme, rest)) = uri.split_once("://") else {
         return uri.to_owned();
     };
     match rest.rsplit_once('@') {
-        Some((before, place)) => match before.split_once(':') {
-            Some((user, _)) => format!("{scheme}://{user}:***@{place}"),
-            None => uri.to_owned(),
+        Some((before, place)) => match (before.split_once(':'), alone) {
+            (Some((user, _)), _) => format!("{scheme}://{user}:***@{place}"),
+            (None, Alone::User) => uri.to_owned(),
+            (None, Alone::Token) => format!("{scheme}://***@{place}"),
         },
-        None if url::Url::parse(uri).is_ok() => uri.to_owned(),
+        // Several servers of a cluster are no URL.
+        None if matches!(alone, Alone::Token) || url::Url::parse(uri).is_ok() => uri.to_owned(),
         None => format!("{scheme}://…"),
     }
 }
@@ -243,10 +261,28 @@ pub(super) fn man(command: Option<&str>) -> Result<(), Stop> {
 mod tests {
     use super::*;
 
+    fn user(uri: &str) -> String {
+        redacted(uri, Alone::User)
+    }
+
+    #[test]
+    fn of_a_cluster_the_password_or_the_token_is_hidden() {
+        for (uri, shown) in [
+            (
+                "nats://me:secret@a:4222,b:4222?name=x",
+                "nats://me:***@a:4222,b:4222?name=x",
+            ),
+            ("tls://secret@a", "tls://***@a"),
+            ("nats://a:4222,b:4222?node=x", "nats://a:4222,b:4222?node=x"),
+        ] {
+            assert_eq!(redacted(uri, Alone::Token), shown);
+        }
+    }
+
     #[test]
     fn a_password_in_a_uri_is_hidden() {
         assert_eq!(
-            redacted("postgres://me:secret@host:5432?db=mist"),
+            user("postgres://me:secret@host:5432?db=mist"),
             "postgres://me:***@host:5432?db=mist"
         );
         for uri in [
@@ -256,7 +292,7 @@ mod tests {
             "postgres://me@host:5432?db=mist",
             "postgres://host:5432?db=mist",
         ] {
-            assert_eq!(redacted(uri), uri);
+            assert_eq!(user(uri), uri);
         }
     }
 
@@ -270,8 +306,8 @@ mod tests {
             "s:e/c#r@e?t",
         ] {
             let uri = format!("postgres://me:{password}@host:5432?db=mist");
-            assert_eq!(redacted(&uri), "postgres://me:***@host:5432?db=mist");
+            assert_eq!(user(&uri), "postgres://me:***@host:5432?db=mist");
         }
-        assert_eq!(redacted("postgres://me:secret"), "postgres://…");
+        assert_eq!(user("postgres://me:secret"), "postgres://…");
     }
 }

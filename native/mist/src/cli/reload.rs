@@ -6,7 +6,7 @@ use std::sync::Arc;
 use mist::Handle;
 use parking_lot::Mutex;
 
-use super::describe::{builder, check, explained, known_listeners};
+use super::describe::{builder, explained, faults, known_listeners};
 use super::exit::Stop;
 use super::log::Level;
 use crate::config::Settings;
@@ -32,7 +32,10 @@ impl<R: Fn() -> Result<Settings, Stop>> Reload<R> {
     fn try_run(&self) -> Result<(), String> {
         let new = (self.read)().map_err(|stop| stop.text.unwrap_or_default())?;
         // Also what has no effect before the next start should be found wrong now.
-        check(&new, &known_listeners(&new.listeners.value))?;
+        let faults = faults(&new, &known_listeners(&new.listeners.value));
+        if !faults.is_empty() {
+            return Err(faults.join("; "));
+        }
         let in_use = self.settings.lock().clone();
         let change = in_use.exchange(&new);
         let described = builder(&change.settings, &[])?;

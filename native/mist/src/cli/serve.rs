@@ -8,7 +8,7 @@ use std::time::Duration;
 use mist::{Address, ServerBuilder};
 use parking_lot::Mutex;
 
-use super::describe::{builder, explained, known_listeners};
+use super::describe::{builder, explained, faults, known_listeners};
 use super::exit::{Code, Stop};
 use super::help::VERSION;
 use super::log::{self, Level, Log};
@@ -91,6 +91,14 @@ async fn run(
     // A program that does not take them is ended by them, also while it starts.
     let hangups = Hangups::new().map_err(|error| cannot_start(&error))?;
     let listeners = known_listeners(&settings.listeners.value);
+    let faults = faults(&settings, &listeners);
+    if !faults.is_empty() {
+        let text = format!("mist cannot start: {}", faults.join("; "));
+        return Err(Stop::usage(text));
+    }
+    if let Some(remark) = settings.remark() {
+        tracing::warn!("{remark}");
+    }
     let builder = builder(&settings, &listeners).map_err(|error| cannot_start(&error))?;
     log.line(&format!("mist {VERSION}"));
     #[cfg(unix)]

@@ -9,7 +9,16 @@ use crate::config::{self, ConfigError, Layer, LogLevel, Origin, Secret, Settings
 
 impl From<ConfigError> for Stop {
     fn from(error: ConfigError) -> Self {
-        Self::failed(error.to_string())
+        Self::usage(error.to_string())
+    }
+}
+
+/// Ends the command where settings are wrong, with a line for each fault.
+pub(super) fn refuse(faults: &[ConfigError]) -> Result<(), Stop> {
+    let lines: Vec<_> = faults.iter().map(ToString::to_string).collect();
+    match lines.is_empty() {
+        true => Ok(()),
+        false => Err(Stop::usage(lines.join("\n"))),
     }
 }
 
@@ -58,18 +67,29 @@ pub(super) fn server_settings(
             .filter(|path| !path.is_empty())
             .map(Into::into)
     });
-    layered(flags, file.as_deref())
+    let mut faults = Vec::new();
+    let settings = layered(flags, file.as_deref(), &mut faults);
+    if settings.server.value {
+        settings.check(&mut faults);
+    }
+    refuse(&faults)?;
+    Ok(settings)
 }
 
 /// Puts the flags over the environment over a file.
-pub(super) fn layered(flags: Layer, file: Option<&Path>) -> Result<Settings, Stop> {
-    let environment = Layer::from_environment(config::KEYS, |name| std::env::var_os(name))?;
+pub(super) fn layered(
+    flags: Layer,
+    file: Option<&Path>,
+    faults: &mut Vec<ConfigError>,
+) -> Settings {
+    let environment = Layer::from_environment(config::KEYS, |name| std::env::var_os(name), faults);
     let mut layers = vec![
         (Origin::CommandLine, flags),
         (Origin::Environment, environment),
     ];
     if let Some(path) = file {
-        layers.push((Origin::File(path.to_owned()), Layer::from_file(path)?));
+        let layer = Layer::from_file(path, faults);
+        layers.push((Origin::File(path.to_owned()), layer));
     }
-    Ok(Settings::decide(&layers)?)
+    Settings::decide(&layers, faults)
 }

@@ -42,7 +42,7 @@ pub(crate) enum Origin {
 
 impl Origin {
     /// Names a setting the way its source spells it.
-    pub(super) fn names(&self, key: &str) -> String {
+    pub(crate) fn names(&self, key: &str) -> String {
         match self {
             Self::Environment => variable(key),
             Self::File(path) => format!("'{}', key '{key}'", path.display()),

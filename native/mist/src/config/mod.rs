@@ -30,9 +30,6 @@ pub(crate) const DEFAULT_LISTENERS: &[&str] = &[
     "ws://localhost:8888",
 ];
 
-/// How the URIs of authenticators begin that only verify tokens, and need no token of the server's.
-const VERIFIERS: &[&str] = &["jwt://", "http://", "https://"];
-
 /// What one source says, each setting or nothing.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Layer {
@@ -61,20 +58,26 @@ pub(crate) struct Layer {
 
 impl Layer {
     /// Reads a config file, whose format its extension names, or its text shows.
-    pub(crate) fn from_file(path: &Path) -> Result<Self, ConfigError> {
+    pub(crate) fn from_file(path: &Path, faults: &mut Vec<ConfigError>) -> Self {
         let origin = Origin::File(path.to_owned());
         let mut layer = Self::default();
-        for (key, value) in file::read(path)? {
-            layer.set(&origin, &key, &value)?;
+        match file::read(path) {
+            Ok(values) => faults.extend(
+                values
+                    .iter()
+                    .filter_map(|(key, value)| layer.set(&origin, key, value).err()),
+            ),
+            Err(error) => faults.push(error),
         }
-        Ok(layer)
+        layer
     }
 
     /// Reads the environment variables of some settings; an empty one counts as not set.
     pub(crate) fn from_environment(
         keys: &[&str],
         lookup: impl Fn(&str) -> Option<OsString>,
-    ) -> Result<Self, ConfigError> {
+        faults: &mut Vec<ConfigError>,
+    ) -> Self {
         let mut layer = Self::default();
         for key in keys {
             let Some(text) = lookup(&variable(key)).filter(|text| !text.is_empty()) else {
@@ -84,10 +87,12 @@ impl Layer {
                 origin: Origin::Environment,
                 key: (*key).to_owned(),
                 why: "is not valid UTF-8".to_owned(),
-            })?;
-            layer.set(&Origin::Environment, key, &Value::String(text))?;
+            });
+            let set =
+                text.and_then(|text| layer.set(&Origin::Environment, key, &Value::String(text)));
+            faults.extend(set.err());
         }
-        Ok(layer)
+        layer
     }
 
     fn set(&mut self, origin: &Origin, key: &str, value: &Value) -> Result<(), ConfigError> {
@@ -224,15 +229,22 @@ pub(crate) struct Settings {
 
 impl Settings {
     /// Decides every setting; of two layers that give it, the one further in front wins.
-    pub(crate) fn decide(layers: &[(Origin, Layer)]) -> Result<Self, ConfigError> {
+    pub(crate) fn decide(layers: &[(Origin, Layer)], faults: &mut Vec<ConfigError>) -> Self {
         let layer_of_token = layers
             .iter()
             .find(|(_, layer)| layer.token.is_some() || layer.token_file.is_some());
         let token = match layer_of_token {
-            Some((origin, layer)) => layer.secret(origin)?.map(|value| Decided {
-                value,
-                origin: origin.clone(),
-            }),
+            Some((origin, layer)) => {
+                let secret = layer.secret(origin);
+                let secret = secret.unwrap_or_else(|error| {
+                    faults.push(error);
+                    None
+                });
+                secret.map(|value| Decided {
+                    value,
+                    origin: origin.clone(),
+                })
+            }
             None => None,
         };
         let token_file = layer_of_token.and_then(|(_, layer)| layer.token_file.clone());
@@ -249,7 +261,7 @@ impl Settings {
                 .map(|&uri| uri.to_owned())
                 .collect()
         };
-        Ok(Self {
+        Self {
             server: first(layers, |layer| layer.server).unwrap_or_default(),
             listeners: first(layers, |layer| layer.listeners.clone())
                 .unwrap_or_else(|| Decided::by_default(default())),
@@ -274,36 +286,35 @@ impl Settings {
             log_level: first(layers, |layer| layer.log_level).unwrap_or_default(),
             log_format: first(layers, |layer| layer.log_format).unwrap_or_default(),
             limits,
-        })
+        }
     }
 
     /// Checks what a server needs of the settings as a whole.
-    pub(crate) fn check(&self) -> Result<(), ConfigError> {
-        let keeps_tokens = |uri: &String| !VERIFIERS.iter().any(|scheme| uri.starts_with(scheme));
-        if self.authenticator.value.iter().any(keeps_tokens) && self.token.is_none() {
-            return Err(ConfigError::Contradiction(
-                "a token store needs the server's token: add --token-file, MIST_TOKEN_FILE, --token or MIST_TOKEN",
-            ));
-        }
-        match (&self.tls_cert, &self.tls_key) {
+    pub(crate) fn check(&self, faults: &mut Vec<ConfigError>) {
+        let half = match (&self.tls_cert, &self.tls_key) {
             (Some(_), None) => {
-                return Err(ConfigError::Contradiction(
-                    "a certificate needs its private key: add --tls-key or MIST_TLS_KEY",
-                ));
+                Some("a certificate needs its private key: add --tls-key or MIST_TLS_KEY")
             }
             (None, Some(_)) => {
-                return Err(ConfigError::Contradiction(
-                    "a private key needs its certificate: add --tls-cert or MIST_TLS_CERT",
-                ));
+                Some("a private key needs its certificate: add --tls-cert or MIST_TLS_CERT")
             }
-            _ => {}
-        }
-        if self.listeners.value.is_empty() {
-            return Err(ConfigError::Contradiction(
-                "no listeners: name at least one, as in --listeners tcp://127.0.0.1:1445",
-            ));
-        }
-        Ok(())
+            _ => None,
+        };
+        faults.extend(half.map(ConfigError::Contradiction));
+    }
+
+    /// Says what is set without any effect.
+    pub(crate) fn remark(&self) -> Option<String> {
+        let optional = &self.cluster_optional;
+        (optional.value && self.cluster.is_none()).then(|| {
+            let name = optional.origin.names("cluster-optional");
+            format!("{name} does nothing without a cluster: add --cluster or MIST_CLUSTER")
+        })
+    }
+
+    /// Whether a token was given that could not be read, which is a fault by itself.
+    pub(crate) fn lacks_token_given(&self) -> bool {
+        self.token.is_none() && self.token_file.is_some()
     }
 
     /// The limits with all that was set.

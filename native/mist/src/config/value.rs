@@ -56,15 +56,31 @@ pub(super) fn list(value: &Value, split: fn(&str) -> Vec<String>) -> Result<Vec<
 /// Reads a table of limits, or one text `NAME=VALUE,NAME=VALUE`.
 pub(super) fn limits(value: &Value) -> Result<BTreeMap<String, u64>, String> {
     match value {
-        Value::Object(table) => table
-            .iter()
-            .map(|(name, value)| match value {
-                Value::Number(number) => limit(&format!("{name}={number}")),
-                _ => Err(format!("{name}: {}", wrong("a whole number", value))),
-            })
-            .collect(),
-        Value::String(text) => comma_list(text).iter().map(|item| limit(item)).collect(),
+        Value::Object(table) => all(table.iter().map(|(name, value)| match value {
+            Value::Number(number) => limit(&format!("{name}={number}")),
+            _ => Err(format!("{name}: {}", wrong("a whole number", value))),
+        })),
+        Value::String(text) => all(comma_list(text).iter().map(|item| limit(item))),
         _ => Err(wrong("a table of names and whole numbers", value)),
+    }
+}
+
+/// All of them, or what is wrong with each that is.
+fn all(
+    limits: impl Iterator<Item = Result<(String, u64), String>>,
+) -> Result<BTreeMap<String, u64>, String> {
+    let (mut good, mut faults) = (BTreeMap::new(), Vec::new());
+    for limit in limits {
+        match limit {
+            Ok((name, value)) => {
+                good.insert(name, value);
+            }
+            Err(why) => faults.push(why),
+        }
+    }
+    match faults.is_empty() {
+        true => Ok(good),
+        false => Err(faults.join("; ")),
     }
 }
 

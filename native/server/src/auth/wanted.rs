@@ -81,25 +81,32 @@ impl Wanted {
         })
     }
 
-    /// Checks them, as far as that is possible without opening any.
-    pub(crate) fn check(&self, has_token: bool) -> Result<(), BindError> {
-        let mut stores = Vec::new();
+    /// Checks them, as far as that is possible without opening any; returns what is wrong.
+    pub(crate) fn check(&self, has_token: bool) -> Vec<BindError> {
+        let (mut stores, mut faults) = (Vec::new(), Vec::new());
         for verifier in &self.verifiers {
             match verifier {
                 Verifier::Own(own) if own.store().is_some() => stores.push(OWN.to_owned()),
                 Verifier::Own(_) => {}
-                Verifier::Uri(uri) => match self.opening(uri)? {
-                    Opening::Memory => stores.push(format!("{MEMORY}://")),
-                    Opening::Factory { shown, kind, .. } => match kind {
+                Verifier::Uri(uri) => match self.opening(uri) {
+                    Err(error) => faults.push(error),
+                    Ok(Opening::Memory) => stores.push(format!("{MEMORY}://")),
+                    Ok(Opening::Factory { shown, kind, .. }) => match kind {
                         Kind::Store => stores.push(shown),
-                        Kind::Verifier => schemes::check(&scheme_of(uri), uri)
-                            .map_err(|why| BindError::Authenticator { uri: shown, why })?,
+                        Kind::Verifier => {
+                            let checked = schemes::check(&scheme_of(uri), uri);
+                            let fault = checked.err();
+                            faults.extend(
+                                fault.map(|why| BindError::Authenticator { uri: shown, why }),
+                            );
+                        }
                         Kind::Registered => {}
                     },
                 },
             }
         }
-        check_stores(stores, has_token)
+        faults.extend(check_stores(stores, has_token).err());
+        faults
     }
 
     /// Opens them; also returns where tokens are registered.
@@ -107,7 +114,9 @@ impl Wanted {
         self,
         has_token: bool,
     ) -> Result<(TokenStorage, Authenticators), BindError> {
-        self.check(has_token)?;
+        if let Some(fault) = self.check(has_token).into_iter().next() {
+            return Err(fault);
+        }
         let (mut kept, mut members) = (TokenStorage::None, Vec::new());
         let mut stores = Vec::new();
         for verifier in &self.verifiers {

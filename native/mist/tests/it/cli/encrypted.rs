@@ -63,7 +63,7 @@ fn insecure_says_so_and_without_it_the_remedy_is_named() {
         assert!(stderr(&assert).contains("not checked"));
     }
     let mut command = command();
-    let assert = run(command.env("MIST_INSECURE", "perhaps"), &["ping"]).code(1);
+    let assert = run(command.env("MIST_INSECURE", "perhaps"), &["ping"]).code(2);
     assert!(stderr(&assert).contains("MIST_INSECURE"));
 }
 
@@ -146,7 +146,7 @@ fn half_of_a_certificate_is_refused() {
         command
             .args(["--server", "--listeners", "tls://127.0.0.1:0", flag])
             .arg(path);
-        let assert = run(&mut command, &[]).code(1);
+        let assert = run(&mut command, &[]).code(2);
         let said = stderr(&assert);
         assert!(said.contains(wanted) && said.lines().count() == 1, "{said}");
     }
@@ -244,7 +244,7 @@ fn a_token_in_an_address_is_not_shown() {
 #[test]
 fn a_listener_without_a_scheme_gets_a_hint() {
     let mut command = command();
-    let assert = run(&mut command, &["--server", "--listeners", "127.0.0.1:1445"]).code(1);
+    let assert = run(&mut command, &["--server", "--listeners", "127.0.0.1:1445"]).code(2);
     assert!(stderr(&assert).contains("did you mean tcp://127.0.0.1:1445?"));
 }
 
@@ -281,7 +281,7 @@ fn check_config_looks_at_listeners_and_certificates() {
         ),
         ("tls-cert: x\n".to_owned(), "--tls-key"),
     ] {
-        let assert = check(text).code(1);
+        let assert = check(text).code(2);
         let said = stderr(&assert);
         assert!(said.contains(wanted) && said.lines().count() == 1, "{said}");
     }

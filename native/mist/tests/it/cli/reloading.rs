@@ -247,7 +247,7 @@ fn logs_for_programs_have_an_object_in_each_line() {
             assert!(object[key].is_string(), "{key} in {line}");
         }
     }
-    let refused = mist(&["serve", "--log-format", "json", "--listeners", "nope://x"]).code(1);
+    let refused = mist(&["serve", "--log-format", "json", "--listeners", "nope://x"]).code(2);
     for line in stderr(&refused).lines() {
         let object: serde_json::Value = serde_json::from_str(line).expect(line);
         assert!(object["message"].is_string(), "{line}");

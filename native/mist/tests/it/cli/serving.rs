@@ -304,7 +304,7 @@ fn an_authenticator_needs_a_token() {
         "--authenticator",
         "memory://",
     ])
-    .code(1);
+    .code(2);
     let said = stderr(&assert);
     assert!(said.contains("MIST_TOKEN_FILE"), "{said}");
     assert_eq!(said.lines().count(), 1, "{said}");
@@ -321,7 +321,7 @@ fn an_unknown_authenticator_is_refused() {
         "--token",
         "top",
     ])
-    .code(1);
+    .code(2);
     assert!(stderr(&assert).contains("nope"));
 }
 
@@ -354,7 +354,7 @@ fn an_unsupported_scheme_is_skipped_unless_nothing_is_left() {
     running.says("TCP server listening at");
     running.signal("TERM");
     assert_eq!(running.end().code(), Some(0));
-    mist(&["--server", "--listeners", "nope://x"]).code(1);
+    mist(&["--server", "--listeners", "nope://x"]).code(2);
 }
 
 #[test]

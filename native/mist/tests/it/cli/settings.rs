@@ -138,7 +138,7 @@ fn what_is_no_origin_host_or_network_is_named() {
             ["check-config", path(&config)].as_slice(),
             &["--server", "--listeners", TCP, "--config", path(&config)],
         ] {
-            let said = stderr(&mist(arguments).failure());
+            let said = stderr(&mist(arguments).code(2));
             assert!(said.contains(expected), "{said}");
         }
     }
@@ -176,7 +176,7 @@ fn what_a_server_does_not_start_with_is_no_good_config_file() {
             ["check-config", path(&config)].as_slice(),
             &["--server", "--listeners", TCP, "--config", path(&config)],
         ] {
-            let said = stderr(&mist(arguments).failure());
+            let said = stderr(&mist(arguments).code(2));
             assert!(said.contains(expected), "{said}");
         }
     }
@@ -192,7 +192,7 @@ fn a_flag_for_pages_and_proxies_that_is_given_empty_is_a_slip() {
         ("--trusted-proxies", ""),
     ] {
         let arguments = ["--server", "--listeners", TCP, flag, value];
-        let said = stderr(&mist(&arguments).failure());
+        let said = stderr(&mist(&arguments).code(2));
         assert!(
             said.contains(&format!("invalid {flag} '' - write ")),
             "{said}"
@@ -220,9 +220,9 @@ fn bad_config_files_fail_in_one_line() {
         (
             "yml",
             "authenticator: memory://",
-            "needs the server's token",
+            "no token provided - add --token-file",
         ),
-        ("yml", "listeners: []", "no listeners"),
+        ("yml", "listeners: []", "no listener"),
         ("json", "{", "is not valid JSON"),
         ("conf", "a\n", "is not valid YAML, JSON or TOML"),
     ] {
@@ -231,7 +231,7 @@ fn bad_config_files_fail_in_one_line() {
             &["check-config", path(&config)][..],
             &["--server", "--config", path(&config)],
         ] {
-            let assert = mist(arguments).code(1);
+            let assert = mist(arguments).code(2);
             let error = stderr(&assert);
             assert!(error.contains(expected), "{error}");
             assert_eq!(error.lines().count(), 1, "{error}");
@@ -243,12 +243,12 @@ fn bad_config_files_fail_in_one_line() {
 #[test]
 fn a_missing_file_is_named() {
     for path in ["/no/such.yml", "/no/such", "/no/such.conf"] {
-        let assert = mist(&["--server", "--config", path]).code(1);
+        let assert = mist(&["--server", "--config", path]).code(2);
         let said = stderr(&assert);
         let wanted = format!("cannot read '{path}': No such file");
         assert!(said.starts_with(&wanted), "{said}");
     }
-    let assert = mist(&["--server", "--token-file", "/no/such"]).code(1);
+    let assert = mist(&["--server", "--token-file", "/no/such"]).code(2);
     assert!(stderr(&assert).contains("'/no/such'"));
 }
 
@@ -294,7 +294,7 @@ fn the_environment_can_describe_a_server() {
 #[test]
 fn a_bad_variable_is_named_and_harms_only_who_uses_it() {
     let mut command = command();
-    let assert = run(command.env("MIST_ACCESS", "closed"), &["--server"]).code(1);
+    let assert = run(command.env("MIST_ACCESS", "closed"), &["--server"]).code(2);
     assert!(stderr(&assert).starts_with("MIST_ACCESS: 'closed'"));
     let mut command = self::command();
     command.env("MIST_ACCESS", "closed");
@@ -307,6 +307,69 @@ fn a_host_that_is_not_utf8_is_no_other_host() {
     use std::os::unix::ffi::OsStrExt;
     let mut command = command();
     command.env("MIST_HOST", std::ffi::OsStr::from_bytes(b"h\xff:1"));
-    let assert = run(&mut command, &["ping"]).code(1);
+    let assert = run(&mut command, &["ping"]).code(2);
     assert_eq!(stderr(&assert), "MIST_HOST: is not valid UTF-8\n");
+}
+
+#[test]
+fn check_config_says_all_that_is_wrong_at_once() {
+    let config = file(
+        "yml",
+        "listner: x\nlisteners: [tcp://a:b, nope://c]\nallow-origin: [a.example, b.example]\naccess: scoped\n\
+         authenticator: ['foo://', 'memory://']\ntoken-file: /no/such\ntls-key: key.pem\ncluster: nats://\n",
+    );
+    let faults = [
+        "did you mean 'listeners'?",
+        "cannot read '/no/such'",
+        "a private key needs its certificate",
+        "invalid --allow-origin 'a.example'",
+        "invalid --allow-origin 'b.example'",
+        "unsupported authenticator 'foo://…'",
+        "invalid listener 'tcp://a:b'",
+        "unsupported listener 'nope://c'",
+        "cannot join the cluster",
+    ];
+    let assert = mist(&["check-config", path(&config)]).code(2);
+    let said = stderr(&assert);
+    for (line, fault) in said.lines().zip(faults) {
+        assert!(line.contains(fault), "{fault} is missing in {said}");
+    }
+    // The token was given, in a file that cannot be read: that it is missing is no other fault.
+    assert_eq!(said.lines().count(), faults.len(), "{said}");
+
+    let assert = mist(&["check-config", path(&config), "-o", "json"]).code(2);
+    assert_eq!(stderr(&assert), "");
+    let answer: serde_json::Value = serde_json::from_str(&stdout(&assert)).expect("JSON");
+    let all = answer["faults"].as_array().expect("a list");
+    assert_eq!(all.len(), faults.len(), "{all:?}");
+}
+
+#[test]
+fn an_unknown_authenticator_is_named_before_a_token_is_asked_for() {
+    let arguments = ["serve", "--listeners", TCP, "--authenticator", "foo://x"];
+    let said = stderr(&mist(&arguments).code(2));
+    assert!(
+        said.contains("unsupported authenticator 'foo://…'"),
+        "{said}"
+    );
+    assert!(!said.contains("token"), "{said}");
+}
+
+#[test]
+fn of_a_cluster_check_config_hides_the_password_alone() {
+    let config = file("yml", "cluster: nats://me:s3cret@a:4222,b:4222?name=x\n");
+    let printed = stdout(&mist(&["check-config", path(&config)]).success());
+    let line = "# cluster: \"nats://me:***@a:4222,b:4222?name=x\"";
+    assert!(printed.contains(line), "{printed}");
+}
+
+#[test]
+fn what_is_set_without_effect_is_said() {
+    let config = file("yml", "cluster-optional: true\n");
+    let assert = mist(&["check-config", path(&config)]).success();
+    let said = stderr(&assert);
+    assert!(said.contains("does nothing without a cluster"), "{said}");
+    assert!(stdout(&assert).contains("cluster-optional: true"));
+    let arguments = ["--listeners", TCP, "--cluster-optional"];
+    start(command().arg("serve"), &arguments).says("--cluster-optional does nothing");
 }
