@@ -14,6 +14,8 @@ use tokio::time::Instant;
 use mist_net::address::{Endpoint, without_secrets};
 use mist_net::connect::Connector;
 use mist_net::trust::Trust;
+#[cfg(feature = "tls")]
+use mist_net::trust::{TrustError, Trusted};
 
 use crate::client::Client;
 use crate::error::{ClientError, TokenSourceError};
@@ -32,6 +34,8 @@ pub struct ClientBuilder {
     send_buffer: usize,
     #[cfg(feature = "tls")]
     authorities: Vec<PathBuf>,
+    #[cfg(feature = "tls")]
+    fingerprint: Option<String>,
     #[cfg(feature = "tls")]
     accepts_invalid_certs: bool,
 }
@@ -63,6 +67,8 @@ impl ClientBuilder {
             send_buffer: 256 << 10,
             #[cfg(feature = "tls")]
             authorities: Vec::new(),
+            #[cfg(feature = "tls")]
+            fingerprint: None,
             #[cfg(feature = "tls")]
             accepts_invalid_certs: false,
         }
@@ -163,6 +169,17 @@ impl ClientBuilder {
         self
     }
 
+    /// Trusts the servers that have this certificate, by its SHA-256, and no others: 64 hexadecimal digits, with or without
+    /// colons, as a server prints them that has made its own certificate. Whom the certificate names and who signed it does
+    /// not matter then; once it has expired it is refused. Files and
+    /// [`danger_accept_invalid_certs`](Self::danger_accept_invalid_certs) have no effect besides. An address without
+    /// encryption is refused.
+    #[cfg(feature = "tls")]
+    pub fn fingerprint(mut self, sha256: &str) -> Self {
+        self.fingerprint = Some(sha256.into());
+        self
+    }
+
     /// Takes whatever certificate the server shows: what is sent is encrypted, but anybody in between can pose as the
     /// server, read everything and change it.
     #[cfg(feature = "tls")]
@@ -211,6 +228,18 @@ impl ClientBuilder {
         }
     }
 
+    #[cfg(feature = "tls")]
+    fn trusted(&self) -> Result<Trusted, TrustError> {
+        Ok(match &self.fingerprint {
+            Some(text) => {
+                let wrong = |why| TrustError::Fingerprint(text.clone(), why);
+                Trusted::Certificate(text.parse().map_err(wrong)?)
+            }
+            None if self.accepts_invalid_certs => Trusted::Anybody,
+            None => Trusted::Authorities(self.authorities.clone()),
+        })
+    }
+
     /// How connections to the servers are opened.
     async fn connectors(&self) -> Result<Vec<Connector>, ClientError> {
         let read = |uri: &String| {
@@ -221,10 +250,14 @@ impl ClientBuilder {
         };
         let endpoints = self.uris.iter().map(read).collect::<Result<Vec<_>, _>>()?;
         #[cfg(feature = "tls")]
-        let trust = if endpoints.iter().any(|it| it.scheme().is_encrypted()) {
-            Trust::new(self.authorities.clone(), self.accepts_invalid_certs).await?
-        } else {
-            Trust::default()
+        let trust = match self.fingerprint.as_deref() {
+            Some(_) if !endpoints.iter().all(|it| it.scheme().is_encrypted()) => {
+                return Err(TrustError::NothingEncrypted.into());
+            }
+            _ if endpoints.iter().any(|it| it.scheme().is_encrypted()) => {
+                Trust::new(self.trusted()?).await?
+            }
+            _ => Trust::default(),
         };
         #[cfg(not(feature = "tls"))]
         let trust = Trust::default();

@@ -4,6 +4,8 @@ use std::path::Path;
 
 use rustls::CertificateError;
 
+use crate::fingerprint::AnotherCertificate;
+
 /// Describes the problem, in words that follow `its certificate`; `setting` names what is trusted.
 pub fn words(why: &CertificateError, host: &str, setting: Option<&str>) -> String {
     let setting = setting
@@ -40,6 +42,7 @@ pub fn words(why: &CertificateError, host: &str, setting: Option<&str>) -> Strin
         | CertificateError::UnsupportedSignatureAlgorithmForPublicKeyContext { .. } => {
             "uses what is not supported here; the server needs another".into()
         }
+        CertificateError::Other(other) if other.0.is::<AnotherCertificate>() => other.to_string(),
         // The library has no words for these, only names of its own.
         CertificateError::Other(_) => format!(
             "is signed by nobody that is trusted here, or not made as a server's should be; trust this very \

@@ -14,6 +14,8 @@ pub mod address;
 pub mod certificate_error;
 pub mod connect;
 pub mod file;
+#[cfg(feature = "tls")]
+pub mod fingerprint;
 pub mod lock;
 #[cfg(feature = "tls")]
 pub mod pem;

@@ -18,6 +18,7 @@ use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
 
 use crate::certificate_error;
+use crate::fingerprint::{AnotherCertificate, Fingerprint, OneCertificate};
 use crate::pem::{PemError, read_certificates};
 use crate::stream::{Duplex, plain};
 
@@ -34,9 +35,34 @@ pub enum TrustError {
     /// The system trusts nobody, and nobody was named.
     #[error("this system trusts no certificates: name those to trust")]
     Nobody,
+    /// A fingerprint is none.
+    #[error("invalid fingerprint '{0}' - {1}")]
+    Fingerprint(String, &'static str),
+    /// A server is to be trusted by its certificate, and shows none.
+    #[error(
+        "a fingerprint is of use with tls://, https:// and wss:// only: without encryption nobody shows a certificate"
+    )]
+    NothingEncrypted,
     /// TLS cannot be used.
     #[error("TLS is not available - {0}")]
     Unavailable(String),
+}
+
+/// Whom a client is to trust.
+#[derive(Clone, Debug)]
+pub enum Trusted {
+    /// The servers for which the system's authorities vouch, or the certificates in these files.
+    Authorities(Vec<PathBuf>),
+    /// The server with this certificate.
+    Certificate(Fingerprint),
+    /// Whoever answers.
+    Anybody,
+}
+
+impl Default for Trusted {
+    fn default() -> Self {
+        Self::Authorities(Vec::new())
+    }
 }
 
 /// Why there is no encrypted connection: mostly, because the server is not trusted.
@@ -66,6 +92,15 @@ impl TlsError {
         };
         let what = certificate_error::words(why, &self.host, setting);
         Some(format!("the server's certificate {what}"))
+    }
+
+    /// Whether the server shows another certificate than the only one that is trusted.
+    #[must_use]
+    pub fn is_of_another(&self) -> bool {
+        let Some(Error::InvalidCertificate(CertificateError::Other(why))) = self.inner() else {
+            return false;
+        };
+        why.0.is::<AnotherCertificate>()
     }
 }
 
@@ -105,24 +140,27 @@ impl std::error::Error for TlsError {
 pub struct Trust(Option<Arc<ClientConfig>>);
 
 impl Trust {
-    /// Trusts what the system trusts and the certificates in these files, or anybody.
+    /// Reads what has to be read to trust those.
     ///
     /// # Errors
     /// What is wrong with which file, or with this system.
-    pub async fn new(files: Vec<PathBuf>, is_anybody: bool) -> Result<Self, TrustError> {
+    pub async fn new(trusted: Trusted) -> Result<Self, TrustError> {
         // The system has its certificates in files, too.
-        tokio::task::spawn_blocking(move || Self::read(&files, is_anybody))
+        tokio::task::spawn_blocking(move || Self::read(&trusted))
             .await
             .unwrap_or_else(|error| Err(TrustError::Unavailable(error.to_string())))
     }
 
-    fn read(files: &[PathBuf], is_anybody: bool) -> Result<Self, TrustError> {
+    fn read(trusted: &Trusted) -> Result<Self, TrustError> {
         let unavailable = |error: Error| TrustError::Unavailable(error.to_string());
         let provider = Arc::new(default_provider());
-        let verifier: Arc<dyn ServerCertVerifier> = if is_anybody {
-            Arc::new(Anybody(Arc::clone(&provider)))
-        } else {
-            Arc::new(Known::read(files, Arc::clone(&provider))?)
+        let verifier: Arc<dyn ServerCertVerifier> = match trusted {
+            Trusted::Authorities(files) => Arc::new(Known::read(files, Arc::clone(&provider))?),
+            Trusted::Certificate(fingerprint) => Arc::new(OneCertificate {
+                fingerprint: *fingerprint,
+                provider: Arc::clone(&provider),
+            }),
+            Trusted::Anybody => Arc::new(Anybody(Arc::clone(&provider))),
         };
         let config = ClientConfig::builder_with_provider(provider)
             .with_safe_default_protocol_versions()

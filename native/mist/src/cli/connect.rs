@@ -11,7 +11,7 @@ use mist::client::{
 use mist_net::address::{Endpoint, without_secrets};
 use mist_net::connect::Connector;
 use mist_net::lock::Mutex;
-use mist_net::trust::Trust;
+use mist_net::trust::{Trust, Trusted};
 
 use super::exit::{Code, Stop};
 use super::host::{HostArgs, SharedArgs};
@@ -33,6 +33,7 @@ pub(super) struct Target {
     token_file: Option<Arc<TokenFile>>,
     ca: Option<PathBuf>,
     is_insecure: bool,
+    fingerprint: Option<String>,
 }
 
 impl Target {
@@ -58,7 +59,14 @@ impl Target {
         let ca = args.ca.clone();
         let ca = ca.or_else(|| lookup(&config::variable("ca")).map(PathBuf::from));
         let is_insecure = args.insecure || config::switch("insecure", lookup)?;
+        // What a flag says of trust wins over all variables about it.
+        let by_flag = args.ca.is_some() || args.insecure;
+        let fingerprint = args.fingerprint.clone().or_else(|| {
+            let variable = lookup(&config::variable("fingerprint")).filter(|_| !by_flag)?;
+            Some(variable.to_string_lossy().into_owned())
+        });
         let host = match (&args.host, lookup(&config::variable("host"))) {
+        let is_insecure = is_insecure && fingerprint.is_none();
             (Some(host), _) => host.clone(),
             (None, Some(host)) => host.into_string().map_err(|_| ConfigError::Value {
                 origin: Origin::Environment,
@@ -90,6 +98,7 @@ impl Target {
             token: settings.token.map(|token| token.value),
             ca,
             is_insecure,
+            fingerprint,
         })
     }
 
@@ -109,14 +118,14 @@ impl Target {
             let uri = without_secrets(&self.uri);
             Stop::usage(format!("invalid address '{uri}' - {source}"))
         })?;
-        let trust = if endpoint.scheme().is_encrypted() {
-            let named = self.ca.iter().cloned().collect();
-            let trust = Trust::new(named, self.is_insecure).await;
-            trust.map_err(|error| failed(error.into()))?
-        } else {
-            Trust::default()
+        let trust = match self.trusted() {
+            Ok(trusted) if endpoint.scheme().is_encrypted() => Trust::new(trusted).await,
+            Ok(Trusted::Certificate(_)) => Err(TrustError::NothingEncrypted),
+            Ok(_) => Ok(Trust::default()),
+            Err(error) => Err(error),
         };
         Ok(Connector {
+        let trust = trust.map_err(|error| failed(error.into()))?;
             endpoint,
             trust,
             message_bytes: MESSAGE_BYTES,
@@ -124,6 +133,17 @@ impl Target {
     }
 
     /// The token to present, if there is one.
+    fn trusted(&self) -> Result<Trusted, TrustError> {
+        Ok(match &self.fingerprint {
+            Some(text) => {
+                let wrong = |why| TrustError::Fingerprint(text.clone(), why);
+                Trusted::Certificate(text.parse().map_err(wrong)?)
+            }
+            None if self.is_insecure => Trusted::Anybody,
+            None => Trusted::Authorities(self.ca.iter().cloned().collect()),
+        })
+    }
+
     pub(super) fn token(&self) -> Option<&str> {
         self.token.as_ref().map(Secret::reveal)
     }
@@ -136,9 +156,10 @@ impl Target {
 
     fn builder(&self) -> ClientBuilder {
         let builder = Client::builder(&self.uri).danger_accept_invalid_certs(self.is_insecure);
-        match &self.ca {
-            Some(file) => builder.ca(file),
-            None => builder,
+        match (&self.fingerprint, &self.ca) {
+            (Some(sha256), _) => builder.fingerprint(sha256),
+            (None, Some(file)) => builder.ca(file),
+            (None, None) => builder,
         }
     }
 
@@ -207,8 +228,9 @@ impl TokenFile {
 
 /// Says why there is no connection, with the flags that help.
 pub(super) fn explained(error: &ConnectError) -> String {
+    const SETTING: &str = "--ca FILE, or this certificate alone with --fingerprint SHA256";
     let untrusted = match error {
-        ConnectError::Tls(error) => error.untrusted(Some("--ca FILE")),
+        ConnectError::Tls(error) if !error.is_of_another() => error.untrusted(Some(SETTING)),
         _ => None,
     };
     match untrusted {
@@ -234,7 +256,9 @@ pub(super) fn failed(error: ClientError) -> Stop {
             );
         }
         ClientError::Timeout { .. } | ClientError::UnexpectedAnswer { .. } => Code::ServerError,
-        ClientError::InvalidUri { .. } | ClientError::MissingTags { .. } => Code::Usage,
+        ClientError::Trust(TrustError::Fingerprint(..) | TrustError::NothingEncrypted)
+        | ClientError::InvalidUri { .. }
+        | ClientError::MissingTags { .. } => Code::Usage,
         _ => Code::Failed,
     };
     Stop::new(code, error.to_string())

@@ -27,6 +27,7 @@ Examples:
 Environment (a flag wins over a variable, a variable over the config file):
   MIST_HOST               the server that commands talk to
   MIST_CA                 as --ca
+  MIST_FINGERPRINT        as --fingerprint
   MIST_INSECURE           true: as --insecure
   MIST_TOKEN              the token
   MIST_TOKEN_FILE         a file with the token
@@ -77,6 +78,7 @@ Examples:
   mist ping --host unix:///run/mist.sock";
 
 pub(super) const SUBSCRIBE: &str = "\
+  mist ping --host tls://10.0.0.7 --fingerprint 5E:0C:…
 The first line says `Listening on tags '[…]'`, then comes one message per line. With -o json, -o raw,
 --format and --exec the first line goes to stderr, since programs read the output. A lost connection
 is made again; stderr says so.

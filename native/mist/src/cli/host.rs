@@ -43,6 +43,10 @@ pub(crate) struct HostArgs {
     /// Trust the certificates in this PEM file in addition to those of the system
     #[arg(long, value_name = "FILE")]
     pub(crate) ca: Option<PathBuf>,
+    /// Trust the server that has the certificate with this SHA-256, and no other; a server that has made its
+    /// own prints it at the start
+    #[arg(long, value_name = "SHA256", conflicts_with_all = ["ca", "insecure"])]
+    pub(crate) fingerprint: Option<String>,
     /// Do not verify the server's certificate; anybody in between can then read and change everything
     #[arg(long)]
     pub(crate) insecure: bool,

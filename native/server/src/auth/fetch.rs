@@ -13,7 +13,7 @@ use hyper::header::{AUTHORIZATION, CONTENT_TYPE, HOST, HeaderMap, HeaderValue, U
 use hyper::{Method, Request, StatusCode, Uri};
 use hyper_util::rt::TokioIo;
 use mist_net::lock::Mutex;
-use mist_net::trust::Trust;
+use mist_net::trust::{Trust, Trusted};
 use percent_encoding::percent_decode_str;
 use tokio::net::TcpStream;
 
@@ -124,7 +124,7 @@ impl Fetcher {
         most: usize,
     ) -> Result<Self, String> {
         let trust = match target.is_encrypted {
-            true => Trust::new(authority.into_iter().collect(), false)
+            true => Trust::new(Trusted::Authorities(authority.into_iter().collect()))
                 .await
                 .map_err(|error| error.to_string())?,
             false => Trust::default(),

@@ -69,6 +69,91 @@ async fn an_expired_certificate_is_refused_even_when_it_is_named() {
     }
 }
 
+/// The SHA-256 of the certificate that a server shows, as a client tells it that trusts another.
+async fn shown(uri: &str) -> String {
+    let error = failure(uri, |builder| builder.fingerprint(&"0".repeat(64))).await;
+    let (_, sha256) = error
+        .split_once("is not the one that is trusted: its SHA-256 is ")
+        .expect(&error);
+    sha256.to_owned()
+}
+
+#[tokio::test]
+async fn by_its_fingerprint_one_certificate_is_trusted_and_no_other() {
+    let builder = Server::builder().listen("tls://127.0.0.1:0, wss://127.0.0.1:0");
+    let site = Site::run(builder.bind().await.expect("bound"));
+    let own = site.fingerprint.clone().expect("it was made");
+    for uri in &site.uris {
+        assert_eq!(shown(uri).await, own);
+        for form in [own.clone(), own.replace(':', "").to_lowercase()] {
+            let client = within(Client::builder(uri).fingerprint(&form).connect()).await;
+            within(client.expect("trusted").ping()).await.expect("pong");
+        }
+        // Nothing else makes up for a wrong one.
+        let wrong = own.replacen(&own[..2], if &own[..2] == "00" { "01" } else { "00" }, 1);
+        let error = failure(uri, |builder| {
+            builder
+                .danger_accept_invalid_certs(true)
+                .fingerprint(&wrong)
+        });
+        assert!(error.await.contains("is not the one that is trusted"));
+        let error = failure(uri, |builder| builder.fingerprint("5E:0C")).await;
+        assert!(error.contains("write the SHA-256"), "{error}");
+    }
+    site.stop().await;
+    // A server with the same names, from the same issuer even, has another.
+    let files = Certificate::default();
+    let site = serve(&files, "tls://127.0.0.1:0").await;
+    let uri = &site.uris[0];
+    let error = failure(uri, |builder| builder.ca(files.file()).fingerprint(&own)).await;
+    assert!(error.contains("is not the one that is trusted"), "{error}");
+    site.stop().await;
+    let site = Site::run(
+        Server::builder()
+            .listen("tcp://127.0.0.1:0")
+            .bind()
+            .await
+            .expect("bound"),
+    );
+    let error = failure(&site.uris[0], |builder| builder.fingerprint(&own)).await;
+    assert!(error.contains("without encryption"), "{error}");
+    site.stop().await;
+}
+
+#[tokio::test]
+async fn a_fingerprint_is_for_any_name_and_issuer_but_not_for_other_times() {
+    for (is_ca, (from, to), words) in [
+        (false, (2001, 4001), None),
+        (true, (2001, 4001), None),
+        (false, (2001, 2002), Some("has expired")),
+        (true, (2001, 2002), Some("has expired")),
+        (false, (4001, 4002), Some("is not valid yet")),
+    ] {
+        let mut files = Certificate::for_names(&["elsewhere.example"]);
+        files.renew_with(|params| {
+            params.not_before = rcgen::date_time_ymd(from, 1, 1);
+            params.not_after = rcgen::date_time_ymd(to, 1, 1);
+            if is_ca {
+                params.is_ca = rcgen::IsCa::Ca(rcgen::BasicConstraints::Unconstrained);
+            }
+        });
+        let site = serve(&files, "tls://127.0.0.1:0").await;
+        let uri = &site.uris[0];
+        let own = shown(uri).await;
+        match words {
+            None => {
+                let client = within(Client::builder(uri).fingerprint(&own).connect()).await;
+                within(client.expect("trusted").ping()).await.expect("pong");
+            }
+            Some(words) => {
+                let error = failure(uri, |builder| builder.fingerprint(&own)).await;
+                assert!(error.contains(words), "{error}");
+            }
+        }
+        site.stop().await;
+    }
+}
+
 #[tokio::test]
 async fn a_certificate_that_may_sign_others_is_taken_when_it_is_named() {
     for (name, is_right) in [("127.0.0.1", true), ("mist.example", false)] {
