@@ -176,23 +176,11 @@ async function inWorker(
   };
 }
 
-/** Begins the name of the lock that every tab holds which knows how a broker was made; the rest of the name says that. */
-const KNOWN = "mist-options:";
-
-/** How the broker of this name was made, if a tab knows: whoever makes it anew makes it so. */
-async function known(name: string, locks: LockManager): Promise<BrokerOptions | undefined> {
-  const { held = [] } = await locks.query();
-  for (const { name: lock = "" } of held) {
-    if (!lock.startsWith(KNOWN)) continue;
-    const [of, options] = JSON.parse(lock.slice(KNOWN.length)) as [string, BrokerOptions];
-    if (of === name) return options;
-  }
-  return undefined;
-}
-
 /** What goes over the channel of the tabs: from a tab or its client to the tab that has the broker, or back. */
 type Cast =
   | { type: "leader" }
+  | { type: "how" }
+  | { type: "made"; options: BrokerOptions }
   | { type: "open"; client: string; lock: string }
   | { type: "opened"; client: string }
   | { type: "ask"; client: string; text: string }
@@ -212,8 +200,9 @@ async function inTabs(name: string, options: BrokerOptions, locks: LockManager):
   const over = new AbortController();
   const ended = new Promise((resolve) => over.signal.addEventListener("abort", resolve));
   let broker: Broker | undefined;
-  /** Called when another tab has made the broker. */
-  let led = (): void => {};
+  /** How the broker was made, once this tab knows: whoever makes it anew makes it so. */
+  let running: BrokerOptions | undefined;
+  let learned = (): void => {};
 
   /** Closes the ports of another tab when that is gone. */
   const watchTab = (lock: string): Set<MessagePort> => {
@@ -259,8 +248,12 @@ async function inTabs(name: string, options: BrokerOptions, locks: LockManager):
       case "leader":
         // The broker is new: connections to the old one begin again.
         loseAll();
-        probes.forEach((probe) => probe());
-        return led();
+        return probes.forEach((probe) => probe());
+      case "how":
+        return running && cast({ type: "made", options: running });
+      case "made":
+        running = data.options;
+        return learned();
       case "open":
         return broker && openPort(data.client, data.lock);
       case "opened":
@@ -283,49 +276,36 @@ async function inTabs(name: string, options: BrokerOptions, locks: LockManager):
     channel.close();
   };
 
-  /** Checks that the broker which `running` describes is the one that is wanted. */
-  const check = (running: BrokerOptions): void => {
-    const differs = differing(running, options);
+  /** Checks that a broker which is made so is the one that is wanted. */
+  const check = (made: BrokerOptions): void => {
+    const differs = differing(made, options);
     if (differs.length > 0) throw unlike(name, differs);
-  };
-
-  /** Keeps it known how the broker was made, as long as the tab lives. */
-  const keep = async (running: BrokerOptions): Promise<void> => {
-    await new Promise<void>((held, reject) => {
-      const hold = (): Promise<unknown> => {
-        held();
-        return ended;
-      };
-      locks.request(KNOWN + JSON.stringify([name, running]), { mode: "shared" }, hold).catch(reject);
-    });
   };
 
   /** Makes the broker here, as it was where there was one, says so, and keeps it as long as the tab lives. */
   const lead = async (isReady: () => void): Promise<void> => {
-    const running = (await known(name, locks)) ?? options;
-    check(running);
-    const made = await Broker.create(running);
-    await keep(running);
+    const wanted = running ?? options;
+    check(wanted);
+    const made = await Broker.create(wanted);
     if (over.signal.aborted) return made.close();
     broker = made;
+    running = wanted;
     isReady();
     cast({ type: "leader" });
+    cast({ type: "made", options: running });
     loseAll();
     probes.forEach((probe) => probe());
     await ended;
   };
 
-  /** Learns how the broker was made that another tab has. */
+  /** Learns how the broker was made that another tab has: that one says it when asked, and when it has made it. */
   const follow = async (isReady: () => void): Promise<void> => {
-    for (;;) {
-      const next = new Promise<void>((resolve) => (led = resolve));
-      const running = await known(name, locks);
-      if (running) {
-        check(running);
-        return keep(running).then(isReady);
-      }
-      await next;
-    }
+    await new Promise<void>((resolve) => {
+      learned = resolve;
+      cast({ type: "how" });
+    });
+    check(running!);
+    isReady();
   };
   // A tab that does not get the lock at once waits for it.
   const found = new Promise<void>((resolve, reject) => {

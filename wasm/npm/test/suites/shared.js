@@ -129,6 +129,28 @@ export default function (tools) {
       await tab.close();
     });
 
+    test(`${where}: the token stands in no lock's name`, async () => {
+      const tab = await openTab();
+      const told = await tab.run(
+        async (name, hasWorker) => {
+          const { Broker } = await import("mist-pubsub");
+          const more = hasWorker ? {} : { worker: /** @type {const} */ (false) };
+          const broker = await Broker.shared(name, { ...more, token: "hush" });
+          // One that does not say how the broker is to be made learns it from the other.
+          const other = await Broker.shared(name, more);
+          const { held = [] } = await navigator.locks.query();
+          const admin = broker.client({ token: "hush" });
+          await admin.ready;
+          await Promise.all([broker.close(), other.close()]);
+          return held.map((lock) => lock.name).filter((lock) => lock?.includes("hush"));
+        },
+        `locks ${hasWorker}`,
+        hasWorker,
+      );
+      equal(told, []);
+      await tab.close();
+    });
+
     test(`${where}: what cannot be made leaves no lock and no channel behind, and the next is made`, async () => {
       const tab = await openTab();
       const told = await tab.run(
