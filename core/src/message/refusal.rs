@@ -95,7 +95,7 @@ impl Part for Refusal {
             ),
             Self::Unauthenticated => push!(
                 text,
-                "not authorized - this server is scoped: send auth with a token as the first message"
+                "not authorized - this server is scoped: present a token, by auth as the first message, or over HTTP as X-AUTH-TOKEN"
             ),
             Self::AuthNotFirst => {
                 push!(
@@ -104,10 +104,7 @@ impl Part for Refusal {
                 )
             }
             Self::WrongToken => {
-                push!(
-                    text,
-                    "not authorized - the token is not valid; going on without admin commands"
-                )
+                push!(text, "not authorized - the token is not valid")
             }
             Self::StoreUnavailable => push!(
                 text,
@@ -124,11 +121,14 @@ impl Part for Refusal {
                 tag,
                 "'; a publish needs all of its tags granted"
             ),
-            Self::TokenExpired => push!(text, TOKEN_EXPIRED, ": send auth with a new one"),
+            Self::TokenExpired => push!(text, TOKEN_EXPIRED, ": present a new one"),
             Self::ReservedTag(tag) => push!(
                 text,
                 "the tag '",
                 tag,
+                "' begins with $, which is reserved: choose another"
+            ),
+            Self::InvalidValue(field, wanted) => push!(text, field, " must be ", wanted),
             Self::UnknownField(field, taken) => push!(
                 text,
                 "unknown field '",
@@ -136,9 +136,6 @@ impl Part for Refusal {
                 "' - this command takes ",
                 taken
             ),
-                "' begins with $, which is reserved: choose another"
-            ),
-            Self::InvalidValue(field, wanted) => push!(text, field, " must be ", wanted),
             Self::Exceeded(exceeded) => push!(text, exceeded),
             Self::Revoked => {
                 push!(

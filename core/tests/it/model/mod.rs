@@ -295,7 +295,7 @@ impl Model {
         }
         if self.access == Access::Scoped && self.sessions[session].role == Role::Anonymous {
             return Err(refusal(
-                "not authorized - this server is scoped: send auth with a token as the first message",
+                "not authorized - this server is scoped: present a token, by auth as the first message, or over HTTP as X-AUTH-TOKEN",
             ));
         }
         reply.tags = self.repeated(request);

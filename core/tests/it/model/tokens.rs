@@ -16,7 +16,7 @@ pub(super) const AUTH_NOT_FIRST: &str =
 /// For how many seconds a broker with tokens in its memory knows of one that has ended.
 const REMEMBERED: u64 = 3_600;
 
-const EXPIRED: &str = "not authorized - the token has expired: send auth with a new one";
+const EXPIRED: &str = "not authorized - the token has expired: present a new one";
 
 impl Kept {
     pub(super) fn grants(&self, token: &str) -> Grants {
@@ -136,7 +136,7 @@ impl Model {
             }
         }
         if !is_known {
-            let text = "not authorized - the token is not valid; going on without admin commands";
+            let text = "not authorized - the token is not valid";
             return self.complain(session, "auth", id, text.to_owned());
         }
         if self.access == Access::Scoped {

@@ -13,6 +13,7 @@ use mist_net::connect::Connector;
 use mist_net::lock::Mutex;
 use mist_net::trust::{Trust, Trusted};
 
+use super::describe::TOKEN_HINT;
 use super::exit::{Code, Stop};
 use super::host::{HostArgs, SharedArgs};
 use super::settings::{refuse, shared_layer};
@@ -32,8 +33,8 @@ pub(super) struct Target {
     token: Option<Secret>,
     token_file: Option<Arc<TokenFile>>,
     ca: Option<PathBuf>,
-    is_insecure: bool,
     fingerprint: Option<String>,
+    is_insecure: bool,
 }
 
 impl Target {
@@ -58,15 +59,15 @@ impl Target {
         }
         let ca = args.ca.clone();
         let ca = ca.or_else(|| lookup(&config::variable("ca")).map(PathBuf::from));
-        let is_insecure = args.insecure || config::switch("insecure", lookup)?;
         // What a flag says of trust wins over all variables about it.
         let by_flag = args.ca.is_some() || args.insecure;
         let fingerprint = args.fingerprint.clone().or_else(|| {
             let variable = lookup(&config::variable("fingerprint")).filter(|_| !by_flag)?;
             Some(variable.to_string_lossy().into_owned())
         });
-        let host = match (&args.host, lookup(&config::variable("host"))) {
+        let is_insecure = args.insecure || config::switch("insecure", lookup)?;
         let is_insecure = is_insecure && fingerprint.is_none();
+        let host = match (&args.host, lookup(&config::variable("host"))) {
             (Some(host), _) => host.clone(),
             (None, Some(host)) => host.into_string().map_err(|_| ConfigError::Value {
                 origin: Origin::Environment,
@@ -97,8 +98,8 @@ impl Target {
             token_file: file.filter(TokenFile::can_be_read_again).map(Arc::new),
             token: settings.token.map(|token| token.value),
             ca,
-            is_insecure,
             fingerprint,
+            is_insecure,
         })
     }
 
@@ -124,15 +125,14 @@ impl Target {
             Ok(_) => Ok(Trust::default()),
             Err(error) => Err(error),
         };
-        Ok(Connector {
         let trust = trust.map_err(|error| failed(error.into()))?;
+        Ok(Connector {
             endpoint,
             trust,
             message_bytes: MESSAGE_BYTES,
         })
     }
 
-    /// The token to present, if there is one.
     fn trusted(&self) -> Result<Trusted, TrustError> {
         Ok(match &self.fingerprint {
             Some(text) => {
@@ -144,6 +144,7 @@ impl Target {
         })
     }
 
+    /// The token to present, if there is one.
     pub(super) fn token(&self) -> Option<&str> {
         self.token.as_ref().map(Secret::reveal)
     }
@@ -291,8 +292,18 @@ pub(super) fn refused(command: &str, error: &ServerError) -> Stop {
 
 /// Says what the server said no to, if it is known: some errors are about no command, but about bytes or a connection.
 pub(super) fn refusal(command: &str, error: &ServerError) -> String {
-    match command {
-        "" => format!("the server reports an error: {error}"),
+    // The server speaks of messages; here there are flags.
+    match (error.code, command) {
+        (ErrorCode::Unauthenticated, _) => {
+            format!("not authorized - the server wants a token: {TOKEN_HINT}")
+        }
+        (ErrorCode::NotAdmin, _) => {
+            format!("not authorized - {command} needs the server's token: {TOKEN_HINT}")
+        }
+        (ErrorCode::TokenNotFound, _) => {
+            format!("{error} - `mist token list` shows those that are registered")
+        }
+        (_, "") => format!("the server reports an error: {error}"),
         _ => format!("the server refused {command}: {error}"),
     }
 }

@@ -6,7 +6,8 @@ use mist_net::address::{Endpoint, without_secrets};
 use crate::config::Settings;
 
 /// What to type where the token is missing.
-const TOKEN_HINT: &str = "add --token-file FILE, MIST_TOKEN_FILE, --token TOKEN or MIST_TOKEN";
+pub(super) const TOKEN_HINT: &str =
+    "add --token-file FILE, MIST_TOKEN_FILE, --token TOKEN or MIST_TOKEN";
 
 /// Says why the server cannot start, and what to type instead.
 pub(super) fn explained(error: &BindError) -> String {

@@ -36,6 +36,8 @@ Environment (a flag wins over a variable, a variable over the config file):
   MIST_SERVER             true: run a server
   MIST_LISTENERS          as --listeners, a comma list
   MIST_OPERATOR_LISTENER  as --operator-listener, a comma list
+  MIST_CLUSTER            as --cluster, out of the list of processes
+  MIST_CLUSTER_OPTIONAL   true: as --cluster-optional
   MIST_TLS_CERT           as --tls-cert
   MIST_TLS_KEY            as --tls-key
   MIST_AUTHENTICATOR      as --authenticator, several with blanks in between
@@ -67,7 +69,8 @@ Examples:
   mist serve --config /etc/mist/mist.toml
   mist serve --listeners tcp://0.0.0.0:1445,ws://0.0.0.0:8888
   mist serve --listeners tls://0.0.0.0:1446 --tls-cert cert.pem --tls-key key.pem
-  mist serve --authenticator sqlite:///var/lib/mist/tokens.db --token-file /run/secrets/mist";
+  mist serve --authenticator sqlite:///var/lib/mist/tokens.db --token-file /run/secrets/mist
+  mist serve --cluster \"nats://127.0.0.1:4222?node=a\"     with others, over the same NATS";
 
 pub(super) const PING: &str = "\
 Examples:
@@ -75,10 +78,10 @@ Examples:
   mist ping -c 5 -i 200ms
   mist ping --host ws://127.0.0.1:8888
   mist ping --host tls://mist.example.org --ca ca.pem
+  mist ping --host tls://10.0.0.7 --fingerprint 5E:0C:…
   mist ping --host unix:///run/mist.sock";
 
 pub(super) const SUBSCRIBE: &str = "\
-  mist ping --host tls://10.0.0.7 --fingerprint 5E:0C:…
 The first line says `Listening on tags '[…]'`, then comes one message per line. With -o json, -o raw,
 --format and --exec the first line goes to stderr, since programs read the output. A lost connection
 is made again; stderr says so.
@@ -178,14 +181,14 @@ Examples:
   mist token add \"$new\" --tags bus,tram
   mist token unset \"$new\" --tags tram
   mist token tags \"$new\"
+  mist token set \"$new\" --ttl 30d
+  mist token list
+  mist token end sha256:c2b1ef52f7d0    a name in that list, if the store keeps only hashes
   echo \"$new\" | mist token rm -";
 
 pub(super) const CHECK_CONFIG: &str = "\
 Environment variables apply as for a server. The listeners and the certificate files are checked, but
 no address is bound. Tokens are not shown.
-  mist token set \"$new\" --ttl 30d
-  mist token list
-  mist token end sha256:c2b1ef52f7d0    a name in that list, if the store keeps only hashes
 
 Examples:
   mist check-config mist.yml";
