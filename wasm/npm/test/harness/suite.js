@@ -1,10 +1,11 @@
 /**
- * Owns how one suite of tests is run in Node, in Chromium and in Firefox.
+ * Owns how suites of tests are run in Node, in Chromium and in Firefox.
  *
  * A suite is a module that exports a function: it gets all it may use, and imports nothing but the package and what
  * stands beside it for suites, so that it is the same file in all. It does not know what the suites test.
  */
 
+import { readdirSync } from "node:fs";
 import { after, afterEach, before, describe, test } from "node:test";
 import { WebSocket } from "ws";
 import * as assert from "./assert.js";
@@ -52,23 +53,30 @@ const IN_FIREFOX = ["contract", "face", "handover", "lane", "reconnect", "renewa
 /** How long a test may take before it fails; nothing waits for it to pass. */
 const PATIENCE = 30_000;
 
-/**
- * Runs suites in Node and in browsers.
- * @param {readonly string[]} names files below test/suites, without their ending
- */
-export async function runSuites(names) {
-  const settings = Object.fromEntries(
-    Object.entries(process.env).flatMap(([key, value]) =>
-      key.startsWith("MIST_TEST_") && value !== undefined ? [[key.slice("MIST_TEST_".length), value]] : [],
-    ),
-  );
-  for (const name of names) {
-    await inNode(name, settings);
-    await inBrowser(CHROMIUM, name, settings);
-  }
-  // What a client does, and the broker of a page; how tabs meet and what leaks it cannot be asked.
-  const firefox = forSuites(names.filter((name) => IN_FIREFOX.includes(name)).length);
-  for (const name of names) if (IN_FIREFOX.includes(name)) await inBrowser(firefox, name, settings);
+/** The files below test/suites, without their ending. */
+const SUITES = readdirSync(path("test/suites")).map((file) => file.slice(0, -".js".length));
+
+/** What the environment says to the tests. */
+const SETTINGS = Object.fromEntries(
+  Object.entries(process.env).flatMap(([key, value]) =>
+    key.startsWith("MIST_TEST_") && value !== undefined ? [[key.slice("MIST_TEST_".length), value]] : [],
+  ),
+);
+
+/** Runs all suites in Node. */
+export async function runInNode() {
+  for (const name of SUITES) await inNode(name, SETTINGS);
+}
+
+/** Runs all suites in Chromium. */
+export async function runInChromium() {
+  for (const name of SUITES) await inBrowser(CHROMIUM, name, SETTINGS);
+}
+
+/** Runs what a client does, and the broker of a page, in Firefox; how tabs meet and what leaks it cannot be asked. */
+export async function runInFirefox() {
+  const firefox = forSuites(IN_FIREFOX.length);
+  for (const name of IN_FIREFOX) await inBrowser(firefox, name, SETTINGS);
 }
 
 /**

@@ -7,7 +7,7 @@ import { Broker, connect } from "mist-pubsub";
 
 /** @type {import("../harness/suite.js").Suite} */
 export default function ({ assert, heapBytes, settings, test, turn }) {
-  const seconds = Number(settings["LEAK_SECONDS"] ?? 60);
+  const seconds = Number(settings["LEAK_SECONDS"] ?? 30);
 
   const run = async () => {
     const broker = await Broker.create();

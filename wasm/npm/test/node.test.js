@@ -1,0 +1,5 @@
+/** Runs the suites in Node. */
+
+import { runInNode } from "./harness/suite.js";
+
+await runInNode();
