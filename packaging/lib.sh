@@ -6,7 +6,7 @@ exec 3>&1 1>&2
 script=$(realpath "$0")
 root=${script%/packaging/*}
 cd "$root"
-target=${check_target:-$(realpath -m "${CARGO_TARGET_DIR:-target}")/checks}
+target=${check_target:-$(realpath -m "${CARGO_TARGET_DIR:-target}")}
 scratch=${check_scratch:-$(mktemp -d)}
 server=
 # shellcheck disable=SC2329 # called by the trap
@@ -17,7 +17,8 @@ clean_up() {
 }
 trap clean_up EXIT
 
-# One folder for all targets, so that what runs on this machine is built once; nobody looks into it with a debugger.
+# What runs on this machine while others are built for, such as macros, is built once for all, and for the checkout too;
+# nobody looks into the rest with a debugger.
 export CARGO_TARGET_DIR="$target" CARGO_PROFILE_DEV_DEBUG=0
 
 not_done() {
@@ -78,9 +79,14 @@ write_papers() {
     for shell in bash zsh fish; do "$1" completions "$shell" >"artifacts/mist.$shell"; done
 }
 
-need_cargo_deb() {
-    cargo deb --version >/dev/null || not_done "cargo-deb is missing: cargo install --locked cargo-deb"
+# need_cargo NAME VERSION: a command of cargo, which is compiled if it is missing
+need_cargo() {
+    export PATH="$target/tools/bin:$PATH"
+    if command -v "cargo-$1" >/dev/null; then return; fi
+    cargo install --locked --debug --quiet --root "$target/tools" "cargo-$1@$2" ||
+        not_done "cargo-$1 is missing: cargo install --locked cargo-$1"
 }
+need_cargo_deb() { need_cargo deb 3.8.0; }
 
 # pack_deb TRIPLE PROFILE FOLDER [OPTION…]: the Debian package of what was built
 pack_deb() {

@@ -24,7 +24,7 @@ pack() {
         cp "$target"/package/*.crate "$folder"
         ;;
     sbom)
-        cargo cyclonedx --version >/dev/null || not_done "cargo install --locked cargo-cyclonedx"
+        need_cargo cyclonedx 0.5.9
         cargo cyclonedx --quiet --manifest-path native/mist/Cargo.toml --format json --override-filename sbom
         mv native/mist/sbom.json "$folder/mist-$version.cdx.json"
         ;;
@@ -34,10 +34,18 @@ pack() {
 
 pack_program() {
     case $1 in *-linux-musl) need_cargo_deb ;; esac
-    # One that runs here, whatever is packed.
-    cargo build --locked --package mist-pubsub
-    write_papers "$target/debug/mist"
     build "$1" release
+    # Once for all targets, by a program that runs here.
+    if [ ! -e "$scratch/papers" ]; then
+        case $1 in
+        "$(uname -m)"-unknown-linux-musl) write_papers "$program" ;;
+        *)
+            cargo build --locked --package mist-pubsub
+            write_papers "$target/debug/mist"
+            ;;
+        esac
+        touch "$scratch/papers"
+    fi
     name=mist-$version-$1
     mkdir -p "$scratch/$name/completions"
     cp -r "$program" README.md CHANGELOG.md LICENSE-MIT LICENSE-APACHE packaging "$scratch/$name"
