@@ -70,10 +70,13 @@ pub(crate) fn stand_alone() -> Result<()> {
         let mut tar = Command::new("tar");
         call(tar.arg("-xzf").arg(archive).current_dir(&folder.0))?;
     }
-    // As if they were published: each finds the others where a registry would have them.
+    // As if they were published: each finds the others where a registry would have them. With the checkout's profiles
+    // what others have written is the same as in its own builds.
     let unpacked = |name: &str| format!("{name}-{}", env!("CARGO_PKG_VERSION"));
-    let mut manifest = String::from(
-        "[workspace]\nresolver = \"3\"\nmembers = [\"mist-*\"]\n\n[patch.crates-io]\n",
+    let checkout = fs::read_to_string(tools::root().join("Cargo.toml"))?;
+    let profiles = checkout.find("[profile.").map_or("", |at| &checkout[at..]);
+    let mut manifest = format!(
+        "[workspace]\nresolver = \"3\"\nmembers = [\"mist-*\"]\n\n{profiles}\n[patch.crates-io]\n"
     );
     for name in CRATES {
         manifest += &format!("{name} = {{ path = \"{}\" }}\n", unpacked(name));
@@ -85,17 +88,15 @@ pub(crate) fn stand_alone() -> Result<()> {
     )?;
     call(cargo(["update", "--workspace", "--quiet"]).current_dir(&folder.0))?;
 
-    // A folder of its own: what is built there must not take the place of what the checkout has built.
-    let target = tools::target_folder().join("crates");
+    // The program must not take the place of the checkout's; all that it is made of may lie beside what that is.
+    let target = tools::target_folder();
     let mut install = cargo(["install", "--locked", "--debug", "--path"]);
     install.arg(folder.0.join(unpacked("mist-pubsub")));
-    install
-        .arg("--root")
-        .arg(&folder.0)
-        .arg("--target-dir")
-        .arg(target);
-    // It is never debugged.
-    install.env("CARGO_PROFILE_DEV_DEBUG", "0");
+    install.arg("--root").arg(&folder.0);
+    install.arg("--target-dir").arg(target.join("crates"));
+    install.env("CARGO_BUILD_BUILD_DIR", target);
+    // It is never built again.
+    install.env("CARGO_INCREMENTAL", "0");
     call(install.current_dir(&folder.0))?;
     let page = folder.0.join(unpacked("mist-pubsub-server")).join("page");
     let built = page.join("dist/index.html");
