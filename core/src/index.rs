@@ -74,7 +74,7 @@ const CLIENTS_PER_SET: usize = 4;
 pub(crate) struct Index {
     tags: Interner,
     sets: Sets,
-    by_tags: Shards<SetId, 256>,
+    by_tags: Shards<SetId>,
     pairs: Pairs,
     held: Vec<Held>,
     subscriptions: usize,
@@ -267,7 +267,8 @@ impl Index {
         except: Option<ClientId>,
         scratch: &mut MatchScratch,
     ) {
-        self.find_answers(names.filter_map(|name| self.tags.find(name)), scratch);
+        let tags = names.filter_map(|name| self.tags.find_with_alone(name));
+        self.find_answers(tags, scratch);
         self.expand(except, scratch);
     }
 
@@ -282,12 +283,18 @@ impl Index {
     /// A number that stands for no tag is passed over.
     pub(crate) fn match_sets(&self, tags: &[u32], scratch: &mut MatchScratch) {
         let tags = tags.iter().map(|&tag| TagId(tag));
-        self.find_answers(tags.filter(|&tag| self.tags.is_known(tag)), scratch);
+        let known = tags.filter(|&tag| self.tags.is_known(tag));
+        self.find_answers(known.map(|tag| (tag, self.tags.alone(tag))), scratch);
     }
 
-    /// Finds the sets all whose tags are among `tags`, as answers; not all of them where that is too much.
+    /// Finds the sets all whose tags are among `tags`, as answers; not all of them where that is too much. With each tag
+    /// comes the set of it alone.
     #[inline]
-    fn find_answers(&self, tags: impl Iterator<Item = TagId>, scratch: &mut MatchScratch) {
+    fn find_answers(
+        &self,
+        tags: impl Iterator<Item = (TagId, Option<SetId>)>,
+        scratch: &mut MatchScratch,
+    ) {
         fit(&mut scratch.tag_bits, self.tags.bound());
         let MatchScratch {
             tag_bits,
@@ -299,13 +306,13 @@ impl Index {
         } = scratch;
         carried.clear();
         answers.clear();
-        for tag in tags {
+        for (tag, alone) in tags {
             // A duplicate tag would match twice.
             if is_set(tag_bits, tag.0) {
                 continue;
             }
             set(tag_bits, tag.0);
-            if let Some(set) = self.tags.alone(tag) {
+            if let Some(set) = alone {
                 answers.push(self.sets.answer(set));
             }
             let hash = self.tags.hash_id(tag);

@@ -264,6 +264,18 @@ impl Interner {
             .map(TagId)
     }
 
+    /// The same, with the set of this tag alone: so that its entry is looked up once.
+    #[inline]
+    pub(crate) fn find_with_alone(&self, name: &[u8]) -> Option<(TagId, Option<u32>)> {
+        let mut alone = NO_SET;
+        let number = self.numbers.find(self.hash(name), |&number| {
+            let entry = &self.entries[number];
+            alone = entry.alone;
+            is_same(entry.name.as_bytes(), name)
+        })?;
+        Some((TagId(*number), (alone != NO_SET).then_some(alone)))
+    }
+
     /// Returns the tag's number and notes one more set that holds it.
     pub(crate) fn acquire(&mut self, name: &str) -> TagId {
         if let Some(tag) = self.find(name.as_bytes()) {
