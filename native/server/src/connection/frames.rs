@@ -1,5 +1,6 @@
-//! Owns the reading side of a WebSocket: from bytes to lines, by tungstenite's state machine; knows nothing of sockets.
+//! Owns the reading side of a WebSocket: from bytes to lines; knows nothing of sockets.
 
+use std::array;
 use std::io::{self, Read, Write};
 
 use tokio_tungstenite::tungstenite::protocol::{Role, WebSocketConfig, WebSocketContext};
@@ -10,18 +11,29 @@ const READ_BUFFER: usize = 4 << 10;
 
 /// Bytes of a message that is large.
 const LARGE: usize = 16 << 10;
-/// Bytes of a control frame of a client besides its payload.
-const CONTROL_HEAD: usize = 6;
+/// Bytes of the longest beginning of a frame, before its payload.
+const LONGEST_HEAD: usize = 14;
 
-/// Messages, pings and pongs that are read before others have their turn: at 40 to 70 ns each, half a turn. What is read
-/// at once holds five times as many that are empty. Those that only continue a message cost 25 ns, and are not counted.
+/// Frames that are read before others have their turn: at 40 to 70 ns each, half a turn. What is read at once holds five
+/// times as many that are empty.
 const AT_ONCE: usize = 2048;
 
 /// A client's frames, on their way to become lines.
+///
+/// Nearly all are whole messages that have come as a whole: these are read here. Everything else, each rule of the
+/// protocol among it, is the library's: it gets such a frame as a whole, and nothing of the one behind it.
 pub(crate) struct Frames {
     socket: WebSocketContext,
+    /// Bytes of the library's frame that are still to come.
+    left: usize,
+    /// Whether the library has the beginning of a message, and waits for the other frames of it.
+    is_fragmented: bool,
+    /// What has come of a frame's beginning, as long as it does not say how long the frame is.
+    head: Vec<u8>,
     /// Bytes since a message last ended.
     unfinished: usize,
+    /// How many bytes a message may have.
+    limit: usize,
     /// Whether there may be more frames in what came, which is read when it is this connection's turn again; and what of
     /// that was not looked at.
     is_interrupted: bool,
@@ -46,7 +58,11 @@ impl Frames {
             .read_buffer_size(READ_BUFFER)
             .write_buffer_size(0);
         Self {
-            unfinished: ahead.len(),
+            left: 0,
+            is_fragmented: false,
+            head: Vec::new(),
+            unfinished: 0,
+            limit: 0,
             is_interrupted: false,
             rest: ahead,
             socket: WebSocketContext::new(Role::Server, Some(config)),
@@ -55,18 +71,18 @@ impl Frames {
 
     /// Sets how many bytes a message may have from now on.
     pub(crate) fn set_limit(&mut self, bytes: usize) {
-        let limit = Some(bytes);
-        if self.socket.get_config().max_message_size != limit {
+        if self.limit != bytes {
+            self.limit = bytes;
             self.socket.set_config(|config| {
-                config.max_message_size = limit;
-                config.max_frame_size = limit;
+                config.max_message_size = Some(bytes);
+                config.max_frame_size = Some(bytes);
             });
         }
     }
 
     /// How many bytes have come, at most, of a message that has not ended yet.
     pub(crate) fn unfinished(&self) -> usize {
-        self.unfinished
+        self.unfinished + self.head.len() + self.rest.len()
     }
 
     /// Whether the next call goes on with what came before, and takes no bytes.
@@ -87,19 +103,102 @@ impl Frames {
     ) -> Result<(), FramesEnd> {
         let was_interrupted = std::mem::take(&mut self.is_interrupted);
         debug_assert!(bytes.is_empty() || !was_interrupted, "there is more");
-        self.unfinished += bytes.len();
         let rest = std::mem::take(&mut self.rest);
-        let bytes = if rest.is_empty() { bytes } else { &rest };
-        let mut stream = Wire { bytes, output };
+        let mut bytes = if rest.is_empty() { bytes } else { &rest };
+        for _ in 0..AT_ONCE {
+            if bytes.is_empty() {
+                return Ok(());
+            }
+            if self.left == 0 {
+                let known = self.head.len();
+                let Some(head) = Head::of(&self.head, bytes) else {
+                    self.head.extend_from_slice(bytes);
+                    return Ok(());
+                };
+                if known == 0
+                    && let Some(behind) = self.take_whole(&head, bytes, lines)?
+                {
+                    bytes = behind;
+                    continue;
+                }
+                self.begin(&head, known, lines, output)?;
+            }
+            let (part, behind) = bytes.split_at(self.left.min(bytes.len()));
+            bytes = behind;
+            self.left -= part.len();
+            self.pass_on(part, lines, output)?;
+        }
+        self.is_interrupted = true;
+        self.rest = bytes.to_vec();
+        Ok(())
+    }
+
+    /// Takes a frame that is a whole message, all of which has come; returns what stands behind it.
+    #[inline]
+    fn take_whole<'a>(
+        &self,
+        head: &Head,
+        bytes: &'a [u8],
+        lines: &mut Vec<u8>,
+    ) -> Result<Option<&'a [u8]>, FramesEnd> {
+        let (TEXT | BINARY, Some(mask), false) = (head.first, head.mask, self.is_fragmented) else {
+            return Ok(None);
+        };
+        if head.payload > self.limit {
+            return Ok(None);
+        }
+        let Some((payload, behind)) = bytes[head.bytes..].split_at_checked(head.payload) else {
+            return Ok(None);
+        };
+        let start = lines.len();
+        let is_ascii = unmask(payload, mask, lines);
+        if !is_ascii && head.first == TEXT && std::str::from_utf8(&lines[start..]).is_err() {
+            lines.truncate(start);
+            return Err(NOT_UTF8);
+        }
+        end_line(lines, start);
+        Ok(Some(behind))
+    }
+
+    /// Begins to pass a frame on to the library. So many bytes of its beginning came before.
+    fn begin(
+        &mut self,
+        head: &Head,
+        known: usize,
+        lines: &mut Vec<u8>,
+        output: &mut Vec<u8>,
+    ) -> Result<(), FramesEnd> {
+        if head.is_data() {
+            self.is_fragmented = !head.is_final();
+        }
+        self.left = (head.bytes - known).saturating_add(head.payload);
+        let before = std::mem::take(&mut self.head);
+        self.pass_on(&before, lines, output)
+    }
+
+    /// Passes a part of a frame on to the library, and takes the message that ends in it, if there is one.
+    fn pass_on(
+        &mut self,
+        part: &[u8],
+        lines: &mut Vec<u8>,
+        output: &mut Vec<u8>,
+    ) -> Result<(), FramesEnd> {
+        self.unfinished += part.len();
+        let mut stream = Wire {
+            bytes: part,
+            output,
+        };
         // A large message is a part of the library's buffer. While it lives, the library takes a small buffer for what
         // comes next, and the large one goes with it; else it would be kept as long as the connection.
         let mut _large = None;
-        for _ in 0..AT_ONCE {
+        loop {
             match self.socket.read(&mut stream) {
                 Ok(message @ (Message::Text(_) | Message::Binary(_))) => {
-                    self.unfinished = stream.bytes.len();
+                    self.unfinished = 0;
                     let payload = message.into_data();
-                    push_line(&payload, lines);
+                    let start = lines.len();
+                    lines.extend_from_slice(&payload);
+                    end_line(lines, start);
                     _large = Some(payload).filter(|payload| payload.len() > LARGE);
                 }
                 Ok(Message::Close(frame)) => {
@@ -117,15 +216,75 @@ impl Frames {
                 Err(Error::Capacity(error)) => {
                     return Err(FramesEnd::TooLong(size_of_refused(&error)));
                 }
-                Err(Error::Utf8(_)) => return Err(FramesEnd::Protocol(1007)),
+                Err(Error::Utf8(_)) => return Err(NOT_UTF8),
                 Err(_) => return Err(FramesEnd::Protocol(1002)),
             }
         }
-        self.is_interrupted = true;
-        self.rest = stream.bytes.to_vec();
-        Ok(())
     }
 }
+
+/// How a stream ends in which a text is none.
+const NOT_UTF8: FramesEnd = FramesEnd::Protocol(1007);
+
+/// The beginning of a frame.
+struct Head {
+    /// The kind, and whether it is the last frame of its message.
+    first: u8,
+    mask: Option<[u8; 4]>,
+    /// How many bytes the beginning has, and those behind it.
+    bytes: usize,
+    payload: usize,
+}
+
+impl Head {
+    /// Reads what came in two parts; `None` where more must come.
+    #[inline]
+    fn of(known: &[u8], bytes: &[u8]) -> Option<Self> {
+        if let ([], Some(whole)) = (known, bytes.first_chunk()) {
+            return Self::read(whole, LONGEST_HEAD);
+        }
+        let mut both = [0; LONGEST_HEAD];
+        let parts = known.iter().chain(bytes);
+        let count = both.iter_mut().zip(parts).map(|(to, from)| *to = *from);
+        let count = count.count();
+        Self::read(&both, count)
+    }
+
+    /// Reads the first `count` bytes.
+    #[inline]
+    fn read(all: &[u8; LONGEST_HEAD], count: usize) -> Option<Self> {
+        let &[first, second, rest @ ..] = all;
+        let (extra, payload) = match second & 0x7F {
+            126 => (2, u16::from_be_bytes([rest[0], rest[1]]).into()),
+            127 => (8, u64::from_be_bytes(*rest.first_chunk()?)),
+            length => (0, length.into()),
+        };
+        let is_masked = second & 0x80 != 0;
+        let bytes = 2 + extra + if is_masked { 4 } else { 0 };
+        (count >= bytes).then(|| Self {
+            first,
+            mask: is_masked.then(|| array::from_fn(|at| rest[extra + at])),
+            bytes,
+            payload: usize::try_from(payload).unwrap_or(usize::MAX),
+        })
+    }
+
+    fn is_final(&self) -> bool {
+        self.first & 0x80 != 0
+    }
+
+    /// Whether it is not one that controls the connection.
+    fn is_data(&self) -> bool {
+        self.first & 0x08 == 0
+    }
+}
+
+/// A frame that is a whole message, as its first byte says it.
+const TEXT: u8 = 0x81;
+const BINARY: u8 = 0x82;
+
+/// Bytes of a control frame of a client besides its payload.
+const CONTROL_HEAD: usize = 6;
 
 fn size_of_refused(error: &tokio_tungstenite::tungstenite::error::CapacityError) -> usize {
     use tokio_tungstenite::tungstenite::error::CapacityError;
@@ -135,15 +294,37 @@ fn size_of_refused(error: &tokio_tungstenite::tungstenite::error::CapacityError)
     }
 }
 
-/// Appends a frame's payload as one line that says the same.
+/// Appends bytes without their mask; returns whether all are ASCII. Written so that it compiles to vector code.
+#[inline]
+fn unmask(payload: &[u8], mask: [u8; 4], out: &mut Vec<u8>) -> bool {
+    const BLOCK: usize = 32;
+    let start = out.len();
+    out.extend_from_slice(payload);
+    let mask: [u8; BLOCK] = array::from_fn(|at| mask[at % 4]);
+    let mut seen = [0; BLOCK];
+    let mut take_off = |block: &mut [u8]| {
+        for ((byte, mask), seen) in block.iter_mut().zip(mask).zip(&mut seen) {
+            *byte ^= mask;
+            *seen |= *byte;
+        }
+    };
+    let (blocks, rest) = out[start..].as_chunks_mut::<BLOCK>();
+    for block in blocks {
+        take_off(block);
+    }
+    take_off(rest);
+    seen.is_ascii()
+}
+
+/// Makes one line of the message behind `start` that says the same.
 ///
 /// Line ends between the parts of the JSON become blanks. Inside a string they are not allowed; there they become
 /// another character that is not allowed either.
-fn push_line(payload: &[u8], lines: &mut Vec<u8>) {
-    let payload = payload.strip_suffix(b"\n").unwrap_or(payload);
-    let start = lines.len();
-    lines.extend_from_slice(payload);
-    if memchr::memchr(b'\n', payload).is_some() {
+fn end_line(lines: &mut Vec<u8>, start: usize) {
+    if lines.len() > start && lines.ends_with(b"\n") {
+        lines.pop();
+    }
+    if memchr::memchr(b'\n', &lines[start..]).is_some() {
         let (mut in_string, mut is_escaped) = (false, false);
         for byte in &mut lines[start..] {
             match *byte {
@@ -188,8 +369,8 @@ mod tests {
     use super::*;
 
     fn line(payload: &str) -> String {
-        let mut lines = Vec::new();
-        push_line(payload.as_bytes(), &mut lines);
+        let mut lines = payload.as_bytes().to_vec();
+        end_line(&mut lines, 0);
         String::from_utf8(lines).expect("UTF-8")
     }
 
