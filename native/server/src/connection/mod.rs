@@ -351,4 +351,33 @@ mod tests {
             connection.await.expect("it ends in order");
         }
     }
+
+    #[tokio::test]
+    async fn what_was_read_stays_as_it_is_until_a_slow_receiver_has_it() {
+        let hub = Arc::new(Hub::of(Config::default()));
+        let connect = |bytes| {
+            let (near, far) = tokio::io::duplex(bytes);
+            let arrival = Arrival::default();
+            tokio::spawn(Connection::lines(Arc::clone(&hub), far, None, arrival));
+            near
+        };
+        // It takes a little at a time, and the publisher's next bytes are read long before it has the first.
+        let (mut receiver, mut publisher) = (connect(1 << 10), connect(1 << 20));
+        let subscribe = "{\"command\":\"subscribe\",\"tags\":[\"x\"],\"id\":1}\n";
+        let written = receiver.write_all(subscribe.as_bytes()).await;
+        written.expect("it is open");
+        let mut answer = [0; 1 << 10];
+        let count = receiver.read(&mut answer).await.expect("it is open");
+        assert!(answer[..count].ends_with(b"\"id\":1}\n"));
+        let line = |number| {
+            format!("{{\"command\":\"publish\",\"tags\":[\"x\"],\"data\":\"number {number}\"}}\n")
+        };
+        let lines: String = (0..10_000).map(line).collect();
+        let written = publisher.write_all(lines.as_bytes()).await;
+        written.expect("it is open");
+        let mut came = vec![0; lines.len()];
+        let reading = timeout(Duration::from_secs(20), receiver.read_exact(&mut came));
+        reading.await.expect("they come").expect("it is open");
+        assert!(came == lines.as_bytes());
+    }
 }

@@ -17,7 +17,7 @@ use crate::hub::run::READ_BYTES;
 use crate::hub::unfinished::COUNTED_FROM;
 use crate::hub::worker::{Tools, Worker};
 use crate::log_limit::Kind;
-use crate::outbox::Ending;
+use crate::outbox::{Ending, SHARED_FROM_BYTES};
 
 impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
     pub(super) fn read(&mut self, worker: &mut Worker, cx: &mut Context<'_>) -> Step {
@@ -36,10 +36,11 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
         } else {
             0
         };
-        worker.input[..kept].copy_from_slice(&self.carry[..kept]);
         let most = self.hub.read_bytes(&self.outbox, self.kept_bytes());
-        let end = (kept + most).min(worker.input.len());
-        let mut buffer = ReadBuf::new(&mut worker.input[kept..end]);
+        let end = (kept + most).min(READ_BYTES);
+        let room = worker.room();
+        room[..kept].copy_from_slice(&self.carry[..kept]);
+        let mut buffer = ReadBuf::new(&mut room[kept..end]);
         match Pin::new(&mut self.stream).poll_read(cx, &mut buffer) {
             Poll::Pending => return Step::Wait,
             Poll::Ready(Err(_)) => return Step::Gone,
@@ -50,7 +51,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
             self.end_of_input(&mut worker.tools);
             return Step::Again;
         }
-        let is_full = kept + count == worker.input.len();
+        let is_full = kept + count == READ_BYTES;
         self.outbox.note_heard();
         self.take_in(worker, count);
         self.note_unfinished();
@@ -73,10 +74,11 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
             lines,
             tools,
         } = worker;
+        let bytes = input.bytes();
         match &mut self.inbound {
             Inbound::Lines if self.carry.len() <= SHORT_CARRY => {
                 let kept = self.carry.len();
-                if kept == 0 && input.starts_with(&TLS_HELLO) {
+                if kept == 0 && bytes.starts_with(&TLS_HELLO) {
                     let peer = self.outbox.peer;
                     if self.hub.log.admits(Kind::UnexpectedTls, peer) {
                         tracing::info!(
@@ -89,10 +91,12 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
                     return self.outbox.end_now(Ending::Dead);
                 }
                 self.carry.clear();
-                self.consume(tools, &input[..kept + count]);
+                tools.out.read = (kept + count >= SHARED_FROM_BYTES).then(|| input.clone());
+                self.consume(tools, &bytes[..kept + count]);
+                tools.out.read = None;
             }
             Inbound::Lines => {
-                let read = &input[..count];
+                let read = &bytes[..count];
                 self.carry.extend_from_slice(read);
                 if memchr::memchr(b'\n', read).is_some() || self.carry.len() > self.message_bytes()
                 {
@@ -104,7 +108,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
                 lines.clear();
                 let mut output = Vec::new();
                 frames.set_limit(self.hub.in_force().limits.message_bytes);
-                let fed = frames.feed(&input[..count], lines, &mut output);
+                let fed = frames.feed(&bytes[..count], lines, &mut output);
                 // Whole messages that wait for their turn are no long one.
                 let unfinished = match frames.is_interrupted() {
                     true => 0,
@@ -285,7 +289,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
     /// Waits for the client's side to close; the watch sees to it that this ends.
     pub(super) fn discard(&mut self, worker: &mut Worker, cx: &mut Context<'_>) -> Step {
         let is_interrupted = self.is_interrupted();
-        let mut buffer = ReadBuf::new(&mut worker.input);
+        let mut buffer = ReadBuf::new(worker.room());
         let polled = match is_interrupted {
             true => Poll::Ready(Ok(())),
             false => Pin::new(&mut self.stream).poll_read(cx, &mut buffer),
@@ -305,7 +309,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
                             // It is in the middle of a message and will not say goodbye.
                             return Step::Gone;
                         }
-                        match frames.feed(&input[..count], lines, &mut Vec::new()) {
+                        match frames.feed(&input.bytes()[..count], lines, &mut Vec::new()) {
                             Err(FramesEnd::Closed(_)) => Step::Gone,
                             _ if frames.is_interrupted() => Step::Yield,
                             _ => Step::Again,

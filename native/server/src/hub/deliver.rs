@@ -6,10 +6,9 @@ use std::time::Instant;
 
 use mist_core::{Output, SessionId, Standing};
 
-use super::run::Batch;
 use super::worker::{Errand, Outgoing};
 use super::{Hub, Shared};
-use crate::outbox::{Appended, Ending, Framing, Outbox, Segment, SharedBytes};
+use crate::outbox::{Appended, Ending, Framing, Outbox, Segment, SharedBytes, SharedPart};
 
 impl Hub {
     /// Gives the run to its receivers and empties it; returns how many messages outboxes took, each counted.
@@ -17,6 +16,7 @@ impl Hub {
         let Outgoing {
             run,
             frames,
+            read,
             appended,
             spare,
             woken,
@@ -32,19 +32,27 @@ impl Hub {
         let mut reached = 0;
         let mut delivered = Appended::default();
         if let [only] = run.targets[..]
-            && run.is_written()
-            && let Some(outbox) = outbox(&only).filter(|outbox| outbox.framing == Framing::Lines)
+            && let Some(outbox) = outbox(&only)
+            && (run.is_written() || outbox.framing == Framing::Frames)
         {
             reached = 1;
-            let Batch { bytes, ends } = &mut run.lines;
-            delivered = outbox.append_or_swap(bytes, ends, room, spare, woken);
+            let batch = match outbox.framing {
+                Framing::Lines => &mut run.lines,
+                Framing::Frames => {
+                    frames.frame(run.segment(input));
+                    &mut *frames
+                }
+            };
+            delivered = outbox.append_or_swap(&mut batch.bytes, &batch.ends, room, spare, woken);
+            frames.clear();
             if outbox.is_link {
                 (reached, delivered.messages) = (0, 0);
             }
         } else {
             let lines = run.segment(input);
             let is_shared = run.is_worth_sharing();
-            let (mut shared_lines, mut shared_frames) = (None, None);
+            let mut shared_lines = read.as_ref().and_then(|read| run.part_of(read));
+            let mut shared_frames = None;
             for outbox in run.targets.iter().filter_map(outbox) {
                 if outbox.framing == Framing::Frames && frames.ends.is_empty() {
                     frames.frame(lines);
@@ -54,7 +62,8 @@ impl Hub {
                     Framing::Frames => (frames.segment(), &mut shared_frames),
                 };
                 if is_shared && shared.is_none() {
-                    *shared = Some(SharedBytes::copy(segment.bytes, spare));
+                    let copy = SharedBytes::copy(segment.bytes, spare);
+                    *shared = Some(SharedPart::new(copy, 0, segment.bytes.len()));
                 }
                 let shared = shared.as_ref();
                 let segment = Segment { shared, ..segment };

@@ -6,7 +6,7 @@ use std::ops::Range;
 use mist_core::Scratch;
 use mist_core::message::Message;
 
-use crate::outbox::{SHARED_FROM_BYTES, Segment, TEXT, write_frame};
+use crate::outbox::{SHARED_FROM_BYTES, Segment, SharedBytes, SharedPart, TEXT, write_frame};
 
 /// Bytes read with one system call. Smaller is slower; larger no longer fits the cache.
 pub(crate) const READ_BYTES: usize = 64 << 10;
@@ -20,6 +20,10 @@ const SHARED_FROM_RECEIVERS: usize = 4;
 const SHARED_AMONG_MANY_FROM_BYTES: usize = 1 << 10;
 /// To put a shared piece into an outbox takes as long as to copy so many bytes.
 const SHARED_WEIGHT: usize = 256;
+
+/// From so many bytes on, a single receiver holds what was read instead of a copy. With fewer it would hold far more
+/// memory than what is counted.
+const LENT_FROM_BYTES: usize = READ_BYTES / 2;
 
 /// Messages in one framing, one behind the other.
 #[derive(Default)]
@@ -146,6 +150,13 @@ impl Run {
                 shared: None,
             },
         }
+    }
+
+    /// The messages as a part of what was read, if that is cheaper than to copy them.
+    pub(crate) fn part_of(&self, read: &SharedBytes) -> Option<SharedPart> {
+        let is_long = self.verbatim.len() >= LENT_FROM_BYTES || self.is_worth_sharing();
+        (is_long && !self.verbatim.is_empty())
+            .then(|| SharedPart::new(read.clone(), self.verbatim.start, self.verbatim.len()))
     }
 
     /// Whether the lines were written, so that their buffer may be given away.

@@ -10,14 +10,25 @@ use mist_core::{AuthRequest, CustomRequest, Listing, NodesQuery, Scratch, Sessio
 use super::run::{APPENDED_AT_ONCE, Batch, READ_BYTES, Run};
 use crate::admission::peer::Peer;
 use crate::admission::rates::Exceeded;
-use crate::outbox::Spare;
+use crate::outbox::{SharedBytes, Spare};
 
 pub(crate) struct Worker {
-    /// Bytes just read, behind those left over from the read before.
-    pub(crate) input: Vec<u8>,
+    /// Bytes just read, behind those left over from the read before. Outboxes may hold parts of them.
+    pub(crate) input: SharedBytes,
     /// The payloads of frames, as lines.
     pub(crate) lines: Vec<u8>,
     pub(crate) tools: Tools,
+}
+
+impl Worker {
+    /// Where to read into: the input, or another buffer in its place if an outbox still holds it.
+    pub(crate) fn room(&mut self) -> &mut [u8] {
+        if self.input.get_mut().is_none() {
+            let other = self.tools.out.spare.take_full(READ_BYTES);
+            self.input = SharedBytes::new(other);
+        }
+        self.input.get_mut().expect("nobody else holds it now")
+    }
 }
 
 #[derive(Default)]
@@ -33,6 +44,8 @@ pub(crate) struct Outgoing {
     pub(crate) run: Run,
     /// The same as frames, if a receiver wants them.
     pub(crate) frames: Batch,
+    /// What was read, if the messages that are handled stand at its beginning, and outboxes may hold it.
+    pub(crate) read: Option<SharedBytes>,
     /// Bytes appended to all outboxes since the broker was last free for others.
     pub(crate) appended: usize,
     pub(crate) spare: Spare,
@@ -81,7 +94,7 @@ pub(crate) enum Errand {
 impl Default for Worker {
     fn default() -> Self {
         Self {
-            input: vec![0; READ_BYTES],
+            input: SharedBytes::new(vec![0; READ_BYTES]),
             lines: Vec::new(),
             tools: Tools::default(),
         }

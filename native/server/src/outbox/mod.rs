@@ -27,7 +27,7 @@ pub(crate) use self::backlog::{Backlog, Room};
 use self::framing::PING;
 pub(crate) use self::framing::{CLOSE, Framing, TEXT, write_frame};
 use self::queue::{Queue, Tally};
-pub(crate) use self::queue::{SHARED_FROM_BYTES, SharedBytes, Writing};
+pub(crate) use self::queue::{SHARED_FROM_BYTES, SharedBytes, SharedPart, Writing};
 pub(crate) use self::spare::Spare;
 use crate::admission::peer::Peer;
 use crate::admission::rates::allowance::Allowance;
@@ -57,7 +57,7 @@ pub(crate) struct Segment<'a> {
     pub(crate) bytes: &'a [u8],
     pub(crate) ends: &'a [u32],
     /// The same bytes, where outboxes are to share them.
-    pub(crate) shared: Option<&'a SharedBytes>,
+    pub(crate) shared: Option<&'a SharedPart>,
 }
 
 /// Bytes of answers that may wait for a client which asks without reading. Then it is not read from any more.
@@ -207,7 +207,7 @@ impl Outbox {
         match segment.shared {
             // A part that is small is not worth it.
             Some(shared) if bytes == segment.bytes.len() || bytes >= SHARED_FROM_BYTES => {
-                state.queue.share(shared, bytes, messages);
+                state.queue.share(shared.first(bytes), messages);
             }
             _ => {
                 let write = |tail: &mut Vec<u8>| tail.extend_from_slice(&segment.bytes[..bytes]);

@@ -16,16 +16,29 @@ fn fit(buffer: &mut Vec<u8>) {
     buffer.shrink_to(ROOMY_BYTES.max(2 * buffer.len()));
 }
 
-/// Bytes that stand in the outboxes of several connections.
+/// Bytes that the outboxes of several connections hold, or one and the thread that has read them.
 #[derive(Clone, Debug)]
 pub(crate) struct SharedBytes(Arc<Vec<u8>>);
 
 impl SharedBytes {
+    pub(crate) fn new(bytes: Vec<u8>) -> Self {
+        Self(Arc::new(bytes))
+    }
+
+    pub(crate) fn bytes(&self) -> &[u8] {
+        &self.0
+    }
+
+    /// The bytes, if nobody else holds them.
+    pub(crate) fn get_mut(&mut self) -> Option<&mut [u8]> {
+        Arc::get_mut(&mut self.0).map(Vec::as_mut_slice)
+    }
+
     pub(crate) fn copy(bytes: &[u8], spare: &mut Spare) -> Self {
         let mut copy = spare.take();
         copy.extend_from_slice(bytes);
         fit(&mut copy);
-        Self(Arc::new(copy))
+        Self::new(copy)
     }
 
     /// Lets go of them; the last owner keeps the memory.
@@ -36,12 +49,36 @@ impl SharedBytes {
     }
 }
 
+/// A part of bytes that are shared. Every connection at rest has room for one, so it is small.
+#[derive(Clone, Debug)]
+pub(crate) struct SharedPart {
+    whole: SharedBytes,
+    start: u32,
+    end: u32,
+}
+
+impl SharedPart {
+    /// So many bytes from `start` on.
+    pub(crate) fn new(whole: SharedBytes, start: usize, bytes: usize) -> Self {
+        let (start, end) = (start as u32, (start + bytes) as u32);
+        Self { whole, start, end }
+    }
+
+    /// The first bytes of this part.
+    pub(crate) fn first(&self, bytes: usize) -> Self {
+        Self::new(self.whole.clone(), self.start as usize, bytes)
+    }
+
+    fn bytes(&self) -> &[u8] {
+        &self.whole.bytes()[self.start as usize..self.end as usize]
+    }
+}
+
 /// What waits in front of the newest bytes of an outbox.
 #[derive(Debug)]
 enum Content {
     Own(Vec<u8>),
-    /// As many from the start.
-    Shared(SharedBytes, usize),
+    Shared(SharedPart),
 }
 
 /// Bytes, and what is to be known once they are taken.
@@ -158,8 +195,8 @@ impl Queue {
         self.tally.add(Tally::of(self.tail.len(), messages));
     }
 
-    /// Appends the first bytes of those that are shared.
-    pub(crate) fn share(&mut self, shared: &SharedBytes, bytes: usize, messages: usize) {
+    /// Appends bytes that are shared.
+    pub(crate) fn share(&mut self, part: SharedPart, messages: usize) {
         let pieces = self.pieces.get_or_insert_default();
         if !self.tail.is_empty() {
             let mut tally = self.tally;
@@ -168,8 +205,8 @@ impl Queue {
             fit(&mut own);
             pieces.push(Content::Own(own), tally);
         }
-        let tally = Tally::of(bytes, messages);
-        pieces.push(Content::Shared(shared.clone(), bytes), tally);
+        let tally = Tally::of(part.bytes().len(), messages);
+        pieces.push(Content::Shared(part), tally);
         self.tally.add(tally);
     }
 
@@ -186,7 +223,7 @@ impl Queue {
         };
         match content {
             Content::Own(bytes) => spare.put(std::mem::replace(&mut writing.own, bytes)),
-            Content::Shared(shared, bytes) => writing.shared = Some((shared, bytes)),
+            Content::Shared(part) => writing.shared = Some(part),
         }
         self.tally.subtract(tally);
         tally
@@ -204,13 +241,13 @@ impl Queue {
 pub(crate) struct Writing {
     /// Bytes of its own; empty while it writes shared ones.
     pub(crate) own: Vec<u8>,
-    shared: Option<(SharedBytes, usize)>,
+    shared: Option<SharedPart>,
 }
 
 impl Writing {
     pub(crate) fn bytes(&self) -> &[u8] {
         match &self.shared {
-            Some((shared, bytes)) => &shared.0[..*bytes],
+            Some(part) => part.bytes(),
             None => &self.own,
         }
     }
@@ -218,8 +255,8 @@ impl Writing {
     /// Forgets what was written.
     pub(crate) fn clear(&mut self, spare: &mut Spare) {
         self.own.clear();
-        if let Some((shared, _)) = self.shared.take() {
-            shared.recycle(spare);
+        if let Some(part) = self.shared.take() {
+            part.whole.recycle(spare);
         }
     }
 
@@ -255,8 +292,8 @@ mod tests {
                 usize::from(round) + 2,
                 usize::from(round),
             ));
-            queue.share(&shared, 5, 3);
-            queue.share(&shared, 6, 4);
+            queue.share(SharedPart::new(shared.clone(), 1, 5), 3);
+            queue.share(SharedPart::new(shared.clone(), 0, 6), 4);
             expected.extend([(5, 3, 0), (6, 4, 0)]);
         }
         queue.write(&mut spare, 1, |tail| tail.push(1));
@@ -283,12 +320,12 @@ mod tests {
             queue.write(&mut spare, 1, |tail| tail.push(b'1'));
             spare.put(roomy());
             let shared = SharedBytes::copy(&[b'2'; SHARED_FROM_BYTES], &mut spare);
-            queue.share(&shared, SHARED_FROM_BYTES, 1);
+            queue.share(SharedPart::new(shared, 0, SHARED_FROM_BYTES), 1);
         }
         let pieces = queue.pieces.iter().flat_map(|pieces| &pieces.pieces);
         let held = pieces.map(|piece| match &piece.content {
             Content::Own(bytes) => bytes.capacity(),
-            Content::Shared(bytes, _) => bytes.0.capacity(),
+            Content::Shared(part) => part.whole.0.capacity(),
         });
         assert!(held.sum::<usize>() <= 3 * queue.tally().bytes);
     }

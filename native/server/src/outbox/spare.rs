@@ -5,7 +5,7 @@ pub(crate) const LARGEST: usize = 512 << 10;
 /// What one thread keeps at most.
 const KEPT_BYTES: usize = 8 << 20;
 
-/// A small stock of empty buffers; one per thread.
+/// A small stock of buffers; one per thread.
 #[derive(Debug, Default)]
 pub(crate) struct Spare {
     buffers: Vec<Vec<u8>>,
@@ -13,16 +13,29 @@ pub(crate) struct Spare {
 }
 
 impl Spare {
+    /// An empty buffer.
     pub(crate) fn take(&mut self) -> Vec<u8> {
+        let mut buffer = self.take_any();
+        buffer.clear();
+        buffer
+    }
+
+    /// A buffer of so many bytes of any value. One that had as many when it was put is not written to.
+    pub(crate) fn take_full(&mut self, bytes: usize) -> Vec<u8> {
+        let mut buffer = self.take_any();
+        buffer.resize(bytes, 0);
+        buffer
+    }
+
+    fn take_any(&mut self) -> Vec<u8> {
         let buffer = self.buffers.pop().unwrap_or_default();
         self.bytes -= buffer.capacity();
         buffer
     }
 
-    pub(crate) fn put(&mut self, mut buffer: Vec<u8>) {
+    pub(crate) fn put(&mut self, buffer: Vec<u8>) {
         let capacity = buffer.capacity();
         if capacity > 0 && capacity <= LARGEST && self.bytes + capacity <= KEPT_BYTES {
-            buffer.clear();
             self.bytes += capacity;
             self.buffers.push(buffer);
         }

@@ -139,6 +139,7 @@ fn what_is_shared_keeps_its_place_among_what_is_not() {
     let outbox = outbox(Framing::Lines);
     let (mut spare, mut woken) = (Spare::default(), Vec::new());
     let shared = SharedBytes::copy(THREE.bytes, &mut spare);
+    let shared = SharedPart::new(shared, 0, THREE.bytes.len());
     let segment = Segment {
         shared: Some(&shared),
         ..THREE
