@@ -12,7 +12,7 @@ const MS = 120;
 
 export async function bench(tell = console.log) {
   const results = [];
-  for (const size of [1000, 10_000]) {
+  for (const size of [20, 500, 10_000]) {
     const { subscriptions, messages } = workload(size);
     const contestants = [];
     for (const make of [naive, rival("trie", Trie), rival("index", Index), ...mist]) {

@@ -40,7 +40,7 @@ export class FastLane {
    */
   reach: ((session: Session, tags: readonly TagLike[]) => readonly Peer[] | undefined) | undefined;
   #limits = LIMITS;
-  #numbers: number[] = [];
+  #numbers = new Uint32Array(64);
   #carried: Carried | undefined;
   #published = 0;
   #delivered = 0;
@@ -58,11 +58,11 @@ export class FastLane {
     return new Handle(nameOf(name), this);
   }
 
-  /** The numbers of the tags that are in use. They stand there until the next call. */
-  #look(tags: readonly TagLike[]): readonly number[] {
+  /** Notes the numbers of the tags that are in use; returns how many these are. */
+  #look(tags: readonly TagLike[]): number {
     const { sets } = this;
-    const numbers = this.#numbers;
-    numbers.length = 0;
+    if (tags.length > this.#numbers.length) this.#numbers = new Uint32Array(tags.length);
+    let count = 0;
     for (let index = 0; index < tags.length; index++) {
       const tag = tags[index]!;
       let number: number | undefined;
@@ -74,9 +74,11 @@ export class FastLane {
         }
         number = tag.number;
       }
-      if (number !== undefined) numbers.push(number);
+      if (number === undefined) continue;
+      this.#numbers[count] = number;
+      count += 1;
     }
-    return numbers;
+    return count;
   }
 
   /** Whether nothing can be wrong with the tags of a message, of which so many are in use, and with its data. */
@@ -84,18 +86,19 @@ export class FastLane {
     const { tags: most, tag: longest } = this.#limits;
     if (tags.length === 0 || tags.length > most || this.#isLarge(data)) return false;
     // What is in use has been looked at before.
-    if (inUse === tags.length) return true;
-    return tags.every((tag) => {
+    for (let index = 0; inUse < tags.length && index < tags.length; index++) {
+      const tag = tags[index]!;
       if (typeof tag !== "string" && !(tag instanceof Handle && tag.lane === this)) return false;
       const name = typeof tag === "string" ? tag : tag.name;
       // It may be too long, as a unit of UTF-16 is at most three bytes, or reserved, or stand for another.
-      return name.length * 3 <= longest && !name.startsWith("$") && name === wellFormed(name);
-    });
+      if (name.length * 3 > longest || name.startsWith("$") || name !== wellFormed(name)) return false;
+    }
+    return true;
   }
 
   /** Whether nothing can be wrong with a message of these tags and data. */
   isFit(tags: readonly TagLike[], data: unknown): boolean {
-    return this.#isFit(tags, data, this.#look(tags).length);
+    return this.#isFit(tags, data, this.#look(tags));
   }
 
   /** Whether a message may be over the limit for all that is known at once: escapes are six bytes at most. */
@@ -123,14 +126,14 @@ export class FastLane {
     // First, since a getter in it may publish.
     const value = copyOf(data);
     if (session.waiting !== undefined || !Array.isArray(tags)) return false;
-    const numbers = this.#look(tags);
-    if (!this.#isFit(tags, data, numbers.length)) return false;
+    const inUse = this.#look(tags);
+    if (!this.#isFit(tags, data, inUse)) return false;
     const peers = this.reach ? this.reach(session, tags) : NOBODY;
     if (!peers) return false;
     // Before anybody has it: what has no JSON cannot go to a port.
     const text = peers.length > 0 ? this.#wire(tags, value) : "";
     this.#published += 1;
-    this.#hand(session, numbers, tags, value);
+    this.#hand(session, inUse, tags, value);
     for (const peer of peers) peer.post(text);
     return true;
   }
@@ -147,12 +150,14 @@ export class FastLane {
     this.#hand(session, this.#look(tags), tags, data);
   }
 
-  #hand(session: object | undefined, numbers: readonly number[], tags: readonly TagLike[], data: unknown): void {
-    const found = this.sets.match(numbers);
-    if (found.length === 0) return;
+  /** The same for a message of whose tags so many are in use, and noted. */
+  #hand(session: object | undefined, inUse: number, tags: readonly TagLike[], data: unknown): void {
+    const matches = this.sets.match(this.#numbers, inUse);
+    if (matches === 0) return;
+    const { found } = this.sets;
     // A copy, since the array is the application's; sorted names are only made on request.
     const message = new Delivered(tags.slice(), data === undefined ? "" : data, false);
-    for (let index = 0; index < found.length; index++) {
+    for (let index = 0; index < matches; index++) {
       const { receivers } = found[index]!;
       if (receivers === undefined) continue;
       const others = receivers.count(session);
@@ -169,7 +174,9 @@ export class FastLane {
   /** How many other sessions hold a set that a message contains; as long as there is no core that knows. */
   count(session: Session, tags: readonly TagLike[]): number {
     const others = new Set<object>();
-    for (const { holders } of this.sets.match(this.#look(tags))) for (const holder of holders) others.add(holder);
+    const inUse = this.#look(tags);
+    const matches = this.sets.match(this.#numbers, inUse);
+    for (const { holders } of this.sets.found.slice(0, matches)) for (const holder of holders) others.add(holder);
     others.delete(session);
     return others.size;
   }

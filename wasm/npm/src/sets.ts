@@ -54,7 +54,8 @@ export class TagSets {
   #exact = new Map<string, TagSet>();
   /** Of each number whether the message has the tag. */
   #marks = new Uint8Array(64);
-  #found: TagSet[] = [];
+  /** The sets found last, and more behind them: an array that shrinks is made anew each time. */
+  readonly found: TagSet[] = [];
 
   /** The number of a tag that is in use; no other can match. Another tag may get it later. */
   number(name: string): number | undefined {
@@ -118,13 +119,13 @@ export class TagSets {
     }
   }
 
-  /** The sets that a message with the tags of these numbers contains, in no order; they stand there until the next call. */
-  match(numbers: readonly number[]): readonly TagSet[] {
+  /** Finds the sets that a message with the tags of so many numbers contains, in no order. Returns how many there are. */
+  match(numbers: Uint32Array, count: number): number {
     const marks = this.#marks;
-    const found = this.#found;
-    found.length = 0;
-    for (let at = 0; at < numbers.length; at++) marks[numbers[at]!] = 1;
-    for (let at = 0; at < numbers.length; at++) {
+    const { found } = this;
+    let matches = 0;
+    for (let at = 0; at < count; at++) marks[numbers[at]!] = 1;
+    for (let at = 0; at < count; at++) {
       const number = numbers[at]!;
       // A tag that is there twice is looked at once.
       if (marks[number] === 2) continue;
@@ -133,11 +134,13 @@ export class TagSets {
       for (let place = 0; place < second.length; place++) {
         if (marks[second[place]!] === 0 || marks[third[place]!] === 0) continue;
         const set = sets[place]!;
-        if (set.numbers.length <= SEEN || set.numbers.every((number) => marks[number] !== 0)) found.push(set);
+        if (set.numbers.length > SEEN && set.numbers.some((number) => marks[number] === 0)) continue;
+        found[matches] = set;
+        matches += 1;
       }
     }
-    for (let at = 0; at < numbers.length; at++) marks[numbers[at]!] = 0;
-    return found;
+    for (let at = 0; at < count; at++) marks[numbers[at]!] = 0;
+    return matches;
   }
 
   /** Forgets all. */
@@ -146,6 +149,7 @@ export class TagSets {
     this.#exact.clear();
     this.#tags = [];
     this.#free = [];
+    this.found.length = 0;
     this.changes += 1;
   }
 }
