@@ -5,7 +5,9 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use mist::{Address, ServerBuilder};
+use mist::Address;
+#[cfg(unix)]
+use mist::ServerBuilder;
 use parking_lot::Mutex;
 
 use super::describe::{builder, explained, faults, known_listeners};
