@@ -34,6 +34,7 @@ pub(crate) fn run(args: &Wasm) -> Result<()> {
     if args.record {
         call(npm::run(&package(), "size").args(["--", "--write"]))?;
     }
+    eprintln!("built the npm package: npm install {}", package().display());
     Ok(())
 }
 

@@ -27,10 +27,11 @@ pub(crate) fn build() -> Result<()> {
     let sources = [&*folder(), &code, &core];
     // In the crate of the server that serves it.
     let built = tools::root().join("native/server/page/dist/index.html");
-    if files::is_newer(&built, &sources)? {
-        return Ok(());
+    if !files::is_newer(&built, &sources)? {
+        call(&mut npm::run(&folder(), "build"))?;
     }
-    call(&mut npm::run(&folder(), "build"))
+    eprintln!("servers built from now on have {}", built.display());
+    Ok(())
 }
 
 /// Runs the page's own tests.

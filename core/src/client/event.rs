@@ -332,7 +332,7 @@ impl Part for RequestError {
                 text,
                 "cannot ",
                 command,
-                " while offline: wait until the client is open, or let it buffer publishes"
+                " while offline: wait until the client is open, or use the option offline"
             ),
             Self::BufferFull { publishes, bytes } => push!(
                 text,

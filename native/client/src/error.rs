@@ -90,7 +90,7 @@ pub enum ClientError {
     },
     /// There is no connection now.
     #[error(
-        "cannot {command} while offline: wait until the client is open, or let it buffer publishes"
+        "cannot {command} while offline: wait until the client is open, or use the option offline"
     )]
     #[non_exhaustive]
     Offline {

@@ -2,23 +2,24 @@
 
 import { MistError } from "./error.js";
 import { listOf, nameOf } from "./message.js";
-import type { Admin, GrantOptions, RequestOptions, TagLike } from "./types.js";
+import type { Admin, GrantOptions, MistErrorLike, RequestOptions, TagLike } from "./types.js";
 import type { Answer, Asked } from "./wire.js";
 
 /** Asks the broker for something. */
 export type Ask = (command: string, tags: string[], asked: Asked, options?: RequestOptions) => Promise<Answer>;
 
-export function makeAdmin(ask: Ask): Admin {
+export function makeAdmin(askBroker: Ask): Admin {
+  const ask: Ask = (...request) =>
+    askBroker(...request).catch((error: MistErrorLike) => {
+      if (error.serverCode === "unknown-command") error.message += ": the server has no authenticator";
+      throw error;
+    });
   const change = (command: string) => async (token: string, tags: readonly TagLike[], options: GrantOptions = {}) => {
-    const { rights = "both", ttl = 0 } = options;
-    if (!["subscribe", "publish", "both"].includes(rights)) {
-      throw new MistError("invalid-argument", `rights are "subscribe", "publish" or "both", not "${String(rights)}"`);
-    }
+    const { rights, ttl = 0 } = options;
     if (ttl !== "never" && (!Number.isSafeInteger(ttl) || ttl < 0)) {
-      throw new MistError("invalid-argument", `ttl is a whole number of seconds or "never", not ${String(ttl)}`);
+      throw new MistError("invalid-argument", `ttl is in whole seconds or "never", not ${String(ttl)}`);
     }
-    const asked = { data: checkToken(token), rights: rights === "both" ? undefined : rights, ttl: ttl || undefined };
-    await ask(command, listOf(tags).map(nameOf), asked, options);
+    await ask(command, listOf(tags).map(nameOf), { data: checkToken(token), rights, ttl: ttl || undefined }, options);
   };
   return {
     register: change("register"),

@@ -560,6 +560,8 @@ export class LinkedClient implements Client {
   #close(error: MistError): void {
     if (this.#closed) return;
     this.#closed = error;
+    // That of a connection before is not why it ends.
+    this.#closeCode = undefined;
     this.#call((machine) => machine.close());
   }
 

@@ -49,7 +49,9 @@ function fromPackage(): WebSocketClass {
 
 /** Fills up what was not said. */
 export function settingsOf(options: ConnectOptions): Settings {
-  const { retry = {}, heartbeatMs = 25_000, timeoutMs = 10_000, offline = "reject" } = options;
+  const { retry = {}, heartbeatMs = 25_000, timeoutMs = 10_000, offline = "reject", token, signal, webSocket, ...others } = options;
+  const [unknown] = Object.keys(others);
+  if (unknown) throw new MistError("invalid-argument", `there is no option ${unknown}`);
   const kept = offline === "reject" ? undefined : offline;
   if (kept !== undefined && (typeof kept !== "object" || kept === null)) {
     throw new MistError("invalid-argument", `offline is "reject", or says how much to keep, not ${String(kept)}`);

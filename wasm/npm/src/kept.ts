@@ -65,6 +65,6 @@ export class Kept {
 export function offline(command: string): MistError {
   return new MistError(
     "offline",
-    `cannot ${command} while offline: wait until the client is open, or let it buffer publishes`,
+    `cannot ${command} while offline: wait until the client is open, or use the option offline`,
   );
 }

@@ -181,7 +181,10 @@ export interface ClientEvents {
    * `resumed`: the client was open before, and messages published in between are lost.
    */
   open: { resumed: boolean };
-  /** The connection is lost, or an attempt to connect failed. `retryInMs` is absent if there will be no other. */
+  /**
+   * The connection is lost, or an attempt to connect failed. `retryInMs` is absent if there will be no other, and `code` if
+   * there was no connection, or the application closed the client.
+   */
   close: { code?: number; reason: string; retryInMs?: number };
   /** Messages were dropped, since this client did not keep up. */
   dropped: { count: number };

@@ -119,7 +119,7 @@ export default function (tools) {
     await rejects(viewer.publish(["a"], "no", { ack: true }), refusal);
     equal(await sensor.publish(["a"], "3", { ack: true }), { delivered: 1 });
     // @ts-expect-error There are no such rights.
-    await rejects(admin.register("other", ["a"], { rights: "all" }), { code: "invalid-argument" });
+    await rejects(admin.register("other", ["a"], { rights: "all" }), { code: "refused", serverCode: "invalid-value" });
     await rejects(admin.register("other", ["a"], { ttl: 0.5 }), { code: "invalid-argument" });
   });
 

@@ -139,7 +139,7 @@ export default function (tools) {
     const plain = dial(server.ws);
     for (const asked of [plain.publish(["a"], "x"), plain.publish(["a"], "x", { ack: true }), plain.ping(), plain.list()]) {
       const { message } = await rejects(asked, { name: "MistError", code: "offline" });
-      ok(/while offline/.test(message), message);
+      ok(/while offline.*option offline/.test(message), message);
     }
     ok(/cannot reach/.test((await next(plain, "close")).reason));
 
@@ -219,6 +219,10 @@ export default function (tools) {
     equal(code, 1001);
     ok(retryInMs > 0 && retryInMs <= NEVER.maxMs);
     equal(client.state, "waiting");
+    // Why the connection before ended is not why the client does.
+    const end = next(client, "close");
+    await client.close();
+    equal(Object.keys(await end), ["reason"]);
   });
 
   drill("sixty cuts leave one connection, one subscription, and nothing else behind", async (dial) => {
@@ -303,11 +307,14 @@ export default function (tools) {
       [{ retry: { minMs: -1 } }, /minMs.*-1/],
       [{ offline: { messages: -1 } }, /messages.*-1/],
       [{ offline: "keep" }, /offline.*keep/],
+      [{ rety: 1 }, /no option rety/],
     ])) {
       const error = await rejects(() => dial("ws://127.0.0.1:1", options), { name: "MistError", code: "invalid-argument" });
       ok(text.test(error.message), error.message);
     }
     const server = await startServer();
+    const { message, serverCode } = await rejects(dial(server.ws).admin.register("t", ["a"]), { name: "MistError", code: "refused" });
+    equal([/no authenticator$/.test(message), serverCode], [true, "unknown-command"]);
     for (const url of [server.ws, server.http, new URL(server.ws), `${server.ws}/subscribe/websocket#x`]) await dial(/** @type {string} */ (url)).ready;
   });
 }
