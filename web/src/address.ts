@@ -3,6 +3,9 @@
 /** Where a server is that was started without further ado. */
 export const defaultServer = "ws://127.0.0.1:8888";
 
+/** Where it takes what is no page. */
+export const tcpPort = "1445";
+
 const schemes = ["ws:", "wss:", "http:", "https:"];
 
 /** What was typed, as an address: `localhost:8888` is one too. Nothing when it is none. */
@@ -18,6 +21,11 @@ export function addressOf(typed: string): string | undefined {
 /** The host of an address, as people say it. */
 export function hostOf(address: string): string {
   return new URL(address).host;
+}
+
+/** Whether an address is on this machine. */
+export function isLoopback(address: string): boolean {
+  return /^(localhost|127(\.\d+){3}|\[::1\])$/.test(new URL(address).hostname);
 }
 
 /** The address of the server that served this page. */

@@ -20,6 +20,7 @@ interface View {
   readonly count: HTMLElement;
   readonly last: HTMLElement;
   readonly outcome: HTMLElement;
+  readonly refusal: HTMLElement;
   matches: number;
   /** The message that is being shown, and whether all of its tags have landed. */
   entry?: Entry;
@@ -30,6 +31,8 @@ interface View {
 interface Options {
   readonly copyAs: (subscriber: Subscriber) => void;
   readonly announce: (text: string) => void;
+  /** Says something to eyes and ears. */
+  readonly tell: (text: string) => void;
   readonly removed: (text: string, place: HTMLElement, undo: () => void) => void;
 }
 
@@ -42,6 +45,8 @@ interface Show {
 
 const mostShownPerSecond = 8;
 const countEveryMs = 100;
+/** Within so much time what the broker refuses one subscriber and what it refuses the next is told as one. */
+const refusedWithinMs = 150;
 
 /** The subscribers in the middle. */
 export class Board {
@@ -52,6 +57,8 @@ export class Board {
   #shown: number[] = [];
   readonly #stale = new Map<View, Entry>();
   #flooded = false;
+  /** Those that were refused something a moment ago. */
+  readonly #refused = new Set<View>();
   readonly #options: Options;
 
   constructor(options: Options) {
@@ -99,9 +106,40 @@ export class Board {
     if (flooded === this.#flooded) return;
     this.#flooded = flooded;
     this.#grid.dataset.flooded = String(flooded);
+    this.rest();
+  }
+
+  /** Lets nothing shine and nothing fly: there is no broker, or no eye could follow. */
+  rest(): void {
     this.#next = [];
     for (const view of this.#views.values()) this.#rest(view);
     ground();
+  }
+
+  /** The broker does not give a subscriber what it asks for, and why; for no reason, it may. */
+  bar(id: string, why: string): void {
+    const view = this.#views.get(id);
+    if (!view) return;
+    view.element.dataset.barred = String(why !== "");
+    // What is wrong comes last, and in front of what to do about it.
+    const short = why.split(" - ").at(-1)?.split("; ")[0] ?? "";
+    view.refusal.textContent = why && `Refused: ${short}.`;
+    view.refusal.title = why;
+    if (!why) {
+      this.#refused.delete(view);
+      return;
+    }
+    this.#rest(view);
+    if (this.#refused.size === 0) setTimeout(() => this.#tellRefused(short), refusedWithinMs);
+    this.#refused.add(view);
+  }
+
+  #tellRefused(why: string): void {
+    const names = [...this.#refused].map(({ subscriber }) => subscriber.name);
+    this.#refused.clear();
+    if (names.length === 0) return;
+    const shown = names.length > 4 ? [...names.slice(0, 3), `${names.length - 3} more`] : names;
+    this.#options.tell(`Refused ${shown.length > 1 ? `${shown.slice(0, -1).join(", ")} and ` : ""}${shown.at(-1)}: ${why}.`);
   }
 
   /**
@@ -269,6 +307,7 @@ export class Board {
     const count = h("span", { class: "count-figure" }, "0");
     const last = h("span", { class: "last" });
     const outcome = h("span", { class: "outcome" });
+    const refusal = h("p", { class: "refusal" });
     const remove = iconButton("remove", "Remove", () => this.#remove(id));
     remove.classList.add("subscriber-remove");
     const copy = iconButton("code", "Copy as a command or code", () => this.#options.copyAs(view.subscriber));
@@ -284,9 +323,10 @@ export class Board {
       { class: "subscriber", aria: { role: "group", describedby: "group-hint" } },
       h("header", {}, name.element, h("p", { class: "count", title: "Messages it got" }, count, h("span", { class: "sr" }, " messages"))),
       chips.element,
+      refusal,
       h("footer", {}, h("p", { class: "said" }, last, outcome), copy, remove),
     );
-    const view: View = { subscriber, element, name, chips, copy, remove, count, last, outcome, matches: 0, landed: false, timer: 0 };
+    const view: View = { subscriber, element, name, chips, copy, remove, count, last, outcome, refusal, matches: 0, landed: false, timer: 0 };
     refocus = rove(element, "button:not(.chip-remove)");
     this.#views.set(id, view);
     return view;

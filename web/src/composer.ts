@@ -12,6 +12,8 @@ interface Options {
   readonly publish: (tags: readonly string[], text: string) => Promise<Entry>;
   /** Who would get a message with these tags. */
   readonly matching: (tags: readonly string[]) => Subscriber[];
+  /** Whether there is no broker that could take it. */
+  readonly isAway: () => boolean;
   /** Shows on the board who would. */
   readonly preview: (subscribers: readonly Subscriber[]) => void;
 }
@@ -52,11 +54,13 @@ export class Composer {
     this.#tags.set(state().tags);
     const { tags } = state();
     const subscribers = state().subscribers.filter((each) => each.tags.length > 0);
+    const isAway = this.#options.isAway();
     const matching = this.#options.matching(tags);
     const names = matching.slice(0, 4).map(({ name }) => name);
     if (matching.length > names.length) names.push(`${matching.length - names.length} more`);
     const preview = byId("composer-preview");
-    if (tags.length === 0) preview.textContent = "A message needs at least one tag: that is how it finds its readers.";
+    if (isAway) preview.textContent = "It would reach nobody now: there is no connection.";
+    else if (tags.length === 0) preview.textContent = "A message needs at least one tag: that is how it finds its readers.";
     else if (matching.length === 0) preview.textContent = "Nobody asks for these tags and no others: it would reach no subscriber.";
     else preview.textContent = `Would reach ${matching.length} of ${subscribers.length}: ${names.join(", ")}.`;
     this.#mark();
@@ -88,6 +92,6 @@ export class Composer {
 
   #mark(): void {
     const isAtIt = this.#form.contains(document.activeElement);
-    this.#options.preview(isAtIt ? this.#options.matching(state().tags) : []);
+    this.#options.preview(isAtIt && !this.#options.isAway() ? this.#options.matching(state().tags) : []);
   }
 }

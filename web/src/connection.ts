@@ -1,6 +1,6 @@
 /** Owns the switch between this browser and a server, and says how the connection stands. It makes no connection. */
 
-import { addressOf, defaultServer, hostOf, ownServer } from "./address.js";
+import { addressOf, defaultServer, hostOf, isLoopback, ownServer, tcpPort } from "./address.js";
 import { byId, h } from "./dom.js";
 import { change, state } from "./state.js";
 import type { Place, Standing } from "./wire.js";
@@ -28,6 +28,8 @@ export class Connection {
   #standing: Standing | undefined;
   /** Whether the last attempt at this place failed: until the next is made, what was said stays. */
   #hasFailed = false;
+  /** Whether there ever was a connection to this place. */
+  #wasOpen = false;
   #ticking = 0;
 
   constructor(options: Options) {
@@ -40,7 +42,12 @@ export class Connection {
       this.#connect();
     });
     this.#url.addEventListener("input", () => this.#complain(""));
-    byId("try-again").addEventListener("click", () => this.#place && this.#options.go(this.#place));
+    byId("try-again").addEventListener("click", () => {
+      if (this.#isRefused) {
+        this.#token.focus();
+        this.#token.select();
+      } else if (this.#place) this.#options.go(this.#place);
+    });
     byId("go-home").addEventListener("click", () => {
       change({ mode: "page" });
       byId("mode-page").focus();
@@ -59,20 +66,33 @@ export class Connection {
     this.#url.placeholder = this.#ownServer ? ownServer() : defaultServer;
     this.#panel.hidden = mode === "page";
     const asked = this.#asked(mode, server);
-    this.#explain(mode, server, asked);
-    if (!asked || JSON.stringify(asked) === JSON.stringify(this.#place)) return;
-    this.#place = asked;
-    this.#hasFailed = false;
-    this.#options.go(asked);
+    if (asked && JSON.stringify(asked) !== JSON.stringify(this.#place)) {
+      this.#place = asked;
+      this.#hasFailed = this.#wasOpen = false;
+      this.#options.go(asked);
+    }
+    this.#explain();
   }
 
   /** Shows how the connection stands. */
   show(standing: Standing): void {
     this.#standing = standing;
     if (standing.phase !== "connecting") this.#hasFailed = standing.phase !== "open";
+    if (standing.phase === "open") this.#wasOpen = true;
     this.#draw();
+    this.#explain();
     clearInterval(this.#ticking);
     if (standing.phase === "waiting") this.#ticking = window.setInterval(() => this.#draw(), 250);
+  }
+
+  /** Whether there is no broker: the last attempt has failed. */
+  get isAway(): boolean {
+    return this.#hasFailed;
+  }
+
+  /** Whether the server wants another token: without one it is of no use to try again. */
+  get #isRefused(): boolean {
+    return this.#standing?.phase === "closed" && this.#standing.place.kind === "server";
   }
 
   /** Whether the board's broker is in this browser; and where its messages would be reached from outside. */
@@ -110,11 +130,12 @@ export class Connection {
     return this.#ownServer === undefined && this.#place === undefined ? undefined : { kind: "page" };
   }
 
-  #explain(mode: "page" | "server", server: string, asked: Place | undefined): void {
+  #explain(): void {
+    const { mode, server } = state();
     if (mode === "page") return;
     const note = byId("server-note");
-    if (asked?.kind === "server") {
-      note.textContent = "Open this page on a second machine, or publish from a terminal: both reach the same subscribers.";
+    if (this.#place?.kind === "server" && (!server || server === this.#agreed)) {
+      note.textContent = this.#hint(this.#place.url);
     } else if (server) {
       note.textContent = `This link asks for the server ${server}. Press Connect if you trust it; until then the board stays in your browser.`;
     } else if (this.#ownServer === false) {
@@ -126,20 +147,36 @@ export class Connection {
     } else note.textContent = "Looking for a server behind this page …";
   }
 
+  /** What can be done with the server, or about it. */
+  #hint(url: string): string {
+    if (this.#isRefused) return "This server lets in who has a token: enter one, and press Connect.";
+    if (this.#hasFailed && this.#wasOpen) return "Until the server is back nothing is published. Then the subscribers go on by themselves.";
+    if (this.#hasFailed) return `A server’s address is that of its ws or http listener, such as ${defaultServer}.`;
+    if (isLoopback(url)) return "Publish from a terminal or a program on this machine: it reaches the same subscribers.";
+    return "Open this page on a second machine, or publish from a terminal: both reach the same subscribers.";
+  }
+
+  #why({ place, reason }: Standing): string {
+    const why = `${capital(reason || "there is none")}.`;
+    return place.kind === "server" && !this.#wasOpen && !this.#isRefused ? `${why} ${doubt(place.url)}` : why;
+  }
+
   #draw(): void {
     const standing = this.#standing;
     if (!standing) return;
     const { phase } = standing;
     this.#pill.dataset.phase = phase;
-    // What is wrong is said once, where one looks; here the lamp is enough.
-    this.#text.textContent = this.#hasFailed ? "" : describe(standing);
+    // What is wrong is said once, where one looks; here in two words.
+    const inBrief = this.#isRefused ? "Not let in" : "Not connected";
+    this.#text.textContent = this.#hasFailed ? inBrief : describe(standing);
     this.#away.hidden = !this.#hasFailed;
     document.body.dataset.away = String(this.#hasFailed);
     byId("subscribers").inert = this.#hasFailed;
     if (this.#hasFailed) {
       byId("away-what").textContent = what(standing);
-      if (phase !== "connecting") byId("away-why").textContent = `${capital(standing.reason || "no connection")}.`;
+      if (phase !== "connecting") byId("away-why").textContent = this.#why(standing);
       byId("away-when").textContent = when(standing);
+      byId("try-again").textContent = this.#isRefused ? `Enter ${this.#token.value ? "another" : "a"} token` : "Try now";
       byId("go-home").hidden = standing.place.kind === "page";
     }
     // A countdown, and why each attempt failed, is for the eyes; the ears hear once that there is no connection.
@@ -148,6 +185,13 @@ export class Connection {
     this.#said = said;
     this.#options.announce(this.#hasFailed ? `${said} ${byId("away-why").textContent}` : said);
   }
+}
+
+/** What can be wrong with an address where nobody has answered: a browser does not tell a page more. */
+function doubt(url: string): string {
+  const { host, port } = new URL(url);
+  if (port === tcpPort) return `Port ${tcpPort} is a server’s for tcp: a page needs that of ws or http, such as ${new URL(defaultServer).port}.`;
+  return `Is there a mist server at ${host}, and is it the port of ws or http, not of tcp?`;
 }
 
 function describe({ place, phase, shared }: Standing): string {
@@ -165,9 +209,9 @@ function what({ place, phase }: Standing): string {
 }
 
 function when({ phase, retryAt }: Standing): string {
-  if (phase === "connecting") return "Trying again …";
-  if (phase === "closed" || retryAt === undefined) return "";
-  return `Trying again in ${Math.max(0, Math.ceil((retryAt - performance.now()) / 1000))} s.`;
+  if (phase === "closed") return "";
+  const seconds = Math.ceil(((retryAt ?? 0) - performance.now()) / 1000);
+  return phase === "connecting" || seconds <= 0 ? "Trying again …" : `Trying again in ${seconds} s.`;
 }
 
 /** The address agreed to in this tab, before it was loaded again. */

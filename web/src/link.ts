@@ -6,13 +6,18 @@ import { typed } from "./tags.js";
 
 // Items are split by `;`, their fields by `:`, lists by `,`. Texts are percent-encoded, so none of them is in a text.
 
+/** The publishers that a first visitor finds, in a link that has subscribers of its own. */
+const city = "city";
+
 /** Writes what is other than in `initial`; nothing when nothing is. */
 export function encode(state: State, initial: State): string {
   const parts: string[] = [];
   const subscribers = state.subscribers.map(writeSubscriber).join(";");
   if (subscribers !== initial.subscribers.map(writeSubscriber).join(";")) parts.push(`subscribers=${subscribers}`);
   const publishers = state.publishers.map(writePublisher).join(";");
-  if (publishers !== initial.publishers.map(writePublisher).join(";")) parts.push(`publishers=${publishers}`);
+  const isCity = publishers === initial.publishers.map(writePublisher).join(";");
+  // Subscribers of one's own have no publishers, unless the link says so.
+  if (parts.length > 0 ? publishers !== "" : !isCity) parts.push(`publishers=${isCity ? city : publishers}`);
   const tags = writeTags(state.tags);
   if (tags !== writeTags(initial.tags)) parts.push(`tags=${tags}`);
   if (state.mode !== initial.mode) parts.push(`mode=${state.mode}`);
@@ -32,15 +37,18 @@ export function linkTo(tags: readonly string[], name?: string): string {
 export function decode(hash: string, initial: State): { state: State; clean: boolean } {
   let state = initial;
   let clean = true;
+  let hasPublishers = false;
   for (const part of hash.split("&")) {
     if (part === "") continue;
     const [name, value = ""] = split(part);
     try {
-      state = { ...state, ...read(name, value) };
+      state = { ...state, ...read(name, value, initial) };
+      hasPublishers ||= name === "publishers";
     } catch {
       clean = false;
     }
   }
+  if (state.subscribers !== initial.subscribers && !hasPublishers) state = { ...state, publishers: [] };
   return { state, clean };
 }
 
@@ -49,12 +57,12 @@ function split(part: string): [string, string?] {
   return at < 0 ? [part] : [part.slice(0, at), part.slice(at + 1)];
 }
 
-function read(name: string, value: string): Partial<State> {
+function read(name: string, value: string, initial: State): Partial<State> {
   switch (name) {
     case "subscribers":
       return { subscribers: items(value, most.subscribers).map(readSubscriber) };
     case "publishers":
-      return { publishers: items(value, most.publishers).map(readPublisher) };
+      return { publishers: value === city ? initial.publishers : items(value, most.publishers).map(readPublisher) };
     case "tags":
       return { tags: readTags(value) };
     case "mode":

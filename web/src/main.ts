@@ -31,7 +31,12 @@ const removed = (text: string, place: HTMLElement, undo: () => void): void => no
 
 const wire = new Wire(
   (standing) => {
+    const wasAway = connection.isAway;
     connection.show(standing);
+    if (wasAway !== connection.isAway) {
+      if (!wasAway) board.rest();
+      composer.update();
+    }
     lead.takeAt(standing.phase === "open" ? nameOf(standing.place) : undefined);
     if (standing.phase === "open") keepForOffline(standing.place.kind === "page");
   },
@@ -49,6 +54,7 @@ const copyAs = new CopyAs(announce);
 const board = new Board({
   copyAs: ({ name, tags }) => copyAs.open({ kind: "subscriber", name, tags, text: "", ...connection.address() }),
   announce,
+  tell: (text) => notices.tell(text),
   removed,
 });
 const tape = new Tape({
@@ -80,6 +86,11 @@ const traffic = new Traffic(wire, {
     board.recall(entry);
     tape.touch(entry);
   },
+  barred: (subscriber, why) => {
+    board.bar(subscriber.id, why);
+    // Not while the board is just being filled.
+    queueMicrotask(() => composer.update());
+  },
 });
 const timetable = new Timetable((publisher, { tags, text }) => {
   void traffic.publish(tags, text, { kind: "publisher", id: publisher.id });
@@ -95,6 +106,7 @@ const publishers = new Publishers({
 const composer = new Composer({
   publish: publishByHand,
   matching: (tags) => traffic.matching(tags),
+  isAway: () => connection.isAway,
   preview: (subscribers) => board.preview(subscribers),
 });
 const opening = new Opening(() => timetable.run(leading));

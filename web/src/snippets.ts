@@ -143,8 +143,7 @@ function rustPublish({ tags, text, url }: Wish): string {
 function rustSubscribe({ tags, url }: Wish): string {
   return [
     `let client = mist::Client::connect(${rust(url)}).await?;`,
-    `let mut messages = client.messages();`,
-    `client.subscribe([${tags.map(rust).join(", ")}]).await?;`,
+    `let mut messages = client.subscribe([${tags.map(rust).join(", ")}]).await?;`,
     `while let Some(message) = messages.next().await {`,
     `    println!("{:?} {}", message.tags, message.data);`,
     `}`,

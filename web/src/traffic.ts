@@ -47,6 +47,8 @@ interface Events {
   delivered(entry: Entry, subscriber: Subscriber): void;
   /** The broker did not take it. */
   refused(entry: Entry): void;
+  /** The broker does not give a subscriber what it asks for, and why; for no reason, it may. */
+  barred(subscriber: Subscriber, why: string): void;
 }
 
 /** How many tags are watched to see messages that no subscriber gets; and for how long an own message may be on its way. */
@@ -58,6 +60,8 @@ export class Traffic {
   readonly #wire: Wire;
   readonly #events: Events;
   #subscribers: readonly Subscriber[] = [];
+  /** The ids of those that the broker gives nothing. */
+  readonly #barred = new Set<string>();
   readonly #subscribed = new Map<string, Subscriber>();
   #watched = new Set<string>();
   /** All handlers of one message get the same object. */
@@ -83,7 +87,12 @@ export class Traffic {
       const { id, tags } = subscriber;
       if (this.#subscribed.has(id)) continue;
       this.#subscribed.set(id, subscriber);
-      this.#wire.want(`subscriber ${id}`, tags, (message) => this.#arrive(message, id));
+      const refused = (why: string): void => {
+        if (why) this.#barred.add(id);
+        else this.#barred.delete(id);
+        this.#events.barred(subscriber, why);
+      };
+      this.#wire.want(`subscriber ${id}`, tags, (message) => this.#arrive(message, id), refused);
     }
     const watched = new Set([...new Set(tags)].slice(0, watchedTags));
     for (const tag of this.#watched) if (!watched.has(tag)) this.#wire.unwant(`tag ${tag}`);
@@ -93,9 +102,14 @@ export class Traffic {
     this.#watched = watched;
   }
 
+  /** The subscribers that ask for something which the broker does not refuse them. */
+  get listening(): readonly Subscriber[] {
+    return this.#subscribers.filter(({ id }) => !this.#barred.has(id));
+  }
+
   /** The subscribers that ask for nothing else than these tags: those that would get such a message. */
   matching(tags: readonly string[]): Subscriber[] {
-    return this.#subscribers.filter((subscriber) => missing(subscriber.tags, tags).length === 0);
+    return this.listening.filter((subscriber) => missing(subscriber.tags, tags).length === 0);
   }
 
   /** Publishes a message, and returns once it is known who got it, or why nobody did. */
@@ -149,6 +163,6 @@ export class Traffic {
 
   #make(tags: readonly string[], text: string, origin: Origin): Entry {
     this.#count += 1;
-    return { id: this.#count, at: new Date(), tags, text, origin, subscribers: this.#subscribers, got: new Set() };
+    return { id: this.#count, at: new Date(), tags, text, origin, subscribers: this.listening, got: new Set() };
   }
 }

@@ -1,6 +1,6 @@
 /** Owns the clients the board talks through, in this page or to a server. It does not know what a subscriber is. */
 
-import { Broker, connect, MistError, type Client, type Handler, type State, type Subscription } from "mist-pubsub";
+import { Broker, connect, MistError, type Client, type Handler, type MistErrorLike, type State, type Subscription } from "mist-pubsub";
 
 /** Where the broker is. */
 export type Place = { readonly kind: "page" } | { readonly kind: "server"; readonly url: string; readonly token: string };
@@ -25,8 +25,13 @@ interface Local {
 interface Want {
   readonly tags: readonly string[];
   readonly handler: Handler;
+  /** Hears why the broker does not hold the subscription; of nothing while it may. */
+  readonly refused: (why: string) => void;
   subscription?: Subscription;
 }
+
+/** The pauses between attempts: somebody is looking. */
+const retry = { minMs: 250, maxMs: 2000 };
 
 /**
  * Two clients of one broker: one publishes, one subscribes, since a broker never sends a message back to the client it
@@ -54,10 +59,7 @@ export class Wire {
 
   /** Leaves the broker there was for this one. Going to the same place again is trying again at once. */
   async go(place: Place): Promise<void> {
-    const attempt = ++this.#attempt;
-    for (const client of [this.#publisher, this.#subscriber]) client?.close().catch(ignore);
-    this.#publisher = this.#subscriber = undefined;
-    for (const want of this.#wants.values()) delete want.subscription;
+    const attempt = this.#leave();
     this.#stand({ place, phase: "connecting", reason: "", retryAt: undefined, shared: false });
     try {
       const make = place.kind === "page" ? await this.#local() : remote(place.url, place.token);
@@ -74,16 +76,18 @@ export class Wire {
   }
 
   /** Subscribes under a name, here and wherever the board goes next. */
-  want(name: string, tags: readonly string[], handler: Handler): void {
+  want(name: string, tags: readonly string[], handler: Handler, refused: (why: string) => void = ignore): void {
     this.unwant(name);
-    const want: Want = { tags, handler };
+    const want: Want = { tags, handler, refused };
     this.#wants.set(name, want);
     this.#subscribe(want);
   }
 
   /** Ends what was subscribed under a name. */
   unwant(name: string): void {
-    this.#wants.get(name)?.subscription?.unsubscribe().catch(ignore);
+    const want = this.#wants.get(name);
+    want?.subscription?.unsubscribe().catch(ignore);
+    want?.refused("");
     this.#wants.delete(name);
   }
 
@@ -99,9 +103,12 @@ export class Wire {
   #subscribe(want: Want): void {
     if (!this.#subscriber || this.#subscriber.state === "closed") return;
     try {
-      want.subscription = this.#subscriber.subscribe(want.tags, want.handler);
-      // A refusal is an event of the client too.
-      want.subscription.ready.catch(ignore);
+      const subscription = this.#subscriber.subscribe(want.tags, want.handler);
+      want.subscription = subscription;
+      subscription.ready.catch((error: unknown) => {
+        const isRefused = error instanceof MistError && error.code === "refused";
+        if (isRefused && want.subscription === subscription) this.#refused(want, error);
+      });
     } catch (error) {
       this.#complain(`Not subscribed: ${reasonOf(error)}.`);
     }
@@ -115,12 +122,36 @@ export class Wire {
       const retryAt = retryInMs === undefined ? undefined : performance.now() + retryInMs;
       this.#stand({ reason, retryAt });
     });
-    client.on("error", (error) => current() && this.#complain(`The broker says: ${reasonOf(error)}.`));
+    client.on("error", (error) => {
+      if (!current()) return;
+      if (error.code === "revoked") {
+        for (const want of this.#wants.values()) if (want.subscription?.closed) this.#refused(want, error);
+      } else if (error.code !== "refused" && error.code !== "auth") this.#complain(`The broker says: ${reasonOf(error)}.`);
+    });
     const refresh = (): void => {
       if (current()) this.#stand({ phase: this.#phase() });
     };
     client.on("state", refresh);
     refresh();
+  }
+
+  #refused(want: Want, error: MistErrorLike): void {
+    if (error.serverCode !== "unauthenticated") return want.refused(reasonOf(error));
+    // Without a token there is nothing to be had: the server would soon hang up.
+    const { place } = this.#standing;
+    this.#leave();
+    this.#stand({ place, phase: "closed", reason: reasonOf(error), retryAt: undefined });
+  }
+
+  /** Leaves the broker, and hears nothing more of it. */
+  #leave(): number {
+    for (const client of [this.#publisher, this.#subscriber]) client?.close().catch(ignore);
+    this.#publisher = this.#subscriber = undefined;
+    for (const want of this.#wants.values()) {
+      delete want.subscription;
+      want.refused("");
+    }
+    return ++this.#attempt;
   }
 
   /** The worse of the two: half a connection is none. */
@@ -164,7 +195,7 @@ async function sharedBroker(): Promise<{ broker: Local; shared: boolean }> {
 }
 
 function remote(url: string, token: string): () => Client {
-  return () => connect(url, token ? { token } : {});
+  return () => connect(url, token ? { token, retry } : { retry });
 }
 
 function ignore(): void {

@@ -174,6 +174,12 @@ describe("the board in this page", { skip: without }, () => {
     await page.goto(`${site.url}#subscribers=Orders:orders,eu&tags=orders,eu,7`);
     await page.waitForSelector('#standing[data-phase="open"]');
     await says(page, "#composer-preview", "Would reach 1 of 1: Orders\\.");
+    assert.equal(await page.locator(".publisher").count(), 0, "nobody speaks on a board with other subscribers");
+    await page.click("#reset-publishers");
+    await page.waitForFunction(() => location.hash.endsWith("publishers=city&tags=orders,eu,7"));
+    await page.reload();
+    await page.waitForSelector('#standing[data-phase="open"]');
+    assert.equal(await page.locator(".publisher").count(), 6);
 
     for (const broken of ["#subscribers=%E0%A4%A", "#subscribers=a:b:c:d&mode=moon&load=x", "#server=not%20a%20url", "#%00=;;;", `#subscribers=${"x:y;".repeat(100)}`]) {
       await page.goto("about:blank");

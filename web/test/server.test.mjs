@@ -45,6 +45,18 @@ describe("the board on a server", { skip }, () => {
     // It is said once, in the middle of the board.
     await says(page, "#away-what", /^No connection to 127/);
     await says(page, "#away-when", /^Trying again/);
+    await says(page, "#standing-text", "Not connected");
+    await says(page, "#composer-preview", /^It would reach nobody now/);
+    await says(page, "#server-note", /^Until the server is back/);
+    assert.equal(await page.locator(".subscriber[data-outcome]").count(), 0, "nothing shines");
+    await page.setViewportSize({ width: 390, height: 844 });
+    for (const where of ["#away-what", "#try-again"]) {
+      const { y, height } = await page.locator(where).boundingBox();
+      assert.ok(y >= 0 && y + height <= 844, `${where} is in sight on a phone: ${y}`);
+    }
+    assert.ok(await page.locator("#ticker").isHidden(), "no newest message is told");
+    await picture(page, "server-away-phone");
+    await page.setViewportSize({ width: 1440, height: 900 });
     const seen = await page.evaluate(() => document.querySelector(".top").innerText + document.querySelector("main").innerText);
     assert.equal(seen.match(/no connection to/gi).length, 1);
     await picture(page, "server-away");
@@ -145,18 +157,61 @@ describe("the board on a server", { skip }, () => {
     const { page, faults } = await open(visitor, `${site.url + quiet}&mode=server`);
     await page.fill("#server-url", guarded.ws);
     await page.click("#server-form button");
-    await says(page, "#note", /^The broker says: .*(token|authori)/i);
-    await page.fill("#server-token", "wrong");
-    await page.click("#server-form button");
     await says(page, "#away-what", /does not let this page in/);
-    await says(page, "#away-why", /token/);
+    await says(page, "#away-why", /send auth with a token/);
+    await page.click("#try-again >> text=Enter a token");
+    await page.keyboard.type("wrong");
+    await page.keyboard.press("Enter");
+    await says(page, "#away-why", /token is not valid/);
+    assert.ok(await page.locator("#note").isHidden(), "it is said once");
+    await page.click("#try-again >> text=Enter another token");
+    assert.ok(await page.evaluate(() => document.activeElement.id === "server-token"));
     await page.fill("#server-token", "s3cret");
     await page.click("#server-form button");
     await says(page, "#standing-text", /^Connected to 127/);
     assert.ok(!page.url().includes("s3cret"), "a token is never in the link");
+    // The browser warns of the one connection that was not open yet when the other was refused.
+    assert.deepEqual(faults.filter((fault) => !/^warning: WebSocket connection to .* failed: /.test(fault)), []);
+    await visitor.close();
+    await guarded.stop();
+  });
+
+  test("says of each subscriber that its token gives it nothing", async () => {
+    const guarded = await startServer(["--authenticator", "memory://", "--token", "s3cret", "--access", "scoped"]);
+    const admin = await adminOf(guarded);
+    await admin({ command: "register", data: "editor", tags: ["red"] });
+    const visitor = await site.visitor();
+    const { page, faults } = await open(visitor, `${site.url + quiet}&tags=red&mode=server`);
+    await page.fill("#server-url", guarded.ws);
+    await page.fill("#server-token", "editor");
+    await page.click("#server-form button");
+    await says(page, "#note", "Refused C: the token grants none of these tags\\.");
+    assert.deepEqual(await page.locator('.subscriber[data-barred="true"] .name').allTextContents(), ["C"]);
+    await says(page, '.subscriber[data-barred="true"] .refusal', "Refused: the token grants none of these tags\\.");
+    await publish(page, ["red"], "granted");
+    await says(page, "#composer-outcome", "Published: 1 of 2 got it\\.");
+    await admin({ command: "set", data: "editor", tags: ["green"] });
+    await page.fill("#server-token", "editor");
+    await page.click("#server-form button");
+    await page.waitForSelector('.subscriber[data-barred="true"]', { state: "detached" });
+    await admin({ command: "unset", data: "editor", tags: ["green"] });
+    await says(page, '.subscriber[data-barred="true"] .refusal', /^Refused: /);
     assert.deepEqual(faults, []);
     await visitor.close();
     await guarded.stop();
+  });
+
+  test("asks whether there is a server, and says that a page needs another port than tcp's", async () => {
+    const visitor = await site.visitor();
+    const { page, faults } = await open(visitor, `${site.url + quiet}&mode=server`);
+    await page.fill("#server-url", new URL(server.tcp).host);
+    await page.click("#server-form button");
+    await says(page, "#away-why", /^Cannot reach 127.* Is there a mist server at 127.*, and is it the port of ws or http, not of tcp\?$/);
+    await page.fill("#server-url", "127.0.0.1:1445");
+    await page.click("#server-form button");
+    await says(page, "#away-why", /^Cannot reach 127.* Port 1445 is a server’s for tcp: a page needs that of ws or http, such as 8888\.$/);
+    assert.deepEqual(faults.filter((fault) => !/^error: WebSocket connection to .* failed: /.test(fault)), []);
+    await visitor.close();
   });
 
   test("says so when its token is taken away, and goes on with the next", async () => {
