@@ -53,14 +53,14 @@ pub use auth::{
     TokenName, TokenPage, TokenStorage,
 };
 pub use broker::{
-    Broker, Config, Credentials, CustomReply, CustomRequest, DisconnectReason, Listing, Long,
-    NodeInfo, NodesQuery, Others, OthersQuery, Output, Receipt, Scratch, SessionId, Standing,
-    Stats, TokenCheck, Verdict, Walk,
+    Broker, Config, Credentials, CustomReply, CustomRequest, DisconnectReason, Elsewhere, Listing,
+    Long, NodesQuery, Others, OthersQuery, Output, Receipt, Scratch, SessionId, Standing, Stats,
+    TokenCheck, Verdict, Walk,
 };
 pub use error::{ErrorCode, ServerError, TokenError};
 pub use limits::Limits;
 pub use message::{
-    dropped_lines, dropped_notice, input_full, message_over_rate, rate_exceeded, throttled_notice,
-    tls_required, too_many_connections, too_many_of_address,
+    NodeInfo, dropped_lines, dropped_notice, input_full, message_over_rate, rate_exceeded,
+    throttled_notice, tls_required, too_many_connections, too_many_of_address,
 };
 pub use needs::{Directory, NeedChange};

@@ -297,6 +297,7 @@ fn answer(reply: &Reply) -> Value {
         "subscriptions": reply.subscriptions,
         "subscribed": reply.subscribed,
         "delivered": reply.delivered,
+        "nodes": reply.nodes(),
         "connections": reply.connections,
         "subscribers": reply.subscribers,
     });

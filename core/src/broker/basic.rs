@@ -26,16 +26,20 @@ impl Broker {
         message: &Message<'_>,
         scratch: &mut Scratch,
     ) -> Verdict {
-        if let Err(refusal) = self.match_publish(session, state, message, scratch) {
-            restart(&mut scratch.reply);
-            write_refusal(message, &refusal, &mut scratch.reply);
-            return Verdict::Reply;
-        }
+        let is_for_cluster = match self.match_publish(session, state, message, scratch) {
+            Ok(is_for_cluster) => is_for_cluster,
+            Err(refusal) => {
+                restart(&mut scratch.reply);
+                write_refusal(message, &refusal, &mut scratch.reply);
+                return Verdict::Reply;
+            }
+        };
         let receipt = message.id_literal().map(|id| Receipt {
             session,
             tags: message.tags().map(Cow::into_owned).collect(),
             id: id.into(),
             nodes: scratch.nodes,
+            is_for_cluster,
         });
         match self.index.is_whole(&scratch.matching) {
             true => Verdict::Deliver(receipt),
@@ -43,6 +47,8 @@ impl Broker {
         }
     }
 
+    /// Returns whether the answer is to be for the whole cluster.
+    ///
     /// Refusals are boxed since there are hardly any: a result with room for one would be written for every message.
     fn match_publish(
         &self,
@@ -50,7 +56,7 @@ impl Broker {
         state: &Session,
         message: &Message<'_>,
         scratch: &mut Scratch,
-    ) -> Result<(), Box<Refusal>> {
+    ) -> Result<bool, Box<Refusal>> {
         self.check_state(state)?;
         if message.tag_count() == 0 {
             return Err(Refusal::MissingTags("publish").into());
@@ -101,15 +107,21 @@ impl Broker {
         self.index
             .matches(names.clone(), Some(session.slot), matching);
         self.add_taps(Some(session), &mut matching.targets);
-        *nodes = self.add_link(Some(session), names, &mut matching.targets);
-        if matching.targets.is_empty() {
-            return Ok(());
+        // Without an `id` there is no answer that could wait.
+        let is_for_cluster =
+            message.id_literal().is_some() && self.asks_cluster(session, message)?;
+        *nodes = match is_for_cluster {
+            true => None,
+            false => self.add_link(Some(session), names, &mut matching.targets),
+        };
+        if matching.targets.is_empty() && !is_for_cluster {
+            return Ok(false);
         }
         let is_plain = message.plain_tags().is_some();
         let is_sorted = is_sorted_set(tags, bytes);
         *is_verbatim = is_sorted && is_plain && message.compact().is_some();
         if *is_verbatim {
-            return Ok(());
+            return Ok(is_for_cluster);
         }
         sorted.clear();
         sorted.extend(tags.iter().map(|tag| (tag.prefix(bytes), *tag)));
@@ -124,7 +136,14 @@ impl Broker {
         } else {
             write_head(head, tags.map(|tag| &source[tag.range()]));
         }
-        Ok(())
+        Ok(is_for_cluster)
+    }
+
+    /// Whether the answer to a publish is to have what the other nodes delivered, and there are any.
+    fn asks_cluster(&self, session: SessionId, message: &Message<'_>) -> Result<bool, Refusal> {
+        let waits = message.waits_for_cluster();
+        let waits = waits.ok_or(Refusal::InvalidValue("wait", "\"cluster\""))?;
+        Ok(waits && self.others.is_linked && self.link.is_some_and(|link| link != session))
     }
 
     pub(super) fn pong(message: &Message<'_>, scratch: &mut Scratch) {

@@ -5,6 +5,7 @@ use alloc::vec::Vec;
 
 use super::Broker;
 use super::output::{Long, Output, Verdict};
+use super::receipt::Receipt;
 use super::scratch::{Scratch, restart};
 use super::session::{Phase, SessionId};
 use super::walk::Walk;
@@ -67,7 +68,8 @@ impl Broker {
         match self.decide(session, message, &mut scratch) {
             Verdict::Deliver(receipt) => {
                 let (mut body, mut sets) = (Vec::new(), Vec::new());
-                if !scratch.targets().is_empty() {
+                let is_for_cluster = receipt.as_ref().is_some_and(Receipt::is_for_cluster);
+                if !scratch.targets().is_empty() || is_for_cluster {
                     scratch.write_body(message, &mut body);
                     if self.is_numbered {
                         sets.extend(scratch.sets());

@@ -49,11 +49,11 @@ use hashbrown::HashMap;
 pub use self::config::{Config, Credentials, Others};
 use self::holders::Holders;
 pub use self::listing::{Listing, OthersQuery};
-pub use self::nodes::{NodeInfo, NodesQuery};
+pub use self::nodes::NodesQuery;
 pub use self::output::{
     CustomReply, CustomRequest, DisconnectReason, Long, Output, TokenCheck, Verdict,
 };
-pub use self::receipt::Receipt;
+pub use self::receipt::{Elsewhere, Receipt};
 use self::revocation::Revocation;
 pub use self::scratch::Scratch;
 use self::session::{About, Phase, Session};

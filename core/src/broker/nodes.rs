@@ -1,4 +1,4 @@
-//! The answer to `nodes`, and how it is written.
+//! The answer to `nodes`, and how people read it.
 
 use alloc::string::String;
 use alloc::vec::Vec;
@@ -7,7 +7,7 @@ use core::time::Duration;
 use super::session::SessionId;
 #[cfg(doc)]
 use super::{Broker, Long};
-use crate::message::{Data, Reply, Writer, write_name, write_number, write_string, write_tags};
+use crate::message::{Data, NodeInfo, Reply, Writer, write_members, write_tags};
 use crate::text::push;
 
 /// An answer to `nodes` that is still to be put together: see [`Long::Nodes`].
@@ -15,27 +15,6 @@ use crate::text::push;
 pub struct NodesQuery {
     pub(super) session: SessionId,
     pub(super) id: Option<String>,
-}
-
-/// A node of a cluster, as clients are told of it.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct NodeInfo {
-    /// What it is called.
-    pub name: String,
-    /// The version of the program.
-    pub version: String,
-    /// Seconds since it started.
-    pub uptime: u64,
-    /// Connections that it has now.
-    pub connections: u64,
-    /// Subscriptions that they hold.
-    pub subscriptions: u64,
-    /// Messages that its clients have published.
-    pub published: u64,
-    /// Messages that it has taken from other nodes.
-    pub received: u64,
-    /// How long it took to answer; nothing for the node that was asked itself.
-    pub round_trip: Option<Duration>,
 }
 
 impl NodesQuery {
@@ -48,8 +27,8 @@ impl NodesQuery {
     /// Puts the answer together: one JSON object, without a line end. `silent` are the names of nodes that did not answer.
     #[must_use]
     pub fn encode(self, nodes: &[NodeInfo], silent: &[String]) -> Vec<u8> {
-        let table = table(nodes, silent);
-        let list: Writer<'_> = &|out| write_nodes(nodes, out);
+        let table = table(nodes);
+        let list: Writer<'_> = &|out| write_members(nodes, out);
         let names: Writer<'_> = &|out| write_tags(out, silent);
         let values = [("members", list), ("silent", names)];
         let count = if silent.is_empty() { 1 } else { 2 };
@@ -65,64 +44,34 @@ impl NodesQuery {
 }
 
 /// The form that people read: a line for each node, with tabs between the columns.
-fn table(nodes: &[NodeInfo], silent: &[String]) -> String {
+fn table(nodes: &[NodeInfo]) -> String {
     let mut text = String::from(
-        "NODE\tVERSION\tUPTIME\tCONNECTIONS\tSUBSCRIPTIONS\tPUBLISHED\tRECEIVED\tROUND TRIP",
+        "NODE\tVERSION\tUPTIME\tCONNECTIONS\tSUBSCRIPTIONS\tPUBLISHED\tSENT\tRECEIVED\tWAITING\tROUND TRIP",
     );
     for node in nodes {
         push!(&mut text, "\n", node.name, "\t", node.version, "\t");
-        push!(
-            &mut text,
-            Duration::from_secs(node.uptime.max(1)),
-            "\t",
+        push!(&mut text, Duration::from_secs(node.uptime_seconds.max(1)));
+        for number in [
             node.connections,
-            "\t"
-        );
-        push!(
-            &mut text,
             node.subscriptions,
-            "\t",
             node.published,
-            "\t",
+            node.sent,
             node.received,
-            "\t"
-        );
-        match node.round_trip {
-            Some(time) => push!(&mut text, Duration::from_micros(time.as_micros() as u64)),
-            None => text.push('-'),
+            node.waiting_bytes,
+        ] {
+            push!(&mut text, "\t", number);
         }
-    }
-    for name in silent {
-        push!(&mut text, "\n", name, "\tdoes not answer");
+        text.push('\t');
+        match (node.round_trip, node.silent_seconds) {
+            (_, Some(seconds)) => {
+                push!(&mut text, "silent, last heard ");
+                push!(&mut text, Duration::from_secs(seconds.max(1)), " ago");
+            }
+            (Some(time), None) => {
+                push!(&mut text, Duration::from_micros(time.as_micros() as u64));
+            }
+            (None, None) => text.push('-'),
+        }
     }
     text
-}
-
-fn write_nodes(nodes: &[NodeInfo], out: &mut Vec<u8>) {
-    for (at, node) in nodes.iter().enumerate() {
-        out.extend_from_slice(if at == 0 {
-            b"[{\"name\":"
-        } else {
-            b",{\"name\":"
-        });
-        write_string(out, &node.name);
-        write_name(out, "version");
-        write_string(out, &node.version);
-        for (name, value) in [
-            ("uptime", node.uptime),
-            ("connections", node.connections),
-            ("subscriptions", node.subscriptions),
-            ("published", node.published),
-            ("received", node.received),
-        ] {
-            write_name(out, name);
-            write_number(out, value);
-        }
-        if let Some(time) = node.round_trip {
-            write_name(out, "round_trip_us");
-            write_number(out, time.as_micros() as u64);
-        }
-        out.push(b'}');
-    }
-    out.push(b']');
 }

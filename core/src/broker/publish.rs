@@ -75,7 +75,8 @@ impl Broker {
                 self.add_taps(walk.publisher, targets);
             }
         }
-        if walk.is_new {
+        let is_for_cluster = |receipt: &Receipt| receipt.is_for_cluster;
+        if walk.is_new && !walk.receipt.as_ref().is_some_and(is_for_cluster) {
             let tags = walk.tags.iter().map(|tag| tag.as_bytes());
             self.add_link(walk.publisher, tags, &mut matching.targets);
         }
@@ -106,16 +107,13 @@ impl Broker {
             }
         }
         self.scratch = scratch;
-        let has_targets = !targets.is_empty();
+        let is_for_cluster = |receipt: &Receipt| receipt.is_for_cluster;
+        let is_needed = !targets.is_empty() || walk.receipt.as_ref().is_some_and(is_for_cluster);
         self.outputs.push_back(Output::Deliver {
             publisher,
             targets,
             sets: Vec::new(),
-            message: if has_targets {
-                walk.message
-            } else {
-                Vec::new()
-            },
+            message: if is_needed { walk.message } else { Vec::new() },
             receipt: walk.receipt,
         });
     }

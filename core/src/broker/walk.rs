@@ -44,4 +44,9 @@ impl Walk {
     pub fn receipt(&self) -> Option<&Receipt> {
         self.receipt.as_ref()
     }
+
+    /// Takes that out.
+    pub fn take_receipt(&mut self) -> Option<Receipt> {
+        self.receipt.take()
+    }
 }

@@ -1,6 +1,7 @@
 //! Owns what a client tells its host and its application; knows nothing of how it comes about.
 
 use alloc::borrow::Cow;
+use alloc::boxed::Box;
 use alloc::string::String;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
@@ -8,7 +9,7 @@ use core::fmt;
 use core::time::Duration;
 
 use crate::error::ServerError;
-use crate::message::{Message, RegisteredToken};
+use crate::message::{Message, NodeInfo, RegisteredToken};
 use crate::text::{Part, push, text};
 
 /// The name of one request until it is answered.
@@ -184,6 +185,20 @@ pub struct Reply {
     pub registered: Vec<RegisteredToken>,
     /// For an acknowledged publish: how many sessions took it.
     pub delivered: Option<u64>,
+    /// What only a server of a cluster says.
+    pub cluster: Option<Box<OfCluster>>,
+}
+
+/// What an answer says of a cluster.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct OfCluster {
+    /// For an acknowledged publish: how many other nodes the message was handed to. For `who`: how many nodes there are.
+    pub nodes: Option<u64>,
+    /// For `nodes`: what each says of itself.
+    pub members: Vec<NodeInfo>,
+    /// The names of nodes that did not answer, so that the answer is without them.
+    pub silent: Vec<String>,
 }
 
 impl Reply {
@@ -201,7 +216,20 @@ impl Reply {
             expires_in: message.expires_in(),
             registered: message.registered(),
             delivered: message.delivered(),
+            cluster: Some(OfCluster {
+                nodes: message.nodes(),
+                members: message.members(),
+                silent: message.silent(),
+            })
+            .filter(|cluster| *cluster != OfCluster::default())
+            .map(Box::new),
         }
+    }
+
+    /// How many nodes the answer to a publish or to `who` counts, in a cluster.
+    #[must_use]
+    pub fn nodes(&self) -> Option<u64> {
+        self.cluster.as_ref()?.nodes
     }
 
     pub(super) fn success(command: &str) -> Self {

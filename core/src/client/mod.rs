@@ -35,7 +35,8 @@ use alloc::vec::Vec;
 use core::time::Duration;
 
 pub use event::{
-    Action, CloseReason, Delivery, Event, Reply, RequestError, RequestId, State, SubscriptionId,
+    Action, CloseReason, Delivery, Event, OfCluster, Reply, RequestError, RequestId, State,
+    SubscriptionId,
 };
 pub use requests::Offline;
 use requests::{Awaits, Buffer, Loss, Name, Requests, name};

@@ -226,12 +226,14 @@ pub(super) fn write_status(status: &Status, told: Told) -> Vec<u8> {
         subscribers,
         subscriptions,
         published,
+        sent,
         received,
+        waiting_bytes,
     } = status;
     alloc::format!(
         "name {name}\nversion {version}\nuptime {uptime}\nconnections {connections}\n\
          connections-total {connections_total}\nsubscribers {subscribers}\nsubscriptions {subscriptions}\n\
-         published {published}\nreceived {received}\nsummary {}\nseed {:x}\nagreed {}\n",
+         published {published}\nsent {sent}\nreceived {received}\nwaiting {waiting_bytes}\nsummary {}\nseed {:x}\nagreed {}\n",
         told.version,
         told.seed,
         u8::from(told.is_agreed),
@@ -254,6 +256,8 @@ pub(super) fn read_status(body: &[u8]) -> Option<(Status, Told)> {
             "subscribers" => status.subscribers = number(value)?,
             "subscriptions" => status.subscriptions = number(value)?,
             "published" => status.published = number(value)?,
+            "sent" => status.sent = number(value)?,
+            "waiting" => status.waiting_bytes = number(value)?,
             "received" => status.received = number(value)?,
             "summary" => told.version = number(value)?,
             "seed" => told.seed = u64::from_str_radix(value, 16).ok()?,

@@ -12,13 +12,16 @@
 //! What holds of the messages of each node, at every other one that is there all the time: each is taken once, in the order
 //! in which it was sent, or it is part of a gap that [`Output::Gap`] tells the size of. What was received is never sent on.
 
+mod asking;
 mod envelope;
 mod inbox;
+mod members;
 mod needs;
 mod output;
 mod questions;
 mod route;
 mod router;
+mod sending;
 mod status;
 mod summary;
 
@@ -28,18 +31,21 @@ use alloc::vec::Vec;
 use core::time::Duration;
 
 pub use self::envelope::Way;
-use self::envelope::{Envelope, Kind, NAMED_AT_ONCE, Unreadable, write_head};
+use self::envelope::{Envelope, Kind, Unreadable};
 use self::inbox::{Inbox, Took};
 pub use self::output::{Answers, Output, QuestionId};
 pub use self::questions::ANSWER_WITHIN;
 use self::questions::Questions;
 use self::router::Router;
-pub use self::status::{NodeId, Status};
+pub use self::status::{Figures, NodeId, Status};
 use self::summary::{Known, Summary};
 use crate::needs::Directory;
 
 /// How often a node tells the others that it is there.
 pub const HEARTBEAT: Duration = Duration::from_secs(2);
+/// How soon after the last that was told of needs a heartbeat says which that was: it may have been lost. While there is
+/// more to tell, that says so, too.
+const SAY_AGAIN: Duration = Duration::from_millis(100);
 /// After how long without a word a node counts as gone.
 pub const SILENCE: Duration = Duration::from_secs(7);
 /// For how long messages go to a node that has gone without a goodbye: it may be there and not be heard, and is to know
@@ -47,8 +53,6 @@ pub const SILENCE: Duration = Duration::from_secs(7);
 pub const AWAITED: Duration = Duration::from_secs(60);
 /// Bytes of messages in one envelope, at most: a bigger message goes in pieces.
 pub const ENVELOPE_BYTES: usize = 64 << 10;
-/// No envelope is on its way for longer.
-const LATE: Duration = Duration::from_secs(1);
 /// Nodes that have gone are remembered, so that what was lost meanwhile is known when they are back; at most so many.
 const REMEMBERED: usize = 1024;
 
@@ -94,6 +98,8 @@ pub struct Node {
     /// Messages that were sent to nobody, since there is no bus.
     lost: u64,
     received: u64,
+    /// Connections that nodes have had which are not remembered any more.
+    connections_forgotten: u64,
     peers: BTreeMap<NodeId, Peer>,
     questions: Questions,
     summary: Summary,
@@ -106,32 +112,10 @@ pub struct Node {
     is_directory_wrong: bool,
     renewed: Duration,
     told_whole: Duration,
+    /// When something was told of the needs of which no heartbeat has said that it was.
+    told_needs: Option<Duration>,
     router: Router,
     outputs: VecDeque<Output>,
-}
-
-/// Figures of a node.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-#[non_exhaustive]
-pub struct Figures {
-    /// Other nodes that are there.
-    pub peers: usize,
-    /// Other nodes that have gone and may come back.
-    pub awaited: usize,
-    /// Messages that were handed to the bus for all.
-    pub sent: u64,
-    /// Messages that were handed to it for one node, counted once for each such node.
-    pub sent_to_some: u64,
-    /// Messages that came from it.
-    pub received: u64,
-    /// Messages that others would have got if there were a bus.
-    pub lost: u64,
-    /// Connections that the others have now.
-    pub connections: u64,
-    /// Connections that they have had.
-    pub connections_total: u64,
-    /// Connections of theirs that hold a subscription.
-    pub subscribers: u64,
 }
 
 impl Node {
@@ -150,6 +134,7 @@ impl Node {
             sent_to_some: 0,
             lost: 0,
             received: 0,
+            connections_forgotten: 0,
             peers: BTreeMap::new(),
             questions: Questions::default(),
             summary: Summary::new(id.0),
@@ -159,6 +144,7 @@ impl Node {
             is_directory_wrong: false,
             renewed: Duration::ZERO,
             told_whole: Duration::ZERO,
+            told_needs: None,
             router: Router::default(),
             outputs: VecDeque::new(),
         }
@@ -173,36 +159,6 @@ impl Node {
     /// Takes the next output, oldest first.
     pub fn poll_output(&mut self) -> Option<Output> {
         self.outputs.pop_front()
-    }
-
-    /// Returns figures of the node.
-    #[must_use]
-    pub fn figures(&self) -> Figures {
-        let mut figures = Figures {
-            sent: self.sent - self.lost,
-            sent_to_some: self.sent_to_some,
-            received: self.received,
-            lost: self.lost,
-            awaited: self
-                .peers
-                .values()
-                .filter(|peer| peer.awaited.is_some())
-                .count(),
-            ..Figures::default()
-        };
-        for status in self.peers() {
-            figures.peers += 1;
-            figures.connections += status.connections;
-            figures.connections_total += status.connections_total;
-            figures.subscribers += status.subscribers;
-        }
-        figures
-    }
-
-    /// What the other nodes that are there have said last of themselves.
-    pub fn peers(&self) -> impl Iterator<Item = &Status> {
-        let there = self.peers.values().filter(|peer| peer.is_there);
-        there.map(|peer| &peer.status)
     }
 
     /// Whether there is a bus.
@@ -249,6 +205,12 @@ impl Node {
     pub fn set_status(&mut self, status: Status) {
         self.status = status;
         self.status.received = self.received;
+        self.status.sent = self.sent - self.lost + self.sent_to_some;
+    }
+
+    /// From now on messages of more bytes are not taken from others.
+    pub fn set_message_bytes(&mut self, bytes: usize) {
+        self.message_bytes = bytes;
     }
 
     /// Says that so many messages of this node's clients did not get here.
@@ -343,76 +305,12 @@ impl Node {
         now
     }
 
-    fn handle_status(&mut self, now: Duration, sender: NodeId, is_hello: bool, body: &[u8]) {
-        let Some((status, told)) = envelope::read_status(body) else {
-            let why = "a heartbeat that says something else than this version";
-            return self.outputs.push_back(Output::Unreadable(why));
-        };
-        let others = self
-            .peers
-            .iter()
-            .filter(|(id, it)| **id != sender && it.is_there);
-        let is_taken = others
-            .map(|(_, it)| &it.status.name)
-            .any(|name| *name == status.name)
-            || self.status.name == status.name;
-        let Some(peer) = self.peers.get_mut(&sender) else {
-            return;
-        };
-        let is_new = !peer.is_there;
-        peer.status = status.clone();
-        (peer.is_there, peer.awaited, peer.is_known) = (true, None, true);
-        if is_new {
-            if is_taken {
-                self.outputs
-                    .push_back(Output::SameName(status.name.clone()));
-            }
-            self.outputs.push_back(Output::Joined(status));
-            self.is_directory_wrong = true;
-        }
-        self.compare_needs(now, sender, told);
-        if is_hello && self.is_joined {
-            // So that the newcomer need not wait for the next heartbeat.
-            let body = self.status_body();
-            let way = Way::Node(sender);
-            let number = self.peers.get(&sender).map_or(0, |peer| peer.sent);
-            self.send(way, Kind::Status { is_hello: false }, number, 0, &body);
-        }
-    }
-
-    fn let_go(&mut self, now: Duration, id: NodeId, is_goodbye: bool) {
-        let Some(peer) = self.peers.get_mut(&id) else {
-            return;
-        };
-        let was_there = core::mem::take(&mut peer.is_there);
-        peer.awaited = match is_goodbye {
-            true => None,
-            false if was_there => Some(now + AWAITED),
-            false => peer.awaited,
-        };
-        if was_there {
-            self.is_directory_wrong = true;
-            self.outputs.push_back(Output::Left {
-                node: peer.status.name.clone(),
-                is_goodbye,
-            });
-        }
-        self.questions.forget(id, &mut self.outputs);
-    }
-
-    /// Forgets the one that has been silent longest.
-    fn forget_one(&mut self) {
-        let gone = self.peers.iter().filter(|(_, peer)| !peer.is_there);
-        let oldest = gone.min_by_key(|(_, peer)| peer.heard).map(|(id, _)| *id);
-        if let Some(id) = oldest {
-            self.peers.remove(&id);
-        }
-    }
-
     /// Says what time it is; to be called several times a second.
     pub fn handle_time(&mut self, now: Duration) {
         self.now = now;
-        if self.is_joined && now.saturating_sub(self.told) >= HEARTBEAT {
+        let since = |then: Duration| now.saturating_sub(then);
+        let is_unsaid = self.told_needs.is_some_and(|told| since(told) >= SAY_AGAIN);
+        if self.is_joined && (is_unsaid || since(self.told) >= HEARTBEAT) {
             self.tell_status(now, false);
         }
         let ids: Vec<_> = self.peers.keys().copied().collect();
@@ -471,6 +369,7 @@ impl Node {
             self.summary.tell_again();
             self.tell_needs();
         }
+        self.told_needs = None;
         let body = self.status_body();
         self.send(Way::All, Kind::Status { is_hello }, self.sent, 0, &body);
     }
@@ -480,75 +379,5 @@ impl Node {
         if self.is_joined {
             self.send(Way::All, Kind::Told, self.sent, 0, body);
         }
-    }
-
-    /// Asks all others that are there; [`Output::Answered`] follows in any case.
-    pub fn ask(&mut self, now: Duration, body: &[u8]) -> QuestionId {
-        let there = self.peers.iter().filter(|(_, peer)| peer.is_there);
-        let there = there.map(|(id, peer)| (*id, peer.status.name.clone()));
-        let question = self
-            .questions
-            .begin(now, there.collect(), &mut self.outputs);
-        if self.is_joined {
-            self.send(Way::All, Kind::Ask, question.0, 0, body);
-        }
-        question
-    }
-
-    /// Answers a question of another node.
-    pub fn answer(&mut self, asker: NodeId, question: QuestionId, body: &[u8]) {
-        if !self.is_joined {
-            return;
-        }
-        let way = Way::Node(asker);
-        let pieces: Vec<_> = match body.is_empty() {
-            true => alloc::vec![body],
-            false => body.chunks(self.envelope_bytes).collect(),
-        };
-        let last = pieces.len() as u64 - 1;
-        for (at, piece) in (0..).zip(pieces) {
-            self.send(way, Kind::Answer { at, last }, question.0, 0, piece);
-        }
-    }
-
-    fn send(&mut self, way: Way, kind: Kind, number: u64, messages: u64, body: &[u8]) {
-        let mut before = match way {
-            // What waits for nothing says nothing of what went before: nobody would keep it in mind.
-            Way::All if !kind.is_numbered() => Vec::new(),
-            Way::All => self.sent_alone(matches!(kind, Kind::Status { .. })),
-            Way::Node(_) => alloc::vec![(self.id, self.sent)],
-        };
-        while before.len() > NAMED_AT_ONCE {
-            // More than one head has room for: the others go in front, in envelopes without messages.
-            let some: Vec<_> = before.drain(..NAMED_AT_ONCE).collect();
-            self.push(way, Kind::Messages, self.sent, 0, &some, &[]);
-        }
-        self.push(way, kind, number, messages, &before, body);
-    }
-
-    /// To which nodes messages were sent alone, and how many so far: to those that may still be on their way, or, in a
-    /// heartbeat, ever. More than one envelope says it, since one may be lost.
-    fn sent_alone(&self, ever: bool) -> Vec<(NodeId, u64)> {
-        let is_late = |peer: &Peer| self.now.saturating_sub(peer.sent_at) > LATE;
-        let said = self
-            .peers
-            .iter()
-            .filter(|(_, peer)| peer.sent > 0 && (ever || !is_late(peer)));
-        said.map(|(id, peer)| (*id, peer.sent)).collect()
-    }
-
-    fn push(
-        &mut self,
-        way: Way,
-        kind: Kind,
-        number: u64,
-        messages: u64,
-        before: &[(NodeId, u64)],
-        body: &[u8],
-    ) {
-        let mut payload = Vec::with_capacity(128 + body.len());
-        write_head(&mut payload, self.id, kind, number, messages, before);
-        payload.extend_from_slice(body);
-        self.outputs.push_back(Output::Send { way, payload });
     }
 }

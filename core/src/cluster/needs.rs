@@ -6,15 +6,13 @@ use core::time::Duration;
 
 use super::envelope::{Envelope, Kind, Told, Way};
 use super::summary::{Filter, Learnt, News};
-use super::{HEARTBEAT, Node, NodeId, Output, Peer};
+use super::{Node, NodeId, Output, Peer};
 use crate::needs::{Directory, MOST_PLACES, NeedChange};
 
 /// How long a node that was asked for its summary has to send it.
 const ASK_AGAIN: Duration = Duration::from_secs(1);
 /// How often the whole is told, where the others could do without.
 const WHOLE_EVERY: Duration = Duration::from_secs(5);
-/// How soon after something was told it is said that it was.
-const SAY_AGAIN: Duration = Duration::from_millis(100);
 /// How often the directory is made anew, where the one in use only sends too much.
 const RENEW_EVERY: Duration = Duration::from_secs(1);
 /// The seed stands in front of what a summary says.
@@ -45,9 +43,7 @@ impl Node {
                     self.send(Way::All, Kind::Added, self.summary.version(), 0, &body);
                 }
             }
-            // The next heartbeat says which version that was, and is not far off: it may have been lost.
-            let soon = self.now.saturating_sub(HEARTBEAT) + SAY_AGAIN;
-            self.told = self.told.min(soon);
+            self.told_needs = Some(self.now);
         }
     }
 

@@ -68,6 +68,17 @@ pub enum Output {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct QuestionId(pub u64);
 
+impl QuestionId {
+    /// Who asks, and which of its questions it is, from the `id` of a message that [`Node::ask_to_count`](super::Node::ask_to_count)
+    /// has sent.
+    #[must_use]
+    pub fn read(id: &str) -> Option<(NodeId, Self)> {
+        let (asker, question) = id.strip_prefix('"')?.strip_suffix('"')?.split_once('-')?;
+        let asker = u64::from_str_radix(asker, 16).ok()?;
+        Some((NodeId(asker), Self(question.parse().ok()?)))
+    }
+}
+
 /// What others have answered.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]

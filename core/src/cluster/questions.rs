@@ -47,11 +47,12 @@ impl Question {
 }
 
 impl Questions {
-    /// Begins with a question to some nodes; with none it is answered at once.
+    /// Begins with a question to some nodes, beside others that are known to be silent; with none it is answered at once.
     pub(super) fn begin(
         &mut self,
         now: Duration,
         nodes: Vec<(NodeId, String)>,
+        silent: Vec<String>,
         outputs: &mut VecDeque<Output>,
     ) -> QuestionId {
         self.last += 1;
@@ -68,7 +69,10 @@ impl Questions {
             asked: now,
             waiting: waiting.collect(),
             bytes: 0,
-            answers: Answers::default(),
+            answers: Answers {
+                silent,
+                ..Answers::default()
+            },
         };
         match question.waiting.is_empty() {
             true => question.end(id, outputs),

@@ -123,7 +123,7 @@ impl Node {
     }
 
     /// Sends messages in as few envelopes as may be.
-    fn publish(&mut self, way: Way, mut lines: &[u8]) {
+    pub(super) fn publish(&mut self, way: Way, mut lines: &[u8]) {
         while !lines.is_empty() {
             let most = self.envelope_bytes.min(lines.len());
             let first = memchr::memchr(b'\n', lines).map_or(lines.len(), |at| at + 1);

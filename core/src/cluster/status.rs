@@ -38,6 +38,34 @@ pub struct Status {
     pub subscriptions: u64,
     /// Messages that its clients have published.
     pub published: u64,
+    /// Messages that it has handed to other nodes: once for all, or once for each.
+    pub sent: u64,
     /// Messages that it has taken from other nodes.
     pub received: u64,
+    /// Bytes of messages that wait to be handed to other nodes.
+    pub waiting_bytes: u64,
+}
+
+/// Figures of a node.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Figures {
+    /// Other nodes that are there.
+    pub peers: usize,
+    /// Other nodes that have gone and may come back.
+    pub awaited: usize,
+    /// Messages that were handed to the bus for all.
+    pub sent: u64,
+    /// Messages that were handed to it for one node, counted once for each such node.
+    pub sent_to_some: u64,
+    /// Messages that came from it.
+    pub received: u64,
+    /// Messages that others would have got if there were a bus.
+    pub lost: u64,
+    /// Connections that the others have now.
+    pub connections: u64,
+    /// Connections that they have had, and those that have gone.
+    pub connections_total: u64,
+    /// Connections of theirs that hold a subscription.
+    pub subscribers: u64,
 }

@@ -187,6 +187,8 @@ pub struct Request<'a> {
     pub ttl: Option<u64>,
     /// For admin commands, the token's SHA-256 in hexadecimal digits, in the place of data.
     pub sha256: &'a str,
+    /// For a publish with an `id`: whether the answer is to have what the other nodes of a cluster delivered, too.
+    pub is_for_cluster: bool,
     /// A number to recognise the answer by; without it most commands are answered only when they fail.
     pub id: Option<u64>,
 }
@@ -212,6 +214,13 @@ impl<'a> Request<'a> {
     #[must_use]
     pub fn data(mut self, data: &'a str) -> Self {
         self.data = data;
+        self
+    }
+
+    /// Has a publish answered for the whole cluster.
+    #[must_use]
+    pub fn for_cluster(mut self, is_for_cluster: bool) -> Self {
+        self.is_for_cluster = is_for_cluster;
         self
     }
 
@@ -261,9 +270,11 @@ pub fn encode_request(request: &Request<'_>, out: &mut Vec<u8>) {
     let rights: Writer<'_> = &|out| write_string(out, request.rights.name());
     let never: Writer<'_> = &|out| write_string(out, "never");
     let sha256: Writer<'_> = &|out| write_string(out, request.sha256);
+    let wait: Writer<'_> = &|out| write_string(out, "cluster");
     let values = [
         (request.rights != Rights::Both).then_some(("rights", rights)),
         (request.ttl == Some(NEVER)).then_some(("ttl", never)),
+        request.is_for_cluster.then_some(("wait", wait)),
         (!request.sha256.is_empty()).then_some(("sha256", sha256)),
     ];
     let values: Vec<_> = values.into_iter().flatten().collect();

@@ -198,6 +198,10 @@ impl Reader<'_> {
             b"expires_in" => Some(Field::ExpiresIn),
             b"registered" => Some(Field::Registered),
             b"sha256" => Some(Field::Sha256),
+            b"nodes" => Some(Field::Nodes),
+            b"silent" => Some(Field::Silent),
+            b"members" => Some(Field::Members),
+            b"wait" => Some(Field::Wait),
             _ => None,
         })
     }

@@ -14,6 +14,7 @@ mod forms;
 mod grammar;
 mod json;
 mod lines;
+mod members;
 mod notices;
 mod refusal;
 mod registered;
@@ -26,12 +27,13 @@ mod view;
 
 pub use command::Command;
 pub(crate) use encode::{
-    Data, Reply, Writer, write_head, write_name, write_number, write_plain_head, write_plain_tags,
-    write_rest, write_tags,
+    Data, Reply, Writer, write_head, write_plain_head, write_plain_tags, write_rest, write_tags,
 };
 pub use encode::{Request, encode_publish, encode_request};
 pub use fault::ScanError;
 pub use lines::{Messages, Unreadable};
+pub use members::NodeInfo;
+pub(crate) use members::write_members;
 pub use notices::{
     dropped_lines, dropped_notice, input_full, message_over_rate, rate_exceeded, throttled_notice,
     tls_required, too_many_connections, too_many_of_address,

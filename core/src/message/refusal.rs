@@ -33,7 +33,7 @@ pub(crate) enum Refusal {
     PublishNotGranted(String),
     /// A tag that is the server's own.
     ReservedTag(String),
-    /// A field of an admin command, and what it may be.
+    /// A field, and what it may be.
     InvalidValue(&'static str, &'static str),
     /// A field that an admin command does not take, and those that it takes.
     UnknownField(String, &'static str),

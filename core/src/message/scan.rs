@@ -50,6 +50,10 @@ pub(super) enum Field {
     ExpiresIn,
     Registered,
     Sha256,
+    Nodes,
+    Silent,
+    Wait,
+    Members,
 }
 
 impl Scan {

@@ -7,6 +7,7 @@ use core::fmt;
 
 use super::command::Command;
 use super::grammar::tag_lists;
+use super::members::{NodeInfo, read_members};
 use super::registered::{RegisteredToken, read_registered};
 use super::scan::{Field, Scan};
 use super::span::Span;
@@ -119,6 +120,33 @@ impl<'a> Message<'a> {
     #[must_use]
     pub fn delivered(&self) -> Option<u64> {
         self.number(Field::Delivered)
+    }
+
+    /// How many other nodes of a cluster a published message was handed to, as its acknowledgement says; or how many
+    /// nodes there are, as the answer to `who` says. `None` where there is no cluster.
+    #[must_use]
+    pub fn nodes(&self) -> Option<u64> {
+        self.number(Field::Nodes)
+    }
+
+    /// The names of nodes that did not answer, as an answer for a whole cluster says; empty when all did.
+    #[must_use]
+    pub fn silent(&self) -> Vec<String> {
+        self.tag_list(Field::Silent).unwrap_or_default()
+    }
+
+    /// The nodes of a `nodes` answer; empty when there are none.
+    #[must_use]
+    pub fn members(&self) -> Vec<NodeInfo> {
+        self.rare(Field::Members).map_or(Vec::new(), read_members)
+    }
+
+    /// Whether a publish is to be answered for the whole cluster; `None` where it does not say what there is.
+    pub(crate) fn waits_for_cluster(&self) -> Option<bool> {
+        match self.rare(Field::Wait) {
+            None | Some("null") => Some(false),
+            Some(literal) => (text_of(literal)? == "cluster").then_some(true),
+        }
     }
 
     /// How many connections there were since the start, as the answer to `who` says.

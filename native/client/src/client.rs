@@ -39,6 +39,18 @@ pub struct Who {
     pub connections: u64,
     /// Connections that hold a subscription now.
     pub subscribers: u64,
+    /// How many nodes these are the figures of, in a cluster.
+    pub nodes: Option<u64>,
+}
+
+/// What became of a message.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Receipt {
+    /// How many sessions of the server took it.
+    pub delivered: u64,
+    /// How many other nodes it was handed to, in a cluster.
+    pub nodes: Option<u64>,
 }
 
 impl Client {
@@ -115,7 +127,7 @@ impl Client {
             .await
     }
 
-    /// Publishes; returns how many sessions took the message.
+    /// Publishes; returns how many sessions took the message, once the server knows.
     ///
     /// # Errors
     /// [`ClientError`].
@@ -123,14 +135,20 @@ impl Client {
         &self,
         tags: impl IntoIterator<Item = T>,
         data: &str,
-    ) -> Result<u64, ClientError> {
+    ) -> Result<Receipt, ClientError> {
         let tags: Vec<T> = tags.into_iter().collect();
         let tags: Vec<&str> = tags.iter().map(AsRef::as_ref).collect();
         let reply = self
             .shared()
             .ask(|machine, now| machine.publish_acked(now, &tags, data))
             .await?;
-        reply.delivered.ok_or_else(|| unexpected(reply))
+        match reply.delivered {
+            Some(delivered) => Ok(Receipt {
+                delivered,
+                nodes: reply.nodes(),
+            }),
+            None => Err(unexpected(reply)),
+        }
     }
 
     /// Returns once the server has taken everything that was handed over before: what it delivers, it has delivered to
@@ -212,6 +230,7 @@ impl Client {
             (Some(connections), Some(subscribers)) => Ok(Who {
                 connections,
                 subscribers,
+                nodes: reply.nodes(),
             }),
             _ => Err(unexpected(reply)),
         }

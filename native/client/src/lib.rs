@@ -16,8 +16,8 @@
 //! let mut late_buses = reader.subscribe(["bus", "late"]).await?;
 //!
 //! let writer = Client::connect(&uri).await?;
-//! let delivered = writer.publish_acked(["late", "line:7", "bus"], "12 min").await?;
-//! assert_eq!(delivered, 1);
+//! let receipt = writer.publish_acked(["late", "line:7", "bus"], "12 min").await?;
+//! assert_eq!(receipt.delivered, 1);
 //!
 //! let message = late_buses.next().await.ok_or("the client is closed")?;
 //! assert_eq!(*message.tags, ["bus", "late", "line:7"]);
@@ -170,12 +170,12 @@ mod token;
 
 pub use admin::{Admin, TokenGrants, TokenPage};
 pub use builder::ClientBuilder;
-pub use client::{Client, Who};
+pub use client::{Client, Receipt, Who};
 pub use error::{ClientError, TokenSourceError};
 pub use event::Event;
 pub use inbox::Message;
-pub use mist_core::client::{Backoff, CloseReason, Offline, Reply, State};
-pub use mist_core::message::RegisteredToken;
+pub use mist_core::client::{Backoff, CloseReason, OfCluster, Offline, Reply, State};
+pub use mist_core::message::{NodeInfo, RegisteredToken};
 pub use mist_core::{ErrorCode, Rights, ServerError};
 pub use mist_net::address::AddressError;
 pub use mist_net::connect::ConnectError;

@@ -13,10 +13,10 @@ pub(crate) async fn run(uri: &str) -> Result<(), Box<dyn Error>> {
 
     let writer = Client::connect(uri).await?;
     writer.publish(["bus", "line:7"], "on time").await?;
-    let delivered = writer
+    let receipt = writer
         .publish_acked(["bus", "late", "line:7"], "12 min late")
         .await?;
-    println!("delivered to {delivered}");
+    println!("delivered to {}", receipt.delivered);
 
     if let Some(message) = messages.next().await {
         println!("{} {}", message.tags.join(","), message.data);

@@ -25,9 +25,17 @@ pub(crate) enum Kind {
     BodyBrokeOff,
     CannotAccept,
     CommandPanicked,
+    #[cfg_attr(not(feature = "cluster"), allow(dead_code))]
+    ForeignMessage,
     HandshakeFailed,
     HttpEnded,
     InputFull,
+    #[cfg_attr(not(feature = "cluster"), allow(dead_code))]
+    NodeGap,
+    #[cfg_attr(not(feature = "cluster"), allow(dead_code))]
+    NodeGarbage,
+    #[cfg_attr(not(feature = "cluster"), allow(dead_code))]
+    NodeOverLimits,
     NotHttp,
     #[cfg_attr(not(any(feature = "http", feature = "jwt")), allow(dead_code))]
     OddGrants,
@@ -49,7 +57,11 @@ impl Kind {
     fn level(self) -> Level {
         match self {
             Self::CannotAccept | Self::CommandPanicked | Self::StoreFailed => Level::ERROR,
-            Self::InputFull
+            Self::ForeignMessage
+            | Self::InputFull
+            | Self::NodeGap
+            | Self::NodeGarbage
+            | Self::NodeOverLimits
             | Self::OddGrants
             | Self::SlowConsumer
             | Self::SocketStalled
@@ -75,9 +87,15 @@ impl fmt::Display for Kind {
             Self::BodyBrokeOff => "bodies of requests that broke off",
             Self::CannotAccept => "connections that could not be accepted",
             Self::CommandPanicked => "custom commands that panicked",
+            Self::ForeignMessage => "messages of programs on the cluster's NATS, refused",
             Self::HandshakeFailed => "TLS handshakes that failed",
             Self::HttpEnded => "HTTP connections that ended early",
             Self::InputFull => "connections with too much of a message that is not whole",
+            Self::NodeGap => "gaps in what other nodes sent",
+            Self::NodeGarbage => "what came on the cluster's NATS and no node sends",
+            Self::NodeOverLimits => {
+                "times that messages of other nodes were over this server's limits"
+            }
             Self::NotHttp => "clients that do not speak HTTP",
             Self::OddGrants => "tokens whose grants are odd",
             Self::OtherHost => "requests for other hosts, refused",

@@ -4,6 +4,9 @@ use mist_tests::client::Kind;
 use mist_tests::nats::{Nats, Version};
 use mist_tests::transcript::is_like;
 
+use serde_json::Value;
+
+use super::quick_start::run;
 use super::{Node, meet, poll, settle};
 
 #[tokio::test(flavor = "multi_thread")]
@@ -59,7 +62,68 @@ async fn each_node_answers_for_all_and_names_those_that_are_silent() {
         asker.recv().await == some
     });
     assert!(silent.await, "its silence is not told");
+    asker.send(r#"{"command":"nodes"}"#).await;
+    let answer = asker.recv().await;
+    assert!(answer.contains(r#""silent":["c"]"#), "{answer}");
+    // It is not forgotten at once when it counts as gone.
+    nodes[0].logs(&["WARN", "a node is silent", "\"c\""]).await;
+    asker.send(r#"{"command":"listall"}"#).await;
+    assert_eq!(asker.recv().await, some);
+    let host = nodes[0].process.address("tcp").to_string();
+    let told = run(&["nodes", "--host", &host, "-o", "json"]);
+    let told: Value = serde_json::from_str(&told).expect(&told);
+    let told = told["nodes"].as_array().expect("an array");
+    assert_eq!(told.len(), 3, "{told:?}");
+    for node in told {
+        assert!(node["uptime_seconds"].is_u64(), "{node}");
+        assert!(node["waiting_bytes"].is_u64(), "{node}");
+        assert_eq!(
+            node["round_trip_us"].is_u64(),
+            node["name"] == "b",
+            "{node}"
+        );
+        let seconds = node["silent_seconds"].as_u64();
+        assert_eq!(
+            seconds.is_some_and(|it| it > 5),
+            node["name"] == "c",
+            "{node}"
+        );
+    }
+    let table = run(&["nodes", "--host", &host]);
+    let last = table.lines().last().expect("three lines");
+    assert!(is_like("c *silent, last heard *s ago", last), "{table}");
     nodes[2].process.signal("CONT");
+    meet(&nodes).await;
+}
+
+/// What a client that asks `who` is told.
+async fn who(node: &Node) -> Value {
+    let mut asker = node.place().ws().await;
+    asker.send(r#"{"command":"who","id":1}"#).await;
+    let answer = asker.recv().await;
+    serde_json::from_str(&answer).expect(&answer)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn connections_since_the_start_do_not_become_fewer_when_a_node_leaves() {
+    let Some(nats) = Nats::start(Version::Debian, "") else {
+        return;
+    };
+    let mut nodes = Node::start_all(2, &nats.uri()).await;
+    for _ in 0..20 {
+        nodes[1].place().ws().await;
+    }
+    let count = |answer: &Value| answer["connections"].as_u64().expect("a number");
+    let heard = poll(async || count(&who(&nodes[0]).await) > 20);
+    assert!(heard.await, "they are not counted");
+    let before = count(&who(&nodes[0]).await);
+    let mut leaver = nodes.pop().expect("two");
+    leaver.process.signal("TERM");
+    leaver.process.end();
+    nodes[0].until_beside(0).await;
+    let after = who(&nodes[0]).await;
+    assert!(count(&after) > before, "{before} before, then {after}");
+    assert_eq!(after["nodes"], 1);
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -128,7 +128,12 @@ async fn garbage_on_the_subjects_changes_nothing() {
             .publish(&["x"], data)
             .await;
         for (ear, node) in ears.iter_mut().zip(&nodes) {
-            assert_eq!(ear.hear().await, message(data), "at {}", node.name);
+            let mut came = ear.hear().await;
+            while came.starts_with(r#"{"command":"dropped""#) {
+                // Among the garbage are messages that no broker can read.
+                came = ear.hear().await;
+            }
+            assert_eq!(came, message(data), "at {}", node.name);
         }
     }
     let mut admin = nodes[0].place().admin(Kind::Tcp, "TK").await;

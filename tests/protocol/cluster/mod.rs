@@ -8,13 +8,16 @@ mod asking;
 mod coming;
 mod credentials;
 mod flow;
+mod foreign;
 mod garbage;
+mod limits;
 mod links;
 mod oracle;
 mod outages;
 mod quick_start;
 mod sizes;
 mod tokens;
+mod waiting;
 
 use std::collections::BTreeMap;
 use std::fmt::Debug;

@@ -34,7 +34,7 @@ fn words(line: &str) -> (Vec<String>, bool) {
 }
 
 /// Runs a command that ends by itself; returns what it wrote.
-fn run(words: &[&str]) -> String {
+pub(super) fn run(words: &[&str]) -> String {
     let mut process = Process::run(&mut command(words));
     let text = rest(&process.stdout).join("\n");
     assert!(process.end().success(), "{words:?}: {}", process.log());

@@ -27,6 +27,9 @@ async fn a_token_that_is_revoked_while_nats_is_away_is_silent_once_it_is_back() 
     ];
     let nodes = ["a", "b"].map(|name| Node::start(name, &nats.uri(), &arguments));
     meet(&nodes).await;
+    nodes[0]
+        .logs(&["WARN", "sqlite://", "on this machine"])
+        .await;
     let mut admin = nodes[0].place().admin(Kind::Tcp, "TK").await;
     asked(
         &mut admin,

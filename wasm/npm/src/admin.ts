@@ -29,8 +29,8 @@ export function makeAdmin(askBroker: Ask): Admin {
     unset: change("unset"),
     tags: async (token, options) => (await ask("tags", [], { data: checkToken(token) }, options)).tags,
     who: async (options) => {
-      const { connections = 0, subscribers = 0 } = await ask("who", [], {}, options);
-      return { connections, subscribers };
+      const { connections = 0, subscribers = 0, nodes } = await ask("who", [], {}, options);
+      return { connections, subscribers, ...(nodes !== undefined && { nodes }) };
     },
     listAll: async (options) => (await ask("listall", [], {}, options)).subscribed,
   };

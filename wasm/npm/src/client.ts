@@ -420,8 +420,8 @@ export class LinkedClient implements Client {
     options.signal?.throwIfAborted();
     if (!this.#hasTried) await this.#tried();
     if (options.ack) {
-      const { delivered } = await this.#ask((machine) => machine.publishAcked(now(), names, text), options, data);
-      return delivered === undefined ? {} : { delivered };
+      const { delivered, nodes } = await this.#ask((machine) => machine.publishAcked(now(), names, text), options, data);
+      return { ...(delivered !== undefined && { delivered }), ...(nodes !== undefined && { nodes }) };
     }
     this.#carry(data, () => this.#call((machine) => machine.publish(now(), names, text)));
     return {};

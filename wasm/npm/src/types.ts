@@ -84,6 +84,8 @@ export interface Subscription<T = any> extends AsyncIterable<Message<T>>, Dispos
 export interface Receipt {
   /** How many sessions received the message; only known if it was published with `ack`. */
   readonly delivered?: number;
+  /** How many other nodes the message was handed to; only known with `ack`, from a server of a cluster. */
+  readonly nodes?: number;
 }
 
 /** How to publish. */
@@ -150,6 +152,8 @@ export interface Who {
   readonly connections: number;
   /** Connections that hold a subscription now. */
   readonly subscribers: number;
+  /** How many nodes these are the figures of; only known from a server of a cluster. */
+  readonly nodes?: number;
 }
 
 /** The administrator's commands. All but `who` and `listAll` need the broker's own token. */

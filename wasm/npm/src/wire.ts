@@ -18,6 +18,7 @@ export interface Answer {
   readonly subscriptions: string[][];
   readonly subscribed: string[];
   readonly delivered?: number | undefined;
+  readonly nodes?: number | undefined;
   readonly connections?: number | undefined;
   readonly subscribers?: number | undefined;
 }
@@ -62,6 +63,7 @@ export function answerOf(message: Incoming): Answer {
     subscriptions: Array.isArray(subscriptions) ? subscriptions.filter(isTags) : [],
     subscribed: isTags(subscribed) ? subscribed : [],
     delivered: countOf(message["delivered"]),
+    nodes: countOf(message["nodes"]),
     connections: countOf(message["connections"]),
     subscribers: countOf(message["subscribers"]),
   };

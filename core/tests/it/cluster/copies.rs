@@ -10,22 +10,22 @@ use mist_core::{Broker, Config, Credentials};
 
 use crate::dice::Dice;
 
-const SUBSCRIPTIONS: usize = 10_000;
+pub(super) const SUBSCRIPTIONS: usize = 10_000;
 const MESSAGES: usize = 400;
 const TAGS: usize = 20_000;
 
 /// A kind of subscriptions and messages.
 #[derive(Clone, Copy)]
-struct Mix {
-    name: &'static str,
+pub(super) struct Mix {
+    pub(super) name: &'static str,
     /// How many tags subscriptions have at least and at most, and messages.
-    subscribed: (usize, usize),
-    published: (usize, usize),
+    pub(super) subscribed: (usize, usize),
+    pub(super) published: (usize, usize),
     /// How many tags are in use: few are asked for by many.
-    tags: usize,
+    pub(super) tags: usize,
 }
 
-const MIXES: [Mix; 2] = [
+pub(super) const MIXES: [Mix; 2] = [
     Mix {
         name: "narrow",
         subscribed: (2, 3),
@@ -41,10 +41,10 @@ const MIXES: [Mix; 2] = [
 ];
 
 /// Draws tags of which the one of rank n is drawn as often as 1/n says.
-struct Zipf(Vec<f64>);
+pub(super) struct Zipf(Vec<f64>);
 
 impl Zipf {
-    fn new(tags: usize) -> Self {
+    pub(super) fn new(tags: usize) -> Self {
         let mut sum = 0.0;
         let sums = (1..=tags).map(|rank| {
             sum += 1.0 / rank as f64;
@@ -59,7 +59,7 @@ impl Zipf {
         format!("tag-{}", self.0.partition_point(|sum| *sum < at))
     }
 
-    fn set(&self, (least, most): (usize, usize), dice: &mut Dice) -> Vec<String> {
+    pub(super) fn set(&self, (least, most): (usize, usize), dice: &mut Dice) -> Vec<String> {
         let count = least + dice.below(most - least + 1);
         let mut tags = Vec::new();
         while tags.len() < count {
@@ -79,7 +79,7 @@ struct Copies {
     needed: f64,
 }
 
-fn node(at: usize) -> Node {
+pub(super) fn node(at: usize) -> Node {
     let status = Status {
         name: format!("node-{at}"),
         ..Status::default()

@@ -9,6 +9,7 @@
 
 mod awaited;
 mod copies;
+mod traffic;
 mod world;
 
 use std::collections::BTreeSet;

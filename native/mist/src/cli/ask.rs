@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use mist::client::NodeInfo;
 use serde_json::json;
 use tokio::time::{MissedTickBehavior, interval};
 
@@ -101,7 +102,10 @@ pub(super) async fn who(target: &Target, answer: Answer) -> Result<(), Stop> {
     let client = target.connect().await?;
     let who = client.who().await.map_err(failed)?;
     if answer == Answer::Json {
-        let answer = json!({ "connections": who.connections, "subscribers": who.subscribers });
+        let mut answer = json!({ "connections": who.connections, "subscribers": who.subscribers });
+        if let Some(nodes) = who.nodes {
+            answer["nodes"] = nodes.into();
+        }
         return out::line(&answer.to_string());
     }
     // Two blanks, as ever: scripts cut this line at columns.
@@ -113,30 +117,36 @@ pub(super) async fn who(target: &Target, answer: Answer) -> Result<(), Stop> {
 pub(super) async fn nodes(target: &Target, answer: Answer) -> Result<(), Stop> {
     let client = target.connect().await?;
     let reply = client.request("nodes", &[], "").await.map_err(failed)?;
+    if answer == Answer::Json {
+        let members = reply.cluster.iter().flat_map(|cluster| &cluster.members);
+        let nodes: Vec<_> = members.map(object).collect();
+        return out::line(&json!({ "nodes": nodes }).to_string());
+    }
     let rows = reply.data.lines().map(|line| line.split('\t').collect());
     let rows: Vec<Vec<&str>> = rows.collect();
-    match answer {
-        Answer::Json => out::line(&as_objects(&rows).to_string()),
-        Answer::Plain => table(&rows).iter().try_for_each(|line| out::line(line)),
-    }
+    table(&rows).iter().try_for_each(|line| out::line(line))
 }
 
-/// The rows behind the first, each with the names that stand there.
-fn as_objects(rows: &[Vec<&str>]) -> serde_json::Value {
-    let Some((names, rows)) = rows.split_first() else {
-        return json!([]);
-    };
-    let object = |row: &Vec<&str>| {
-        let names = names
-            .iter()
-            .map(|name| name.to_lowercase().replace(' ', "_"));
-        let fields = names.zip(row).map(|(name, value)| {
-            let number = value.parse::<u64>().map(serde_json::Value::from);
-            (name, number.unwrap_or_else(|_| (*value).into()))
-        });
-        serde_json::Value::Object(fields.collect())
-    };
-    rows.iter().map(object).collect()
+/// A node by the names of the protocol; times are numbers whose unit is in the name.
+fn object(node: &NodeInfo) -> serde_json::Value {
+    let mut object = json!({
+        "name": node.name,
+        "version": node.version,
+        "uptime_seconds": node.uptime_seconds,
+        "connections": node.connections,
+        "subscriptions": node.subscriptions,
+        "published": node.published,
+        "sent": node.sent,
+        "received": node.received,
+        "waiting_bytes": node.waiting_bytes,
+    });
+    if let Some(time) = node.round_trip {
+        object["round_trip_us"] = (time.as_micros() as u64).into();
+    }
+    if let Some(seconds) = node.silent_seconds {
+        object["silent_seconds"] = seconds.into();
+    }
+    object
 }
 
 /// The rows as lines, with columns under each other.

@@ -160,11 +160,13 @@ Examples:
 
 pub(super) const NODES: &str = "\
 The table has for each node its name and version, how long it has been running, its connections and
-subscriptions, the messages that its clients have published and that it has received from other
-nodes, and how long it took to answer.
+subscriptions, the messages that its clients have published, that it has sent to other nodes and
+received from them, the bytes that wait to be sent to them, and how long it took to answer. A node
+that has fallen silent is listed for a minute, with what it said last.
 
 Examples:
   mist nodes
+  mist nodes -o json | jq '.nodes[] | select(.silent_seconds) | .name'
   mist nodes --host 10.0.0.7:1445 -o json";
 
 pub(super) const WHO: &str = "\

@@ -127,6 +127,8 @@ struct Publisher<'a> {
     /// Lines of stdin that cannot be messages.
     skipped: u64,
     delivered: u64,
+    /// How many other nodes messages were handed to, where the server is one of a cluster.
+    nodes: Option<u64>,
 }
 
 impl<'a> Publisher<'a> {
@@ -148,6 +150,7 @@ impl<'a> Publisher<'a> {
             messages: 0,
             skipped: 0,
             delivered: 0,
+            nodes: None,
         })
     }
 
@@ -157,8 +160,12 @@ impl<'a> Publisher<'a> {
         }
         self.messages += 1;
         if self.is_acked {
-            let delivered = self.client.publish_acked(self.tags, data).await;
-            self.delivered += delivered.map_err(failed)?;
+            let receipt = self.client.publish_acked(self.tags, data).await;
+            let receipt = receipt.map_err(failed)?;
+            self.delivered += receipt.delivered;
+            if let Some(nodes) = receipt.nodes {
+                *self.nodes.get_or_insert_default() += nodes;
+            }
             return Ok(());
         }
         self.client.publish(self.tags, data).await.map_err(failed)?;
@@ -211,7 +218,12 @@ impl<'a> Publisher<'a> {
                 1 => String::new(),
                 several => format!(" ({several} messages)"),
             };
-            out::error(&format!("delivered: {}{messages}", self.delivered));
+            let nodes = match self.nodes {
+                None => String::new(),
+                Some(1) => ", handed to 1 other node".to_owned(),
+                Some(nodes) => format!(", handed to {nodes} other nodes"),
+            };
+            out::error(&format!("delivered: {}{nodes}{messages}", self.delivered));
         }
         if self.skipped > 0 {
             return Err(Stop::failed(format!(
@@ -222,9 +234,13 @@ impl<'a> Publisher<'a> {
         }
         match self.is_acked {
             _ if is_plain => out::word("success"),
-            true => out::line(
-                &json!({ "messages": self.messages, "delivered": self.delivered }).to_string(),
-            ),
+            true => {
+                let mut counts = json!({ "messages": self.messages, "delivered": self.delivered });
+                if let Some(nodes) = self.nodes {
+                    counts["nodes"] = nodes.into();
+                }
+                out::line(&counts.to_string())
+            }
             false => out::line(&json!({ "messages": self.messages }).to_string()),
         }
     }

@@ -51,8 +51,8 @@ async fn every_transport_carries_messages() {
         let mut messages = within(reader.subscribe(["a"])).await.expect("subscribed");
         // More than one record and more than one write.
         let data = "x".repeat(1 << 20);
-        let delivered = within(writer.publish_acked(["a", "b"], &data)).await;
-        assert_eq!(delivered.expect("published"), 1, "{uri}");
+        let receipt = within(writer.publish_acked(["a", "b"], &data)).await;
+        assert_eq!(receipt.expect("published").delivered, 1, "{uri}");
         let message = within(messages.next()).await.expect("a message");
         assert!(message.data == data, "{uri}");
         within(writer.close()).await.expect("closed");

@@ -67,7 +67,7 @@ impl Wanted {
         self.verifiers.is_empty()
     }
 
-    /// One that keeps tokens for this server alone, if there is one.
+    /// The scheme of one that keeps tokens for this server or this machine alone, if there is one.
     #[cfg(feature = "cluster")]
     pub(crate) fn unfit_for_clusters(&self) -> Option<String> {
         self.verifiers.iter().find_map(|verifier| match verifier {
@@ -75,7 +75,7 @@ impl Wanted {
                 let scheme = scheme_of(uri);
                 ["memory", "sqlite", "scribble"]
                     .contains(&scheme.as_str())
-                    .then(|| format!("{scheme}://"))
+                    .then_some(scheme)
             }
             Verifier::Own(_) => None,
         })

@@ -41,12 +41,16 @@ impl ServerBuilder {
         let Some((uri, is_optional)) = &self.cluster else {
             return Ok(None);
         };
-        let unfit = self.authenticators.unfit_for_clusters();
-        if let Some(unfit) = unfit {
-            tracing::warn!(
-                "each node of the cluster has tokens of its own: {unfit} is not shared among them; use postgres://, \
-                 jwt:// or an application"
-            );
+        const SHARED: &str = "with postgres://, jwt:// or an application all nodes have the same";
+        match self.authenticators.unfit_for_clusters().as_deref() {
+            None => {}
+            Some("memory") => tracing::warn!(
+                "tokens are in the memory of this server (memory://): the other nodes of the cluster do not know them; {SHARED}"
+            ),
+            Some(scheme) => tracing::warn!(
+                "tokens are on this machine ({scheme}://): nodes of the cluster that are on it and use the same have them, \
+                 too, and nodes on other machines do not know them; {SHARED}"
+            ),
         }
         let cluster = Cluster::new(uri, *is_optional);
         cluster.map(Some).map_err(|why| refused(uri, why))

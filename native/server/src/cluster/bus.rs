@@ -238,6 +238,11 @@ impl Bus {
         self.queued_bytes < ENOUGH_BYTES
     }
 
+    /// Bytes that wait to be sent.
+    pub(super) fn waiting_bytes(&self) -> usize {
+        self.queued_bytes
+    }
+
     /// Forgets what waits to be sent.
     pub(super) fn clear(&mut self) {
         self.queue.clear();

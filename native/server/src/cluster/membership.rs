@@ -11,8 +11,6 @@ use mist_net::lock::Mutex;
 const SETTLING: Duration = Duration::from_secs(1);
 /// How long NATS may take to answer at the start before it is said that it does not.
 const START: Duration = Duration::from_secs(2);
-/// How often it is said that something was refused, at most.
-const REFUSED_EVERY: Duration = Duration::from_secs(60);
 
 #[derive(Debug)]
 pub(crate) struct Membership {
@@ -22,6 +20,7 @@ pub(crate) struct Membership {
     state: Mutex<State>,
     missed: AtomicU64,
     refused: AtomicU64,
+    foreign_refused: AtomicU64,
 }
 
 #[derive(Debug, Default)]
@@ -31,7 +30,6 @@ struct State {
     /// Whether it has been said that NATS is there, or is not.
     is_announced: bool,
     others: Others,
-    refused: Option<Instant>,
 }
 
 impl Membership {
@@ -43,6 +41,7 @@ impl Membership {
             state: Mutex::default(),
             missed: AtomicU64::new(0),
             refused: AtomicU64::new(0),
+            foreign_refused: AtomicU64::new(0),
         }
     }
 
@@ -80,16 +79,14 @@ impl Membership {
         self.missed.fetch_add(messages, Ordering::Relaxed);
     }
 
-    /// Counts something that was not taken, and says so now and then.
-    pub(super) fn refuse(&self, what: &str) {
-        let count = self.refused.fetch_add(1, Ordering::Relaxed) + 1;
-        let mut state = self.state.lock();
-        let is_due = |last: Instant| last.elapsed() >= REFUSED_EVERY;
-        if state.refused.is_none_or(is_due) {
-            state.refused = Some(Instant::now());
-            drop(state);
-            tracing::warn!(count, "refused on the cluster's NATS: {what}");
-        }
+    /// Counts what was not taken of what nodes said, or seemed to say.
+    pub(super) fn refuse(&self, count: u64) {
+        self.refused.fetch_add(count, Ordering::Relaxed);
+    }
+
+    /// Counts a message of a program that is no node, which was not taken.
+    pub(super) fn refuse_foreign(&self) {
+        self.foreign_refused.fetch_add(1, Ordering::Relaxed);
     }
 
     /// Why this server is not ready for clients, if it is not.
@@ -121,8 +118,13 @@ impl Membership {
         self.missed.load(Ordering::Relaxed)
     }
 
-    /// What came on NATS and was not taken.
+    /// What came from nodes, or seemed to, and was not taken.
     pub(crate) fn refused(&self) -> u64 {
         self.refused.load(Ordering::Relaxed)
+    }
+
+    /// Messages of programs on NATS that are no nodes, which were not taken.
+    pub(crate) fn foreign_refused(&self) -> u64 {
+        self.foreign_refused.load(Ordering::Relaxed)
     }
 }

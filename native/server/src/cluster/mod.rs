@@ -2,6 +2,7 @@
 //! session in the hub. What is sent to whom, and in which order it is taken, the node decides.
 
 mod bus;
+mod foreign;
 mod membership;
 mod pipe;
 mod settings;
@@ -11,9 +12,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use mist_core::Others;
 use mist_core::cluster::{ANSWER_WITHIN, Answers, Node, NodeId, Output, QuestionId, Status, Way};
 use mist_core::message::dropped_lines;
+use mist_core::{Elsewhere, Others};
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::{Instant, MissedTickBehavior, interval, timeout};
 use tokio_util::sync::CancellationToken;
@@ -23,7 +24,8 @@ pub(crate) use self::membership::Membership;
 use self::pipe::Pipe;
 use self::settings::Settings;
 use crate::connection::Connection;
-use crate::hub::{Call, Hub};
+use crate::hub::{Call, Gathered, Hub, counted_line};
+use crate::log_limit::Kind;
 
 /// How often the node is told the time, and what is needed here: so late others know of a subscription.
 const TICK: Duration = Duration::from_millis(20);
@@ -31,6 +33,10 @@ const TICK: Duration = Duration::from_millis(20);
 const TICKS_PER_STATUS: u32 = 25;
 /// How often the tokens in use are asked about again: that one has changed may have been lost.
 const ASK_AGAIN: Duration = Duration::from_secs(30);
+/// How soon after that they are asked about again because something was missed.
+const GAPS_APART: Duration = Duration::from_secs(1);
+/// How soon clients are told again that something was missed.
+const TOLD_APART: Duration = Duration::from_millis(100);
 /// What is published on the way out is sent for so long, at most.
 const GOODBYE: Duration = Duration::from_millis(500);
 
@@ -92,6 +98,9 @@ impl Cluster {
             membership: self.membership,
             ticks: 0,
             asked_tokens: start,
+            may_tokens_differ: false,
+            untold: 0,
+            told: start,
             questions: HashMap::new(),
             answered,
         };
@@ -112,6 +121,7 @@ fn status(hub: &Hub, name: &str, start: Instant) -> Status {
         subscribers: stats.subscribers as u64,
         subscriptions: stats.subscriptions as u64,
         published: hub.published(),
+        waiting_bytes: hub.waiting_for_others() as u64,
         ..Status::default()
     }
 }
@@ -123,6 +133,14 @@ struct Answered {
     body: Vec<u8>,
 }
 
+/// Who waits for answers.
+enum Asker {
+    /// A command.
+    Command(oneshot::Sender<Gathered>),
+    /// The publisher of a message, by its number.
+    Publisher(u64),
+}
+
 struct Member {
     hub: Arc<Hub>,
     node: Node,
@@ -132,10 +150,14 @@ struct Member {
     name: String,
     membership: Arc<Membership>,
     ticks: u32,
-    /// When the tokens in use were asked about last.
+    /// When the tokens in use were asked about last, and whether something was missed since.
     asked_tokens: Instant,
+    may_tokens_differ: bool,
+    /// Messages of others that did not arrive, of which clients were not told yet; and when they were told last.
+    untold: u64,
+    told: Instant,
     /// Who waits for the answers to questions.
-    questions: HashMap<QuestionId, oneshot::Sender<(Answers, Vec<u8>)>>,
+    questions: HashMap<QuestionId, Asker>,
     answered: mpsc::UnboundedSender<Answered>,
 }
 
@@ -176,7 +198,19 @@ impl Member {
             Call::Tell(body) => self.node.tell(&body),
             Call::Ask(body, sender) => {
                 let question = self.node.ask(self.now(), &body);
-                self.questions.insert(question, sender);
+                self.questions.insert(question, Asker::Command(sender));
+            }
+            Call::Counted(asker, question, delivered) => {
+                let body = delivered.to_string();
+                self.node.answer(asker, question, body.as_bytes());
+            }
+            Call::Uncounted(number) => {
+                let names = self.node.peers().map(|status| status.name.clone());
+                let elsewhere = Elsewhere {
+                    silent: names.collect(),
+                    ..Elsewhere::default()
+                };
+                self.hub.others.end_counting(number, elsewhere);
             }
         }
     }
@@ -187,7 +221,9 @@ impl Member {
 
     fn tick(&mut self) {
         if self.ticks.is_multiple_of(TICKS_PER_STATUS) {
-            let status = status(&self.hub, &self.name, self.start);
+            let mut status = status(&self.hub, &self.name, self.start);
+            let on_the_way = self.pipe.waiting_bytes() + self.bus.waiting_bytes();
+            status.waiting_bytes += on_the_way as u64;
             self.node.set_status(status);
         }
         self.ticks = self.ticks.wrapping_add(1);
@@ -195,12 +231,44 @@ impl Member {
         self.node.handle_time(self.now());
         self.membership.note(&self.node);
         self.tell_others();
-        if self.asked_tokens.elapsed() >= ASK_AGAIN {
+        self.node
+            .set_message_bytes(self.hub.in_force().limits.message_bytes);
+        self.note_refused();
+        self.tell_missed();
+        let asked = self.asked_tokens.elapsed();
+        if asked >= ASK_AGAIN || self.may_tokens_differ && asked >= GAPS_APART {
             self.ask_about_tokens();
         }
     }
 
+    /// Counts messages of other nodes that this server has not taken from its node.
+    fn note_refused(&mut self) {
+        let messages = self.hub.others.take_refused();
+        if messages == 0 {
+            return;
+        }
+        self.membership.refuse(messages);
+        self.untold += messages;
+        if self.hub.log.admits(Kind::NodeOverLimits, None) {
+            tracing::warn!(
+                messages,
+                "messages of other nodes are over the limits of this server, and were not taken: set the same limits at \
+                 all nodes"
+            );
+        }
+    }
+
+    /// Tells clients of messages that did not arrive, at once where that was not done a moment ago: somebody else may be able
+    /// to cause gaps.
+    fn tell_missed(&mut self) {
+        if self.untold > 0 && self.told.elapsed() >= TOLD_APART {
+            self.told = Instant::now();
+            self.hub.tell_missed(std::mem::take(&mut self.untold));
+        }
+    }
+
     fn ask_about_tokens(&mut self) {
+        self.may_tokens_differ = false;
         self.asked_tokens = Instant::now();
         self.hub.others.ask_again();
     }
@@ -208,11 +276,57 @@ impl Member {
     /// Takes what clients of this node have published, and what was lost of it on the way.
     fn publish(&mut self, mut lines: &[u8]) {
         while let Some((range, lost)) = dropped_lines(lines) {
-            self.node.handle_messages(&lines[..range.start]);
+            self.publish_some(&lines[..range.start]);
             self.node.handle_dropped(lost);
             lines = &lines[range.end..];
         }
+        self.publish_some(lines);
+    }
+
+    /// Takes messages, among which may be some that are to be counted.
+    fn publish_some(&mut self, mut lines: &[u8]) {
+        if self.hub.others.are_counted() {
+            while let Some((range, length, number)) = counted_line(lines) {
+                self.node.handle_messages(&lines[..range.start]);
+                // Its number is in place of the end.
+                let message = [&lines[range.start..][..length], b"}"].concat();
+                let question = self.node.ask_to_count(self.now(), &message);
+                self.questions.insert(question, Asker::Publisher(number));
+                lines = &lines[range.end..];
+            }
+        }
         self.node.handle_messages(lines);
+    }
+
+    fn take_answers(&mut self, question: QuestionId, answers: Answers) {
+        match self.questions.remove(&question) {
+            Some(Asker::Command(sender)) => {
+                let now = self.now();
+                let silent = answers.silent.iter();
+                let silent = silent.filter_map(|name| {
+                    let (status, heard) = self.node.told_by(name)?;
+                    Some((status.clone(), now.saturating_sub(heard)))
+                });
+                let _ = sender.send(Gathered {
+                    silent: silent.collect(),
+                    own: self.node.status().clone(),
+                    answers,
+                });
+            }
+            Some(Asker::Publisher(number)) => {
+                let counts = answers.given.iter().map(|(_, body, _)| {
+                    let text = std::str::from_utf8(body).unwrap_or_default();
+                    text.parse::<u32>().map_or(0, |count| count as usize)
+                });
+                let elsewhere = Elsewhere {
+                    delivered: counts.sum(),
+                    nodes: answers.given.len(),
+                    silent: answers.silent,
+                };
+                self.hub.others.end_counting(number, elsewhere);
+            }
+            None => {}
+        }
     }
 
     fn hear(&mut self, heard: Heard) {
@@ -231,7 +345,9 @@ impl Member {
             }
             Heard::All(payload) => self.receive(Way::All, payload),
             Heard::Own(payload) => self.receive(Way::Node(self.node.id()), payload),
-            Heard::Foreign(payload) => self.publish_foreign(&payload),
+            Heard::Foreign(payload) => {
+                foreign::publish(&self.hub, &self.membership, &payload);
+            }
             Heard::Nothing => {}
         }
         self.tell_others();
@@ -241,38 +357,6 @@ impl Member {
         let now = self.now();
         if let Some(lines) = self.node.handle_envelope(now, way, &payload) {
             self.pipe.give(payload.slice_ref(lines));
-        }
-    }
-
-    /// Whether a client could not publish such a message either.
-    fn is_over_limits(&self, tags: &[String], bytes: usize) -> bool {
-        let limits = &self.hub.in_force().limits;
-        let is_unfit = |tag: &String| tag.len() > limits.tag_bytes || tag.starts_with('$');
-        bytes > limits.message_bytes
-            || tags.len() > limits.tags_per_message
-            || tags.iter().any(is_unfit)
-    }
-
-    /// Publishes what a program on NATS says that is no node.
-    fn publish_foreign(&self, payload: &[u8]) {
-        #[derive(serde::Deserialize)]
-        struct Message {
-            tags: Vec<String>,
-            #[serde(default)]
-            data: String,
-        }
-        match serde_json::from_slice::<Message>(payload) {
-            Ok(message) if self.is_over_limits(&message.tags, payload.len()) => {
-                self.membership.refuse(
-                    "a message over the limits of this server, or with tags that begin with $",
-                );
-            }
-            Ok(message) if !message.tags.is_empty() => {
-                let tags: Vec<_> = message.tags.iter().map(String::as_str).collect();
-                self.hub.publish(&tags, &message.data);
-            }
-            Ok(_) => self.membership.refuse("a message without tags"),
-            Err(error) => self.membership.refuse(&error.to_string()),
         }
     }
 
@@ -298,9 +382,12 @@ impl Member {
                 Output::Directory(directory) => self.hub.set_directory(directory),
                 Output::Gap { node, messages } => {
                     self.membership.miss(messages);
-                    tracing::warn!(node, messages, "messages of another node did not arrive");
-                    self.hub.tell_missed(messages);
-                    self.ask_about_tokens();
+                    if self.hub.log.admits(Kind::NodeGap, None) {
+                        tracing::warn!(node, messages, "messages of another node did not arrive");
+                    }
+                    self.untold += messages;
+                    self.tell_missed();
+                    self.may_tokens_differ = true;
                 }
                 Output::Joined(status) => {
                     tracing::info!(
@@ -317,7 +404,12 @@ impl Member {
                 Output::SameName(name) => tracing::warn!(
                     "two nodes are called '{name}': give each a name of its own (node=NAME)"
                 ),
-                Output::Unreadable(what) => self.membership.refuse(what),
+                Output::Unreadable(what) => {
+                    self.membership.refuse(1);
+                    if self.hub.log.admits(Kind::NodeGarbage, None) {
+                        tracing::warn!("refused on the cluster's NATS: {what}");
+                    }
+                }
                 Output::Told(body) => self.hub.others.hear(&body),
                 Output::Asked {
                     asker,
@@ -338,11 +430,7 @@ impl Member {
                         }
                     });
                 }
-                Output::Answered { question, answers } => {
-                    if let Some(sender) = self.questions.remove(&question) {
-                        let _ = sender.send((answers, self.node.own_status()));
-                    }
-                }
+                Output::Answered { question, answers } => self.take_answers(question, answers),
                 _ => {}
             }
         }

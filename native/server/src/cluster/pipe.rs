@@ -67,6 +67,11 @@ impl Pipe {
         .await;
     }
 
+    /// Bytes from the session that wait.
+    pub(super) fn waiting_bytes(&self) -> usize {
+        self.0.lock().outward.len()
+    }
+
     /// Waits for messages from the session, and takes them into `lines`; returns whether there may be more.
     pub(super) async fn take(&self, lines: &mut Vec<u8>) -> bool {
         lines.clear();

@@ -199,6 +199,10 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
     }
 
     pub(super) fn message_bytes(&self) -> usize {
+        if self.outbox.is_link {
+            // A line of another node is refused as a whole, and the session goes on.
+            return usize::MAX;
+        }
         self.hub.in_force().limits_of(&self.outbox).message_bytes
     }
 

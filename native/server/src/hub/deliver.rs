@@ -115,8 +115,10 @@ impl Hub {
                     run.end_line();
                     let count = self.deliver(shared, &[], out);
                     delivered += count;
-                    if let Some(receipt) = receipt {
-                        shared.append_reply(receipt.session(), &receipt.reply(count), out);
+                    if let Some(receipt) = receipt
+                        && let Some(own) = shared.outbox(receipt.session())
+                    {
+                        self.answer_publish(shared, own, receipt, (&message, count), out);
                     }
                 }
                 Output::Ask { session, request } => out.errands.push(Errand::Ask(session, request)),

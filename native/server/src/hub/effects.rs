@@ -68,6 +68,9 @@ impl Hub {
                 Errand::Nodes(query) => {
                     self.tasks.spawn(hub.tell_nodes(query));
                 }
+                Errand::Count(counted) => {
+                    self.tasks.spawn(hub.answer_counted(counted));
+                }
                 Errand::SayRefused(peer, exceeded) => self.say_exceeded(peer, exceeded),
                 Errand::SayThrottled(peer) => {
                     if self.log.admits(Kind::WrongTokens, Some(peer)) {

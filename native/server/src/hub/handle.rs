@@ -182,6 +182,7 @@ impl Hub {
                     self.counters.unreadable.fetch_add(1, Ordering::Relaxed);
                     delivered += self.deliver(lock.read(&self.shared), input, out);
                     if own.is_link {
+                        self.others.refuse();
                         continue;
                     }
                     let shared = lock.write(&self.shared);
@@ -231,12 +232,25 @@ impl Hub {
                         count = self.deliver(shared, input, out);
                     }
                     delivered += count;
-                    own.append_own_reply(&mut out.spare, &receipt.reply(count));
+                    if own.is_link || receipt.is_for_cluster() {
+                        let mut body = Vec::new();
+                        scratch.write_body(&message, &mut body);
+                        self.answer_publish(shared, own, receipt, (&body, count), out);
+                        if own.is_gathering() {
+                            flow = Flow::Paused(messages.rest().len());
+                        }
+                    } else {
+                        own.append_own_reply(&mut out.spare, &receipt.reply(count));
+                    }
                 }
                 Verdict::Reply => {
                     let cost = REPLY_COST + LOOK_COST * scratch.walked();
                     walked += cost;
                     for_commands += cost;
+                    if own.is_link {
+                        // There is nothing else that a node is told.
+                        self.others.refuse();
+                    }
                     own.append_own_reply(&mut out.spare, scratch.reply());
                 }
                 Verdict::Long(long) => {
@@ -254,7 +268,7 @@ impl Hub {
                     }
                     delivered += self.execute(shared, out);
                     limits = in_force.limits_of(own);
-                    if shared.broker.is_waiting(own.session) {
+                    if shared.broker.is_waiting(own.session) || own.is_gathering() {
                         flow = Flow::Paused(messages.rest().len());
                     }
                 }

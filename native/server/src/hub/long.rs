@@ -96,9 +96,11 @@ impl InLine {
         let Some(sender) = self.sender.take_if(|sender| !sender.is_closed()) else {
             return true;
         };
-        let flow = match self.at == self.lines.len() {
-            true => Flow::Open,
-            false => self.handle_lines(hub),
+        let flow = match self.lines.len() - self.at {
+            0 => Flow::Open,
+            // The answer to that message comes first.
+            left if self.own.is_gathering() => Flow::Paused(left),
+            _ => self.handle_lines(hub),
         };
         let is_done = matches!(flow, Flow::Paused(_)) || self.at == self.lines.len();
         if is_done || self.walk.is_some() {
@@ -172,12 +174,19 @@ impl Hub {
 
     /// Publishes a message to some more of its receivers; returns whether these were the last. Then the publisher is
     /// answered.
-    fn go_on_publishing(&self, own: &Outbox, walk: &mut Walk, delivered: &mut usize) -> bool {
+    fn go_on_publishing(
+        self: &Arc<Self>,
+        own: &Outbox,
+        walk: &mut Walk,
+        delivered: &mut usize,
+    ) -> bool {
         with_worker(|worker| {
             let is_last = self.publish_some(walk, delivered, &mut worker.tools);
-            if is_last && let Some(receipt) = walk.receipt() {
-                let reply = receipt.reply(*delivered);
-                own.append_own_reply(&mut worker.tools.out.spare, &reply);
+            if is_last && let Some(receipt) = walk.take_receipt() {
+                let counted = (walk.message(), *delivered);
+                let out = &mut worker.tools.out;
+                self.answer_publish(&self.shared.read(), own, receipt, counted, out);
+                self.settle(out);
             }
             is_last
         })

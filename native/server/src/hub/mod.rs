@@ -5,6 +5,7 @@
 //! once.
 
 mod changes;
+mod counting;
 mod deliver;
 mod effects;
 pub(crate) mod handle;
@@ -12,6 +13,7 @@ mod line;
 mod long;
 mod nodes;
 mod others;
+mod receipts;
 pub(crate) mod run;
 mod store;
 mod tokens;
@@ -30,10 +32,12 @@ use mist_core::{Access, Broker, Credentials, SessionId, Standing, Stats};
 use tokio::sync::Semaphore;
 use tokio_util::task::TaskTracker;
 
-use self::line::{Line, QueueEnd};
 #[cfg(feature = "cluster")]
-pub(crate) use self::others::Call;
+pub(crate) use self::counting::counted_line;
+use self::line::{Line, QueueEnd};
 use self::others::Others;
+#[cfg(feature = "cluster")]
+pub(crate) use self::others::{Call, Gathered};
 use self::run::READ_BYTES;
 use self::store::Store;
 use self::unfinished::{COUNTED_FROM, Unfinished};
@@ -73,6 +77,8 @@ pub(crate) struct Hub {
     line: Line,
     /// The other nodes of a cluster.
     pub(crate) others: Others,
+    /// The outbox of the session that leads to them.
+    link: OnceLock<Arc<Outbox>>,
     /// Long answers are put together one at a time, so that not many are in memory at once.
     long_answers: Semaphore,
 }
@@ -154,6 +160,7 @@ impl Hub {
             is_ending: AtomicBool::new(false),
             line: Line::default(),
             others: Others::default(),
+            link: OnceLock::new(),
             long_answers: Semaphore::new(1),
             in_force: ArcSwap::from_pointee(in_force),
         }
@@ -217,6 +224,7 @@ impl Hub {
         };
         let outbox = self.connect_by(Broker::connect_link, Framing::Lines, arrival);
         outbox.tell_drops();
+        let _ = self.link.set(Arc::clone(&outbox));
         outbox
     }
 
@@ -372,6 +380,12 @@ impl Hub {
     #[cfg(feature = "cluster")]
     pub(crate) fn published(&self) -> u64 {
         self.counters.published.load(Ordering::Relaxed)
+    }
+
+    /// Bytes of messages for the other nodes of the cluster that wait.
+    #[cfg(feature = "cluster")]
+    pub(crate) fn waiting_for_others(&self) -> usize {
+        self.link.get().map_or(0, |link| link.waiting_bytes())
     }
 
     /// Says which other nodes of the cluster there are.

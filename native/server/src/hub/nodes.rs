@@ -4,13 +4,13 @@ use std::sync::Arc;
 
 #[cfg(feature = "cluster")]
 use mist_core::Listing;
-use mist_core::cluster::Node;
+use mist_core::cluster::{Node, Status};
 use mist_core::{NodeInfo, NodesQuery};
 
 use super::Hub;
-use super::others::STATUS;
 #[cfg(feature = "cluster")]
 use super::others::SUBSCRIBED;
+use super::others::{Gathered, STATUS};
 
 impl Hub {
     /// Says to the other nodes that a token has changed.
@@ -20,24 +20,25 @@ impl Hub {
 
     /// Answers `nodes`.
     pub(super) async fn tell_nodes(self: Arc<Self>, query: NodesQuery) {
-        let (answers, own) = self.others.ask(STATUS.to_vec()).await;
+        let Gathered {
+            answers,
+            own,
+            silent,
+        } = self.others.ask(STATUS.to_vec()).await;
         let given = answers.given.iter();
-        let given = given.map(|(_, body, round_trip)| (body, Some(*round_trip)));
-        let read = std::iter::once((&own, None)).chain(given);
-        let read = read.filter_map(|(body, round_trip)| {
-            let status = Node::read_status(body)?;
+        let given = given.filter_map(|(_, body, round_trip)| {
+            let round_trip = Some(*round_trip);
             Some(NodeInfo {
                 round_trip,
-                name: status.name,
-                version: status.version,
-                uptime: status.uptime,
-                connections: status.connections,
-                subscriptions: status.subscriptions,
-                published: status.published,
-                received: status.received,
+                ..info(Node::read_status(body)?)
             })
         });
-        let nodes: Vec<_> = read.collect();
+        let silent = silent.into_iter().map(|(status, ago)| NodeInfo {
+            silent_seconds: Some(ago.as_secs()),
+            ..info(status)
+        });
+        let own = std::iter::once(info(own));
+        let nodes: Vec<_> = own.chain(given).chain(silent).collect();
         let session = query.session();
         self.end_gathering(session, Some(query.encode(&nodes, &answers.silent)));
     }
@@ -56,5 +57,20 @@ impl Hub {
         let granted = serde_json::from_slice(granted).ok()?;
         let listing = self.shared.read().broker.list_for_others(granted)?;
         self.gather(listing, Listing::into_found).await?
+    }
+}
+
+fn info(status: Status) -> NodeInfo {
+    NodeInfo {
+        name: status.name,
+        version: status.version,
+        uptime_seconds: status.uptime,
+        connections: status.connections,
+        subscriptions: status.subscriptions,
+        published: status.published,
+        sent: status.sent,
+        received: status.received,
+        waiting_bytes: status.waiting_bytes,
+        ..NodeInfo::default()
     }
 }

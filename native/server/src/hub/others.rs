@@ -1,12 +1,17 @@
 //! Owns the way from the hub to the other nodes of a cluster and back; knows nothing of how they are reached.
 
 use std::sync::OnceLock;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
 
+#[cfg(feature = "cluster")]
+use mist_core::Elsewhere;
 use mist_core::OthersQuery;
-use mist_core::cluster::Answers;
+use mist_core::cluster::{Answers, NodeId, QuestionId, Status};
 use mist_net::lock::Mutex;
 use tokio::sync::{Semaphore, mpsc, oneshot};
 
+use super::counting::Counting;
 use crate::auth::Changed;
 
 /// The way to the other nodes; without a cluster there are none.
@@ -17,6 +22,9 @@ pub(crate) struct Others {
     changes: Mutex<Option<mpsc::UnboundedSender<Changed>>>,
     /// Questions whose answers may be long are asked one after the other.
     asking: Semaphore,
+    pub(super) counting: Counting,
+    /// Messages of other nodes that this server did not take, and has not told of yet.
+    refused: AtomicU64,
 }
 
 impl Default for Others {
@@ -25,6 +33,8 @@ impl Default for Others {
             calls: OnceLock::new(),
             changes: Mutex::default(),
             asking: Semaphore::new(1),
+            counting: Counting::default(),
+            refused: AtomicU64::new(0),
         }
     }
 }
@@ -36,10 +46,24 @@ impl Default for Others {
     expect(dead_code, reason = "only a cluster takes calls")
 )]
 pub(crate) enum Call {
-    /// A question; the answers go there, with what this node tells of itself.
-    Ask(Vec<u8>, oneshot::Sender<(Answers, Vec<u8>)>),
+    /// A question; the answers go there.
+    Ask(Vec<u8>, oneshot::Sender<Gathered>),
     /// Something that has changed.
     Tell(Vec<u8>),
+    /// How many outboxes of this server took a message that another node has asked to count.
+    Counted(NodeId, QuestionId, usize),
+    /// A message that is to be counted, by its number, which the other nodes do not get.
+    Uncounted(u64),
+}
+
+/// What the nodes of a cluster say.
+#[derive(Debug, Default)]
+pub(crate) struct Gathered {
+    pub(crate) answers: Answers,
+    /// What this node tells of itself.
+    pub(crate) own: Status,
+    /// What those that did not answer have told last, and how long ago.
+    pub(crate) silent: Vec<(Status, Duration)>,
 }
 
 /// What nodes ask each other. The tags that are of interest follow, as JSON.
@@ -64,11 +88,9 @@ impl Others {
         changes
     }
 
-    pub(super) async fn ask(&self, question: Vec<u8>) -> (Answers, Vec<u8>) {
+    pub(super) async fn ask(&self, question: Vec<u8>) -> Gathered {
         let (sender, answers) = oneshot::channel();
-        if let Some(calls) = self.calls.get() {
-            let _ = calls.send(Call::Ask(question, sender));
-        }
+        self.call(Call::Ask(question, sender));
         // Without a cluster there are no answers.
         answers.await.unwrap_or_default()
     }
@@ -81,14 +103,53 @@ impl Others {
         }
         let mut question = SUBSCRIBED.to_vec();
         question.extend(serde_json::to_vec(&query.granted).expect("texts are JSON"));
-        self.ask(question).await.0
+        self.ask(question).await.answers
+    }
+
+    /// Notes that a message of another node is over this server's limits.
+    pub(super) fn refuse(&self) {
+        self.refused.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// Takes how many there were.
+    #[cfg(feature = "cluster")]
+    pub(crate) fn take_refused(&self) -> u64 {
+        self.refused.swap(0, Ordering::Relaxed)
     }
 
     /// Says that a token has changed here.
     pub(super) fn tell_token(&self, hash: [u8; 32]) {
-        if let Some(calls) = self.calls.get() {
-            let _ = calls.send(Call::Tell([TOKEN, &hash[..]].concat()));
+        self.call(Call::Tell([TOKEN, &hash[..]].concat()));
+    }
+
+    /// Says to the node that asked how many outboxes took its message.
+    pub(super) fn say_counted(&self, id: &str, delivered: usize) {
+        if let Some((asker, question)) = QuestionId::read(id) {
+            self.call(Call::Counted(asker, question, delivered));
         }
+    }
+
+    /// Says that the other nodes do not get a message that is to be counted.
+    pub(super) fn say_uncounted(&self, number: u64) {
+        self.call(Call::Uncounted(number));
+    }
+
+    fn call(&self, call: Call) {
+        if let Some(calls) = self.calls.get() {
+            let _ = calls.send(call);
+        }
+    }
+
+    /// Whether there are messages that are to be counted.
+    #[cfg(feature = "cluster")]
+    pub(crate) fn are_counted(&self) -> bool {
+        self.counting.is_any()
+    }
+
+    /// Takes what the other nodes made of such a message.
+    #[cfg(feature = "cluster")]
+    pub(crate) fn end_counting(&self, number: u64, elsewhere: Elsewhere) {
+        self.counting.end(number, elsewhere);
     }
 
     /// Has the tokens in use be asked about again.

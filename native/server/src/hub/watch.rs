@@ -91,6 +91,8 @@ impl Hub {
             let mut total = self.unfinished.bytes();
             let limit = self.unfinished.limit();
             unfinished.sort_by_cached_key(|outbox| outbox.unfinished());
+            // The other nodes of a cluster are no single client.
+            unfinished.retain(|outbox| !outbox.is_link);
             while total > limit / 2
                 && let Some(outbox) = unfinished.pop()
             {

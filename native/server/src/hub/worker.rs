@@ -7,6 +7,7 @@ use std::thread::panicking;
 use mist_core::message::Scan;
 use mist_core::{AuthRequest, CustomRequest, Listing, NodesQuery, Scratch, SessionId, Walk};
 
+use super::counting::Counted;
 use super::run::{APPENDED_AT_ONCE, Batch, READ_BYTES, Run};
 use crate::admission::peer::Peer;
 use crate::admission::rates::Exceeded;
@@ -77,6 +78,8 @@ pub(crate) enum Errand {
     /// Ask the token store for some of its tokens, which stand behind one.
     ListTokens(SessionId, String, usize),
     Nodes(NodesQuery),
+    /// Answer a publish once the other nodes of the cluster have said what they delivered.
+    Count(Counted),
     /// Run a custom command.
     Custom(SessionId, CustomRequest),
     /// Check a presented token whose turn has come.

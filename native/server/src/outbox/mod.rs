@@ -334,6 +334,12 @@ impl Outbox {
         state.queue.is_empty() && state.taken.bytes == 0
     }
 
+    /// Bytes that are not written yet.
+    #[cfg(feature = "cluster")]
+    pub(crate) fn waiting_bytes(&self) -> usize {
+        self.state.lock().waiting()
+    }
+
     /// Whether it is to end, and has not yet.
     pub(crate) fn is_ending(&self) -> bool {
         self.state.lock().ending.is_some()

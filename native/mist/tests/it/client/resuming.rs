@@ -28,9 +28,9 @@ async fn resubscribes(uri: &str) {
         proxy.cut();
         opened_again(&mut events).await;
         for tags in [&["a"][..], &["c", "b"]] {
-            let delivered = writer.publish_acked(tags, &round.to_string()).await;
+            let receipt = writer.publish_acked(tags, &round.to_string()).await;
             assert_eq!(
-                delivered.expect("acked"),
+                receipt.expect("acked").delivered,
                 1,
                 "the server holds it once open is said"
             );

@@ -23,8 +23,8 @@ async fn each_has_its_own(uri: &str) {
         (&["late", "bus"], "4"),
     ] {
         // A server counts sessions, not subscriptions.
-        let delivered = writer.publish_acked(tags, text).await.expect("acked");
-        assert_eq!(delivered, u64::from(text != "3"));
+        let receipt = writer.publish_acked(tags, text).await.expect("acked");
+        assert_eq!(receipt.delivered, u64::from(text != "3"));
     }
     assert_eq!(texts(&mut bus, 3).await, ["1", "2", "4"]);
     assert_eq!(texts(&mut late, 2).await, ["2", "4"]);
@@ -37,8 +37,8 @@ async fn each_has_its_own(uri: &str) {
     let sets = reader.list().await.expect("a list");
     assert_eq!(sets, [["bus", "late"]]);
     for (tags, delivered) in [(&["bus"][..], 0), (&["bus", "late"], 1)] {
-        let counted = writer.publish_acked(tags, "5").await.expect("acked");
-        assert_eq!(counted, delivered, "{tags:?}");
+        let receipt = writer.publish_acked(tags, "5").await.expect("acked");
+        assert_eq!(receipt.delivered, delivered, "{tags:?}");
     }
     assert_eq!(texts(&mut late, 1).await, ["5"]);
     assert_eq!(texts(&mut all, 1).await, ["5"]);

@@ -27,7 +27,7 @@ impl House {
         let publisher = self.with("top").await;
         let reached = within(publisher.publish_acked([tag], "x")).await;
         within(publisher.close()).await.expect("closed");
-        reached.expect("published")
+        reached.expect("published").delivered
     }
 }
 

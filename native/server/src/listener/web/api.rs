@@ -54,6 +54,7 @@ async fn publish_one<B: Buf>(
     let bad_request = |error: String| refuse_publish(StatusCode::BAD_REQUEST, error);
     let query = Query::parse(query).map_err(bad_request)?;
     let sets = query.tag_sets().map_err(bad_request)?;
+    let is_for_cluster = query.waits_for_cluster().map_err(bad_request)?;
     // The body is not read if the token is wrong.
     let visit = match token(headers, &query).map_err(bad_request)? {
         Some(token) => Some(Visit::begin(acceptor, caller, Some(&token)).await?),
@@ -61,7 +62,7 @@ async fn publish_one<B: Buf>(
     };
     let body = read_body(&acceptor.hub, caller, visit.as_ref(), headers, body).await?;
     let Body { bytes, part } = body;
-    let line = request_line(&sets, bytes).map_err(bad_request)?;
+    let line = request_line(&sets, bytes, is_for_cluster).map_err(bad_request)?;
     // Escapes may have made it larger than the limit: refuse it before the connection gets a copy.
     let (length, limit) = (line.len() - 1, acceptor.hub.in_force().limits.message_bytes);
     if length > limit {
@@ -77,13 +78,19 @@ async fn publish_one<B: Buf>(
 }
 
 /// Turns a body into a line for the connection. The body is dropped before anything is awaited.
-fn request_line(sets: &[Vec<&str>], body: Vec<u8>) -> Result<Vec<u8>, String> {
+fn request_line(
+    sets: &[Vec<&str>],
+    body: Vec<u8>,
+    is_for_cluster: bool,
+) -> Result<Vec<u8>, String> {
     let message = match sets.is_empty() {
         true => Publish::from_json(&body),
         false => Publish::from_query(sets, body),
     }?;
     let tags: Vec<_> = message.tags.iter().map(String::as_str).collect();
-    let request = Request::new(Command::Publish).tags(&tags);
+    let request = Request::new(Command::Publish)
+        .tags(&tags)
+        .for_cluster(is_for_cluster);
     Ok(line(request.data(&message.data)))
 }
 

@@ -359,8 +359,13 @@ fn figures(acceptor: &Acceptor) -> Vec<Figure> {
             ),
             counted(
                 "cluster_refused",
-                "What came on the cluster's NATS and could not be read",
+                "What came on the cluster's NATS and could not be read, or is over this server's limits",
                 membership.refused(),
+            ),
+            counted(
+                "cluster_foreign_refused",
+                "Messages of programs on the cluster's NATS (foreign=on) that were refused",
+                membership.foreign_refused(),
             ),
         ]);
     }

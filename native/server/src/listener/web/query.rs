@@ -46,6 +46,22 @@ impl<'a> Query<'a> {
         lists.map(Parameter::tags).collect()
     }
 
+    /// Whether a publish is to be answered for the whole cluster.
+    ///
+    /// # Errors
+    /// A sentence that says what may be waited for.
+    pub(super) fn waits_for_cluster(&self) -> Result<bool, String> {
+        let mut parameters = self.0.iter();
+        match parameters.find(|given| given.name == "wait") {
+            Some(given) if given.value != "cluster" => Err(format!(
+                "wait is '{}' at byte {} of the query - it must be cluster, or be left out",
+                given.value.escape_debug(),
+                given.start
+            )),
+            given => Ok(given.is_some()),
+        }
+    }
+
     /// The token.
     ///
     /// # Errors
