@@ -1,6 +1,7 @@
 //! Owns NATS servers of the tests' own: where the program is found, their ports and lives; and a connection that speaks
 //! their protocol by hand. It must not know who uses them.
 
+use std::collections::VecDeque;
 use std::ops::Range;
 use std::path::PathBuf;
 
@@ -150,13 +151,20 @@ fn port() -> u16 {
 
 /// A connection to a server, spoken by hand.
 #[derive(Debug)]
-pub struct Speaker(BufReader<TcpStream>);
+pub struct Speaker {
+    stream: BufReader<TcpStream>,
+    /// What came while something else was waited for.
+    came: VecDeque<Vec<u8>>,
+}
 
 impl Speaker {
     /// Connects.
     pub async fn connect(nats: &Nats) -> Self {
         let stream = within(TcpStream::connect(("127.0.0.1", nats.port)));
-        let mut speaker = Self(BufReader::new(stream.await.expect("it listens")));
+        let mut speaker = Self {
+            stream: BufReader::new(stream.await.expect("it listens")),
+            came: VecDeque::new(),
+        };
         let greeting = speaker.line().await;
         assert!(greeting.starts_with("INFO "), "{greeting}");
         speaker.write(b"CONNECT {\"verbose\":false}\r\n").await;
@@ -177,13 +185,17 @@ impl Speaker {
         self.flush().await;
     }
 
-    /// Waits until the server has taken everything. Nothing must be on its way here.
+    /// Waits until the server has taken everything.
     pub async fn flush(&mut self) {
         self.write(b"PING\r\n").await;
         loop {
             match &*self.line().await {
                 "PONG" => return,
                 "PING" => self.write(b"PONG\r\n").await,
+                line if line.starts_with("MSG ") => {
+                    let payload = self.payload(line).await;
+                    self.came.push_back(payload);
+                }
                 line => assert!(line.starts_with("INFO "), "{line}"),
             }
         }
@@ -191,32 +203,37 @@ impl Speaker {
 
     /// What comes next of what was asked for.
     pub async fn next(&mut self) -> Vec<u8> {
+        if let Some(payload) = self.came.pop_front() {
+            return payload;
+        }
         loop {
             let line = self.line().await;
-            match line.split_once(' ') {
-                Some(("MSG", rest)) => {
-                    let length = rest.rsplit(' ').next().and_then(|word| word.parse().ok());
-                    let mut payload: Vec<u8> = vec![0; length.expect("a length")];
-                    within(self.0.read_exact(&mut payload))
-                        .await
-                        .expect("a payload");
-                    assert_eq!(self.line().await, "", "behind a payload");
-                    return payload;
-                }
-                Some(("INFO", _)) => {}
-                None if line == "PING" => self.write(b"PONG\r\n").await,
-                _ => panic!("{line}"),
+            match &*line {
+                line if line.starts_with("MSG ") => return self.payload(line).await,
+                "PING" => self.write(b"PONG\r\n").await,
+                line => assert!(line.starts_with("INFO "), "{line}"),
             }
         }
     }
 
+    /// What stands behind the line that announces it.
+    async fn payload(&mut self, line: &str) -> Vec<u8> {
+        let length = line.rsplit(' ').next().and_then(|word| word.parse().ok());
+        let mut payload: Vec<u8> = vec![0; length.expect("a length")];
+        within(self.stream.read_exact(&mut payload))
+            .await
+            .expect("a payload");
+        assert_eq!(self.line().await, "", "behind a payload");
+        payload
+    }
+
     async fn write(&mut self, bytes: &[u8]) {
-        within(self.0.write_all(bytes)).await.expect("taken");
+        within(self.stream.write_all(bytes)).await.expect("taken");
     }
 
     async fn line(&mut self) -> String {
         let mut line = String::new();
-        let read = within(self.0.read_line(&mut line)).await;
+        let read = within(self.stream.read_line(&mut line)).await;
         assert_ne!(read.expect("a line"), 0, "NATS has closed");
         line.trim_end().to_owned()
     }
