@@ -133,7 +133,7 @@ are what is measured. With --access scoped this needs the server's token.
 Examples:
   mist bench
   mist bench pipe --size 16,128,1024
-  mist bench fan-out --subscribers 100 --duration 5s --json
+  mist bench fan-out --subscribers 100 --duration 5s -o json
   mist bench pairs --clients 50 --count 1000000 --csv pairs.csv
   mist bench match --subscriptions 100000 --tags 4
   mist bench sub --clients 10        in one terminal, and in another
@@ -150,7 +150,7 @@ Examples:
   mist latency
   mist latency --rate 1000/s --subscribers 100 --duration 10s
   mist latency --ping --host wss://mist.example.org
-  mist latency --json | jq .p99_us";
+  mist latency -o json | jq .p99_us";
 
 pub(super) const LISTALL: &str = "\
 Examples:

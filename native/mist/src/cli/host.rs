@@ -69,6 +69,12 @@ pub(crate) struct AnswerArgs {
     pub(crate) output: Answer,
 }
 
+impl AnswerArgs {
+    pub(crate) fn is_json(self) -> bool {
+        self.output == Answer::Json
+    }
+}
+
 /// What a question to a server takes.
 #[derive(Clone, Debug, Args)]
 pub(crate) struct AskArgs {

@@ -7,7 +7,7 @@ use clap::{Args, ValueEnum};
 
 use super::message::MARK;
 use crate::cli::exit::Stop;
-use crate::cli::host::HostArgs;
+use crate::cli::host::{AnswerArgs, HostArgs};
 use crate::cli::values::{duration, rate, whole};
 
 /// How long each scenario is measured unless something else is said.
@@ -126,9 +126,8 @@ pub(crate) struct BenchArgs {
 /// How results are told.
 #[derive(Debug, Args)]
 pub(crate) struct PrintArgs {
-    /// Print JSON, one object per line
-    #[arg(long)]
-    pub(super) json: bool,
+    #[command(flatten)]
+    pub(super) answer: AnswerArgs,
     /// Write the figures to a file, too, as comma-separated values
     #[arg(long, value_name = "FILE")]
     pub(super) csv: Option<PathBuf>,

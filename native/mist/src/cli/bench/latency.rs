@@ -139,7 +139,7 @@ pub(super) async fn measure(
     if let Some(csv) = &mut csv {
         csv.write(&distribution(&delays.taken))?;
     }
-    if print.json {
+    if print.answer.is_json() {
         json(&figures)?;
     } else {
         if !print.quiet {

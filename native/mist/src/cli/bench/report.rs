@@ -310,7 +310,7 @@ impl<'a> Report<'a> {
         if let Some(csv) = &mut self.csv {
             csv.write(&row.csv())?;
         }
-        if self.print.json {
+        if self.print.answer.is_json() {
             return json(row);
         }
         if !std::mem::replace(&mut self.has_heading, true) {

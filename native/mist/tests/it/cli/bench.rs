@@ -50,7 +50,7 @@ fn every_scenario_delivers_what_it_publishes() {
     let server = Server::start(&[]);
     let all = figures(
         &server,
-        &["bench", "-n", "300", "--warm-up", "5ms", "--json"],
+        &["bench", "-n", "300", "--warm-up", "5ms", "-o", "json"],
     );
     let names: Vec<_> = all.iter().map(|row| row["scenario"].as_str()).collect();
     assert_eq!(
@@ -94,13 +94,22 @@ fn it_measures_over_every_transport() {
             "2",
             "-n",
             "100",
-            "--json",
+            "-o",
+            "json",
             "--host",
             &host,
         ];
         let assert = server.mist(&[&fan[..], more].concat()).success();
         is_clean(&parsed(&stdout(&assert))[0], 100.0, 200.0);
-        let latency = ["latency", "--duration", "20ms", "--json", "--host", &host];
+        let latency = [
+            "latency",
+            "--duration",
+            "20ms",
+            "-o",
+            "json",
+            "--host",
+            &host,
+        ];
         let assert = server
             .mist(&[&latency[..], &more[..more.len().min(1)]].concat())
             .success();
@@ -130,7 +139,8 @@ fn many_to_many_with_other_tags_each_time_and_several_sizes() {
             "50",
             "--window",
             "7",
-            "--json",
+            "-o",
+            "json",
         ],
     );
     assert_eq!(rows.len(), 2);
@@ -155,7 +165,8 @@ fn what_the_server_drops_is_told_and_adds_up() {
             "16",
             "--window",
             "5000",
-            "--json",
+            "-o",
+            "json",
         ])
         .success();
     let row = &parsed(&stdout(&assert))[0];
@@ -200,7 +211,7 @@ fn the_two_halves_run_apart() {
 /// Starts `mist bench sub` and waits until it is subscribed.
 fn waiting(server: &Server, arguments: &[&str]) -> Process {
     let mut command = command();
-    command.args(["bench", "sub", "--json", "--host", &server.host]);
+    command.args(["bench", "sub", "-o", "json", "--host", &server.host]);
     let subscriber = start(&mut command, arguments);
     subscriber.says("waiting for `mist bench pub");
     subscriber
@@ -245,7 +256,7 @@ fn latency_counts_from_when_a_message_was_due() {
     const PAUSE: Duration = Duration::from_millis(300);
     let server = Server::start(&[]);
     let mut command = command();
-    command.args(["latency", "--json", "--host", &server.host]);
+    command.args(["latency", "-o", "json", "--host", &server.host]);
     let mut latency = start(
         &mut command,
         &["--duration", "1h", "--rate", "2000/s", "--subscribers", "2"],
@@ -305,7 +316,7 @@ fn latency_prints_quantiles_bars_and_a_distribution() {
         );
         let rows = figures(
             &server,
-            &[&["latency", "--duration", "50ms", "--json"], more].concat(),
+            &[&["latency", "--duration", "50ms", "-o", "json"], more].concat(),
         );
         let quantiles = ["min", "p50", "p90", "p99", "p999", "max"]
             .map(|it| number(&rows[0], &format!("/{it}_us")));
@@ -378,7 +389,7 @@ fn a_lost_server_is_told_in_the_figures() {
     let mut server = Server::start(&[]);
     let mut subscriber = server.subscriber(&["--tags", "bench", "-n", "1"]);
     let mut command = command();
-    command.args(["bench", "pub", "--json", "--host", &server.host]);
+    command.args(["bench", "pub", "-o", "json", "--host", &server.host]);
     let mut bench = start(&mut command, &["--duration", "1h", "--warm-up", "0"]);
     assert!(subscriber.end().success());
     server.running.child.kill().expect("it runs");
@@ -414,7 +425,8 @@ fn one_set_over_and_over_matches_too() {
         "repeating",
         "-n",
         "300",
-        "--json",
+        "-o",
+        "json",
     ];
     for more in [&["--publishers", "3"][..], &["--subscriptions", "1"]] {
         let row = &figures(&server, &[&bench[..], more].concat())[0];
@@ -483,7 +495,8 @@ fn a_rate_and_a_duration_hold() {
         "100/s",
         "--duration",
         "200ms",
-        "--json",
+        "-o",
+        "json",
     ];
     let rows = figures(&server, &arguments);
     let messages = number(&rows[0], "/published/messages");
