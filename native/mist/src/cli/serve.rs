@@ -18,7 +18,7 @@ use super::notify::Manager;
 use super::reload::Reload;
 use super::signals::{Ends, Hangups};
 use super::{memory, open_files};
-use crate::config::Settings;
+use crate::config::{self, Settings};
 
 /// How long the end waits for the log to be written, which is not read perhaps; the drain leaves this much time.
 const LAST_LINES: Duration = Duration::from_millis(200);
@@ -103,6 +103,10 @@ async fn run(
     }
     let builder = builder(&settings, &listeners).map_err(|error| cannot_start(&error))?;
     log.line(&format!("mist {VERSION}"));
+    let variables = std::env::vars_os().filter_map(|(name, _)| name.into_string().ok());
+    for (wrong, meant) in config::misspelt(variables) {
+        tracing::warn!("the environment variable {wrong} is not a setting: did you mean {meant}?");
+    }
     #[cfg(unix)]
     let builder = with_inherited(builder);
     let builder = builder.counter(

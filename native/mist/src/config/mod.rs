@@ -17,7 +17,7 @@ use mist::{Access, Limits};
 use serde_json::Value;
 
 pub(crate) use self::error::{ConfigError, Origin};
-pub(crate) use self::keys::{CLIENT_KEYS, KEYS, variable};
+pub(crate) use self::keys::{CLIENT_KEYS, KEYS, misspelt, variable};
 pub(crate) use self::kinds::{
     LogFormat, LogLevel, Secret, access, comma_list, duration, limit, only_line, uri_list,
     whole_list,
