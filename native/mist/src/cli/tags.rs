@@ -44,6 +44,15 @@ impl TagsArgs {
                 words.join(" ")
             ));
         }
+        for list in &self.tags {
+            // A tag may have blanks at its ends, but hardly ever does.
+            if list.split(',').any(|tag| tag.trim() != tag) {
+                out::note(&format!(
+                    "in --tags '{list}' the blanks are a part of the tags; for tags without them write: --tags '{}'",
+                    list.split(',').map(str::trim).collect::<Vec<_>>().join(",")
+                ));
+            }
+        }
         let lists = self.tags.iter().flat_map(|list| split_tags(list));
         let words = words.iter().cloned();
         Ok(words.chain(lists).chain(self.tag.iter().cloned()).collect())
