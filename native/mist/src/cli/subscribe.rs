@@ -205,9 +205,15 @@ impl Watch<'_> {
             Event::TokenFailed { reason, .. } => {
                 out::note(&format!("no valid token ({reason}), trying again"));
             }
-            Event::Dropped { count, .. } => out::error(&format!(
-                "{count} messages were lost: they were not read fast enough, or did not get from one server to another"
-            )),
+            Event::Dropped { count, .. } => {
+                let messages = match count {
+                    1 => "1 message was lost: it was".to_owned(),
+                    _ => format!("{count} messages were lost: they were"),
+                };
+                out::error(&format!(
+                    "{messages} not read fast enough, or did not get from one server to another"
+                ));
+            }
             Event::SubscriptionLost { tags, error, .. } => {
                 let text = format!("no longer listening on tags '{}': {error}", bracketed(tags));
                 self.subscriptions = self.subscriptions.saturating_sub(1);
