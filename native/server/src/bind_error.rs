@@ -190,6 +190,17 @@ pub enum ListenError {
         /// The URI as it was given.
         uri: String,
     },
+    /// The system does not permit it to this user.
+    #[error("cannot listen on '{uri}' - {source}; {remedy}")]
+    #[non_exhaustive]
+    Denied {
+        /// The URI as it was given.
+        uri: String,
+        /// What the system said.
+        source: io::Error,
+        /// What would help.
+        remedy: &'static str,
+    },
     /// The system refused.
     #[error("cannot listen on '{uri}' - {source}")]
     #[non_exhaustive]
@@ -209,6 +220,21 @@ impl ListenError {
         match source.kind() {
             io::ErrorKind::AddrInUse => Self::InUse { uri },
             io::ErrorKind::AddrNotAvailable => Self::Absent { uri },
+            io::ErrorKind::PermissionDenied => {
+                let remedy = match uri.starts_with("unix:") {
+                    true => "choose a folder that this user may write to",
+                    // Any port may be refused, by a firewall for example; but these are what it nearly always is.
+                    false => {
+                        "ports below 1024 need the capability CAP_NET_BIND_SERVICE, which packaging/mist.service gives, or \
+                         take a port from 1024 on"
+                    }
+                };
+                Self::Denied {
+                    uri,
+                    source,
+                    remedy,
+                }
+            }
             _ => Self::Io { uri, source },
         }
     }
