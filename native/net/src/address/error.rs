@@ -5,7 +5,7 @@
 #[non_exhaustive]
 pub enum AddressError {
     /// There is no `://` where there must be one.
-    #[error("the scheme is missing, did you mean tcp://{address}?")]
+    #[error("the scheme is missing, did you mean tcp://{}?", with_host(address))]
     MissingScheme {
         /// The address as it was given.
         address: String,
@@ -109,4 +109,12 @@ pub enum AddressError {
     /// The mode of a Unix socket is none.
     #[error("'{0}' is not a mode between 0000 and 0777")]
     Mode(String),
+}
+
+/// What was probably meant by a port alone.
+fn with_host(address: &str) -> String {
+    match address.bytes().all(|byte| byte.is_ascii_digit()) {
+        true => format!("127.0.0.1:{address}"),
+        false => address.to_owned(),
+    }
 }
