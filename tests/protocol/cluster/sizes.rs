@@ -33,6 +33,8 @@ async fn all_sizes_cross(version: Version, settings: &str) {
         131_072,
         1 << 20,
         3 << 20,
+        // The whole line is as long as the limit.
+        (4 << 20) - r#"{"command":"publish","tags":["x"],"data":""}"#.len(),
         10,
     ];
     for size in sizes {

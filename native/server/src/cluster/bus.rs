@@ -17,8 +17,9 @@ use super::settings::Settings;
 /// Envelopes that wait to be sent, and those that wait to be taken, at most.
 const WAITING: usize = 64;
 const RECEIVED: usize = 1024;
-/// Bytes of envelopes that wait for room among those to be sent; what is beyond that is lost.
-const QUEUED_BYTES: usize = 4 << 20;
+/// Bytes of envelopes that wait for room among those to be sent, besides the largest message in its pieces; what is
+/// beyond that is lost. A filter of ten million subscriptions has 16 MiB.
+const QUEUED_BYTES: usize = 32 << 20;
 /// From so many bytes on, messages wait in the outbox of the node's session.
 const ENOUGH_BYTES: usize = 1 << 20;
 /// How often NATS is asked whether it is there; it counts as lost when it has not answered twice.
@@ -37,6 +38,8 @@ pub(super) struct Bus {
     /// What waits to be sent.
     queue: VecDeque<(Way, Bytes)>,
     queued_bytes: usize,
+    /// How much of it there may be.
+    most_queued: usize,
     /// What was wrong the last time, as long as it is.
     said: String,
 }
@@ -139,6 +142,7 @@ impl Bus {
             subject,
             queue: VecDeque::new(),
             queued_bytes: 0,
+            most_queued: QUEUED_BYTES,
             said: String::new(),
         })
     }
@@ -226,11 +230,17 @@ impl Bus {
 
     /// Has an envelope sent by [`Bus::next`]. One that there is no room for is lost; whom it was for will notice.
     pub(super) fn queue(&mut self, way: Way, payload: Bytes) {
-        if self.queued_bytes + payload.len() > QUEUED_BYTES {
+        if self.queued_bytes + payload.len() > self.most_queued {
             return;
         }
         self.queued_bytes += payload.len();
         self.queue.push_back((way, payload));
+    }
+
+    /// Has room for a message of so many bytes beside all else.
+    pub(super) fn set_message_bytes(&mut self, bytes: usize) {
+        // In pieces it takes a little more.
+        self.most_queued = QUEUED_BYTES + bytes + bytes / 8;
     }
 
     /// Whether more messages should be made into envelopes.
