@@ -51,6 +51,8 @@ pub(super) enum Source {
 /// Behind a tag, and behind the last one of its set. In no text there is such a byte.
 const TAG_END: u8 = 0xFF;
 const SET_END: u8 = 0xFE;
+/// Stands for what was found at a node where that is more than an answer may be.
+const TOO_MUCH: &[u8] = &[TAG_END];
 
 /// Sets of tags one behind the other: those of one subscription each, or one tag each. There may be millions, so none has
 /// memory of its own.
@@ -179,6 +181,11 @@ impl Listing {
         silent: Vec<String>,
     ) {
         for text in found {
+            if text == TOO_MUCH {
+                // With it the answer is too long here as well.
+                self.found.bytes = self.found.bytes.max(self.limit.saturating_add(1));
+                continue;
+            }
             for name in text.split_inclusive(|&byte| byte == SET_END) {
                 let name = name.strip_suffix(&[SET_END]).unwrap_or(name);
                 if let Ok(name) = core::str::from_utf8(name) {
@@ -189,10 +196,13 @@ impl Listing {
         self.silent = silent;
     }
 
-    /// What was found, as another node's [`Listing::add_others`] takes it; nothing where it is more than an answer may be.
+    /// What was found, as another node's [`Listing::add_others`] takes it, or that it is more than an answer may be.
     #[must_use]
-    pub fn into_found(self) -> Option<Vec<u8>> {
-        (self.found.bytes <= self.limit).then_some(self.found.text)
+    pub fn into_found(self) -> Vec<u8> {
+        match self.found.bytes <= self.limit {
+            true => self.found.text,
+            false => TOO_MUCH.to_vec(),
+        }
     }
 
     /// The session that asked.

@@ -173,3 +173,34 @@ async fn a_token_sees_of_all_nodes_what_it_is_granted() {
         )
         .await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_list_that_is_too_long_at_another_node_is_refused_as_it_is_there() {
+    let Some(nats) = Nats::start(Version::Debian, "") else {
+        return;
+    };
+    let limit = ["--limit", "outbox-bytes=4096"];
+    let nodes = [
+        Node::start("a", &nats.uri(), &limit),
+        Node::start("b", &nats.uri(), &limit),
+    ];
+    meet(&nodes).await;
+    let mut reader = nodes[1].place().ws().await;
+    for number in 0..5 {
+        let tag = number.to_string().repeat(1000);
+        reader.subscribe(&[&tag]).await;
+    }
+    settle(&nodes).await;
+    // However many want to know: they share what they are told.
+    let mut askers = Vec::new();
+    for _ in 0..5 {
+        let mut asker = nodes[0].place().ws().await;
+        asker.send(r#"{"command":"listall","id":1}"#).await;
+        askers.push(asker);
+    }
+    for mut asker in askers {
+        let answer = asker.recv().await;
+        assert!(answer.contains("outbox-bytes"), "{answer}");
+        assert!(!answer.contains("silent"), "{answer}");
+    }
+}

@@ -166,11 +166,9 @@ impl Hub {
     /// Gathers a long answer and appends it.
     pub(super) async fn list(self: Arc<Self>, mut listing: Listing) {
         if let Some(query) = listing.take_others() {
-            let session = listing.session();
-            let is_there = || self.shared.read().outbox(session).is_some();
-            let answers = self.others.list(query, is_there).await;
+            let answers = self.others.list(query).await;
             let found = answers.given.iter().map(|(_, found, _)| &found[..]);
-            listing.add_others(found, answers.silent);
+            listing.add_others(found, answers.silent.clone());
         }
         let session = listing.session();
         let answer = self.gather(listing, Listing::encode).await;

@@ -1,7 +1,8 @@
 //! Owns the way from the hub to the other nodes of a cluster and back; knows nothing of how they are reached.
 
-use std::sync::OnceLock;
+use std::collections::HashMap;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 #[cfg(feature = "cluster")]
@@ -9,10 +10,13 @@ use mist_core::Elsewhere;
 use mist_core::OthersQuery;
 use mist_core::cluster::{Answers, NodeId, QuestionId, Status};
 use mist_net::lock::Mutex;
-use tokio::sync::{Semaphore, mpsc, oneshot};
+use tokio::sync::{OnceCell, Semaphore, mpsc, oneshot};
 
 use super::counting::Counting;
 use crate::auth::Changed;
+
+/// What several wait for, once it is there.
+type SharedAnswers = OnceCell<Arc<Answers>>;
 
 /// The way to the other nodes; without a cluster there are none.
 #[derive(Debug)]
@@ -20,8 +24,9 @@ pub(crate) struct Others {
     calls: OnceLock<mpsc::UnboundedSender<Call>>,
     /// Where changes of tokens go that others tell of.
     changes: Mutex<Option<mpsc::UnboundedSender<Changed>>>,
-    /// Questions whose answers may be long are asked one after the other.
+    /// Questions whose answers may be long are asked one after the other, and a question that several have only once.
     asking: Semaphore,
+    wanted: Mutex<HashMap<Vec<u8>, Arc<SharedAnswers>>>,
     pub(super) counting: Counting,
     /// Messages of other nodes that this server did not take, and has not told of yet.
     refused: AtomicU64,
@@ -33,6 +38,7 @@ impl Default for Others {
             calls: OnceLock::new(),
             changes: Mutex::default(),
             asking: Semaphore::new(1),
+            wanted: Mutex::default(),
             counting: Counting::default(),
             refused: AtomicU64::new(0),
         }
@@ -95,15 +101,19 @@ impl Others {
         answers.await.unwrap_or_default()
     }
 
-    /// Asks which tags are subscribed to, if that is still of interest once it is this question's turn.
-    pub(super) async fn list(&self, query: OthersQuery, is_wanted: impl Fn() -> bool) -> Answers {
-        let _turn = self.asking.acquire().await;
-        if !is_wanted() {
-            return Answers::default();
-        }
+    /// Asks which tags are subscribed to. Everybody who wants to know that while other questions are being answered shares
+    /// the answer: a node that is slow to answer does not make a queue of them.
+    pub(super) async fn list(&self, query: OthersQuery) -> Arc<Answers> {
         let mut question = SUBSCRIBED.to_vec();
         question.extend(serde_json::to_vec(&query.granted).expect("texts are JSON"));
-        self.ask(question).await.answers
+        let shared = Arc::clone(self.wanted.lock().entry(question.clone()).or_default());
+        let asked = async {
+            let _turn = self.asking.acquire().await;
+            // Who comes from now on has to ask again: what has changed by then may not be in the answer.
+            self.wanted.lock().remove(&question);
+            Arc::new(self.ask(question).await.answers)
+        };
+        Arc::clone(shared.get_or_init(|| asked).await)
     }
 
     /// Notes that a message of another node is over this server's limits.
