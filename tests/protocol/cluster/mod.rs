@@ -7,6 +7,7 @@ mod apart;
 mod asking;
 mod coming;
 mod credentials;
+mod floods;
 mod flow;
 mod foreign;
 mod garbage;

@@ -175,6 +175,7 @@ impl Member {
             tokio::select! {
                 more = self.pipe.take(&mut lines), if is_open && self.bus.has_room() => {
                     is_open = more;
+                    self.hub.note_link_taken();
                     self.publish(&lines);
                 }
                 heard = self.bus.next(self.pipe.has_room()) => self.hear(heard),
@@ -231,8 +232,10 @@ impl Member {
         self.node.handle_time(self.now());
         self.membership.note(&self.node);
         self.tell_others();
-        self.node
-            .set_message_bytes(self.hub.in_force().limits.message_bytes);
+        let message_bytes = self.hub.in_force().limits.message_bytes;
+        self.node.set_message_bytes(message_bytes);
+        self.bus.set_message_bytes(message_bytes);
+        self.hub.look_at_link();
         self.note_refused();
         self.tell_missed();
         let asked = self.asked_tokens.elapsed();

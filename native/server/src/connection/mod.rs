@@ -58,6 +58,8 @@ pub(crate) struct Connection<S> {
     is_paused: bool,
     /// Lines that stand in line, and come back when they have to wait for something else; `carry` is what is behind them.
     in_line: Option<oneshot::Receiver<(Vec<u8>, Flow)>>,
+    /// Whether it waits until there is more room on the way to the other nodes of a cluster.
+    waits_for_link: bool,
     /// Until when it is not read from, since it did too much in a second.
     pause: Option<Pin<Box<Sleep>>>,
     /// How much of what is kept is counted; what stands in line is counted there.
@@ -143,6 +145,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
             phase: Phase::Open,
             is_paused,
             in_line: None,
+            waits_for_link: false,
             pause: None,
             unfinished: 0,
             at_end: None,
@@ -159,7 +162,9 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
             if let Step::Gone = self.flush(&mut worker.tools, cx) {
                 return Poll::Ready(());
             }
+            let waits_for_link = self.waits_for_link(cx);
             let step = match self.phase {
+                Phase::Open if waits_for_link => Step::Wait,
                 Phase::Open if self.is_paused => self.resume(&mut worker.tools, cx),
                 // All is read; what is owed is still being written.
                 Phase::Open if self.at_end.is_some() => Step::Wait,

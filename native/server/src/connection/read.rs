@@ -162,6 +162,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
             return;
         }
         let whole = memchr::memrchr(b'\n', bytes).map_or(0, |newline| newline + 1);
+        tools.out.is_link_short = false;
         let waiting = match self
             .hub
             .handle(&self.outbox, Messages::lines(&bytes[..whole]), tools)
@@ -183,6 +184,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
                 0
             }
         };
+        self.waits_for_link |= tools.out.is_link_short;
         let partial = bytes.len() - whole;
         // What is paused may be a token, on which it depends how long the rest may be.
         if partial > 0 && !self.is_paused && partial > self.message_bytes() {
@@ -248,6 +250,13 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
             true => Step::Yield,
             false => Step::Again,
         }
+    }
+
+    pub(super) fn waits_for_link(&mut self, cx: &Context<'_>) -> bool {
+        let session = self.outbox.session.slot();
+        self.waits_for_link =
+            self.waits_for_link && self.hub.link_room.poll(session, cx).is_pending();
+        self.waits_for_link
     }
 
     /// Whether it has to wait, since its client did too much in a second; it is woken when that is over.

@@ -20,6 +20,7 @@ impl Hub {
             appended,
             spare,
             woken,
+            is_link_short,
             ..
         } = out;
         if run.is_empty() {
@@ -47,6 +48,7 @@ impl Hub {
             frames.clear();
             if outbox.is_link {
                 (reached, delivered.messages) = (0, 0);
+                *is_link_short |= self.link_room.note(outbox.waiting_bytes(), room.bytes);
             }
         } else {
             let lines = run.segment(input);
@@ -70,7 +72,9 @@ impl Hub {
                 let appended = outbox.append(segment, room, spare, woken);
                 delivered.bytes += appended.bytes;
                 // What other nodes do with it is not known here.
-                if !outbox.is_link {
+                if outbox.is_link {
+                    *is_link_short |= self.link_room.note(outbox.waiting_bytes(), room.bytes);
+                } else {
                     reached += 1;
                     delivered.messages += appended.messages;
                 }

@@ -10,6 +10,7 @@ mod deliver;
 mod effects;
 pub(crate) mod handle;
 mod line;
+mod link_room;
 mod long;
 mod nodes;
 mod others;
@@ -35,8 +36,9 @@ use tokio_util::task::TaskTracker;
 #[cfg(feature = "cluster")]
 pub(crate) use self::counting::counted_line;
 use self::line::{Line, QueueEnd};
-use self::others::Others;
 #[cfg(feature = "cluster")]
+use self::link_room::LinkRoom;
+use self::others::Others;
 pub(crate) use self::others::{Call, Gathered};
 use self::run::READ_BYTES;
 use self::store::Store;
@@ -79,6 +81,7 @@ pub(crate) struct Hub {
     pub(crate) others: Others,
     /// The outbox of the session that leads to them.
     link: OnceLock<Arc<Outbox>>,
+    pub(crate) link_room: LinkRoom,
     /// Long answers are put together one at a time, so that not many are in memory at once.
     long_answers: Semaphore,
 }
@@ -161,6 +164,7 @@ impl Hub {
             line: Line::default(),
             others: Others::default(),
             link: OnceLock::new(),
+            link_room: LinkRoom::default(),
             long_answers: Semaphore::new(1),
             in_force: ArcSwap::from_pointee(in_force),
         }
@@ -386,6 +390,21 @@ impl Hub {
     #[cfg(feature = "cluster")]
     pub(crate) fn waiting_for_others(&self) -> usize {
         self.link.get().map_or(0, |link| link.waiting_bytes())
+    }
+
+    /// Notes that messages for other nodes were taken.
+    #[cfg(feature = "cluster")]
+    pub(crate) fn note_link_taken(&self) {
+        self.link_room.note_taken();
+        self.look_at_link();
+    }
+
+    /// Looks whether publishers should still wait for the way to the other nodes.
+    #[cfg(feature = "cluster")]
+    pub(crate) fn look_at_link(&self) {
+        let limits = &self.in_force().limits;
+        self.link_room
+            .look(self.waiting_for_others(), limits.outbox_bytes);
     }
 
     /// Says which other nodes of the cluster there are.

@@ -53,6 +53,8 @@ pub(crate) struct Outgoing {
     /// Connections to wake.
     pub(crate) woken: Vec<Waker>,
     pub(crate) errands: Vec<Errand>,
+    /// Whether what was delivered leaves little room on the way to other nodes.
+    pub(crate) is_link_short: bool,
     /// A message to be published in parts, before anything else that its connection has sent.
     pub(crate) walk: Option<Box<Walk>>,
 }

@@ -335,7 +335,6 @@ impl Outbox {
     }
 
     /// Bytes that are not written yet.
-    #[cfg(feature = "cluster")]
     pub(crate) fn waiting_bytes(&self) -> usize {
         self.state.lock().waiting()
     }
