@@ -307,7 +307,7 @@ export default function (tools) {
       [{ retry: { minMs: -1 } }, /minMs.*-1/],
       [{ offline: { messages: -1 } }, /messages.*-1/],
       [{ offline: "keep" }, /offline.*keep/],
-      [{ rety: 1 }, /no option rety/],
+      [{ retries: 1 }, /no option retries/],
     ])) {
       const error = await rejects(() => dial("ws://127.0.0.1:1", options), { name: "MistError", code: "invalid-argument" });
       ok(text.test(error.message), error.message);
