@@ -8,7 +8,7 @@ use super::output::QuestionId;
 use super::{Node, NodeId};
 
 impl Node {
-    /// Asks all others that are there; [`Output::Answered`] follows in any case.
+    /// Asks all others that are there; [`Output::Answered`](super::Output::Answered) follows in any case.
     pub fn ask(&mut self, now: Duration, body: &[u8]) -> QuestionId {
         let question = self.begin_question(now);
         if self.is_joined {
@@ -19,7 +19,7 @@ impl Node {
 
     /// Sends a message, one JSON object without an `id` and a line end, to all others in its turn, and asks them how many
     /// clients of theirs got it: it comes to their brokers with an `id` that [`QuestionId::read`] takes apart, and what they
-    /// [answer](Node::answer) is theirs to say. [`Output::Answered`] follows in any case.
+    /// [answer](Node::answer) is theirs to say. [`Output::Answered`](super::Output::Answered) follows in any case.
     pub fn ask_to_count(&mut self, now: Duration, message: &[u8]) -> QuestionId {
         let question = self.begin_question(now);
         let open = message.strip_suffix(b"}").unwrap_or(message);
