@@ -8,8 +8,8 @@ use mist_core::{Stats, TokenError, TokenName};
 use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 
-#[cfg(feature = "cluster")]
 use crate::auth::sha256_of;
+#[cfg(feature = "cluster")]
 use crate::cluster::Cluster;
 use crate::hub::Hub;
 use crate::listener::acceptor::Acceptor;

@@ -2,7 +2,9 @@
 //! fastest would leave no room on it to the others.
 
 use std::collections::HashMap;
-use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+#[cfg(feature = "cluster")]
+use std::sync::atomic::AtomicU32;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::{Context, Poll, Waker};
 
 use mist_net::lock::Mutex;
@@ -16,6 +18,7 @@ const PATIENCE: u32 = 10;
 pub(crate) struct LinkRoom {
     is_short: AtomicBool,
     /// How often the link was looked at since it has taken something.
+    #[cfg(feature = "cluster")]
     looks: AtomicU32,
     is_stalled: AtomicBool,
     /// Who waits, by session.

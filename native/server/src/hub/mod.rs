@@ -36,9 +36,9 @@ use tokio_util::task::TaskTracker;
 #[cfg(feature = "cluster")]
 pub(crate) use self::counting::counted_line;
 use self::line::{Line, QueueEnd};
-#[cfg(feature = "cluster")]
 use self::link_room::LinkRoom;
 use self::others::Others;
+#[cfg(feature = "cluster")]
 pub(crate) use self::others::{Call, Gathered};
 use self::run::READ_BYTES;
 use self::store::Store;
