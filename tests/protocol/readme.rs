@@ -210,7 +210,13 @@ impl Terminal {
                         let kept = run(&["token", "tags", token]);
                         assert_eq!(kept.trim_end(), tags.join("\n"));
                     }
-                    ["list"] => assert!(text.contains('\t'), "{text}"),
+                    ["list"] => {
+                        let mut rows = text.lines().skip(1);
+                        let is_whole = |row: &str| {
+                            row.starts_with("north-desk ") && row.ends_with(" district:north")
+                        };
+                        assert!(rows.any(is_whole), "{text}");
+                    }
                     ["end", token] => assert!(!run(&["token", "list"]).contains(token)),
                     _ => panic!("a form of token that this test does not know: {arguments:?}"),
                 }
