@@ -204,7 +204,7 @@ export default function (tools) {
     await client.ready;
     await client.ping();
     for (const asked of [client.subscribe(["a"]).ready, client.publish(["a"], "", { ack: true }), client.list(), client.admin.who()]) {
-      ok(/send auth/.test((await rejects(asked, { code: "refused" })).message));
+      ok(/present a token/.test((await rejects(asked, { code: "refused" })).message));
     }
     const error = next(client, "error", (error) => /publish/.test(/** @type {Error} */ (error).message));
     await client.publish(["a"], "x");
