@@ -158,7 +158,7 @@ describe("the board on a server", { skip }, () => {
     await page.fill("#server-url", guarded.ws);
     await page.click("#server-form button");
     await says(page, "#away-what", /does not let this page in/);
-    await says(page, "#away-why", /send auth with a token/);
+    await says(page, "#away-why", /present a token/);
     await page.click("#try-again >> text=Enter a token");
     await page.keyboard.type("wrong");
     await page.keyboard.press("Enter");
