@@ -21,7 +21,7 @@ const SHARED_AMONG_MANY_FROM_BYTES: usize = 1 << 10;
 /// To put a shared piece into an outbox takes as long as to copy so many bytes.
 const SHARED_WEIGHT: usize = 256;
 
-/// From so many bytes on, a single receiver holds what was read instead of a copy. With fewer it would hold far more
+/// From so many bytes on, receivers hold what was read instead of a copy. With fewer the last of them could hold far more
 /// memory than what is counted.
 const LENT_FROM_BYTES: usize = READ_BYTES / 2;
 
@@ -152,10 +152,9 @@ impl Run {
         }
     }
 
-    /// The messages as a part of what was read, if that is cheaper than to copy them.
+    /// The messages as a part of what was read, if they are most of it.
     pub(crate) fn part_of(&self, read: &SharedBytes) -> Option<SharedPart> {
-        let is_long = self.verbatim.len() >= LENT_FROM_BYTES || self.is_worth_sharing();
-        (is_long && !self.verbatim.is_empty())
+        (self.verbatim.len() >= LENT_FROM_BYTES)
             .then(|| SharedPart::new(read.clone(), self.verbatim.start, self.verbatim.len()))
     }
 
